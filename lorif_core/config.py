@@ -1,0 +1,243 @@
+"""Settings of every stage as frozen dataclasses.
+
+The command line, the manifest and the documentation are generated from them. Nothing here
+imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
+fields is checked where both live.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lorif_core.errors import ConfigError
+
+Codec = Literal["bf16", "int8", "int4", "sign"]
+DampingRule = Literal["trace", "spectrum", "absolute"]
+Method = Literal["lorif", "graddot", "logra"]
+Objective = Literal["loss", "margin", "contrast"]
+Normalisation = Literal["none", "unit", "relatif"]
+
+DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
+"""Ratio of each rule, in units of the mean eigenvalue that the rule names (DESIGN §3.4)."""
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """How the columns of a data file are read. Columns left unset are found by name."""
+
+    text: str | None = None
+    """Column of plain text; every token but the first is a target. Found as `text`."""
+
+    prompt: str | None = None
+    """Column of the prompt; never a target. Found as `prompt`."""
+
+    completion: str | None = None
+    """Column of the completion; its tokens are the targets. Found as `completion`."""
+
+    messages: str | None = None
+    """Column of chat messages (role, content); assistant tokens are the targets. Found as `messages`."""
+
+    id: str | None = None
+    """Column of stable ids. Found as `id`; without one an id is the hash of the content."""
+
+    name: str | None = None
+    """Name of the data set in the workspace. Unset: the name of the first file."""
+
+    strict: bool = False
+    """Refuse the whole import when any row is bad, instead of listing it in the rejects file."""
+
+    def __post_init__(self) -> None:
+        """Check that at most one kind of text is named."""
+        kinds = [self.text, self.prompt or self.completion, self.messages]
+        _require(
+            sum(kind is not None for kind in kinds) <= 1,
+            "name the columns of one kind of text: `--text`, or `--prompt` with `--completion`, or "
+            "`--messages`; several were given.",
+        )
+        _require(
+            (self.prompt is None) == (self.completion is None),
+            "`--prompt` and `--completion` go together, only one was given. Name both columns.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which model is differentiated, and which of its modules are tracked."""
+
+    model: str
+    """Folder or Hugging Face hub name of a causal language model (safetensors only)."""
+
+    trust_remote_code: bool = False
+    """Run model code that comes with the weights. Only for sources you trust."""
+
+    include: tuple[str, ...] = ()
+    """Patterns (`*` matches anything) of module names to track. Empty: all of attention and MLP."""
+
+    exclude: tuple[str, ...] = ()
+    """Patterns of module names not to track, applied after `include`."""
+
+    device: str = "auto"
+    """`auto` (a GPU when there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, …"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactorConfig:
+    """How a per-example gradient becomes bytes."""
+
+    f: int = 4
+    """Projection divisor: d_in = max(1, in // f), d_out = max(1, out // f)."""
+
+    factor_rank: int = 1
+    """Factor rank c: numbers stored per example and module are c * (d_in + d_out)."""
+
+    codec: Codec = "bf16"
+    """How a stored number is encoded: bf16 (16 bits), int8, int4 or sign (1 bit)."""
+
+    seed: int = 0
+    """Seed of the random maps; any machine redraws the same ones."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.f >= 1, f"f must be at least 1, got {self.f}: it divides the width of a module.")
+        _require(
+            self.factor_rank >= 1,
+            f"factor_rank must be at least 1, got {self.factor_rank}. The paper uses 1 to 4.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvatureConfig:
+    """The preconditioner: subspace rank and damping."""
+
+    subspace_rank: int = 256
+    """How many leading directions of the gradient Gram matrix are kept per module; 0 is GradDot."""
+
+    damping_rule: DampingRule = "trace"
+    """trace: ratio x mean of all eigenvalues; spectrum: ratio x mean of the kept ones (the paper);
+    absolute: `damping` as given."""
+
+    damping_ratio: float | None = None
+    """Damping over the mean eigenvalue that the rule names. Unset: 0.5 for trace, 0.1 for spectrum."""
+
+    damping: float | None = None
+    """Absolute damping, in gradient-norm squared; only with `damping_rule=absolute`."""
+
+    def __post_init__(self) -> None:
+        """Check ranges and that rule and value agree."""
+        _require(
+            self.subspace_rank >= 0,
+            f"subspace_rank must be at least 0, got {self.subspace_rank}; 0 is GradDot.",
+        )
+        if self.damping_rule == "absolute":
+            _require(
+                self.damping is not None and self.damping > 0,
+                f"damping must be > 0 with damping_rule=absolute, got {self.damping}: outside the subspace "
+                "the inverse is 1/damping. Pass `--damping`.",
+            )
+        else:
+            _require(
+                self.damping is None,
+                f"damping is only read with damping_rule=absolute, but the rule is {self.damping_rule}. "
+                "Pass `--damping-rule absolute`, or `--damping-ratio` instead.",
+            )
+            _require(
+                self.ratio > 0,
+                f"damping_ratio must be > 0, got {self.damping_ratio}: the inverse needs some damping.",
+            )
+
+    @property
+    def ratio(self) -> float:
+        """The damping ratio in force."""
+        if self.damping_ratio is not None:
+            return self.damping_ratio
+        return DEFAULT_DAMPING_RATIO.get(self.damping_rule, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """How examples are cut into sequences, batches and shards. None of it changes a score."""
+
+    max_length: int = 512
+    """Longest sequence in tokens; longer examples are cut, counted and marked."""
+
+    tokens_per_batch: int = 4096
+    """Upper bound of batch size times longest sequence, padding included."""
+
+    shard_examples: int | None = None
+    """Examples per shard, the unit of resumption. Unset: about 32 MB a shard, 64 to 4096 examples."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.max_length >= 2, f"max_length must be at least 2 tokens, got {self.max_length}.")
+        _require(
+            self.tokens_per_batch >= 1,
+            f"tokens_per_batch must be at least 1, got {self.tokens_per_batch}.",
+        )
+        _require(
+            self.shard_examples is None or self.shard_examples >= 1,
+            f"shard_examples must be at least 1, got {self.shard_examples}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig:
+    """Everything that decides what an index holds."""
+
+    model: ModelConfig
+    """The model and its tracked modules."""
+
+    method: Method = "lorif"
+    """lorif: rank-c factors, subspace preconditioner. graddot: the same without curvature.
+    logra: unfactored projected gradients with the full inverse (small models only)."""
+
+    factors: FactorConfig = field(default_factory=FactorConfig)
+    """How a gradient becomes bytes."""
+
+    curvature: CurvatureConfig = field(default_factory=CurvatureConfig)
+    """The preconditioner."""
+
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    """Sequences, batches and shards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """How queries are differentiated and scored against an index."""
+
+    objective: Objective = "loss"
+    """loss: cross-entropy of the completion; margin: log p - log(1 - p); contrast: log p(A) - log p(B)."""
+
+    normalisation: Normalisation = "none"
+    """none; unit: divide by both gradient norms; relatif: divide by the root of the train
+    example's self-influence."""
+
+    query_rank: int | None = None
+    """Keep this many singular directions of each preconditioned query matrix, which makes many
+    queries cheap. Unset: keep all (exact)."""
+
+    subspace_rank: int | None = None
+    """Use only this many of the index's directions. Unset: all. Needs no new pass over the data."""
+
+    damping_rule: DampingRule | None = None
+    """Replace the index's damping rule. Needs no new pass over the data."""
+
+    damping_ratio: float | None = None
+    """Replace the index's damping ratio."""
+
+    damping: float | None = None
+    """Absolute damping, with `damping_rule=absolute`."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(
+            self.query_rank is None or self.query_rank >= 1,
+            f"query_rank must be at least 1, got {self.query_rank}; leave it unset to keep all.",
+        )
+        _require(
+            self.subspace_rank is None or self.subspace_rank >= 0,
+            f"subspace_rank must be at least 0, got {self.subspace_rank}; 0 is GradDot.",
+        )

@@ -1,0 +1,66 @@
+"""Every error raised on purpose.
+
+    LorifError                     a person can fix it: one sentence, exit code 2
+    ├── ConfigError                a setting is out of range or contradicts another
+    ├── DataError                  a data file, row or column cannot be used
+    ├── ModelError                 a model or tokenizer cannot be loaded or used
+    │   └── TargetError            module patterns match nothing usable
+    ├── CaptureError               per-example gradients cannot be collected from this model
+    ├── NumericalError             a result is not finite
+    ├── ResourceError              not enough memory or disk
+    ├── CatalogError               the workspace's catalog cannot be read or written
+    └── ArtefactError              a file of the workspace is missing or unusable
+        ├── FingerprintMismatch    an artefact was built from other inputs
+        └── DamagedArtefact        bytes differ from their recorded checksum
+
+Messages follow one shape: rule, value found, cause or consequence, next step.
+Anything else that escapes is a defect and keeps its traceback (exit code 1).
+"""
+
+
+class LorifError(Exception):
+    """An expected failure whose message tells a person what to do next."""
+
+
+class ConfigError(LorifError, ValueError):
+    """A setting is out of range or contradicts another one."""
+
+
+class DataError(LorifError):
+    """A data file, row or column cannot be used."""
+
+
+class ModelError(LorifError):
+    """A model or tokenizer cannot be loaded or used."""
+
+
+class TargetError(ModelError):
+    """The module patterns match nothing that can be tracked."""
+
+
+class CaptureError(LorifError):
+    """Per-example gradients cannot be collected from this model."""
+
+
+class NumericalError(LorifError, ArithmeticError):
+    """A result is not finite."""
+
+
+class ResourceError(LorifError):
+    """Not enough memory or disk for the request."""
+
+
+class CatalogError(LorifError):
+    """The workspace's catalog cannot be read or written."""
+
+
+class ArtefactError(LorifError):
+    """A file of the workspace is missing or unusable."""
+
+
+class FingerprintMismatch(ArtefactError):
+    """An artefact was built from other inputs than the ones in use."""
+
+
+class DamagedArtefact(ArtefactError):
+    """The bytes of a file differ from their recorded checksum."""

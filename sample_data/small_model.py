@@ -1,0 +1,245 @@
+"""A tokenizer and a small GPT-2-shaped model, trained on the completions of the sample texts.
+
+Each text is encoded as tokens(prompt) + tokens(completion) + eos, padded on the right. Only the
+completion and eos are trained on, so the objective of one text is the sum of their nats.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn import functional
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+EOS = "<|endoftext|>"
+PAD = "<|pad|>"
+IGNORED = -100
+
+VOCAB_SIZE = 2000
+NUM_POSITIONS = 64
+NUM_LAYERS = 4
+NUM_HEADS = 4
+WIDTH = 128
+
+NUM_EPOCHS = 20
+BATCH_SIZE = 32
+PEAK_LEARNING_RATE = 2e-3
+WARM_UP_FRACTION = 0.05
+WEIGHT_DECAY = 0.01
+MAX_ANSWER_TOKENS = 16
+
+
+class EncodedText(NamedTuple):
+    """Token ids of one text."""
+
+    input_ids: list[int]
+    """Prompt, completion and eos."""
+
+    num_prompt_tokens: int
+    """How many leading ids are not trained on."""
+
+
+class Batch(NamedTuple):
+    """Right-padded texts."""
+
+    input_ids: torch.Tensor
+    """Token ids, (B, T)."""
+
+    attention_mask: torch.Tensor
+    """1 on real tokens, (B, T)."""
+
+    labels: torch.Tensor
+    """Token ids where trained on, -100 elsewhere, (B, T)."""
+
+
+def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Byte-level BPE learnt from the texts."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[EOS, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=EOS,
+        bos_token=EOS,
+        pad_token=PAD,
+        padding_side="right",
+        model_max_length=NUM_POSITIONS,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def encode_text(tokenizer: PreTrainedTokenizerFast, prompt: str, completion: str) -> EncodedText:
+    """Token ids of one text, prompt and completion encoded apart."""
+    prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
+    completion_ids = tokenizer.encode(completion, add_special_tokens=False)
+    return EncodedText([*prompt_ids, *completion_ids, tokenizer.eos_token_id], len(prompt_ids))
+
+
+def build_batch(texts: Sequence[EncodedText], pad_id: int) -> Batch:
+    """Right-padded tensors of some texts."""
+    width = max(len(text.input_ids) for text in texts)
+    input_ids = torch.full((len(texts), width), pad_id)
+    attention_mask = torch.zeros_like(input_ids)
+    labels = torch.full_like(input_ids, IGNORED)
+    for row, text in enumerate(texts):
+        length = len(text.input_ids)
+        input_ids[row, :length] = torch.tensor(text.input_ids)
+        attention_mask[row, :length] = 1
+        trained = slice(text.num_prompt_tokens, length)
+        labels[row, trained] = input_ids[row, trained]
+    return Batch(input_ids, attention_mask, labels)
+
+
+def sum_nats(model: GPT2LMHeadModel, batch: Batch) -> torch.Tensor:
+    """Objective in nats, summed over the trained tokens of the batch."""
+    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+    return functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1),
+        batch.labels[:, 1:].flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+    )
+
+
+def count_trained_tokens(texts: Sequence[EncodedText]) -> int:
+    """Completion and eos tokens of the texts."""
+    return sum(len(text.input_ids) - text.num_prompt_tokens for text in texts)
+
+
+def iter_epoch(texts: Sequence[EncodedText], pad_id: int, rng: random.Random) -> Iterator[Batch]:
+    """Batches of one pass over the texts in random order."""
+    order = list(range(len(texts)))
+    rng.shuffle(order)
+    for start in range(0, len(order), BATCH_SIZE):
+        yield build_batch([texts[n] for n in order[start : start + BATCH_SIZE]], pad_id)
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> GPT2LMHeadModel:
+    """Model with random weights that follow from the seed."""
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=NUM_POSITIONS,
+        n_embd=WIDTH,
+        n_layer=NUM_LAYERS,
+        n_head=NUM_HEADS,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GPT2LMHeadModel(config)
+
+
+def train_model(
+    model: GPT2LMHeadModel, texts: Sequence[EncodedText], seed: int
+) -> dict[str, object]:
+    """Fit the model in place; the recipe that did it, with the loss it reached."""
+    num_steps = NUM_EPOCHS * -(-len(texts) // BATCH_SIZE)
+    pad_id = model.config.pad_token_id
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        max_lr=PEAK_LEARNING_RATE,
+        total_steps=num_steps,
+        pct_start=WARM_UP_FRACTION,
+        cycle_momentum=False,
+    )
+    rng = random.Random(f"{seed}:order")
+    started = time.perf_counter()
+    model.train()
+    for epoch in range(1, NUM_EPOCHS + 1):
+        epoch_nats = 0.0
+        for batch in iter_epoch(texts, pad_id, rng):
+            nats = sum_nats(model, batch)
+            optimiser.zero_grad()
+            (nats / (batch.labels != IGNORED).sum()).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            epoch_nats += nats.item()
+        print(f"epoch {epoch}: {epoch_nats / count_trained_tokens(texts):.4f} nats per token")
+    model.eval()
+    return {
+        **describe_recipe(seed),
+        "num_texts": len(texts),
+        "num_trained_tokens_per_epoch": count_trained_tokens(texts),
+        "num_steps": num_steps,
+        "final_loss_nats_per_token": round(measure_loss(model, texts), 4),
+        "elapsed_s": round(time.perf_counter() - started, 1),
+        "torch": torch.__version__,
+    }
+
+
+def describe_recipe(seed: int) -> dict[str, object]:
+    """Settings of the training run."""
+    return {
+        "seed": seed,
+        "init": "GPT2LMHeadModel(config) after torch.manual_seed(seed): normal, std 0.02",
+        "architecture": f"GPT-2, {NUM_LAYERS} layers, width {WIDTH}, {NUM_HEADS} heads, no dropout",
+        "encoding": "tokens(prompt) + tokens(completion) + eos, padded on the right",
+        "loss": "cross-entropy on completion and eos, mean over the trained tokens of a batch",
+        "optimiser": "AdamW, betas 0.9 and 0.999, gradient norm clipped at 1",
+        "weight_decay": WEIGHT_DECAY,
+        "peak_learning_rate": PEAK_LEARNING_RATE,
+        "schedule": f"one cycle, cosine, warm-up over {WARM_UP_FRACTION:.0%} of the steps",
+        "order": 'random.Random(f"{seed}:order").shuffle of all rows before each epoch',
+        "num_epochs": NUM_EPOCHS,
+        "batch_size": BATCH_SIZE,
+    }
+
+
+@torch.no_grad()
+def measure_loss(model: GPT2LMHeadModel, texts: Sequence[EncodedText]) -> float:
+    """Mean nats per trained token over all texts."""
+    pad_id = model.config.pad_token_id
+    nats = sum(
+        sum_nats(model, build_batch(texts[start : start + 256], pad_id)).item()
+        for start in range(0, len(texts), 256)
+    )
+    return nats / count_trained_tokens(texts)
+
+
+@torch.no_grad()
+def decode_greedily(
+    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]
+) -> list[str]:
+    """Most likely completion of each prompt, token by token up to eos."""
+    prefixes = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
+    answers: list[list[int]] = [[] for _ in prompts]
+    running = list(range(len(prompts)))
+    for _ in range(MAX_ANSWER_TOKENS):
+        if not running:
+            break
+        texts = [EncodedText(prefixes[n] + answers[n], 0) for n in running]
+        batch = build_batch(texts, tokenizer.pad_token_id)
+        logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+        last = batch.attention_mask.sum(dim=1) - 1  # (B,)
+        chosen = logits[torch.arange(len(running)), last].argmax(dim=-1).tolist()
+        for n, token in zip(running, chosen, strict=True):
+            answers[n].append(token)
+        running = [n for n in running if answers[n][-1] != tokenizer.eos_token_id]
+    return [tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+
+
+def write_model(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Save both in the form that AutoModelForCausalLM and AutoTokenizer read."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
