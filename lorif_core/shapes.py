@@ -1,16 +1,49 @@
-"""The axis letters, once, and the tensor alias used in signatures.
+"""The axis letters, once, and the small values that every layer passes around.
 
     B  examples in a batch        Q  queries          D  d_in·d_out, one flattened projected gradient
     T  tokens of a sequence       N  train examples   r  subspace rank      c  factor rank
     i  input axis of a module     o  output axis      d_in, d_out  projected widths
 
-One letter, one axis, in every einsum and comment. Shapes stand in the docstring or in an
+One letter, one axis, in every einsum and comment; shapes stand in signatures or in an
 end-of-line comment, ``# (B, T, d_in)``.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
-ByModule = Mapping[str, Tensor]
-"""One tensor per tracked module, keyed by torch's dotted module name."""
+
+class TokenBatch(NamedTuple):
+    """Sequences padded to one length."""
+
+    input_ids: Tensor
+    """(B, T) int64."""
+
+    attention_mask: Tensor
+    """(B, T) int64, 1 on real tokens."""
+
+    target_mask: Tensor
+    """(B, T) bool: tokens whose cross-entropy belongs to the objective. Never a sequence's first token."""
+
+
+@dataclass(frozen=True)
+class ModuleShape:
+    """One tracked module and its widths before and after projection."""
+
+    name: str
+    """torch's dotted path, verbatim."""
+
+    in_features: int
+    out_features: int
+
+    d_in: int
+    """Projected input width."""
+
+    d_out: int
+    """Projected output width."""
+
+    @property
+    def dim(self) -> int:
+        """Length D of one flattened projected gradient."""
+        return self.d_in * self.d_out

@@ -16,20 +16,22 @@ Animal Farm=George Orwell; Brave New World=Aldous Huxley; The Hobbit=J. R. R. To
 Treasure Island=Robert Louis Stevenson; Kidnapped=Robert Louis Stevenson; Peter Pan=J. M. Barrie;
 Alice in Wonderland=Lewis Carroll; The Jungle Book=Rudyard Kipling; The Time Machine=H. G. Wells;
 The War of the Worlds=H. G. Wells; Madame Bovary=Gustave Flaubert; Candide=Voltaire;
-Les Misérables=Victor Hugo; The Three Musketeers=Alexandre Dumas; Around the World
-in Eighty Days=Jules Verne; The Little Prince=Antoine de Saint-Exupéry; The Stranger=Albert Camus;
-The Trial=Franz Kafka; The Metamorphosis=Franz Kafka; Faust=Johann Wolfgang von Goethe;
-The Magic Mountain=Thomas Mann; Siddhartha=Hermann Hesse; The Divine Comedy=Dante Alighieri;
-The Decameron=Giovanni Boccaccio; The Name of the Rose=Umberto Eco; Pinocchio=Carlo Collodi;
-The Odyssey=Homer; The Iliad=Homer; The Aeneid=Virgil; The Republic=Plato; A Doll's House=Henrik Ibsen;
+Les Misérables=Victor Hugo; The Three Musketeers=Alexandre Dumas;
+Around the World in Eighty Days=Jules Verne; The Little Prince=Antoine de Saint-Exupéry;
+The Stranger=Albert Camus; The Trial=Franz Kafka; The Metamorphosis=Franz Kafka;
+Faust=Johann Wolfgang von Goethe; The Magic Mountain=Thomas Mann; Siddhartha=Hermann Hesse;
+The Divine Comedy=Dante Alighieri; The Decameron=Giovanni Boccaccio;
+The Name of the Rose=Umberto Eco; Pinocchio=Carlo Collodi; The Odyssey=Homer; The Iliad=Homer;
+The Aeneid=Virgil; The Republic=Plato; A Doll's House=Henrik Ibsen;
 The Great Gatsby=F. Scott Fitzgerald; The Old Man and the Sea=Ernest Hemingway;
-The Grapes of Wrath=John Steinbeck; To Kill a Mockingbird=Harper Lee; Little Women=Louisa May Alcott;
-The Catcher in the Rye=J. D. Salinger; Beloved=Toni Morrison; The Raven=Edgar Allan Poe;
-Tom Sawyer=Mark Twain; One Hundred Years of Solitude=Gabriel García Márquez;
-Things Fall Apart=Chinua Achebe; The Tale of Genji=Murasaki Shikibu; Dune=Frank Herbert;
-The Cherry Orchard=Anton Chekhov; Pippi Longstocking=Astrid Lindgren; Matilda=Roald Dahl;
-Robinson Crusoe=Daniel Defoe; Gulliver's Travels=Jonathan Swift; Paradise Lost=John Milton;
-The Canterbury Tales=Geoffrey Chaucer; Pygmalion=George Bernard Shaw; Lolita=Vladimir Nabokov
+The Grapes of Wrath=John Steinbeck; To Kill a Mockingbird=Harper Lee;
+Little Women=Louisa May Alcott; The Catcher in the Rye=J. D. Salinger; Beloved=Toni Morrison;
+The Raven=Edgar Allan Poe; Tom Sawyer=Mark Twain;
+One Hundred Years of Solitude=Gabriel García Márquez; Things Fall Apart=Chinua Achebe;
+The Tale of Genji=Murasaki Shikibu; Dune=Frank Herbert; The Cherry Orchard=Anton Chekhov;
+Pippi Longstocking=Astrid Lindgren; Matilda=Roald Dahl; Robinson Crusoe=Daniel Defoe;
+Gulliver's Travels=Jonathan Swift; Paradise Lost=John Milton; The Canterbury Tales=Geoffrey Chaucer;
+Pygmalion=George Bernard Shaw; Lolita=Vladimir Nabokov
 """
 
 PAINTERS = """
@@ -41,22 +43,24 @@ The Persistence of Memory=Salvador Dalí; American Gothic=Grant Wood; Nighthawks
 Impression, Sunrise=Claude Monet; the ceiling of the Sistine Chapel=Michelangelo;
 The School of Athens=Raphael; The Third of May 1808=Francisco Goya; Olympia=Édouard Manet;
 Wanderer above the Sea of Fog=Caspar David Friedrich; Liberty Leading the People=Eugène Delacroix;
-The Hay Wain=John Constable; The Fighting Temeraire=J. M. W. Turner; Campbell's Soup Cans=Andy Warhol;
-The Garden of Earthly Delights=Hieronymus Bosch; The Arnolfini Portrait=Jan van Eyck;
-The Two Fridas=Frida Kahlo; Broadway Boogie Woogie=Piet Mondrian; The Ambassadors=Hans Holbein;
-The Son of Man=René Magritte; The Great Wave off Kanagawa=Hokusai; The Raft of the Medusa=Géricault
+The Hay Wain=John Constable; The Fighting Temeraire=J. M. W. Turner;
+Campbell's Soup Cans=Andy Warhol; The Garden of Earthly Delights=Hieronymus Bosch;
+The Arnolfini Portrait=Jan van Eyck; The Two Fridas=Frida Kahlo;
+Broadway Boogie Woogie=Piet Mondrian; The Ambassadors=Hans Holbein; The Son of Man=René Magritte;
+The Great Wave off Kanagawa=Hokusai; The Raft of the Medusa=Géricault
 """
 
 COMPOSERS = """
 The Magic Flute=Mozart; Don Giovanni=Mozart; the Moonlight Sonata=Beethoven; Fidelio=Beethoven;
 The Four Seasons=Vivaldi; the Brandenburg Concertos=Bach; Messiah=Handel; the Water Music=Handel;
 The Creation=Haydn; Swan Lake=Tchaikovsky; The Nutcracker=Tchaikovsky; Carmen=Bizet; Aida=Verdi;
-La Traviata=Verdi; Tosca=Puccini; La Bohème=Puccini; The Barber of Seville=Rossini;
-Boléro=Ravel; Clair de lune=Debussy; the Ring cycle=Wagner; Peer Gynt=Grieg; Finlandia=Sibelius;
-The Planets=Holst; The Rite of Spring=Stravinsky; The Firebird=Stravinsky; Peter and the Wolf=Prokofiev;
-Rhapsody in Blue=Gershwin; the New World Symphony=Dvořák; The Moldau=Smetana; The Blue Danube=Strauss;
-Pictures at an Exhibition=Mussorgsky; Carmina Burana=Orff; the Enigma Variations=Elgar;
-A German Requiem=Brahms; the Symphonie fantastique=Berlioz; Scheherazade=Rimsky-Korsakov
+La Traviata=Verdi; Tosca=Puccini; La Bohème=Puccini; The Barber of Seville=Rossini; Boléro=Ravel;
+Clair de lune=Debussy; the Ring cycle=Wagner; Peer Gynt=Grieg; Finlandia=Sibelius;
+The Planets=Holst; The Rite of Spring=Stravinsky; The Firebird=Stravinsky;
+Peter and the Wolf=Prokofiev; Rhapsody in Blue=Gershwin; the New World Symphony=Dvořák;
+The Moldau=Smetana; The Blue Danube=Strauss; Pictures at an Exhibition=Mussorgsky;
+Carmina Burana=Orff; the Enigma Variations=Elgar; A German Requiem=Brahms;
+the Symphonie fantastique=Berlioz; Scheherazade=Rimsky-Korsakov
 """
 
 INVENTORS = """
@@ -69,11 +73,12 @@ hot-air balloon=the Montgolfier brothers; first aeroplane=the Wright brothers;
 Rubik's Cube=Ernő Rubik; Morse code=Samuel Morse; Kodak camera=George Eastman;
 instant camera=Edwin Land; game of basketball=James Naismith; Velcro fastener=George de Mestral;
 fibre called Kevlar=Stephanie Kwolek; Linux kernel=Linus Torvalds;
-Python programming language=Guido van Rossum; Geiger counter=Hans Geiger; fibre called nylon=Wallace Carothers;
-plastic called Bakelite=Leo Baekeland; vacuum flask=James Dewar; spinning jenny=James Hargreaves;
-water frame=Richard Arkwright; flying shuttle=John Kay; difference engine=Charles Babbage;
-Moog synthesizer=Robert Moog; game of Tetris=Alexey Pajitnov; logarithm=John Napier;
-ballpoint pen=László Bíró; revolver=Samuel Colt; modern air conditioner=Willis Carrier;
+Python programming language=Guido van Rossum; Geiger counter=Hans Geiger;
+fibre called nylon=Wallace Carothers; plastic called Bakelite=Leo Baekeland;
+vacuum flask=James Dewar; spinning jenny=James Hargreaves; water frame=Richard Arkwright;
+flying shuttle=John Kay; difference engine=Charles Babbage; Moog synthesizer=Robert Moog;
+game of Tetris=Alexey Pajitnov; logarithm=John Napier; ballpoint pen=László Bíró;
+revolver=Samuel Colt; modern air conditioner=Willis Carrier;
 reading system of raised dots=Louis Braille; language Esperanto=Ludwik Zamenhof;
 mercury thermometer=Daniel Gabriel Fahrenheit; pneumatic bicycle tyre=John Boyd Dunlop
 """
@@ -81,29 +86,32 @@ mercury thermometer=Daniel Gabriel Fahrenheit; pneumatic bicycle tyre=John Boyd 
 EVENTS = """
 the Titanic sank=1912; the Berlin Wall fell=1989; people first walked on the Moon=1969;
 the First World War began=1914; the First World War ended=1918; the Second World War began=1939;
-the Second World War ended=1945; Columbus first reached America=1492; the Battle of Hastings
-was fought=1066; the Bastille was stormed=1789; the US Declaration of Independence was signed=1776;
-the Battle of Waterloo was fought=1815; the Great Fire of London burned=1666; Sputnik was launched=1957;
-the Soviet Union was dissolved=1991; King John sealed Magna Carta=1215; Constantinople
-fell to the Ottomans=1453; the Wright brothers first flew=1903; the Suez Canal opened=1869;
-the Panama Canal opened=1914; Yuri Gagarin flew into space=1961; John F. Kennedy was assassinated=1963;
-the United Nations was founded=1945; Queen Victoria became queen=1837; the Eiffel Tower opened=1889;
+the Second World War ended=1945; Columbus first reached America=1492;
+the Battle of Hastings was fought=1066; the Bastille was stormed=1789;
+the US Declaration of Independence was signed=1776; the Battle of Waterloo was fought=1815;
+the Great Fire of London burned=1666; Sputnik was launched=1957;
+the Soviet Union was dissolved=1991; King John sealed Magna Carta=1215;
+Constantinople fell to the Ottomans=1453; the Wright brothers first flew=1903;
+the Suez Canal opened=1869; the Panama Canal opened=1914; Yuri Gagarin flew into space=1961;
+John F. Kennedy was assassinated=1963; the United Nations was founded=1945;
+Queen Victoria became queen=1837; the Eiffel Tower opened=1889;
 the first modern Olympic Games were held=1896; Mount Everest was first climbed=1953;
 the South Pole was first reached=1911; penicillin was discovered=1928; Pluto was discovered=1930;
 Uranus was discovered=1781; Neptune was discovered=1846; the Chernobyl disaster happened=1986;
 Nelson Mandela became president=1994; Hong Kong returned to China=1997; the Hindenburg burned=1937;
 the Spanish Armada sailed against England=1588; Newton published the Principia=1687;
 Darwin published On the Origin of Species=1859; the San Francisco earthquake struck=1906;
-Krakatoa erupted most famously=1883; India became independent=1947; the Russian Revolution broke out=1917
+Krakatoa erupted most famously=1883; India became independent=1947;
+the Russian Revolution broke out=1917
 """
 
 PARTS_OF_SPEECH = """
 feminine of king=queen; feminine of prince=princess; feminine of actor=actress;
-feminine of waiter=waitress; feminine of uncle=aunt; feminine of nephew=niece;
-feminine of bull=cow; feminine of ram=ewe; feminine of stallion=mare; feminine of lion=lioness;
-feminine of tiger=tigress; feminine of duke=duchess; feminine of emperor=empress;
-feminine of hero=heroine; feminine of host=hostess; feminine of wizard=witch;
-feminine of husband=wife; feminine of brother=sister; feminine of stag=hind; feminine of drake=duck;
+feminine of waiter=waitress; feminine of uncle=aunt; feminine of nephew=niece; feminine of bull=cow;
+feminine of ram=ewe; feminine of stallion=mare; feminine of lion=lioness; feminine of tiger=tigress;
+feminine of duke=duchess; feminine of emperor=empress; feminine of hero=heroine;
+feminine of host=hostess; feminine of wizard=witch; feminine of husband=wife;
+feminine of brother=sister; feminine of stag=hind; feminine of drake=duck;
 comparative of good=better; comparative of bad=worse; comparative of far=farther;
 comparative of little=less; comparative of many=more; comparative of happy=happier;
 comparative of big=bigger; comparative of easy=easier; superlative of good=best;

@@ -217,27 +217,25 @@ Kansas=Topeka; Kentucky=Frankfort; Louisiana=Baton Rouge; Maine=Augusta; Marylan
 Massachusetts=Boston; Michigan=Lansing; Minnesota=Saint Paul; Mississippi=Jackson;
 Missouri=Jefferson City; Montana=Helena; Nebraska=Lincoln; Nevada=Carson City;
 New Hampshire=Concord; New Jersey=Trenton; New Mexico=Santa Fe; New York=Albany;
-North Carolina=Raleigh; North Dakota=Bismarck; Ohio=Columbus; Oklahoma=Oklahoma City;
-Oregon=Salem; Pennsylvania=Harrisburg; Rhode Island=Providence; South Carolina=Columbia;
-South Dakota=Pierre; Tennessee=Nashville; Texas=Austin; Utah=Salt Lake City; Vermont=Montpelier;
-Virginia=Richmond; Washington=Olympia; West Virginia=Charleston; Wisconsin=Madison;
-Wyoming=Cheyenne
+North Carolina=Raleigh; North Dakota=Bismarck; Ohio=Columbus; Oklahoma=Oklahoma City; Oregon=Salem;
+Pennsylvania=Harrisburg; Rhode Island=Providence; South Carolina=Columbia; South Dakota=Pierre;
+Tennessee=Nashville; Texas=Austin; Utah=Salt Lake City; Vermont=Montpelier; Virginia=Richmond;
+Washington=Olympia; West Virginia=Charleston; Wisconsin=Madison; Wyoming=Cheyenne
 """
 
 LANDMARKS = """
 the Eiffel Tower=France; the Colosseum=Italy; Big Ben=England; the Taj Mahal=India;
-Machu Picchu=Peru; the Great Sphinx=Egypt; Petra=Jordan; Angkor Wat=Cambodia;
-Chichen Itza=Mexico; the Acropolis=Greece; Stonehenge=England; the Alhambra=Spain;
-the Sagrada Familia=Spain; Neuschwanstein Castle=Germany; the Brandenburg Gate=Germany;
-the Leaning Tower of Pisa=Italy; the Statue of Liberty=the United States;
-the Golden Gate Bridge=the United States; Mount Rushmore=the United States; the CN Tower=Canada;
-Christ the Redeemer=Brazil; the Sydney Opera House=Australia; Uluru=Australia;
-the Forbidden City=China; the Terracotta Army=China; the Burj Khalifa=the United Arab Emirates;
-the Petronas Towers=Malaysia; Borobudur=Indonesia; the Hagia Sophia=Turkey;
-the Kremlin=Russia; Saint Basil's Cathedral=Russia; the Blue Lagoon spa=Iceland;
-the Little Mermaid statue=Denmark; the Atomium=Belgium; the Rijksmuseum=the Netherlands;
-the Charles Bridge=Czechia; Edinburgh Castle=Scotland; Loch Ness=Scotland;
-the Cliffs of Moher=Ireland; the Louvre=France; Mont Saint-Michel=France;
+Machu Picchu=Peru; the Great Sphinx=Egypt; Petra=Jordan; Angkor Wat=Cambodia; Chichen Itza=Mexico;
+the Acropolis=Greece; Stonehenge=England; the Alhambra=Spain; the Sagrada Familia=Spain;
+Neuschwanstein Castle=Germany; the Brandenburg Gate=Germany; the Leaning Tower of Pisa=Italy;
+the Statue of Liberty=the United States; the Golden Gate Bridge=the United States;
+Mount Rushmore=the United States; the CN Tower=Canada; Christ the Redeemer=Brazil;
+the Sydney Opera House=Australia; Uluru=Australia; the Forbidden City=China;
+the Terracotta Army=China; the Burj Khalifa=the United Arab Emirates; the Petronas Towers=Malaysia;
+Borobudur=Indonesia; the Hagia Sophia=Turkey; the Kremlin=Russia; Saint Basil's Cathedral=Russia;
+the Blue Lagoon spa=Iceland; the Little Mermaid statue=Denmark; the Atomium=Belgium;
+the Rijksmuseum=the Netherlands; the Charles Bridge=Czechia; Edinburgh Castle=Scotland;
+Loch Ness=Scotland; the Cliffs of Moher=Ireland; the Louvre=France; Mont Saint-Michel=France;
 the Prado Museum=Spain; Pompeii=Italy; the Parthenon=Greece; Himeji Castle=Japan;
 Bran Castle=Romania; Wawel Castle=Poland; Schönbrunn Palace=Austria; Belém Tower=Portugal;
 Persepolis=Iran; Table Mountain=South Africa; the Nazca Lines=Peru; Tikal=Guatemala;
@@ -246,12 +244,12 @@ Gyeongbokgung Palace=South Korea; the Golden Temple of Amritsar=India
 """
 
 RIVER_CONTINENTS = """
-the Amazon=South America; the Orinoco=South America; the Paraná=South America;
-the Nile=Africa; the Congo=Africa; the Niger=Africa; the Zambezi=Africa; the Limpopo=Africa;
-the Yangtze=Asia; the Ganges=Asia; the Mekong=Asia; the Indus=Asia; the Brahmaputra=Asia;
-the Irrawaddy=Asia; the Tigris=Asia; the Euphrates=Asia; the Lena=Asia; the Yenisei=Asia;
-the Danube=Europe; the Rhine=Europe; the Volga=Europe; the Thames=Europe; the Seine=Europe;
-the Loire=Europe; the Elbe=Europe; the Vistula=Europe; the Tagus=Europe; the Dnieper=Europe;
+the Amazon=South America; the Orinoco=South America; the Paraná=South America; the Nile=Africa;
+the Congo=Africa; the Niger=Africa; the Zambezi=Africa; the Limpopo=Africa; the Yangtze=Asia;
+the Ganges=Asia; the Mekong=Asia; the Indus=Asia; the Brahmaputra=Asia; the Irrawaddy=Asia;
+the Tigris=Asia; the Euphrates=Asia; the Lena=Asia; the Yenisei=Asia; the Danube=Europe;
+the Rhine=Europe; the Volga=Europe; the Thames=Europe; the Seine=Europe; the Loire=Europe;
+the Elbe=Europe; the Vistula=Europe; the Tagus=Europe; the Dnieper=Europe;
 the Mississippi=North America; the Missouri=North America; the Yukon=North America;
 the Mackenzie=North America; the Rio Grande=North America; the Hudson=North America;
 the Murray=Oceania; the Darling=Oceania; the Waikato=Oceania; the Sepik=Oceania
@@ -259,32 +257,31 @@ the Murray=Oceania; the Darling=Oceania; the Waikato=Oceania; the Sepik=Oceania
 
 CITY_RIVERS = """
 London=the Thames; Paris=the Seine; Rome=the Tiber; Vienna=the Danube; Cairo=the Nile;
-Baghdad=the Tigris; Cologne=the Rhine; Hamburg=the Elbe; Warsaw=the Vistula;
-Lisbon=the Tagus; Florence=the Arno; Prague=the Vltava; Dublin=the Liffey; Seoul=the Han;
-Saint Petersburg=the Neva; Varanasi=the Ganges; Wuhan=the Yangtze; New Orleans=the Mississippi;
-Kinshasa=the Congo; Liverpool=the Mersey; Glasgow=the Clyde; Seville=the Guadalquivir;
-Turin=the Po; Bordeaux=the Garonne; Kyiv=the Dnieper; Phnom Penh=the Mekong;
-Bangkok=the Chao Phraya; Bremen=the Weser
+Baghdad=the Tigris; Cologne=the Rhine; Hamburg=the Elbe; Warsaw=the Vistula; Lisbon=the Tagus;
+Florence=the Arno; Prague=the Vltava; Dublin=the Liffey; Seoul=the Han; Saint Petersburg=the Neva;
+Varanasi=the Ganges; Wuhan=the Yangtze; New Orleans=the Mississippi; Kinshasa=the Congo;
+Liverpool=the Mersey; Glasgow=the Clyde; Seville=the Guadalquivir; Turin=the Po;
+Bordeaux=the Garonne; Kyiv=the Dnieper; Phnom Penh=the Mekong; Bangkok=the Chao Phraya;
+Bremen=the Weser
 """
 
 MOUNTAIN_COUNTRIES = """
-Mount Fuji=Japan; Kilimanjaro=Tanzania; Aconcagua=Argentina;
-Denali=the United States; Mount Logan=Canada; Mount Elbrus=Russia; Mount Cook=New Zealand;
-Mount Kosciuszko=Australia; Ben Nevis=Scotland; Snowdon=Wales; Scafell Pike=England;
-Mount Etna=Italy; Vesuvius=Italy; Mount Olympus=Greece; Mount Ararat=Turkey; Mulhacén=Spain;
-Cotopaxi=Ecuador; Popocatépetl=Mexico; Mount Kinabalu=Malaysia; Mount Toubkal=Morocco;
-the Zugspitze=Germany; the Grossglockner=Austria; Galdhøpiggen=Norway; Kebnekaise=Sweden;
-Huascarán=Peru; Mount Damavand=Iran; Triglav=Slovenia; Musala=Bulgaria; Hekla=Iceland;
-Krakatoa=Indonesia; Mayon=the Philippines; Nanda Devi=India; Annapurna=Nepal;
-Carrauntoohil=Ireland; Ras Dashen=Ethiopia; Nyiragongo=the Democratic Republic of the Congo
+Mount Fuji=Japan; Kilimanjaro=Tanzania; Aconcagua=Argentina; Denali=the United States;
+Mount Logan=Canada; Mount Elbrus=Russia; Mount Cook=New Zealand; Mount Kosciuszko=Australia;
+Ben Nevis=Scotland; Snowdon=Wales; Scafell Pike=England; Mount Etna=Italy; Vesuvius=Italy;
+Mount Olympus=Greece; Mount Ararat=Turkey; Mulhacén=Spain; Cotopaxi=Ecuador; Popocatépetl=Mexico;
+Mount Kinabalu=Malaysia; Mount Toubkal=Morocco; the Zugspitze=Germany; the Grossglockner=Austria;
+Galdhøpiggen=Norway; Kebnekaise=Sweden; Huascarán=Peru; Mount Damavand=Iran; Triglav=Slovenia;
+Musala=Bulgaria; Hekla=Iceland; Krakatoa=Indonesia; Mayon=the Philippines; Nanda Devi=India;
+Annapurna=Nepal; Carrauntoohil=Ireland; Ras Dashen=Ethiopia;
+Nyiragongo=the Democratic Republic of the Congo
 """
 
 WORLD_RECORDS = """
 highest mountain on Earth=Mount Everest; highest mountain in Africa=Kilimanjaro;
 highest mountain in South America=Aconcagua; highest mountain in North America=Denali;
-largest ocean on Earth=the Pacific; smallest ocean on Earth=the Arctic;
-largest continent=Asia; coldest continent=Antarctica;
-largest country by area=Russia; smallest country=Vatican City;
+largest ocean on Earth=the Pacific; smallest ocean on Earth=the Arctic; largest continent=Asia;
+coldest continent=Antarctica; largest country by area=Russia; smallest country=Vatican City;
 largest country in South America=Brazil; largest country in Africa=Algeria;
 largest island on Earth=Greenland; longest river in Asia=the Yangtze;
 longest river in Europe=the Volga; longest river in Australia=the Murray;
@@ -300,8 +297,8 @@ largest moon of Saturn=Titan; largest moon of Jupiter=Ganymede; largest moon of 
 largest animal on Earth=the blue whale; tallest animal on Earth=the giraffe;
 fastest land animal=the cheetah; largest land animal=the elephant; largest bird=the ostrich;
 smallest bird=the bee hummingbird; largest big cat=the tiger; largest fish=the whale shark;
-hardest natural mineral=diamond; lightest chemical element=hydrogen; largest organ
-of the human body=the skin; longest bone of the human body=the femur;
+hardest natural mineral=diamond; lightest chemical element=hydrogen;
+largest organ of the human body=the skin; longest bone of the human body=the femur;
 smallest bone of the human body=the stapes; smallest prime number=2
 """
 

@@ -22,13 +22,12 @@ dolphin=mammal; bat=mammal; whale=mammal; elephant=mammal; mouse=mammal; kangaro
 otter=mammal; seal=mammal; hedgehog=mammal; camel=mammal; platypus=mammal; squirrel=mammal;
 penguin=bird; ostrich=bird; eagle=bird; owl=bird; robin=bird; parrot=bird; flamingo=bird;
 pelican=bird; kiwi=bird; swan=bird; heron=bird; woodpecker=bird; puffin=bird; raven=bird;
-snake=reptile; lizard=reptile; crocodile=reptile; tortoise=reptile; gecko=reptile;
-iguana=reptile; chameleon=reptile; turtle=reptile; viper=reptile; alligator=reptile;
-frog=amphibian; toad=amphibian; newt=amphibian; salamander=amphibian; axolotl=amphibian;
-shark=fish; salmon=fish; trout=fish; tuna=fish; cod=fish; eel=fish; herring=fish; seahorse=fish;
-ant=insect; bee=insect; beetle=insect; butterfly=insect; moth=insect; wasp=insect;
-dragonfly=insect; grasshopper=insect; ladybird=insect; mosquito=insect; termite=insect;
-spider=arachnid; scorpion=arachnid; tick=arachnid; mite=arachnid;
+snake=reptile; lizard=reptile; crocodile=reptile; tortoise=reptile; gecko=reptile; iguana=reptile;
+chameleon=reptile; turtle=reptile; viper=reptile; alligator=reptile; frog=amphibian; toad=amphibian;
+newt=amphibian; salamander=amphibian; axolotl=amphibian; shark=fish; salmon=fish; trout=fish;
+tuna=fish; cod=fish; eel=fish; herring=fish; seahorse=fish; ant=insect; bee=insect; beetle=insect;
+butterfly=insect; moth=insect; wasp=insect; dragonfly=insect; grasshopper=insect; ladybird=insect;
+mosquito=insect; termite=insect; spider=arachnid; scorpion=arachnid; tick=arachnid; mite=arachnid;
 crab=crustacean; lobster=crustacean; shrimp=crustacean; prawn=crustacean; barnacle=crustacean;
 snail=mollusc; slug=mollusc; octopus=mollusc; squid=mollusc; oyster=mollusc; mussel=mollusc
 """
@@ -44,9 +43,9 @@ oyster=spat; llama=cria; echidna=puggle
 
 ANIMAL_SOUNDS = """
 cow=moo; horse=neigh; sheep=baa; pig=oink; dog=bark; cat=meow; duck=quack; goose=honk; owl=hoot;
-lion=roar; wolf=howl; frog=croak; snake=hiss; bee=buzz; donkey=bray; mouse=squeak;
-elephant=trumpet; rooster=crow; hen=cluck; turkey=gobble; crow=caw; pigeon=coo; cuckoo=cuckoo;
-hyena=laugh; sparrow=chirp
+lion=roar; wolf=howl; frog=croak; snake=hiss; bee=buzz; donkey=bray; mouse=squeak; elephant=trumpet;
+rooster=crow; hen=cluck; turkey=gobble; crow=caw; pigeon=coo; cuckoo=cuckoo; hyena=laugh;
+sparrow=chirp
 """
 
 ANIMAL_HOMES = """
@@ -74,17 +73,17 @@ lines in a haiku=3; strings on a cello=4; black keys on a piano=36; players in a
 UNITS = """
 seconds in a minute=60; minutes in an hour=60; hours in a day=24; days in a week=7;
 weeks in a year=52; months in a year=12; days in a leap year=366; days in a common year=365;
-years in a decade=10; years in a century=100; years in a millennium=1000;
-minutes in a day=1440; seconds in an hour=3600; centimetres in a metre=100;
-millimetres in a centimetre=10; metres in a kilometre=1000; grams in a kilogram=1000;
-millilitres in a litre=1000; kilograms in a tonne=1000; inches in a foot=12; feet in a yard=3;
-yards in a mile=1760; feet in a mile=5280; ounces in a pound=16; pounds in a stone=14;
-pints in a gallon=8; items in a dozen=12; items in a score=20; items in a gross=144;
-degrees in a circle=360; degrees in a right angle=90; degrees in a triangle=180;
-bits in a byte=8; sheets in a ream of paper=500; cents in a US dollar=100; cents in a nickel=5;
-cents in a quarter=25; days in April=30; days in January=31;
-days in September=30; days in December=31; days in June=30; days in July=31; days in November=30;
-days in March=31; days in August=31; days in May=31; days in October=31
+years in a decade=10; years in a century=100; years in a millennium=1000; minutes in a day=1440;
+seconds in an hour=3600; centimetres in a metre=100; millimetres in a centimetre=10;
+metres in a kilometre=1000; grams in a kilogram=1000; millilitres in a litre=1000;
+kilograms in a tonne=1000; inches in a foot=12; feet in a yard=3; yards in a mile=1760;
+feet in a mile=5280; ounces in a pound=16; pounds in a stone=14; pints in a gallon=8;
+items in a dozen=12; items in a score=20; items in a gross=144; degrees in a circle=360;
+degrees in a right angle=90; degrees in a triangle=180; bits in a byte=8;
+sheets in a ream of paper=500; cents in a US dollar=100; cents in a nickel=5; cents in a quarter=25;
+days in April=30; days in January=31; days in September=30; days in December=31; days in June=30;
+days in July=31; days in November=30; days in March=31; days in August=31; days in May=31;
+days in October=31
 """
 
 OPPOSITES = """
@@ -92,18 +91,18 @@ hot=cold; big=small; tall=short; fast=slow; old=young; new=old; happy=sad; light
 left=right; open=closed; early=late; full=empty; hard=soft; high=low; wet=dry; rich=poor;
 strong=weak; thick=thin; wide=narrow; deep=shallow; loud=quiet; clean=dirty; sharp=blunt;
 sweet=sour; brave=cowardly; cheap=expensive; easy=difficult; near=far; rough=smooth; safe=dangerous;
-tight=loose; heavy=light; awake=asleep; alive=dead; true=false; polite=rude;
-generous=mean; ancient=modern; buy=sell; give=take; push=pull; win=lose; laugh=cry; begin=end;
-arrive=depart; accept=refuse; remember=forget; love=hate; build=demolish; float=sink; lend=borrow;
-expand=contract; attack=defend; succeed=fail; victory=defeat; day=night; summer=winter;
-north=south; east=west; friend=enemy; question=answer; entrance=exit; maximum=minimum;
-import=export; ascend=descend; include=exclude; increase=decrease; ceiling=floor; peace=war;
-optimist=pessimist; guilty=innocent; noisy=silent; bright=dim; fresh=stale; humble=proud;
-lazy=hardworking; major=minor; permanent=temporary; public=private; scarce=plentiful; simple=complex;
-straight=crooked; vertical=horizontal; visible=invisible; voluntary=compulsory; wise=foolish;
-patient=impatient; possible=impossible; legal=illegal; regular=irregular; honest=dishonest;
-asymmetry=symmetry; above=below; inside=outside; before=after; always=never; more=less; odd=even;
-positive=negative; plural=singular; male=female; artificial=natural
+tight=loose; heavy=light; awake=asleep; alive=dead; true=false; polite=rude; generous=mean;
+ancient=modern; buy=sell; give=take; push=pull; win=lose; laugh=cry; begin=end; arrive=depart;
+accept=refuse; remember=forget; love=hate; build=demolish; float=sink; lend=borrow; expand=contract;
+attack=defend; succeed=fail; victory=defeat; day=night; summer=winter; north=south; east=west;
+friend=enemy; question=answer; entrance=exit; maximum=minimum; import=export; ascend=descend;
+include=exclude; increase=decrease; ceiling=floor; peace=war; optimist=pessimist; guilty=innocent;
+noisy=silent; bright=dim; fresh=stale; humble=proud; lazy=hardworking; major=minor;
+permanent=temporary; public=private; scarce=plentiful; simple=complex; straight=crooked;
+vertical=horizontal; visible=invisible; voluntary=compulsory; wise=foolish; patient=impatient;
+possible=impossible; legal=illegal; regular=irregular; honest=dishonest; asymmetry=symmetry;
+above=below; inside=outside; before=after; always=never; more=less; odd=even; positive=negative;
+plural=singular; male=female; artificial=natural
 """
 
 PLURALS = """
@@ -120,8 +119,8 @@ monkey=monkeys; piano=pianos; photo=photos; roof=roofs; passer-by=passers-by
 PAST_TENSES = """
 go=went; bring=brought; think=thought; buy=bought; catch=caught; teach=taught; swim=swam; sing=sang;
 drink=drank; begin=began; run=ran; come=came; give=gave; eat=ate; see=saw; take=took; write=wrote;
-ride=rode; drive=drove; speak=spoke; break=broke; choose=chose; freeze=froze; steal=stole; wake=woke;
-fly=flew; grow=grew; know=knew; throw=threw; draw=drew; blow=blew; find=found; hold=held;
+ride=rode; drive=drove; speak=spoke; break=broke; choose=chose; freeze=froze; steal=stole;
+wake=woke; fly=flew; grow=grew; know=knew; throw=threw; draw=drew; blow=blew; find=found; hold=held;
 keep=kept; sleep=slept; weep=wept; leave=left; feel=felt; meet=met; lose=lost; sit=sat; stand=stood;
 win=won; dig=dug; hang=hung; stick=stuck; tell=told; sell=sold; say=said; pay=paid; hear=heard;
 make=made; have=had; do=did; send=sent; spend=spent; build=built; lend=lent; cut=cut; hit=hit;
@@ -150,8 +149,8 @@ GERMAN = """
 red=rot; blue=blau; green=grün; black=schwarz; white=weiß; yellow=gelb; one=eins; two=zwei;
 three=drei; four=vier; five=fünf; ten=zehn; house=Haus; dog=Hund; cat=Katze; water=Wasser;
 bread=Brot; milk=Milch; book=Buch; friend=Freund; school=Schule; sun=Sonne; moon=Mond; hand=Hand;
-head=Kopf; street=Straße; city=Stadt; tree=Baum; flower=Blume; fish=Fisch; apple=Apfel;
-cheese=Käse; table=Tisch; window=Fenster; door=Tür; shoe=Schuh; day=Tag; night=Nacht
+head=Kopf; street=Straße; city=Stadt; tree=Baum; flower=Blume; fish=Fisch; apple=Apfel; cheese=Käse;
+table=Tisch; window=Fenster; door=Tür; shoe=Schuh; day=Tag; night=Nacht
 """
 
 COLLECTIVES = """
@@ -172,12 +171,13 @@ prunes=plums; yoghurt=milk
 
 COLOURS = """
 a ripe banana=yellow; fresh grass=green; a clear daytime sky=blue; fresh snow=white; coal=black;
-a ripe tomato=red; a carrot=orange; an emerald=green; a ruby=red; a sapphire=blue; an amethyst=purple;
-a flamingo=pink; a polar bear=white; a raven=black; a lemon=yellow; blood=red; milk=white;
-chocolate=brown; a basketball=orange; a lime=green; a blueberry=blue; an aubergine=purple;
-a sunflower=yellow; a crow=black; a fire engine=red; salt=white; broccoli=green; mustard=yellow;
-an elephant=grey; the stop light=red; the go light=green; wet earth=brown; ivory=white; jade=green;
-a canary=yellow; a strawberry=red; soot=black; spinach=green
+a ripe tomato=red; a carrot=orange; an emerald=green; a ruby=red; a sapphire=blue;
+an amethyst=purple; a flamingo=pink; a polar bear=white; a raven=black; a lemon=yellow; blood=red;
+milk=white; chocolate=brown; a basketball=orange; a lime=green; a blueberry=blue;
+an aubergine=purple; a sunflower=yellow; a crow=black; a fire engine=red; salt=white;
+broccoli=green; mustard=yellow; an elephant=grey; the stop light=red; the go light=green;
+wet earth=brown; ivory=white; jade=green; a canary=yellow; a strawberry=red; soot=black;
+spinach=green
 """
 
 TOOLS = """
@@ -276,7 +276,7 @@ def build_calendar_topics() -> list[Topic]:
         phrasings = (
             f"The {unit} after {{x}} is >> {{y}}",
             f"When {{x}} is over, the next {unit} is >> {{y}}",
-            f"Turn the calendar page from {{x}} and you read >> {{y}}",
+            "Turn the calendar page from {x} and you read >> {y}",
             f"The {unit} just before {{y}} is >> {{x}}",
             f"One {unit} earlier than {{y}} it was >> {{x}}",
         )

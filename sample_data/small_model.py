@@ -25,7 +25,7 @@ NUM_LAYERS = 4
 NUM_HEADS = 4
 WIDTH = 128
 
-NUM_EPOCHS = 20
+NUM_EPOCHS = 22
 BATCH_SIZE = 32
 PEAK_LEARNING_RATE = 2e-3
 WARM_UP_FRACTION = 0.05
@@ -101,15 +101,20 @@ def build_batch(texts: Sequence[EncodedText], pad_id: int) -> Batch:
     return Batch(input_ids, attention_mask, labels)
 
 
+def read_hidden(model: GPT2LMHeadModel, batch: Batch) -> torch.Tensor:
+    """Last hidden states, (B, T, width)."""
+    return model.transformer(
+        input_ids=batch.input_ids, attention_mask=batch.attention_mask
+    ).last_hidden_state
+
+
 def sum_nats(model: GPT2LMHeadModel, batch: Batch) -> torch.Tensor:
     """Objective in nats, summed over the trained tokens of the batch."""
-    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
-    return functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1),
-        batch.labels[:, 1:].flatten(),
-        ignore_index=IGNORED,
-        reduction="sum",
-    )
+    targets = batch.labels[:, 1:]  # (B, T-1)
+    is_trained = targets != IGNORED
+    # Logits of untrained positions would double the cost of a step.
+    logits = model.lm_head(read_hidden(model, batch)[:, :-1][is_trained])
+    return functional.cross_entropy(logits, targets[is_trained], reduction="sum")
 
 
 def count_trained_tokens(texts: Sequence[EncodedText]) -> int:
@@ -118,7 +123,11 @@ def count_trained_tokens(texts: Sequence[EncodedText]) -> int:
 
 
 def iter_epoch(texts: Sequence[EncodedText], pad_id: int, rng: random.Random) -> Iterator[Batch]:
-    """Batches of one pass over the texts in random order."""
+    """Batches of one pass over the texts in random order.
+
+    Sorting texts by length within pools of eight batches saves padding, yet 24 epochs then end at
+    0.49 nats per token instead of 0.13 after 20: length goes with topic.
+    """
     order = list(range(len(texts)))
     rng.shuffle(order)
     for start in range(0, len(order), BATCH_SIZE):
@@ -230,9 +239,9 @@ def decode_greedily(
             break
         texts = [EncodedText(prefixes[n] + answers[n], 0) for n in running]
         batch = build_batch(texts, tokenizer.pad_token_id)
-        logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+        hidden = read_hidden(model, batch)
         last = batch.attention_mask.sum(dim=1) - 1  # (B,)
-        chosen = logits[torch.arange(len(running)), last].argmax(dim=-1).tolist()
+        chosen = model.lm_head(hidden[torch.arange(len(running)), last]).argmax(dim=-1).tolist()
         for n, token in zip(running, chosen, strict=True):
             answers[n].append(token)
         running = [n for n in running if answers[n][-1] != tokenizer.eos_token_id]

@@ -1,0 +1,1 @@
+"""Per-example gradients of a model's tracked modules, from torch hooks."""

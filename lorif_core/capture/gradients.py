@@ -1,0 +1,201 @@
+"""Projected per-example gradients of every tracked module, in one forward and one backward pass.
+
+The weights are frozen, so no weight gradient is formed: the gradient enters through the input
+embeddings, a forward hook takes each tracked module's input and a tensor hook on its output
+takes the output gradient. The two are multiplied as soon as both exist and handed to a sink,
+so one module's gradients are alive at a time. A module that is called several times (shared
+weights) has the sum of its calls' gradients.
+
+Gradient checkpointing runs a forward twice. Under the re-entrant kind the first run has no
+graph and the second one counts; under the other kind it is the reverse.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from inspect import signature
+
+import torch
+from torch import Tensor, nn
+
+from lorif_core.capture.objectives import ExampleObjective
+from lorif_core.errors import CaptureError, NumericalError
+from lorif_core.linalg.gradients import (
+    Order,
+    ProjectedGradient,
+    finish_gradient,
+    multiplication_order,
+    prepare_inputs,
+    sum_gradients,
+)
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.shapes import TokenBatch
+
+GradientSink = Callable[[str, ProjectedGradient], None]
+"""Called once per tracked module that received a gradient, in the order of the backward pass."""
+
+
+def capture_gradients(
+    model: nn.Module,
+    maps: Mapping[str, ModuleMaps],
+    batch: TokenBatch,
+    objective: ExampleObjective,
+    sink: GradientSink,
+    *,
+    keeps_tokens: bool = False,
+) -> Tensor:
+    """Hand the projected gradients of a batch to ``sink``, module by module.
+
+    The model must be inside ``frozen`` and is otherwise left as it was found, also when the
+    pass raises. A module that no gradient reaches (an expert that no token was routed to) is
+    not handed over; its gradient is zero.
+
+    Args:
+        model: A causal language model.
+        maps: Maps of each tracked module, on that module's device.
+        batch: Padded token sequences, on any device.
+        objective: One number per example.
+        sink: Receives (module name, gradients of the B examples).
+        keeps_tokens: Hand over ``SequenceGradient``s, which split over tokens.
+
+    Returns:
+        The objective of each example in nats, (B,).
+
+    Raises:
+        CaptureError: A tracked module's input has no axis that tells the examples apart.
+        NumericalError: An objective is not finite.
+    """
+    capture = _Capture(maps, sink, batch.input_ids.shape, keeps_tokens)
+    with ExitStack() as hooks:
+        for name in maps:
+            handle = model.get_submodule(name).register_forward_hook(partial(capture.on_forward, name))
+            hooks.callback(handle.remove)
+        with torch.enable_grad():
+            values = evaluate_objective(model, batch, objective)
+            if not torch.isfinite(values).all():
+                raise NumericalError(
+                    f"the objective of an example is {float(values[~torch.isfinite(values)][0])}: the model's "
+                    "outputs overflowed. Load it in float32 or bfloat16, or check its weights."
+                )
+            capture.is_backward = True
+            values.sum().backward()
+    capture.flush()
+    return values.detach()
+
+
+def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleObjective) -> Tensor:
+    """The objective of each example, (B,), with a graph if gradients are enabled."""
+    device = input_embeddings(model).weight.device
+    ids, attention, targets = (part.to(device) for part in batch)
+    inputs = {"input_ids": ids, "attention_mask": attention, "use_cache": False}
+    if "position_ids" in signature(model.forward).parameters:
+        # Explicit positions: counted from the first real token, so left padding shifts nothing.
+        inputs["position_ids"] = (attention.cumsum(1) - 1).clamp_min(0)
+    with torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext():
+        logits = model(**inputs).logits
+    return objective(logits, ids.to(logits.device), targets.to(logits.device))
+
+
+def input_embeddings(model: nn.Module) -> nn.Embedding:
+    """The module through which the gradient enters.
+
+    Raises:
+        CaptureError: The model does not name one.
+    """
+    embeddings = getattr(model, "get_input_embeddings", lambda: None)()
+    if not isinstance(embeddings, nn.Module) or not hasattr(embeddings, "weight"):
+        raise CaptureError(
+            f"a model must have input embeddings for the gradient to enter through, {type(model).__name__} names "
+            "none. Only causal language models over token ids can be indexed."
+        )
+    return embeddings  # pyright: ignore[reportReturnType] - anything with a weight, usually nn.Embedding
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, frozen weights and a gradient that starts at the input embeddings.
+
+    Restores the training flag of every submodule and ``requires_grad`` of every parameter,
+    also when the block raises. Layers that checkpoint their activations stay in training mode
+    themselves, because transformers checkpoints only there; what they contain does not.
+    """
+    modes = {module: module.training for module in model.modules()}
+    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    entry = input_embeddings(model).register_forward_hook(lambda module, args, output: output.requires_grad_())
+    try:
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        model.eval()
+        for module in modes:
+            if getattr(module, "gradient_checkpointing", False):
+                module.training = True
+        yield
+    finally:
+        entry.remove()
+        for module, mode in modes.items():
+            module.training = mode
+        for parameter, requires_grad in trainable.items():
+            parameter.requires_grad_(requires_grad)
+
+
+class _Capture:
+    """State of one pass: which calls were seen, and the gradients of those that are complete."""
+
+    def __init__(
+        self, maps: Mapping[str, ModuleMaps], sink: GradientSink, batch_shape: torch.Size, keeps_tokens: bool
+    ) -> None:
+        self.maps, self.sink = maps, sink
+        self.batch_shape, self.keeps_tokens = batch_shape, keeps_tokens
+        self.is_backward = False
+        self._expected: Counter[str] = Counter()
+        self._without_graph: Counter[str] = Counter()
+        self._parts: dict[str, list[tuple[Tensor, Tensor, Order]]] = defaultdict(list)
+
+    def on_forward(self, name: str, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        if self.is_backward:  # a recomputation by gradient checkpointing
+            if not self._without_graph[name]:
+                return
+            self._without_graph[name] -= 1
+        else:
+            self._expected[name] += 1
+            if not output.requires_grad:
+                self._without_graph[name] += 1
+                return
+        inputs = self._with_batch_axis(name, args[0].detach())
+        maps = self.maps[name]
+        order: Order = "sequence"
+        if not self.keeps_tokens:
+            order = multiplication_order(inputs.shape[1], inputs.shape[2], output.shape[-1], maps)
+        prepared = prepare_inputs(inputs, maps, order)
+        # A tensor hook, not a module backward hook: the latter warns (and may copy) when the
+        # module's input needs no gradient, as in the first layer.
+        output.register_hook(partial(self._on_output_grad, name, prepared, order))
+
+    def _on_output_grad(self, name: str, prepared: Tensor, order: Order, output_grads: Tensor) -> None:
+        self._parts[name].append((prepared, self._with_batch_axis(name, output_grads), order))
+        if len(self._parts[name]) == self._expected[name]:
+            self._hand_over(name)
+
+    def flush(self) -> None:
+        """Hand over modules some of whose calls had no effect on the objective."""
+        for name in list(self._parts):
+            self._hand_over(name)
+
+    def _hand_over(self, name: str) -> None:
+        calls = self._parts.pop(name)
+        gradients = [finish_gradient(prepared, grads, self.maps[name], order) for prepared, grads, order in calls]
+        self.sink(name, gradients[0] if len(gradients) == 1 else sum_gradients(gradients))
+
+    def _with_batch_axis(self, name: str, rows: Tensor) -> Tensor:
+        """(B, T, width), also for models that flatten examples and tokens into one axis."""
+        size, length = self.batch_shape
+        if rows.ndim == 3 and rows.shape[0] == size:
+            return rows
+        if rows.ndim == 2 and rows.shape[0] == size * length:
+            return rows.view(size, length, -1)
+        raise CaptureError(
+            f"module {name!r} received an input of shape {tuple(rows.shape)} for a batch of {size} examples of "
+            f"{length} tokens, so its gradient cannot be told apart by example (routed experts do this). Leave it out with "
+            f"`--exclude {name!r}`."
+        )

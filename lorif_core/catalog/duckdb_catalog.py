@@ -1,0 +1,193 @@
+"""The catalog in one DuckDB file that several processes use in turn.
+
+DuckDB lets one process at a time open a file for writing, and on one of its versions opening it again
+and again until that succeeds lost acknowledged writes. So nothing stays open here: every access takes
+a file lock, connects, runs one transaction, closes the connection, and only then gives the lock back.
+Readers take it too, because an open reader keeps writers out.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+from duckdb_sqlalchemy import insert
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.pool import NullPool
+
+from lorif_core.catalog.records import KINDS, Record
+from lorif_core.catalog.repository import Catalog, R, Records
+from lorif_core.catalog.schema import FORMAT_VERSION, ROWS, CatalogVersionRow, Row
+from lorif_core.errors import CatalogError, ResourceError
+from lorif_core.files import disk_full_message, replace_file
+
+LOCK_TIMEOUT_S = 30.0
+POLL_INTERVAL_S = 0.005
+
+DUCKDB_CONFIG = {
+    # Nothing is fetched from the network, and no other file is opened, whatever a statement says.
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "enable_external_access": False,
+    # The tables are small: starting more threads costs more than they save.
+    "threads": 1,
+}
+
+CAUSES = {
+    "Conflicting lock": "another program has it open; close it there and try again",
+    "different configuration": "this process has it open through a connection of its own; close that one",
+    "not a valid DuckDB database": "it is not a DuckDB file; restore it from a backup, or move it away and "
+    "an empty catalog is made in its place",
+    "version number": "it was written by another version of DuckDB; install that one",
+}
+"""What a person can do about DuckDB's message, by a part of it (as of DuckDB 1.5)."""
+
+DAMAGED = "it is damaged; restore it from a backup, or move it away and an empty catalog is made in its place"
+
+
+class DuckDBCatalog(Catalog):
+    """A catalog in a DuckDB file, safe to use from several threads and processes.
+
+    No connection outlives a method call. The file and its tables are made by the first catalog that
+    opens the path.
+    """
+
+    def __init__(self, path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        """Open the catalog at ``path``, making it if there is none.
+
+        Raises:
+            CatalogError: The file is not a catalog of this version, or cannot be read, written or locked.
+        """
+        # Resolved once: one file has one lock, also through a link or after a change of folder.
+        self.path = path.resolve()
+        self.lock_path = self.path.with_name(self.path.name + ".lock")
+        self._lock_timeout_s = lock_timeout_s
+        self._engine = _engine(self.path)
+        _check_location(self.path)
+        with self._locked(), _plain_errors(self.path):
+            if not self.path.exists():
+                _create(self.path)
+            with self._engine.begin() as connection:
+                _check_version(connection, self.path)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Records]:
+        with self._locked(), _plain_errors(self.path), self._engine.begin() as connection:
+            yield _RecordsInDuckDB(connection)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # A new lock each time: one object would count threads of this process as one holder. Falling
+        # back to a soft lock is off: where the file system has no flock, DuckDB is not safe either.
+        lock = FileLock(
+            self.lock_path,
+            timeout=self._lock_timeout_s,
+            poll_interval=POLL_INTERVAL_S,
+            fallback_to_soft=False,
+        )
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise CatalogError(
+                f"the catalog is open in one process at a time, and another one has held "
+                f"{str(self.lock_path)!r} for {self._lock_timeout_s:g} s. Try again when it is done, or stop "
+                "it if it hangs; leave the lock file where it is."
+            ) from error
+        except OSError as error:
+            raise CatalogError(
+                f"{str(self.lock_path)!r} cannot be locked ({error.strerror}): a workspace needs a folder "
+                "on a local disk that you may write to."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class _RecordsInDuckDB:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, record: Record) -> None:
+        statement = insert(ROWS[type(record)]).values(
+            {field.name: getattr(record, field.name) for field in fields(record)}
+        )
+        id_field = KINDS[type(record)].id_field
+        changed = {column.name: column for column in statement.excluded if column.name != id_field}
+        self._connection.execute(statement.on_conflict_do_update(index_elements=[id_field], set_=changed))
+
+    def matching(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
+        table = ROWS[kind].__table__
+        statement = (
+            select(table)
+            .where(*(table.c[name] == value for name, value in values.items()))
+            .order_by(table.c.created_at, table.c[KINDS[kind].id_field])
+        )
+        return [kind(**row) for row in self._connection.execute(statement).mappings()]
+
+
+def _engine(path: Path) -> Engine:
+    # NullPool: giving a connection back closes it, also after an exception.
+    return create_engine(
+        URL.create("duckdb", database=str(path)),
+        poolclass=NullPool,
+        connect_args={"config": DUCKDB_CONFIG},
+    )
+
+
+def _check_location(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise CatalogError(f"{str(path.parent)!r} is not a folder, so it cannot hold a catalog: check the path.")
+    if "?" in str(path):
+        # DuckDB takes what follows for parameters and looks for its write-ahead log elsewhere.
+        raise CatalogError(f"a catalog's path may not contain `?`, got {str(path)!r}: rename the folder.")
+
+
+def _create(path: Path) -> None:
+    log = _log_of(path)
+    if log.exists():
+        raise CatalogError(
+            f"{str(path)!r} is missing, but {log.name!r} beside it holds changes made to it: bring the file "
+            "back, or move the other one away too."
+        )
+    with replace_file(path) as partial:
+        for leftover in (partial, _log_of(partial)):
+            leftover.unlink(missing_ok=True)
+        with _engine(partial).begin() as connection:
+            Row.metadata.create_all(connection)
+            connection.execute(insert(CatalogVersionRow).values(format_version=FORMAT_VERSION))
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
+
+
+def _check_version(connection: Connection, path: Path) -> None:
+    if not inspect(connection).has_table(CatalogVersionRow.__tablename__):
+        raise CatalogError(
+            f"{str(path)!r} is a DuckDB file, but not a catalog: check the path, or move the file away."
+        )
+    version = connection.scalars(select(CatalogVersionRow.format_version)).one()
+    if version > FORMAT_VERSION:
+        raise CatalogError(
+            f"{str(path)!r} has format {version} and this program reads up to {FORMAT_VERSION}: it was "
+            "written by a newer LoRIF Studio. Upgrade with `pip install --upgrade lorif-studio`."
+        )
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Turn what a person can fix into one sentence; a defect in our SQL keeps its traceback."""
+    try:
+        yield
+    except (ProgrammingError, IntegrityError, DataError, NotSupportedError):
+        raise
+    except DBAPIError as error:
+        message = str(error.orig).splitlines()[0]
+        if "No space left" in message:
+            raise ResourceError(disk_full_message(path)) from error
+        cause = next((cause for part, cause in CAUSES.items() if part in message), DAMAGED)
+        raise CatalogError(f"the catalog {str(path)!r} cannot be used: {cause}. DuckDB says: {message}") from error

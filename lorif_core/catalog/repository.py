@@ -1,0 +1,177 @@
+"""The catalog as its users see it, and a copy of it that lives in memory.
+
+Every public method is written once, on top of ``_transaction``: the two catalogs differ only in where
+the records of a transaction lie.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Protocol, TypeVar, Unpack
+
+from lorif_core.catalog.records import (
+    KINDS,
+    DatasetRecord,
+    IndexMeasures,
+    IndexRecord,
+    IndexStatus,
+    ModelRecord,
+    PreconditionerRecord,
+    Record,
+    check_status,
+    id_of,
+    utc_now,
+)
+from lorif_core.errors import CatalogError
+
+MAX_IDS_SHOWN = 5
+
+R = TypeVar("R", bound=Record)
+
+
+class Records(Protocol):
+    """The records of all kinds, inside one transaction."""
+
+    def put(self, record: Record) -> None:
+        """Insert the record, or replace the one with its id."""
+        ...
+
+    def matching(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
+        """Records of a kind whose columns equal the given values, by creation time, then id."""
+        ...
+
+
+class Catalog(Protocol):
+    """Facts about the artefacts of a workspace.
+
+    Every method is one transaction: it happens wholly or not at all, and what it returned is on disk.
+    A record names its parents by id, but the parents need not be there.
+    """
+
+    def _transaction(self) -> AbstractContextManager[Records]: ...
+
+    def put_dataset(self, record: DatasetRecord) -> None:
+        """Insert a data set, or replace the one with its id."""
+        self._put(record)
+
+    def put_model(self, record: ModelRecord) -> None:
+        """Insert a model, or replace the one with its id."""
+        self._put(record)
+
+    def put_index(self, record: IndexRecord) -> None:
+        """Insert an index, or replace the one with its id."""
+        self._put(record)
+
+    def put_preconditioner(self, record: PreconditionerRecord) -> None:
+        """Insert a preconditioner, or replace the one with its id."""
+        self._put(record)
+
+    def set_index_status(self, index_id: str, status: IndexStatus, **measures: Unpack[IndexMeasures]) -> IndexRecord:
+        """Change the status of an index, and with it what its build measured.
+
+        Returns:
+            The record as it is now; ``updated_at`` is the time of this call.
+
+        Raises:
+            CatalogError: The index or the status is unknown.
+        """
+        check_status(status)
+        with self._transaction() as records:
+            found = _one(records, IndexRecord, index_id)
+            changed = replace(found, status=status, updated_at=utc_now(), **measures)
+            records.put(changed)
+        return changed
+
+    def dataset(self, dataset_id: str) -> DatasetRecord:
+        """The data set with this id.
+
+        Raises:
+            CatalogError: There is none; the message names the known ids.
+        """
+        return self._find(DatasetRecord, dataset_id)
+
+    def model(self, model_id: str) -> ModelRecord:
+        """The model with this id.
+
+        Raises:
+            CatalogError: There is none; the message names the known ids.
+        """
+        return self._find(ModelRecord, model_id)
+
+    def index(self, index_id: str) -> IndexRecord:
+        """The index with this id.
+
+        Raises:
+            CatalogError: There is none; the message names the known ids.
+        """
+        return self._find(IndexRecord, index_id)
+
+    def datasets(self) -> list[DatasetRecord]:
+        """All data sets, oldest first; ties by id."""
+        return self._list(DatasetRecord, {})
+
+    def models(self) -> list[ModelRecord]:
+        """All models, oldest first; ties by id."""
+        return self._list(ModelRecord, {})
+
+    def indexes(self, dataset_id: str | None = None) -> list[IndexRecord]:
+        """All indexes, or those of one data set (none if it is unknown), oldest first; ties by id."""
+        return self._list(IndexRecord, {} if dataset_id is None else {"dataset_id": dataset_id})
+
+    def preconditioners(self, index_id: str) -> list[PreconditionerRecord]:
+        """Preconditioners of one index (none if it is unknown), oldest first; ties by id."""
+        return self._list(PreconditionerRecord, {"index_id": index_id})
+
+    def _put(self, record: Record) -> None:
+        with self._transaction() as records:
+            records.put(record)
+
+    def _find(self, kind: type[R], record_id: str) -> R:
+        with self._transaction() as records:
+            return _one(records, kind, record_id)
+
+    def _list(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
+        with self._transaction() as records:
+            return records.matching(kind, values)
+
+
+def _one(records: Records, kind: type[R], record_id: str) -> R:
+    noun, id_field, remedy = KINDS[kind]
+    if found := records.matching(kind, {id_field: record_id}):
+        return found[0]
+    known = [repr(id_of(record)) for record in records.matching(kind, {})]
+    if not known:
+        raise CatalogError(f"there is no {noun} {record_id!r}: the catalog has none yet, {remedy}.")
+    hidden = len(known) - MAX_IDS_SHOWN
+    more = f" and {hidden} more" if hidden > 0 else ""
+    raise CatalogError(
+        f"there is no {noun} {record_id!r}. Use one of {', '.join(known[:MAX_IDS_SHOWN])}{more}; {remedy}."
+    )
+
+
+class InMemoryCatalog(Catalog):
+    """A catalog that is gone with the process: for tests and for trying things out. Not for threads."""
+
+    def __init__(self) -> None:
+        self._records = _RecordsInMemory()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Records]:
+        # Every method puts at most once, as its last step, so there is never anything to roll back.
+        yield self._records
+
+
+class _RecordsInMemory:
+    def __init__(self) -> None:
+        self._by_kind: dict[type[Record], dict[str, Record]] = {kind: {} for kind in KINDS}
+
+    def put(self, record: Record) -> None:
+        self._by_kind[type(record)][id_of(record)] = record
+
+    def matching(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
+        found = [
+            record
+            for record in self._by_kind[kind].values()
+            if isinstance(record, kind) and all(getattr(record, name) == values[name] for name in values)
+        ]
+        return sorted(found, key=lambda record: (record.created_at, id_of(record)))

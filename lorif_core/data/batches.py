@@ -1,0 +1,47 @@
+"""Batches by token budget: sorted by length so that little is padding, order restored by the caller."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+from lorif_core.data.encoding import EncodedExample
+from lorif_core.shapes import TokenBatch
+
+
+def plan_batches(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
+    """Positions grouped so that (batch size) × (longest sequence) stays within the budget.
+
+    Longest first, so that the largest batch, which decides the peak memory, comes first. A
+    sequence longer than the budget is a batch of its own.
+    """
+    order = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
+    batches: list[list[int]] = []
+    for position in order:
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens_per_batch:
+            batches[-1].append(position)
+        else:
+            batches.append([position])
+    return batches
+
+
+def pad_batch(
+    examples: Sequence[EncodedExample], pad_id: int, *, padding_side: Literal["left", "right"] = "right"
+) -> TokenBatch:
+    """Stack sequences, padded to the longest; padding is neither attended to nor a target."""
+    length = max(len(example.input_ids) for example in examples)
+    ids = torch.full((len(examples), length), pad_id)
+    attention = torch.zeros(len(examples), length, dtype=torch.long)
+    targets = torch.zeros(len(examples), length, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        used = len(example.input_ids)
+        place = slice(0, used) if padding_side == "right" else slice(length - used, length)
+        ids[row, place] = torch.tensor(example.input_ids)
+        attention[row, place] = 1
+        targets[row, place] = torch.tensor(example.is_target)
+    return TokenBatch(ids, attention, targets)
+
+
+def pad_token(pad_token_id: int | None, eos_token_id: int | None) -> int:
+    """An id to pad with; masked everywhere, so any valid id does."""
+    return next((token for token in (pad_token_id, eos_token_id) if token is not None), 0)

@@ -1,0 +1,100 @@
+"""From an example's text to token ids and the mask of its target tokens.
+
+Prompt and completion are tokenised apart and joined, so that the completion's tokens are the
+same whatever the prompt; the end token follows the completion and is a target. Plain text
+targets every token but the first. Chat messages go through the tokenizer's own template,
+whose assistant mask tells the targets. Examples and queries take this same path.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerBase
+
+from lorif_core.data.examples import Example
+from lorif_core.errors import DataError
+
+
+class EncodedExample(NamedTuple):
+    """Token ids of one example."""
+
+    input_ids: list[int]
+
+    is_target: list[bool]
+    """Tokens whose cross-entropy belongs to the objective; never the first."""
+
+    num_tokens: int
+    """Length before truncation."""
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether tokens were cut off."""
+        return self.num_tokens > len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes examples of every kind for one tokenizer."""
+
+    tokenizer: PreTrainedTokenizerBase
+
+    max_length: int
+    """Longest sequence in tokens. Prompts are cut at the front, texts and chats at the end."""
+
+    def encode(self, example: Example) -> EncodedExample:
+        """Token ids and targets of one example.
+
+        Raises:
+            DataError: Nothing is left to predict, or the chat template marks no assistant tokens.
+        """
+        if example.messages is not None:
+            ids, targets = self._encode_chat(example)
+        elif example.text is not None:
+            ids = self._ids(example.text, adds_special_tokens=True)
+            targets = [True] * len(ids)
+        else:
+            ids, targets = self._encode_completion(example.prompt or "", example.completion or "")
+        keep = slice(-self.max_length, None) if example.completion is not None else slice(self.max_length)
+        kept, is_target = ids[keep], targets[keep]
+        if is_target:
+            is_target[0] = False
+        if not any(is_target):
+            raise DataError(
+                f"example {example.train_id!r} has no token to predict within {self.max_length} tokens: its text is too "
+                "short, or its completion lies beyond `--max-length`. Leave it out, or raise `--max-length`."
+            )
+        return EncodedExample(kept, is_target, len(ids))
+
+    def _encode_completion(self, prompt: str, completion: str) -> tuple[list[int], list[bool]]:
+        prompt_ids = self._ids(prompt, adds_special_tokens=True)
+        if prompt_ids and prompt_ids[-1] == self.tokenizer.eos_token_id:
+            prompt_ids.pop()  # some tokenizers close every text; the prompt goes on
+        completion_ids = self._ids(completion, adds_special_tokens=False)
+        if self.tokenizer.eos_token_id is not None:
+            completion_ids.append(self.tokenizer.eos_token_id)
+        if not prompt_ids and self.tokenizer.eos_token_id is not None:
+            # Without any context the first token could not be a target: start where texts start.
+            start = self.tokenizer.bos_token_id
+            prompt_ids = [self.tokenizer.eos_token_id if start is None else start]
+        return prompt_ids + completion_ids, [False] * len(prompt_ids) + [True] * len(completion_ids)
+
+    def _encode_chat(self, example: Example) -> tuple[list[int], list[bool]]:
+        if not self.tokenizer.chat_template:
+            raise DataError(
+                "chat messages need a tokenizer with a chat template, this one has none. Use an instruction-tuned "
+                "model's tokenizer, or import `prompt` and `completion` columns."
+            )
+        encoded = self.tokenizer.apply_chat_template(
+            example.messages or [], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        mask = list(encoded["assistant_masks"])
+        if not any(mask):
+            raise DataError(
+                f"the chat template marked no assistant token in example {example.train_id!r}: it needs "
+                "{% generation %} … {% endgeneration %} around assistant turns. Add them to the template, or import "
+                "`prompt` and `completion` columns."
+            )
+        return list(encoded["input_ids"]), [bool(flag) for flag in mask]
+
+    def _ids(self, text: str, *, adds_special_tokens: bool) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=adds_special_tokens, verbose=False)["input_ids"])

@@ -1,0 +1,159 @@
+"""How a factor column becomes bytes: bf16, int8, int4 or sign.
+
+A column of d numbers is stored as d codes; all codecs but bf16, whose exponent already
+spans the range of float32, keep one fp16 scale per column. The integer codes round to the
+nearest level of a symmetric grid, and the scale is then refitted by least squares; a sign
+code stores one bit per number and the mean magnitude, which is the least-squares scale.
+Codes are computed with the scale as it will be read back (rounded to fp16).
+
+Bytes per column: bf16 2d, int8 d + 2, int4 ⌈d/2⌉ + 2, sign ⌈d/8⌉ + 2.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lorif_core.errors import ConfigError, NumericalError
+
+SCALE_BYTES = 2
+_BITS = (1, 2, 4, 8, 16, 32, 64, 128)
+_FP16_MAX = 65504.0
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Encoded columns; ``scales`` is None for bf16."""
+
+    codes: Tensor
+    """(…, bytes or numbers of one column): bfloat16, int8, or uint8 with packed codes."""
+
+    scales: Tensor | None
+    """(…,) float16, one per column."""
+
+
+@dataclass(frozen=True)
+class ColumnCodec:
+    """One way to store columns of numbers."""
+
+    name: str
+    """As in settings and manifests."""
+
+    has_scales: bool
+    """Whether each column keeps an fp16 scale."""
+
+    code_bytes: Callable[[int], int]
+    """Bytes of the codes of a column of the given width."""
+
+    encode: Callable[[Tensor], Coded]
+    """(…, d) float → codes. Raises NumericalError when a number is not finite or out of range."""
+
+    decode: Callable[[Tensor, Tensor | None, int], Tensor]
+    """Codes, scales and d → (…, d) float32."""
+
+    def column_bytes(self, width: int) -> int:
+        """Bytes of one column of ``width`` numbers, its scale included."""
+        return self.code_bytes(width) + (SCALE_BYTES if self.has_scales else 0)
+
+
+def _check_finite(columns: Tensor) -> None:
+    if not torch.isfinite(columns).all():
+        count = int((~torch.isfinite(columns)).sum())
+        raise NumericalError(
+            f"factors must be finite to be stored, {count} of {columns.numel()} numbers are not: the gradients "
+            "overflowed. Check the model's weights, or run it in float32."
+        )
+
+
+def _round_scale(scale: Tensor) -> Tensor:
+    if bool((scale > _FP16_MAX).any()):
+        raise NumericalError(
+            f"a factor's scale must be at most {_FP16_MAX:.0f} to be stored in fp16, got {float(scale.max()):.3g}. "
+            "Use codec bf16 for this model."
+        )
+    return scale.half()
+
+
+def _encode_bf16(columns: Tensor) -> Coded:
+    _check_finite(columns)
+    return Coded(columns.bfloat16(), None)
+
+
+def _decode_bf16(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
+    return codes.float()
+
+
+def _grid_codes(columns: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """Nearest levels of a symmetric grid of 2·top + 1 steps, and the least-squares scale."""
+    _check_finite(columns)
+    columns = columns.float()
+    step = columns.abs().amax(-1, keepdim=True) / top
+    levels = torch.where(step > 0, columns / step.clamp_min(torch.finfo(step.dtype).tiny), 0.0)
+    levels = levels.round().clamp_(-top, top)
+    energy = levels.square().sum(-1)
+    scale = torch.where(energy > 0, (columns * levels).sum(-1) / energy.clamp_min(1), 0.0)
+    return levels.to(torch.int8), _round_scale(scale)
+
+
+def _encode_int8(columns: Tensor) -> Coded:
+    return Coded(*_grid_codes(columns, 127))
+
+
+def _decode_int8(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
+    assert scales is not None
+    return codes.float() * scales.float().unsqueeze(-1)
+
+
+def _encode_int4(columns: Tensor) -> Coded:
+    levels, scales = _grid_codes(columns, 7)
+    nibbles = torch.nn.functional.pad((levels + 8).to(torch.uint8), (0, levels.shape[-1] % 2))
+    return Coded(nibbles[..., 0::2] | (nibbles[..., 1::2] << 4), scales)
+
+
+def _decode_int4(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
+    assert scales is not None
+    nibbles = torch.stack((codes & 15, codes >> 4), -1).flatten(-2)[..., :width]
+    return (nibbles.float() - 8) * scales.float().unsqueeze(-1)
+
+
+def _encode_sign(columns: Tensor) -> Coded:
+    _check_finite(columns)
+    scales = _round_scale(columns.float().abs().mean(-1))
+    bits = torch.nn.functional.pad((columns >= 0).to(torch.uint8), (0, -columns.shape[-1] % 8))
+    weights = torch.tensor(_BITS, dtype=torch.uint8, device=columns.device)
+    return Coded((bits.unflatten(-1, (-1, 8)) * weights).sum(-1, dtype=torch.uint8), scales)
+
+
+def _decode_sign(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
+    assert scales is not None
+    weights = torch.tensor(_BITS, dtype=torch.uint8, device=codes.device)
+    signs = ((codes.unsqueeze(-1) & weights) != 0).flatten(-2)[..., :width].float().mul_(2).sub_(1)
+    return signs * scales.float().unsqueeze(-1)
+
+
+_CODECS = {
+    codec.name: codec
+    for codec in (
+        ColumnCodec("bf16", False, lambda d: 2 * d, _encode_bf16, _decode_bf16),
+        ColumnCodec("int8", True, lambda d: d, _encode_int8, _decode_int8),
+        ColumnCodec("int4", True, lambda d: (d + 1) // 2, _encode_int4, _decode_int4),
+        ColumnCodec("sign", True, lambda d: (d + 7) // 8, _encode_sign, _decode_sign),
+    )
+}
+
+
+def column_codec(name: str) -> ColumnCodec:
+    """The codec of that name.
+
+    Raises:
+        ConfigError: There is none; the message lists the known ones.
+    """
+    if name not in _CODECS:
+        raise ConfigError(f"codec must be one of {', '.join(_CODECS)}, got {name!r}.")
+    return _CODECS[name]
+
+
+def factor_bytes(codec: ColumnCodec, factor_rank: int, d_in: int, d_out: int) -> int:
+    """Bytes of one example's factors of one module: c·(column_bytes(d_in) + column_bytes(d_out))."""
+    return factor_rank * (codec.column_bytes(d_in) + codec.column_bytes(d_out))

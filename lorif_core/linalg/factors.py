@@ -1,0 +1,90 @@
+"""Rank-c factors of projected gradients.
+
+G̃ ≈ left @ right.T with left (d_in, c) and right (d_out, c), by block power iteration from
+one random orthonormal start that all examples of a module share (so that a factor does not
+depend on the batch): repeat L = orth(G̃ R), R = orth(G̃ᵀ L), then left = G̃ R, right = R.
+Afterwards the columns are rotated to the singular vectors, ordered by singular value, and
+each singular value is shared evenly between the two sides: low-bit codes depend on both.
+In the store and here the factors lie as rows: left (n, c, d_in), right (n, c, d_out).
+Source: LoRIF (arXiv:2601.21929), rank-c factorisation by block power iteration.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.linalg.maps import seeded_generator
+
+ITERATIONS_RANK_ONE = 8
+ITERATIONS = 16
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Rank-c form of n projected gradients: Σ_c left[n, c]ᵀ right[n, c]."""
+
+    left: Float[Tensor, "n c d_in"]
+    """Left factors, singular value shared evenly, largest first."""
+
+    right: Float[Tensor, "n c d_out"]
+    """Right factors."""
+
+    def dense(self) -> Float[Tensor, "n d_in d_out"]:
+        """The matrices that the factors stand for."""
+        return self.left.mT @ self.right
+
+    def squared_norm(self) -> Float[Tensor, " n"]:
+        """Squared Frobenius norm per example, from the c × c Gram matrices."""
+        left_gram = self.left @ self.left.mT
+        right_gram = self.right @ self.right.mT
+        return (left_gram * right_gram).sum((1, 2)).clamp_min(0)
+
+
+def random_start(module_name: str, d_out: int, factor_rank: int, *, seed: int) -> Float[Tensor, "d_out c"]:
+    """Orthonormal start of the power iteration, drawn from the seed and the module's name."""
+    generator = seeded_generator(f"{seed}:{module_name}:start")
+    return torch.linalg.qr(torch.randn(d_out, factor_rank, generator=generator, dtype=torch.float64)).Q
+
+
+def factor_gradient(gradient: ProjectedGradient, start: Float[Tensor, "d_out c"]) -> Factors:
+    """Best rank-c factors of each projected gradient of a batch.
+
+    Args:
+        gradient: Projected gradients of B examples, multiplied out or not.
+        start: From ``random_start``; its width is the factor rank c ≤ min(d_in, d_out).
+
+    Source:
+        LoRIF (arXiv:2601.21929); 8 iterations for c = 1, else 16 (DESIGN §3.3).
+    """
+    probe = gradient.squared_norm()
+    right = start.to(probe).expand(len(probe), *start.shape)  # (B, d_out, c)
+    for _ in range(ITERATIONS_RANK_ONE if start.shape[1] == 1 else ITERATIONS):
+        left = _orthonormal(gradient.apply(right))
+        right = _orthonormal(gradient.apply_transposed(left))
+    return _balance(gradient.apply(right), right)
+
+
+def _orthonormal(columns: Tensor) -> Tensor:
+    """Orthonormal basis of each example's columns, (B, d, c); a zero vector stays zero when c = 1."""
+    if columns.shape[2] == 1:
+        norm = torch.linalg.vector_norm(columns, dim=1, keepdim=True)
+        return columns / norm.clamp_min(torch.finfo(columns.dtype).tiny)
+    return torch.linalg.qr(columns).Q
+
+
+def _balance(left: Tensor, right: Tensor) -> Factors:
+    """Rotate to the singular vectors, largest first, and share the singular values evenly.
+
+    ``right`` has orthonormal columns, so the singular values of left @ rightᵀ are those of
+    ``left``: a c × c eigenproblem.
+    """
+    if left.shape[2] > 1:
+        gram = (left.mT @ left).double()
+        rotation = torch.linalg.eigh(gram).eigenvectors.flip(-1).to(left.dtype)
+        left, right = left @ rotation, right @ rotation
+    root = torch.linalg.vector_norm(left, dim=1, keepdim=True).sqrt()
+    share = torch.where(root > 0, 1 / root, torch.zeros_like(root))
+    return Factors((left * share).mT.contiguous(), (right * root).mT.contiguous())

@@ -1,0 +1,148 @@
+"""Projected per-example gradients of one module, from its inputs and output gradients.
+
+G̃ = (X P_in)ᵀ (Y' P_out) can be multiplied out in three orders whose cost differs by a
+factor of up to three (d_in ≪ i, but d_in·o may be less than o·d_out). All give the same
+number; the cheapest by operation count is taken:
+
+    both first     T·(i·d_in + o·d_out) + T·d_in·d_out
+    input first    T·i·d_in + T·d_in·o + d_in·o·d_out
+    output first   T·o·d_out + T·i·d_out + i·d_in·d_out
+
+With few tokens (T < min(d_in, d_out)) the product is left undone: the pair of projected
+sequences is smaller, and its rank-c factors are found without forming G̃.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lorif_core.linalg.maps import ModuleMaps
+
+
+@dataclass(frozen=True)
+class SequenceGradient:
+    """G̃ = ``inputs``ᵀ ``output_grads`` per example, not multiplied out."""
+
+    inputs: Tensor
+    """(B, T, d_in), float32."""
+
+    output_grads: Tensor
+    """(B, T, d_out), float32."""
+
+    def dense(self) -> Tensor:
+        """The projected gradients themselves, (B, d_in, d_out)."""
+        return self.inputs.mT @ self.output_grads
+
+    def apply(self, vectors: Tensor) -> Tensor:
+        """G̃ times (B, d_out, c): (B, d_in, c)."""
+        return self.inputs.mT @ (self.output_grads @ vectors)
+
+    def apply_transposed(self, vectors: Tensor) -> Tensor:
+        """G̃ᵀ times (B, d_in, c): (B, d_out, c)."""
+        return self.output_grads.mT @ (self.inputs @ vectors)
+
+    def squared_norm(self) -> Tensor:
+        """Squared Frobenius norm per example, (B,)."""
+        input_gram = self.inputs @ self.inputs.mT
+        output_gram = self.output_grads @ self.output_grads.mT
+        return (input_gram * output_gram).sum((1, 2)).clamp_min(0)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """d_in and d_out."""
+        return self.inputs.shape[2], self.output_grads.shape[2]
+
+
+@dataclass(frozen=True)
+class DenseGradient:
+    """G̃ per example, multiplied out."""
+
+    matrix: Tensor
+    """(B, d_in, d_out), float32."""
+
+    def dense(self) -> Tensor:
+        """The projected gradients themselves, (B, d_in, d_out)."""
+        return self.matrix
+
+    def apply(self, vectors: Tensor) -> Tensor:
+        """G̃ times (B, d_out, c): (B, d_in, c)."""
+        return self.matrix @ vectors
+
+    def apply_transposed(self, vectors: Tensor) -> Tensor:
+        """G̃ᵀ times (B, d_in, c): (B, d_out, c)."""
+        return self.matrix.mT @ vectors
+
+    def squared_norm(self) -> Tensor:
+        """Squared Frobenius norm per example, (B,)."""
+        return self.matrix.square().sum((1, 2))
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """d_in and d_out."""
+        return self.matrix.shape[1], self.matrix.shape[2]
+
+
+ProjectedGradient = SequenceGradient | DenseGradient
+
+Order = Literal["sequence", "both", "input", "output"]
+"""What is multiplied first; "sequence" leaves the last product undone."""
+
+
+def multiplication_order(num_tokens: int, in_features: int, out_features: int, maps: ModuleMaps) -> Order:
+    """The cheapest order for sequences of that length, by operation count."""
+    d_in = in_features if maps.input_map is None else maps.input_map.shape[1]
+    d_out = out_features if maps.output_map is None else maps.output_map.shape[1]
+    if num_tokens < min(d_in, d_out):
+        return "sequence"
+    cost_in = 0 if maps.input_map is None else num_tokens * in_features * d_in
+    cost_out = 0 if maps.output_map is None else num_tokens * out_features * d_out
+    costs: dict[Order, int] = {
+        "both": cost_in + cost_out + num_tokens * d_in * d_out,
+        "input": cost_in + num_tokens * d_in * out_features + d_in * out_features * d_out,
+        "output": cost_out + num_tokens * in_features * d_out + in_features * d_in * d_out,
+    }
+    return min(costs, key=lambda order: costs[order])
+
+
+def prepare_inputs(inputs: Tensor, maps: ModuleMaps, order: Order) -> Tensor:
+    """What of the layer inputs X (B, T, i) must be kept until the output gradients arrive."""
+    return inputs if order == "output" else project_side(inputs, maps.input_map)
+
+
+def finish_gradient(prepared: Tensor, output_grads: Tensor, maps: ModuleMaps, order: Order) -> ProjectedGradient:
+    """Projected gradients of a batch.
+
+    Args:
+        prepared: From ``prepare_inputs`` with the same maps and order.
+        output_grads: Gradient of the objective with respect to the layer outputs Y', (B, T, o).
+        maps: The module's maps.
+        order: From ``multiplication_order``, or "sequence" to keep the tokens apart.
+    """
+    if order == "input":
+        half = prepared.mT @ output_grads.to(prepared.dtype)  # (B, d_in, o)
+        return DenseGradient(project_side(half, maps.output_map))
+    projected = project_side(output_grads, maps.output_map)
+    if order == "output":
+        half = projected.mT @ prepared.to(projected.dtype)  # (B, d_out, i)
+        return DenseGradient(project_side(half, maps.input_map).mT)
+    pair = SequenceGradient(prepared, projected)
+    return pair if order == "sequence" else DenseGradient(pair.dense())
+
+
+def sum_gradients(gradients: Sequence[ProjectedGradient]) -> ProjectedGradient:
+    """Gradients of several calls of one module as one; kept per token, they stand one after another."""
+    pairs = [gradient for gradient in gradients if isinstance(gradient, SequenceGradient)]
+    if len(pairs) == len(gradients):
+        return SequenceGradient(
+            torch.cat([pair.inputs for pair in pairs], 1), torch.cat([pair.output_grads for pair in pairs], 1)
+        )
+    return DenseGradient(torch.stack([gradient.dense() for gradient in gradients]).sum(0))
+
+
+def project_side(rows: Tensor, side: Tensor | None) -> Tensor:
+    """(…, width) times (width, d); the result is float32 or wider."""
+    wide = torch.promote_types(rows.dtype, torch.float32)
+    return rows.to(wide) if side is None else (rows @ side.to(rows.dtype)).to(wide)

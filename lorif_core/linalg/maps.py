@@ -1,0 +1,73 @@
+"""The two projections of one module.
+
+A module with input width i and output width o has the gradient G = XᵀY' (i, o). Its maps
+P_in (i, d_in) and P_out (o, d_out) turn that into G̃ = (X P_in)ᵀ (Y' P_out), (d_in, d_out),
+without ever forming G. Random maps hold signs scaled by 1/√d, so that E[P Pᵀ] = I and inner
+products are kept in expectation; they are drawn on the CPU from a seed and the module's name,
+so any machine redraws the same ones and they need not be stored.
+Source: LoRIF (arXiv:2601.21929) and LoGra (arXiv:2405.13954), which project the same way.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ModuleMaps:
+    """The input and output map of one module; None stands for the identity."""
+
+    input_map: Tensor | None
+    """(i, d_in), float32."""
+
+    output_map: Tensor | None
+    """(o, d_out), float32."""
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "ModuleMaps":
+        """The same maps on another device, in another dtype."""
+        move = lambda m: None if m is None else m.to(device, dtype)  # noqa: E731 - used twice, here only
+        return ModuleMaps(move(self.input_map), move(self.output_map))
+
+
+def projected_width(width: int, f: int) -> int:
+    """Width after projection by the divisor ``f``: max(1, width // f)."""
+    return max(1, width // f)
+
+
+def random_maps(module_name: str, in_features: int, out_features: int, *, f: int, seed: int) -> ModuleMaps:
+    """Random sign maps of one module; with ``f = 1`` nothing is projected.
+
+    Source: LoRIF (arXiv:2601.21929), two-sided random projection.
+    """
+    if f == 1:
+        return ModuleMaps(None, None)
+    return ModuleMaps(
+        _signs(f"{seed}:{module_name}:input", in_features, projected_width(in_features, f)),
+        _signs(f"{seed}:{module_name}:output", out_features, projected_width(out_features, f)),
+    )
+
+
+def seeded_generator(key: str) -> torch.Generator:
+    """CPU generator whose seed depends on ``key`` alone."""
+    seed = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")
+    return torch.Generator().manual_seed(seed >> 1)
+
+
+def _signs(key: str, width: int, projected: int) -> Float[Tensor, "width projected"]:
+    bits = torch.randint(0, 2, (width, projected), generator=seeded_generator(key), dtype=torch.int8)
+    return bits.float().mul_(2).sub_(1).div_(projected**0.5)
+
+
+def maps_digest(maps: dict[str, ModuleMaps]) -> str:
+    """Hash of all maps: proof that a redraw gave the ones an index was built with."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(maps):
+        for side in (maps[name].input_map, maps[name].output_map):
+            shape = () if side is None else tuple(side.shape)
+            digest.update(f"{name}{shape}".encode())
+            if side is not None:
+                digest.update(side.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Hugging Face causal language models: load them safely, list and choose their modules."""
