@@ -157,7 +157,7 @@ def _create(path: Path) -> None:
         for leftover in (partial, _log_of(partial)):
             leftover.unlink(missing_ok=True)
         with _engine(partial).begin() as connection:
-            Row.metadata.create_all(connection)
+            Row.metadata.create_all(connection, checkfirst=False)
             connection.execute(insert(CatalogVersionRow).values(format_version=FORMAT_VERSION))
 
 

@@ -1,12 +1,20 @@
-"""Which columns of a file hold the text, and what makes one row of it usable.
+"""Which columns of the data hold the text, what makes a row usable, how columns are stored.
 
 Columns that a person names win. The others are found by name, and the first complete kind of
 this order is taken: ``messages``, then ``prompt`` with ``completion``, then ``text``.
+
+Columns keep their names in ``examples.parquet``, behind two of its own: ``train_id`` and
+``source_line``. A column of the data with such a name becomes ``original_train_id`` or
+``original_source_line``, and one without a name becomes ``unnamed``. A column is bool, int64,
+float64 or text when all its values are (whole numbers among fractions are float64 where that
+is exact); any other column holds JSON text and is listed as such in the file, so that its
+values come back as they were.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from lorif_core.config import ImportConfig
@@ -19,6 +27,10 @@ ROLES: dict[ExampleKind, tuple[str, ...]] = {
     "text": ("text",),
 }
 """The columns that each kind needs, in the order in which the kinds are looked for."""
+
+OWN_COLUMNS = ("train_id", "source_line")
+MAX_EXACT_FLOAT = 2**53  # float64 holds every whole number up to here
+Storage = Literal["bool", "int", "wide int", "float", "string", "json"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ def _listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def _example_flags(names: Sequence[str]) -> str:
-    candidates = [name for name in names if name != "id"]
+    candidates = [shlex.quote(name) for name in names if name != "id"]
     if len(candidates) >= 2:
         return f", for example `--prompt {candidates[0]} --completion {candidates[1]}`"
     return f", for example `--text {candidates[0]}`" if candidates else ""
@@ -160,3 +172,85 @@ _PROBLEM_OF_KIND: dict[ExampleKind, Callable[[dict[str, Any], Columns], RowProbl
     "prompt_completion": _problem_of_texts,
     "messages": _problem_of_messages,
 }
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How every column of the data is stored. Keys are the names in the data."""
+
+    source: Columns
+    """The text and id columns by their names in the data."""
+
+    storages: dict[str, Storage]
+    """Name → how the values are stored."""
+
+    stored_names: dict[str, str]
+    """Name → name in ``examples.parquet``."""
+
+    @property
+    def stored(self) -> Columns:
+        """The text and id columns by their names in ``examples.parquet``."""
+        roles = ("text", "prompt", "completion", "messages", "id")
+        names = {role: getattr(self.source, role) for role in roles}
+        return replace(self.source, **{role: name and self.stored_names[name] for role, name in names.items()})
+
+    @property
+    def metadata_columns(self) -> list[str]:
+        """Names in ``examples.parquet`` of the columns that are neither text nor ids."""
+        taken = {*self.source.text_columns, self.source.id}
+        return [stored for name, stored in self.stored_names.items() if name not in taken]
+
+    @property
+    def json_columns(self) -> list[str]:
+        """Names in ``examples.parquet`` of the columns that hold JSON text."""
+        return [self.stored_names[name] for name, storage in self.storages.items() if storage == "json"]
+
+
+def plan_columns(scanned: Mapping[str, Storage | None], settings: ImportConfig) -> ColumnPlan:
+    """Names and types of all columns, from those that a scan of all rows found.
+
+    Raises:
+        DataError: A column that the settings name is absent, or nothing is named and nothing found.
+    """
+    # Without one readable row there are no names: any plan will do to list what is wrong with the rows.
+    source = find_columns(list(scanned), settings) if scanned else Columns("text", text="text")
+    storages: dict[str, Storage] = {name: storage or "string" for name, storage in scanned.items()}
+    # Whatever rejected rows hold, this is what accepted ones hold.
+    storages |= dict.fromkeys(source.text_columns, "json" if source.kind == "messages" else "string")
+    return ColumnPlan(source, storages, _stored_names(storages))
+
+
+def _stored_names(names: Mapping[str, Any]) -> dict[str, str]:
+    stored_names: dict[str, str] = {}
+    taken = {*names, *OWN_COLUMNS, ""}
+    for name in names:
+        stored = name
+        if name in OWN_COLUMNS or not name:
+            stored = name or "unnamed"
+            while stored in taken:
+                stored = f"original_{stored}"
+            taken.add(stored)
+        stored_names[name] = stored
+    return stored_names
+
+
+def storage_of(value: Any) -> Storage | None:
+    """The narrowest storage that holds a value, or None for a null."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        if abs(value) <= MAX_EXACT_FLOAT:
+            return "int"
+        return "wide int" if -(2**63) <= value < 2**63 else "json"
+    types: dict[type, Storage | None] = {type(None): None, float: "float", str: "string"}
+    return types.get(type(value), "json")
+
+
+def merge_storages(one: Storage | None, other: Storage | None) -> Storage | None:
+    """The storage that holds what either holds; the order of merging does not matter."""
+    if one == other or one is None or other is None:
+        return one or other
+    pair = {one, other}
+    if pair == {"int", "wide int"}:
+        return "wide int"
+    return "float" if pair == {"int", "float"} else "json"

@@ -98,8 +98,7 @@ def _open_bytes(path: Path) -> Iterator[BinaryIO]:
         mark = handle.read(len(UTF8_MARK))
         if mark.startswith(UTF16_MARKS):
             raise DataError(f"{str(path)!r} is UTF-16, only UTF-8 is read: save it again as UTF-8.")
-        if mark != UTF8_MARK:
-            handle.seek(0)
+        handle.seek(len(UTF8_MARK) if mark == UTF8_MARK else 0)
         yield handle
 
 
@@ -122,17 +121,18 @@ def _iter_jsonl(path: Path) -> Iterator[Record]:
 
 
 def _record_of_json_line(number: int, line: bytes, offset: int) -> Record:
+    # A character has at most 4 bytes.
     excerpt = line[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace").strip()[:EXCERPT_CHARACTERS]
     try:
         value = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return Record(number, None, "not UTF-8", _bad_byte(line[error.start], offset + error.start), excerpt)
+        return Record(number, None, "not UTF-8", _bad_byte(line, error, offset), excerpt)
     except json.JSONDecodeError as error:
         return Record(number, None, "not JSON", f"{error.msg} at character {error.colno}", excerpt)
     except RecursionError:
         return Record(number, None, "nested too deeply", excerpt=excerpt)
-    except ValueError as error:  # an integer of more digits than Python converts
-        return Record(number, None, "not JSON", str(error).split(";")[0], excerpt)
+    except ValueError:
+        return Record(number, None, "not JSON", "a number has more digits than Python converts", excerpt)
     return _record_of_value(number, value, excerpt, has_escapes=b"\\u" in line)
 
 
@@ -150,16 +150,12 @@ def _is_encodable(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     except RecursionError:
-        return True  # too deep is another problem, which the importer reports
+        pass  # too deep is another problem, which the importer reports
     return True
 
 
 def _json_type(value: Any) -> str:
     return {list: "an array", str: "a string", type(None): "null"}.get(type(value), "a number or boolean")
-
-
-def _bad_byte(byte: int, offset: int) -> str:
-    return f"byte 0x{byte:02x} at offset {offset}"
 
 
 def _iter_json(path: Path) -> Iterator[Record]:
@@ -171,7 +167,7 @@ def _iter_json(path: Path) -> Iterator[Record]:
     try:
         value = json.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        place = _bad_byte(content[error.start], start + error.start)
+        place = _bad_byte(content, error, start)
         raise DataError(f"{str(path)!r} is not UTF-8 ({place}): save it again as UTF-8.") from error
     except (ValueError, RecursionError) as error:
         raise DataError(
@@ -186,16 +182,21 @@ def _iter_json(path: Path) -> Iterator[Record]:
 def _array_of_objects(path: Path, value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
-    members: dict[str, Any] = value if isinstance(value, dict) else {}
-    lists = (rows for rows in members.values() if isinstance(rows, list))
-    arrays = [rows for rows in lists if any(isinstance(row, dict) for row in rows)]
-    if len(arrays) == 1:
-        return arrays[0]
-    found = f"an object with {len(arrays)} arrays of objects" if members else _json_type(value)
+    found = _json_type(value)
+    if isinstance(value, dict):
+        lists = (rows for rows in value.values() if isinstance(rows, list))
+        arrays = [rows for rows in lists if any(isinstance(row, dict) for row in rows)]
+        if len(arrays) == 1:
+            return arrays[0]
+        found = f"an object with {len(arrays)} arrays of objects"
     raise DataError(
         f"a JSON file must hold an array of objects, or an object with one such array; {str(path)!r} holds {found}. "
         "Save the rows as one array, or one per line as .jsonl."
     )
+
+
+def _bad_byte(content: bytes, error: UnicodeDecodeError, offset: int) -> str:
+    return f"byte 0x{content[error.start]:02x} at offset {offset + error.start}"
 
 
 class _CsvLines:
@@ -211,7 +212,7 @@ class _CsvLines:
             try:
                 yield line.decode("utf-8")
             except UnicodeDecodeError as error:
-                self.bad_byte = self.bad_byte or _bad_byte(line[error.start], self._offset + error.start)
+                self.bad_byte = self.bad_byte or _bad_byte(line, error, self._offset)
                 yield line.decode("utf-8", "replace")
             self._offset += len(line)
 

@@ -1,0 +1,243 @@
+"""Examples of an imported data set, read from ``examples.parquet`` one row group at a time.
+
+An example is found by its row (0 to N - 1, the order of the store) inside the program, and by
+its ``train_id`` outside of it. The file describes itself: its metadata hold the text columns,
+the columns that contain JSON text, and the fingerprint of the content.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lorif_core.data.columns import Columns
+from lorif_core.errors import ArtefactError, DamagedArtefact, DataError
+
+LAYOUT_KEY = "lorif_layout"
+FINGERPRINT_KEY = "lorif_fingerprint"
+IDS_PER_CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class FileLayout:
+    """What an ``examples.parquet`` says about its columns."""
+
+    columns: Columns
+    """The text and id columns."""
+
+    metadata_columns: list[str]
+    """Columns of the data that are neither text nor ids."""
+
+    json_columns: list[str]
+    """Columns whose text is JSON: nested or mixed values."""
+
+    def to_json(self) -> str:
+        """Everything, as text for the metadata of the file."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "FileLayout":
+        """Inverse of ``to_json``."""
+        values = json.loads(text)
+        return cls(Columns.from_dict(values["columns"]), values["metadata_columns"], values["json_columns"])
+
+
+class Example(NamedTuple):
+    """One training example; the fields of its kind are set, the others are None."""
+
+    train_id: str
+    """Stable across runs and imports."""
+
+    text: str | None = None
+    """Plain text."""
+
+    prompt: str | None = None
+    """Prompt; may be empty."""
+
+    completion: str | None = None
+    """Completion."""
+
+    messages: list[dict[str, Any]] | None = None
+    """Chat messages with at least ``role`` and ``content``."""
+
+    @property
+    def plain_text(self) -> str:
+        """The text as people read it: whole, prompt and completion joined, or a line per message."""
+        if self.messages is not None:
+            return "\n".join(f"{turn['role']}: {turn['content']}" for turn in self.messages)
+        return self.text if self.text is not None else f"{self.prompt or ''}{self.completion or ''}"
+
+
+class ExampleTable:
+    """An ``examples.parquet``; holds its description only, and opens the file for each call."""
+
+    def __init__(self, path: Path):
+        if not path.is_file():
+            raise ArtefactError(f"{str(path)!r} is missing: import the data with `lorif import`.")
+        self._path = path
+        with self._damage_named(), pq.ParquetFile(path) as file:
+            self._metadata = file.metadata
+            self.column_names: list[str] = file.schema_arrow.names
+            """All columns: `train_id`, `source_line`, then those of the data."""
+        described: dict[bytes, bytes] = self._metadata.metadata or {}
+        try:
+            self._layout = FileLayout.from_json(described[LAYOUT_KEY.encode()])
+            self.fingerprint = described[FINGERPRINT_KEY.encode()].decode()
+            """Hash of the content."""
+        except KeyError as error:
+            raise ArtefactError(
+                f"{str(path)!r} is a Parquet file without the description that an import writes: import it with "
+                "`lorif import`."
+            ) from error
+        sizes = (self._metadata.row_group(group).num_rows for group in range(self._metadata.num_row_groups))
+        self._starts = list(accumulate(sizes, initial=0))
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples, N."""
+        return self._starts[-1]
+
+    @property
+    def columns(self) -> Columns:
+        """The columns that hold the text and the ids."""
+        return self._layout.columns
+
+    @property
+    def metadata_columns(self) -> list[str]:
+        """Columns of the data that are neither text nor ids."""
+        return self._layout.metadata_columns
+
+    @property
+    def json_columns(self) -> list[str]:
+        """Columns whose text is JSON: nested or mixed values."""
+        return self._layout.json_columns
+
+    def iter_examples(self, start: int = 0, stop: int | None = None) -> Iterator[Example]:
+        """Examples of the rows from ``start`` to before ``stop``, without reading the groups before."""
+        stop = self.num_examples if stop is None else min(stop, self.num_examples)
+        if start < 0:
+            raise DataError(f"rows start at 0, got {start}.")
+        while start < stop:
+            group = bisect_right(self._starts, start) - 1
+            first, end = self._starts[group], min(stop, self._starts[group + 1])
+            table = self._read_group(group, ["train_id", *self.columns.text_columns])
+            yield from self._examples_of(table.slice(start - first, end - start))
+            start = end
+
+    def examples_at(self, rows: Sequence[int]) -> list[Example]:
+        """Examples of the given rows, in the given order."""
+        return list(self._examples_of(self._table_at(rows, ["train_id", *self.columns.text_columns])))
+
+    def frame_at(self, rows: Sequence[int]) -> pl.DataFrame:
+        """All columns of the given rows, in the given order; nested and mixed values as JSON text."""
+        frame = pl.from_arrow(self._table_at(rows, self.column_names))
+        assert isinstance(frame, pl.DataFrame)  # a table with columns becomes no series
+        return frame
+
+    def values_at(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """The data's own columns of the given rows, their values as they were before the import."""
+        table = self._table_at(rows, self.column_names[2:])
+        values = table.to_pylist()
+        for row in values:
+            for name in self.json_columns:
+                row[name] = None if row[name] is None else json.loads(row[name])
+        return values
+
+    def ids_at(self, rows: Sequence[int]) -> list[str]:
+        """Ids of the given rows, in the given order."""
+        return self._table_at(rows, ["train_id"])["train_id"].to_pylist()
+
+    def iter_ids(self, chunk: int = IDS_PER_CHUNK) -> Iterator[list[str]]:
+        """All ids in order, in lists of ``chunk`` (the last one may be shorter)."""
+        ids: list[str] = []
+        for group in range(len(self._starts) - 1):
+            ids += self._read_group(group, ["train_id"])["train_id"].to_pylist()
+            while len(ids) >= chunk:
+                yield ids[:chunk]
+                ids = ids[chunk:]
+        if ids:
+            yield ids
+
+    def rows_of(self, ids: Sequence[str]) -> list[int]:
+        """Rows of the given ids, in the given order.
+
+        Raises:
+            DataError: An id is not in the table. Names the first few.
+        """
+        row_of: dict[str, int | None] = dict.fromkeys(ids)
+        row = 0
+        for chunk in self.iter_ids() if row_of else ():
+            for train_id in chunk:
+                if train_id in row_of:
+                    row_of[train_id] = row
+                row += 1
+        unknown = [train_id for train_id, row in row_of.items() if row is None]
+        if unknown:
+            raise DataError(
+                f"ids must be those of the imported data, {len(unknown):,} of {len(row_of):,} are not, such as "
+                f"{', '.join(map(repr, unknown[:3]))}: check that they come from this data set."
+            )
+        return [row for train_id in ids if (row := row_of[train_id]) is not None]
+
+    def _examples_of(self, table: pa.Table) -> Iterator[Example]:
+        columns = self.columns
+        roles = {"text": columns.text, "prompt": columns.prompt, "completion": columns.completion}
+        texts = {role: name for role, name in roles.items() if name is not None}
+        for row in table.to_pylist():
+            messages = None if columns.messages is None else json.loads(row[columns.messages])
+            yield Example(row["train_id"], **{role: row[name] for role, name in texts.items()}, messages=messages)
+
+    def _table_at(self, rows: Sequence[int], names: list[str]) -> pa.Table:
+        """Columns ``names`` of the given rows; each row group that is needed is read once."""
+        outside = [row for row in rows if not 0 <= row < self.num_examples]
+        if outside:
+            raise DataError(
+                f"rows go from 0 to {self.num_examples - 1}, got {outside[0]}: was {str(self._path)!r} imported again?"
+            )
+        places_of: dict[int, list[int]] = {}
+        for place, row in enumerate(rows):
+            places_of.setdefault(bisect_right(self._starts, row) - 1, []).append(place)
+        parts = [self._schema_of(names).empty_table()]
+        order: list[int] = []
+        for group, places in sorted(places_of.items()):
+            table = self._read_group(group, names)
+            parts.append(table.take([rows[place] - self._starts[group] for place in places]))
+            order += places
+        found = pa.concat_tables(parts)
+        if order == sorted(order):
+            return found
+        back = [0] * len(order)
+        for position, place in enumerate(order):
+            back[place] = position
+        return found.take(back)
+
+    def _schema_of(self, names: list[str]) -> pa.Schema:
+        schema = self._metadata.schema.to_arrow_schema()
+        return pa.schema([schema.field(name) for name in names])
+
+    def _read_group(self, group: int, names: list[str]) -> pa.Table:
+        with (
+            self._damage_named(),
+            pq.ParquetFile(self._path, metadata=self._metadata, page_checksum_verification=True) as file,
+        ):
+            # Parquet takes "text" for a prefix and reads a column "text.en" too, hence the selection.
+            return file.read_row_group(group, columns=names).select(names).replace_schema_metadata(None)
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise ArtefactError(f"{str(self._path)!r} is missing: import the data with `lorif import`.") from error
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedArtefact(
+                f"{str(self._path)!r} is not a readable Parquet file ({error}): import the data again."
+            ) from error

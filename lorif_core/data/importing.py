@@ -1,0 +1,399 @@
+"""From a person's files to ``examples.parquet``: every row checked, identified and typed.
+
+The files are streamed twice. The first pass finds the columns and one type for each
+(``columns``); the second checks every row and writes it, or lists it in ``rejects.jsonl`` with a
+reason. Memory is bounded by a row group; what has been seen so far lives in a temporary
+database on the disk.
+
+Content is hashed as canonical JSON: keys sorted, nulls left out, 1.0 written as 1, the id column
+left out. So a row has the same id from JSONL and from Parquet wherever both give the same
+values. Chat messages that arrive as JSON text are replaced by the list that the text spells.
+"""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from lorif_core.config import ImportConfig
+from lorif_core.data.columns import (
+    MAX_EXACT_FLOAT,
+    ColumnPlan,
+    Columns,
+    RowProblem,
+    Storage,
+    merge_storages,
+    messages_of,
+    plan_columns,
+    problem_of_row,
+    storage_of,
+)
+from lorif_core.data.examples import FINGERPRINT_KEY, LAYOUT_KEY, FileLayout
+from lorif_core.data.sources import EXCERPT_CHARACTERS, Record, iter_records
+from lorif_core.errors import ArtefactError, DataError, ResourceError
+from lorif_core.files import disk_full_message, replace_file
+
+EXAMPLES_FILE = "examples.parquet"
+REJECTS_FILE = "rejects.jsonl"
+ROWS_PER_GROUP = 2_000
+BYTES_PER_GROUP = 16 << 20
+ROWS_PER_REPORT = 1_000
+MAX_COLUMNS = 4_096
+HASH_DIGITS = 16
+ARROW_TYPES: dict[Storage, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "wide int": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.string(),
+    "json": pa.string(),
+}
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import wrote."""
+
+    num_examples: int
+    """Rows of ``examples.parquet``."""
+
+    num_rejected: int
+    """Rows of ``rejects.jsonl``; with 0 there is no such file."""
+
+    rejects_by_reason: dict[str, int]
+    """Reason → number of rows, most frequent first."""
+
+    num_duplicates: int
+    """Examples whose content, ids aside, equals that of an earlier one. They are kept."""
+
+    columns: Columns
+    """The columns that were read, by their names in ``examples.parquet``."""
+
+    metadata_columns: list[str]
+    """Columns of the data that are neither text nor ids, by their names in ``examples.parquet``."""
+
+    fingerprint: str
+    """Hash of ids, values and the choice of text columns, in order; independent of file name and format."""
+
+
+def write_examples(
+    paths: Sequence[Path],
+    settings: ImportConfig,
+    folder: Path,
+    on_progress: Callable[[int], None] = lambda num_rows: None,
+) -> ImportReport:
+    """Check all rows of ``paths`` and write them to ``folder``: all of them, or nothing.
+
+    Args:
+        paths: Files that ``iter_records`` reads; their rows follow one another.
+        settings: Which columns to read, and whether a bad row stops the import.
+        folder: Made when it does not exist. An earlier import in it is replaced.
+        on_progress: Called during the second pass with the number of rows finished so far.
+
+    Raises:
+        DataError: A file or its columns cannot be used; or no row can (the rejects file is written
+            then); or some row cannot and ``settings.strict`` is set (nothing is written then).
+        ResourceError: The disk is full.
+        ArtefactError: The folder cannot be written.
+    """
+    if not paths:
+        raise DataError("an import needs at least one file, none was given: name a data file.")
+    plan = plan_columns(_scan_columns(paths), settings)
+    with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
+        with (
+            replace_file(folder / EXAMPLES_FILE) as partial,
+            closing(_Ledger(Path(scratch) / "seen.sqlite")) as ledger,
+        ):
+            with (
+                closing(_RejectLog(Path(scratch) / REJECTS_FILE)) as rejects,
+                _ExampleWriter(partial, plan) as writer,
+            ):
+                _write_rows(paths, plan.source, writer, ledger, rejects, on_progress)
+            if settings.strict and rejects.num_rows:
+                raise DataError(rejects.strict_message(writer.num_examples))
+            # Before the examples, whose presence says that the import is complete.
+            rejects.publish(folder / REJECTS_FILE)
+            if not writer.num_examples:
+                raise DataError(rejects.all_bad_message(folder / REJECTS_FILE))
+    return ImportReport(
+        num_examples=writer.num_examples,
+        num_rejected=rejects.num_rows,
+        rejects_by_reason=dict(rejects.by_reason.most_common()),
+        num_duplicates=ledger.num_duplicates,
+        columns=plan.stored,
+        metadata_columns=plan.metadata_columns,
+        fingerprint=writer.fingerprint,
+    )
+
+
+@contextmanager
+def _folder_for_writing(folder: Path) -> Iterator[None]:
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        if is_new:
+            with suppress(OSError):  # the rejects file is in it
+                folder.rmdir()
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise ResourceError(disk_full_message(folder / EXAMPLES_FILE)) from error
+        if isinstance(error, OSError):
+            raise ArtefactError(
+                f"{str(folder)!r} cannot be written ({error.strerror or error}): check its permissions, or name "
+                "another folder."
+            ) from error
+        raise
+
+
+def _scan_columns(paths: Sequence[Path]) -> dict[str, Storage | None]:
+    """Every column of the data, with the storage that holds all its values."""
+    scanned: dict[str, Storage | None] = {}
+    for path in paths:
+        for record in iter_records(path):
+            for name, value in (record.values or {}).items():
+                scanned[name] = merge_storages(scanned.get(name), storage_of(value))
+            if len(scanned) > MAX_COLUMNS:
+                raise DataError(
+                    f"data may have at most {MAX_COLUMNS:,} columns, {str(path)!r} has more by line {record.line}: "
+                    "its rows have different keys. Move such keys into one nested object."
+                )
+    return scanned
+
+
+class _Row(NamedTuple):
+    train_id: str
+    line: int
+    values: dict[str, Any]
+    content: bytes
+
+
+def _write_rows(
+    paths: Sequence[Path],
+    source: Columns,
+    writer: "_ExampleWriter",
+    ledger: "_Ledger",
+    rejects: "_RejectLog",
+    on_progress: Callable[[int], None],
+) -> None:
+    num_rows = 0
+    for path in paths:
+        for record in iter_records(path):
+            row = _row_of(path, record, source, ledger)
+            if isinstance(row, _Row):
+                writer.add(row)
+            else:
+                rejects.add(path, record, row)
+            num_rows += 1
+            if num_rows % ROWS_PER_REPORT == 0:
+                on_progress(num_rows)
+    on_progress(num_rows)
+
+
+def _row_of(path: Path, record: Record, source: Columns, ledger: "_Ledger") -> _Row | RowProblem:
+    if record.values is None:
+        return RowProblem(record.problem or "unreadable", record.detail)
+    values = record.values
+    if source.messages is not None:
+        values = {**values, source.messages: messages_of(values.get(source.messages))}
+    if problem := problem_of_row(values, source):
+        return problem
+    try:
+        content = canonical_content(values, source.id)
+    except RecursionError:
+        return RowProblem("nested too deeply")
+    except UnicodeEncodeError:  # in messages that arrived as JSON text
+        return RowProblem("half a surrogate pair", "such as \\ud800, which is no character")
+    given = None if source.id is None else given_id(values.get(source.id))
+    if isinstance(given, RowProblem):
+        return given
+    if given is not None and (first := ledger.claim(given, f"line {record.line} of {str(path)!r}")):
+        return RowProblem("id repeated", f"{given!r}, first at {first}")
+    digest = xxhash.xxh3_128_hexdigest(content)[:HASH_DIGITS]
+    nth = ledger.count(digest)
+    hashed = f"h{digest}" if nth == 1 else f"h{digest}-{nth}"
+    return _Row(given or hashed, record.line, values, content)
+
+
+def given_id(value: Any) -> str | RowProblem:
+    """The id that an id column gives: its text, or its whole number in digits."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a table with missing ids turns its whole numbers into floats
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return RowProblem("empty id")
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return RowProblem("id is not text or a whole number", f"it is {str(value)[:80]!r}")
+    return str(value)
+
+
+def canonical_content(values: dict[str, Any], id_column: str | None) -> bytes:
+    """The one JSON spelling of a row without its id, equal for equal rows of any file format."""
+    kept = {name: _canonical(value) for name, value in values.items() if value is not None and name != id_column}
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_FLOAT else value
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: _canonical(inner) for name, inner in value.items()}
+    return value
+
+
+class _Ledger:
+    """Ids and contents seen so far, in a database on the disk so that memory stays bounded."""
+
+    def __init__(self, path: Path):
+        self.num_duplicates = 0
+        self._database = sqlite3.connect(path, isolation_level=None)
+        for statement in (
+            "PRAGMA journal_mode = OFF",  # the file is thrown away after any failure
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE content (digest TEXT PRIMARY KEY, seen INTEGER) WITHOUT ROWID",
+            "CREATE TABLE id (id TEXT PRIMARY KEY, place TEXT) WITHOUT ROWID",
+            "BEGIN",
+        ):
+            self._database.execute(statement)
+
+    def count(self, digest: str) -> int:
+        """How often a content has been seen, this time included."""
+        ((seen,),) = self._database.execute(
+            "INSERT INTO content VALUES (?, 1) ON CONFLICT DO UPDATE SET seen = seen + 1 RETURNING seen", (digest,)
+        ).fetchall()
+        self.num_duplicates += seen > 1
+        return seen
+
+    def claim(self, train_id: str, place: str) -> str | None:
+        """Take an id; when it was taken before, the place that has it."""
+        taken = self._database.execute("INSERT OR IGNORE INTO id VALUES (?, ?)", (train_id, place)).rowcount
+        if taken:
+            return None
+        return self._database.execute("SELECT place FROM id WHERE id = ?", (train_id,)).fetchone()[0]
+
+    def close(self) -> None:
+        """Let go of the file, whose folder is about to be removed."""
+        self._database.close()
+
+
+class _RejectLog:
+    """Rejected rows, one JSON object per line, kept aside until ``publish``."""
+
+    def __init__(self, path: Path):
+        self.by_reason: Counter[str] = Counter()
+        self._first: list[str] = []
+        self._path = path
+        self._handle = path.open("w", encoding="utf-8")
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows were rejected."""
+        return self.by_reason.total()
+
+    def add(self, path: Path, record: Record, problem: RowProblem) -> None:
+        """List a row."""
+        self.by_reason[problem.reason] += 1
+        if len(self._first) < 3:
+            self._first.append(f"{str(path)!r} line {record.line}: {problem.reason}")
+        raw = record.excerpt
+        if record.values is not None:
+            with suppress(RecursionError):
+                raw = json.dumps(record.values, ensure_ascii=False)
+        entry = {"file": str(path), "line": record.line, "reason": problem.reason, "row": raw[:EXCERPT_CHARACTERS]}
+        if problem.detail:
+            entry["detail"] = problem.detail
+        self._handle.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        self._handle.close()
+
+    def publish(self, path: Path) -> None:
+        """Move the list to ``path``; without rejected rows, remove that of an earlier import."""
+        if not self.num_rows:
+            path.unlink(missing_ok=True)
+            return
+        with replace_file(path) as partial:
+            self._path.replace(partial)
+
+    def strict_message(self, num_examples: int) -> str:
+        """What stops a strict import."""
+        return (
+            f"with `--strict` every row must be usable, {self.num_rows:,} of {self.num_rows + num_examples:,} are not: "
+            f"{'; '.join(self._first)}. Nothing was written. Correct the rows, or leave out `--strict` to set them "
+            "aside."
+        )
+
+    def all_bad_message(self, path: Path) -> str:
+        """What stops an import without a single example."""
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.by_reason.most_common(5))
+        return (
+            f"an import needs at least one usable row, all {self.num_rows:,} were rejected: {reasons}. "
+            f"They are listed in {str(path)!r}; correct them, or name other columns."
+        )
+
+
+class _ExampleWriter:
+    """Streams examples into a Parquet file, one row group at a time, and hashes them on the way."""
+
+    def __init__(self, path: Path, plan: ColumnPlan):
+        self.num_examples = 0
+        self._plan = plan
+        self._rows: list[_Row] = []
+        self._pending_bytes = 0
+        roles = [plan.source.kind, *plan.source.text_columns]
+        self._digest = xxhash.xxh3_128(json.dumps(roles))
+        layout = FileLayout(plan.stored, plan.metadata_columns, plan.json_columns)
+        fields = [pa.field("train_id", pa.string()), pa.field("source_line", pa.int64())]
+        fields += [pa.field(stored, ARROW_TYPES[plan.storages[name]]) for name, stored in plan.stored_names.items()]
+        self._schema = pa.schema(fields, metadata={LAYOUT_KEY: layout.to_json()})
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
+
+    def __enter__(self) -> "_ExampleWriter":
+        return self
+
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        if error_type is None:
+            self._flush()
+            self._writer.add_key_value_metadata({FINGERPRINT_KEY: self.fingerprint})
+        self._writer.close()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the examples added so far."""
+        return self._digest.hexdigest()
+
+    def add(self, row: _Row) -> None:
+        """Append one example."""
+        self._digest.update(json.dumps(row.train_id).encode() + row.content)
+        self._rows.append(row)
+        self._pending_bytes += len(row.content)
+        self.num_examples += 1
+        if len(self._rows) >= ROWS_PER_GROUP or self._pending_bytes >= BYTES_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        columns: list[list[Any]] = [[row.train_id for row in self._rows], [row.line for row in self._rows]]
+        for name, storage in self._plan.storages.items():
+            values = [row.values.get(name) for row in self._rows]
+            if storage == "json":
+                values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
+            columns.append(values)
+        try:
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"a file changed while it was read ({error}): import it again.") from error
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=len(self._rows))
+        self._rows, self._pending_bytes = [], 0

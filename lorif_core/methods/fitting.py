@@ -1,0 +1,68 @@
+"""Fit the preconditioner of an index: one subspace per module, then every example's self-influence."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from lorif_core.config import CurvatureConfig
+from lorif_core.linalg.preconditioner import SubspacePreconditioner, damping_from_ratio, precondition
+from lorif_core.linalg.subspace import Subspace
+from lorif_core.methods.protocol import AttributionMethod
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import block_rows, slice_block
+from lorif_core.store.reader import Shard, StoreReader
+
+CHUNK_NUMBERS = 1 << 22
+"""Numbers of rebuilt rows alive at a time (16 MB in float32)."""
+
+
+def iter_rows(shard: Shard, module: ModuleShape) -> Iterator[tuple[slice, Tensor]]:
+    """Stored gradients of one module as flattened rows, chunk by chunk: (positions, (n, D))."""
+    block = shard.block(module)
+    step = max(1, CHUNK_NUMBERS // module.dim)
+    for start in range(0, shard.num_examples, step):
+        rows = slice(start, min(start + step, shard.num_examples))
+        yield rows, block_rows(slice_block(block, rows))
+
+
+def fit_module(reader: StoreReader, method: AttributionMethod, module: ModuleShape) -> Subspace:
+    """Curvature of one module from the store, which is streamed a few times."""
+
+    def stream() -> Iterator[Tensor]:
+        for shard in reader.iter_shards():
+            for _, rows in iter_rows(shard, module):
+                yield rows
+
+    return method.fit(module, stream)
+
+
+def damping_of(subspace: Subspace, settings: CurvatureConfig) -> float:
+    """Absolute damping of a module under the settings."""
+    if settings.damping_rule == "absolute":
+        assert settings.damping is not None  # CurvatureConfig checks it
+        return settings.damping
+    return damping_from_ratio(subspace, settings.damping_rule, settings.ratio)
+
+
+def self_influence(
+    shard: Shard,
+    modules: list[ModuleShape],
+    preconditioner_of: Callable[[ModuleShape], SubspacePreconditioner],
+) -> Tensor:
+    """Score of each example of a shard against itself, summed over modules, (n,)."""
+    total = torch.zeros(shard.num_examples, dtype=torch.float64)
+    for module in modules:
+        preconditioner = preconditioner_of(module)
+        for rows, chunk in iter_rows(shard, module):
+            total[rows] += preconditioner.quadratic_form(chunk)
+    return total.float()
+
+
+def preconditioner_of(
+    subspace: Subspace, settings: CurvatureConfig, subspace_rank: int | None
+) -> SubspacePreconditioner:
+    """Preconditioner of one module, with fewer directions than stored if asked for."""
+    if subspace_rank is not None and subspace_rank < subspace.rank:
+        subspace = subspace.restrict(subspace_rank)
+    return precondition(subspace, damping_of(subspace, settings))

@@ -1,0 +1,128 @@
+"""Score a whole index against queries in one pass over its shards."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.preconditioner import SubspacePreconditioner
+from lorif_core.linalg.scores import (
+    Plan,
+    PreparedQueries,
+    check_finite_scores,
+    choose_plan,
+    prepare_queries,
+    score_dense_rows,
+)
+from lorif_core.methods.fitting import preconditioner_of, self_influence
+from lorif_core.methods.queries import QueryGradients
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.reader import Shard, StoreReader
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """Preconditioned queries, laid out per module, and how the train side is normalised."""
+
+    matrices: dict[str, Tensor]
+    """Per module, (GᵀG + λI)⁻¹ g_q as (Q, d_in, d_out)."""
+
+    prepared: dict[str, PreparedQueries]
+    """The same, laid out for the plan chosen per module; unused for whole gradients."""
+
+    plans: dict[str, Plan]
+    """Plan per module."""
+
+    query_norms: Tensor
+    """(Q,), divided by under ``unit``."""
+
+    normalisation: str
+    preconditioner_of: Callable[[ModuleShape], SubspacePreconditioner]
+    has_own_damping: bool
+    """Whether the index's stored self-influences hold for these settings."""
+
+    @property
+    def num_queries(self) -> int:
+        """Q."""
+        return len(self.query_norms)
+
+
+def plan_scoring(
+    reader: StoreReader, gradients: QueryGradients, built: CurvatureConfig, asked: ScoreConfig
+) -> ScoringPlan:
+    """Precondition the queries and choose how to multiply.
+
+    Args:
+        reader: A complete index.
+        gradients: Of the queries.
+        built: The index's own curvature settings.
+        asked: May lower the rank or change the damping; neither needs a pass over the data.
+    """
+    curvature = curvature_asked(built, asked)
+    matrices: dict[str, Tensor] = {}
+    prepared: dict[str, PreparedQueries] = {}
+    plans: dict[str, Plan] = {}
+
+    def preconditioner(module: ModuleShape) -> SubspacePreconditioner:
+        return preconditioner_of(reader.subspace(module), curvature, asked.subspace_rank)
+
+    for module in reader.modules:
+        rows = gradients.matrices[module.name]
+        matrices[module.name] = preconditioner(module).apply(rows.flatten(1)).view_as(rows)
+        full = min(module.d_in, module.d_out)
+        plans[module.name] = choose_plan(module.d_in, module.d_out, min(asked.query_rank or full, full))
+        prepared[module.name] = prepare_queries(matrices[module.name], query_rank=asked.query_rank)
+    is_own = curvature == built and asked.subspace_rank in (None, reader.manifest.subspace_rank)
+    return ScoringPlan(matrices, prepared, plans, gradients.norms(), asked.normalisation, preconditioner, is_own)
+
+
+def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
+    """The index's curvature settings with the asked-for damping in their place."""
+    if asked.damping_rule is None and asked.damping_ratio is None and asked.damping is None:
+        return built
+    rule = asked.damping_rule or ("absolute" if asked.damping is not None else built.damping_rule)
+    return CurvatureConfig(
+        subspace_rank=built.subspace_rank,
+        damping_rule=rule,
+        damping_ratio=asked.damping_ratio,
+        damping=asked.damping if asked.damping is not None or rule != "absolute" else built.damping,
+    )
+
+
+def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
+    """Scores of every shard in store order: (first position, (Q, n)).
+
+    Raises:
+        NumericalError: A score is not finite; names the shard.
+    """
+    for number, shard in enumerate(reader.iter_shards()):
+        scores = torch.zeros(plan.num_queries, shard.num_examples)
+        for module in reader.modules:
+            scores += _module_scores(shard, module, plan)
+        scores = _normalise(scores, shard, reader, plan)
+        check_finite_scores(scores, number)
+        yield shard.start, scores
+
+
+def _module_scores(shard: Shard, module: ModuleShape, plan: ScoringPlan) -> Tensor:
+    block = shard.block(module)
+    if isinstance(block, Factors):
+        return plan.prepared[module.name].score(block)
+    return score_dense_rows(plan.matrices[module.name], block.matrix)
+
+
+def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringPlan) -> Tensor:
+    """Divide as asked; an example without any gradient has no score to scale and keeps 0."""
+    if plan.normalisation == "none":
+        return scores
+    if plan.normalisation == "unit":
+        scores = scores / plan.query_norms.clamp_min(torch.finfo(scores.dtype).tiny).unsqueeze(1)
+        divisor = shard.norms()
+    elif plan.has_own_damping:
+        divisor = reader.self_influence(shard).sqrt()
+    else:
+        divisor = self_influence(shard, reader.modules, plan.preconditioner_of).sqrt()
+    return torch.where(divisor > 0, scores / divisor.clamp_min(torch.finfo(scores.dtype).tiny), 0.0)

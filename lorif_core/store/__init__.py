@@ -1,0 +1,1 @@
+"""An index's tensors on disk: shards of coded gradients, a subspace per module, a manifest."""

@@ -1,0 +1,66 @@
+"""Write an index shard by shard; a shard exists whole, with its manifest entry, or not at all."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor
+
+from lorif_core.files import checksum_of_file, replace_file
+from lorif_core.linalg.subspace import Subspace
+from lorif_core.store.blocks import subspace_tensors
+from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, write_manifest
+
+SHARD_FOLDER = "shards"
+
+
+def write_shard(
+    folder: Path,
+    manifest: Manifest,
+    tensors: Mapping[str, Tensor],
+    *,
+    num_examples: int,
+    num_truncated: int,
+    kept_energy: list[float],
+    total_energy: list[float],
+) -> Manifest:
+    """Write the next shard and the manifest that names it.
+
+    Returns:
+        The new manifest.
+
+    Raises:
+        ResourceError: The disk is full; the index is as before and resumes.
+    """
+    name = f"{SHARD_FOLDER}/{len(manifest.shards):05d}.safetensors"
+    checksum, size_bytes = write_tensors(folder / name, tensors)
+    entry = ShardEntry(
+        name, manifest.num_stored, num_examples, size_bytes, checksum, num_truncated, kept_energy, total_energy
+    )
+    manifest = manifest.with_shard(entry)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def write_subspace(folder: Path, position: int, subspace: Subspace) -> FileEntry:
+    """Write the subspace of the module at ``position``."""
+    return _write_entry(folder, f"subspace/{position:05d}.safetensors", subspace_tensors(subspace))
+
+
+def write_self_influence(folder: Path, position: int, self_influence: Tensor) -> FileEntry:
+    """Write the self-influences (n,) of the examples of the shard at ``position``."""
+    return _write_entry(folder, f"self_influence/{position:05d}.safetensors", {"self_influence": self_influence})
+
+
+def _write_entry(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> FileEntry:
+    checksum, size_bytes = write_tensors(folder / name, tensors)
+    return FileEntry(name, size_bytes, checksum)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> tuple[str, int]:
+    """Write a safetensors file atomically; returns its checksum and size in bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as partial:
+        partial.write_bytes(save(dict(tensors)))
+        checksum = checksum_of_file(partial)
+    return checksum, path.stat().st_size
