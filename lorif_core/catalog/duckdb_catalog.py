@@ -75,8 +75,12 @@ class DuckDBCatalog(Catalog):
 
     @contextmanager
     def _transaction(self) -> Iterator[Records]:
-        with self._locked(), _plain_errors(self.path), self._engine.begin() as connection:
-            yield _RecordsInDuckDB(connection)
+        _check_location(self.path)
+        with self._locked(), _plain_errors(self.path):
+            if not self.path.exists():  # DuckDB would make an empty file in its place
+                raise CatalogError(f"{str(self.path)!r} has been removed or renamed: bring it back or reopen it.")
+            with self._engine.begin() as connection:
+                yield _RecordsInDuckDB(connection)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

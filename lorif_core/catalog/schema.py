@@ -1,8 +1,8 @@
 """Tables of ``catalog.duckdb``, one per kind of artefact.
 
-Three habits come from DuckDB. There are no foreign keys: updating a referenced row may fail. Ids are given
+Four habits come from DuckDB. There are no foreign keys: updating a referenced row may fail. Ids are given
 strings: its SERIAL needs a sequence. Times are UTC without a zone: fetching a TIMESTAMPTZ needs pytz.
-Integers are 64 bits and floats are doubles, because the plain SQL names mean 32 bits here.
+Integers have 64 bits and floats are doubles, by name: a plain ``Integer`` or ``REAL`` has 32 bits here.
 
 ``index`` needs no quotes in DuckDB's SQL; SQLAlchemy adds them where it must.
 """

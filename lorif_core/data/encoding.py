@@ -27,6 +27,11 @@ class EncodedExample(NamedTuple):
     """Length before truncation."""
 
     @property
+    def has_targets(self) -> bool:
+        """Whether anything is to be predicted; without, the gradient is zero."""
+        return any(self.is_target)
+
+    @property
     def is_truncated(self) -> bool:
         """Whether tokens were cut off."""
         return self.num_tokens > len(self.input_ids)
@@ -42,10 +47,10 @@ class Encoder:
     """Longest sequence in tokens. Prompts are cut at the front, texts and chats at the end."""
 
     def encode(self, example: Example) -> EncodedExample:
-        """Token ids and targets of one example.
+        """Token ids and targets of one example; a text that is too short may have no target.
 
         Raises:
-            DataError: Nothing is left to predict, or the chat template marks no assistant tokens.
+            DataError: The tokenizer has no chat template, or one that cannot mark assistant tokens.
         """
         if example.messages is not None:
             ids, targets = self._encode_chat(example)
@@ -58,11 +63,6 @@ class Encoder:
         kept, is_target = ids[keep], targets[keep]
         if is_target:
             is_target[0] = False
-        if not any(is_target):
-            raise DataError(
-                f"example {example.train_id!r} has no token to predict within {self.max_length} tokens: its text is too "
-                "short, or its completion lies beyond `--max-length`. Leave it out, or raise `--max-length`."
-            )
         return EncodedExample(kept, is_target, len(ids))
 
     def _encode_completion(self, prompt: str, completion: str) -> tuple[list[int], list[bool]]:
@@ -84,17 +84,16 @@ class Encoder:
                 "chat messages need a tokenizer with a chat template, this one has none. Use an instruction-tuned "
                 "model's tokenizer, or import `prompt` and `completion` columns."
             )
+        if "generation" not in str(self.tokenizer.chat_template):
+            raise DataError(
+                "the tokenizer's chat template cannot tell assistant tokens apart: it needs {% generation %} … "
+                "{% endgeneration %} around assistant turns. Add them to the template, or import `prompt` and "
+                "`completion` columns."
+            )
         encoded = self.tokenizer.apply_chat_template(
             example.messages or [], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
         )
-        mask = list(encoded["assistant_masks"])
-        if not any(mask):
-            raise DataError(
-                f"the chat template marked no assistant token in example {example.train_id!r}: it needs "
-                "{% generation %} … {% endgeneration %} around assistant turns. Add them to the template, or import "
-                "`prompt` and `completion` columns."
-            )
-        return list(encoded["input_ids"]), [bool(flag) for flag in mask]
+        return list(encoded["input_ids"]), [bool(flag) for flag in encoded["assistant_masks"]]
 
     def _ids(self, text: str, *, adds_special_tokens: bool) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=adds_special_tokens, verbose=False)["input_ids"])

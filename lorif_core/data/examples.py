@@ -1,4 +1,4 @@
-"""Examples of an imported data set, read from ``examples.parquet`` one row group at a time.
+"""Examples of an imported data set in ``examples.parquet``, one row group in memory at a time.
 
 An example is found by its row (0 to N - 1, the order of the store) inside the program, and by
 its ``train_id`` outside of it. The file describes itself: its metadata hold the text columns,
@@ -17,13 +17,24 @@ from typing import Any, NamedTuple
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
-from lorif_core.data.columns import Columns
+from lorif_core.data.columns import OWN_COLUMNS, ColumnPlan, Columns, Storage
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError
 
 LAYOUT_KEY = "lorif_layout"
 FINGERPRINT_KEY = "lorif_fingerprint"
 IDS_PER_CHUNK = 65_536
+ROWS_PER_GROUP = 2_000
+BYTES_PER_GROUP = 16 << 20
+ARROW_TYPES: dict[Storage, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "wide int": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.string(),
+    "json": pa.string(),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,63 @@ class FileLayout:
         """Inverse of ``to_json``."""
         values = json.loads(text)
         return cls(Columns.from_dict(values["columns"]), values["metadata_columns"], values["json_columns"])
+
+
+class ExampleWriter:
+    """Streams examples into a Parquet file and hashes them on the way; complete when its block ends."""
+
+    def __init__(self, path: Path, plan: ColumnPlan):
+        self.num_examples = 0
+        self._plan = plan
+        self._pending: list[tuple[str, int, dict[str, Any]]] = []
+        self._pending_bytes = 0
+        roles = [plan.source.kind, *plan.source.text_columns]
+        self._digest = xxhash.xxh3_128(json.dumps(roles).encode())
+        layout = FileLayout(plan.stored, plan.metadata_columns, plan.json_columns)
+        types = dict(zip(OWN_COLUMNS, (pa.string(), pa.int64()), strict=True))
+        types |= {stored: ARROW_TYPES[plan.storages[name]] for name, stored in plan.stored_names.items()}
+        self._schema = pa.schema(types, metadata={LAYOUT_KEY: layout.to_json()})
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
+
+    def __enter__(self) -> "ExampleWriter":
+        return self
+
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        if error_type is None:
+            self._flush()
+            self._writer.add_key_value_metadata({FINGERPRINT_KEY: self.fingerprint})
+        self._writer.close()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the text columns' names and of the examples added so far."""
+        return self._digest.hexdigest()
+
+    def add(self, train_id: str, line: int, values: dict[str, Any], content: bytes) -> None:
+        """Append one example; ``content`` is the canonical spelling of ``values``."""
+        self._digest.update(json.dumps(train_id).encode() + content)
+        self._pending.append((train_id, line, values))
+        self._pending_bytes += len(content)
+        self.num_examples += 1
+        if len(self._pending) >= ROWS_PER_GROUP or self._pending_bytes >= BYTES_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        ids, lines, rows = zip(*self._pending, strict=True)
+        columns: list[Sequence[Any]] = [ids, lines]
+        for name, storage in self._plan.storages.items():
+            values = [row.get(name) for row in rows]
+            if storage == "json":
+                values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
+            columns.append(values)
+        try:
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"a file changed while it was read ({error}): import it again.") from error
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=len(rows))
+        self._pending, self._pending_bytes = [], 0
 
 
 class Example(NamedTuple):
@@ -144,7 +212,7 @@ class ExampleTable:
 
     def values_at(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """The data's own columns of the given rows, their values as they were before the import."""
-        table = self._table_at(rows, self.column_names[2:])
+        table = self._table_at(rows, self.column_names[len(OWN_COLUMNS) :])
         values = table.to_pylist()
         for row in values:
             for name in self.json_columns:
@@ -200,7 +268,7 @@ class ExampleTable:
         outside = [row for row in rows if not 0 <= row < self.num_examples]
         if outside:
             raise DataError(
-                f"rows go from 0 to {self.num_examples - 1}, got {outside[0]}: was {str(self._path)!r} imported again?"
+                f"rows go from 0 to {self.num_examples - 1}, got {outside[0]}: was this data set imported again?"
             )
         places_of: dict[int, list[int]] = {}
         for place, row in enumerate(rows):

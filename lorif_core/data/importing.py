@@ -20,14 +20,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from lorif_core.config import ImportConfig
 from lorif_core.data.columns import (
     MAX_EXACT_FLOAT,
-    ColumnPlan,
     Columns,
     RowProblem,
     Storage,
@@ -37,26 +34,16 @@ from lorif_core.data.columns import (
     problem_of_row,
     storage_of,
 )
-from lorif_core.data.examples import FINGERPRINT_KEY, LAYOUT_KEY, FileLayout
+from lorif_core.data.examples import ExampleWriter
 from lorif_core.data.sources import EXCERPT_CHARACTERS, Record, iter_records
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import disk_full_message, replace_file
 
 EXAMPLES_FILE = "examples.parquet"
 REJECTS_FILE = "rejects.jsonl"
-ROWS_PER_GROUP = 2_000
-BYTES_PER_GROUP = 16 << 20
 ROWS_PER_REPORT = 1_000
 MAX_COLUMNS = 4_096
 HASH_DIGITS = 16
-ARROW_TYPES: dict[Storage, pa.DataType] = {
-    "bool": pa.bool_(),
-    "int": pa.int64(),
-    "wide int": pa.int64(),
-    "float": pa.float64(),
-    "string": pa.string(),
-    "json": pa.string(),
-}
 
 
 @dataclass(frozen=True)
@@ -115,7 +102,7 @@ def write_examples(
         ):
             with (
                 closing(_RejectLog(Path(scratch) / REJECTS_FILE)) as rejects,
-                _ExampleWriter(partial, plan) as writer,
+                ExampleWriter(partial, plan) as writer,
             ):
                 _write_rows(paths, plan.source, writer, ledger, rejects, on_progress)
             if settings.strict and rejects.num_rows:
@@ -172,7 +159,6 @@ def _scan_columns(paths: Sequence[Path]) -> dict[str, Storage | None]:
 
 class _Row(NamedTuple):
     train_id: str
-    line: int
     values: dict[str, Any]
     content: bytes
 
@@ -180,7 +166,7 @@ class _Row(NamedTuple):
 def _write_rows(
     paths: Sequence[Path],
     source: Columns,
-    writer: "_ExampleWriter",
+    writer: ExampleWriter,
     ledger: "_Ledger",
     rejects: "_RejectLog",
     on_progress: Callable[[int], None],
@@ -190,7 +176,7 @@ def _write_rows(
         for record in iter_records(path):
             row = _row_of(path, record, source, ledger)
             if isinstance(row, _Row):
-                writer.add(row)
+                writer.add(row.train_id, record.line, row.values, row.content)
             else:
                 rejects.add(path, record, row)
             num_rows += 1
@@ -221,7 +207,7 @@ def _row_of(path: Path, record: Record, source: Columns, ledger: "_Ledger") -> _
     digest = xxhash.xxh3_128_hexdigest(content)[:HASH_DIGITS]
     nth = ledger.count(digest)
     hashed = f"h{digest}" if nth == 1 else f"h{digest}-{nth}"
-    return _Row(given or hashed, record.line, values, content)
+    return _Row(given or hashed, values, content)
 
 
 def given_id(value: Any) -> str | RowProblem:
@@ -329,9 +315,9 @@ class _RejectLog:
     def strict_message(self, num_examples: int) -> str:
         """What stops a strict import."""
         return (
-            f"with `--strict` every row must be usable, {self.num_rows:,} of {self.num_rows + num_examples:,} are not: "
-            f"{'; '.join(self._first)}. Nothing was written. Correct the rows, or leave out `--strict` to set them "
-            "aside."
+            f"with `--strict` every row must be usable, {self.num_rows:,} of {self.num_rows + num_examples:,} are "
+            f"not: {'; '.join(self._first)}. Nothing was written. Correct the rows, or leave out `--strict` to set "
+            "them aside."
         )
 
     def all_bad_message(self, path: Path) -> str:
@@ -341,59 +327,3 @@ class _RejectLog:
             f"an import needs at least one usable row, all {self.num_rows:,} were rejected: {reasons}. "
             f"They are listed in {str(path)!r}; correct them, or name other columns."
         )
-
-
-class _ExampleWriter:
-    """Streams examples into a Parquet file, one row group at a time, and hashes them on the way."""
-
-    def __init__(self, path: Path, plan: ColumnPlan):
-        self.num_examples = 0
-        self._plan = plan
-        self._rows: list[_Row] = []
-        self._pending_bytes = 0
-        roles = [plan.source.kind, *plan.source.text_columns]
-        self._digest = xxhash.xxh3_128(json.dumps(roles))
-        layout = FileLayout(plan.stored, plan.metadata_columns, plan.json_columns)
-        fields = [pa.field("train_id", pa.string()), pa.field("source_line", pa.int64())]
-        fields += [pa.field(stored, ARROW_TYPES[plan.storages[name]]) for name, stored in plan.stored_names.items()]
-        self._schema = pa.schema(fields, metadata={LAYOUT_KEY: layout.to_json()})
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
-
-    def __enter__(self) -> "_ExampleWriter":
-        return self
-
-    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        if error_type is None:
-            self._flush()
-            self._writer.add_key_value_metadata({FINGERPRINT_KEY: self.fingerprint})
-        self._writer.close()
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the examples added so far."""
-        return self._digest.hexdigest()
-
-    def add(self, row: _Row) -> None:
-        """Append one example."""
-        self._digest.update(json.dumps(row.train_id).encode() + row.content)
-        self._rows.append(row)
-        self._pending_bytes += len(row.content)
-        self.num_examples += 1
-        if len(self._rows) >= ROWS_PER_GROUP or self._pending_bytes >= BYTES_PER_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._rows:
-            return
-        columns: list[list[Any]] = [[row.train_id for row in self._rows], [row.line for row in self._rows]]
-        for name, storage in self._plan.storages.items():
-            values = [row.values.get(name) for row in self._rows]
-            if storage == "json":
-                values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
-            columns.append(values)
-        try:
-            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(f"a file changed while it was read ({error}): import it again.") from error
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=len(self._rows))
-        self._rows, self._pending_bytes = [], 0

@@ -121,7 +121,6 @@ def _iter_jsonl(path: Path) -> Iterator[Record]:
 
 
 def _record_of_json_line(number: int, line: bytes, offset: int) -> Record:
-    # A character has at most 4 bytes.
     excerpt = line[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace").strip()[:EXCERPT_CHARACTERS]
     try:
         value = json.loads(line.decode("utf-8"))
@@ -200,7 +199,7 @@ def _bad_byte(content: bytes, error: UnicodeDecodeError, offset: int) -> str:
 
 
 class _CsvLines:
-    """Lines of a CSV file as text that remembers where bytes were not UTF-8."""
+    """Lines of a CSV file as text; remembers where bytes were not UTF-8."""
 
     def __init__(self, handle: BinaryIO):
         self.bad_byte = ""
@@ -282,8 +281,9 @@ def _iter_parquet(path: Path) -> Iterator[Record]:
 
 def _iter_saved_dataset(path: Path) -> Iterator[Record]:
     with _failed_reads_named(path):
-        if (path / "dataset_dict.json").exists():
-            names = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+        splits = path / "dataset_dict.json"
+        if splits.exists():
+            names = json.loads(splits.read_text(encoding="utf-8"))["splits"]
             first = str(path / next(iter(names), "SPLIT"))
             raise DataError(f"{str(path)!r} holds several splits ({', '.join(names)}): name one, such as {first!r}.")
         if not (path / "state.json").exists():
@@ -338,15 +338,12 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-_BY_SUFFIX = {
+READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     ".jsonl": _iter_jsonl,
     ".ndjson": _iter_jsonl,
     ".json": _iter_json,
     ".csv": _iter_csv,
     ".tsv": _iter_csv,
 }
-READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
-    **_BY_SUFFIX,
-    **{f"{suffix}.gz": reader for suffix, reader in _BY_SUFFIX.items()},
-    ".parquet": _iter_parquet,
-}
+READERS |= {f"{suffix}.gz": reader for suffix, reader in READERS.items()}
+READERS[".parquet"] = _iter_parquet

@@ -51,8 +51,8 @@ class Lorif:
         if needed > available_bytes:
             raise ResourceError(
                 f"a subspace of rank {self.subspace_rank} needs {needed / 1e9:.1f} GB for module {widest.name!r} "
-                f"(D = {widest.dim}), {available_bytes / 1e9:.1f} GB are free. Lower `--subspace-rank`, raise `--f`, or "
-                "exclude the module."
+                f"(D = {widest.dim}), {available_bytes / 1e9:.1f} GB are free. Lower `--subspace-rank`, raise `--f`, "
+                "or exclude the module."
             )
 
     def fit(self, module: ModuleShape, stream_rows: RowStream) -> Subspace:

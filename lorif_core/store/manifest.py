@@ -44,6 +44,9 @@ class ShardEntry:
     num_truncated: int
     """Examples that were cut at `max_length`."""
 
+    num_without_targets: int
+    """Examples with nothing to predict within `max_length`; their gradient is zero."""
+
     kept_energy: list[float]
     """Per module, summed squared norm of the stored rank-c form, before the codec."""
 
@@ -88,6 +91,9 @@ class Manifest:
     self_influences: list[FileEntry] = field(default_factory=list)
     """One file per shard: each example's score against itself under the index's own damping."""
 
+    curvature: dict[str, Any] | None = None
+    """The curvature settings that the preconditioner was fitted with."""
+
     damping: dict[str, float] = field(default_factory=dict)
     """Absolute damping per module that the index's settings gave."""
 
@@ -120,7 +126,9 @@ class Manifest:
 
     def without_preconditioner(self) -> "Manifest":
         """The manifest before the fit, for another subspace rank or damping."""
-        return replace(self, subspace_rank=None, subspaces=[], self_influences=[], damping={}, status="gradients")
+        return replace(
+            self, subspace_rank=None, curvature=None, subspaces=[], self_influences=[], damping={}, status="gradients"
+        )
 
     @property
     def total_bytes(self) -> int:

@@ -71,9 +71,9 @@ _REMEDY = (
 class StoreReader:
     """An index folder opened for reading."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, manifest: Manifest | None = None) -> None:
         self.folder = folder
-        self.manifest: Manifest = read_manifest(folder)
+        self.manifest = manifest or read_manifest(folder)
         self._verified: set[str] = set()
 
     @property

@@ -21,6 +21,7 @@ def write_shard(
     *,
     num_examples: int,
     num_truncated: int,
+    num_without_targets: int,
     kept_energy: list[float],
     total_energy: list[float],
 ) -> Manifest:
@@ -35,7 +36,15 @@ def write_shard(
     name = f"{SHARD_FOLDER}/{len(manifest.shards):05d}.safetensors"
     checksum, size_bytes = write_tensors(folder / name, tensors)
     entry = ShardEntry(
-        name, manifest.num_stored, num_examples, size_bytes, checksum, num_truncated, kept_energy, total_energy
+        file=name,
+        start=manifest.num_stored,
+        num_examples=num_examples,
+        size_bytes=size_bytes,
+        checksum=checksum,
+        num_truncated=num_truncated,
+        num_without_targets=num_without_targets,
+        kept_energy=kept_energy,
+        total_energy=total_energy,
     )
     manifest = manifest.with_shard(entry)
     write_manifest(folder, manifest)

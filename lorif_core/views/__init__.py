@@ -1,0 +1,1 @@
+"""Pure: results to frames and text, shared by every front end."""

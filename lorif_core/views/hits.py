@@ -1,0 +1,97 @@
+"""The train examples a question brings up, as values, as a frame and as short text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+SIGN_CONVENTION = (
+    "A positive score supports the completion: training more on the text makes it more likely; "
+    "a negative score opposes it."
+)
+ELLIPSIS = "…"
+
+
+@dataclass(frozen=True)
+class TokenPart:
+    """One token of a text and its part of the text's score."""
+
+    text: str
+    part: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One train example and how much it pushed the model towards the completion, or away from it."""
+
+    rank: int
+    """1 is the strongest of its list."""
+
+    train_id: str
+    score: float
+    """Positive supports, negative opposes; see ``SIGN_CONVENTION``."""
+
+    text: str
+    """The whole example as plain text."""
+
+    metadata: dict[str, Any]
+    """Every metadata column of the data set."""
+
+    tokens: tuple[TokenPart, ...] = ()
+    """The example's tokens with their parts of the score; empty if not asked for."""
+
+    @property
+    def source(self) -> str:
+        """The `source` column, or nothing if the data set has none."""
+        return str(self.metadata.get("source") or "")
+
+
+def hits_frame(hits: Sequence[Hit]) -> pl.DataFrame:
+    """Hits as a frame: rank, train_id, score, text, then the metadata columns."""
+    columns = {"rank": pl.Int64, "train_id": pl.String, "score": pl.Float64, "text": pl.String}
+    rows = [
+        {"rank": hit.rank, "train_id": hit.train_id, "score": hit.score, "text": hit.text}
+        | {name: value for name, value in hit.metadata.items() if name not in columns}
+        for hit in hits
+    ]
+    return (
+        pl.DataFrame(rows, infer_schema_length=None, schema_overrides=columns)
+        if rows
+        else pl.DataFrame(schema=columns)
+    )
+
+
+def snippet(hit: Hit, *, max_chars: int = 110, num_marked: int = 3) -> list[tuple[str, bool]]:
+    """A stretch of a hit's text around its strongest tokens: (text, is marked) pieces in order.
+
+    The strongest tokens are those whose parts have the score's sign and the largest size.
+    Line breaks show as spaces.
+    """
+    if not hit.tokens:
+        text = _one_line(hit.text)
+        return [(text if len(text) <= max_chars else text[: max_chars - 1] + ELLIPSIS, False)]
+    sign = 1 if hit.score >= 0 else -1
+    strongest = sorted(range(len(hit.tokens)), key=lambda position: -sign * hit.tokens[position].part)[:num_marked]
+    marked = {position for position in strongest if sign * hit.tokens[position].part > 0}
+    start, stop = _window([len(token.text) for token in hit.tokens], min(strongest, default=0), max_chars)
+    pieces = [(_one_line(hit.tokens[position].text), position in marked) for position in range(start, stop)]
+    before = [(ELLIPSIS, False)] if start else []
+    after = [(ELLIPSIS, False)] if stop < len(hit.tokens) else []
+    return before + pieces + after
+
+
+def _window(lengths: list[int], focus: int, max_chars: int) -> tuple[int, int]:
+    """Tokens to show: as many as fit, from the start if that reaches the focus."""
+    start = 0
+    while sum(lengths[start : focus + 1]) > max_chars * 2 // 3 and start < focus:
+        start += 1
+    stop, used = start, 0
+    while stop < len(lengths) and (used + lengths[stop] <= max_chars or stop == start):
+        used += lengths[stop]
+        stop += 1
+    return start, stop
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ").replace("\t", " ")

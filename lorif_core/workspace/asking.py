@@ -1,0 +1,161 @@
+"""Ask which training texts made the model say something."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.data.examples import Example, ExampleTable
+from lorif_core.linalg.scores import Plan, TopK
+from lorif_core.methods.queries import capture_queries
+from lorif_core.methods.scoring import ScoringPlan, iter_scores, plan_scoring
+from lorif_core.methods.shards import GradientSource
+from lorif_core.methods.tokens import split_over_train_tokens
+from lorif_core.store.reader import StoreReader
+from lorif_core.views.hits import Hit, TokenPart, hits_frame
+from lorif_core.workspace.engine import Engine
+from lorif_core.workspace.questions import Question, build_query
+
+
+@dataclass(frozen=True)
+class OpenIndex:
+    """A complete index with the model it was built from, ready to be asked."""
+
+    index_id: str
+    reader: StoreReader
+    engine: Engine
+    examples: ExampleTable
+    curvature: CurvatureConfig
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The training texts behind a completion."""
+
+    question: Question
+    index_id: str
+    objective: str
+
+    objective_value: float
+    """Of the completion, in nats."""
+
+    supports: list[Hit]
+    """Largest positive scores first."""
+
+    opposes: list[Hit]
+    """Most negative scores first."""
+
+    num_scored: int
+    elapsed_s: float
+    """From the question to the ranked list; loading the model is not part of it."""
+
+    plans: dict[Plan, int]
+    """How many modules were scored by each plan."""
+
+    positive_share: float
+    """Share of all positive score that the supporting list holds."""
+
+    @property
+    def hits(self) -> list[Hit]:
+        """The supporting texts, then the opposing ones."""
+        return self.supports + self.opposes
+
+    @property
+    def ids(self) -> list[str]:
+        """Train ids of the supporting texts, strongest first."""
+        return [hit.train_id for hit in self.supports]
+
+    def to_polars(self) -> pl.DataFrame:
+        """The hits as a frame."""
+        return hits_frame(self.hits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON-serialisable values."""
+        return asdict(self)
+
+
+def ask(
+    index: OpenIndex, question: Question, settings: ScoreConfig, *, k: int = 10, num_opposing: int = 0
+) -> Answer:
+    """Rank the training texts that made the model say the completion.
+
+    Args:
+        index: What to ask.
+        question: Prompt and completion.
+        settings: Objective, normalisation, damping.
+        k: Length of the supporting list.
+        num_opposing: Length of the opposing list.
+
+    Raises:
+        ConfigError: The settings do not fit the index or the question.
+    """
+    started = time.perf_counter()
+    query = build_query(question, index.engine.encoder, settings.objective)
+    with index.engine.gradients() as source:
+        gradients = capture_queries(source, [query], settings.objective)
+        plan = plan_scoring(index.reader, gradients, index.curvature, settings)
+        ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing)
+        elapsed = time.perf_counter() - started
+        matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
+        supports = _hits(index, source, matrices, ranking.supports.rows[0], ranking.supports.scores[0])
+        opposes = _hits(index, source, matrices, ranking.opposes.rows[0], -ranking.opposes.scores[0])
+    shown = sum(hit.score for hit in supports)
+    return Answer(
+        question=question,
+        index_id=index.index_id,
+        objective=settings.objective,
+        objective_value=float(gradients.objectives[0]),
+        supports=supports,
+        opposes=opposes,
+        num_scored=index.reader.manifest.num_examples,
+        elapsed_s=elapsed,
+        plans={name: list(plan.plans.values()).count(name) for name in set(plan.plans.values())},
+        positive_share=shown / ranking.positive_total[0].item() if ranking.positive_total[0] > 0 else 0.0,
+    )
+
+
+@dataclass
+class Ranking:
+    """Strongest examples of each query, both ends, from one pass over the index."""
+
+    supports: TopK
+    opposes: TopK
+    """Of the negated scores."""
+
+    positive_total: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Sum of all positive scores, (Q,)."""
+
+
+def rank_examples(reader: StoreReader, plan: ScoringPlan, *, k: int, num_opposing: int) -> Ranking:
+    """The k largest positive and the most negative scores of each query."""
+    total = torch.zeros(plan.num_queries, dtype=torch.float64)
+    ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total)
+    for start, scores in iter_scores(reader, plan):
+        ranking.supports.add(scores, start)
+        ranking.opposes.add(-scores, start)
+        total += scores.clamp_min(0).sum(1, dtype=torch.float64)
+    return ranking
+
+
+def _hits(
+    index: OpenIndex, source: GradientSource, matrices: dict[str, Tensor], rows: Tensor, scores: Tensor
+) -> list[Hit]:
+    """The named examples of one sign with their text, metadata and token parts."""
+    return []
+
+
+def _token_parts(
+    index: OpenIndex, source: GradientSource, examples: Sequence[Example], matrices: dict[str, Tensor]
+) -> list[tuple[TokenPart, ...]]:
+    encoded = [index.engine.encoder.encode(example) for example in examples]
+    parts = split_over_train_tokens(source, encoded, matrices)
+    decode = index.engine.loaded.tokenizer.decode
+    return [
+        tuple(TokenPart(decode([token]), float(part)) for token, part in zip(one.input_ids, split, strict=True))
+        for one, split in zip(encoded, parts, strict=True)
+    ]

@@ -1,0 +1,126 @@
+"""From what a person types to queries the engine can differentiate."""
+
+from dataclasses import dataclass
+
+import torch
+
+from lorif_core.config import Objective
+from lorif_core.data.encoding import EncodedExample, Encoder
+from lorif_core.data.examples import Example
+from lorif_core.errors import ConfigError, DataError
+from lorif_core.methods.queries import Query
+from lorif_core.models.load import LoadedModel
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt and the completion that is to be explained."""
+
+    prompt: str
+    completion: str
+
+    contrast: str | None = None
+    """Completion B of "why A and not B"."""
+
+    tokens: tuple[int, ...] | None = None
+    """Restrict the objective to these tokens of the completion, counted from 0. None: all."""
+
+
+@dataclass(frozen=True)
+class GenerateConfig:
+    """How the model completes a prompt."""
+
+    max_new_tokens: int = 32
+    """Longest completion in tokens."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token each time (greedy); above 0 samples."""
+
+    seed: int = 0
+    """Of the sampling."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if self.max_new_tokens < 1 or self.temperature < 0:
+            raise ConfigError(
+                f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
+                f"{self.temperature}."
+            )
+
+
+def build_query(question: Question, encoder: Encoder, objective: Objective, query_id: str = "q") -> Query:
+    """Encode a question as its objective needs.
+
+    Raises:
+        ConfigError: The objective and the question do not fit together, or a token does not exist.
+        DataError: There is nothing to predict.
+    """
+    if (objective == "contrast") != (question.contrast is not None):
+        raise ConfigError(
+            "the objective contrast and a second completion go together, only one was given. Pass "
+            "`--contrast COMPLETION`, or another objective."
+        )
+    first = _encode(question.prompt, question.completion, encoder)
+    if question.tokens is not None:
+        first = _restrict(first, question.tokens)
+    if question.contrast is None:
+        return Query(query_id, (first,), (1.0,))
+    second = _encode(question.prompt, question.contrast, encoder)
+    return Query(query_id, (first, second), (1.0, -1.0))
+
+
+def _encode(prompt: str, completion: str, encoder: Encoder) -> EncodedExample:
+    if not completion:
+        raise DataError("the completion must not be empty: it is what gets explained. Type one, or use `--generate`.")
+    encoded = encoder.encode(Example("query", prompt=prompt, completion=completion))
+    if not encoded.has_targets:
+        raise DataError(
+            f"nothing of the completion is left to predict within {encoder.max_length} tokens. Shorten it, or build "
+            "the index with a larger `--max-length`."
+        )
+    return encoded
+
+
+def _restrict(encoded: EncodedExample, tokens: tuple[int, ...]) -> EncodedExample:
+    targets = [position for position, is_target in enumerate(encoded.is_target) if is_target]
+    unknown = [token for token in tokens if not 0 <= token < len(targets)]
+    if unknown or not tokens:
+        raise ConfigError(
+            f"tokens must lie between 0 and {len(targets) - 1}, the completion's last token; got {list(tokens)}."
+        )
+    chosen = {targets[token] for token in tokens}
+    return encoded._replace(is_target=[position in chosen for position in range(len(encoded.is_target))])
+
+
+def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConfig) -> str:
+    """Let the model complete the prompt, greedily or sampled with a seed.
+
+    Raises:
+        DataError: The model ends at once.
+    """
+    tokenizer = loaded.tokenizer
+    ids = list(tokenizer(prompt, verbose=False)["input_ids"])
+    if ids and ids[-1] == tokenizer.eos_token_id:
+        ids.pop()
+    if not ids:
+        ids = [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
+    prompt_ids = torch.tensor([ids], device=loaded.device)
+    sampling = {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(settings.seed)
+        output = loaded.model.generate(
+            prompt_ids,
+            attention_mask=torch.ones_like(prompt_ids),
+            max_new_tokens=settings.max_new_tokens,
+            pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
+            **sampling,
+        )
+    completion = tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)
+    if not completion:
+        raise DataError(f"the model ends at once after the prompt {prompt!r}: there is no completion to explain.")
+    return completion
+
+
+def joined_without_space(question: Question) -> bool:
+    """Whether prompt and completion meet without white space, which is rarely meant."""
+    return bool(question.prompt) and not question.prompt[-1].isspace() and question.completion[:1].isalnum()

@@ -1,0 +1,152 @@
+"""What the DuckDB catalog refuses, and what it tells a person to do."""
+
+import multiprocessing
+import threading
+from pathlib import Path
+
+import duckdb
+import pytest
+from filelock import FileLock
+from sqlalchemy.exc import ProgrammingError
+
+from lorif_core.catalog import DuckDBCatalog
+from lorif_core.errors import CatalogError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "catalog.duckdb"
+
+
+def hold_open(path: Path, is_open, may_close) -> None:
+    connection = duckdb.connect(str(path))
+    is_open.set()
+    may_close.wait(30)
+    connection.close()
+
+
+def run_sql(path: Path, *statements: str) -> None:
+    with duckdb.connect(str(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 1000], ids=["empty", "text"])
+def test_a_file_that_is_no_database_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(CatalogError, match=r"^the catalog .* is not a DuckDB file; restore it"):
+        DuckDBCatalog(path)
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_file_is_refused(path):
+    DuckDBCatalog(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 4])
+    with pytest.raises(CatalogError, match=r"it is damaged; restore it from a backup"):
+        DuckDBCatalog(path).datasets()
+
+
+def test_a_database_that_is_no_catalog_is_refused(path):
+    run_sql(path, "CREATE TABLE recipe(a INT)")
+    with pytest.raises(CatalogError, match=r"is a DuckDB file, but not a catalog: check the path"):
+        DuckDBCatalog(path)
+
+
+def test_a_catalog_of_a_newer_version_is_refused(path):
+    DuckDBCatalog(path)
+    run_sql(path, "UPDATE catalog_version SET format_version = 2")
+    with pytest.raises(CatalogError, match=r"has format 2 and this program reads up to 1.*Upgrade with"):
+        DuckDBCatalog(path)
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CatalogError, match=r"file' is not a folder, so it cannot hold a catalog"):
+        DuckDBCatalog(tmp_path / "file" / "catalog.duckdb")
+
+
+def test_a_folder_that_is_missing_is_not_made(tmp_path):
+    with pytest.raises(CatalogError, match=r"is not a folder"):
+        DuckDBCatalog(tmp_path / "typo" / "catalog.duckdb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_cannot_be_opened_is_refused(path):
+    path.with_name("catalog.duckdb.lock").mkdir()
+    with pytest.raises(CatalogError, match=r"cannot be locked \(.+\).* that you may write to"):
+        DuckDBCatalog(path)
+
+
+def test_a_path_that_duckdb_would_misread_is_refused(tmp_path):
+    (tmp_path / "why?").mkdir()
+    with pytest.raises(CatalogError, match=r"may not contain `\?`.*rename the folder"):
+        DuckDBCatalog(tmp_path / "why?" / "catalog.duckdb")
+
+
+def test_changes_whose_file_is_missing_is_refused(path):
+    path.with_name("catalog.duckdb.wal").write_bytes(b"changes")
+    with pytest.raises(CatalogError, match=r"is missing, but 'catalog.duckdb.wal' beside it holds changes"):
+        DuckDBCatalog(path)
+    assert not path.exists()
+
+
+def test_a_catalog_that_another_process_holds_open_is_refused(path):
+    catalog = DuckDBCatalog(path)
+    context = multiprocessing.get_context("spawn")
+    is_open, may_close = context.Event(), context.Event()
+    child = context.Process(target=hold_open, args=(path, is_open, may_close))
+    child.start()
+    try:
+        assert is_open.wait(30)
+        with pytest.raises(CatalogError, match=r"another program has it open; close it there.*PID \d+"):
+            catalog.datasets()
+    finally:
+        may_close.set()
+        child.join(30)
+    assert catalog.datasets() == []
+
+
+def test_a_catalog_that_this_process_holds_open_in_another_way_is_refused(path):
+    catalog = DuckDBCatalog(path)
+    with (
+        duckdb.connect(str(path), config={"threads": 2}),
+        pytest.raises(CatalogError, match=r"through a connection of its own; close that one"),
+    ):
+        catalog.datasets()
+
+
+def test_a_lock_that_is_never_given_back_is_refused(path):
+    catalog = DuckDBCatalog(path, lock_timeout_s=0.05)
+    is_held, may_release = threading.Event(), threading.Event()
+
+    def hold():
+        with FileLock(catalog.lock_path):
+            is_held.set()
+            may_release.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        assert is_held.wait(30)
+        with pytest.raises(CatalogError, match=r"has held '.*catalog\.duckdb\.lock' for 0\.05 s\. Try again"):
+            catalog.datasets()
+    finally:
+        may_release.set()
+        holder.join()
+    assert catalog.datasets() == []
+
+
+def test_a_catalog_removed_while_in_use_is_not_made_again(path):
+    catalog = DuckDBCatalog(path)
+    path.unlink()
+    with pytest.raises(CatalogError, match=r"has been removed or renamed: bring it back"):
+        catalog.datasets()
+    assert not path.exists()
+
+
+def test_a_defect_in_our_sql_keeps_its_traceback(path):
+    catalog = DuckDBCatalog(path)
+    run_sql(path, "DROP TABLE model")
+    with pytest.raises(ProgrammingError):
+        catalog.models()
