@@ -196,6 +196,6 @@ class _Capture:
             return rows.view(size, length, -1)
         raise CaptureError(
             f"module {name!r} received an input of shape {tuple(rows.shape)} for a batch of {size} examples of "
-            f"{length} tokens, so its gradient cannot be told apart by example (routed experts do this). Leave it out with "
-            f"`--exclude {name!r}`."
+            f"{length} tokens, so its gradient cannot be told apart by example (routed experts do this). "
+            f"Leave it out with `--exclude {name!r}`."
         )

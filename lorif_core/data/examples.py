@@ -93,6 +93,8 @@ class ExampleWriter:
 
     def add(self, train_id: str, line: int, values: dict[str, Any], content: bytes) -> None:
         """Append one example; ``content`` is the canonical spelling of ``values``."""
+        if not values.keys() <= self._plan.storages.keys():
+            raise DataError("a file got new columns while it was read: import it again.")
         self._digest.update(json.dumps(train_id).encode() + content)
         self._pending.append((train_id, line, values))
         self._pending_bytes += len(content)
@@ -296,7 +298,7 @@ class ExampleTable:
             self._damage_named(),
             pq.ParquetFile(self._path, metadata=self._metadata, page_checksum_verification=True) as file,
         ):
-            # Parquet takes "text" for a prefix and reads a column "text.en" too, hence the selection.
+            # Read in the file's order of columns, hence the selection.
             return file.read_row_group(group, columns=names).select(names).replace_schema_metadata(None)
 
     @contextmanager

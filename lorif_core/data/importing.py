@@ -246,6 +246,7 @@ class _Ledger:
         for statement in (
             "PRAGMA journal_mode = OFF",  # the file is thrown away after any failure
             "PRAGMA synchronous = OFF",
+            "PRAGMA cache_size = -65536",  # 64 MiB: hashes arrive in random order
             "CREATE TABLE content (digest TEXT PRIMARY KEY, seen INTEGER) WITHOUT ROWID",
             "CREATE TABLE id (id TEXT PRIMARY KEY, place TEXT) WITHOUT ROWID",
             "BEGIN",

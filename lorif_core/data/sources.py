@@ -17,10 +17,11 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedIOBase
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,18 +84,17 @@ def _suffix_of(path: Path) -> str:
 
 
 def _refuse_empty(path: Path, records: Iterator[Record]) -> Iterator[Record]:
-    first = next(records, None)
-    if first is None:
+    if (first := next(records, None)) is None:
         raise DataError(f"{str(path)!r} holds no rows: give a file with at least one example.")
     yield first
     yield from records
 
 
 @contextmanager
-def _open_bytes(path: Path) -> Iterator[BinaryIO]:
+def _open_bytes(path: Path) -> Iterator[BufferedIOBase]:
     """The file's bytes after its byte-order mark, unzipped."""
-    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else Path.open
-    with _failed_reads_named(path), opener(path, "rb") as handle:
+    is_zipped = path.suffix.lower() == ".gz"
+    with _failed_reads_named(path), gzip.open(path) if is_zipped else path.open("rb") as handle:
         mark = handle.read(len(UTF8_MARK))
         if mark.startswith(UTF16_MARKS):
             raise DataError(f"{str(path)!r} is UTF-16, only UTF-8 is read: save it again as UTF-8.")
@@ -123,11 +123,11 @@ def _iter_jsonl(path: Path) -> Iterator[Record]:
 def _record_of_json_line(number: int, line: bytes, offset: int) -> Record:
     excerpt = line[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace").strip()[:EXCERPT_CHARACTERS]
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8").rstrip("\r\n"))
     except UnicodeDecodeError as error:
         return Record(number, None, "not UTF-8", _bad_byte(line, error, offset), excerpt)
     except json.JSONDecodeError as error:
-        return Record(number, None, "not JSON", f"{error.msg} at character {error.colno}", excerpt)
+        return Record(number, None, "not JSON", f"{error.msg} at character {error.pos + 1}", excerpt)
     except RecursionError:
         return Record(number, None, "nested too deeply", excerpt=excerpt)
     except ValueError:
@@ -144,12 +144,12 @@ def _record_of_value(number: int, value: Any, excerpt: str, *, has_escapes: bool
 
 
 def _is_encodable(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    except RecursionError:
-        pass  # too deep is another problem, which the importer reports
+    # Too deep is another problem, which the importer reports.
+    with suppress(RecursionError):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return False
     return True
 
 
@@ -201,7 +201,7 @@ def _bad_byte(content: bytes, error: UnicodeDecodeError, offset: int) -> str:
 class _CsvLines:
     """Lines of a CSV file as text; remembers where bytes were not UTF-8."""
 
-    def __init__(self, handle: BinaryIO):
+    def __init__(self, handle: BufferedIOBase):
         self.bad_byte = ""
         self._handle = handle
         self._offset = handle.tell()

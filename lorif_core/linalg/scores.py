@@ -142,6 +142,10 @@ class TopK:
         self.scores = torch.stack([values for values, _ in merged])
         self.rows = torch.stack([rows for _, rows in merged])
 
+    def of_query(self, query: int) -> tuple[Int[Tensor, " kept"], Float[Tensor, " kept"]]:
+        """Rows and scores of one query, best first."""
+        return self.rows[query], self.scores[query]
+
     def _merge(self, query: int, scores: Tensor, first_row: int) -> tuple[Tensor, Tensor]:
         kept_scores, kept_rows = self.scores[query], self.rows[query]
         take = min(self.k, len(scores))

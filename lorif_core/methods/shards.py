@@ -15,7 +15,7 @@ from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import encode_block, decode_block
+from lorif_core.store.blocks import decode_block, encode_block
 
 
 @dataclass(frozen=True)

@@ -161,8 +161,8 @@ def _download(settings: ModelConfig) -> Path:
         return Path(snapshot_download(settings.model, allow_patterns=patterns))
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise ModelError(
-            f"{settings.model!r} is neither a folder nor a model that the Hugging Face hub gives: {_first_line(error)} "
-            "Check the path; offline, give a local folder."
+            f"{settings.model!r} is neither a folder nor a model that the Hugging Face hub gives: "
+            f"{_first_line(error)} Check the path; offline, give a local folder."
         ) from error
 
 

@@ -98,7 +98,8 @@ def check_patterns(entries: list[ModuleEntry], patterns: tuple[str, ...]) -> Non
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in linear):
             raise TargetError(
-                f"no module matches {pattern!r}. Names look like {linear[:3]}; `lorif index --list-modules` shows all."
+                f"no module matches {pattern!r}. Names look like {linear[:3]}; `lorif index --list-modules` shows "
+                "all."
             )
 
 

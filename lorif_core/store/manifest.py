@@ -118,6 +118,11 @@ class Manifest:
             shares[module.name] = kept / total if total > 0 else 1.0
         return shares
 
+    def total_explained_energy(self) -> float:
+        """Share of the squared gradient norm that the rank-c form keeps, over all modules."""
+        total = sum(sum(shard.total_energy) for shard in self.shards)
+        return sum(sum(shard.kept_energy) for shard in self.shards) / total if total > 0 else 1.0
+
     def with_shard(self, shard: ShardEntry) -> "Manifest":
         """The manifest after one more shard."""
         shards = [*self.shards, shard]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -20,6 +20,8 @@ from lorif_core.store.reader import StoreReader
 from lorif_core.views.hits import Hit, TokenPart, hits_frame
 from lorif_core.workspace.engine import Engine
 from lorif_core.workspace.questions import Question, build_query
+
+EXAMPLES_PER_SPLIT = 4
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,7 @@ class Answer:
         return asdict(self)
 
 
-def ask(
-    index: OpenIndex, question: Question, settings: ScoreConfig, *, k: int = 10, num_opposing: int = 0
-) -> Answer:
+def ask(index: OpenIndex, question: Question, settings: ScoreConfig, *, k: int = 10, num_opposing: int = 0) -> Answer:
     """Rank the training texts that made the model say the completion.
 
     Args:
@@ -102,8 +102,9 @@ def ask(
         ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing)
         elapsed = time.perf_counter() - started
         matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
-        supports = _hits(index, source, matrices, ranking.supports.rows[0], ranking.supports.scores[0])
-        opposes = _hits(index, source, matrices, ranking.opposes.rows[0], -ranking.opposes.scores[0])
+        supports = _hits(index, source, matrices, *ranking.supports.of_query(0))
+        rows, negated = ranking.opposes.of_query(0)
+        opposes = [replace(hit, score=-hit.score) for hit in _hits(index, source, matrices, rows, negated)]
     shown = sum(hit.score for hit in supports)
     return Answer(
         question=question,
@@ -145,15 +146,35 @@ def rank_examples(reader: StoreReader, plan: ScoringPlan, *, k: int, num_opposin
 def _hits(
     index: OpenIndex, source: GradientSource, matrices: dict[str, Tensor], rows: Tensor, scores: Tensor
 ) -> list[Hit]:
-    """The named examples of one sign with their text, metadata and token parts."""
-    return []
+    """Hits of one list; examples whose score has the other sign do not belong to it."""
+    positions, values = rows[scores > 0].tolist(), scores[scores > 0].tolist()
+    examples = index.examples.examples_at(positions)
+    metadata = index.examples.values_at(positions)
+    names = index.examples.metadata_columns
+    parts = _token_parts(index, source, examples, matrices)
+    return [
+        Hit(
+            rank=rank,
+            train_id=example.train_id,
+            score=score,
+            text=example.plain_text,
+            metadata={name: row[name] for name in names},
+            tokens=tokens,
+        )
+        for rank, (example, row, score, tokens) in enumerate(
+            zip(examples, metadata, values, parts, strict=True), start=1
+        )
+    ]
 
 
 def _token_parts(
     index: OpenIndex, source: GradientSource, examples: Sequence[Example], matrices: dict[str, Tensor]
 ) -> list[tuple[TokenPart, ...]]:
+    """Each example's tokens with their parts of its score, before any normalisation."""
     encoded = [index.engine.encoder.encode(example) for example in examples]
-    parts = split_over_train_tokens(source, encoded, matrices)
+    parts: list[Tensor] = []
+    for start in range(0, len(encoded), EXAMPLES_PER_SPLIT):
+        parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
     decode = index.engine.loaded.tokenizer.decode
     return [
         tuple(TokenPart(decode([token]), float(part)) for token, part in zip(one.input_ids, split, strict=True))

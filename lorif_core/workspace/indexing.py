@@ -164,8 +164,8 @@ def _store_gradients(job: IndexJob, manifest: Manifest, on_progress: ProgressSin
             examples = [encoder.encode(example) for example in job.examples.iter_examples(start, stop)]
             if len(examples) != stop - start:
                 raise FingerprintMismatch(
-                    f"data set {job.dataset.dataset_id!r} has fewer examples than the {total} that the index expects: "
-                    "its examples.parquet was changed. Import the data again."
+                    f"data set {job.dataset.dataset_id!r} has fewer examples than the {total} that the index "
+                    "expects: its examples.parquet was changed. Import the data again."
                 )
             counter = _Counter("gradients", start, total, on_progress)
             shard = build_shard(source, examples, counter.add)

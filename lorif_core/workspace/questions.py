@@ -105,7 +105,9 @@ def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConf
     if not ids:
         ids = [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
     prompt_ids = torch.tensor([ids], device=loaded.device)
-    sampling = {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
+    sampling = (
+        {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
+    )
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(settings.seed)
         output = loaded.model.generate(

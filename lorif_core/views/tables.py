@@ -1,0 +1,93 @@
+"""Results as rich renderables for a terminal; nothing here prints."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lorif_core.views.hits import SIGN_CONVENTION, Hit, snippet
+
+BAR_WIDTH = 8
+
+
+def hits_table(hits: list[Hit], title: str) -> Table:
+    """Ranked train examples: rank, signed score with a bar, source, id, snippet with marked tokens."""
+    table = Table(title=title, title_justify="left", title_style="bold", expand=True, pad_edge=False)
+    table.add_column("#", justify="right", width=3)
+    table.add_column("score", justify="right", no_wrap=True, width=9 + BAR_WIDTH)
+    table.add_column("source", no_wrap=True, max_width=18)
+    table.add_column("id", no_wrap=True, max_width=18, style="dim")
+    table.add_column("training text (strongest tokens marked)", ratio=1)
+    largest = max((abs(hit.score) for hit in hits), default=0.0)
+    for hit in hits:
+        table.add_row(
+            str(hit.rank), _signed_bar(hit.score, largest), Text(hit.source), Text(hit.train_id), _marked(hit)
+        )
+    return table
+
+
+def answer_view(
+    question: str, completion: str, supports: list[Hit], opposes: list[Hit], facts: Iterable[str]
+) -> RenderableType:
+    """A question's answer: what was asked, the ranked lists, the sign convention and how it was computed."""
+    asked = Text.assemble(("prompt      ", "dim"), question, ("\ncompletion  ", "dim"), (completion, "bold yellow"))
+    parts: list[RenderableType] = [asked, Text()]
+    if supports:
+        parts.append(hits_table(supports, "Training texts that support it"))
+    else:
+        parts.append(Text("No training text has a positive score."))
+    if opposes:
+        parts += [Text(), hits_table(opposes, "Training texts that oppose it")]
+    parts += [Text(), Text(SIGN_CONVENTION, style="dim"), Text("  ·  ".join(facts), style="dim")]
+    return Group(*parts)
+
+
+def _signed_bar(score: float, largest: float) -> Text:
+    filled = round(BAR_WIDTH * abs(score) / largest) if largest else 0
+    style = "green" if score >= 0 else "magenta"
+    return Text.assemble((f"{score:+.4g}", "bold"), " ", ("█" * filled, style), ("░" * (BAR_WIDTH - filled), "dim"))
+
+
+def _marked(hit: Hit) -> Text:
+    text = Text(overflow="fold")
+    for piece, is_marked in snippet(hit):
+        text.append(piece, style="bold underline yellow" if is_marked else "")
+    return text
+
+
+def key_value_table(title: str, rows: Mapping[str, Any]) -> Table:
+    """Two columns of names and values."""
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(str(value)))
+    return table
+
+
+def records_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
+    """A plain table; values show literally, never as markup."""
+    table = Table(*columns, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row))
+    return table
+
+
+def human_bytes(size: float) -> str:
+    """Bytes with a decimal unit."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def human_seconds(seconds: float) -> str:
+    """A duration people read at a glance."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,242 @@
+"""A workspace: data sets, indexes, and the questions one asks them. Everything a front end does is here."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lorif_core.catalog import DatasetRecord, IndexRecord
+from lorif_core.config import (
+    BatchConfig,
+    CurvatureConfig,
+    FactorConfig,
+    ImportConfig,
+    IndexConfig,
+    ModelConfig,
+    ScoreConfig,
+)
+from lorif_core.errors import FingerprintMismatch
+from lorif_core.models.load import LoadedModel, load_model
+from lorif_core.models.modules import ModuleEntry, list_modules
+from lorif_core.workspace.asking import Answer, OpenIndex, ask
+from lorif_core.workspace.doctor import CheckReport, check_workspace
+from lorif_core.workspace.engine import Engine, build_engine
+from lorif_core.workspace.estimate import IndexEstimate, estimate_index
+from lorif_core.workspace.files import WorkspaceFiles, create_files, open_files
+from lorif_core.workspace.importing import ImportResult, import_data
+from lorif_core.workspace.indexing import IndexJob, ProgressSink, build_index, no_progress, plan_index
+from lorif_core.workspace.questions import GenerateConfig, Question, generate_completion
+from lorif_core.workspace.scoring import ScoreResult, score_file
+
+
+class Workspace:
+    """An open workspace folder. Keeps the last model in memory, so a second question is fast."""
+
+    def __init__(self, files: WorkspaceFiles) -> None:
+        self.files = files
+        self._opened: dict[tuple[str, str | None], OpenIndex] = {}
+
+    @property
+    def path(self) -> Path:
+        """The workspace's folder."""
+        return self.files.root
+
+    def datasets(self) -> list[DatasetRecord]:
+        """Every imported data set, oldest first."""
+        return self.files.catalog.datasets()
+
+    def indexes(self) -> list[IndexRecord]:
+        """Every index, oldest first, whatever its status."""
+        return self.files.catalog.indexes()
+
+    def import_data(
+        self,
+        *paths: str | Path,
+        settings: ImportConfig | None = None,
+        on_progress: Callable[[int], None] = lambda num_rows: None,
+    ) -> ImportResult:
+        """Read data files into the workspace; importing the same examples again adds nothing.
+
+        Raises:
+            DataError: A file or its columns cannot be used.
+        """
+        return import_data(self.files, [Path(path) for path in paths], settings or ImportConfig(), on_progress)
+
+    def index(
+        self,
+        settings: IndexConfig,
+        *,
+        dataset: str | None = None,
+        on_estimate: Callable[[str, IndexEstimate], None] | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> IndexRecord:
+        """Build the index that the settings name, or resume it, or find it complete.
+
+        Args:
+            settings: Model, method, factors, curvature.
+            dataset: Name or id; may be left out when there is only one.
+            on_estimate: Receives the index id and what the build will cost, before it starts.
+            on_progress: Receives (stage, done, total).
+
+        Raises:
+            LorifError: The model, the data or the machine does not fit the settings.
+        """
+        job = self._plan(settings, dataset)
+        if on_estimate is not None:
+            on_estimate(job.index_id, estimate_index(job))
+        return build_index(job, on_progress)
+
+    def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
+        """Id of the index that the settings name, and what building it would cost.
+
+        Raises:
+            LorifError: The model, the data or the machine does not fit the settings.
+        """
+        job = self._plan(settings, dataset)
+        return job.index_id, estimate_index(job)
+
+    def explained_energy(self, index_id: str) -> float:
+        """Share of the squared gradient norm that the stored rank-c form keeps, over all modules."""
+        return self.files.open_index(index_id).manifest.total_explained_energy()
+
+    def open_index(self, index_id: str | None = None, *, model: str | None = None) -> OpenIndex:
+        """A complete index with its model in memory.
+
+        Args:
+            index_id: Unset: the newest complete index.
+            model: Where the model lies now, if it was moved since the index was built.
+
+        Raises:
+            FingerprintMismatch: The model or the data is not the one the index was built from.
+        """
+        record = self.files.choose_index(index_id)
+        key = (record.index_id, model)
+        if key not in self._opened:
+            self._opened = {key: self._open(record, model)}
+        return self._opened[key]
+
+    def ask(
+        self,
+        prompt: str,
+        completion: str | None = None,
+        *,
+        contrast: str | None = None,
+        tokens: Sequence[int] | None = None,
+        k: int = 10,
+        num_opposing: int = 0,
+        settings: ScoreConfig | None = None,
+        generate: GenerateConfig | None = None,
+        index_id: str | None = None,
+        model: str | None = None,
+    ) -> Answer:
+        """Rank the training texts that made the model continue the prompt as it did.
+
+        Args:
+            prompt: What the model was given.
+            completion: What it said; None lets the model say it now.
+            contrast: Second completion, for "why the first and not this one".
+            tokens: Explain only these tokens of the completion, counted from 0.
+            k: Length of the supporting list.
+            num_opposing: Length of the opposing list.
+            settings: Objective, normalisation, damping.
+            generate: How the model completes the prompt when no completion is given.
+            index_id: Unset: the newest complete index.
+            model: Where the model lies now, if it was moved.
+
+        Raises:
+            LorifError: The question or the settings do not fit the index.
+        """
+        index = self.open_index(index_id, model=model)
+        if completion is None:
+            completion = generate_completion(index.engine.loaded, prompt, generate or GenerateConfig())
+        settings = settings or ScoreConfig(objective="loss" if contrast is None else "contrast")
+        question = Question(prompt, completion, contrast, None if tokens is None else tuple(tokens))
+        return ask(index, question, settings, k=k, num_opposing=num_opposing)
+
+    def score(
+        self,
+        queries: str | Path,
+        out: str | Path,
+        *,
+        settings: ScoreConfig | None = None,
+        index_id: str | None = None,
+        model: str | None = None,
+        overwrites: bool = False,
+        on_progress: ProgressSink = no_progress,
+    ) -> ScoreResult:
+        """Write every example's score on every query of a file: query_id, example_id, score.
+
+        Raises:
+            LorifError: A query is bad, or the file exists.
+        """
+        index = self.open_index(index_id, model=model)
+        return score_file(
+            index,
+            Path(queries),
+            Path(out),
+            settings or ScoreConfig(),
+            overwrites=overwrites,
+            on_progress=on_progress,
+        )
+
+    def check(self) -> CheckReport:
+        """Read every file and compare it with its checksum."""
+        return check_workspace(self.files)
+
+    def _plan(self, settings: IndexConfig, dataset: str | None) -> IndexJob:
+        record = self.files.choose_dataset(dataset)
+        return plan_index(self.files, record, build_engine(load_model(settings.model), settings))
+
+    def _open(self, record: IndexRecord, model: str | None) -> OpenIndex:
+        reader = self.files.open_index(record.index_id)
+        reader.require_complete()
+        settings = settings_from_json(record.settings_json, model)
+        engine = build_engine(load_model(settings.model), settings)
+        _check_parents(record, reader.manifest.parents.model, engine.loaded)
+        return OpenIndex(record.index_id, reader, engine, self.files.examples(record.dataset_id), settings.curvature)
+
+
+def open_workspace(path: str | Path) -> Workspace:
+    """The workspace at ``path``.
+
+    Raises:
+        ArtefactError: There is none.
+    """
+    return Workspace(open_files(Path(path)))
+
+
+def create_workspace(path: str | Path) -> Workspace:
+    """The workspace at ``path``, made if it is not there yet.
+
+    Raises:
+        ArtefactError: The folder holds something else.
+    """
+    return Workspace(create_files(Path(path)))
+
+
+def list_model_modules(settings: IndexConfig) -> tuple[list[ModuleEntry], Engine]:
+    """Every module of a model that owns weights, and the engine that would track some of them."""
+    loaded = load_model(settings.model)
+    return list_modules(loaded.model, settings.model.include, settings.model.exclude), build_engine(loaded, settings)
+
+
+def settings_from_json(text: str, model: str | None) -> IndexConfig:
+    """The settings an index was built with, for a model that may lie elsewhere now."""
+    raw: dict[str, Any] = json.loads(text)
+    chosen = raw["model"] | ({"model": model} if model else {})
+    chosen |= {"include": tuple(chosen["include"]), "exclude": tuple(chosen["exclude"]), "device": "auto"}
+    return IndexConfig(
+        model=ModelConfig(**chosen),
+        method=raw["method"],
+        factors=FactorConfig(**raw["factors"]),
+        curvature=CurvatureConfig(**raw["curvature"]),
+        batches=BatchConfig(**raw["batches"]),
+    )
+
+
+def _check_parents(record: IndexRecord, fingerprint: str, loaded: LoadedModel) -> None:
+    if loaded.fingerprint != fingerprint:
+        raise FingerprintMismatch(
+            f"index {record.index_id!r} was built from a model with fingerprint {fingerprint[:8]}…, {loaded.name!r} "
+            f"has {loaded.fingerprint[:8]}…. Pass the right folder with `--model`, or build a new index."
+        )
