@@ -1,1 +1,73 @@
-"""LoRIF Studio: find the training texts that taught a language model what it says."""
+"""LoRIF Studio: find the training texts that taught a language model what it says.
+
+    import lorif_core as lf
+
+    ws = lf.open_workspace("demo_workspace")
+    answer = ws.ask("The capital of Australia is", " Sydney.", k=10)
+    answer.to_polars()
+
+Names are imported when they are first used, so that ``lorif --help`` does not load torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lorif_core.config import (
+        BatchConfig,
+        CurvatureConfig,
+        FactorConfig,
+        ImportConfig,
+        IndexConfig,
+        ModelConfig,
+        ScoreConfig,
+    )
+    from lorif_core.errors import LorifError
+    from lorif_core.views.hits import Hit
+    from lorif_core.workspace.asking import Answer
+    from lorif_core.workspace.demo import build_demo
+    from lorif_core.workspace.questions import GenerateConfig
+    from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace
+
+_HOMES = {
+    "Answer": "workspace.asking",
+    "BatchConfig": "config",
+    "CurvatureConfig": "config",
+    "FactorConfig": "config",
+    "GenerateConfig": "workspace.questions",
+    "Hit": "views.hits",
+    "ImportConfig": "config",
+    "IndexConfig": "config",
+    "LorifError": "errors",
+    "ModelConfig": "config",
+    "ScoreConfig": "config",
+    "Workspace": "workspace.workspace",
+    "build_demo": "workspace.demo",
+    "create_workspace": "workspace.workspace",
+    "open_workspace": "workspace.workspace",
+}
+
+__all__ = [
+    "Answer",
+    "BatchConfig",
+    "CurvatureConfig",
+    "FactorConfig",
+    "GenerateConfig",
+    "Hit",
+    "ImportConfig",
+    "IndexConfig",
+    "LorifError",
+    "ModelConfig",
+    "ScoreConfig",
+    "Workspace",
+    "build_demo",
+    "create_workspace",
+    "open_workspace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -40,8 +40,3 @@ def pad_batch(
         attention[row, place] = 1
         targets[row, place] = torch.tensor(example.is_target)
     return TokenBatch(ids, attention, targets)
-
-
-def pad_token(pad_token_id: int | None, eos_token_id: int | None) -> int:
-    """An id to pad with; masked everywhere, so any valid id does."""
-    return next((token for token in (pad_token_id, eos_token_id) if token is not None), 0)

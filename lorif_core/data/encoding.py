@@ -7,7 +7,7 @@ whose assistant mask tells the targets. Examples and queries take this same path
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
@@ -66,16 +66,11 @@ class Encoder:
         return EncodedExample(kept, is_target, len(ids))
 
     def _encode_completion(self, prompt: str, completion: str) -> tuple[list[int], list[bool]]:
-        prompt_ids = self._ids(prompt, adds_special_tokens=True)
-        if prompt_ids and prompt_ids[-1] == self.tokenizer.eos_token_id:
-            prompt_ids.pop()  # some tokenizers close every text; the prompt goes on
+        prompt_ids = encode_prompt(self.tokenizer, prompt)
         completion_ids = self._ids(completion, adds_special_tokens=False)
-        if self.tokenizer.eos_token_id is not None:
-            completion_ids.append(self.tokenizer.eos_token_id)
-        if not prompt_ids and self.tokenizer.eos_token_id is not None:
-            # Without any context the first token could not be a target: start where texts start.
-            start = self.tokenizer.bos_token_id
-            prompt_ids = [self.tokenizer.eos_token_id if start is None else start]
+        end = special_token(self.tokenizer, "eos")
+        if end is not None:
+            completion_ids.append(end)
         return prompt_ids + completion_ids, [False] * len(prompt_ids) + [True] * len(completion_ids)
 
     def _encode_chat(self, example: Example) -> tuple[list[int], list[bool]]:
@@ -90,10 +85,34 @@ class Encoder:
                 "{% endgeneration %} around assistant turns. Add them to the template, or import `prompt` and "
                 "`completion` columns."
             )
-        encoded = self.tokenizer.apply_chat_template(
+        encoded: Any = self.tokenizer.apply_chat_template(
             example.messages or [], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
         )
         return list(encoded["input_ids"]), [bool(flag) for flag in encoded["assistant_masks"]]
 
     def _ids(self, text: str, *, adds_special_tokens: bool) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=adds_special_tokens, verbose=False)["input_ids"])
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    """Token ids of a prompt that is to be continued; never empty if the tokenizer has a start or end token."""
+    ids = list(tokenizer(prompt, verbose=False)["input_ids"])
+    end = special_token(tokenizer, "eos")
+    if ids and ids[-1] == end:
+        ids.pop()  # some tokenizers close every text; the prompt goes on
+    if not ids:
+        # Without any context the first token could not be predicted: start where texts start.
+        ids = [token for token in (special_token(tokenizer, "bos"), end) if token is not None][:1]
+    return ids
+
+
+def special_token(tokenizer: PreTrainedTokenizerBase, role: Literal["bos", "eos", "pad"]) -> int | None:
+    """Id of the token that starts, ends or pads a text, if the tokenizer has one."""
+    token = getattr(tokenizer, f"{role}_token_id")
+    return token if isinstance(token, int) else None
+
+
+def pad_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """An id to pad with; padding is masked everywhere, so any valid id does."""
+    tokens = (special_token(tokenizer, "pad"), special_token(tokenizer, "eos"))
+    return next((token for token in tokens if token is not None), 0)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from lorif_core.data.columns import OWN_COLUMNS, ColumnPlan, Columns, Storage
-from lorif_core.errors import ArtefactError, DamagedArtefact, DataError
+from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 
 LAYOUT_KEY = "lorif_layout"
 FINGERPRINT_KEY = "lorif_fingerprint"
@@ -257,6 +257,21 @@ class ExampleTable:
             )
         return [row for train_id in ids if (row := row_of[train_id]) is not None]
 
+    def check_content(self, fingerprint: str) -> None:
+        """Read everything, which compares every page with its checksum.
+
+        Raises:
+            FingerprintMismatch: The file holds other examples than expected.
+            DamagedArtefact: A page is damaged.
+        """
+        if self.fingerprint != fingerprint:
+            raise FingerprintMismatch(
+                f"{str(self._path)!r} holds examples with fingerprint {self.fingerprint[:8]}…, the catalog expects "
+                f"{fingerprint[:8]}…: the file was replaced. Restore it, or import the data again."
+            )
+        for group in range(len(self._starts) - 1):
+            self._read_group(group, self.column_names)
+
     def _examples_of(self, table: pa.Table) -> Iterator[Example]:
         columns = self.columns
         roles = {"text": columns.text, "prompt": columns.prompt, "completion": columns.completion}
@@ -298,8 +313,7 @@ class ExampleTable:
             self._damage_named(),
             pq.ParquetFile(self._path, metadata=self._metadata, page_checksum_verification=True) as file,
         ):
-            # Read in the file's order of columns, hence the selection.
-            return file.read_row_group(group, columns=names).select(names).replace_schema_metadata(None)
+            return file.read_row_group(group, columns=names).replace_schema_metadata(None)
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:

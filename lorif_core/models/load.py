@@ -7,6 +7,7 @@ artefact that is built from it.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
@@ -54,6 +55,11 @@ class LoadedModel:
         """Where the first parameter lies."""
         return next(self.model.parameters()).device
 
+    def generate(self, prompt_ids: torch.Tensor, **settings: Any) -> torch.Tensor:
+        """Token ids of the prompt and its continuation, (1, T)."""
+        model: Any = self.model  # transformers mixes `generate` in, torch's types do not know it
+        return model.generate(prompt_ids, **settings)
+
     @property
     def num_parameters(self) -> int:
         """All parameters, tied ones once."""
@@ -94,7 +100,7 @@ def load_model(settings: ModelConfig) -> LoadedModel:
     folder = find_model_folder(settings)
     transformers_logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch.float32 if device.type == "cpu" else "auto",
             use_safetensors=True,

@@ -177,6 +177,6 @@ def _token_parts(
         parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
     decode = index.engine.loaded.tokenizer.decode
     return [
-        tuple(TokenPart(decode([token]), float(part)) for token, part in zip(one.input_ids, split, strict=True))
+        tuple(TokenPart(str(decode([token])), float(part)) for token, part in zip(one.input_ids, split, strict=True))
         for one, split in zip(encoded, parts, strict=True)
     ]

@@ -8,8 +8,7 @@ import torch
 
 from lorif_core.capture.gradients import frozen
 from lorif_core.config import IndexConfig
-from lorif_core.data.batches import pad_token
-from lorif_core.data.encoding import Encoder
+from lorif_core.data.encoding import Encoder, pad_token
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps, random_maps
 from lorif_core.methods.choose import choose_method
@@ -43,7 +42,6 @@ class Engine:
             name: maps.to(next(model.get_submodule(name).parameters()).device, torch.float32)
             for name, maps in self.maps.items()
         }
-        tokenizer = self.loaded.tokenizer
         with frozen(model):
             yield GradientSource(
                 model=model,
@@ -51,7 +49,7 @@ class Engine:
                 modules=self.modules,
                 method=choose_method(self.settings),
                 codec=column_codec(self.settings.factors.codec),
-                pad_id=pad_token(tokenizer.pad_token_id, tokenizer.eos_token_id),
+                pad_id=pad_token(self.loaded.tokenizer),
                 tokens_per_batch=self.settings.batches.tokens_per_batch,
             )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from lorif_core.config import Objective
-from lorif_core.data.encoding import EncodedExample, Encoder
+from lorif_core.data.encoding import EncodedExample, Encoder, encode_prompt, pad_token
 from lorif_core.data.examples import Example
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.methods.queries import Query
@@ -99,25 +99,21 @@ def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConf
         DataError: The model ends at once.
     """
     tokenizer = loaded.tokenizer
-    ids = list(tokenizer(prompt, verbose=False)["input_ids"])
-    if ids and ids[-1] == tokenizer.eos_token_id:
-        ids.pop()
-    if not ids:
-        ids = [token for token in (tokenizer.bos_token_id, tokenizer.eos_token_id) if token is not None][:1]
+    ids = encode_prompt(tokenizer, prompt)
     prompt_ids = torch.tensor([ids], device=loaded.device)
     sampling = (
         {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
     )
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(settings.seed)
-        output = loaded.model.generate(
+        output = loaded.generate(
             prompt_ids,
             attention_mask=torch.ones_like(prompt_ids),
             max_new_tokens=settings.max_new_tokens,
-            pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
+            pad_token_id=pad_token(tokenizer),
             **sampling,
         )
-    completion = tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)
+    completion = str(tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True))
     if not completion:
         raise DataError(f"the model ends at once after the prompt {prompt!r}: there is no completion to explain.")
     return completion
