@@ -27,9 +27,9 @@ WIDTH = 128
 
 NUM_EPOCHS = 18
 BATCH_SIZE = 32
-PEAK_LEARNING_RATE = 3e-3
+PEAK_LEARNING_RATE = 1.2e-3
 WARM_UP_FRACTION = 0.05
-WEIGHT_DECAY = 0.1
+WEIGHT_DECAY = 0.01
 MAX_ANSWER_TOKENS = 16
 
 
@@ -123,11 +123,7 @@ def count_trained_tokens(texts: Sequence[EncodedText]) -> int:
 
 
 def iter_epoch(texts: Sequence[EncodedText], pad_id: int, rng: random.Random) -> Iterator[Batch]:
-    """Batches of one pass over the texts in random order.
-
-    Sorting texts by length within pools of eight batches saves padding, yet 24 epochs then end at
-    0.49 nats per token instead of 0.13 after 20: length goes with topic.
-    """
+    """Batches of one pass over the texts in random order."""
     order = list(range(len(texts)))
     rng.shuffle(order)
     for start in range(0, len(order), BATCH_SIZE):

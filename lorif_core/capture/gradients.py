@@ -85,16 +85,33 @@ def capture_gradients(
 
 
 def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleObjective) -> Tensor:
-    """The objective of each example, (B,), with a graph if gradients are enabled."""
+    """The objective of each example, (B,), with a graph if gradients are enabled.
+
+    Logits are computed only at positions that predict a target of some example, where the
+    model's forward allows it: with a large vocabulary they would outweigh everything else.
+    """
     device = input_embeddings(model).weight.device
     ids, attention, targets = (part.to(device) for part in batch)
+    accepted = signature(_innermost(model).forward).parameters
     inputs = {"input_ids": ids, "attention_mask": attention, "use_cache": False}
-    if "position_ids" in signature(model.forward).parameters:
+    if "position_ids" in accepted:
         # Explicit positions: counted from the first real token, so left padding shifts nothing.
         inputs["position_ids"] = (attention.cumsum(1) - 1).clamp_min(0)
+    predicting = targets[:, 1:].any(0).nonzero().squeeze(1)  # (K,): the logits at t predict the token at t + 1
+    keeps = "logits_to_keep" in accepted and len(predicting) > 0
+    if keeps:
+        inputs["logits_to_keep"] = predicting
     with torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext():
         logits = model(**inputs).logits
-    return objective(logits, ids.to(logits.device), targets.to(logits.device))
+    if not keeps:
+        logits = logits[:, predicting.to(logits.device)]
+    labels, is_target = ids[:, predicting + 1], targets[:, predicting + 1]
+    return objective(logits, labels.to(logits.device), is_target.to(logits.device))
+
+
+def _innermost(model: nn.Module) -> nn.Module:
+    """The model under an adapter wrapper, whose forward names its arguments."""
+    return getattr(model, "get_base_model", lambda: model)()
 
 
 def input_embeddings(model: nn.Module) -> nn.Embedding:

@@ -18,40 +18,40 @@ from torch import Tensor
 from lorif_core.errors import ConfigError, NumericalError
 
 ExampleObjective = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(logits (B, T, vocabulary), input_ids (B, T), target_mask (B, T)) → (B,)."""
+"""(logits (B, K, vocabulary), labels (B, K), is_target (B, K)) → (B,): one number per example from
+the logits at K positions, the tokens that follow these positions, and which of them are targets."""
+
+_IGNORED = -100
 
 
 def summed_cross_entropy(
-    logits: Float[Tensor, "B T vocabulary"], input_ids: Int[Tensor, "B T"], target_mask: Bool[Tensor, "B T"]
+    logits: Float[Tensor, "B K vocabulary"], labels: Int[Tensor, "B K"], is_target: Bool[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
-    """Cross-entropy of each example's target tokens, summed, in nats and at least float32.
-
-    The token at position t is predicted by the logits at t - 1.
-    """
-    losses = token_losses(logits, input_ids, target_mask)
-    example = target_mask[:, 1:].nonzero()[:, 0]
-    return torch.zeros(len(input_ids), dtype=losses.dtype, device=losses.device).index_add(0, example, losses)
+    """Cross-entropy of each example's target tokens, summed, in nats and at least float32."""
+    return token_losses(logits, labels, is_target).sum(1)
 
 
 def token_losses(
-    logits: Float[Tensor, "B T vocabulary"], input_ids: Int[Tensor, "B T"], target_mask: Bool[Tensor, "B T"]
-) -> Float[Tensor, " targets"]:
-    """Cross-entropy of every target token in nats, example by example and left to right."""
-    chosen = target_mask[:, 1:]
-    kept = logits[:, :-1][chosen]
-    wide = kept.to(torch.promote_types(kept.dtype, torch.float32))
-    return torch.nn.functional.cross_entropy(wide, input_ids[:, 1:][chosen], reduction="none")
+    logits: Float[Tensor, "B K vocabulary"], labels: Int[Tensor, "B K"], is_target: Bool[Tensor, "B K"]
+) -> Float[Tensor, "B K"]:
+    """Cross-entropy of every target token in nats, 0 elsewhere."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    wanted = labels.masked_fill(~is_target, _IGNORED)
+    losses = torch.nn.functional.cross_entropy(
+        wide.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED, reduction="none"
+    )
+    return losses.view(labels.shape)
 
 
 def negative_margin(
-    logits: Float[Tensor, "B T vocabulary"], input_ids: Int[Tensor, "B T"], target_mask: Bool[Tensor, "B T"]
+    logits: Float[Tensor, "B K vocabulary"], labels: Int[Tensor, "B K"], is_target: Bool[Tensor, "B K"]
 ) -> Float[Tensor, " B"]:
     """-(log p - log(1 - p)) of each completion.
 
     Raises:
         NumericalError: p rounds to 1, where the margin is infinite.
     """
-    loss = summed_cross_entropy(logits, input_ids, target_mask)
+    loss = summed_cross_entropy(logits, labels, is_target)
     if bool((loss <= 0).any()):
         raise NumericalError(
             "the margin log p - log(1 - p) needs a completion probability below 1, but it rounds to 1: the model is "
