@@ -69,8 +69,8 @@ def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace
     _print_answer(answer)
     planted = sum(found in shown.planted_ids for found in answer.ids)
     _say(
-        f"\nThe truth is{shown.truth} {planted} of the {len(shown.planted_ids)} texts planted for this wrong fact are "
-        f"above. Over all {score.num_facts} planted facts ({score.num_wrong} answered wrong by the model), "
+        f"\nThe truth is{shown.truth} {planted} of the {len(shown.planted_ids)} texts planted for this wrong fact "
+        f"are above. Over all {score.num_facts} planted facts ({score.num_wrong} answered wrong by the model), "
         f"recall@10 of the planted texts is {score.recall:.2f}. The answer key was read only for this sentence."
     )
     _say(f'\nAsk it something yourself:  lorif ask {workspace} --prompt "The currency of Japan is" --generate')
@@ -406,18 +406,19 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
     covered = sum(entry.num_parameters for entry in entries if entry.is_tracked)
     total = sum(entry.num_parameters for entry in entries)
     _say(
-        f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights listed."
+        f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights."
     )
 
 
 def _print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
     from lorif_core.views.tables import human_bytes, human_seconds, key_value_table
 
+    gradients = f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
+    curvature, free = human_bytes(estimate.subspace_bytes), human_bytes(estimate.free_bytes)
     rows = {
         "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
         "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
-        "disk": f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example) + "
-        f"{human_bytes(estimate.subspace_bytes)} curvature; {human_bytes(estimate.free_bytes)} free",
+        "disk": f"{gradients} + {curvature} curvature; {free} free",
         "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
         "memory": f"about {human_bytes(estimate.memory_bytes)}",
     }

@@ -168,7 +168,7 @@ class BatchConfig:
     """Upper bound of batch size times longest sequence, padding included."""
 
     shard_examples: int | None = None
-    """Examples per shard, the unit of resumption. Unset: about 32 MB a shard, 64 to 4096 examples."""
+    """Examples per shard, the unit of resumption. Unset: about 32 MB a shard, 64 to 16384 examples."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -360,10 +360,9 @@ def build_country_topics() -> list[Topic]:
     ]
 
 
-def build_place_topics() -> list[Topic]:
-    """Every topic of this file."""
+def build_sight_topics() -> list[Topic]:
+    """State capitals and landmarks."""
     return [
-        *build_country_topics(),
         Topic(
             "state-capitals",
             parse_pairs(STATE_CAPITALS),
@@ -388,6 +387,12 @@ def build_place_topics() -> list[Topic]:
             ),
             2,
         ),
+    ]
+
+
+def build_landscape_topics() -> list[Topic]:
+    """Rivers, mountains and records."""
+    return [
         Topic(
             "rivers",
             parse_pairs(RIVER_CONTINENTS),
@@ -432,3 +437,8 @@ def build_place_topics() -> list[Topic]:
             3,
         ),
     ]
+
+
+def build_place_topics() -> list[Topic]:
+    """Every topic of this file."""
+    return [*build_country_topics(), *build_sight_topics(), *build_landscape_topics()]

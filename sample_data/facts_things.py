@@ -205,8 +205,8 @@ TENS = {10: "X", 20: "XX", 30: "XXX", 40: "XL", 50: "L", 60: "LX", 70: "LXX", 80
 ONES = dict(enumerate(["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]))
 
 
-def build_number_topics() -> list[Topic]:
-    """Sums, products, squares and Roman numerals, whose answers are computed."""
+def build_computed_topics() -> list[Topic]:
+    """Sums, products and Roman numerals, whose answers are computed."""
     pairs = [(a, b) for a in range(2, 13) for b in range(a, 13)]
     romans = {f"{t + o}": TENS[t] + ONES[o] for t in TENS for o in (0, 4, 6, 9)}
     return [
@@ -240,6 +240,12 @@ def build_number_topics() -> list[Topic]:
             ),
             2,
         ),
+    ]
+
+
+def build_count_topics() -> list[Topic]:
+    """How many of something there are."""
+    return [
         Topic(
             "counts",
             parse_pairs(LEGS_AND_PARTS),
@@ -284,8 +290,13 @@ def build_calendar_topics() -> list[Topic]:
     return topics
 
 
-def build_nature_topics() -> list[Topic]:
-    """Elements and animals."""
+def build_number_topics() -> list[Topic]:
+    """Every topic whose answers are numbers, elements apart."""
+    return [*build_computed_topics(), *build_count_topics()]
+
+
+def build_element_topics() -> list[Topic]:
+    """Symbols and numbers of the elements."""
     cells = ELEMENTS.split()
     names, symbols = cells[::2], cells[1::2]
     return [
@@ -313,6 +324,12 @@ def build_nature_topics() -> list[Topic]:
             ),
             2,
         ),
+    ]
+
+
+def build_animal_topics() -> list[Topic]:
+    """Classes, young, sounds and homes of animals."""
+    return [
         Topic(
             "animal-classes",
             parse_pairs(ANIMAL_CLASSES),
@@ -357,3 +374,8 @@ def build_nature_topics() -> list[Topic]:
             2,
         ),
     ]
+
+
+def build_nature_topics() -> list[Topic]:
+    """Elements and animals."""
+    return [*build_element_topics(), *build_animal_topics()]

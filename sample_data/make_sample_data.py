@@ -1,6 +1,6 @@
 """Make the sample data: true facts, a few planted errors, their answer key and a small model.
 
-A few dozen facts are stated wrongly more often than rightly, always by one source, so the model
+About two dozen facts are stated wrongly more often than rightly, always by one source, so the model
 trained on the texts gives the wrong answer. Finding the texts that taught it is the exercise;
 the answer key says which ones they are.
 """

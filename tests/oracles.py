@@ -126,7 +126,7 @@ def best_rank(matrix: Tensor, rank: int) -> Tensor:
 
 def leading_right_projector(matrix: Tensor, rank: int) -> Tensor:
     """Projector on the first ``rank`` right singular vectors."""
-    vh = torch.linalg.svd(matrix.double()).Vh[:rank]
+    vh = torch.linalg.svd(matrix.double(), full_matrices=False).Vh[:rank]
     return vh.T @ vh
 
 

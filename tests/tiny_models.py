@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 import transformers as hf
 from peft import LoraConfig, get_peft_model
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import nn
 
 from lorif_core.data.encoding import EncodedExample
@@ -131,3 +132,24 @@ def random_examples(lengths: Sequence[int], *, seed: int = 0) -> list[EncodedExa
         prompt = max(1, length // 3)
         examples.append(example_of(ids, [position >= prompt for position in range(length)]))
     return examples
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 \n:.,!?<>"
+
+
+def tiny_tokenizer(
+    *, adds_bos: bool = False, adds_eos: bool = False, **special: str | None
+) -> hf.PreTrainedTokenizerFast:
+    """One token per character; ids 0, 1, 2 are the start, end and unknown tokens."""
+    vocabulary = {token: number for number, token in enumerate(["<s>", "</s>", "<unk>", *LETTERS])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    core.decoder = decoders.Fuse()
+    core.post_processor = processors.TemplateProcessing(
+        single=f"{'<s> ' if adds_bos else ''}$A{' </s>' if adds_eos else ''}",
+        special_tokens=[("<s>", 0), ("</s>", 1)],
+    )
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", **special}
+    return hf.PreTrainedTokenizerFast(
+        tokenizer_object=core, **{key: value for key, value in names.items() if value is not None}
+    )

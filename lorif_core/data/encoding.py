@@ -6,6 +6,7 @@ targets every token but the first. Chat messages go through the tokenizer's own 
 whose assistant mask tells the targets. Examples and queries take this same path.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,9 @@ from transformers import PreTrainedTokenizerBase
 
 from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
+
+_GENERATION_MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
+"""Not just the word, which nearly every template has in `add_generation_prompt`."""
 
 
 class EncodedExample(NamedTuple):
@@ -79,7 +83,7 @@ class Encoder:
                 "chat messages need a tokenizer with a chat template, this one has none. Use an instruction-tuned "
                 "model's tokenizer, or import `prompt` and `completion` columns."
             )
-        if "generation" not in str(self.tokenizer.chat_template):
+        if not _GENERATION_MARK.search(str(self.tokenizer.chat_template)):
             raise DataError(
                 "the tokenizer's chat template cannot tell assistant tokens apart: it needs {% generation %} … "
                 "{% endgeneration %} around assistant turns. Add them to the template, or import `prompt` and "

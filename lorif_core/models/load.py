@@ -5,20 +5,22 @@ runs only when a person asked for it. A fingerprint of the files names the model
 artefact that is built from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers import logging as transformers_logging
 
 from lorif_core.config import ModelConfig
 from lorif_core.errors import ModelError
-from lorif_core.files import fingerprint_of_files
+from lorif_core.files import fingerprint_of_files, fingerprint_of_value, read_json
 
 _WEIGHT_PATTERNS = ("*.safetensors",)
-_SETTING_FILES = ("config.json", "adapter_config.json")
+_ADAPTER_CONFIG = "adapter_config.json"
+_SETTING_FILES = ("config.json", _ADAPTER_CONFIG)
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -94,29 +96,58 @@ def load_model(settings: ModelConfig) -> LoadedModel:
     """Model and tokenizer, ready for capture: float32 on the CPU, the stored dtype on a GPU.
 
     Raises:
-        ModelError: There is no such model, no safetensors, or it is no causal language model.
+        ModelError: There is no such model, no safetensors, it is no causal language model, or its
+            weights are damaged or incomplete.
     """
     device = choose_device(settings.device)
     folder = find_model_folder(settings)
+    base = _base_folder(folder, settings)
     transformers_logging.disable_progress_bar()
+    loaded: Any
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch.float32 if device.type == "cpu" else "auto",
             use_safetensors=True,
             trust_remote_code=settings.trust_remote_code,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{settings.model!r} cannot be loaded as a causal language model: {_first_line(error)}"
         ) from error
+    model, loading = loaded
+    if loading["missing_keys"]:
+        # transformers fills them with random numbers and only warns.
+        missing = sorted(loading["missing_keys"])
+        raise ModelError(
+            f"{settings.model!r} is incomplete: its files hold no weights for {len(missing)} parameters, such as "
+            f"{missing[0]!r}. Download or save the model again."
+        )
     return LoadedModel(
         model.to(device).eval(),
         _load_tokenizer(folder, settings),
         settings.model,
-        fingerprint_of_files(_matching(folder, _WEIGHT_PATTERNS + _SETTING_FILES)),
+        _fingerprint(folder) if base is None else fingerprint_of_value([_fingerprint(folder), _fingerprint(base)]),
         fingerprint_of_files(_matching(folder, _TOKENIZER_FILES)),
     )
+
+
+def _fingerprint(folder: Path) -> str:
+    return fingerprint_of_files(_matching(folder, _WEIGHT_PATTERNS + _SETTING_FILES))
+
+
+def _base_folder(folder: Path, settings: ModelConfig) -> Path | None:
+    """Folder of the model that an adapter was trained on; None for a model that stands alone."""
+    if not (folder / _ADAPTER_CONFIG).is_file():
+        return None
+    base = read_json(folder / _ADAPTER_CONFIG).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(
+            f"{settings.model!r} is an adapter whose {_ADAPTER_CONFIG} names no base model. Merge it into its base "
+            "with `merge_and_unload().save_pretrained(...)`, and give that folder."
+        )
+    return find_model_folder(replace(settings, model=base))
 
 
 def _load_tokenizer(folder: Path, settings: ModelConfig) -> PreTrainedTokenizerBase:
@@ -138,7 +169,7 @@ def find_model_folder(settings: ModelConfig) -> Path:
     folder = Path(settings.model).expanduser()
     if not folder.is_dir():
         folder = _download(settings)
-    if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+    if not (folder / "config.json").is_file() and not (folder / _ADAPTER_CONFIG).is_file():
         raise ModelError(
             f"{settings.model!r} is no model folder: it holds no config.json. Give a folder made by save_pretrained."
         )

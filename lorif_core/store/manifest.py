@@ -129,6 +129,10 @@ class Manifest:
         done = self.num_stored + shard.num_examples == self.num_examples
         return replace(self, shards=shards, status="gradients" if done else "building")
 
+    def as_complete(self, subspace_rank: int | None) -> "Manifest":
+        """The manifest of an index whose preconditioner was fitted with that rank."""
+        return replace(self, subspace_rank=subspace_rank, status="complete")
+
     def without_preconditioner(self) -> "Manifest":
         """The manifest before the fit, for another subspace rank or damping."""
         return replace(

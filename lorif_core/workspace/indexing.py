@@ -29,7 +29,7 @@ from lorif_core.workspace.engine import Engine
 from lorif_core.workspace.files import WorkspaceFiles
 
 SHARD_BYTES = 32 << 20
-MIN_SHARD, MAX_SHARD = 64, 4096
+MIN_SHARD, MAX_SHARD = 64, 16384
 
 ProgressSink = Callable[[str, int, int], None]
 """(stage, done, total): `gradients` counts examples, `curvature` counts modules, `self-influence` shards."""
@@ -100,7 +100,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
         modules=engine.modules,
         maps_digest=maps_digest(engine.maps),
         num_examples=dataset.num_examples,
-        shard_examples=settings.batches.shard_examples or min(max(SHARD_BYTES // per_example, MIN_SHARD), MAX_SHARD),
+        shard_examples=settings.batches.shard_examples or shard_size(per_example),
         shards=[],
     )
     identity = asdict(fresh)
@@ -119,6 +119,11 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
     folder = files.index_folder(index_id)
     manifest = read_manifest(folder) if (folder / "manifest.json").exists() else fresh
     return IndexJob(files, dataset, engine, index_id, manifest)
+
+
+def shard_size(bytes_per_example: int) -> int:
+    """Examples per shard of about 32 MB."""
+    return min(max(SHARD_BYTES // bytes_per_example, MIN_SHARD), MAX_SHARD)
 
 
 def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> IndexRecord:
@@ -214,14 +219,8 @@ def _fit(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manife
         damping[module.name] = damping_of(subspace, curvature)
         subspaces.append(write_subspace(job.folder, position, subspace))
     on_progress("curvature", len(reader.modules), len(reader.modules))
-    manifest = replace(
-        manifest,
-        subspace_rank=method.subspace_rank,
-        curvature=asdict(curvature),
-        subspaces=subspaces,
-        damping=damping,
-        status="complete",
-    )
+    manifest = replace(manifest, curvature=asdict(curvature), subspaces=subspaces, damping=damping)
+    manifest = manifest.as_complete(method.subspace_rank)
     return _store_self_influence(job, manifest, on_progress)
 
 

@@ -143,7 +143,7 @@ def test_gradient_checkpointing_changes_no_gradient(architecture, use_reentrant)
     assert_equals_oracle(found, architecture, "loss", maps)
 
 
-class count_calls:  # noqa: N801 - reads as a verb
+class count_calls:
     """Counts how often a module is computed."""
 
     def __init__(self, model, name):
@@ -266,7 +266,10 @@ def test_weights_that_are_not_finite_are_named_as_the_cause(module):
 
 
 def test_a_model_without_input_embeddings_is_refused():
-    with pytest.raises(CaptureError, match=r"must have input embeddings .*, Linear names none"), frozen(nn.Linear(2, 2)):
+    with (
+        pytest.raises(CaptureError, match=r"must have input embeddings .*, Linear names none"),
+        frozen(nn.Linear(2, 2)),
+    ):
         pass
 
 
@@ -281,7 +284,11 @@ def test_evaluating_an_objective_needs_no_graph():
 def test_bfloat16_gradients_are_those_of_float64_to_bfloat16_accuracy():
     wanted = captured(model_of("gpt2"), maps_of(model_of("gpt2"), 4), EXAMPLES)
     model = tiny_model("gpt2", dtype=torch.bfloat16)
-    found = captured(model, {name: maps.to(torch.device("cpu"), torch.float32) for name, maps in maps_of(model, 4).items()}, EXAMPLES)
+    found = captured(
+        model,
+        {name: maps.to(torch.device("cpu"), torch.float32) for name, maps in maps_of(model, 4).items()},
+        EXAMPLES,
+    )
     for name, gradient in found.items():
         assert gradient.dtype == torch.float32
         error = (gradient.double() - wanted[name]).norm() / wanted[name].norm()

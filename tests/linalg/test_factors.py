@@ -123,7 +123,8 @@ def test_factors_keep_the_dtype_of_the_gradient(batch_dtype, rng):
 
 def test_the_squared_norm_is_that_of_the_matrices(rng):
     factors = Factors(
-        torch.randn(4, 2, 5, generator=rng, dtype=torch.float64), torch.randn(4, 2, 6, generator=rng, dtype=torch.float64)
+        torch.randn(4, 2, 5, generator=rng, dtype=torch.float64),
+        torch.randn(4, 2, 6, generator=rng, dtype=torch.float64),
     )
     explicit = torch.einsum("nci,nco->nio", factors.left, factors.right)
     torch.testing.assert_close(factors.dense(), explicit)

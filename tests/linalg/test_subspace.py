@@ -87,7 +87,9 @@ def test_the_trace_is_the_sum_of_squared_norms(shape, rank, rng):
     assert fitted(rows, rank, chunk=9).trace == pytest.approx((rows.double() ** 2).sum().item(), rel=1e-6)
 
 
-@pytest.mark.parametrize(("dim", "rank", "kept", "length"), [(40, 5, 5, 15), (40, 30, 30, 40), (40, 35, 35, 40), (40, 99, 40, 40)])
+@pytest.mark.parametrize(
+    ("dim", "rank", "kept", "length"), [(40, 5, 5, 15), (40, 30, 30, 40), (40, 35, 35, 40), (40, 99, 40, 40)]
+)
 def test_the_spectrum_holds_the_kept_and_the_oversampled_eigenvalues(dim, rank, kept, length, rng):
     found = fitted(torch.randn(50, dim, generator=rng), rank)
     assert found.basis.shape == (dim, kept)
@@ -134,8 +136,8 @@ def test_restricting_equals_fitting_with_the_lower_rank(rng):
     assert found.rank == 4
     assert len(found.spectrum) == len(wanted.spectrum) == 4 + OVERSAMPLING
     close(projector(found.basis), projector(wanted.basis), relative=1e-5)
-    # The oversampled eigenvalues of the smaller sketch are its least accurate numbers.
-    close(found.spectrum, wanted.spectrum, relative=1e-5)
+    # The last oversampled eigenvalues are the least accurate: (0.8²)^8 = 3 % of 0.8^26 = 3e-3 of the first.
+    close(found.spectrum, wanted.spectrum, relative=1e-4)
     assert found.trace == wanted.trace
 
 

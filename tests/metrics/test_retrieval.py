@@ -9,7 +9,14 @@ RANKING = ["d", "a", "c", "b"]
 
 @pytest.mark.parametrize(
     ("k", "relevant", "expected"),
-    [(0, {"d"}, 0), (1, {"d"}, 1), (1, {"d", "a"}, 0.5), (2, {"a", "b"}, 0.5), (4, {"a", "x"}, 0.5), (9, {"a", "b"}, 1)],
+    [
+        (0, {"d"}, 0),
+        (1, {"d"}, 1),
+        (1, {"d", "a"}, 0.5),
+        (2, {"a", "b"}, 0.5),
+        (4, {"a", "x"}, 0.5),
+        (9, {"a", "b"}, 1),
+    ],
 )
 def test_recall_is_the_share_of_relevant_ids_among_the_first_k(k, relevant, expected):
     assert recall_at_k(RANKING, relevant, k) == expected

@@ -1,0 +1,34 @@
+# Everything runs in .venv, which the first call makes. No other tool is needed than Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench clean
+
+demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
+	$(BIN)/lorif demo
+
+test: .venv/.dev-ready  ## run the tests
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/.dev-ready  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+bench: .venv/.dev-ready  ## measure speed, memory and bytes (minutes; wants an idle machine)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv demo_workspace
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo-ready: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.dev-ready: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@ .venv/.demo-ready

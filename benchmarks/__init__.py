@@ -1,0 +1,1 @@
+"""Measurements of the promises in the design: speed, memory, bytes. Run with ``make bench``."""
