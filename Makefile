@@ -1,6 +1,7 @@
 # Everything runs in .venv, which the first call makes. No other tool is needed than Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test check bench clean
 

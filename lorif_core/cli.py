@@ -495,6 +495,9 @@ def _print_json(value: Any) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Read by OpenMP when torch is first imported. Waiting threads that spin make a machine whose cores
+    # are busy 5 to 50 times slower (docs/decisions/0006).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app.cli(
             prog="lorif",

@@ -204,7 +204,7 @@ def test_bf16_keeps_what_other_codecs_refuse():
 
 def test_bf16_refuses_a_number_that_it_would_turn_into_infinity():
     columns = torch.full((1, 4), torch.finfo(torch.float32).max)
-    with pytest.raises(NumericalError, match="must be finite|out of range|overflow"):
+    with pytest.raises(NumericalError, match=r"must be finite|out of range|overflow"):
         column_codec("bf16").encode(columns)
 
 

@@ -16,7 +16,7 @@ def grads(request, rng):
 
 def exact(grads, rank, damping):
     """The preconditioner from a float64 SVD, so that only its own arithmetic is tested."""
-    u, s, vh = torch.linalg.svd(grads, full_matrices=True)
+    _, s, vh = torch.linalg.svd(grads, full_matrices=True)
     eigenvalues = torch.zeros(grads.shape[1], dtype=torch.float64)
     eigenvalues[: len(s)] = s**2
     return SubspacePreconditioner(vh[:rank].T, eigenvalues[:rank], damping)

@@ -88,6 +88,14 @@ def test_a_folder_of_pickled_weights_only_is_refused(folder):
         loaded(folder)
 
 
+def test_pickled_weights_are_refused_beside_another_safetensors_file(folder):
+    weights = tiny_model("llama").state_dict()
+    (folder / "model.safetensors").rename(folder / "optimizer.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded as a causal language model"):
+        loaded(folder)
+
+
 def test_pickled_weights_beside_safetensors_are_not_read(folder):
     (folder / "pytorch_model.bin").write_bytes(b"this is no pickle")
     assert loaded(folder).architecture == "LlamaForCausalLM"
@@ -234,7 +242,7 @@ def test_an_adapter_that_names_no_base_model_is_refused(adapter):
 
 def test_an_adapter_whose_base_model_is_gone_is_refused(adapter, folder):
     folder.rename(folder.with_name("elsewhere"))
-    with pytest.raises(ModelError, match="'.*model' is neither a folder nor a model"):
+    with pytest.raises(ModelError, match=r"'.*model' is neither a folder nor a model"):
         loaded(adapter)
 
 
