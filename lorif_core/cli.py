@@ -135,11 +135,11 @@ def import_(
 def index(
     workspace: Annotated[Path | None, tyro.conf.Positional] = None,
     /,
-    model: OmitArgPrefixes[ModelConfig] = tyro.MISSING,
+    *,
+    model: OmitArgPrefixes[ModelConfig],
     factors: OmitArgPrefixes[FactorConfig] = FactorConfig(),  # noqa: B008 - frozen
     curvature: OmitArgPrefixes[CurvatureConfig] = CurvatureConfig(),  # noqa: B008
     batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008
-    *,
     method: Method = "lorif",
     dataset: TextArg = None,
     list_modules: bool = False,

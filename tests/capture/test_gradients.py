@@ -233,8 +233,9 @@ class RoutedLinears(SharedLinears):
 
 def test_an_input_without_examples_is_refused_with_the_way_out():
     message = (
-        r"module 'twice' received an input of shape \(26, 8\) for a batch of 4 examples of 13 tokens, so its gradient "
-        r"cannot be told apart by example \(routed experts do this\)\. Leave it out with `--exclude 'twice'`\."
+        r"module 'twice' received an input of shape \(26, 8\) for a batch of 4 examples of 13 tokens, so its "
+        r"gradient cannot be told apart by example \(routed experts do this\)\. "
+        r"Leave it out with `--exclude 'twice'`\."
     )
     model = RoutedLinears().double()
     with pytest.raises(CaptureError, match=message):
