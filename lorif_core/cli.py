@@ -4,6 +4,7 @@ Results go to standard output, progress and messages to standard error. Exit cod
 2 the person can fix it (one sentence), 130 interrupted, 1 a defect (traceback and a log file).
 """
 
+import errno
 import json
 import os
 import sys
@@ -29,6 +30,7 @@ from lorif_core.config import (
     ScoreConfig,
 )
 from lorif_core.errors import ConfigError, LorifError
+from lorif_core.views.text import visible
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.workspace.asking import Answer
@@ -39,6 +41,9 @@ app = tyro.extras.SubcommandApp()
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object instead of tables.")]
 TextArg = Annotated[str | None, tyro.conf.arg(constructor=str, metavar="STR")]
 """Any text, the word None included."""
+
+DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""What a person can fix; any other failure of the operating system is a defect until proven otherwise."""
 
 STAGES = {
     "gradients": "gradients (examples)",
@@ -405,15 +410,15 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
     )
     covered = sum(entry.num_parameters for entry in entries if entry.is_tracked)
     total = sum(entry.num_parameters for entry in entries)
-    _say(
-        f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights."
-    )
+    _say(f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights.")
 
 
 def _print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
     from lorif_core.views.tables import human_bytes, human_seconds, key_value_table
 
-    gradients = f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
+    gradients = (
+        f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
+    )
     curvature, free = human_bytes(estimate.subspace_bytes), human_bytes(estimate.free_bytes)
     rows = {
         "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
@@ -485,7 +490,11 @@ def _console(*, stderr: bool = False) -> Any:
 
 
 def _say(text: str) -> None:
-    print(text)
+    print(visible(text))
+
+
+def _complain(text: str) -> None:
+    print(f"lorif: {visible(text)}", file=sys.stderr)
 
 
 def _print_json(value: Any) -> None:
@@ -506,21 +515,33 @@ def main(argv: list[str] | None = None) -> int:
             config=(tyro.conf.FlagCreatePairsOff,),
         )
     except LorifError as error:
-        print(f"lorif: {error}", file=sys.stderr)
+        _complain(str(error))
         return 2
     except KeyboardInterrupt:
-        print("lorif: stopped. What was finished is kept; the same command resumes.", file=sys.stderr)
+        _complain("stopped. What was finished is kept; the same command resumes.")
         return 130
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - the reader of our output went away
         return 0
+    except OSError as error:
+        if error.errno not in DISK_PROBLEMS:
+            return _report_defect()
+        place = f"{str(error.filename)!r} cannot be written" if error.filename else "a file cannot be written"
+        _complain(
+            f"{place} ({error.strerror}): free some space or check permissions, then run the same command again."
+        )
+        return 2
     except Exception:  # the outermost frame: a defect, kept whole for a report
-        log = Path(tempfile.gettempdir()) / "lorif-error.log"
-        log.write_text(traceback.format_exc(), encoding="utf-8")
-        traceback.print_exc()
-        print(f"lorif: this is a defect of LoRIF Studio. The traceback above is also in {log}.", file=sys.stderr)
-        return 1
+        return _report_defect()
     return 0
+
+
+def _report_defect() -> int:
+    log = Path(tempfile.gettempdir()) / "lorif-error.log"
+    log.write_text(traceback.format_exc(), encoding="utf-8")
+    traceback.print_exc()
+    _complain(f"this is a defect of LoRIF Studio. The traceback above is also in {log}.")
+    return 1
 
 
 if __name__ == "__main__":

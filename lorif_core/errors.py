@@ -22,8 +22,11 @@ class LorifError(Exception):
     """An expected failure whose message tells a person what to do next."""
 
 
-class ConfigError(LorifError, ValueError):
-    """A setting is out of range or contradicts another one."""
+class ConfigError(LorifError):
+    """A setting is out of range or contradicts another one.
+
+    No ValueError: the command line's parser would catch it and print a box instead of the sentence.
+    """
 
 
 class DataError(LorifError):

@@ -193,5 +193,7 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
 
 def ask(workspace: Path, *arguments: object, prompt: str = "The river of Arlen is") -> dict[str, Any]:
     """Answer of `lorif ask`; explains a fixed completion unless told otherwise."""
-    completion = () if "--generate" in arguments or "--completion" in arguments else ("--completion", " castle Brook.")
+    completion = (
+        () if "--generate" in arguments or "--completion" in arguments else ("--completion", " castle Brook.")
+    )
     return done("ask", workspace, "--prompt", prompt, *completion, *arguments, "--json").json

@@ -13,8 +13,8 @@ graph and the second one counts; under the other kind it is the reverse.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
-from inspect import signature
+from functools import lru_cache, partial
+from inspect import getsource, signature
 
 import torch
 from torch import Tensor, nn
@@ -73,10 +73,11 @@ def capture_gradients(
             hooks.callback(handle.remove)
         with torch.enable_grad():
             values = evaluate_objective(model, batch, objective)
-            if not torch.isfinite(values).all():
+            bad = values.detach()[~torch.isfinite(values)]
+            if len(bad):
                 raise NumericalError(
-                    f"the objective of an example is {float(values[~torch.isfinite(values)][0])}: the model's "
-                    "outputs overflowed. Load it in float32 or bfloat16, or check its weights."
+                    f"the objective of an example is {float(bad[0])}: the model's outputs overflowed. Load it in "
+                    "float32 or bfloat16, or check its weights."
                 )
             capture.is_backward = True
             values.sum().backward()
@@ -135,7 +136,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
     Restores the training flag of every submodule and ``requires_grad`` of every parameter,
     also when the block raises. Layers that checkpoint their activations stay in training mode
-    themselves, because transformers checkpoints only there; what they contain does not.
+    themselves, because transformers checkpoints only there; what they contain does not, and a
+    layer whose own ``forward`` reads the flag (for a dropout of its own, as OPT's) is rather not
+    checkpointed.
     """
     modes = {module: module.training for module in model.modules()}
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
@@ -145,7 +148,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(False)
         model.eval()
         for module in modes:
-            if getattr(module, "gradient_checkpointing", False):
+            if getattr(module, "gradient_checkpointing", False) and not _reads_training_flag(type(module)):
                 module.training = True
         yield
     finally:
@@ -154,6 +157,14 @@ def frozen(model: nn.Module) -> Iterator[None]:
             module.training = mode
         for parameter, requires_grad in trainable.items():
             parameter.requires_grad_(requires_grad)
+
+
+@lru_cache
+def _reads_training_flag(layer: type[nn.Module]) -> bool:
+    try:
+        return "self.training" in getsource(layer.forward)
+    except (OSError, TypeError):  # no source to read: assume the worst
+        return True
 
 
 class _Capture:

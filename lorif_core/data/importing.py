@@ -77,6 +77,7 @@ def write_examples(
     settings: ImportConfig,
     folder: Path,
     on_progress: Callable[[int], None] = lambda num_rows: None,
+    rejects_file: Path | None = None,
 ) -> ImportReport:
     """Check all rows of ``paths`` and write them to ``folder``: all of them, or nothing.
 
@@ -85,6 +86,7 @@ def write_examples(
         settings: Which columns to read, and whether a bad row stops the import.
         folder: Made when it does not exist. An earlier import in it is replaced.
         on_progress: Called during the second pass with the number of rows finished so far.
+        rejects_file: Where bad rows are listed, on the same disk. Unset: ``rejects.jsonl`` in ``folder``.
 
     Raises:
         DataError: A file or its columns cannot be used; or no row can (the rejects file is written
@@ -95,6 +97,7 @@ def write_examples(
     if not paths:
         raise DataError("an import needs at least one file, none was given: name a data file.")
     plan = plan_columns(_scan_columns(paths), settings)
+    listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
         with (
             replace_file(folder / EXAMPLES_FILE) as partial,
@@ -108,9 +111,9 @@ def write_examples(
             if settings.strict and rejects.num_rows:
                 raise DataError(rejects.strict_message(writer.num_examples))
             # Before the examples, whose presence says that the import is complete.
-            rejects.publish(folder / REJECTS_FILE)
+            rejects.publish(listed)
             if not writer.num_examples:
-                raise DataError(rejects.all_bad_message(folder / REJECTS_FILE))
+                raise DataError(rejects.all_bad_message(listed))
     return ImportReport(
         num_examples=writer.num_examples,
         num_rejected=rejects.num_rows,
@@ -310,6 +313,7 @@ class _RejectLog:
         if not self.num_rows:
             path.unlink(missing_ok=True)
             return
+        path.parent.mkdir(exist_ok=True)
         with replace_file(path) as partial:
             self._path.replace(partial)
 

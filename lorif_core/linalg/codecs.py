@@ -1,10 +1,11 @@
 """How a factor column becomes bytes: bf16, int8, int4 or sign.
 
-A column of d numbers is stored as d codes; all codecs but bf16, whose exponent already
-spans the range of float32, keep one fp16 scale per column. The integer codes round to the
-nearest level of a symmetric grid, and the scale is then refitted by least squares; a sign
-code stores one bit per number and the mean magnitude, which is the least-squares scale.
-Codes are computed with the scale as it will be read back (rounded to fp16).
+A column of d numbers is stored as d codes, and all codecs but bf16 keep one scale per column.
+The integer codes round to the nearest level of a symmetric grid whose step is the scale; a
+sign code stores one bit per number and the mean magnitude, which is the least-squares scale.
+Codes are computed with the scale as it will be read back. Scales are bf16: the two bytes of
+fp16 with the range of float32, so a column of tiny gradients keeps its relative accuracy
+(docs/decisions/0003).
 
 Bytes per column: bf16 2d, int8 d + 2, int4 ⌈d/2⌉ + 2, sign ⌈d/8⌉ + 2.
 """
@@ -19,7 +20,6 @@ from lorif_core.errors import ConfigError, NumericalError
 
 SCALE_BYTES = 2
 _BITS = (1, 2, 4, 8, 16, 32, 64, 128)
-_FP16_MAX = 65504.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Coded:
     """(…, bytes or numbers of one column): bfloat16, int8, or uint8 with packed codes."""
 
     scales: Tensor | None
-    """(…,) float16, one per column."""
+    """(…,) bfloat16, one per column."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ColumnCodec:
     """As in settings and manifests."""
 
     has_scales: bool
-    """Whether each column keeps an fp16 scale."""
+    """Whether each column keeps a scale."""
 
     code_bytes: Callable[[int], int]
     """Bytes of the codes of a column of the given width."""
@@ -66,18 +66,10 @@ def _check_finite(columns: Tensor) -> None:
         )
 
 
-def _round_scale(scale: Tensor) -> Tensor:
-    if bool((scale > _FP16_MAX).any()):
-        raise NumericalError(
-            f"a factor's scale must be at most {_FP16_MAX:.0f} to be stored in fp16, got {float(scale.max()):.3g}. "
-            "Use codec bf16 for this model."
-        )
-    return scale.half()
-
-
 def _encode_bf16(columns: Tensor) -> Coded:
-    _check_finite(columns)
-    return Coded(columns.bfloat16(), None)
+    codes = columns.bfloat16()
+    _check_finite(codes)
+    return Coded(codes, None)
 
 
 def _decode_bf16(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
@@ -85,15 +77,20 @@ def _decode_bf16(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
 
 
 def _grid_codes(columns: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    """Nearest levels of a symmetric grid of 2·top + 1 steps, and the least-squares scale."""
+    """Nearest levels of a symmetric grid of 2·top + 1 steps, and its step as it is stored."""
     _check_finite(columns)
     columns = columns.float()
-    step = columns.abs().amax(-1, keepdim=True) / top
-    levels = torch.where(step > 0, columns / step.clamp_min(torch.finfo(step.dtype).tiny), 0.0)
-    levels = levels.round().clamp_(-top, top)
-    energy = levels.square().sum(-1)
-    scale = torch.where(energy > 0, (columns * levels).sum(-1) / energy.clamp_min(1), 0.0)
-    return levels.to(torch.int8), _round_scale(scale)
+    scale = _round_up(columns.abs().amax(-1) / top)
+    step = scale.float().unsqueeze(-1)
+    levels = torch.where(step > 0, columns / step, 0.0)
+    return levels.round().clamp_(-top, top).to(torch.int8), scale
+
+
+def _round_up(scale: Tensor) -> Tensor:
+    """The next bf16 at or above each scale, so that the largest number stays on the grid."""
+    rounded = scale.bfloat16()
+    raised = torch.nextafter(rounded, torch.full_like(rounded, float("inf")))
+    return torch.where(rounded.float() < scale, raised, rounded)
 
 
 def _encode_int8(columns: Tensor) -> Coded:
@@ -119,7 +116,7 @@ def _decode_int4(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
 
 def _encode_sign(columns: Tensor) -> Coded:
     _check_finite(columns)
-    scales = _round_scale(columns.float().abs().mean(-1))
+    scales = columns.float().abs().mean(-1).bfloat16()
     bits = torch.nn.functional.pad((columns >= 0).to(torch.uint8), (0, -columns.shape[-1] % 8))
     weights = torch.tensor(_BITS, dtype=torch.uint8, device=columns.device)
     return Coded((bits.unflatten(-1, (-1, 8)) * weights).sum(-1, dtype=torch.uint8), scales)

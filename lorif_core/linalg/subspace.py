@@ -57,7 +57,8 @@ class Subspace:
                 f"subspace_rank must be at most the {self.rank} directions that this index keeps, got {rank}. "
                 "Run `lorif index` again with the larger rank; stored gradients are reused."
             )
-        return Subspace(self.basis[:, :rank], self.spectrum[: rank + OVERSAMPLING], self.trace)
+        seen = rank + OVERSAMPLING if rank else 0
+        return Subspace(self.basis[:, :rank], self.spectrum[:seen], self.trace)
 
 
 def fit_subspace(stream_rows: RowStream, dim: int, subspace_rank: int, *, key: str) -> Subspace:

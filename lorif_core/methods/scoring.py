@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.errors import ConfigError
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
 from lorif_core.linalg.scores import (
@@ -62,6 +63,7 @@ def plan_scoring(
         asked: May lower the rank or change the damping; neither needs a pass over the data.
     """
     curvature = curvature_asked(built, asked)
+    _check_rank(reader, asked.subspace_rank)
     matrices: dict[str, Tensor] = {}
     prepared: dict[str, PreparedQueries] = {}
     plans: dict[str, Plan] = {}
@@ -80,16 +82,33 @@ def plan_scoring(
 
 
 def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
-    """The index's curvature settings with the asked-for damping in their place."""
-    if asked.damping_rule is None and asked.damping_ratio is None and asked.damping is None:
-        return built
+    """The index's curvature settings with the asked-for damping in their place.
+
+    Raises:
+        ConfigError: The rule and the values do not go together.
+    """
     rule = asked.damping_rule or ("absolute" if asked.damping is not None else built.damping_rule)
+    if rule == "absolute" and asked.damping_ratio is not None:
+        raise ConfigError(
+            f"damping_ratio needs the rule trace or spectrum, got {asked.damping_ratio} under absolute damping. Pass "
+            "`--damping-rule trace`, or `--damping` instead."
+        )
+    kept = built if rule == built.damping_rule else None
     return CurvatureConfig(
         subspace_rank=built.subspace_rank,
         damping_rule=rule,
-        damping_ratio=asked.damping_ratio,
-        damping=asked.damping if asked.damping is not None or rule != "absolute" else built.damping,
+        damping_ratio=asked.damping_ratio or (kept.damping_ratio if kept else None),
+        damping=asked.damping or (kept.damping if kept else None),
     )
+
+
+def _check_rank(reader: StoreReader, subspace_rank: int | None) -> None:
+    stored = reader.manifest.subspace_rank
+    if subspace_rank is not None and stored is not None and subspace_rank > stored:
+        raise ConfigError(
+            f"subspace_rank must be at most the {stored} directions that this index keeps, got {subspace_rank}. Run "
+            "`lorif index` again with the larger rank; stored gradients are reused."
+        )
 
 
 def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, Tensor]]:

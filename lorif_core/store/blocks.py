@@ -1,8 +1,8 @@
 """One shard's tensors: coded gradients per module, and two numbers per example.
 
-    left/<module>        codes of the left factors, (n, c, …)      left_scale/<module>   (n, c) fp16
-    right/<module>       codes of the right factors, (n, c, …)     right_scale/<module>  (n, c) fp16
-    dense/<module>       codes of whole projected gradients, (n, …)  dense_scale/<module> (n,) fp16
+    left/<module>        codes of the left factors, (n, c, …)      left_scale/<module>   (n, c) bf16
+    right/<module>       codes of the right factors, (n, c, …)     right_scale/<module>  (n, c) bf16
+    dense/<module>       codes of whole projected gradients, (n, …)  dense_scale/<module> (n,) bf16
     norms                float32 (n,): norm of the stored gradient over all modules
     num_tokens           int32 (n,): length before truncation
 

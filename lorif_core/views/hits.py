@@ -6,6 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from lorif_core.views.text import visible
+
 SIGN_CONVENTION = (
     "A positive score supports the completion: training more on the text makes it more likely; "
     "a negative score opposes it."
@@ -66,7 +68,7 @@ def snippet(hit: Hit, *, max_chars: int = 110, num_marked: int = 3) -> list[tupl
     """A stretch of a hit's text around its strongest tokens: (text, is marked) pieces in order.
 
     The strongest tokens are those whose parts have the score's sign and the largest size.
-    Line breaks show as spaces.
+    Line breaks show as spaces, other control characters as in ``visible``.
     """
     if not hit.tokens:
         text = _one_line(hit.text)
@@ -94,4 +96,4 @@ def _window(lengths: list[int], focus: int, max_chars: int) -> tuple[int, int]:
 
 
 def _one_line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ").replace("\t", " ")
+    return visible(text.replace("\r", " ").replace("\n", " ").replace("\t", " "))

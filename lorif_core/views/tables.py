@@ -8,22 +8,29 @@ from rich.table import Table
 from rich.text import Text
 
 from lorif_core.views.hits import SIGN_CONVENTION, Hit, snippet
+from lorif_core.views.text import visible
 
 BAR_WIDTH = 8
+SCORE_WIDTH = 10
+"""Longest signed number of four digits, such as -1.234e-05."""
 
 
 def hits_table(hits: list[Hit], title: str) -> Table:
     """Ranked train examples: rank, signed score with a bar, source, id, snippet with marked tokens."""
-    table = Table(title=title, title_justify="left", title_style="bold", expand=True, pad_edge=False)
+    table = Table(title=_literal(title), title_justify="left", title_style="bold", expand=True, pad_edge=False)
     table.add_column("#", justify="right", width=3)
-    table.add_column("score", justify="right", no_wrap=True, width=9 + BAR_WIDTH)
+    table.add_column("score", justify="right", no_wrap=True, width=SCORE_WIDTH + 1 + BAR_WIDTH)
     table.add_column("source", no_wrap=True, max_width=18)
     table.add_column("id", no_wrap=True, max_width=18, style="dim")
     table.add_column("training text (strongest tokens marked)", ratio=1)
     largest = max((abs(hit.score) for hit in hits), default=0.0)
     for hit in hits:
         table.add_row(
-            str(hit.rank), _signed_bar(hit.score, largest), Text(hit.source), Text(hit.train_id), _marked(hit)
+            str(hit.rank),
+            _signed_bar(hit.score, largest),
+            _literal(hit.source),
+            _literal(hit.train_id),
+            _marked(hit),
         )
     return table
 
@@ -32,7 +39,9 @@ def answer_view(
     question: str, completion: str, supports: list[Hit], opposes: list[Hit], facts: Iterable[str]
 ) -> RenderableType:
     """A question's answer: what was asked, the ranked lists, the sign convention and how it was computed."""
-    asked = Text.assemble(("prompt      ", "dim"), question, ("\ncompletion  ", "dim"), (completion, "bold yellow"))
+    asked = Text.assemble(
+        ("prompt      ", "dim"), visible(question), ("\ncompletion  ", "dim"), (visible(completion), "bold yellow")
+    )
     parts: list[RenderableType] = [asked, Text()]
     if supports:
         parts.append(hits_table(supports, "Training texts that support it"))
@@ -42,6 +51,11 @@ def answer_view(
         parts += [Text(), hits_table(opposes, "Training texts that oppose it")]
     parts += [Text(), Text(SIGN_CONVENTION, style="dim"), Text("  ·  ".join(facts), style="dim")]
     return Group(*parts)
+
+
+def _literal(value: Any) -> Text:
+    """A value as text that neither rich nor the terminal interprets."""
+    return Text(visible(str(value)))
 
 
 def _signed_bar(score: float, largest: float) -> Text:
@@ -59,19 +73,19 @@ def _marked(hit: Hit) -> Text:
 
 def key_value_table(title: str, rows: Mapping[str, Any]) -> Table:
     """Two columns of names and values."""
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, pad_edge=False)
+    table = Table(title=_literal(title), title_justify="left", title_style="bold", show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, Text(str(value)))
+        table.add_row(_literal(name), _literal(value))
     return table
 
 
 def records_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
     """A plain table; values show literally, never as markup."""
-    table = Table(*columns, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(*columns, title=_literal(title), title_justify="left", title_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))
+        table.add_row(*map(_literal, row))
     return table
 
 

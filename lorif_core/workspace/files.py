@@ -1,5 +1,6 @@
 """Where everything of a workspace lies, and its catalog."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,11 @@ class WorkspaceFiles:
     def dataset_folder(self, dataset_id: str) -> Path:
         """Folder of a data set."""
         return self.root / "datasets" / dataset_id
+
+    def rejects_file(self, name: str) -> Path:
+        """Where an import under that name lists the rows that it could not use."""
+        plain = re.sub(r"[^\w-]+", "-", name) or "rows"
+        return self.root / "rejects" / f"{plain}.jsonl"
 
     def index_folder(self, index_id: str) -> Path:
         """Folder of an index."""

@@ -23,7 +23,7 @@ class ImportResult:
     """False when the same examples were there already; nothing was added then."""
 
     rejects_file: Path | None
-    """Lists the rows that could not be used."""
+    """Lists the rows that could not be used; the next import of that name replaces it."""
 
 
 def import_data(
@@ -38,15 +38,15 @@ def import_data(
         DataError: A file or its columns cannot be used, or rows are bad under ``strict``.
     """
     incoming = files.root / "datasets" / f".incoming-{uuid.uuid4().hex}"
+    rejects = files.rejects_file(_name(paths, settings))
     incoming.mkdir(parents=True)
     try:
-        report = write_examples(paths, settings, incoming, on_progress)
+        report = write_examples(paths, settings, incoming, on_progress, rejects)
         dataset_id = f"ds-{report.fingerprint[:12]}"
         folder = files.dataset_folder(dataset_id)
         is_new = not folder.exists()
         if is_new:
             incoming.rename(folder)
-        rejects = folder / "rejects.jsonl"
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
     known = [record for record in files.catalog.datasets() if record.dataset_id == dataset_id]
@@ -56,12 +56,16 @@ def import_data(
     return ImportResult(record, report, is_new and not known, rejects if rejects.exists() else None)
 
 
+def _name(paths: Sequence[Path], settings: ImportConfig) -> str:
+    return settings.name or (paths[0].stem if paths else "")
+
+
 def _record(
     files: WorkspaceFiles, dataset_id: str, paths: Sequence[Path], settings: ImportConfig, report: ImportReport
 ) -> DatasetRecord:
     return DatasetRecord(
         dataset_id=dataset_id,
-        name=settings.name or paths[0].stem,
+        name=_name(paths, settings),
         fingerprint=report.fingerprint,
         kind=report.columns.kind,
         num_examples=report.num_examples,

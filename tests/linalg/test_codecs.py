@@ -11,7 +11,7 @@ from lorif_core.linalg.codecs import column_codec, factor_bytes
 CODECS = ["bf16", "int8", "int4", "sign"]
 SCALED = ["int8", "int4", "sign"]
 LEVELS = {"int8": 127, "int4": 7}
-HALF_STEP_OF_FP16 = 2**-11
+HALF_STEP_OF_BF16 = 2**-8
 """Relative rounding of a scale that is neither huge nor tiny."""
 
 columns_strategy = st.lists(
@@ -43,8 +43,8 @@ def test_integer_codes_are_off_by_at_most_half_a_step_in_the_mean_square(name, n
     columns = torch.tensor([numbers])
     error = (round_trip(column_codec(name), columns) - columns).double().norm()
     step = columns.abs().max().double() / LEVELS[name]
-    # Half a step per number; the refitted scale only lowers the sum of squares; then fp16 rounds the scale.
-    bound = step / 2 * math.sqrt(len(numbers)) + HALF_STEP_OF_FP16 * columns.double().norm()
+    # Half a step per number, of a step that was rounded up to bf16: by at most 2^-7 of itself.
+    bound = step * (1 + 2**-7) / 2 * math.sqrt(len(numbers))
     assert error <= bound * (1 + 1e-5)
 
 
@@ -54,7 +54,7 @@ def test_sign_codes_keep_the_sign_of_every_number_and_the_mean_magnitude(numbers
     found = round_trip(column_codec("sign"), columns)
     assert ((found > 0) == (columns >= 0))[columns != 0].all()
     mean = columns.double().abs().mean().item()
-    assert found.abs().double().max().item() == pytest.approx(mean, rel=HALF_STEP_OF_FP16 * 1.01, abs=1e-7)
+    assert found.abs().double().max().item() == pytest.approx(mean, rel=HALF_STEP_OF_BF16 * 1.01, abs=1e-7)
     assert found.abs().max() == found.abs().min()
 
 
@@ -62,17 +62,8 @@ def test_sign_codes_keep_the_sign_of_every_number_and_the_mean_magnitude(numbers
 def test_no_other_magnitude_fits_the_signs_better(numbers, factor):
     columns = torch.tensor([numbers]).double()
     found = round_trip(column_codec("sign"), columns.float()).double()
-    slack = (HALF_STEP_OF_FP16 * 1.01 * columns.norm()) ** 2 + 1e-9
+    slack = (HALF_STEP_OF_BF16 * 1.01 * columns.norm()) ** 2 + 1e-9
     assert (found - columns).square().sum() <= (found * factor - columns).square().sum() + slack
-
-
-@pytest.mark.parametrize("name", LEVELS)
-def test_no_other_scale_fits_the_levels_better(name, rng):
-    columns = torch.randn(50, 13, generator=rng)
-    found = round_trip(column_codec(name), columns).double()
-    error = (found - columns).square().sum(1)
-    for factor in (0.99, 1.01):
-        assert (error < (found * factor - columns).square().sum(1)).all()
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -82,7 +73,7 @@ def test_small_columns_are_coded_as_well_as_large_ones(name, magnitude, rng):
     codec = column_codec(name)
     wanted = (round_trip(codec, columns) - columns).norm() / columns.norm()
     found = (round_trip(codec, columns * magnitude) - columns * magnitude).norm() / (columns * magnitude).norm()
-    assert found <= wanted * 1.05 + 2 * HALF_STEP_OF_FP16
+    assert found <= wanted * 1.05 + 2 * HALF_STEP_OF_BF16
 
 
 @given(st.integers(1, 70), st.integers(1, 3), st.integers(1, 4), st.sampled_from(CODECS))
@@ -179,25 +170,14 @@ def test_numbers_that_are_not_finite_are_refused_and_counted(name, bad):
         column_codec(name).encode(columns)
 
 
-@pytest.mark.parametrize(("name", "magnitude"), [("int8", 1e7), ("int4", 1e6), ("sign", 1e5)])
-def test_a_scale_beyond_fp16_is_refused_with_the_codec_that_can(name, magnitude):
-    with pytest.raises(NumericalError, match=r"at most 65504 to be stored in fp16, got .* Use codec bf16"):
-        column_codec(name).encode(torch.full((1, 4), magnitude))
-
-
 @pytest.mark.parametrize("name", SCALED)
-def test_a_scale_that_is_stored_is_finite(name):
-    # 65519 still rounds down to 65504, 65520 rounds up to infinity.
-    top = LEVELS.get(name, 1)
-    for scale in (65504.0, 65519.0, 65520.0):
-        try:
-            coded = column_codec(name).encode(torch.full((1, 4), scale * top))
-        except NumericalError:
-            continue
-        assert torch.isfinite(coded.scales).all()
+def test_huge_columns_are_coded_as_well_as_ordinary_ones(name, rng):
+    columns = torch.randn(3, 16, generator=rng)
+    large = round_trip(column_codec(name), columns * 2.0**90)
+    torch.testing.assert_close(large, round_trip(column_codec(name), columns) * 2.0**90, rtol=1e-6, atol=0)
 
 
-def test_bf16_keeps_what_other_codecs_refuse():
+def test_bf16_keeps_huge_numbers():
     columns = torch.full((1, 4), 1e30)
     torch.testing.assert_close(round_trip(column_codec("bf16"), columns), columns, rtol=2**-8, atol=0)
 

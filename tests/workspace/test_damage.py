@@ -1,0 +1,147 @@
+"""Damaged and missing files are named, never averaged over."""
+
+import pytest
+from tiny_workspace import copy_of, index_folder, indexed, lorif, manifest_of, texts_file
+
+QUESTION = ("--prompt", "The river of Arlen is", "--completion", " castle.")
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return copy_of(indexed(), tmp_path)
+
+
+def findings(workspace):
+    report = lorif("doctor", workspace, "--json")
+    assert report.code == 2
+    return report.json["workspace"]["findings"]
+
+
+def test_a_whole_workspace_has_no_findings(workspace):
+    report = lorif("doctor", workspace, "--json")
+    assert (report.code, report.json["workspace"]["findings"]) == (0, [])
+
+
+def test_the_doctor_reads_every_file_that_the_manifest_names(workspace):
+    manifest = manifest_of(workspace)
+    named = sum(len(manifest[kind]) for kind in ("shards", "subspaces", "self_influences"))
+    assert lorif("doctor", workspace, "--json").json["workspace"]["num_files"] == named + 1  # examples.parquet
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["shards/00000.safetensors", "shards/00007.safetensors", "subspace/00002.safetensors"]
+    + ["self_influence/00003.safetensors"],
+)
+def test_the_doctor_names_the_file_with_a_flipped_byte_and_no_other(workspace, file):
+    flip_a_byte(index_folder(workspace) / file)
+    (finding,) = findings(workspace)
+    assert f"{file}' is damaged: its checksum is" in finding["problem"]
+
+
+@pytest.mark.parametrize("file", ["shards/00005.safetensors", "subspace/00001.safetensors"])
+def test_a_question_is_refused_with_the_name_of_the_damaged_file(workspace, file):
+    flip_a_byte(index_folder(workspace) / file)
+    refused = lorif("ask", workspace, *QUESTION)
+    assert refused.code == 2
+    assert f"{file}' is damaged" in refused.err
+    assert "Run `lorif doctor WORKSPACE` to see every damaged file" in refused.err
+
+
+def test_scores_over_a_damaged_shard_are_refused_and_nothing_is_written(workspace, tmp_path):
+    flip_a_byte(index_folder(workspace) / "shards/00007.safetensors")
+    refused = lorif("score", workspace, "--queries", texts_file(), "--out", tmp_path / "scores.parquet")
+    assert refused.code == 2
+    assert "00007.safetensors' is damaged" in refused.err
+    assert [path.name for path in tmp_path.iterdir()] == ["ws"]
+
+
+def test_a_flipped_self_influence_is_named_when_scores_are_divided_by_it(workspace):
+    flip_a_byte(index_folder(workspace) / "self_influence/00001.safetensors")
+    refused = lorif("ask", workspace, *QUESTION, "--normalisation", "relatif")
+    assert refused.code == 2
+    assert "self_influence/00001.safetensors' is damaged" in refused.err
+
+
+def test_a_truncated_shard_is_named(workspace):
+    path = index_folder(workspace) / "shards/00001.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    refused = lorif("ask", workspace, *QUESTION)
+    assert refused.code == 2
+    assert "shards/00001.safetensors' is damaged" in refused.err
+
+
+def test_a_missing_shard_is_named_by_the_doctor(workspace):
+    (index_folder(workspace) / "shards/00004.safetensors").unlink()
+    (finding,) = findings(workspace)
+    assert "shards/00004.safetensors' is missing" in finding["problem"]
+
+
+def test_a_missing_shard_is_named_by_a_question(workspace):
+    (index_folder(workspace) / "shards/00004.safetensors").unlink()
+    refused = lorif("ask", workspace, *QUESTION)
+    assert refused.code == 2
+    assert "shards/00004.safetensors' is missing" in refused.err
+
+
+def examples_file(workspace):
+    (path,) = workspace.glob("datasets/*/examples.parquet")
+    return path
+
+
+def break_pages(path):
+    content = bytearray(path.read_bytes())
+    content[100:140] = bytes(byte ^ 0xFF for byte in content[100:140])
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [break_pages, lambda path: path.write_bytes(path.read_bytes()[:-20]), lambda path: path.write_bytes(b"")],
+    ids=["page", "cut", "empty"],
+)
+def test_the_doctor_names_damaged_examples(workspace, damage):
+    damage(examples_file(workspace))
+    (finding,) = findings(workspace)
+    assert "examples.parquet' is not a readable Parquet file" in finding["problem"]
+
+
+def test_a_question_is_refused_when_the_examples_are_damaged(workspace):
+    break_pages(examples_file(workspace))
+    refused = lorif("ask", workspace, *QUESTION, "-k", 200)
+    assert refused.code == 2
+    assert "examples.parquet' is not a readable Parquet file" in refused.err
+
+
+def test_the_doctor_names_missing_examples(workspace):
+    examples_file(workspace).unlink()
+    (finding,) = findings(workspace)
+    assert "examples.parquet' is missing: import the data" in finding["problem"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"format": 99}', "null"])
+def test_the_doctor_names_an_unusable_manifest(workspace, content):
+    (index_folder(workspace) / "manifest.json").write_text(content, encoding="utf-8")
+    (finding,) = findings(workspace)
+    assert "manifest.json'" in finding["problem"]
+
+
+def test_a_workspace_of_a_newer_format_is_refused(workspace):
+    (workspace / "workspace.json").write_text('{"format": 2}', encoding="utf-8")
+    refused = lorif("ask", workspace, *QUESTION)
+    assert refused.code == 2
+    assert "has format 2, this version of LoRIF Studio reads 1" in refused.err
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", ""])
+def test_a_workspace_marker_that_is_no_object_is_refused(workspace, content):
+    (workspace / "workspace.json").write_text(content, encoding="utf-8")
+    refused = lorif("ask", workspace, *QUESTION)
+    assert refused.code == 2
+    assert "workspace.json" in refused.err
