@@ -33,7 +33,6 @@ from lorif_core.errors import ConfigError, LorifError
 from lorif_core.views.text import visible
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
-    from lorif_core.workspace.asking import Answer
     from lorif_core.workspace.estimate import IndexEstimate
 
 app = tyro.extras.SubcommandApp()
@@ -71,7 +70,7 @@ def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace
     if json:
         _print_json({"index_id": index.index_id, "score": asdict(score), "answer": answer.to_dict()})
         return
-    _print_answer(answer)
+    _console().print(answer)
     planted = sum(found in shown.planted_ids for found in answer.ids)
     _say(
         f"\nThe truth is{shown.truth} {planted} of the {len(shown.planted_ids)} texts planted for this wrong fact "
@@ -277,7 +276,7 @@ def ask(
     if json:
         _print_json(answer.to_dict())
         return
-    _print_answer(answer)
+    _console().print(answer)
     if joined_without_space(answer.question):
         _say("Note: prompt and completion were joined without a space between them; most completions start with one.")
 
@@ -377,9 +376,10 @@ def parse_tokens(text: str) -> list[int]:
     positions: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        last = last if dash else first
+        if not first.isdecimal() or not last.isdecimal() or int(first) > int(last):
             raise ConfigError(f"tokens must be a list of positions like 0,2-4, got {text!r}.")
-        positions += range(int(first), int(last if dash else first) + 1)
+        positions += range(int(first), int(last) + 1)
     return positions
 
 
@@ -428,26 +428,6 @@ def _print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
         "memory": f"about {human_bytes(estimate.memory_bytes)}",
     }
     _console(stderr=True).print(key_value_table(f"Index {index_id}", rows))
-
-
-def _print_answer(answer: "Answer") -> None:
-    from lorif_core.views.tables import answer_view, human_seconds
-
-    plans = ", ".join(f"{plan} ({count} modules)" for plan, count in answer.plans.items())
-    facts = [
-        f"{answer.num_scored} texts scored in {human_seconds(answer.elapsed_s)}",
-        f"plan: {plans}",
-        f"{answer.objective} {answer.objective_value:.3f} nats",
-        f"the list holds {answer.positive_share:.0%} of all support",
-        f"index {answer.index_id}",
-    ]
-    question = answer.question
-    completion = (
-        question.completion
-        if question.contrast is None
-        else f"{question.completion}  rather than  {question.contrast}"
-    )
-    _console().print(answer_view(question.prompt, completion, answer.supports, answer.opposes, facts))
 
 
 @contextmanager

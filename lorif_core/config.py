@@ -241,3 +241,11 @@ class ScoreConfig:
             self.subspace_rank is None or self.subspace_rank >= 0,
             f"subspace_rank must be at least 0, got {self.subspace_rank}; 0 is GradDot.",
         )
+        _require(
+            self.damping_ratio is None or self.damping_ratio > 0,
+            f"damping_ratio must be > 0, got {self.damping_ratio}: the inverse needs some damping.",
+        )
+        _require(
+            self.damping is None or self.damping > 0,
+            f"damping must be > 0, got {self.damping}: outside the subspace the inverse is 1/damping.",
+        )

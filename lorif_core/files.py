@@ -67,18 +67,21 @@ def write_json(path: Path, value: Any) -> None:
         partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Value of a JSON file.
+def read_json(path: Path) -> dict[str, Any]:
+    """Object of a JSON file.
 
     Raises:
-        ArtefactError: The file is missing or not JSON.
+        ArtefactError: The file is missing, or not a JSON object.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ArtefactError(f"{str(path)!r} is missing: is this the right workspace?") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtefactError(f"{str(path)!r} is not readable JSON ({error}): restore or rebuild it.") from error
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{str(path)!r} must hold a JSON object, got {str(value)[:40]!r}: restore or rebuild it.")
+    return value
 
 
 def checksum_of_file(path: Path) -> str:

@@ -156,7 +156,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         ArtefactError: It is missing, unreadable or from a newer version.
     """
-    raw: dict[str, Any] = read_json(folder / MANIFEST)
+    raw = read_json(folder / MANIFEST)
     version = raw.pop("format", None)
     if version != FORMAT_VERSION:
         raise ArtefactError(

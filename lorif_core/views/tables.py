@@ -1,6 +1,7 @@
 """Results as rich renderables for a terminal; nothing here prints."""
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -36,12 +37,19 @@ def hits_table(hits: list[Hit], title: str) -> Table:
 
 
 def answer_view(
-    question: str, completion: str, supports: list[Hit], opposes: list[Hit], facts: Iterable[str]
+    prompt: str,
+    completion: str,
+    contrast: str | None,
+    supports: list[Hit],
+    opposes: list[Hit],
+    facts: Iterable[str],
 ) -> RenderableType:
     """A question's answer: what was asked, the ranked lists, the sign convention and how it was computed."""
     asked = Text.assemble(
-        ("prompt      ", "dim"), visible(question), ("\ncompletion  ", "dim"), (visible(completion), "bold yellow")
+        ("prompt      ", "dim"), visible(prompt), ("\ncompletion  ", "dim"), (visible(completion), "bold yellow")
     )
+    if contrast is not None:
+        asked.append("\nrather than ", style="dim").append(visible(contrast), style="bold")
     parts: list[RenderableType] = [asked, Text()]
     if supports:
         parts.append(hits_table(supports, "Training texts that support it"))
@@ -65,9 +73,16 @@ def _signed_bar(score: float, largest: float) -> Text:
 
 
 def _marked(hit: Hit) -> Text:
+    """The snippet with its strongest tokens set apart by style and, for those who see none, by brackets."""
     text = Text(overflow="fold")
-    for piece, is_marked in snippet(hit):
-        text.append(piece, style="bold underline yellow" if is_marked else "")
+    for is_marked, group in groupby(snippet(hit), key=lambda piece: piece[1]):
+        words = "".join(piece for piece, _ in group)
+        if not is_marked or not words.strip():
+            text.append(words)
+            continue
+        core = words.strip()
+        before, after = words[: words.index(core)], words[words.index(core) + len(core) :]
+        text.append(before).append(f"«{core}»", style="bold yellow").append(after)
     return text
 
 

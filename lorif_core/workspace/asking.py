@@ -7,7 +7,9 @@ from typing import Any
 
 import polars as pl
 import torch
+from rich.console import RenderableType
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.data.examples import Example, ExampleTable
@@ -18,10 +20,14 @@ from lorif_core.methods.shards import GradientSource
 from lorif_core.methods.tokens import split_over_train_tokens
 from lorif_core.store.reader import StoreReader
 from lorif_core.views.hits import Hit, TokenPart, hits_frame
+from lorif_core.views.tables import answer_view, human_seconds
 from lorif_core.workspace.engine import Engine
 from lorif_core.workspace.questions import Question, build_query
 
 EXAMPLES_PER_SPLIT = 4
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+LONGEST_CHARACTER = 4
+"""Bytes of the longest UTF-8 character, which a byte-level tokenizer may cut into as many tokens."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,20 @@ class Answer:
     def ids(self) -> list[str]:
         """Train ids of the supporting texts, strongest first."""
         return [hit.train_id for hit in self.supports]
+
+    def __rich__(self) -> RenderableType:
+        """The answer as a terminal shows it."""
+        plans = ", ".join(f"{plan} ({count} modules)" for plan, count in self.plans.items())
+        facts = [
+            f"{self.num_scored} texts scored in {human_seconds(self.elapsed_s)}",
+            f"plan: {plans}",
+            f"{self.objective} {self.objective_value:.3f} nats",
+            f"the list holds {self.positive_share:.0%} of all support",
+            f"index {self.index_id}",
+        ]
+        return answer_view(
+            self.question.prompt, self.question.completion, self.question.contrast, self.supports, self.opposes, facts
+        )
 
     def to_polars(self) -> pl.DataFrame:
         """The hits as a frame."""
@@ -175,8 +195,25 @@ def _token_parts(
     parts: list[Tensor] = []
     for start in range(0, len(encoded), EXAMPLES_PER_SPLIT):
         parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
-    decode = index.engine.loaded.tokenizer.decode
+    tokenizer = index.engine.loaded.tokenizer
     return [
-        tuple(TokenPart(str(decode([token])), float(part)) for token, part in zip(one.input_ids, split, strict=True))
-        for one, split in zip(encoded, parts, strict=True)
+        _readable_tokens(tokenizer, one.input_ids, split.tolist()) for one, split in zip(encoded, parts, strict=True)
     ]
+
+
+def _readable_tokens(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], parts: Sequence[float]
+) -> tuple[TokenPart, ...]:
+    """Tokens as text with their parts; tokens that are pieces of one character stand together.
+
+    Special tokens, such as the end of the text, have parts but no text.
+    """
+    readable: list[TokenPart] = []
+    first = 0
+    for stop in range(1, len(ids) + 1):
+        text = str(tokenizer.decode(list(ids[first:stop]), skip_special_tokens=True))
+        if text.endswith(REPLACEMENT) and stop < len(ids) and stop - first < LONGEST_CHARACTER:
+            continue
+        readable.append(TokenPart(text, sum(parts[first:stop])))
+        first = stop
+    return tuple(readable)

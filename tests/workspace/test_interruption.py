@@ -34,10 +34,6 @@ def has_two_shards(workspace: Path) -> bool:
     return bool(found) and len(json.loads(found[0].read_text(encoding="utf-8"))["shards"]) >= 2
 
 
-def has_a_subspace(workspace: Path) -> bool:
-    return any((workspace / "indexes").glob("*/subspace/00000.safetensors"))
-
-
 def has_a_self_influence(workspace: Path) -> bool:
     return any((workspace / "indexes").glob("*/self_influence/00000.safetensors"))
 
@@ -50,7 +46,7 @@ def undisturbed(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [has_two_shards, has_a_subspace, has_a_self_influence])
+@pytest.mark.parametrize("moment", [has_two_shards, has_a_self_influence])
 def test_an_index_killed_in_the_middle_ends_with_the_same_bytes_as_an_undisturbed_one(moment, undisturbed, tmp_path):
     workspace = copy_of(imported(), tmp_path)
     process = start(*build(workspace))
