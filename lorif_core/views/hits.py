@@ -65,22 +65,35 @@ def hits_frame(hits: Sequence[Hit]) -> pl.DataFrame:
 
 
 def snippet(hit: Hit, *, max_chars: int = 110, num_marked: int = 3) -> list[tuple[str, bool]]:
-    """A stretch of a hit's text around its strongest tokens: (text, is marked) pieces in order.
+    """A stretch of a hit's text around its strongest words: (text, is marked) pieces in order.
 
-    The strongest tokens are those whose parts have the score's sign and the largest size.
-    Line breaks show as spaces, other control characters as in ``visible``.
+    A word's part is the sum of its tokens' parts. The strongest words are those whose parts have
+    the score's sign and the largest size. Line breaks show as spaces, other control characters as
+    in ``visible``.
     """
     if not hit.tokens:
         text = _one_line(hit.text)
         return [(text if len(text) <= max_chars else text[: max_chars - 1] + ELLIPSIS, False)]
+    words = join_words(hit.tokens)
     sign = 1 if hit.score >= 0 else -1
-    strongest = sorted(range(len(hit.tokens)), key=lambda position: -sign * hit.tokens[position].part)[:num_marked]
-    marked = {position for position in strongest if sign * hit.tokens[position].part > 0}
-    start, stop = _window([len(token.text) for token in hit.tokens], min(strongest, default=0), max_chars)
-    pieces = [(_one_line(hit.tokens[position].text), position in marked) for position in range(start, stop)]
+    strongest = sorted(range(len(words)), key=lambda position: -sign * words[position].part)[:num_marked]
+    marked = {position for position in strongest if sign * words[position].part > 0}
+    start, stop = _window([len(word.text) for word in words], min(strongest, default=0), max_chars)
+    pieces = [(_one_line(words[position].text), position in marked) for position in range(start, stop)]
     before = [(ELLIPSIS, False)] if start else []
-    after = [(ELLIPSIS, False)] if stop < len(hit.tokens) else []
+    after = [(ELLIPSIS, False)] if stop < len(words) else []
     return before + pieces + after
+
+
+def join_words(tokens: Sequence[TokenPart], longest: int = 24) -> list[TokenPart]:
+    """Tokens joined to words, their parts added; a word starts at white space or after ``longest`` characters."""
+    words: list[TokenPart] = []
+    for token in tokens:
+        if words and not token.text[:1].isspace() and len(words[-1].text) + len(token.text) <= longest:
+            words[-1] = TokenPart(words[-1].text + token.text, words[-1].part + token.part)
+        else:
+            words.append(token)
+    return words
 
 
 def _window(lengths: list[int], focus: int, max_chars: int) -> tuple[int, int]:

@@ -17,22 +17,19 @@ SCORE_WIDTH = 10
 
 
 def hits_table(hits: list[Hit], title: str) -> Table:
-    """Ranked train examples: rank, signed score with a bar, source, id, snippet with marked tokens."""
+    """Ranked train examples: rank, signed score with a bar, source, id, snippet with marked words."""
     table = Table(title=_literal(title), title_justify="left", title_style="bold", expand=True, pad_edge=False)
     table.add_column("#", justify="right", width=3)
     table.add_column("score", justify="right", no_wrap=True, width=SCORE_WIDTH + 1 + BAR_WIDTH)
-    table.add_column("source", no_wrap=True, max_width=18)
+    has_sources = any(hit.source for hit in hits)
+    if has_sources:
+        table.add_column("source", no_wrap=True, max_width=18)
     table.add_column("id", no_wrap=True, max_width=18, style="dim")
-    table.add_column("training text (strongest tokens marked)", ratio=1)
+    table.add_column("training text (strongest words marked)", ratio=1)
     largest = max((abs(hit.score) for hit in hits), default=0.0)
     for hit in hits:
-        table.add_row(
-            str(hit.rank),
-            _signed_bar(hit.score, largest),
-            _literal(hit.source),
-            _literal(hit.train_id),
-            _marked(hit),
-        )
+        source = [_literal(hit.source)] if has_sources else []
+        table.add_row(str(hit.rank), _signed_bar(hit.score, largest), *source, _literal(hit.train_id), _marked(hit))
     return table
 
 
@@ -73,7 +70,7 @@ def _signed_bar(score: float, largest: float) -> Text:
 
 
 def _marked(hit: Hit) -> Text:
-    """The snippet with its strongest tokens set apart by style and, for those who see none, by brackets."""
+    """The snippet with its strongest words set apart by style and, for those who see none, by brackets."""
     text = Text(overflow="fold")
     for is_marked, group in groupby(snippet(hit), key=lambda piece: piece[1]):
         words = "".join(piece for piece, _ in group)

@@ -1,0 +1,425 @@
+"""Questions through the command line: order, sign, completions, and settings that need no new pass over the data."""
+
+import json
+import shutil
+
+import polars as pl
+import pytest
+from tiny_workspace import (
+    HOSTILE,
+    HOSTILE_ID,
+    NUM_TEXTS,
+    SMALL,
+    ask,
+    copy_of,
+    done,
+    imported,
+    index_folder,
+    indexed,
+    lorif,
+    model_folder,
+    rows,
+    texts_file,
+    write_model,
+    write_rows,
+)
+
+import lorif_core as lf
+
+EVERYTHING = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
+FLOAT = 1e-4
+"""float32 sums over modules and shards in another order, relative to the largest score."""
+PARTS = 2e-2
+"""Parts are those of the exact gradient; the score is that of its bf16 codes, whose rounding is 2⁻⁹ per number,
+at full factor rank."""
+
+
+def scores(answer):
+    return {hit["train_id"]: hit["score"] for hit in answer["supports"] + answer["opposes"]}
+
+
+def assert_same_scores(answer, other):
+    found, expected = scores(answer), scores(other)
+    assert found.keys() == expected.keys()
+    largest = max(map(abs, expected.values()))
+    assert max(abs(found[name] - expected[name]) for name in expected) <= FLOAT * largest
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return ask(indexed(), *EVERYTHING)
+
+
+def build(tmp_path, *settings, data=None):
+    workspace = tmp_path / "built"
+    if data is None:
+        shutil.copytree(imported(), workspace)
+    else:
+        done("import", workspace, data)
+    done("index", workspace, "--model", model_folder(), "--shard-examples", 16, *settings)
+    return workspace
+
+
+def test_supporting_texts_are_ranked_by_falling_positive_score(everything):
+    found = [hit["score"] for hit in everything["supports"]]
+    assert found == sorted(found, reverse=True)
+    assert min(found) > 0
+
+
+def test_opposing_texts_are_ranked_by_rising_negative_score(everything):
+    found = [hit["score"] for hit in everything["opposes"]]
+    assert found == sorted(found)
+    assert max(found) < 0
+
+
+def test_every_text_supports_or_opposes_and_none_does_both(everything):
+    assert sorted(scores(everything)) == sorted(row["id"] for row in rows())
+    assert len(everything["supports"]) + len(everything["opposes"]) == NUM_TEXTS
+
+
+def test_ranks_count_from_one_in_each_list(everything):
+    for side in ("supports", "opposes"):
+        assert [hit["rank"] for hit in everything[side]] == list(range(1, len(everything[side]) + 1))
+
+
+def test_a_short_list_is_the_head_of_the_long_one(everything):
+    short = ask(indexed(), "-k", 3, "--opposing", 2)
+    for side, length in (("supports", 3), ("opposes", 2)):
+        assert [hit["train_id"] for hit in short[side]] == [hit["train_id"] for hit in everything[side][:length]]
+
+
+def test_without_opposing_there_is_no_opposing_list():
+    assert ask(indexed(), "-k", 2)["opposes"] == []
+
+
+def test_the_share_of_the_whole_list_is_one(everything):
+    assert everything["positive_share"] == pytest.approx(1, rel=FLOAT)
+
+
+def test_hits_carry_text_and_metadata_of_their_row(everything):
+    by_id = {row["id"]: row for row in rows()}
+    for hit in everything["supports"]:
+        row = by_id[hit["train_id"]]
+        assert hit["text"] == row["prompt"] + row["completion"]
+        assert (hit["metadata"]["source"], hit["metadata"]["year"]) == (row["source"], row["year"])
+
+
+def test_training_on_supporting_texts_lowers_the_loss_and_on_opposing_ones_raises_it(everything):
+    # The sign convention against the model itself: one small step on each end of the list.
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+
+    def loss(model, prompt, completion):
+        given = tokenizer(prompt)["input_ids"]
+        ids = torch.tensor([given + tokenizer(completion)["input_ids"] + [tokenizer.eos_token_id]])
+        labels = ids.clone()
+        labels[:, : len(given)] = -100
+        return model(ids, labels=labels).loss * (ids.shape[1] - len(given))
+
+    def change(hits):
+        model = AutoModelForCausalLM.from_pretrained(model_folder())
+        question = (everything["question"]["prompt"], everything["question"]["completion"])
+        tracked = [p for n, p in model.named_parameters() if ("attn" in n or "mlp" in n) and n.endswith("weight")]
+        before = loss(model, *question).item()
+        by_id = {row["id"]: row for row in rows()}
+        texts = [by_id[hit["train_id"]] for hit in hits]
+        total = sum(loss(model, text["prompt"], text["completion"]) for text in texts)
+        with torch.no_grad():
+            for parameter, gradient in zip(tracked, torch.autograd.grad(total, tracked), strict=True):
+                parameter -= 1e-4 * gradient
+        return loss(model, *question).item() - before
+
+    assert change(everything["supports"][:10]) < 0
+    assert change(everything["opposes"][:10]) > 0
+
+
+def test_a_greedy_completion_is_the_same_each_time():
+    first = ask(indexed(), "--generate", "-k", 2)
+    assert first["question"]["completion"] == ask(indexed(), "--generate", "-k", 2)["question"]["completion"] != ""
+
+
+def test_a_sampled_completion_depends_on_its_seed_and_on_nothing_else():
+    def sample(seed):
+        words = ("--generate", "--temperature", 1, "--max-new-tokens", 8, "--sampling-seed", seed, "-k", 1)
+        return ask(indexed(), *words)["question"]["completion"]
+
+    assert sample(0) == sample(0)
+    assert sample(0) != sample(1)
+
+
+def test_a_longer_limit_continues_the_same_greedy_completion():
+    short, long = (
+        lf.open_workspace(indexed()).ask(
+            "The river of", generate=lf.GenerateConfig(max_new_tokens=length), k=1
+        ).question.completion
+        for length in (3, 9)
+    )
+    assert long.startswith(short.rstrip("\ufffd"))
+    assert len(long) > len(short)
+
+
+def test_scores_of_single_tokens_add_up_to_that_of_the_completion(everything):
+    from transformers import AutoTokenizer
+
+    count = len(AutoTokenizer.from_pretrained(model_folder())(" castle Brook.")["input_ids"]) + 1  # and the end
+    single = [scores(ask(indexed(), *EVERYTHING, "--tokens", token)) for token in range(count)]
+    largest = max(map(abs, scores(everything).values()))
+    for name, score in scores(everything).items():
+        assert sum(one[name] for one in single) == pytest.approx(score, abs=FLOAT * largest * count)
+
+
+def test_all_tokens_are_the_whole_completion(everything):
+    refused = lorif("ask", indexed(), "--prompt", "a", "--completion", " castle Brook.", "--tokens", "99")
+    last = int(refused.err.split("between 0 and ")[1].split(",")[0])
+    assert_same_scores(ask(indexed(), *EVERYTHING, "--tokens", f"0-{last}"), everything)
+
+
+def test_a_contrast_is_the_difference_of_the_two_losses(everything):
+    other = scores(ask(indexed(), *EVERYTHING, "--completion", " tower Arlen."))
+    contrast = ask(
+        indexed(), *EVERYTHING, "--completion", " castle Brook.", "--contrast", " tower Arlen.", "--normalisation", "none"
+    )
+    largest = max(map(abs, [*scores(everything).values(), *other.values()]))
+    for name, score in scores(contrast).items():
+        assert score == pytest.approx(scores(everything)[name] - other[name], abs=2 * FLOAT * largest)
+
+
+def test_a_contrast_the_other_way_round_turns_every_sign():
+    one, other = (
+        scores(ask(indexed(), *EVERYTHING, "--completion", first, "--contrast", second))
+        for first, second in ((" castle Brook.", " tower Arlen."), (" tower Arlen.", " castle Brook."))
+    )
+    largest = max(map(abs, one.values()))
+    assert max(abs(one[name] + other[name]) for name in one) <= FLOAT * largest
+
+
+@pytest.fixture(scope="module")
+def full_rank(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("full"), "--factor-rank", 32, "--subspace-rank", 8)
+
+
+def test_the_parts_of_a_texts_tokens_add_up_to_its_score(full_rank):
+    answer = ask(full_rank, *EVERYTHING)
+    largest = max(map(abs, scores(answer).values()))
+    for hit in answer["supports"] + answer["opposes"]:
+        assert sum(token["part"] for token in hit["tokens"]) == pytest.approx(hit["score"], abs=PARTS * largest)
+
+
+def test_the_tokens_of_a_text_spell_it(everything):
+    for hit in everything["supports"]:
+        if hit["train_id"] != HOSTILE_ID:
+            assert "".join(token["text"] for token in hit["tokens"]) == hit["text"]
+
+
+def test_a_text_that_would_take_over_the_terminal_is_shown_and_not_obeyed():
+    shown = done(
+        "ask", indexed(), "--prompt", HOSTILE["prompt"], "--completion", HOSTILE["completion"], "--normalisation", "unit"
+    ).out
+    assert not {character for character in shown if ord(character) < 32} - {"\n"}
+    assert not {character for character in shown if 0x7F <= ord(character) < 0xA0 or character in "\u202e\u202c"}
+    assert "␛[31mred" in shown
+
+
+def test_a_source_that_would_clear_the_terminal_is_shown_and_not_obeyed():
+    shown = done(
+        "ask", indexed(), "--prompt", HOSTILE["prompt"], "--completion", HOSTILE["completion"], "--normalisation", "unit"
+    ).out
+    assert "␛[2Jcleared" in shown
+
+
+def test_markup_in_a_text_is_printed_as_it_is():
+    shown = done(
+        "ask", indexed(), "--prompt", HOSTILE["prompt"], "--completion", HOSTILE["completion"], "--normalisation", "unit"
+    ).out
+    (prompt,) = (line for line in shown.splitlines() if line.startswith("prompt"))
+    assert prompt.endswith("[bold]x[/bold] [link=file:///etc/passwd]y[/link]")
+    assert shown.replace("«", "").replace("»", "").count("[bold]x[/bold]") == 2  # asked, and found in the training texts
+
+
+def test_json_keeps_every_character_of_a_text(everything):
+    (hit,) = (hit for hit in everything["supports"] + everything["opposes"] if hit["train_id"] == HOSTILE_ID)
+    assert hit["text"] == HOSTILE["prompt"] + HOSTILE["completion"]
+
+
+@pytest.mark.parametrize(
+    "settings", [(), ("--objective", "margin"), ("--normalisation", "relatif"), ("--subspace-rank", 2)], ids=str
+)
+def test_a_scores_file_holds_what_the_same_questions_answer(settings, tmp_path):
+    queries = [
+        {"query_id": "one", "prompt": "The river of Arlen is", "completion": " castle Brook."},
+        {"query_id": "two", "prompt": "The tower of Ivern is", "completion": " a market."},
+    ]
+    out = tmp_path / "scores.parquet"
+    done("score", indexed(), "--queries", write_rows(tmp_path / "q.jsonl", queries), "--out", out, *settings)
+    frame = pl.read_parquet(out)
+    assert frame.columns == ["query_id", "example_id", "score"]
+    assert frame.height == 2 * NUM_TEXTS
+    for query in queries:
+        words = ("--completion", query["completion"], *EVERYTHING, *settings)
+        expected = scores(ask(indexed(), *words, prompt=query["prompt"]))
+        rows_of = frame.filter(pl.col("query_id") == query["query_id"])
+        assert rows_of["example_id"].to_list() == [row["id"] for row in rows()]
+        largest = max(map(abs, expected.values()))
+        for name, score in zip(rows_of["example_id"], rows_of["score"], strict=True):
+            assert score == pytest.approx(expected[name], abs=FLOAT * largest)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("--damping-ratio", 2),
+        ("--damping-rule", "spectrum"),
+        ("--damping-rule", "spectrum", "--damping-ratio", 0.5),
+        ("--damping-rule", "absolute", "--damping", 3),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("normalisation", ["none", "relatif"])
+def test_another_damping_in_the_question_equals_an_index_built_with_it(settings, normalisation, tmp_path):
+    built = build(tmp_path, "--subspace-rank", 8, *settings)
+    normalise = ("--normalisation", normalisation)
+    assert_same_scores(
+        ask(indexed(), *EVERYTHING, *normalise, *settings), ask(built, *EVERYTHING, *normalise)
+    )
+
+
+@pytest.mark.parametrize("normalisation", ["none", "relatif"])
+def test_a_lower_rank_in_the_question_equals_an_index_built_with_it(normalisation, tmp_path):
+    # Wide and full sketches, so that the randomised directions are the exact ones for both.
+    wide, narrow = (build(tmp_path / name, "--subspace-rank", rank) for name, rank in (("w", 200), ("n", 0)))
+    normalise = ("--normalisation", normalisation)
+    assert_same_scores(ask(wide, *EVERYTHING, *normalise, "--subspace-rank", 0), ask(narrow, *EVERYTHING, *normalise))
+
+
+def test_graddot_equals_a_subspace_of_rank_zero(tmp_path):
+    graddot = build(tmp_path, "--method", "graddot")
+    assert_same_scores(ask(graddot, *EVERYTHING), ask(indexed(), *EVERYTHING, "--subspace-rank", 0))
+
+
+def test_logra_equals_full_factors_in_a_full_subspace(tmp_path):
+    logra = build(tmp_path / "logra", "--method", "logra", "--f", 8)
+    full = build(tmp_path / "full", "--factor-rank", 32, "--subspace-rank", 2000, "--f", 8)
+    found, expected = scores(ask(logra, *EVERYTHING)), scores(ask(full, *EVERYTHING))
+    largest = max(map(abs, expected.values()))
+    assert max(abs(found[name] - expected[name]) for name in expected) <= PARTS * largest
+
+
+def test_unit_scores_are_cosines_when_there_is_no_curvature(tmp_path):
+    row = rows()[5]
+    graddot = build(tmp_path, "--method", "graddot", "--damping-rule", "absolute", "--damping", 1, "--factor-rank", 32)
+    answer = ask(graddot, "--completion", row["completion"], *EVERYTHING, "--normalisation", "unit", prompt=row["prompt"])
+    assert answer["supports"][0]["train_id"] == row["id"]
+    assert answer["supports"][0]["score"] == pytest.approx(1, abs=PARTS)
+    assert max(map(abs, scores(answer).values())) <= 1 + PARTS
+
+
+def test_relatif_of_a_training_text_on_itself_is_the_root_of_its_self_influence(full_rank):
+    row = rows()[5]
+    words = ("--completion", row["completion"], *EVERYTHING)
+    plain = scores(ask(full_rank, *words, prompt=row["prompt"]))[row["id"]]
+    divided = scores(ask(full_rank, *words, "--normalisation", "relatif", prompt=row["prompt"]))[row["id"]]
+    assert divided == pytest.approx(plain**0.5, rel=PARTS)
+
+
+def times(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_the_same_index_command_again_touches_no_artefact(tmp_path):
+    workspace = copy_of(indexed(), tmp_path)
+    before = {folder: times(index_folder(workspace) / folder) for folder in ("shards", "subspace", "self_influence")}
+    manifest = (index_folder(workspace) / "manifest.json").stat().st_mtime_ns
+    done("index", workspace, "--model", model_folder(), *SMALL)
+    assert {folder: times(index_folder(workspace) / folder) for folder in before} == before
+    assert (index_folder(workspace) / "manifest.json").stat().st_mtime_ns == manifest
+
+
+@pytest.mark.parametrize("settings", [("--damping-ratio", 2), ("--subspace-rank", 4), ("--method", "graddot")], ids=str)
+def test_another_curvature_reuses_the_stored_gradients(settings, tmp_path):
+    workspace = copy_of(indexed(), tmp_path)
+    before = times(index_folder(workspace) / "shards")
+    subspaces = times(index_folder(workspace) / "subspace")
+    done("index", workspace, "--model", model_folder(), *SMALL, *settings)
+    assert times(index_folder(workspace) / "shards") == before
+    assert times(index_folder(workspace) / "subspace") != subspaces
+
+
+def test_another_factor_rank_is_another_index(tmp_path):
+    workspace = copy_of(indexed(), tmp_path)
+    done("index", workspace, "--model", model_folder(), *SMALL, "--factor-rank", 2)
+    assert len(list((workspace / "indexes").iterdir())) == 2
+
+
+def test_a_moved_model_is_found_with_its_new_place(tmp_path, everything):
+    model = shutil.copytree(model_folder(), tmp_path / "here")
+    workspace = shutil.copytree(imported(), tmp_path / "ws")
+    done("index", workspace, "--model", model, *SMALL)
+    model = model.rename(tmp_path / "there")
+    refused = lorif("ask", workspace, "--prompt", "a", "--completion", " b")
+    assert refused.code == 2
+    assert "here' is neither a folder nor a model" in refused.err
+    assert_same_scores(ask(workspace, *EVERYTHING, "--model", model), everything)
+
+
+def test_another_model_is_refused_with_both_fingerprints_and_the_remedy(tmp_path):
+    other = write_model(tmp_path / "other", seed=1)
+    refused = lorif("ask", indexed(), "--prompt", "a", "--completion", " b", "--model", other)
+    assert refused.code == 2
+    assert "was built from a model with fingerprint" in refused.err
+    assert "Pass the right folder with `--model`, or build a new index." in refused.err
+
+
+def test_another_tokenizer_is_refused(tmp_path):
+    other = shutil.copytree(model_folder(), tmp_path / "other")
+    content = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"]
+    one, two = list(vocabulary)[40:42]
+    vocabulary[one], vocabulary[two] = vocabulary[two], vocabulary[one]
+    (other / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    refused = lorif("ask", indexed(), "--prompt", "a", "--completion", " b", "--model", other)
+    assert refused.code == 2
+    assert "was built with a tokenizer with fingerprint" in refused.err
+
+
+def test_replaced_training_texts_are_refused(tmp_path):
+    # The scores would be those of the old texts, shown beside the new ones.
+    workspace = copy_of(indexed(), tmp_path)
+    (examples,) = workspace.glob("datasets/*/examples.parquet")
+    changed = [{**row, "completion": row["completion"] + "!"} for row in rows()]
+    done("import", tmp_path / "other", write_rows(tmp_path / "texts.jsonl", changed))
+    (replacement,) = (tmp_path / "other").glob("datasets/*/examples.parquet")
+    shutil.copy(replacement, examples)
+    refused = lorif("ask", workspace, "--prompt", "a", "--completion", " b")
+    assert refused.code == 2
+    assert "was built from data with fingerprint" in refused.err
+
+
+def test_an_answer_becomes_a_frame_with_the_metadata_columns():
+    answer = lf.open_workspace(indexed()).ask("The river of Arlen is", " castle Brook.", k=4, num_opposing=2)
+    frame = answer.to_polars()
+    assert frame.columns == ["rank", "train_id", "score", "text", "source", "year"]
+    assert frame["train_id"].to_list()[:4] == answer.ids
+    assert frame.height == 6
+
+
+def test_an_index_of_plain_text_can_be_asked(tmp_path):
+    plain = write_rows(tmp_path / "p.jsonl", [{"text": row["prompt"] + row["completion"]} for row in rows()])
+    built = build(tmp_path, "--subspace-rank", 8, data=plain)
+    assert ask(built, "-k", 5)["num_scored"] == NUM_TEXTS
+
+
+def test_a_text_cut_at_the_length_limit_is_counted(tmp_path):
+    built = build(tmp_path, "--subspace-rank", 8, "--max-length", 8)
+    record = done("index", built, "--model", model_folder(), "--max-length", 8, "--subspace-rank", 8, "--json").json
+    assert 1 <= record["num_truncated"] <= NUM_TEXTS
+    refused = lorif("ask", built, "--prompt", "a", "--completion", "")
+    assert refused.code == 2
+
+
+def test_scores_of_the_training_texts_come_in_store_order(tmp_path):
+    out = tmp_path / "s.parquet"
+    done("score", indexed(), "--queries", texts_file(), "--out", out)
+    frame = pl.read_parquet(out).filter(pl.col("query_id") == "t000")
+    assert frame["example_id"].to_list() == [row["id"] for row in rows()]
