@@ -32,8 +32,14 @@ REFUSALS = {
     "folder of other things": (("import", "{root}", "{texts}"), r"needs a new or empty folder"),
     "no file to import": (("import", "{ws}"), r"name at least one file to import"),
     "file not there": (("import", "{ws}", "{tmp}/none.jsonl"), r"none.jsonl' does not exist"),
-    "unknown column": (("import", "{ws}", "{texts}", "--text", "body"), r"must name a column of the data, got 'body'"),
-    "half a pair of columns": (("import", "{ws}", "{texts}", "--prompt", "prompt"), r"go together, only one was given"),
+    "unknown column": (
+        ("import", "{ws}", "{texts}", "--text", "body"),
+        r"must name a column of the data, got 'body'",
+    ),
+    "half a pair of columns": (
+        ("import", "{ws}", "{texts}", "--prompt", "prompt"),
+        r"go together, only one was given",
+    ),
     "two kinds of text": (
         ("import", "{ws}", "{texts}", "--text", "prompt", "--messages", "completion"),
         r"columns of one kind of text",
@@ -118,7 +124,11 @@ def json_commands(workspace, tmp_path):
     queries = write_rows(tmp_path / "q.jsonl", [{"prompt": "a", "completion": " b"}])
     return {
         "import": ("import", workspace, texts_file()),
-        "import with rejects": ("import", workspace, write_rows(tmp_path / "x.jsonl", [{"text": "a b"}, {"text": 1}])),
+        "import with rejects": (
+            "import",
+            workspace,
+            write_rows(tmp_path / "x.jsonl", [{"text": "a b"}, {"text": 1}]),
+        ),
         "index": ("index", workspace, *model, *SMALL, "--dataset", "texts"),
         "index again": ("index", workspace, *model, *SMALL, "--damping-ratio", "1", "--dataset", "texts"),
         "dry run": ("index", workspace, *model, "--dry-run", "--dataset", "texts"),
@@ -177,7 +187,9 @@ def test_help_lists_every_command():
     assert [command for command in COMMANDS if command not in run.out] == []
 
 
-@pytest.mark.parametrize(("text", "positions"), [("0", [0]), ("0,2-4", [0, 2, 3, 4]), (" 1 , 3", [1, 3]), ("2-2", [2])])
+@pytest.mark.parametrize(
+    ("text", "positions"), [("0", [0]), ("0,2-4", [0, 2, 3, 4]), (" 1 , 3", [1, 3]), ("2-2", [2])]
+)
 def test_tokens_are_numbers_and_ranges(text, positions):
     assert parse_tokens(text) == positions
 

@@ -16,8 +16,9 @@ from lorif_core.config import (
     ScoreConfig,
 )
 from lorif_core.errors import FingerprintMismatch
-from lorif_core.models.load import LoadedModel, load_model
+from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry, list_modules
+from lorif_core.store.manifest import Parents
 from lorif_core.workspace.asking import Answer, OpenIndex, ask
 from lorif_core.workspace.doctor import CheckReport, check_workspace
 from lorif_core.workspace.engine import Engine, build_engine
@@ -190,10 +191,17 @@ class Workspace:
     def _open(self, record: IndexRecord, model: str | None) -> OpenIndex:
         reader = self.files.open_index(record.index_id)
         reader.require_complete()
+        examples = self.files.examples(record.dataset_id)
         settings = settings_from_json(record.settings_json, model)
         engine = build_engine(load_model(settings.model), settings)
-        _check_parents(record, reader.manifest.parents.model, engine.loaded)
-        return OpenIndex(record.index_id, reader, engine, self.files.examples(record.dataset_id), settings.curvature)
+        loaded = engine.loaded
+        _check_parents(
+            record.index_id,
+            reader.manifest.parents,
+            Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
+            loaded.name,
+        )
+        return OpenIndex(record.index_id, reader, engine, examples, settings.curvature)
 
 
 def open_workspace(path: str | Path) -> Workspace:
@@ -234,9 +242,16 @@ def settings_from_json(text: str, model: str | None) -> IndexConfig:
     )
 
 
-def _check_parents(record: IndexRecord, fingerprint: str, loaded: LoadedModel) -> None:
-    if loaded.fingerprint != fingerprint:
-        raise FingerprintMismatch(
-            f"index {record.index_id!r} was built from a model with fingerprint {fingerprint[:8]}…, {loaded.name!r} "
-            f"has {loaded.fingerprint[:8]}…. Pass the right folder with `--model`, or build a new index."
-        )
+def _check_parents(index_id: str, built: Parents, found: Parents, model: str) -> None:
+    """Refuse other data, another model or another tokenizer than the index was built from."""
+    moved = "Pass the right folder with `--model`, or build a new index."
+    for kind, was, now, holder, remedy in (
+        ("data", built.dataset, found.dataset, "examples.parquet", "Restore the file, or import and index again."),
+        ("a model", built.model, found.model, repr(model), moved),
+        ("a tokenizer", built.tokenizer, found.tokenizer, repr(model), moved),
+    ):
+        if now != was:
+            raise FingerprintMismatch(
+                f"index {index_id!r} was built from {kind} with fingerprint {was[:8]}…, {holder} has {now[:8]}…. "
+                f"{remedy}"
+            )

@@ -5,6 +5,7 @@ import shutil
 
 import polars as pl
 import pytest
+import torch
 from tiny_workspace import (
     HOSTILE,
     HOSTILE_ID,
@@ -25,6 +26,9 @@ from tiny_workspace import (
 )
 
 import lorif_core as lf
+from lorif_core.data.encoding import Encoder
+from lorif_core.data.examples import Example
+from lorif_core.models.load import load_model
 
 EVERYTHING = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
 FLOAT = 1e-4
@@ -48,6 +52,10 @@ def assert_same_scores(answer, other):
 @pytest.fixture(scope="module")
 def everything():
     return ask(indexed(), *EVERYTHING)
+
+
+def tiny_tokens(text):
+    return load_model(lf.ModelConfig(model=str(model_folder()), device="cpu")).tokenizer(text)["input_ids"]
 
 
 def build(tmp_path, *settings, data=None):
@@ -104,35 +112,37 @@ def test_hits_carry_text_and_metadata_of_their_row(everything):
         assert (hit["metadata"]["source"], hit["metadata"]["year"]) == (row["source"], row["year"])
 
 
-def test_training_on_supporting_texts_lowers_the_loss_and_on_opposing_ones_raises_it(everything):
-    # The sign convention against the model itself: one small step on each end of the list.
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def test_training_on_a_supporting_text_lowers_the_loss_and_on_an_opposing_one_raises_it(tmp_path):
+    # The sign convention against the model itself: one small step, without projection and curvature.
+    built = build(tmp_path, "--method", "graddot", "--f", 1, "--factor-rank", 32)
+    answer = ask(built, "-k", 1, "--opposing", 1)
+    question = Example("q", prompt=answer["question"]["prompt"], completion=answer["question"]["completion"])
+    by_id = {row["id"]: row for row in rows()}
 
-    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    def change_after_step(hit):
+        loaded = load_model(lf.ModelConfig(model=str(model_folder()), device="cpu"))
+        model, encoder = loaded.model.double(), Encoder(loaded.tokenizer, 128)
 
-    def loss(model, prompt, completion):
-        given = tokenizer(prompt)["input_ids"]
-        ids = torch.tensor([given + tokenizer(completion)["input_ids"] + [tokenizer.eos_token_id]])
-        labels = ids.clone()
-        labels[:, : len(given)] = -100
-        return model(ids, labels=labels).loss * (ids.shape[1] - len(given))
+        def loss(example):
+            encoded = encoder.encode(example)
+            ids = torch.tensor([encoded.input_ids])
+            log_probabilities = model(ids).logits.log_softmax(-1)[0, :-1]
+            of_next = log_probabilities.gather(1, ids[0, 1:, None])[:, 0]
+            return -of_next[torch.tensor(encoded.is_target[1:])].sum()
 
-    def change(hits):
-        model = AutoModelForCausalLM.from_pretrained(model_folder())
-        question = (everything["question"]["prompt"], everything["question"]["completion"])
-        tracked = [p for n, p in model.named_parameters() if ("attn" in n or "mlp" in n) and n.endswith("weight")]
-        before = loss(model, *question).item()
-        by_id = {row["id"]: row for row in rows()}
-        texts = [by_id[hit["train_id"]] for hit in hits]
-        total = sum(loss(model, text["prompt"], text["completion"]) for text in texts)
+        tracked = [parameter for name, parameter in model.named_parameters() if ".c_" in name and "weight" in name]
+        text = by_id[hit["train_id"]]
+        gradients = torch.autograd.grad(
+            loss(Example("t", prompt=text["prompt"], completion=text["completion"])), tracked
+        )
+        before = loss(question).item()
         with torch.no_grad():
-            for parameter, gradient in zip(tracked, torch.autograd.grad(total, tracked), strict=True):
-                parameter -= 1e-4 * gradient
-        return loss(model, *question).item() - before
+            for parameter, gradient in zip(tracked, gradients, strict=True):
+                parameter -= 1e-6 * gradient
+        return loss(question).item() - before
 
-    assert change(everything["supports"][:10]) < 0
-    assert change(everything["opposes"][:10]) > 0
+    assert change_after_step(answer["supports"][0]) < 0
+    assert change_after_step(answer["opposes"][0]) > 0
 
 
 def test_a_greedy_completion_is_the_same_each_time():
@@ -151,9 +161,9 @@ def test_a_sampled_completion_depends_on_its_seed_and_on_nothing_else():
 
 def test_a_longer_limit_continues_the_same_greedy_completion():
     short, long = (
-        lf.open_workspace(indexed()).ask(
-            "The river of", generate=lf.GenerateConfig(max_new_tokens=length), k=1
-        ).question.completion
+        lf.open_workspace(indexed())
+        .ask("The river of", generate=lf.GenerateConfig(max_new_tokens=length), k=1)
+        .question.completion
         for length in (3, 9)
     )
     assert long.startswith(short.rstrip("\ufffd"))
@@ -161,9 +171,7 @@ def test_a_longer_limit_continues_the_same_greedy_completion():
 
 
 def test_scores_of_single_tokens_add_up_to_that_of_the_completion(everything):
-    from transformers import AutoTokenizer
-
-    count = len(AutoTokenizer.from_pretrained(model_folder())(" castle Brook.")["input_ids"]) + 1  # and the end
+    count = len(tiny_tokens(" castle Brook.")) + 1  # and the end
     single = [scores(ask(indexed(), *EVERYTHING, "--tokens", token)) for token in range(count)]
     largest = max(map(abs, scores(everything).values()))
     for name, score in scores(everything).items():
@@ -179,7 +187,14 @@ def test_all_tokens_are_the_whole_completion(everything):
 def test_a_contrast_is_the_difference_of_the_two_losses(everything):
     other = scores(ask(indexed(), *EVERYTHING, "--completion", " tower Arlen."))
     contrast = ask(
-        indexed(), *EVERYTHING, "--completion", " castle Brook.", "--contrast", " tower Arlen.", "--normalisation", "none"
+        indexed(),
+        *EVERYTHING,
+        "--completion",
+        " castle Brook.",
+        "--contrast",
+        " tower Arlen.",
+        "--normalisation",
+        "none",
     )
     largest = max(map(abs, [*scores(everything).values(), *other.values()]))
     for name, score in scores(contrast).items():
@@ -215,7 +230,14 @@ def test_the_tokens_of_a_text_spell_it(everything):
 
 def test_a_text_that_would_take_over_the_terminal_is_shown_and_not_obeyed():
     shown = done(
-        "ask", indexed(), "--prompt", HOSTILE["prompt"], "--completion", HOSTILE["completion"], "--normalisation", "unit"
+        "ask",
+        indexed(),
+        "--prompt",
+        HOSTILE["prompt"],
+        "--completion",
+        HOSTILE["completion"],
+        "--normalisation",
+        "unit",
     ).out
     assert not {character for character in shown if ord(character) < 32} - {"\n"}
     assert not {character for character in shown if 0x7F <= ord(character) < 0xA0 or character in "\u202e\u202c"}
@@ -224,18 +246,34 @@ def test_a_text_that_would_take_over_the_terminal_is_shown_and_not_obeyed():
 
 def test_a_source_that_would_clear_the_terminal_is_shown_and_not_obeyed():
     shown = done(
-        "ask", indexed(), "--prompt", HOSTILE["prompt"], "--completion", HOSTILE["completion"], "--normalisation", "unit"
+        "ask",
+        indexed(),
+        "--prompt",
+        HOSTILE["prompt"],
+        "--completion",
+        HOSTILE["completion"],
+        "--normalisation",
+        "unit",
     ).out
     assert "␛[2Jcleared" in shown
 
 
 def test_markup_in_a_text_is_printed_as_it_is():
     shown = done(
-        "ask", indexed(), "--prompt", HOSTILE["prompt"], "--completion", HOSTILE["completion"], "--normalisation", "unit"
+        "ask",
+        indexed(),
+        "--prompt",
+        HOSTILE["prompt"],
+        "--completion",
+        HOSTILE["completion"],
+        "--normalisation",
+        "unit",
     ).out
     (prompt,) = (line for line in shown.splitlines() if line.startswith("prompt"))
     assert prompt.endswith("[bold]x[/bold] [link=file:///etc/passwd]y[/link]")
-    assert shown.replace("«", "").replace("»", "").count("[bold]x[/bold]") == 2  # asked, and found in the training texts
+    assert (
+        shown.replace("«", "").replace("»", "").count("[bold]x[/bold]") == 2
+    )  # asked, and found in the training texts
 
 
 def test_json_keeps_every_character_of_a_text(everything):
@@ -267,30 +305,27 @@ def test_a_scores_file_holds_what_the_same_questions_answer(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "normalisation"),
     [
-        ("--damping-ratio", 2),
-        ("--damping-rule", "spectrum"),
-        ("--damping-rule", "spectrum", "--damping-ratio", 0.5),
-        ("--damping-rule", "absolute", "--damping", 3),
+        (("--damping-ratio", 2), "none"),
+        (("--damping-rule", "spectrum", "--damping-ratio", 0.5), "relatif"),
+        (("--damping-rule", "absolute", "--damping", 3), "relatif"),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("normalisation", ["none", "relatif"])
 def test_another_damping_in_the_question_equals_an_index_built_with_it(settings, normalisation, tmp_path):
     built = build(tmp_path, "--subspace-rank", 8, *settings)
     normalise = ("--normalisation", normalisation)
-    assert_same_scores(
-        ask(indexed(), *EVERYTHING, *normalise, *settings), ask(built, *EVERYTHING, *normalise)
+    assert_same_scores(ask(indexed(), *EVERYTHING, *normalise, *settings), ask(built, *EVERYTHING, *normalise))
+
+
+def test_a_lower_rank_in_the_question_equals_an_index_built_with_it(tmp_path):
+    # D is at most 16 here, so that the randomised directions of both indexes are the exact ones.
+    wide, narrow = (
+        build(tmp_path / name, "--f", 16, "--subspace-rank", r) for name, r in (("wide", 16), ("narrow", 4))
     )
-
-
-@pytest.mark.parametrize("normalisation", ["none", "relatif"])
-def test_a_lower_rank_in_the_question_equals_an_index_built_with_it(normalisation, tmp_path):
-    # Wide and full sketches, so that the randomised directions are the exact ones for both.
-    wide, narrow = (build(tmp_path / name, "--subspace-rank", rank) for name, rank in (("w", 200), ("n", 0)))
-    normalise = ("--normalisation", normalisation)
-    assert_same_scores(ask(wide, *EVERYTHING, *normalise, "--subspace-rank", 0), ask(narrow, *EVERYTHING, *normalise))
+    words = (*EVERYTHING, "--normalisation", "relatif")
+    assert_same_scores(ask(wide, *words, "--subspace-rank", 4), ask(narrow, *words))
 
 
 def test_graddot_equals_a_subspace_of_rank_zero(tmp_path):
@@ -308,8 +343,12 @@ def test_logra_equals_full_factors_in_a_full_subspace(tmp_path):
 
 def test_unit_scores_are_cosines_when_there_is_no_curvature(tmp_path):
     row = rows()[5]
-    graddot = build(tmp_path, "--method", "graddot", "--damping-rule", "absolute", "--damping", 1, "--factor-rank", 32)
-    answer = ask(graddot, "--completion", row["completion"], *EVERYTHING, "--normalisation", "unit", prompt=row["prompt"])
+    graddot = build(
+        tmp_path, "--method", "graddot", "--damping-rule", "absolute", "--damping", 1, "--factor-rank", 32
+    )
+    answer = ask(
+        graddot, "--completion", row["completion"], *EVERYTHING, "--normalisation", "unit", prompt=row["prompt"]
+    )
     assert answer["supports"][0]["train_id"] == row["id"]
     assert answer["supports"][0]["score"] == pytest.approx(1, abs=PARTS)
     assert max(map(abs, scores(answer).values())) <= 1 + PARTS
@@ -336,7 +375,9 @@ def test_the_same_index_command_again_touches_no_artefact(tmp_path):
     assert (index_folder(workspace) / "manifest.json").stat().st_mtime_ns == manifest
 
 
-@pytest.mark.parametrize("settings", [("--damping-ratio", 2), ("--subspace-rank", 4), ("--method", "graddot")], ids=str)
+@pytest.mark.parametrize(
+    "settings", [("--damping-ratio", 2), ("--subspace-rank", 4), ("--method", "graddot")], ids=str
+)
 def test_another_curvature_reuses_the_stored_gradients(settings, tmp_path):
     workspace = copy_of(indexed(), tmp_path)
     before = times(index_folder(workspace) / "shards")
@@ -380,7 +421,7 @@ def test_another_tokenizer_is_refused(tmp_path):
     (other / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
     refused = lorif("ask", indexed(), "--prompt", "a", "--completion", " b", "--model", other)
     assert refused.code == 2
-    assert "was built with a tokenizer with fingerprint" in refused.err
+    assert "was built from a tokenizer with fingerprint" in refused.err
 
 
 def test_replaced_training_texts_are_refused(tmp_path):
@@ -410,12 +451,13 @@ def test_an_index_of_plain_text_can_be_asked(tmp_path):
     assert ask(built, "-k", 5)["num_scored"] == NUM_TEXTS
 
 
-def test_a_text_cut_at_the_length_limit_is_counted(tmp_path):
-    built = build(tmp_path, "--subspace-rank", 8, "--max-length", 8)
-    record = done("index", built, "--model", model_folder(), "--max-length", 8, "--subspace-rank", 8, "--json").json
-    assert 1 <= record["num_truncated"] <= NUM_TEXTS
-    refused = lorif("ask", built, "--prompt", "a", "--completion", "")
-    assert refused.code == 2
+def test_texts_cut_at_the_length_limit_are_counted(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    words = ("--subspace-rank", 8, "--max-length", 8, "--json")
+    tokenizer = load_model(lf.ModelConfig(model=str(model_folder()), device="cpu")).tokenizer
+    lengths = [sum(map(len, tokenizer([row["prompt"], row["completion"]])["input_ids"])) + 1 for row in rows()]
+    record = done("index", workspace, "--model", model_folder(), *words).json
+    assert record["num_truncated"] == sum(length > 8 for length in lengths) > 0
 
 
 def test_scores_of_the_training_texts_come_in_store_order(tmp_path):

@@ -5,7 +5,17 @@ import shutil
 import subprocess
 
 import pytest
-from tiny_workspace import bytes_below, copy_of, done, imported, index_folder, lorif, manifest_of, model_folder, texts_file
+from tiny_workspace import (
+    bytes_below,
+    copy_of,
+    done,
+    imported,
+    index_folder,
+    lorif,
+    manifest_of,
+    model_folder,
+    texts_file,
+)
 
 BUILD = ("--shard-examples", 16, "--f", 1, "--factor-rank", 8, "--subspace-rank", 8)
 

@@ -1,0 +1,68 @@
+"""What the README and pyproject.toml claim about the repository is true."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import lorif_core
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = ("demo", "import", "index", "ask", "score", "doctor")
+
+
+def packages_on_disk():
+    folders = [ROOT / "lorif_core", *(path for path in (ROOT / "lorif_core").iterdir() if path.is_dir())]
+    return {".".join(path.relative_to(ROOT).parts) for path in folders if (path / "__init__.py").exists()}
+
+
+def tree_in_readme():
+    """Paths of the README's tree; an indented line lies in lorif_core."""
+    block = README.split("## The tree")[1].split("\n\n")[1]
+    for line in block.splitlines():
+        indent, name = re.match(r"    ( *)(\S+)", line).groups()
+        yield f"lorif_core/{name}" if indent else name
+
+
+def test_the_wheel_lists_every_package_and_the_sample_data():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = set(settings["tool"]["setuptools"]["packages"])
+    assert listed == packages_on_disk() | {"lorif_core.sample_data"}
+
+
+def test_every_line_of_the_readme_tree_exists():
+    missing = [name for name in tree_in_readme() if not (ROOT / name).exists()]
+    assert not missing
+
+
+def test_the_readme_tree_names_all_of_lorif_core():
+    shown = {name.removeprefix("lorif_core/").rstrip("/") for name in tree_in_readme() if "lorif_core/" in name}
+    hidden = {"__init__.py", "py.typed", "__pycache__"}
+    present = {path.name for path in (ROOT / "lorif_core").iterdir()} - hidden
+    assert present == shown - {""}
+
+
+def test_the_readme_names_every_command():
+    assert [command for command in COMMANDS if f"lorif {command}" not in README and command != "demo"] == []
+    assert "make demo" in README
+
+
+def test_links_of_the_readme_lead_somewhere():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_python_in_the_readme_uses_public_names():
+    used = set(re.findall(r"\blf\.(\w+)", README))
+    assert used
+    assert used <= set(lorif_core.__all__)
+
+
+def test_skipped_tests_have_a_row():
+    rows = (ROOT / "tests" / "SKIPPED.md").read_text(encoding="utf-8")
+    sources = (path for path in (ROOT / "tests").rglob("test_*.py"))
+    skipping = {
+        path.name for path in sources if re.search(r"mark\.gpu|pytest\.skip\(", path.read_text(encoding="utf-8"))
+    }
+    assert {name for name in skipping if name not in rows and name != Path(__file__).name} == set()
