@@ -1,4 +1,4 @@
-"""A tiny model, 121 texts and a workspace with an index over them; made once per process, copied by tests that write."""
+"""A tiny model, 121 texts and an index over them, made once per process; tests that write copy it."""
 
 import atexit
 import contextlib

@@ -78,7 +78,7 @@ def snippet(hit: Hit, *, max_chars: int = 110, num_marked: int = 3) -> list[tupl
     sign = 1 if hit.score >= 0 else -1
     strongest = sorted(range(len(words)), key=lambda position: -sign * words[position].part)[:num_marked]
     marked = {position for position in strongest if sign * words[position].part > 0}
-    start, stop = _window([len(word.text) for word in words], min(strongest, default=0), max_chars)
+    start, stop = _window([len(word.text) for word in words], strongest[0] if strongest else 0, max_chars)
     pieces = [(_one_line(words[position].text), position in marked) for position in range(start, stop)]
     before = [(ELLIPSIS, False)] if start else []
     after = [(ELLIPSIS, False)] if stop < len(words) else []

@@ -112,11 +112,15 @@ def test_hits_carry_text_and_metadata_of_their_row(everything):
         assert (hit["metadata"]["source"], hit["metadata"]["year"]) == (row["source"], row["year"])
 
 
-def test_training_on_a_supporting_text_lowers_the_loss_and_on_an_opposing_one_raises_it(tmp_path):
-    # The sign convention against the model itself: one small step, without projection and curvature.
+def test_training_on_a_supporting_text_makes_the_completion_likelier_and_on_an_opposing_one_the_other(tmp_path):
+    # The sign convention against the model itself: one small step, without curvature. Scores of a
+    # contrast are large on both ends, so the noise of the projection cannot turn their signs.
     built = build(tmp_path, "--method", "graddot", "--f", 1, "--factor-rank", 32)
-    answer = ask(built, "-k", 1, "--opposing", 1)
-    question = Example("q", prompt=answer["question"]["prompt"], completion=answer["question"]["completion"])
+    answer = ask(built, "-k", 1, "--opposing", 1, "--completion", " castle Brook.", "--contrast", " tower Arlen.")
+    first, second = (
+        Example("q", prompt=answer["question"]["prompt"], completion=answer["question"][name])
+        for name in ("completion", "contrast")
+    )
     by_id = {row["id"]: row for row in rows()}
 
     def change_after_step(hit):
@@ -135,14 +139,14 @@ def test_training_on_a_supporting_text_lowers_the_loss_and_on_an_opposing_one_ra
         gradients = torch.autograd.grad(
             loss(Example("t", prompt=text["prompt"], completion=text["completion"])), tracked
         )
-        before = loss(question).item()
+        before = (loss(second) - loss(first)).item()
         with torch.no_grad():
             for parameter, gradient in zip(tracked, gradients, strict=True):
                 parameter -= 1e-6 * gradient
-        return loss(question).item() - before
+        return (loss(second) - loss(first)).item() - before
 
-    assert change_after_step(answer["supports"][0]) < 0
-    assert change_after_step(answer["opposes"][0]) > 0
+    assert change_after_step(answer["supports"][0]) > 0
+    assert change_after_step(answer["opposes"][0]) < 0
 
 
 def test_a_greedy_completion_is_the_same_each_time():
@@ -228,52 +232,26 @@ def test_the_tokens_of_a_text_spell_it(everything):
             assert "".join(token["text"] for token in hit["tokens"]) == hit["text"]
 
 
-def test_a_text_that_would_take_over_the_terminal_is_shown_and_not_obeyed():
-    shown = done(
-        "ask",
-        indexed(),
-        "--prompt",
-        HOSTILE["prompt"],
-        "--completion",
-        HOSTILE["completion"],
-        "--normalisation",
-        "unit",
-    ).out
+@pytest.fixture(scope="module")
+def shown():
+    """The terminal's view of a hostile question whose strongest hit is the hostile text itself."""
+    question = ("--prompt", HOSTILE["prompt"], "--completion", HOSTILE["completion"])
+    return done("ask", indexed(), *question, "--normalisation", "unit").out
+
+
+def test_a_text_that_would_take_over_the_terminal_is_shown_and_not_obeyed(shown):
     assert not {character for character in shown if ord(character) < 32} - {"\n"}
     assert not {character for character in shown if 0x7F <= ord(character) < 0xA0 or character in "\u202e\u202c"}
     assert "␛[31mred" in shown
 
 
-def test_a_source_that_would_clear_the_terminal_is_shown_and_not_obeyed():
-    shown = done(
-        "ask",
-        indexed(),
-        "--prompt",
-        HOSTILE["prompt"],
-        "--completion",
-        HOSTILE["completion"],
-        "--normalisation",
-        "unit",
-    ).out
+def test_a_source_that_would_clear_the_terminal_is_shown_and_not_obeyed(shown):
     assert "␛[2Jcleared" in shown
 
 
-def test_markup_in_a_text_is_printed_as_it_is():
-    shown = done(
-        "ask",
-        indexed(),
-        "--prompt",
-        HOSTILE["prompt"],
-        "--completion",
-        HOSTILE["completion"],
-        "--normalisation",
-        "unit",
-    ).out
+def test_markup_in_a_question_is_printed_as_it_is(shown):
     (prompt,) = (line for line in shown.splitlines() if line.startswith("prompt"))
     assert prompt.endswith("[bold]x[/bold] [link=file:///etc/passwd]y[/link]")
-    assert (
-        shown.replace("«", "").replace("»", "").count("[bold]x[/bold]") == 2
-    )  # asked, and found in the training texts
 
 
 def test_json_keeps_every_character_of_a_text(everything):

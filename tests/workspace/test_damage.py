@@ -36,8 +36,7 @@ def test_the_doctor_reads_every_file_that_the_manifest_names(workspace):
 
 @pytest.mark.parametrize(
     "file",
-    ["shards/00000.safetensors", "shards/00007.safetensors", "subspace/00002.safetensors"]
-    + ["self_influence/00003.safetensors"],
+    [f"{name}.safetensors" for name in ("shards/00000", "shards/00007", "subspace/00002", "self_influence/00003")],
 )
 def test_the_doctor_names_the_file_with_a_flipped_byte_and_no_other(workspace, file):
     flip_a_byte(index_folder(workspace) / file)

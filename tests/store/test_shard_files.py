@@ -1,0 +1,176 @@
+"""Shards on disk: their size to the byte count that was promised, and what is read back."""
+
+import pytest
+import torch
+
+from lorif_core.errors import ArtefactError, DamagedArtefact
+from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.gradients import DenseGradient
+from lorif_core.linalg.subspace import Subspace
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import (
+    NUMBERS_BYTES,
+    block_rows,
+    bytes_per_example,
+    encode_block,
+    slice_block,
+    subspace_from_tensors,
+    subspace_tensors,
+)
+from lorif_core.store.manifest import Manifest, Parents, read_manifest
+from lorif_core.store.reader import StoreReader
+from lorif_core.store.writer import write_shard, write_subspace
+
+CODECS = ["bf16", "int8", "int4", "sign"]
+MODULES = [
+    ModuleShape("first", 32, 96, 8, 23),
+    ModuleShape("second", 128, 32, 32, 9),
+    ModuleShape("thin", 4, 5, 1, 1),
+]
+NUM_EXAMPLES = 2_048
+RANK = 2
+
+
+def fresh(codec, layout, num_examples):
+    parents = Parents("data", "model", "tokenizer")
+    return Manifest(
+        layout=layout,
+        codec=codec,
+        factor_rank=RANK,
+        f=4,
+        seed=0,
+        max_length=64,
+        parents=parents,
+        modules=MODULES,
+        maps_digest="maps",
+        num_examples=num_examples,
+        shard_examples=num_examples,
+        shards=[],
+    )
+
+
+def random_block(module, layout, count, rng):
+    if layout == "dense":
+        return DenseGradient(torch.randn(count, module.d_in, module.d_out, generator=rng))
+    rank = min(RANK, module.d_in, module.d_out)
+    return Factors(
+        torch.randn(count, rank, module.d_in, generator=rng), torch.randn(count, rank, module.d_out, generator=rng)
+    )
+
+
+def write(folder, codec, layout, count, rng, num_shards=1):
+    """Random gradients as shards of ``count`` examples; returns the blocks per shard and module."""
+    manifest, blocks = fresh(codec, layout, count * num_shards), []
+    for _ in range(num_shards):
+        blocks.append({module.name: random_block(module, layout, count, rng) for module in MODULES})
+        tensors = {"norms": torch.ones(count), "num_tokens": torch.arange(count, dtype=torch.int32)}
+        for module in MODULES:
+            tensors |= encode_block(blocks[-1][module.name], module.name, column_codec(codec))
+        manifest = write_shard(
+            folder,
+            manifest,
+            tensors,
+            num_examples=count,
+            num_truncated=1,
+            num_without_targets=0,
+            kept_energy=[3.0] * len(MODULES),
+            total_energy=[4.0] * len(MODULES),
+        )
+    return blocks
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("layout", ["factors", "dense"])
+def test_a_shard_takes_the_promised_bytes_per_example(codec, layout, tmp_path, rng):
+    write(tmp_path, codec, layout, NUM_EXAMPLES, rng)
+    promised = bytes_per_example(MODULES, column_codec(codec), RANK, layout) + NUMBERS_BYTES
+    found = (tmp_path / "shards/00000.safetensors").stat().st_size / NUM_EXAMPLES
+    assert promised <= found <= 1.02 * promised
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_bytes_per_example_by_hand(codec):
+    # Two columns a side of 8 + 23 and 32 + 9 numbers, one of 1 + 1: 146 numbers in 10 columns, each rounded up
+    # to bytes, with 2 bytes of scale a column but for bf16.
+    numbers = {"bf16": 2 * 146, "int8": 146, "int4": 2 * (4 + 12 + 16 + 5) + 2, "sign": 2 * (1 + 3 + 4 + 2) + 2}
+    scales = 0 if codec == "bf16" else 2 * 10
+    assert bytes_per_example(MODULES, column_codec(codec), RANK, "factors") == numbers[codec] + scales
+
+
+@pytest.mark.parametrize("layout", ["factors", "dense"])
+def test_gradients_read_back_are_those_written_to_bf16(layout, tmp_path, rng):
+    blocks = write(tmp_path, "bf16", layout, 10, rng, num_shards=3)
+    reader = StoreReader(tmp_path)
+    for shard, written in zip(reader.iter_shards(), blocks, strict=True):
+        for module in MODULES:
+            # Each factor is off by 2⁻⁹ of itself, so a product by twice that and a little.
+            found, expected = block_rows(shard.block(module)), block_rows(written[module.name])
+            torch.testing.assert_close(found, expected, rtol=0, atol=3 * 2**-8 * float(expected.abs().max()))
+
+
+def test_shards_come_in_store_order_with_their_positions(tmp_path, rng):
+    write(tmp_path, "int8", "factors", 10, rng, num_shards=4)
+    assert [(shard.start, shard.num_examples) for shard in StoreReader(tmp_path).iter_shards()] == [
+        (0, 10),
+        (10, 10),
+        (20, 10),
+        (30, 10),
+    ]
+
+
+def test_a_slice_of_a_block_is_those_rows_of_the_whole(rng):
+    for layout in ("factors", "dense"):
+        block = random_block(MODULES[0], layout, 9, rng)
+        torch.testing.assert_close(block_rows(slice_block(block, slice(2, 7))), block_rows(block)[2:7])
+
+
+def test_a_manifest_read_back_equals_the_one_written(tmp_path, rng):
+    write(tmp_path, "int4", "factors", 10, rng, num_shards=2)
+    manifest = read_manifest(tmp_path)
+    assert manifest.modules == MODULES
+    assert manifest.num_stored == 20
+    assert manifest.status == "gradients"
+    assert manifest.parents == Parents("data", "model", "tokenizer")
+
+
+def test_explained_energy_is_kept_over_total_over_all_shards(tmp_path, rng):
+    write(tmp_path, "int4", "factors", 10, rng, num_shards=2)
+    manifest = read_manifest(tmp_path)
+    assert manifest.explained_energy() == dict.fromkeys(("first", "second", "thin"), 0.75)
+    assert manifest.total_explained_energy() == 0.75
+
+
+def test_a_subspace_read_back_is_the_one_written(tmp_path, rng):
+    subspace = Subspace(torch.randn(7, 3, generator=rng), torch.rand(3, generator=rng), 12.345678901234567)
+    entry = write_subspace(tmp_path, 4, subspace)
+    assert entry.file == "subspace/00004.safetensors"
+    found = subspace_from_tensors(subspace_tensors(subspace))
+    assert torch.equal(found.basis, subspace.basis)
+    assert torch.equal(found.spectrum, subspace.spectrum)
+    assert found.trace == subspace.trace
+
+
+def test_an_index_without_its_fit_is_refused_for_reading_subspaces(tmp_path, rng):
+    write(tmp_path, "int4", "factors", 10, rng)
+    with pytest.raises(
+        ArtefactError, match=r"is not complete, .* after 10 of 10 examples. Run the same `lorif index`"
+    ):
+        StoreReader(tmp_path).subspace(MODULES[0])
+
+
+def test_every_flipped_byte_of_a_shard_is_found(tmp_path, rng):
+    write(tmp_path, "sign", "factors", 3, rng)
+    path = tmp_path / "shards/00000.safetensors"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 37):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(DamagedArtefact, match=r"00000.safetensors' is damaged: its checksum is"):
+            list(StoreReader(tmp_path).iter_shards())
+
+
+def test_writing_the_same_tensors_twice_gives_the_same_checksum(tmp_path, rng):
+    for folder in ("one", "two"):
+        write(tmp_path / folder, "int8", "factors", 5, torch.Generator().manual_seed(3))
+    one, two = (read_manifest(tmp_path / folder).shards for folder in ("one", "two"))
+    assert one == two

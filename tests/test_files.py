@@ -1,0 +1,103 @@
+import errno
+import os
+
+import pytest
+
+from lorif_core.errors import ArtefactError, ResourceError
+from lorif_core.files import (
+    checksum_of_file,
+    fingerprint_of_files,
+    fingerprint_of_value,
+    read_json,
+    replace_file,
+    write_json,
+)
+
+
+def write_half(path, error):
+    with replace_file(path) as partial:
+        partial.write_text("half", encoding="utf-8")
+        raise error
+
+
+def test_a_file_appears_under_its_name_only_when_the_block_ends(tmp_path):
+    path = tmp_path / "file"
+    with replace_file(path) as partial:
+        partial.write_text("new", encoding="utf-8")
+        assert not path.exists()
+    assert path.read_text(encoding="utf-8") == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(errno.EIO, "broken")], ids=repr)
+def test_an_error_leaves_the_old_file_and_nothing_else(error, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(type(error)):
+        write_half(path, error)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_before_anything_was_written_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="no"), replace_file(tmp_path / "file"):
+        raise ValueError("no")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_says_which_file_and_that_the_command_resumes(code, tmp_path):
+    with pytest.raises(ResourceError, match=r"is full while writing 'file': what was finished is kept.* it resumes"):
+        write_half(tmp_path / "file", OSError(code, os.strerror(code)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_leftover_of_a_killed_write_is_replaced(tmp_path):
+    (tmp_path / ".file.partial").write_text("a longer leftover", encoding="utf-8")
+    write_json(tmp_path / "file", {"a": "é\u2028"})
+    assert read_json(tmp_path / "file") == {"a": "é\u2028"}
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_missing_json_file_is_named(tmp_path):
+    with pytest.raises(ArtefactError, match=r"x.json' is missing: is this the right workspace\?"):
+        read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1, 2]", b"null", b'"text"'])
+def test_a_file_that_holds_no_json_object_is_refused(content, tmp_path):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(
+        ArtefactError, match=r"x.json' (is not readable JSON|must hold a JSON object).* restore or rebuild"
+    ):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_checksum_is_that_of_the_bytes_and_not_of_the_name(tmp_path):
+    for name, content in (("a", b"1" * 9_000_000), ("b", b"1" * 9_000_000), ("c", b"1" * 8_999_999 + b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (checksum_of_file(tmp_path / name) for name in "abc")
+    assert a == b != c
+
+
+def test_a_checksum_is_the_published_xxh3_128(tmp_path):
+    # XXH3_128bits of the empty input, from the reference implementation's documentation.
+    (tmp_path / "empty").write_bytes(b"")
+    assert checksum_of_file(tmp_path / "empty") == "99aa06d3014798d86001c324468d497f"
+
+
+def test_a_fingerprint_of_files_depends_on_names_and_contents_but_not_on_folder_or_order(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            (tmp_path / folder / name).write_text(name, encoding="utf-8")
+    one = [tmp_path / "one" / name for name in "ab"]
+    assert fingerprint_of_files(one) == fingerprint_of_files([tmp_path / "two" / name for name in "ba"])
+    assert fingerprint_of_files(one) != fingerprint_of_files(one[:1])
+    (tmp_path / "one" / "a").write_text("b", encoding="utf-8")
+    assert fingerprint_of_files(one) != fingerprint_of_files([tmp_path / "two" / name for name in "ab"])
+
+
+def test_a_fingerprint_of_a_value_depends_on_it_but_not_on_the_order_of_its_keys():
+    assert fingerprint_of_value({"a": 1, "b": [2, 3]}) == fingerprint_of_value({"b": [2, 3], "a": 1})
+    assert fingerprint_of_value({"a": 1, "b": [2, 3]}) != fingerprint_of_value({"a": 1, "b": [3, 2]})
