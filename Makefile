@@ -18,7 +18,7 @@ check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/lint-imports --no-logo
 
 bench: .venv/.dev-ready  ## measure speed, memory and bytes (minutes; wants an idle machine)
-	$(BIN)/python -m benchmarks
+	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv demo_workspace

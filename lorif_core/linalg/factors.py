@@ -40,6 +40,10 @@ class Factors:
 
     def squared_norm(self) -> Float[Tensor, " n"]:
         """Squared Frobenius norm per example, from the c × c Gram matrices."""
+        if self.left.shape[1] == 1:
+            return (
+                torch.linalg.vector_norm(self.left, dim=2) * torch.linalg.vector_norm(self.right, dim=2)
+            ).square()[:, 0]
         left_gram = self.left @ self.left.mT
         right_gram = self.right @ self.right.mT
         return (left_gram * right_gram).sum((1, 2)).clamp_min(0)

@@ -77,7 +77,7 @@ class DenseGradient:
 
     def squared_norm(self) -> Tensor:
         """Squared Frobenius norm per example, (B,)."""
-        return self.matrix.square().sum((1, 2))
+        return torch.linalg.vector_norm(self.matrix, dim=(1, 2)).square()
 
     @property
     def widths(self) -> tuple[int, int]:
