@@ -278,7 +278,7 @@ def build_calendar_topics() -> list[Topic]:
     topics = []
     for name, names in (("months", CALENDAR.split()), ("weekdays", WEEKDAYS.split())):
         unit = name.removesuffix("s").removeprefix("week")
-        following = dict(zip(names, names[1:] + names[:1], strict=True))
+        following: dict[str, str] = dict(zip(names, names[1:] + names[:1], strict=True))
         phrasings = (
             f"The {unit} after {{x}} is >> {{y}}",
             f"When {{x}} is over, the next {unit} is >> {{y}}",

@@ -79,11 +79,16 @@ def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def special_id(tokenizer: PreTrainedTokenizerFast, role: str) -> int:
+    """Id of the token with that role, eos or pad."""
+    return int(getattr(tokenizer, f"{role}_token_id"))
+
+
 def encode_text(tokenizer: PreTrainedTokenizerFast, prompt: str, completion: str) -> EncodedText:
     """Token ids of one text, prompt and completion encoded apart."""
     prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
     completion_ids = tokenizer.encode(completion, add_special_tokens=False)
-    return EncodedText([*prompt_ids, *completion_ids, tokenizer.eos_token_id], len(prompt_ids))
+    return EncodedText([*prompt_ids, *completion_ids, special_id(tokenizer, "eos")], len(prompt_ids))
 
 
 def build_batch(texts: Sequence[EncodedText], pad_id: int) -> Batch:
@@ -103,9 +108,7 @@ def build_batch(texts: Sequence[EncodedText], pad_id: int) -> Batch:
 
 def read_hidden(model: GPT2LMHeadModel, batch: Batch) -> torch.Tensor:
     """Last hidden states, (B, T, width)."""
-    return model.transformer(
-        input_ids=batch.input_ids, attention_mask=batch.attention_mask
-    ).last_hidden_state
+    return model.transformer(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
 
 
 def sum_nats(model: GPT2LMHeadModel, batch: Batch) -> torch.Tensor:
@@ -141,9 +144,9 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> GPT2LMHeadMode
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        bos_token_id=tokenizer.eos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=special_id(tokenizer, "eos"),
+        eos_token_id=special_id(tokenizer, "eos"),
+        pad_token_id=special_id(tokenizer, "pad"),
         tie_word_embeddings=True,
     )
     with torch.random.fork_rng(devices=[]):
@@ -151,15 +154,11 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> GPT2LMHeadMode
         return GPT2LMHeadModel(config)
 
 
-def train_model(
-    model: GPT2LMHeadModel, texts: Sequence[EncodedText], seed: int
-) -> dict[str, object]:
+def train_model(model: GPT2LMHeadModel, texts: Sequence[EncodedText], seed: int) -> dict[str, object]:
     """Fit the model in place; the recipe that did it, with the loss it reached."""
     num_steps = NUM_EPOCHS * -(-len(texts) // BATCH_SIZE)
-    pad_id = model.config.pad_token_id
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY
-    )
+    pad_id = int(model.config.pad_token_id or 0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
         max_lr=PEAK_LEARNING_RATE,
@@ -214,18 +213,15 @@ def describe_recipe(seed: int) -> dict[str, object]:
 @torch.no_grad()
 def measure_loss(model: GPT2LMHeadModel, texts: Sequence[EncodedText]) -> float:
     """Mean nats per trained token over all texts."""
-    pad_id = model.config.pad_token_id
+    pad_id = int(model.config.pad_token_id or 0)
     nats = sum(
-        sum_nats(model, build_batch(texts[start : start + 256], pad_id)).item()
-        for start in range(0, len(texts), 256)
+        sum_nats(model, build_batch(texts[start : start + 256], pad_id)).item() for start in range(0, len(texts), 256)
     )
     return nats / count_trained_tokens(texts)
 
 
 @torch.no_grad()
-def decode_greedily(
-    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]
-) -> list[str]:
+def decode_greedily(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]) -> list[str]:
     """Most likely completion of each prompt, token by token up to eos."""
     prefixes = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
     answers: list[list[int]] = [[] for _ in prompts]
@@ -234,14 +230,14 @@ def decode_greedily(
         if not running:
             break
         texts = [EncodedText(prefixes[n] + answers[n], 0) for n in running]
-        batch = build_batch(texts, tokenizer.pad_token_id)
+        batch = build_batch(texts, special_id(tokenizer, "pad"))
         hidden = read_hidden(model, batch)
         last = batch.attention_mask.sum(dim=1) - 1  # (B,)
         chosen = model.lm_head(hidden[torch.arange(len(running)), last]).argmax(dim=-1).tolist()
         for n, token in zip(running, chosen, strict=True):
             answers[n].append(token)
         running = [n for n in running if answers[n][-1] != tokenizer.eos_token_id]
-    return [tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+    return [str(tokenizer.decode(answer, skip_special_tokens=True)) for answer in answers]
 
 
 def write_model(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
