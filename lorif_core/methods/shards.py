@@ -15,7 +15,7 @@ from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import decode_block, encode_block
+from lorif_core.store.blocks import decode_block, encode_block, tensor_names
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,11 @@ class _ShardRows:
     def fill_missing(self) -> dict[str, Tensor]:
         """All tensors; modules that no gradient reached hold zeros."""
         for module in self.source.modules:
+            if all(
+                name in self.tensors
+                for name in tensor_names(module.name, self.source.codec, self.source.method.layout)
+            ):
+                continue
             empty = DenseGradient(torch.zeros(1, module.d_in, module.d_out))
             block = self.source.method.compress(empty, module)
             for key, rows in encode_block(block, module.name, self.source.codec).items():
