@@ -23,7 +23,6 @@ from lorif_core.errors import NumericalError
 from lorif_core.linalg.factors import Factors
 
 Plan = Literal["direct", "factored"]
-ROWS_PER_STEP = 8192
 
 
 @dataclass(frozen=True)

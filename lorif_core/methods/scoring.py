@@ -93,12 +93,13 @@ def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConf
             f"damping_ratio needs the rule trace or spectrum, got {asked.damping_ratio} under absolute damping. Pass "
             "`--damping-rule trace`, or `--damping` instead."
         )
-    kept = built if rule == built.damping_rule else None
+    keeps_rule = rule == built.damping_rule
+    ratio, damping = asked.damping_ratio, asked.damping
     return CurvatureConfig(
         subspace_rank=built.subspace_rank,
         damping_rule=rule,
-        damping_ratio=asked.damping_ratio or (kept.damping_ratio if kept else None),
-        damping=asked.damping or (kept.damping if kept else None),
+        damping_ratio=built.damping_ratio if ratio is None and keeps_rule else ratio,
+        damping=built.damping if damping is None and keeps_rule else damping,
     )
 
 

@@ -50,13 +50,8 @@ class IndexEstimate:
 
 
 def estimate_index(job: IndexJob) -> IndexEstimate:
-    """Time a few batches of the data set's beginning and extrapolate.
-
-    Raises:
-        ResourceError: The curvature would not fit into memory.
-    """
+    """Time a few batches of the data set's beginning and extrapolate."""
     method = choose_method(job.settings)
-    method.check(job.engine.modules, psutil.virtual_memory().available)
     examples = [job.engine.encoder.encode(example) for example in job.examples.iter_examples(0, SAMPLE_EXAMPLES)]
     mean_tokens = sum(len(example.input_ids) for example in examples) / max(len(examples), 1)
     with job.engine.gradients() as source:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from lorif_core.catalog import DatasetRecord, IndexRecord, ModelRecord, PreconditionerRecord
@@ -84,9 +85,14 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
 
     The id depends on everything that decides the stored gradients, not on curvature, batch or
     shard sizes: another rank or damping reuses the gradients.
+
+    Raises:
+        ResourceError: The curvature would not fit into memory.
     """
     settings, loaded = engine.settings, engine.loaded
-    layout = choose_method(settings).layout
+    method = choose_method(settings)
+    method.check(engine.modules, psutil.virtual_memory().available)
+    layout = method.layout
     codec = column_codec(settings.factors.codec)
     per_example = bytes_per_example(engine.modules, codec, settings.factors.factor_rank, layout)
     fresh = Manifest(
