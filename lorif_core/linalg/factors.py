@@ -66,8 +66,7 @@ def factor_gradient(gradient: ProjectedGradient, start: Float[Tensor, "d_out c"]
         LoRIF (arXiv:2601.21929); 8 iterations for c = 1, else 16 (DESIGN §3.3).
     """
     if start.shape[1] == 1 and isinstance(gradient, DenseGradient) and min(gradient.widths) <= GRAM_WIDTH:
-        right = _power_of_gram(gradient.matrix, start)
-        return _balance(gradient.apply(right), right)
+        return _balance(*_power_of_gram(gradient.matrix, start))
     probe = gradient.squared_norm()
     right = start.to(probe).expand(len(probe), *start.shape)  # (B, d_out, c)
     for _ in range(ITERATIONS_RANK_ONE if start.shape[1] == 1 else ITERATIONS):
@@ -76,27 +75,27 @@ def factor_gradient(gradient: ProjectedGradient, start: Float[Tensor, "d_out c"]
     return _balance(gradient.apply(right), right)
 
 
-def _power_of_gram(matrices: Tensor, start: Float[Tensor, "d_out 1"]) -> Tensor:
-    """(G̃ᵀG̃)⁸ times the start, normalised: the eight power iterations at once, (B, d_out, 1).
+def _power_of_gram(matrices: Tensor, start: Float[Tensor, "d_out 1"]) -> tuple[Tensor, Tensor]:
+    """Left and right factor after eight power iterations at once, (B, d_in, 1) and (B, d_out, 1).
 
-    With K the Gram matrix of the narrower side, (G̃ᵀG̃)⁸ is K⁴K⁴ or G̃ᵀ K⁴K²K G̃. Normalising by the
-    trace keeps the powers in range. Some twenty batched operations replace eighty small ones.
+    The iterations apply (G̃ᵀG̃)⁸ to the start. With K the Gram matrix of the narrower side divided by
+    its trace, that is K⁴K⁴ or G̃ᵀ K⁴K²K G̃; K's largest eigenvalue is at least 1 / GRAM_WIDTH, so no
+    power leaves float32. Some fifteen batched operations replace eighty small ones.
     """
     is_wide = matrices.shape[1] <= matrices.shape[2]
-    gram = _per_trace(matrices @ matrices.mT if is_wide else matrices.mT @ matrices)
-    squared = _per_trace(gram @ gram)
-    fourth = _per_trace(squared @ squared)
-    vectors = start.to(matrices).expand(len(matrices), *start.shape)
+    gram = matrices @ matrices.mT if is_wide else matrices.mT @ matrices
+    trace = gram.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+    gram = gram / trace.clamp_min(torch.finfo(gram.dtype).tiny)
+    squared = gram @ gram
+    fourth = squared @ squared
+    start = start.to(matrices)
     if not is_wide:
-        return _orthonormal(times(fourth, times(fourth, vectors)))
-    vectors = _orthonormal(times(matrices, vectors))
-    vectors = times(fourth, times(squared, times(gram, vectors)))
-    return _orthonormal(times(matrices.mT, _orthonormal(vectors)))
-
-
-def _per_trace(grams: Tensor) -> Tensor:
-    trace = grams.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
-    return grams / trace.clamp_min(torch.finfo(grams.dtype).tiny)
+        right = _orthonormal(times(fourth, fourth @ start))
+        return times(matrices, right), right
+    vectors = _orthonormal(times(fourth, times(squared, times(gram, _orthonormal(matrices @ start)))))
+    right = times(matrices.mT, vectors)
+    norm = torch.linalg.vector_norm(right, dim=1, keepdim=True).clamp_min(torch.finfo(gram.dtype).tiny)
+    return times(gram, vectors) * (trace / norm), right / norm
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
