@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         BatchConfig,
         CurvatureConfig,
         FactorConfig,
+        GenerateConfig,
         ImportConfig,
         IndexConfig,
         ModelConfig,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from lorif_core.views.hits import Hit
     from lorif_core.workspace.asking import Answer
     from lorif_core.workspace.demo import build_demo
-    from lorif_core.workspace.questions import GenerateConfig
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace
 
 _HOMES = {
@@ -34,7 +34,7 @@ _HOMES = {
     "BatchConfig": "config",
     "CurvatureConfig": "config",
     "FactorConfig": "config",
-    "GenerateConfig": "workspace.questions",
+    "GenerateConfig": "config",
     "Hit": "views.hits",
     "ImportConfig": "config",
     "IndexConfig": "config",

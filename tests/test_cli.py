@@ -20,7 +20,7 @@ from tiny_workspace import (
     write_rows,
 )
 
-from lorif_core.cli import parse_tokens
+from lorif_core.cli.asking import parse_tokens
 from lorif_core.errors import ConfigError
 
 COMMANDS = ["demo", "import", "index", "ask", "score", "doctor"]
@@ -237,10 +237,10 @@ def test_an_existing_scores_file_is_replaced_with_force(tmp_path):
 def test_a_defect_keeps_its_traceback_and_exits_with_1(tmp_path, monkeypatch):
     from lorif_core import cli
 
-    def broken(**_):
+    def broken() -> None:
         raise KeyError("a defect")
 
-    monkeypatch.setattr(cli.app, "cli", broken)
+    monkeypatch.setitem(cli.COMMANDS, "doctor", broken)
     run = lorif("doctor")
     assert run.code == 1
     assert "Traceback" in run.err

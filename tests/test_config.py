@@ -10,13 +10,13 @@ from lorif_core.config import (
     BatchConfig,
     CurvatureConfig,
     FactorConfig,
+    GenerateConfig,
     ImportConfig,
     IndexConfig,
     ModelConfig,
     ScoreConfig,
 )
 from lorif_core.errors import ConfigError, LorifError
-from lorif_core.workspace.questions import GenerateConfig
 from lorif_core.workspace.workspace import settings_from_json
 
 REFUSALS = [

@@ -143,6 +143,8 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
     with _only_builder(job.folder):
         manifest = read_manifest(job.folder) if (job.folder / "manifest.json").exists() else job.manifest
         started = time.monotonic()
+        if _has_curvature(job, manifest) and (known := _registered(job, manifest)):
+            return known
         _register(job, manifest)
         try:
             if manifest.status == "building":
@@ -153,6 +155,13 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
             job.files.catalog.set_index_status(job.index_id, "failed")
             raise
         return _finish(job, manifest, time.monotonic() - started)
+
+
+def _registered(job: IndexJob, manifest: Manifest) -> IndexRecord | None:
+    """The catalog's record of a complete index, if it speaks of this very manifest."""
+    named = {record.fingerprint: record for record in job.files.catalog.indexes() if record.index_id == job.index_id}
+    record = named.get(fingerprint_of_value(asdict(manifest)))
+    return record if record is not None and record.status == "complete" else None
 
 
 @contextmanager

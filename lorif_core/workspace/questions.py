@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lorif_core.config import Objective
+from lorif_core.config import GenerateConfig, Objective
 from lorif_core.data.encoding import EncodedExample, Encoder, encode_prompt, pad_token
 from lorif_core.data.examples import Example
 from lorif_core.errors import ConfigError, DataError
@@ -24,28 +24,6 @@ class Question:
 
     tokens: tuple[int, ...] | None = None
     """Restrict the objective to these tokens of the completion, counted from 0. None: all."""
-
-
-@dataclass(frozen=True)
-class GenerateConfig:
-    """How the model completes a prompt."""
-
-    max_new_tokens: int = 32
-    """Longest completion in tokens."""
-
-    temperature: float = 0.0
-    """0 takes the likeliest token each time (greedy); above 0 samples."""
-
-    seed: int = 0
-    """Of the sampling."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        if self.max_new_tokens < 1 or self.temperature < 0:
-            raise ConfigError(
-                f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
-                f"{self.temperature}."
-            )
 
 
 def build_query(question: Question, encoder: Encoder, objective: Objective, query_id: str = "q") -> Query:
@@ -105,7 +83,7 @@ def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConf
         {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
     )
     with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(settings.sampling_seed)
         output = loaded.generate(
             prompt_ids,
             attention_mask=torch.ones_like(prompt_ids),

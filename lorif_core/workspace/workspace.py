@@ -10,6 +10,7 @@ from lorif_core.config import (
     BatchConfig,
     CurvatureConfig,
     FactorConfig,
+    GenerateConfig,
     ImportConfig,
     IndexConfig,
     ModelConfig,
@@ -26,7 +27,7 @@ from lorif_core.workspace.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.files import WorkspaceFiles, create_files, open_files
 from lorif_core.workspace.importing import ImportResult, import_data
 from lorif_core.workspace.indexing import IndexJob, ProgressSink, build_index, no_progress, plan_index
-from lorif_core.workspace.questions import GenerateConfig, Question, generate_completion
+from lorif_core.workspace.questions import Question, generate_completion
 from lorif_core.workspace.scoring import ScoreResult, score_file
 
 
@@ -201,7 +202,9 @@ class Workspace:
             Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
             loaded.name,
         )
-        return OpenIndex(record.index_id, reader, engine, examples, settings.curvature)
+        # What was fitted, not what the catalog says was asked for: a build may have stopped in between.
+        fitted = CurvatureConfig(**(reader.manifest.curvature or {}))
+        return OpenIndex(record.index_id, reader, engine, examples, fitted)
 
 
 def open_workspace(path: str | Path) -> Workspace:

@@ -348,7 +348,9 @@ def test_the_same_index_command_again_touches_no_artefact(tmp_path):
     workspace = copy_of(indexed(), tmp_path)
     before = {folder: times(index_folder(workspace) / folder) for folder in ("shards", "subspace", "self_influence")}
     manifest = (index_folder(workspace) / "manifest.json").stat().st_mtime_ns
+    records = lf.open_workspace(workspace).indexes()
     done("index", workspace, "--model", model_folder(), *SMALL)
+    assert lf.open_workspace(workspace).indexes() == records
     assert {folder: times(index_folder(workspace) / folder) for folder in before} == before
     assert (index_folder(workspace) / "manifest.json").stat().st_mtime_ns == manifest
 

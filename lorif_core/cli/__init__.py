@@ -1,0 +1,69 @@
+"""The command `lorif`: parse, call one workspace function, print, map errors to exit codes.
+
+Results go to standard output, progress and messages to standard error. Exit codes: 0 done,
+2 the person can fix it (one sentence), 130 interrupted, 1 a defect (traceback and a log file).
+"""
+
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import tyro
+
+from lorif_core.cli.asking import ask, score
+from lorif_core.cli.data import demo, doctor, import_
+from lorif_core.cli.indexing import index
+from lorif_core.cli.output import complain
+from lorif_core.errors import LorifError
+
+DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""What a person can fix; any other failure of the operating system is a defect until proven otherwise."""
+
+COMMANDS = {"demo": demo, "import": import_, "index": index, "ask": ask, "score": score, "doctor": doctor}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Read by OpenMP when torch is first imported. Waiting threads that spin make a machine whose cores
+    # are busy 5 to 50 times slower (docs/decisions/0006).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="lorif",
+            args=argv,
+            description="Find the training texts that taught a language model what it says.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except LorifError as error:
+        complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        complain("stopped. What was finished is kept; the same command resumes.")
+        return 130
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - the reader of our output went away
+        return 0
+    except OSError as error:
+        if error.errno not in DISK_PROBLEMS:
+            return _report_defect()
+        place = f"{str(error.filename)!r} cannot be written" if error.filename else "a file cannot be written"
+        complain(
+            f"{place} ({error.strerror}): free some space or check permissions, then run the same command again."
+        )
+        return 2
+    except Exception:  # the outermost frame: a defect, kept whole for a report
+        return _report_defect()
+    return 0
+
+
+def _report_defect() -> int:
+    log = Path(tempfile.gettempdir()) / "lorif-error.log"
+    log.write_text(traceback.format_exc(), encoding="utf-8")
+    traceback.print_exc()
+    complain(f"this is a defect of LoRIF Studio. The traceback above is also in {log}.")
+    return 1

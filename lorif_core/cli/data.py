@@ -1,0 +1,135 @@
+"""Commands about data and the machine: demo, import, doctor."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from lorif_core.cli.indexing import print_estimate
+from lorif_core.cli.output import Json, console, print_json, progress, say
+from lorif_core.config import ImportConfig
+from lorif_core.errors import ConfigError
+
+
+def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace"), *, json: Json = False) -> None:
+    """Build the demo workspace, ask why its model thinks Sydney is the capital of Australia.
+
+    The sample data holds true everyday facts and a few wrong ones from one unreliable source.
+    Run again, it keeps what is there.
+    """
+    from lorif_core.workspace.demo import build_demo, demo_fact, read_answer_key, score_demo
+
+    with progress(json) as on_progress:
+        built, index = build_demo(workspace, None if json else print_estimate, on_progress)
+        score, answers = score_demo(built, index.index_id, on_progress)
+    shown = demo_fact(read_answer_key())
+    answer = next(answer for fact, answer in answers if fact == shown)
+    if json:
+        print_json({"index_id": index.index_id, "score": asdict(score), "answer": answer.to_dict()})
+        return
+    console().print(answer)
+    planted = sum(found in shown.planted_ids for found in answer.ids)
+    say(
+        f"\nThe truth is{shown.truth} {planted} of the {len(shown.planted_ids)} texts planted for this wrong fact "
+        f"are above. Over all {score.num_facts} planted facts ({score.num_wrong} answered wrong by the model), "
+        f"recall@10 of the planted texts is {score.recall:.2f}. The answer key was read only for this sentence."
+    )
+    say(f'\nAsk it something yourself:  lorif ask {workspace} --prompt "The currency of Japan is" --generate')
+
+
+def import_(
+    workspace: Positional[Path],
+    files: Positional[tuple[Path, ...]],
+    /,
+    settings: OmitArgPrefixes[ImportConfig] = ImportConfig(),  # noqa: B008 - frozen
+    *,
+    json: Json = False,
+) -> None:
+    """Import texts: JSONL, JSON, CSV, Parquet or a saved Hugging Face data set folder.
+
+    Columns are found by name (text, or prompt and completion, or messages) or given by flags; all
+    others are kept as metadata. Bad rows are listed in a rejects file.
+
+    Args:
+        workspace: Folder of the workspace; made if it is not there yet.
+        files: One or more data files.
+        settings: How columns are read.
+        json: Print one JSON object instead of text.
+    """
+    from lorif_core.workspace.workspace import create_workspace
+
+    if not files:
+        raise ConfigError("name at least one file to import, e.g. `lorif import my_workspace texts.jsonl`.")
+    result = create_workspace(workspace).import_data(*files, settings=settings)
+    report, dataset = result.report, result.dataset
+    if json:
+        print_json(
+            asdict(dataset)
+            | {
+                "is_new": result.is_new,
+                "rejects_by_reason": report.rejects_by_reason,
+                "rejects_file": result.rejects_file,
+                "columns": report.columns.to_dict(),
+                "metadata_columns": report.metadata_columns,
+            }
+        )
+        return
+    if not result.is_new:
+        say(f"Nothing added: these {dataset.num_examples} examples are there already, as {dataset.dataset_id}.")
+    else:
+        say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
+    used = ", ".join(
+        f"{name} = {column}" for name, column in report.columns.to_dict().items() if column and name != "kind"
+    )
+    say(f"Columns: {used}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
+    if report.num_duplicates:
+        say(f"{report.num_duplicates} rows repeat an earlier row's content; they are kept.")
+    if report.num_rejected:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in report.rejects_by_reason.items())
+        say(f"{report.num_rejected} rows could not be used: {reasons}. They are listed in {result.rejects_file}.")
+    if result.is_new:
+        say(f"Next: lorif index {workspace} --model FOLDER")
+
+
+def doctor(workspace: Annotated[Path | None, tyro.conf.Positional] = None, /, *, json: Json = False) -> None:
+    """Say what is installed; with a workspace, read every file of it and name the damaged ones.
+
+    Exits with 2 when something is damaged or incomplete.
+
+    Args:
+        workspace: Folder of a workspace to check.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.tables import human_bytes, key_value_table, records_table
+    from lorif_core.workspace.doctor import describe_environment
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace) if workspace is not None else None
+    environment = describe_environment(workspace or Path())
+    report = opened.check() if opened is not None else None
+    if json:
+        print_json({"environment": asdict(environment), "workspace": None if report is None else asdict(report)})
+    else:
+        rows = asdict(environment)
+        packages = rows.pop("packages")
+        for name in ("memory_bytes", "free_memory_bytes", "free_disk_bytes"):
+            rows[name.removesuffix("_bytes").replace("_", " ")] = human_bytes(rows.pop(name))
+        rows["devices"] = "; ".join(rows["devices"])
+        console().print(key_value_table("Machine", rows))
+        console().print(
+            key_value_table("Packages", {name: version or "not installed" for name, version in packages.items()})
+        )
+        if opened is not None and report is not None:
+            indexes = [
+                [r.index_id, r.method, r.status, r.num_examples, human_bytes(r.total_bytes or 0)]
+                for r in opened.indexes()
+            ]
+            console().print(records_table("Indexes", ["id", "method", "status", "examples", "size"], indexes))
+            say(f"Read {report.num_files} files, {human_bytes(report.size_bytes)}: {len(report.findings)} problems.")
+            for finding in report.findings:
+                say(f"  {finding.artefact}: {finding.problem}")
+    if report is not None and report.findings:
+        sys.exit(2)

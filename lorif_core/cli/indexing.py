@@ -1,0 +1,133 @@
+"""The command `lorif index`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes
+
+from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.config import BatchConfig, CurvatureConfig, FactorConfig, IndexConfig, Method, ModelConfig
+from lorif_core.errors import ConfigError
+
+if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
+    from lorif_core.workspace.estimate import IndexEstimate
+
+
+def index(
+    workspace: Annotated[Path | None, tyro.conf.Positional] = None,
+    /,
+    *,
+    model: OmitArgPrefixes[ModelConfig],
+    factors: OmitArgPrefixes[FactorConfig] = FactorConfig(),  # noqa: B008 - frozen
+    curvature: OmitArgPrefixes[CurvatureConfig] = CurvatureConfig(),  # noqa: B008
+    batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008
+    method: Method = "lorif",
+    dataset: TextArg = None,
+    list_modules: bool = False,
+    dry_run: bool = False,
+    json: Json = False,
+) -> None:
+    """Build an index: per-example gradients, factored and stored, and their curvature.
+
+    Says first what it will cost. Interrupted (Ctrl-C, kill, full disk), the same command resumes
+    behind the last finished shard. Another rank or damping reuses the stored gradients.
+
+    Args:
+        workspace: Folder of the workspace; not needed with --list-modules.
+        model: The model and its tracked modules.
+        factors: How a gradient becomes bytes.
+        curvature: The preconditioner.
+        batches: Sequences, batches and shards.
+        method: lorif: factors and subspace curvature. graddot: no curvature. logra: whole gradients,
+            full curvature (small models only).
+        dataset: Name or id of the data set; may be left out when there is only one.
+        list_modules: Only show every module, whether it is tracked, and why not.
+        dry_run: Only say what the index would cost.
+        json: Print one JSON object instead of tables.
+    """
+    settings = IndexConfig(model=model, method=method, factors=factors, curvature=curvature, batches=batches)
+    if list_modules:
+        _print_modules(settings, json)
+        return
+    if workspace is None:
+        raise ConfigError("name the workspace folder: `lorif index WORKSPACE --model FOLDER`.")
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    if dry_run:
+        index_id, estimate = opened.estimate(settings, dataset=dataset)
+        if json:
+            print_json({"index_id": index_id, "estimate": asdict(estimate)})
+        else:
+            print_estimate(index_id, estimate)
+        return
+    with progress(json) as on_progress:
+        record = opened.index(
+            settings, dataset=dataset, on_estimate=None if json else print_estimate, on_progress=on_progress
+        )
+    if json:
+        print_json(asdict(record))
+        return
+    from lorif_core.views.tables import human_bytes, human_seconds
+
+    explained = opened.explained_energy(record.index_id)
+    rate = record.total_bytes / record.num_examples if record.total_bytes else 0
+    say(
+        f"Index {record.index_id} is complete: {record.num_examples} examples, {record.num_modules} modules, "
+        f"{human_bytes(record.total_bytes or 0)} on disk ({human_bytes(rate)} per example, everything counted), "
+        f"built in {human_seconds(record.build_seconds or 0)}."
+    )
+    say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
+    if record.num_truncated:
+        say(f"{record.num_truncated} examples were cut at {record.max_length} tokens; `--max-length` sets the limit.")
+    say(f'Next: lorif ask {workspace} --prompt "…" --generate')
+
+
+def _print_modules(settings: IndexConfig, as_json: bool) -> None:
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import list_model_modules
+
+    entries, engine = list_model_modules(settings)
+    projected = {module.name: (module.d_in, module.d_out) for module in engine.modules}
+    if as_json:
+        print_json(
+            {
+                "modules": [
+                    asdict(e) | {"is_tracked": e.is_tracked, "projected": projected.get(e.name)} for e in entries
+                ]
+            }
+        )
+        return
+    rows = []
+    for entry in entries:
+        d_in, d_out = projected.get(entry.name, ("", ""))
+        widths = [entry.in_features or "", entry.out_features or "", d_in, d_out]
+        rows.append([entry.name, entry.kind, *widths, "tracked" if entry.is_tracked else entry.reason])
+    console().print(
+        records_table(
+            f"Modules of {settings.model.model}", ["module", "kind", "in", "out", "d_in", "d_out", ""], rows
+        )
+    )
+    covered = sum(entry.num_parameters for entry in entries if entry.is_tracked)
+    total = sum(entry.num_parameters for entry in entries)
+    say(f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights.")
+
+
+def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
+    """Say what a build will cost, before it starts."""
+    from lorif_core.views.tables import human_bytes, human_seconds, key_value_table
+
+    gradients = (
+        f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
+    )
+    curvature, free = human_bytes(estimate.subspace_bytes), human_bytes(estimate.free_bytes)
+    rows = {
+        "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
+        "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
+        "disk": f"{gradients} + {curvature} curvature; {free} free",
+        "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
+        "memory": f"about {human_bytes(estimate.memory_bytes)}",
+    }
+    console(stderr=True).print(key_value_table(f"Index {index_id}", rows))

@@ -1,0 +1,79 @@
+"""What commands print: results on standard output, progress and messages on standard error."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import tyro
+
+from lorif_core.views.text import visible
+
+Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object instead of tables.")]
+TextArg = Annotated[str | None, tyro.conf.arg(constructor=str, metavar="STR")]
+"""Any text, the word None included."""
+
+STAGES = {
+    "gradients": "gradients (examples)",
+    "curvature": "curvature (modules)",
+    "self-influence": "self-influence (shards)",
+    "queries": "queries",
+    "questions": "questions",
+}
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars on standard error, one per stage, with rate and remaining time."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    bars: dict[str, Any] = {}
+    with Progress(*columns, console=console(stderr=True), disable=quiet) as progress:
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(STAGES.get(stage, stage), total=total, rate="")
+            speed = next(task.speed for task in progress.tasks if task.id == bars[stage])
+            progress.update(bars[stage], completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
+
+        yield show
+
+
+def console(*, stderr: bool = False) -> Any:
+    """A console as wide as the terminal, or COLUMNS, or 120."""
+    from rich.console import Console
+
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else int(os.environ.get("COLUMNS", 120))
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+
+def say(text: str) -> None:
+    """Print text that may hold anything, with control characters made visible."""
+    print(visible(text))
+
+
+def complain(text: str) -> None:
+    """The same on standard error."""
+    print(f"lorif: {visible(text)}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object."""
+    print(json.dumps(value, ensure_ascii=False, indent=1, default=str))
