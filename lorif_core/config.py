@@ -5,19 +5,38 @@ imports torch, so ``lorif --help`` is instant. A field checks itself; a relation
 fields is checked where both live.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple, TypeVar
 
 from lorif_core.errors import ConfigError
 
+T = TypeVar("T")
+
 Codec = Literal["bf16", "int8", "int4", "sign"]
 DampingRule = Literal["trace", "spectrum", "absolute"]
-Method = Literal["lorif", "graddot", "logra"]
+Method = Literal["kronecker", "lorif", "graddot", "logra"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif"]
 
 DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
 """Ratio of each rule, in units of the mean eigenvalue that the rule names (DESIGN §3.4)."""
+
+
+class MethodDefaults(NamedTuple):
+    """What a method takes for settings that are left unset."""
+
+    f: int
+    factor_rank: int
+    codec: Codec
+    subspace_rank: int
+
+
+METHOD_DEFAULTS: dict[Method, MethodDefaults] = {
+    "kronecker": MethodDefaults(f=1, factor_rank=2, codec="sign", subspace_rank=0),
+    "lorif": MethodDefaults(f=4, factor_rank=1, codec="bf16", subspace_rank=256),
+    "graddot": MethodDefaults(f=4, factor_rank=1, codec="bf16", subspace_rank=0),
+    "logra": MethodDefaults(f=4, factor_rank=1, codec="bf16", subspace_rank=256),
+}
 
 
 def _require(holds: bool, message: str) -> None:
@@ -46,6 +65,9 @@ class ImportConfig:
 
     name: str | None = None
     """Name of the data set in the workspace. Unset: the name of the first file."""
+
+    keep_empty: bool = False
+    """Keep rows whose completion is empty: the end token that follows it is their target."""
 
     strict: bool = False
     """Refuse the whole import when any row is bad, instead of listing it in the rejects file."""
@@ -88,23 +110,27 @@ class ModelConfig:
 class FactorConfig:
     """How a per-example gradient becomes bytes."""
 
-    f: int = 4
-    """Projection divisor: d_in = max(1, in // f), d_out = max(1, out // f)."""
+    f: int | None = None
+    """Projection divisor: d_in = max(1, in // f), d_out = max(1, out // f). Unset: 1 for kronecker, else 4."""
 
-    factor_rank: int = 1
-    """Factor rank c: numbers stored per example and module are c * (d_in + d_out)."""
+    factor_rank: int | None = None
+    """Factor rank c: numbers stored per example and module are c * (d_in + d_out). Unset: 2 for
+    kronecker, else 1."""
 
-    codec: Codec = "bf16"
-    """How a stored number is encoded: bf16 (16 bits), int8, int4 or sign (1 bit)."""
+    codec: Codec | None = None
+    """How a stored number is encoded: bf16 (16 bits), int8, int4 or sign (1 bit). Unset: sign for
+    kronecker, else bf16."""
 
     seed: int = 0
     """Seed of the random maps; any machine redraws the same ones."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.f >= 1, f"f must be at least 1, got {self.f}: it divides the width of a module.")
         _require(
-            self.factor_rank >= 1,
+            self.f is None or self.f >= 1, f"f must be at least 1, got {self.f}: it divides the width of a module."
+        )
+        _require(
+            self.factor_rank is None or self.factor_rank >= 1,
             f"factor_rank must be at least 1, got {self.factor_rank}. The paper uses 1 to 4.",
         )
 
@@ -113,8 +139,9 @@ class FactorConfig:
 class CurvatureConfig:
     """The preconditioner: subspace rank and damping."""
 
-    subspace_rank: int = 256
-    """How many leading directions of the gradient Gram matrix are kept per module; 0 is GradDot."""
+    subspace_rank: int | None = None
+    """How many leading directions of the gradient Gram matrix are kept per module; 0 keeps none.
+    Unset: 256 for lorif, 0 for kronecker, whose curvature is in its maps."""
 
     damping_rule: DampingRule = "trace"
     """trace: ratio x mean of all eigenvalues; spectrum: ratio x mean of the kept ones (the paper);
@@ -129,7 +156,7 @@ class CurvatureConfig:
     def __post_init__(self) -> None:
         """Check ranges and that rule and value agree."""
         _require(
-            self.subspace_rank >= 0,
+            self.subspace_rank is None or self.subspace_rank >= 0,
             f"subspace_rank must be at least 0, got {self.subspace_rank}; 0 is GradDot.",
         )
         if self.damping_rule == "absolute":
@@ -155,6 +182,22 @@ class CurvatureConfig:
         if self.damping_ratio is not None:
             return self.damping_ratio
         return DEFAULT_DAMPING_RATIO.get(self.damping_rule, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteningConfig:
+    """The statistics behind half-whitened codes; read by the method kronecker only."""
+
+    alpha: float = 0.01
+    """Damping of the input and of the gradient statistics, over their mean eigenvalues."""
+
+    stats_examples: int = 2048
+    """Examples, drawn at random, over which the statistics are taken; all, if there are fewer."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.alpha > 0, f"alpha must be > 0, got {self.alpha}: the inverse needs some damping.")
+        _require(self.stats_examples >= 1, f"stats_examples must be at least 1, got {self.stats_examples}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +234,9 @@ class IndexConfig:
     """The model and its tracked modules."""
 
     method: Method = "lorif"
-    """lorif: rank-c factors, subspace preconditioner. graddot: the same without curvature.
-    logra: unfactored projected gradients with the full inverse (small models only)."""
+    """kronecker: rank-c factors of half-whitened gradients. lorif: rank-c factors, subspace
+    preconditioner. graddot: the same without curvature. logra: unfactored projected gradients with
+    the full inverse (small models only)."""
 
     factors: FactorConfig = field(default_factory=FactorConfig)
     """How a gradient becomes bytes."""
@@ -200,8 +244,71 @@ class IndexConfig:
     curvature: CurvatureConfig = field(default_factory=CurvatureConfig)
     """The preconditioner."""
 
+    whitening: WhiteningConfig = field(default_factory=WhiteningConfig)
+    """Statistics of half-whitened codes."""
+
     batches: BatchConfig = field(default_factory=BatchConfig)
     """Sequences, batches and shards."""
+
+    def __post_init__(self) -> None:
+        """Fill in what the method takes for settings that were left unset."""
+        default, factors, curvature = METHOD_DEFAULTS[self.method], self.factors, self.curvature
+        filled = replace(
+            factors,
+            f=default.f if factors.f is None else factors.f,
+            factor_rank=default.factor_rank if factors.factor_rank is None else factors.factor_rank,
+            codec=factors.codec or default.codec,
+        )
+        object.__setattr__(self, "factors", filled)
+        rank = default.subspace_rank if curvature.subspace_rank is None else curvature.subspace_rank
+        curvature = replace(curvature, subspace_rank=rank)
+        object.__setattr__(self, "curvature", _plain_product(curvature) if self.is_plain_product else curvature)
+
+    @property
+    def is_whitened(self) -> bool:
+        """Whether gradients are projected by half-whitening maps."""
+        return self.method == "kronecker"
+
+    @property
+    def is_plain_product(self) -> bool:
+        """Whether a score is the plain inner product: all curvature is in the maps."""
+        return self.is_whitened and self.curvature.subspace_rank in (None, 0)
+
+    @property
+    def f(self) -> int:
+        """Projection divisor in force."""
+        return _set(self.factors.f)
+
+    @property
+    def factor_rank(self) -> int:
+        """Factor rank in force."""
+        return _set(self.factors.factor_rank)
+
+    @property
+    def codec(self) -> Codec:
+        """Codec in force."""
+        return _set(self.factors.codec)
+
+    @property
+    def subspace_rank(self) -> int:
+        """Subspace rank in force."""
+        return _set(self.curvature.subspace_rank)
+
+
+def _plain_product(curvature: CurvatureConfig) -> CurvatureConfig:
+    """No subspace and damping 1: the inverse of the identity."""
+    plain = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=1.0)
+    _require(
+        curvature == plain or (curvature.damping_ratio is None and curvature.damping is None),
+        "the damping of half-whitened gradients is `--alpha`; damping_ratio and damping belong to a subspace. "
+        "Pass `--alpha`, or a `--subspace-rank` above 0.",
+    )
+    return plain
+
+
+def _set(value: T | None) -> T:
+    assert value is not None  # IndexConfig fills it
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,15 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import BatchConfig, CurvatureConfig, FactorConfig, IndexConfig, Method, ModelConfig
+from lorif_core.config import (
+    BatchConfig,
+    CurvatureConfig,
+    FactorConfig,
+    IndexConfig,
+    Method,
+    ModelConfig,
+    WhiteningConfig,
+)
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
@@ -22,6 +30,7 @@ def index(
     model: OmitArgPrefixes[ModelConfig],
     factors: OmitArgPrefixes[FactorConfig] = FactorConfig(),  # noqa: B008 - frozen
     curvature: OmitArgPrefixes[CurvatureConfig] = CurvatureConfig(),  # noqa: B008
+    whitening: OmitArgPrefixes[WhiteningConfig] = WhiteningConfig(),  # noqa: B008
     batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008
     method: Method = "lorif",
     dataset: TextArg = None,
@@ -39,15 +48,19 @@ def index(
         model: The model and its tracked modules.
         factors: How a gradient becomes bytes.
         curvature: The preconditioner.
+        whitening: Statistics of half-whitened codes.
         batches: Sequences, batches and shards.
-        method: lorif: factors and subspace curvature. graddot: no curvature. logra: whole gradients,
-            full curvature (small models only).
+        method: kronecker: factors of half-whitened gradients, whose plain product is the influence.
+            lorif: factors and subspace curvature. graddot: no curvature. logra: whole gradients, full
+            curvature (small models only).
         dataset: Name or id of the data set; may be left out when there is only one.
         list_modules: Only show every module, whether it is tracked, and why not.
         dry_run: Only say what the index would cost.
         json: Print one JSON object instead of tables.
     """
-    settings = IndexConfig(model=model, method=method, factors=factors, curvature=curvature, batches=batches)
+    settings = IndexConfig(
+        model=model, method=method, factors=factors, curvature=curvature, whitening=whitening, batches=batches
+    )
     if list_modules:
         _print_modules(settings, json)
         return

@@ -16,6 +16,7 @@ TextArg = Annotated[str | None, tyro.conf.arg(constructor=str, metavar="STR")]
 """Any text, the word None included."""
 
 STAGES = {
+    "statistics": "statistics (examples)",
     "gradients": "gradients (examples)",
     "curvature": "curvature (modules)",
     "self-influence": "self-influence (shards)",

@@ -80,6 +80,9 @@ class RowProblem(NamedTuple):
     """What is particular to this row."""
 
 
+EMPTY_TARGET = "empty target"
+
+
 def find_columns(names: Sequence[str], settings: ImportConfig) -> Columns:
     """The columns to read, among ``names``.
 
@@ -134,12 +137,20 @@ def messages_of(value: Any) -> Any:
         return value
 
 
-def problem_of_row(values: dict[str, Any], columns: Columns) -> RowProblem | None:
-    """What keeps a row from being an example, or None. Messages must have gone through ``messages_of``."""
+def problem_of_row(values: dict[str, Any], columns: Columns, *, keeps_empty: bool = False) -> RowProblem | None:
+    """What keeps a row from being an example, or None.
+
+    Args:
+        values: Of the row; messages must have gone through ``messages_of``.
+        columns: Which of them are text.
+        keeps_empty: An empty completion is no problem: its end token is the target.
+    """
     for name in columns.text_columns:
         if values.get(name) is None:
             return RowProblem(f"missing column `{name}`")
-    return _PROBLEM_OF_KIND[columns.kind](values, columns)
+    problem = _PROBLEM_OF_KIND[columns.kind](values, columns)
+    is_allowed = keeps_empty and columns.kind == "prompt_completion"
+    return None if is_allowed and problem is not None and problem.reason == EMPTY_TARGET else problem
 
 
 def _problem_of_texts(values: dict[str, Any], columns: Columns) -> RowProblem | None:
@@ -147,7 +158,7 @@ def _problem_of_texts(values: dict[str, Any], columns: Columns) -> RowProblem | 
         if not isinstance(values[name], str):
             return RowProblem(f"`{name}` is not text")
     target = columns.text_columns[-1]  # the completion, or the only column; a prompt may be empty
-    return None if values[target].strip() else RowProblem("empty target", f"`{target}` is empty or only spaces")
+    return None if values[target].strip() else RowProblem(EMPTY_TARGET, f"`{target}` is empty or only spaces")
 
 
 def _problem_of_messages(values: dict[str, Any], columns: Columns) -> RowProblem | None:
@@ -163,7 +174,7 @@ def _problem_of_messages(values: dict[str, Any], columns: Columns) -> RowProblem
             if not isinstance(turn.get(part), str):
                 return RowProblem(malformed, f"`{part}` of message {number} is missing or not text")
     if not any(turn["role"] == "assistant" and turn["content"].strip() for turn in turns):
-        return RowProblem("empty target", "no assistant message has content")
+        return RowProblem(EMPTY_TARGET, "no assistant message has content")
     return None
 
 

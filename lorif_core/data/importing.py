@@ -107,7 +107,7 @@ def write_examples(
                 closing(_RejectLog(Path(scratch) / REJECTS_FILE)) as rejects,
                 ExampleWriter(partial, plan) as writer,
             ):
-                _write_rows(paths, plan.source, writer, ledger, rejects, on_progress)
+                _write_rows(paths, _Reading(plan.source, settings.keep_empty), writer, ledger, rejects, on_progress)
             if settings.strict and rejects.num_rows:
                 raise DataError(rejects.strict_message(writer.num_examples))
             # Before the examples, whose presence says that the import is complete.
@@ -160,6 +160,13 @@ def _scan_columns(paths: Sequence[Path]) -> dict[str, Storage | None]:
     return scanned
 
 
+class _Reading(NamedTuple):
+    """How rows are read."""
+
+    source: Columns
+    keeps_empty: bool
+
+
 class _Row(NamedTuple):
     train_id: str
     values: dict[str, Any]
@@ -168,7 +175,7 @@ class _Row(NamedTuple):
 
 def _write_rows(
     paths: Sequence[Path],
-    source: Columns,
+    reading: _Reading,
     writer: ExampleWriter,
     ledger: "_Ledger",
     rejects: "_RejectLog",
@@ -177,7 +184,7 @@ def _write_rows(
     num_rows = 0
     for path in paths:
         for record in iter_records(path):
-            row = _row_of(path, record, source, ledger)
+            row = _row_of(path, record, reading, ledger)
             if isinstance(row, _Row):
                 writer.add(row.train_id, record.line, row.values, row.content)
             else:
@@ -188,13 +195,14 @@ def _write_rows(
     on_progress(num_rows)
 
 
-def _row_of(path: Path, record: Record, source: Columns, ledger: "_Ledger") -> _Row | RowProblem:
+def _row_of(path: Path, record: Record, reading: _Reading, ledger: "_Ledger") -> _Row | RowProblem:
+    source = reading.source
     if record.values is None:
         return RowProblem(record.problem or "unreadable", record.detail)
     values = record.values
     if source.messages is not None:
         values = {**values, source.messages: messages_of(values.get(source.messages))}
-    if problem := problem_of_row(values, source):
+    if problem := problem_of_row(values, source, keeps_empty=reading.keeps_empty):
         return problem
     try:
         content = canonical_content(values, source.id)

@@ -9,6 +9,7 @@ Source: LoRIF (arXiv:2601.21929) and LoGra (arXiv:2405.13954), which project the
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +62,7 @@ def _signs(key: str, width: int, projected: int) -> Float[Tensor, "width project
     return bits.float().mul_(2).sub_(1).div_(projected**0.5)
 
 
-def maps_digest(maps: dict[str, ModuleMaps]) -> str:
+def maps_digest(maps: Mapping[str, ModuleMaps]) -> str:
     """Hash of all maps: proof that a redraw gave the ones an index was built with."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(maps):

@@ -8,8 +8,7 @@ from lorif_core.methods.protocol import AttributionMethod
 
 def choose_method(settings: IndexConfig) -> AttributionMethod:
     """The attribution method of an index."""
-    factors, curvature = settings.factors, settings.curvature
     if settings.method == "logra":
         return Logra()
-    rank = 0 if settings.method == "graddot" else curvature.subspace_rank
-    return Lorif(factor_rank=factors.factor_rank, subspace_rank=rank, seed=factors.seed)
+    rank = 0 if settings.method == "graddot" else settings.subspace_rank
+    return Lorif(factor_rank=settings.factor_rank, subspace_rank=rank, seed=settings.factors.seed)

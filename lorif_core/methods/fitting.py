@@ -28,6 +28,9 @@ def iter_rows(shard: Shard, module: ModuleShape) -> Iterator[tuple[slice, Tensor
 
 def fit_module(reader: StoreReader, method: AttributionMethod, module: ModuleShape) -> Subspace:
     """Curvature of one module from the store, which is streamed a few times."""
+    if method.subspace_rank == 0:
+        energies = (shard.block(module).squared_norm().sum(dtype=torch.float64) for shard in reader.iter_shards())
+        return Subspace(torch.zeros(module.dim, 0), torch.zeros(0), float(sum(energies)))
 
     def stream() -> Iterator[Tensor]:
         for shard in reader.iter_shards():
@@ -54,6 +57,9 @@ def self_influence(
     total = torch.zeros(shard.num_examples, dtype=torch.float64)
     for module in modules:
         preconditioner = preconditioner_of(module)
+        if not len(preconditioner.eigenvalues):
+            total += shard.block(module).squared_norm().double() / preconditioner.damping
+            continue
         for rows, chunk in iter_rows(shard, module):
             total[rows] += preconditioner.quadratic_form(chunk)
     return total.float()

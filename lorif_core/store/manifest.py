@@ -82,6 +82,12 @@ class Manifest:
     num_examples: int
     shard_examples: int
     shards: list[ShardEntry]
+    whitening: dict[str, Any] | None = None
+    """Settings of the statistics behind half-whitening maps; None for random maps."""
+
+    maps: FileEntry | None = None
+    """Half-whitening maps; random maps are redrawn from the seed."""
+
     subspace_rank: int | None = None
     """r as asked for; a module with fewer dimensions keeps them all. None before the fit."""
 
@@ -142,7 +148,13 @@ class Manifest:
     @property
     def total_bytes(self) -> int:
         """Bytes of every file that the manifest names."""
-        return self.shard_bytes + sum(entry.size_bytes for entry in self.subspaces + self.self_influences)
+        return sum(entry.size_bytes for entry in self.entries)
+
+    @property
+    def entries(self) -> list[ShardEntry | FileEntry]:
+        """Every file that the manifest names."""
+        maps = [] if self.maps is None else [self.maps]
+        return [*maps, *self.shards, *self.subspaces, *self.self_influences]
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -170,6 +182,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "parents": Parents(**raw["parents"]),
                 "modules": [ModuleShape(**module) for module in raw["modules"]],
                 "shards": [ShardEntry(**shard) for shard in raw["shards"]],
+                "maps": FileEntry(**raw["maps"]) if raw.get("maps") else None,
                 "subspaces": [FileEntry(**entry) for entry in raw["subspaces"]],
                 "self_influences": [FileEntry(**entry) for entry in raw["self_influences"]],
             }

@@ -16,10 +16,12 @@ from torch import Tensor
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import checksum_of_file
 from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block, decode_block, subspace_from_tensors, tensor_names
 from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, read_manifest
+from lorif_core.store.statistics import maps_from_tensors
 
 
 class Shard:
@@ -107,6 +109,12 @@ class StoreReader:
         if entry.file not in self._verified:
             verify_file(self.folder / entry.file, entry.checksum)
             self._verified.add(entry.file)
+
+    def maps(self) -> dict[str, ModuleMaps] | None:
+        """The index's half-whitening maps, or None when its maps are random and redrawn."""
+        if self.manifest.maps is None:
+            return None
+        return maps_from_tensors(self._tensors(self.manifest.maps), [module.name for module in self.modules])
 
     def subspace(self, module: ModuleShape) -> Subspace:
         """Leading subspace of one module.

@@ -12,7 +12,7 @@ from lorif_core.errors import ArtefactError
 from lorif_core.metrics.retrieval import recall_at_k, reciprocal_rank
 from lorif_core.workspace.asking import Answer
 from lorif_core.workspace.estimate import IndexEstimate
-from lorif_core.workspace.indexing import ProgressSink, no_progress
+from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.workspace import Workspace, create_workspace
 
 MAX_LENGTH = 64

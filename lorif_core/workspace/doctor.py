@@ -104,7 +104,7 @@ def check_workspace(files: WorkspaceFiles, on_progress: Callable[[str], None] = 
         opened: list[StoreReader] = []
         findings += _problems(index.index_id, lambda known=folder, into=opened: into.append(StoreReader(known)))
         for reader in opened:
-            entries = [*reader.manifest.shards, *reader.manifest.subspaces, *reader.manifest.self_influences]
+            entries = reader.manifest.entries
             num_files, size_bytes = num_files + len(entries), size_bytes + sum(entry.size_bytes for entry in entries)
             for entry in entries:
                 findings += _problems(index.index_id, lambda known=entry, reader=reader: reader.verify(known))

@@ -9,12 +9,14 @@ import torch
 
 from lorif_core.data.batches import plan_batches
 from lorif_core.data.encoding import EncodedExample
+from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
 from lorif_core.methods.choose import choose_method
 from lorif_core.methods.fitting import CHUNK_NUMBERS
 from lorif_core.methods.lorif import fit_bytes
 from lorif_core.methods.shards import GradientSource, build_shard
 from lorif_core.store.blocks import NUMBERS_BYTES
+from lorif_core.workspace.engine import Engine
 from lorif_core.workspace.indexing import IndexJob
 
 SAMPLE_EXAMPLES = 256
@@ -54,10 +56,14 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     method = choose_method(job.settings)
     examples = [job.engine.encoder.encode(example) for example in job.examples.iter_examples(0, SAMPLE_EXAMPLES)]
     mean_tokens = sum(len(example.input_ids) for example in examples) / max(len(examples), 1)
-    with job.engine.gradients() as source:
+    with _timed_engine(job).gradients() as source:
         tokens_per_second = _token_rate(source, examples)
     width = {module.name: min(_sketch_width(method.subspace_rank), module.dim) for module in job.engine.modules}
     subspace_bytes = sum(4 * module.dim * (width[module.name] + 1) for module in job.engine.modules)
+    whitening, num_sampled = job.settings.whitening, 0
+    if job.settings.is_whitened and job.manifest.maps is None:
+        num_sampled = min(whitening.stats_examples, job.manifest.num_examples)
+        subspace_bytes += sum(4 * (m.in_features * m.d_in + m.out_features * m.d_out) for m in job.engine.modules)
     fit_seconds = _fit_seconds(job, width)
     per_example = job.bytes_per_example + NUMBERS_BYTES
     widest = max(job.engine.modules, key=lambda module: module.dim)
@@ -70,10 +76,22 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         bytes_per_example=per_example,
         shard_bytes=job.manifest.num_examples * (per_example + SELF_INFLUENCE_BYTES),
         subspace_bytes=subspace_bytes,
-        seconds=job.num_left * mean_tokens / tokens_per_second + fit_seconds,
+        seconds=(job.num_left + num_sampled) * mean_tokens / tokens_per_second + fit_seconds,
         tokens_per_second=tokens_per_second,
         memory_bytes=psutil.Process().memory_info().rss + max(fit_memory, job.manifest.shard_examples * per_example),
         free_bytes=job.files.free_bytes(),
+    )
+
+
+def _timed_engine(job: IndexJob) -> Engine:
+    """The engine, with maps of the right shapes where the real ones wait for their statistics."""
+    if job.engine.maps or not job.settings.is_whitened:
+        return job.engine
+    return job.engine.with_maps(
+        {
+            m.name: ModuleMaps(torch.randn(m.in_features, m.d_in), torch.randn(m.out_features, m.d_out))
+            for m in job.engine.modules
+        }
     )
 
 

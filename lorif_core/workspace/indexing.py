@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,19 +25,15 @@ from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import bytes_per_example
 from lorif_core.store.manifest import Manifest, Parents, read_manifest, write_manifest
 from lorif_core.store.reader import StoreReader
+from lorif_core.store.statistics import write_maps
 from lorif_core.store.writer import write_self_influence, write_shard, write_subspace
 from lorif_core.workspace.engine import Engine
 from lorif_core.workspace.files import WorkspaceFiles
+from lorif_core.workspace.progress import ProgressSink, no_progress
+from lorif_core.workspace.statistics import maps_of_statistics
 
 SHARD_BYTES = 32 << 20
 MIN_SHARD, MAX_SHARD = 64, 16384
-
-ProgressSink = Callable[[str, int, int], None]
-"""(stage, done, total): `gradients` counts examples, `curvature` counts modules, `self-influence` shards."""
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """Ignore progress."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +70,9 @@ class IndexJob:
     @property
     def bytes_per_example(self) -> int:
         """Codes and scales of one example."""
-        codec = column_codec(self.settings.factors.codec)
+        codec = column_codec(self.settings.codec)
         return bytes_per_example(
-            self.engine.modules, codec, self.settings.factors.factor_rank, choose_method(self.settings).layout
+            self.engine.modules, codec, self.settings.factor_rank, choose_method(self.settings).layout
         )
 
 
@@ -93,18 +89,19 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
     method = choose_method(settings)
     method.check(engine.modules, psutil.virtual_memory().available)
     layout = method.layout
-    codec = column_codec(settings.factors.codec)
-    per_example = bytes_per_example(engine.modules, codec, settings.factors.factor_rank, layout)
+    codec = column_codec(settings.codec)
+    per_example = bytes_per_example(engine.modules, codec, settings.factor_rank, layout)
     fresh = Manifest(
         layout=layout,
         codec=codec.name,
-        factor_rank=settings.factors.factor_rank,
-        f=settings.factors.f,
+        factor_rank=settings.factor_rank,
+        f=settings.f,
         seed=settings.factors.seed,
         max_length=settings.batches.max_length,
         parents=Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
         modules=engine.modules,
         maps_digest=maps_digest(engine.maps),
+        whitening=asdict(settings.whitening) if settings.is_whitened else None,
         num_examples=dataset.num_examples,
         shard_examples=settings.batches.shard_examples or shard_size(per_example),
         shards=[],
@@ -113,6 +110,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
     for name in (
         "shard_examples",
         "shards",
+        "maps",
         "subspaces",
         "self_influences",
         "curvature",
@@ -121,6 +119,8 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
         "status",
     ):
         identity.pop(name)
+    if not settings.is_whitened:
+        identity.pop("whitening")
     index_id = f"ix-{fingerprint_of_value(identity)[:12]}"
     folder = files.index_folder(index_id)
     manifest = read_manifest(folder) if (folder / "manifest.json").exists() else fresh
@@ -147,6 +147,7 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
             return known
         _register(job, manifest)
         try:
+            job, manifest = _with_maps(job, manifest, on_progress)
             if manifest.status == "building":
                 manifest = _store_gradients(job, manifest, on_progress)
             if not _has_curvature(job, manifest):
@@ -173,6 +174,19 @@ def _only_builder(folder: Path) -> Iterator[None]:
         raise ArtefactError(
             f"index {folder.name!r} is being built by another process. Wait for it, or stop it; the build resumes."
         ) from error
+
+
+def _with_maps(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tuple[IndexJob, Manifest]:
+    """The job with its half-whitening maps, which are made on the first run and read on later ones."""
+    if not job.settings.is_whitened:
+        return job, manifest
+    if manifest.maps is None:
+        maps = maps_of_statistics(job.files, job.dataset, job.engine, on_progress)
+        manifest = replace(manifest, maps=write_maps(job.folder, maps))
+        write_manifest(job.folder, manifest)
+    maps = StoreReader(job.folder, manifest).maps()
+    assert maps is not None
+    return replace(job, engine=job.engine.with_maps(maps)), manifest
 
 
 def _store_gradients(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
@@ -277,9 +291,9 @@ def _register(job: IndexJob, manifest: Manifest) -> None:
             model_id=model_id,
             method=settings.method,
             status="building",
-            factor_rank=settings.factors.factor_rank if manifest.layout == "factors" else None,
-            f=settings.factors.f,
-            codec=settings.factors.codec,
+            factor_rank=settings.factor_rank if manifest.layout == "factors" else None,
+            f=settings.f,
+            codec=settings.codec,
             num_examples=manifest.num_examples,
             num_modules=len(manifest.modules),
             total_dim=sum(module.dim for module in manifest.modules),
@@ -309,7 +323,7 @@ def _register_preconditioner(job: IndexJob, manifest: Manifest, curvature: Curva
         PreconditionerRecord(
             preconditioner_id=f"pc-{fingerprint_of_value([job.index_id, asdict(curvature)])[:12]}",
             index_id=job.index_id,
-            subspace_rank=curvature.subspace_rank if manifest.subspace_rank is None else manifest.subspace_rank,
+            subspace_rank=job.settings.subspace_rank if manifest.subspace_rank is None else manifest.subspace_rank,
             damping_rule=curvature.damping_rule,
             damping_ratio=None if curvature.damping_rule == "absolute" else curvature.ratio,
             damping=curvature.damping,

@@ -20,7 +20,7 @@ from lorif_core.files import replace_file
 from lorif_core.methods.queries import Query, capture_queries
 from lorif_core.methods.scoring import iter_scores, plan_scoring
 from lorif_core.workspace.asking import OpenIndex
-from lorif_core.workspace.indexing import ProgressSink, no_progress
+from lorif_core.workspace.progress import ProgressSink, no_progress
 
 QUERY_NUMBERS = 1 << 26
 """Numbers of preconditioned query matrices alive at a time (256 MB); more queries take more passes."""
@@ -123,7 +123,7 @@ def read_queries(index: OpenIndex, path: Path) -> list[Query]:
         DataError: A row is bad.
     """
     first = next((record.values for record in iter_records(path) if record.values is not None), None) or {}
-    settings = ImportConfig(id="query_id" if "query_id" in first else None, strict=True)
+    settings = ImportConfig(id="query_id" if "query_id" in first else None, strict=True, keep_empty=True)
     with tempfile.TemporaryDirectory(prefix="lorif-queries-") as folder:
         write_examples([path], settings, Path(folder))
         examples = list(ExampleTable(Path(folder) / "examples.parquet").iter_examples())

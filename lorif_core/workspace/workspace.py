@@ -15,6 +15,7 @@ from lorif_core.config import (
     IndexConfig,
     ModelConfig,
     ScoreConfig,
+    WhiteningConfig,
 )
 from lorif_core.errors import FingerprintMismatch
 from lorif_core.models.load import load_model
@@ -26,7 +27,8 @@ from lorif_core.workspace.engine import Engine, build_engine
 from lorif_core.workspace.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.files import WorkspaceFiles, create_files, open_files
 from lorif_core.workspace.importing import ImportResult, import_data
-from lorif_core.workspace.indexing import IndexJob, ProgressSink, build_index, no_progress, plan_index
+from lorif_core.workspace.indexing import IndexJob, build_index, plan_index
+from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.questions import Question, generate_completion
 from lorif_core.workspace.scoring import ScoreResult, score_file
 
@@ -194,7 +196,7 @@ class Workspace:
         reader.require_complete()
         examples = self.files.examples(record.dataset_id)
         settings = settings_from_json(record.settings_json, model)
-        engine = build_engine(load_model(settings.model), settings)
+        engine = build_engine(load_model(settings.model), settings, reader.maps())
         loaded = engine.loaded
         _check_parents(
             record.index_id,
@@ -241,6 +243,7 @@ def settings_from_json(text: str, model: str | None) -> IndexConfig:
         method=raw["method"],
         factors=FactorConfig(**raw["factors"]),
         curvature=CurvatureConfig(**raw["curvature"]),
+        whitening=WhiteningConfig(**raw.get("whitening", {})),
         batches=BatchConfig(**raw["batches"]),
     )
 

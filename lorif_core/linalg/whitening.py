@@ -1,0 +1,91 @@
+"""Half-whitening: maps that turn a module's gradient into coordinates in which influence is a plain product.
+
+K-FAC approximates a module's curvature by A ⊗ S, with A = E[x xᵀ] of the layer inputs and
+S = E[y yᵀ] of the output gradients, per real token. Influence is then
+
+    ⟨G_q, (A + λ_A)⁻¹ G_n (S + λ_S)⁻¹⟩ = ⟨Z_q, Z_n⟩,   Z = (A + λ_A)^-½ G (S + λ_S)^-½
+
+so a code of Z that loses little of it loses little of the influence. The two roots are the
+input and output map of the module, and a gradient projected by them costs what a random
+projection costs. λ_A = α · mean eigenvalue of A, λ_S likewise.
+Source: DESIGN §3.5; K-FAC: Martens and Grosse (arXiv:1503.05671).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lorif_core.errors import NumericalError
+from lorif_core.linalg.maps import ModuleMaps, random_maps
+from lorif_core.shapes import ModuleShape
+
+
+@dataclass
+class Moments:
+    """Sums of the second moments of one module's layer inputs and output gradients."""
+
+    inputs: Float[Tensor, "i i"]
+    """Σ x xᵀ over real tokens."""
+
+    output_grads: Float[Tensor, "o o"]
+    """Σ y yᵀ over the same tokens."""
+
+    num_tokens: int = 0
+
+    @classmethod
+    def zeros(cls, in_features: int, out_features: int, device: torch.device | None = None) -> "Moments":
+        """Nothing seen yet."""
+        square = lambda width: torch.zeros(width, width, device=device)  # noqa: E731 - used twice, here only
+        return cls(square(in_features), square(out_features))
+
+    def add(self, inputs: Float[Tensor, "t i"], output_grads: Float[Tensor, "t o"]) -> None:
+        """Take in some tokens; products and sums in float32."""
+        inputs, output_grads = inputs.float(), output_grads.float()
+        self.inputs.addmm_(inputs.mT, inputs)
+        self.output_grads.addmm_(output_grads.mT, output_grads)
+        self.num_tokens += len(inputs)
+
+
+def whitened_maps(module: ModuleShape, moments: Moments, *, alpha: float, f: int, seed: int) -> ModuleMaps:
+    """The half-whitening maps of one module, followed by random ones for f > 1; on the CPU, float32.
+
+    Args:
+        module: Its name draws the random maps.
+        moments: Of the same module.
+        alpha: Damping of each side, over its mean eigenvalue.
+        f: Projection divisor; 1 keeps every direction.
+        seed: Of the random maps.
+
+    Raises:
+        NumericalError: The moments are not finite, or zero.
+    """
+    random = random_maps(module.name, module.in_features, module.out_features, f=f, seed=seed)
+    roots = (
+        inverse_root(moments.inputs, moments.num_tokens, alpha, what=f"the inputs of module {module.name!r}"),
+        inverse_root(moments.output_grads, moments.num_tokens, alpha, what=f"the gradients of {module.name!r}"),
+    )
+    sides = (random.input_map, random.output_map)
+    return ModuleMaps(*(_after(root, side) for root, side in zip(roots, sides, strict=True)))
+
+
+def inverse_root(summed: Float[Tensor, "d d"], count: int, alpha: float, *, what: str) -> Float[Tensor, "d d"]:
+    """(M + α·mean eigenvalue·I)^-½ with M = ``summed`` ÷ ``count``; symmetric, float64, on the CPU.
+
+    Raises:
+        NumericalError: M is not finite or has no positive eigenvalue.
+    """
+    moment = summed.double().cpu() / max(count, 1)
+    mean = float(moment.diagonal().mean())
+    if not (mean > 0 and mean < float("inf")):
+        raise NumericalError(
+            f"the second moment of {what} must be finite and above 0, its mean eigenvalue is {mean}: nothing reaches "
+            "this module, or the gradients overflowed. Exclude it with `--exclude`."
+        )
+    values, vectors = torch.linalg.eigh(moment)
+    return (vectors * (values.clamp_min(0) + alpha * mean).rsqrt()) @ vectors.mT
+
+
+def _after(root: Tensor, side: Tensor | None) -> Tensor:
+    return (root if side is None else root @ side.double()).float()

@@ -1,0 +1,286 @@
+"""Does a ranking agree with what retraining measured: rank correlation, its intervals, overlap of rankings.
+
+The linear datamodeling score (LDS) of a query q over S random subsets is
+
+    spearman over subsets of ( -Σ_{n in subset} score(q, n),  loss of q after training on the subset )
+
+because a positive score supports the completion, that is, lowers its loss. Intervals are
+percentile bootstraps. Queries are resampled as they are. When subsets are resampled the ranks
+change with the multiplicities: with c_j copies of subset j the mean rank of subset i is
+Σ_j c_j ([v_j < v_i] + ½ [v_j = v_i]) up to a constant, one matrix product for all draws, and the
+correlation is the Pearson correlation of these ranks weighted by c.
+Source: LDS from TRAK (arXiv:2303.14186), section 4.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lorif_core.errors import ConfigError, DataError, NumericalError
+
+NUM_DRAWS = 1000
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A bootstrap interval, in the unit of the values."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LdsResult:
+    """LDS of one method, with what it owes to the choice of queries and of subsets."""
+
+    mean: float
+    """Mean over queries, in [-1, 1]."""
+
+    queries_low: float
+    """Lower end of the interval when queries are resampled."""
+
+    queries_high: float
+
+    subsets_low: float
+    """Lower end of the interval when subsets are resampled."""
+
+    subsets_high: float
+
+    per_query: Tensor
+    """(Q,) float64: the LDS of each query."""
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How much higher the first method is than the second on the same queries."""
+
+    mean: float
+    """Mean over queries of first - second."""
+
+    low: float
+    """Lower end of the interval when queries are resampled."""
+
+    high: float
+
+
+def spearman(a: Float[Tensor, "*rest S"], b: Float[Tensor, "*rest S"]) -> Float[Tensor, "*rest"]:
+    """Rank correlation along the last axis in float64; ties get their mean rank, constant input gives 0.
+
+    Raises:
+        DataError: The shapes differ or hold fewer than two values.
+        NumericalError: A value is not finite.
+    """
+    if a.shape != b.shape or a.ndim == 0 or a.shape[-1] < 2:
+        raise DataError(
+            "a rank correlation needs two equal shapes with at least 2 values along the last axis, got "
+            f"{tuple(a.shape)} and {tuple(b.shape)}."
+        )
+    return _weighted_pearson(mean_ranks(a), mean_ranks(b), torch.ones((), dtype=torch.float64, device=a.device), -1)
+
+
+def mean_ranks(values: Float[Tensor, "*rest S"]) -> Float[Tensor, "*rest S"]:
+    """Ranks along the last axis, 1 for the smallest, in float64; equal values share their mean rank.
+
+    Raises:
+        NumericalError: A value is not finite.
+    """
+    _require_finite(values, "a value to rank")
+    ordered, order = values.sort(dim=-1)
+    size = values.shape[-1]
+    place = torch.arange(size, device=values.device).expand(values.shape)
+    starts = torch.ones(values.shape, dtype=torch.bool, device=values.device)
+    starts[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    ends = torch.ones_like(starts)
+    ends[..., :-1] = starts[..., 1:]
+    first = torch.where(starts, place, 0).cummax(-1).values
+    last = torch.where(ends, place, size).flip(-1).cummin(-1).values.flip(-1)
+    shared = (first + last).double() / 2 + 1
+    return torch.empty_like(shared).scatter_(-1, order, shared)
+
+
+def lds_per_query(
+    scores: Float[Tensor, "Q N"], masks: Bool[Tensor, "S N"], losses: Float[Tensor, "S Q"]
+) -> Float[Tensor, " Q"]:
+    """LDS of each query in [-1, 1], float64.
+
+    Args:
+        scores: Positive = supports the completion.
+        masks: Which examples each subset holds.
+        losses: Loss of each query in nats after training on each subset.
+
+    Raises:
+        DataError: The shapes do not belong together, or there are fewer than two subsets.
+        NumericalError: A score or a loss is not finite.
+    """
+    return spearman(_predicted_losses(scores, masks, losses), losses.double().T)
+
+
+def lds_intervals(
+    scores: Float[Tensor, "Q N"],
+    masks: Bool[Tensor, "S N"],
+    losses: Float[Tensor, "S Q"],
+    *,
+    seed: int = 0,
+    num_draws: int = NUM_DRAWS,
+    level: float = LEVEL,
+) -> LdsResult:
+    """Mean LDS over queries, with an interval over queries and one over subsets.
+
+    Raises:
+        ConfigError: ``num_draws`` or ``level`` is out of range.
+        DataError: The shapes do not belong together, or there are fewer than two subsets.
+        NumericalError: A score or a loss is not finite.
+    """
+    predicted = _predicted_losses(scores, masks, losses)
+    measured = losses.double().T
+    per_query = spearman(predicted, measured)
+    over_queries = bootstrap_interval(per_query, seed, num_draws=num_draws, level=level)
+    counts = _draw_counts(len(masks), num_draws, seed).to(predicted.device)
+    draws = torch.stack([_resampled_spearman(a, b, counts) for a, b in zip(predicted, measured, strict=True)])
+    over_subsets = _percentiles(draws.mean(0), level)
+    return LdsResult(float(per_query.mean()), *over_queries, *over_subsets, per_query)
+
+
+def bootstrap_interval(
+    values: Float[Tensor, " Q"], seed: int, *, num_draws: int = NUM_DRAWS, level: float = LEVEL
+) -> Interval:
+    """Percentile interval of the mean when the values are resampled with replacement.
+
+    Raises:
+        ConfigError: ``num_draws`` is below 1, or ``level`` not between 0 and 1.
+        DataError: There is no value.
+        NumericalError: A value is not finite.
+    """
+    if values.ndim != 1 or len(values) == 0:
+        raise DataError(f"an interval needs a list of at least one value, got shape {tuple(values.shape)}.")
+    _require_finite(values, "a value to resample")
+    counts = _draw_counts(len(values), num_draws, seed).to(values.device)
+    return _percentiles(values.double() @ counts / len(values), level)
+
+
+def paired_difference(
+    per_query_a: Float[Tensor, " Q"],
+    per_query_b: Float[Tensor, " Q"],
+    *,
+    seed: int = 0,
+    num_draws: int = NUM_DRAWS,
+    level: float = LEVEL,
+) -> PairedDifference:
+    """Mean of a - b with its interval over queries; narrower than the two intervals apart, as queries are shared.
+
+    Raises:
+        DataError: The two do not hold the same number of queries.
+    """
+    if per_query_a.shape != per_query_b.shape:
+        raise DataError(
+            "a paired comparison needs the same queries on both sides, got shapes "
+            f"{tuple(per_query_a.shape)} and {tuple(per_query_b.shape)}."
+        )
+    differences = per_query_a.double() - per_query_b.double()
+    interval = bootstrap_interval(differences, seed, num_draws=num_draws, level=level)
+    return PairedDifference(float(differences.mean()), *interval)
+
+
+def topk_overlap(a: Float[Tensor, "Q N"], b: Float[Tensor, "Q N"], k: int) -> float:
+    """Mean over queries of |top-k of a ∩ top-k of b| ÷ k, in [0, 1]; equal scores rank in order of position.
+
+    Raises:
+        ConfigError: k is not between 1 and N.
+        DataError: The shapes differ.
+        NumericalError: A score is not finite.
+    """
+    if a.shape != b.shape or a.ndim != 2 or len(a) == 0:
+        raise DataError(
+            f"overlap compares two score matrices of one shape (Q, N), got {tuple(a.shape)} and {tuple(b.shape)}."
+        )
+    return float((_is_among_top(a, k) & _is_among_top(b, k)).sum(1).double().mean() / k)
+
+
+def top_positions(scores: Float[Tensor, "*rest N"], k: int) -> Tensor:
+    """Positions of the k highest scores along the last axis, highest first; equal scores in order of position.
+
+    Raises:
+        ConfigError: k is not between 1 and N.
+        NumericalError: A score is not finite.
+    """
+    if not 1 <= k <= scores.shape[-1]:
+        raise ConfigError(f"k must be between 1 and the {scores.shape[-1]} train examples, got {k}.")
+    _require_finite(scores, "a score")
+    return scores.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+
+
+def _is_among_top(scores: Tensor, k: int) -> Tensor:
+    return torch.zeros(scores.shape, dtype=torch.bool, device=scores.device).scatter_(
+        1, top_positions(scores, k), True
+    )
+
+
+def _predicted_losses(scores: Tensor, masks: Tensor, losses: Tensor) -> Tensor:
+    """(Q, S) float64: minus the summed score of each subset."""
+    fits = scores.ndim == masks.ndim == losses.ndim == 2
+    if not fits or masks.shape[1] != scores.shape[1] or losses.shape != (len(masks), len(scores)):
+        raise DataError(
+            "LDS needs scores (Q, N), masks (S, N) and losses (S, Q), got "
+            f"{tuple(scores.shape)}, {tuple(masks.shape)} and {tuple(losses.shape)}: use the same queries and train "
+            "examples, in the same order, for the scores and the retraining."
+        )
+    if len(scores) == 0 or len(masks) < 2:
+        raise DataError(f"LDS needs a query and at least 2 subsets, got {len(scores)} and {len(masks)}.")
+    if masks.dtype != torch.bool:
+        raise DataError(f"masks must be true or false, got {masks.dtype}.")
+    _require_finite(scores, "a score")
+    _require_finite(losses, "a loss")
+    return -(scores.double() @ masks.double().T)
+
+
+def _require_finite(values: Tensor, what: str) -> None:
+    bad = int((~torch.isfinite(values)).sum())
+    if bad:
+        raise NumericalError(
+            f"{what} must be finite, {bad} of {values.numel()} are not: look at where they came from."
+        )
+
+
+def _draw_counts(size: int, num_draws: int, seed: int) -> Tensor:
+    """(size, num_draws) float64: how often each item is in each resample of ``size`` items."""
+    if num_draws < 1:
+        raise ConfigError(f"num_draws must be at least 1, got {num_draws}.")
+    drawn = torch.randint(size, (size, num_draws), generator=torch.Generator().manual_seed(seed))
+    return torch.zeros(size, num_draws, dtype=torch.float64).scatter_add_(
+        0, drawn, torch.ones(size, num_draws, dtype=torch.float64)
+    )
+
+
+def _percentiles(draws: Tensor, level: float) -> Interval:
+    if not 0 < level < 1:
+        raise ConfigError(f"level must be between 0 and 1, got {level}; 0.95 is usual.")
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=draws.dtype, device=draws.device)
+    low, high = draws.quantile(ends).tolist()
+    return Interval(low, high)
+
+
+def _resampled_spearman(a: Tensor, b: Tensor, counts: Tensor) -> Tensor:
+    """Spearman of two (S,) lists in every resample, (draws,)."""
+    return _weighted_pearson(_share_below(a) @ counts, _share_below(b) @ counts, counts, 0)
+
+
+def _share_below(values: Tensor) -> Tensor:
+    """(S, S): entry (i, j) is 1 where value j is below value i, ½ where they are equal."""
+    row, column = values[None, :], values[:, None]
+    return (row < column).double() + (row == column).double() / 2
+
+
+def _weighted_pearson(a: Tensor, b: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Pearson correlation along an axis, 0 where either side is constant."""
+    weights = weights.expand(a.shape)
+    total = weights.sum(axis, keepdim=True)
+    a = a - (weights * a).sum(axis, keepdim=True) / total
+    b = b - (weights * b).sum(axis, keepdim=True) / total
+    variances = (weights * a * a).sum(axis) * (weights * b * b).sum(axis)
+    covariance = (weights * a * b).sum(axis)
+    # Ranks are multiples of ½, so a constant side is exactly constant and any other one far from it.
+    is_constant = variances < 1e-6
+    return torch.where(is_constant, 0.0, covariance / variances.masked_fill(is_constant, 1.0).sqrt())

@@ -1,0 +1,10 @@
+"""How long work says how far it is."""
+
+from collections.abc import Callable
+
+ProgressSink = Callable[[str, int, int], None]
+"""(stage, done, total): `statistics` and `gradients` count examples, `curvature` modules, `self-influence` shards."""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Ignore progress."""

@@ -1,0 +1,202 @@
+import math
+import random
+import time
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorif_core.errors import ConfigError, DataError, NumericalError
+from lorif_core.metrics.correlation import (
+    bootstrap_interval,
+    lds_intervals,
+    lds_per_query,
+    mean_ranks,
+    paired_difference,
+    spearman,
+    topk_overlap,
+)
+
+
+def slow_spearman(a, b):
+    """Ranks by sorting and averaging, then Pearson by the textbook."""
+
+    def ranks(values):
+        ordered = sorted(values)
+        first = {}
+        for place, value in enumerate(ordered, start=1):
+            first.setdefault(value, []).append(place)
+        return [sum(first[value]) / len(first[value]) for value in values]
+
+    left, right = ranks(a), ranks(b)
+    mean_left, mean_right = sum(left) / len(left), sum(right) / len(right)
+    spread_left = math.sqrt(sum((one - mean_left) ** 2 for one in left))
+    spread_right = math.sqrt(sum((one - mean_right) ** 2 for one in right))
+    if not spread_left or not spread_right:
+        return 0.0
+    return sum((x - mean_left) * (y - mean_right) for x, y in zip(left, right, strict=True)) / (
+        spread_left * spread_right
+    )
+
+
+def random_problem(rng, *, queries=5, train=12, subsets=20):
+    scores = torch.randn(queries, train, generator=rng, dtype=torch.float64)
+    masks = torch.rand(subsets, train, generator=rng) < 0.5
+    losses = torch.randn(subsets, queries, generator=rng, dtype=torch.float64)
+    return scores, masks, losses
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ([1, 2, 3], [10, 20, 30], 1.0),
+        ([1, 2, 3], [5, 4, 1], -1.0),
+        ([1, 2, 3, 4], [1, 3, 2, 4], 0.8),  # 1 - 6 Σd² / (n (n² - 1)) = 1 - 6·2/60
+        ([1, 1, 2], [1, 2, 3], math.sqrt(3) / 2),  # ranks 1.5 1.5 3 against 1 2 3: 1.5 / √(1.5·2)
+        ([7, 7, 7], [1, 2, 3], 0.0),
+    ],
+)
+def test_spearman_of_hand_worked_lists(a, b, expected):
+    got = spearman(torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64))
+    assert float(got) == pytest.approx(expected, abs=1e-15)
+
+
+values = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=2, max_size=12)
+
+
+@given(values)
+def test_spearman_equals_the_textbook_also_with_many_ties(pairs):
+    a, b = ([pair[side] for pair in pairs] for side in (0, 1))
+    got = spearman(torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64))
+    assert float(got) == pytest.approx(slow_spearman(a, b), abs=1e-12)
+
+
+def test_spearman_works_along_the_last_axis_of_any_shape(rng):
+    a, b = (torch.randn(2, 3, 7, generator=rng) for _ in range(2))
+    got = spearman(a, b)
+    assert got.shape == (2, 3)
+    assert got.dtype == torch.float64
+    for one, other, value in zip(a.flatten(0, 1), b.flatten(0, 1), got.flatten(), strict=True):
+        assert float(value) == pytest.approx(slow_spearman(one.tolist(), other.tolist()), abs=1e-12)
+
+
+def test_equal_values_share_their_mean_rank():
+    assert mean_ranks(torch.tensor([3.0, 1.0, 3.0, 2.0, 3.0])).tolist() == [4, 1, 4, 2, 4]
+
+
+def test_a_value_that_is_not_finite_is_refused():
+    with pytest.raises(NumericalError, match="1 of 3 are not"):
+        spearman(torch.tensor([1.0, float("nan"), 2.0]), torch.tensor([1.0, 2.0, 3.0]))
+
+
+def test_lists_of_different_length_are_refused():
+    with pytest.raises(DataError, match="two equal shapes"):
+        spearman(torch.zeros(3), torch.zeros(4))
+
+
+def test_the_lds_of_a_linear_model_with_its_own_influence_is_exactly_one(rng):
+    scores, masks, _ = random_problem(rng)
+    losses = 3.0 - masks.double() @ scores.T
+    assert lds_per_query(scores, masks, losses).tolist() == [1.0] * 5
+    assert lds_per_query(-scores, masks, losses).tolist() == [-1.0] * 5
+    result = lds_intervals(scores, masks, losses)
+    assert (result.mean, result.queries_low, result.subsets_high) == (1.0, 1.0, 1.0)
+    assert result.subsets_low == pytest.approx(1.0, abs=1e-12)
+
+
+def test_lds_equals_the_double_loop(rng):
+    scores, masks, losses = random_problem(rng)
+    got = lds_per_query(scores, masks, losses)
+    for query in range(5):
+        predicted = [
+            -sum(float(scores[query, n]) for n in range(12) if masks[subset, n]) for subset in range(len(masks))
+        ]
+        assert float(got[query]) == pytest.approx(slow_spearman(predicted, losses[:, query].tolist()), abs=1e-12)
+
+
+def test_the_interval_of_random_scores_contains_zero():
+    rng = torch.Generator().manual_seed(1)
+    result = lds_intervals(*random_problem(rng, queries=30, train=50, subsets=60))
+    assert result.queries_low < 0 < result.queries_high
+    assert result.subsets_low < 0 < result.subsets_high
+
+
+def test_the_interval_over_subsets_is_that_of_resampling_them_one_draw_at_a_time(rng):
+    """Same distribution, other random numbers: 2000 draws put an end of the interval within 0.03."""
+    scores, masks, losses = random_problem(rng, queries=3, subsets=25)
+    losses = losses.round(decimals=1)  # some ties
+    draw = random.Random(0)
+    means = []
+    for _ in range(2000):
+        rows = draw.choices(range(25), k=25)
+        predicted = -(masks[rows].double() @ scores.T)
+        means.append(sum(slow_spearman(predicted[:, q].tolist(), losses[rows, q].tolist()) for q in range(3)) / 3)
+    means.sort()
+    result = lds_intervals(scores, masks, losses, num_draws=4000)
+    assert result.subsets_low == pytest.approx(means[50], abs=0.03)
+    assert result.subsets_high == pytest.approx(means[1949], abs=0.03)
+
+
+def test_intervals_repeat_with_the_seed_and_move_with_it(rng):
+    problem = random_problem(rng)
+    one, again, other = (lds_intervals(*problem, seed=seed) for seed in (1, 1, 2))
+    assert (one.queries_low, one.subsets_low) == (again.queries_low, again.subsets_low)
+    assert one.subsets_low != other.subsets_low
+
+
+def test_a_full_size_interval_takes_two_seconds_at_most(rng):
+    problem = random_problem(rng, queries=64, train=1024, subsets=200)
+    start = time.process_time()
+    lds_intervals(*problem)
+    assert time.process_time() - start < 4  # 2 s on an idle machine, twice that beside other work
+
+
+def test_masks_of_other_train_examples_are_refused(rng):
+    scores, masks, losses = random_problem(rng)
+    with pytest.raises(DataError, match=r"got \(5, 11\), \(20, 12\) and \(20, 5\)"):
+        lds_per_query(scores[:, 1:], masks, losses)
+
+
+def test_the_interval_of_a_mean_is_close_to_that_of_the_normal_distribution(rng):
+    sample = torch.randn(400, generator=rng, dtype=torch.float64) + 5
+    low, high = bootstrap_interval(sample, 0, num_draws=4000)
+    half = 1.96 * float(sample.std()) / 20
+    assert low == pytest.approx(float(sample.mean()) - half, abs=0.015)
+    assert high == pytest.approx(float(sample.mean()) + half, abs=0.015)
+
+
+@pytest.mark.parametrize(("num_draws", "level"), [(0, 0.95), (10, 0.0), (10, 1.0)])
+def test_a_bad_interval_is_refused(num_draws, level):
+    with pytest.raises(ConfigError, match="must be"):
+        bootstrap_interval(torch.ones(3), 0, num_draws=num_draws, level=level)
+
+
+def test_a_shared_difficulty_of_the_queries_does_not_widen_a_paired_difference(rng):
+    difficulty = 10 * torch.randn(50, generator=rng, dtype=torch.float64)
+    difference = paired_difference(difficulty + 0.5, difficulty)
+    assert difference.mean == pytest.approx(0.5)
+    assert difference.low == pytest.approx(0.5)
+    assert difference.high == pytest.approx(0.5)
+
+
+def test_a_paired_difference_of_other_queries_is_refused():
+    with pytest.raises(DataError, match="same queries"):
+        paired_difference(torch.zeros(3), torch.zeros(4))
+
+
+def test_overlap_is_the_shared_part_of_two_top_lists():
+    a = torch.tensor([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 2.0, 1.0]])
+    b = torch.tensor([[4.0, 1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0]])
+    assert topk_overlap(a, b, 2) == 0.25  # one of two, none of two
+    assert topk_overlap(a, b, 4) == 1
+
+
+def test_equal_scores_rank_in_order_of_position():
+    assert topk_overlap(torch.zeros(1, 5), torch.tensor([[2.0, 1.0, 0.0, 0.0, 0.0]]), 2) == 1
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_k_beyond_the_train_examples_is_refused(k):
+    with pytest.raises(ConfigError, match="between 1 and the 4 train examples"):
+        topk_overlap(torch.zeros(1, 4), torch.zeros(1, 4), k)
