@@ -16,7 +16,7 @@ Codec = Literal["bf16", "int8", "int4", "sign"]
 DampingRule = Literal["trace", "spectrum", "absolute"]
 Method = Literal["kronecker", "lorif", "graddot", "logra"]
 Objective = Literal["loss", "margin", "contrast"]
-Normalisation = Literal["none", "unit", "relatif"]
+Normalisation = Literal["none", "unit", "relatif", "tempered"]
 
 DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
 """Ratio of each rule, in units of the mean eigenvalue that the rule names (DESIGN §3.4)."""
@@ -250,13 +250,29 @@ class IndexConfig:
     batches: BatchConfig = field(default_factory=BatchConfig)
     """Sequences, batches and shards."""
 
+    budget: str | None = None
+    """Bytes per example, such as 1KB or 512B: modules get rank-one terms by energy per byte until it is
+    spent. Instead of `factor_rank`; chooses `f` too, if that is unset."""
+
     def __post_init__(self) -> None:
         """Fill in what the method takes for settings that were left unset."""
+        if self.budget is not None:
+            parse_bytes(self.budget)
+            _require(
+                self.factors.factor_rank is None,
+                f"a budget decides the factor rank of every module, factor_rank {self.factors.factor_rank} was given "
+                "too. Pass one of `--budget` and `--factor-rank`.",
+            )
+            _require(
+                self.method != "logra", "a budget is for factors, and logra stores none. Use another `--method`."
+            )
         default, factors, curvature = METHOD_DEFAULTS[self.method], self.factors, self.curvature
         filled = replace(
             factors,
-            f=default.f if factors.f is None else factors.f,
-            factor_rank=default.factor_rank if factors.factor_rank is None else factors.factor_rank,
+            f=default.f if factors.f is None and self.budget is None else factors.f,
+            factor_rank=default.factor_rank
+            if factors.factor_rank is None and self.budget is None
+            else factors.factor_rank,
             codec=factors.codec or default.codec,
         )
         object.__setattr__(self, "factors", filled)
@@ -285,6 +301,11 @@ class IndexConfig:
         return _set(self.factors.factor_rank)
 
     @property
+    def budget_bytes(self) -> int | None:
+        """Bytes per example that factors may take; None without a budget."""
+        return None if self.budget is None else parse_bytes(self.budget)
+
+    @property
     def codec(self) -> Codec:
         """Codec in force."""
         return _set(self.factors.codec)
@@ -306,6 +327,25 @@ def _plain_product(curvature: CurvatureConfig) -> CurvatureConfig:
     return plain
 
 
+_UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "KIB": 1024, "MIB": 1024**2}
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes from words such as 512, 512B, 1.5KB or 2KiB.
+
+    Raises:
+        ConfigError: The text is no such number.
+    """
+    number = text.strip().upper().rstrip("KMIB")
+    unit = text.strip().upper()[len(number) :].strip()
+    try:
+        value = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        value = 0.0
+    _require(0 < value < 2**62, f"a budget is a number of bytes per example like 1KB or 512B, got {text!r}.")
+    return int(value)
+
+
 def _set(value: T | None) -> T:
     assert value is not None  # IndexConfig fills it
     return value
@@ -320,7 +360,7 @@ class ScoreConfig:
 
     normalisation: Normalisation = "none"
     """none; unit: divide by both gradient norms; relatif: divide by the root of the train
-    example's self-influence."""
+    example's self-influence; tempered: by its fourth root."""
 
     query_rank: int | None = None
     """Keep this many singular directions of each preconditioned query matrix, which makes many

@@ -33,6 +33,7 @@ def index(
     whitening: OmitArgPrefixes[WhiteningConfig] = WhiteningConfig(),  # noqa: B008
     batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008
     method: Method = "lorif",
+    budget: TextArg = None,
     dataset: TextArg = None,
     list_modules: bool = False,
     dry_run: bool = False,
@@ -53,13 +54,20 @@ def index(
         method: kronecker: factors of half-whitened gradients, whose plain product is the influence.
             lorif: factors and subspace curvature. graddot: no curvature. logra: whole gradients, full
             curvature (small models only).
+        budget: Bytes per example, such as 1KB: modules get rank-one terms by energy per byte until it is spent.
         dataset: Name or id of the data set; may be left out when there is only one.
         list_modules: Only show every module, whether it is tracked, and why not.
         dry_run: Only say what the index would cost.
         json: Print one JSON object instead of tables.
     """
     settings = IndexConfig(
-        model=model, method=method, factors=factors, curvature=curvature, whitening=whitening, batches=batches
+        model=model,
+        method=method,
+        factors=factors,
+        curvature=curvature,
+        whitening=whitening,
+        batches=batches,
+        budget=budget,
     )
     if list_modules:
         _print_modules(settings, json)

@@ -102,8 +102,9 @@ def build_truth(
 ) -> GroundTruth:
     """Train the starting model on every subset and record each query's loss; finished subsets are not repeated.
 
-    With several workers, each is a process with one torch thread that loads the checkpoint itself:
-    on a CPU, two are about twice as fast as one with two threads. Numbers of threads agree to rounding.
+    With several workers, each is a process with one torch thread that loads the checkpoint itself,
+    which takes some seconds but keeps a CPU's cores busier than threads do on a small model. Results
+    with different numbers of threads agree to rounding, carried through the training.
 
     Args:
         start: From ``load_start(recipe)``; its weights are put back at the end.
@@ -248,8 +249,8 @@ def _prepare_folder(
     plan_file = folder / "plan.json"
     if plan_file.exists() and read_json(plan_file).get("fingerprint") != fingerprint:
         raise FingerprintMismatch(
-            f"{str(folder)!r} holds retraining runs of another recipe, checkpoint, texts or subsets: go on with those "
-            "that it was made for, or choose an empty folder."
+            f"{str(folder)!r} holds retraining runs of another recipe, checkpoint, texts or subsets: go on with "
+            "those that it was made for, or choose an empty folder."
         )
     if not plan_file.exists() and any(_finished(folder)):
         raise FingerprintMismatch(
@@ -290,8 +291,9 @@ def _decode_texts(values: Sequence[dict[str, Any]]) -> list[EncodedExample]:
 
 
 def _write_npz(path: Path, **arrays: Tensor) -> None:
+    values: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
     with replace_file(path) as partial, partial.open("wb") as handle:  # by handle: savez would add a suffix
-        np.savez_compressed(handle, allow_pickle=False, **{name: array.numpy() for name, array in arrays.items()})
+        np.savez_compressed(handle, **values)
 
 
 def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -302,7 +304,7 @@ def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
                 return {name: arrays[name] for name in names}
     except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{str(path)!r} cannot be read as an .npz file ({str(error).splitlines()[0]}): check the path, or write "
+            f"{str(path)!r} cannot be read as an .npz file ({type(error).__name__}): check the path, or write "
             "it again."
         ) from error
     raise DataError(f"{str(path)!r} must hold the arrays {', '.join(names)}, {', '.join(absent)} is not there.")

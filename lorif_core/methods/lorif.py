@@ -5,7 +5,8 @@ by the damping.
 Source: LoRIF (arXiv:2601.21929).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from torch import Tensor
@@ -34,9 +35,12 @@ class Lorif:
 
     layout: Layout = "factors"
 
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    """c of modules that have one of their own, by name."""
+
     def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
         """Rank-c factors of each gradient."""
-        return factor_gradient(gradient, _start(module, self.factor_rank, self.seed))
+        return factor_gradient(gradient, _start(module, self.ranks.get(module.name, self.factor_rank), self.seed))
 
     def check(self, modules: list[ModuleShape], available_bytes: int) -> None:
         """Refuse when the widest module's sketch would not fit.

@@ -141,8 +141,8 @@ def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringP
     if plan.normalisation == "unit":
         scores = scores / plan.query_norms.clamp_min(torch.finfo(scores.dtype).tiny).unsqueeze(1)
         divisor = shard.norms()
-    elif plan.has_own_damping:
-        divisor = reader.self_influence(shard).sqrt()
     else:
-        divisor = self_influence(shard, reader.modules, plan.preconditioner_of).sqrt()
+        own = reader.self_influence(shard) if plan.has_own_damping else None
+        influence = self_influence(shard, reader.modules, plan.preconditioner_of) if own is None else own
+        divisor = influence.sqrt() if plan.normalisation == "relatif" else influence.sqrt().sqrt()
     return torch.where(divisor > 0, scores / divisor.clamp_min(torch.finfo(scores.dtype).tiny), 0.0)

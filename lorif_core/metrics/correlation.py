@@ -9,7 +9,7 @@ percentile bootstraps. Queries are resampled as they are. When subsets are resam
 change with the multiplicities: with c_j copies of subset j the mean rank of subset i is
 Σ_j c_j ([v_j < v_i] + ½ [v_j = v_i]) up to a constant, one matrix product for all draws, and the
 correlation is the Pearson correlation of these ranks weighted by c.
-Source: LDS from TRAK (arXiv:2303.14186), section 4.
+Source: LDS from TRAK (arXiv:2303.14186).
 """
 
 from dataclasses import dataclass

@@ -88,6 +88,12 @@ class Manifest:
     maps: FileEntry | None = None
     """Half-whitening maps; random maps are redrawn from the seed."""
 
+    budget_bytes: int | None = None
+    """Bytes per example that were to be spent; None where every module has the rank ``factor_rank``."""
+
+    ranks: dict[str, int] | None = None
+    """Factor rank per module, where a budget decided it; a module without any is not in ``modules``."""
+
     subspace_rank: int | None = None
     """r as asked for; a module with fewer dimensions keeps them all. None before the fit."""
 

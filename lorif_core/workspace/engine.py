@@ -12,7 +12,9 @@ from lorif_core.config import IndexConfig
 from lorif_core.data.encoding import Encoder, pad_token
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps, random_maps
+from lorif_core.methods.budget import choose_divisor
 from lorif_core.methods.choose import choose_method
+from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.methods.shards import GradientSource
 from lorif_core.models.load import LoadedModel
 from lorif_core.models.modules import check_patterns, list_modules, tracked_shapes
@@ -30,6 +32,14 @@ class Engine:
     maps: Mapping[str, ModuleMaps]
     """On the CPU, float32; empty while half-whitening maps wait for their statistics."""
 
+    ranks: Mapping[str, int] | None = None
+    """Factor rank per module, where a budget decided it."""
+
+    @property
+    def method(self) -> AttributionMethod:
+        """The attribution method that the settings name."""
+        return choose_method(self.settings, self.ranks)
+
     @property
     def encoder(self) -> Encoder:
         """From text to tokens, as the settings say."""
@@ -39,6 +49,14 @@ class Engine:
     def pad_id(self) -> int:
         """An id to pad with."""
         return pad_token(self.loaded.tokenizer)
+
+    def with_ranks(self, ranks: Mapping[str, int]) -> "Engine":
+        """The same engine with a rank per module; modules without any are no longer tracked."""
+        modules = [module for module in self.modules if ranks.get(module.name)]
+        maps = {module.name: self.maps[module.name] for module in modules}
+        return replace(
+            self, modules=modules, maps=maps, ranks={module.name: ranks[module.name] for module in modules}
+        )
 
     def with_maps(self, maps: Mapping[str, ModuleMaps]) -> "Engine":
         """The same engine with other maps."""
@@ -63,7 +81,7 @@ class Engine:
                 model=model,
                 maps=placed,
                 modules=self.modules,
-                method=choose_method(self.settings),
+                method=self.method,
                 codec=column_codec(self.settings.codec),
                 pad_id=self.pad_id,
                 tokens_per_batch=self.settings.batches.tokens_per_batch,
@@ -80,6 +98,10 @@ def build_engine(loaded: LoadedModel, settings: IndexConfig, maps: Mapping[str, 
     """
     entries = list_modules(loaded.model, settings.model.include, settings.model.exclude)
     check_patterns(entries, settings.model.include + settings.model.exclude)
+    if settings.factors.f is None:  # left to the budget
+        widths = [(module.in_features, module.out_features) for module in tracked_shapes(entries, 1)]
+        f = choose_divisor(widths, column_codec(settings.codec), settings.budget_bytes or 0)
+        settings = replace(settings, factors=replace(settings.factors, f=f))
     modules = tracked_shapes(entries, settings.f)
     if maps is not None or settings.is_whitened:
         return Engine(loaded, settings, modules, maps or {})

@@ -11,7 +11,6 @@ from lorif_core.data.batches import plan_batches
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
-from lorif_core.methods.choose import choose_method
 from lorif_core.methods.fitting import CHUNK_NUMBERS
 from lorif_core.methods.lorif import fit_bytes
 from lorif_core.methods.shards import GradientSource, build_shard
@@ -53,7 +52,7 @@ class IndexEstimate:
 
 def estimate_index(job: IndexJob) -> IndexEstimate:
     """Time a few batches of the data set's beginning and extrapolate."""
-    method = choose_method(job.settings)
+    method = job.engine.method
     examples = [job.engine.encoder.encode(example) for example in job.examples.iter_examples(0, SAMPLE_EXAMPLES)]
     mean_tokens = sum(len(example.input_ids) for example in examples) / max(len(examples), 1)
     with _timed_engine(job).gradients() as source:

@@ -18,11 +18,12 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import maps_digest
 from lorif_core.linalg.preconditioner import SubspacePreconditioner, precondition
-from lorif_core.methods.choose import choose_method
+from lorif_core.methods.budget import allocate_ranks, measure_energies
 from lorif_core.methods.fitting import damping_of, fit_module, self_influence
 from lorif_core.methods.shards import build_shard
+from lorif_core.methods.statistics import sample_positions
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import bytes_per_example
+from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.store.manifest import Manifest, Parents, read_manifest, write_manifest
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import write_maps
@@ -34,6 +35,12 @@ from lorif_core.workspace.statistics import maps_of_statistics
 
 SHARD_BYTES = 32 << 20
 MIN_SHARD, MAX_SHARD = 64, 16384
+
+ENERGY_EXAMPLES = 256
+"""Sample on which a budget is divided among modules."""
+
+OVERHEAD_BYTES = NUMBERS_BYTES + 4
+"""Per example beside factors: norm, length and self-influence."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,9 @@ class IndexJob:
     def bytes_per_example(self) -> int:
         """Codes and scales of one example."""
         codec = column_codec(self.settings.codec)
-        return bytes_per_example(
-            self.engine.modules, codec, self.settings.factor_rank, choose_method(self.settings).layout
-        )
+        if self.settings.budget_bytes is not None:
+            return self.settings.budget_bytes - OVERHEAD_BYTES
+        return bytes_per_example(self.engine.modules, codec, self.settings.factor_rank, self.engine.method.layout)
 
 
 def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) -> IndexJob:
@@ -86,21 +93,23 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
         ResourceError: The curvature would not fit into memory.
     """
     settings, loaded = engine.settings, engine.loaded
-    method = choose_method(settings)
+    method = engine.method
     method.check(engine.modules, psutil.virtual_memory().available)
     layout = method.layout
     codec = column_codec(settings.codec)
-    per_example = bytes_per_example(engine.modules, codec, settings.factor_rank, layout)
+    rank = settings.factors.factor_rank or 1
+    per_example = settings.budget_bytes or bytes_per_example(engine.modules, codec, rank, layout)
     fresh = Manifest(
         layout=layout,
         codec=codec.name,
-        factor_rank=settings.factor_rank,
+        factor_rank=rank,
         f=settings.f,
         seed=settings.factors.seed,
         max_length=settings.batches.max_length,
         parents=Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
         modules=engine.modules,
         maps_digest=maps_digest(engine.maps),
+        budget_bytes=settings.budget_bytes,
         whitening=asdict(settings.whitening) if settings.is_whitened else None,
         num_examples=dataset.num_examples,
         shard_examples=settings.batches.shard_examples or shard_size(per_example),
@@ -111,6 +120,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
         "shard_examples",
         "shards",
         "maps",
+        "ranks",
         "subspaces",
         "self_influences",
         "curvature",
@@ -121,6 +131,8 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
         identity.pop(name)
     if not settings.is_whitened:
         identity.pop("whitening")
+    if settings.budget is None:
+        identity.pop("budget_bytes")
     index_id = f"ix-{fingerprint_of_value(identity)[:12]}"
     folder = files.index_folder(index_id)
     manifest = read_manifest(folder) if (folder / "manifest.json").exists() else fresh
@@ -148,6 +160,7 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
         _register(job, manifest)
         try:
             job, manifest = _with_maps(job, manifest, on_progress)
+            job, manifest = _with_ranks(job, manifest)
             if manifest.status == "building":
                 manifest = _store_gradients(job, manifest, on_progress)
             if not _has_curvature(job, manifest):
@@ -187,6 +200,26 @@ def _with_maps(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> 
     maps = StoreReader(job.folder, manifest).maps()
     assert maps is not None
     return replace(job, engine=job.engine.with_maps(maps)), manifest
+
+
+def _with_ranks(job: IndexJob, manifest: Manifest) -> tuple[IndexJob, Manifest]:
+    """The job with the ranks that its budget buys, decided on the first run and read on later ones."""
+    budget = job.settings.budget_bytes
+    if budget is None:
+        return job, manifest
+    if manifest.ranks is None:
+        positions = sample_positions(job.dataset.num_examples, ENERGY_EXAMPLES, job.settings.factors.seed)
+        sample = [job.engine.encoder.encode(example) for example in job.examples.examples_at(positions)]
+        with job.engine.gradients() as source:
+            energies = measure_energies(source, sample)
+            ranks = allocate_ranks(source.modules, energies, source.codec, budget - OVERHEAD_BYTES)
+        kept = job.engine.with_ranks(ranks)
+        manifest = replace(manifest, modules=list(kept.modules), ranks=dict(kept.ranks or {}))
+        if manifest.maps is not None:  # without those of modules that were left out
+            manifest = replace(manifest, maps=write_maps(job.folder, kept.maps))
+        write_manifest(job.folder, manifest)
+    assert manifest.ranks is not None
+    return replace(job, engine=job.engine.with_ranks(manifest.ranks)), manifest
 
 
 def _store_gradients(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
@@ -233,12 +266,12 @@ def _has_curvature(job: IndexJob, manifest: Manifest) -> bool:
     return (
         manifest.status == "complete"
         and manifest.curvature == asdict(job.settings.curvature)
-        and manifest.subspace_rank == choose_method(job.settings).subspace_rank
+        and manifest.subspace_rank == job.engine.method.subspace_rank
     )
 
 
 def _fit(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
-    method, curvature = choose_method(job.settings), job.settings.curvature
+    method, curvature = job.engine.method, job.settings.curvature
     write_manifest(job.folder, manifest)
     reader = StoreReader(job.folder)
     subspaces, damping = [], {}
@@ -291,7 +324,7 @@ def _register(job: IndexJob, manifest: Manifest) -> None:
             model_id=model_id,
             method=settings.method,
             status="building",
-            factor_rank=settings.factor_rank if manifest.layout == "factors" else None,
+            factor_rank=settings.factors.factor_rank if manifest.layout == "factors" else None,
             f=settings.f,
             codec=settings.codec,
             num_examples=manifest.num_examples,

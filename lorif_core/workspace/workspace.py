@@ -197,6 +197,8 @@ class Workspace:
         examples = self.files.examples(record.dataset_id)
         settings = settings_from_json(record.settings_json, model)
         engine = build_engine(load_model(settings.model), settings, reader.maps())
+        if reader.manifest.ranks is not None:
+            engine = engine.with_ranks(reader.manifest.ranks)
         loaded = engine.loaded
         _check_parents(
             record.index_id,
@@ -245,6 +247,7 @@ def settings_from_json(text: str, model: str | None) -> IndexConfig:
         curvature=CurvatureConfig(**raw["curvature"]),
         whitening=WhiteningConfig(**raw.get("whitening", {})),
         batches=BatchConfig(**raw["batches"]),
+        budget=raw.get("budget"),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lorif_core.errors import ConfigError, DataError, NumericalError
 from lorif_core.metrics.correlation import (
+    _resampled_spearman,
     bootstrap_interval,
     lds_intervals,
     lds_per_query,
@@ -136,6 +137,15 @@ def test_the_interval_over_subsets_is_that_of_resampling_them_one_draw_at_a_time
     result = lds_intervals(scores, masks, losses, num_draws=4000)
     assert result.subsets_low == pytest.approx(means[50], abs=0.03)
     assert result.subsets_high == pytest.approx(means[1949], abs=0.03)
+
+
+def test_counting_copies_equals_repeating_them():
+    a, b = torch.tensor([3.0, 1.0, 3.0, 2.0, 5.0]), torch.tensor([1.0, 2.0, 4.0, 4.0, 3.0])
+    counts = torch.tensor([[1, 0, 3], [1, 2, 0], [1, 2, 0], [1, 1, 0], [1, 0, 2]])
+    got = _resampled_spearman(a, b, counts.double())
+    for draw, copies in enumerate(counts.T):
+        expected = slow_spearman(a.repeat_interleave(copies).tolist(), b.repeat_interleave(copies).tolist())
+        assert float(got[draw]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_intervals_repeat_with_the_seed_and_move_with_it(rng):
