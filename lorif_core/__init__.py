@@ -22,17 +22,20 @@ if TYPE_CHECKING:
         IndexConfig,
         ModelConfig,
         ScoreConfig,
+        WhiteningConfig,
     )
     from lorif_core.errors import LorifError
     from lorif_core.views.hits import Hit
     from lorif_core.workspace.asking import Answer
     from lorif_core.workspace.demo import build_demo
+    from lorif_core.workspace.evaluating import Evaluation, evaluate
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace
 
 _HOMES = {
     "Answer": "workspace.asking",
     "BatchConfig": "config",
     "CurvatureConfig": "config",
+    "Evaluation": "workspace.evaluating",
     "FactorConfig": "config",
     "GenerateConfig": "config",
     "Hit": "views.hits",
@@ -41,8 +44,10 @@ _HOMES = {
     "LorifError": "errors",
     "ModelConfig": "config",
     "ScoreConfig": "config",
+    "WhiteningConfig": "config",
     "Workspace": "workspace.workspace",
     "build_demo": "workspace.demo",
+    "evaluate": "workspace.evaluating",
     "create_workspace": "workspace.workspace",
     "open_workspace": "workspace.workspace",
 }
@@ -51,6 +56,7 @@ __all__ = [
     "Answer",
     "BatchConfig",
     "CurvatureConfig",
+    "Evaluation",
     "FactorConfig",
     "GenerateConfig",
     "Hit",
@@ -59,9 +65,11 @@ __all__ = [
     "LorifError",
     "ModelConfig",
     "ScoreConfig",
+    "WhiteningConfig",
     "Workspace",
     "build_demo",
     "create_workspace",
+    "evaluate",
     "open_workspace",
 ]
 

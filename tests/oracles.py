@@ -157,3 +157,82 @@ def close(found: Tensor, expected: Tensor, *, relative: float) -> None:
     scale = float(expected.abs().max()) if expected.numel() else 0.0
     assert math.isfinite(error)
     assert error <= relative * scale, f"off by {error:.3g}, the largest expected magnitude is {scale:.3g}"
+
+
+def token_pairs(
+    model: nn.Module, module_names: Iterable[str], ids: Sequence[int], targets: Sequence[bool]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per module, what every token of one example put in and the gradient at what came out, (T, in) and (T, out).
+
+    One forward and one backward pass of this example alone, without padding; the calls of a
+    module that is used twice stand one after another.
+    """
+    seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in module_names}
+    hooks = []
+    for name, calls in seen.items():
+
+        def remember(module, args, output, calls=calls):
+            output.retain_grad()
+            calls.append((args[0], output))
+
+        hooks.append(model.get_submodule(name).register_forward_hook(remember))
+    try:
+        example_loss(model, ids, targets).backward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.zero_grad()
+    return {
+        name: (
+            torch.cat([inputs.detach()[0].double() for inputs, _ in calls]),
+            torch.cat([output.grad[0].double() for _, output in calls]),
+        )
+        for name, calls in seen.items()
+    }
+
+
+def second_moments(
+    model: nn.Module, module_names: Sequence[str], sequences: Iterable[tuple[Sequence[int], Sequence[bool]]]
+) -> dict[str, tuple[Tensor, Tensor, int]]:
+    """Per module, Σ x xᵀ and Σ y yᵀ over every token of every sequence, token by token, and how many there were."""
+    found: dict[str, tuple[Tensor, Tensor, int]] = {}
+    for ids, targets in sequences:
+        for name, (inputs, output_grads) in token_pairs(model, module_names, ids, targets).items():
+            left, right, count = found.get(name, (torch.zeros(()), torch.zeros(()), 0))
+            for x, y in zip(inputs, output_grads, strict=True):
+                left, right, count = left + torch.outer(x, x), right + torch.outer(y, y), count + 1
+            found[name] = (left, right, count)
+    return found
+
+
+def damped(matrix: Tensor, ratio: float) -> Tensor:
+    """M + ratio · (mean eigenvalue of M) · I, from the eigenvalues themselves."""
+    mean = torch.linalg.eigvals(matrix.double()).real.mean()
+    return matrix.double() + ratio * mean * torch.eye(len(matrix), dtype=torch.float64)
+
+
+def kronecker_influence(queries: Tensor, trains: Tensor, left: Tensor, right: Tensor, ratio: float) -> Tensor:
+    """⟨G_q, (A + λ_A)⁻¹ G_n (S + λ_S)⁻¹⟩ by a double loop of dense solves: (Q, i, o) and (N, i, o), out (Q, N)."""
+    left, right = damped(left, ratio), damped(right, ratio)
+    scores = torch.zeros(len(queries), len(trains), dtype=torch.float64)
+    for n, train in enumerate(trains):
+        solved = torch.linalg.solve(right, torch.linalg.solve(left, train.double()).T).T
+        for q, query in enumerate(queries):
+            scores[q, n] = (query.double() * solved).sum()
+    return scores
+
+
+def solve_whole(curvature: Tensor, matrices: Tensor) -> Tensor:
+    """H⁻¹ vec(G) for the whole (i·o × i·o) matrix H, row by row vectorised; (Q, i, o)."""
+    return torch.stack([torch.linalg.solve(curvature, one.double().reshape(-1)).view(one.shape) for one in matrices])
+
+
+def unpack_signs(codes: Tensor, scales: Tensor, width: int) -> Tensor:
+    """(…, bytes) and (…,) to (…, width), bit by bit: a set bit is +scale, a cleared one -scale, lowest bit first."""
+    found = torch.zeros(*scales.shape, width, dtype=torch.float64)
+    for place in torch.cartesian_prod(*(torch.arange(size) for size in scales.shape)).tolist():
+        packed, scale = codes[tuple(place)].tolist(), float(scales[tuple(place)])
+        for number in range(width):
+            is_set = packed[number // 8] // 2 ** (number % 8) % 2 == 1
+            found[(*place, number)] = scale if is_set else -scale
+    return found

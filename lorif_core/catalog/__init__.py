@@ -3,6 +3,7 @@
 from lorif_core.catalog.duckdb_catalog import DuckDBCatalog
 from lorif_core.catalog.records import (
     DatasetRecord,
+    EvaluationRecord,
     IndexMeasures,
     IndexRecord,
     IndexStatus,
@@ -16,6 +17,7 @@ __all__ = [
     "Catalog",
     "DatasetRecord",
     "DuckDBCatalog",
+    "EvaluationRecord",
     "InMemoryCatalog",
     "IndexMeasures",
     "IndexRecord",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from duckdb_sqlalchemy import insert
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, select
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
@@ -180,6 +180,14 @@ def _check_version(connection: Connection, path: Path) -> None:
             f"{str(path)!r} has format {version} and this program reads up to {FORMAT_VERSION}: it was "
             "written by a newer LoRIF Studio. Upgrade with `pip install --upgrade lorif-studio`."
         )
+    if version < FORMAT_VERSION:
+        _migrate(connection)
+
+
+def _migrate(connection: Connection) -> None:
+    """From format 1, which had no table of evaluations."""
+    Row.metadata.create_all(connection, checkfirst=True)
+    connection.execute(update(CatalogVersionRow).values(format_version=FORMAT_VERSION))
 
 
 @contextmanager

@@ -199,7 +199,27 @@ class PreconditionerRecord(_Created):
     """Wall-clock time of the build."""
 
 
-Record = DatasetRecord | ModelRecord | IndexRecord | PreconditionerRecord
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord(_Created):
+    """A quality measurement of indexes or methods."""
+
+    evaluation_id: str
+    """Stable id."""
+
+    kind: str
+    """``lds``, ``fidelity``, ``planted``, ``mislabel``, ``tail-patch`` or ``brittleness``."""
+
+    dataset_id: str
+    """The data set whose examples were ranked."""
+
+    settings_json: str
+    """What was asked, as JSON text, to repeat it. Never filtered on."""
+
+    result_json: str
+    """The figures, as JSON text."""
+
+
+Record = DatasetRecord | ModelRecord | IndexRecord | PreconditionerRecord | EvaluationRecord
 
 
 class IndexMeasures(TypedDict, total=False):
@@ -225,6 +245,7 @@ KINDS: dict[type[Record], Kind] = {
     ModelRecord: Kind("model", "model_id", "`lorif index` adds the model that it is given"),
     IndexRecord: Kind("index", "index_id", "`lorif index` builds one"),
     PreconditionerRecord: Kind("preconditioner", "preconditioner_id", "`lorif index` builds one"),
+    EvaluationRecord: Kind("evaluation", "evaluation_id", "`lorif evaluate` makes one"),
 }
 
 

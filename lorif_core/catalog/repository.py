@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar, Unpack
 from lorif_core.catalog.records import (
     KINDS,
     DatasetRecord,
+    EvaluationRecord,
     IndexMeasures,
     IndexRecord,
     IndexStatus,
@@ -61,6 +62,14 @@ class Catalog(Protocol):
     def put_index(self, record: IndexRecord) -> None:
         """Insert an index, or replace the one with its id."""
         self._put(record)
+
+    def put_evaluation(self, record: EvaluationRecord) -> None:
+        """Keep the figures of an evaluation."""
+        self._put(record)
+
+    def evaluations(self) -> list[EvaluationRecord]:
+        """Every evaluation, oldest first."""
+        return self._list(EvaluationRecord, {})
 
     def put_preconditioner(self, record: PreconditionerRecord) -> None:
         """Insert a preconditioner, or replace the one with its id."""

@@ -15,9 +15,16 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Double, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from lorif_core.catalog.records import DatasetRecord, IndexRecord, ModelRecord, PreconditionerRecord, Record
+from lorif_core.catalog.records import (
+    DatasetRecord,
+    EvaluationRecord,
+    IndexRecord,
+    ModelRecord,
+    PreconditionerRecord,
+    Record,
+)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised with every change of these tables, together with a migration."""
 
 
@@ -149,9 +156,23 @@ class PreconditionerRow(Row):
     created_at: Mapped[datetime]
 
 
+class EvaluationRow(Row):
+    """Table of ``EvaluationRecord``, since format 2."""
+
+    __tablename__ = "evaluation"
+
+    evaluation_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    dataset_id: Mapped[str]
+    settings_json: Mapped[str]
+    result_json: Mapped[str]
+    created_at: Mapped[datetime]
+
+
 ROWS: dict[type[Record], type[Row]] = {
     DatasetRecord: DatasetRow,
     ModelRecord: ModelRow,
     IndexRecord: IndexRow,
     PreconditionerRecord: PreconditionerRow,
+    EvaluationRecord: EvaluationRow,
 }

@@ -13,16 +13,35 @@ from pathlib import Path
 
 import tyro
 
+from lorif_core.cli import evaluating
 from lorif_core.cli.asking import ask, score
 from lorif_core.cli.data import demo, doctor, import_
 from lorif_core.cli.indexing import index
 from lorif_core.cli.output import complain
-from lorif_core.errors import LorifError
+from lorif_core.errors import ConfigError, LorifError
 
 DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What a person can fix; any other failure of the operating system is a defect until proven otherwise."""
 
-COMMANDS = {"demo": demo, "import": import_, "index": index, "ask": ask, "score": score, "doctor": doctor}
+
+def evaluate() -> None:
+    """Measure how good scores are: against retraining, against uncompressed references, against an answer key.
+
+    `lorif evaluate --help` lists the measurements.
+    """
+    raise ConfigError(f"name a measurement: `lorif evaluate {'`, `'.join(evaluating.COMMANDS)}`.")
+
+
+COMMANDS = {
+    "demo": demo,
+    "import": import_,
+    "index": index,
+    "ask": ask,
+    "score": score,
+    "evaluate": evaluate,
+    "doctor": doctor,
+}
+"""Every command; those of `lorif evaluate` are a level below."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,10 +51,12 @@ def main(argv: list[str] | None = None) -> int:
     # are busy 5 to 50 times slower (docs/decisions/0006).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        words = sys.argv[1:] if argv is None else argv
+        is_evaluation = len(words) > 1 and words[0] == "evaluate"
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,
-            prog="lorif",
-            args=argv,
+            evaluating.COMMANDS if is_evaluation else COMMANDS,
+            prog="lorif evaluate" if is_evaluation else "lorif",
+            args=words[1:] if is_evaluation else words,
             description="Find the training texts that taught a language model what it says.",
             config=(tyro.conf.FlagCreatePairsOff,),
         )

@@ -20,12 +20,14 @@ def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace
     The sample data holds true everyday facts and a few wrong ones from one unreliable source.
     Run again, it keeps what is there.
     """
-    from lorif_core.workspace.demo import build_demo, demo_fact, read_answer_key, score_demo
+    from lorif_core.workspace.demo import build_demo, demo_fact, demo_key
+    from lorif_core.workspace.planted import read_answer_key, score_planted
 
     with progress(json) as on_progress:
         built, index = build_demo(workspace, None if json else print_estimate, on_progress)
-        score, answers = score_demo(built, index.index_id, on_progress)
-    shown = demo_fact(read_answer_key())
+        facts = read_answer_key(demo_key())
+        score, answers = score_planted(built, facts, index_id=index.index_id, on_progress=on_progress)
+    shown = demo_fact(facts)
     answer = next(answer for fact, answer in answers if fact == shown)
     if json:
         print_json({"index_id": index.index_id, "score": asdict(score), "answer": answer.to_dict()})

@@ -88,6 +88,14 @@ class Engine:
             )
 
 
+def whole_engine(engine: Engine) -> Engine:
+    """The same model with every tracked module at its full width, whatever an index keeps of them."""
+    settings = engine.settings
+    entries = list_modules(engine.loaded.model, settings.model.include, settings.model.exclude)
+    modules = tracked_shapes(entries, 1)
+    return Engine(engine.loaded, settings, modules, {module.name: ModuleMaps(None, None) for module in modules})
+
+
 def build_engine(loaded: LoadedModel, settings: IndexConfig, maps: Mapping[str, ModuleMaps] | None = None) -> Engine:
     """Choose the modules of a loaded model and draw their maps, unless they are given.
 

@@ -73,7 +73,7 @@ def score_file(
     if not out.parent.is_dir():
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
     started = time.perf_counter()
-    queries = read_queries(index, queries_file)
+    queries = [to_query(index, example) for example in read_query_examples(queries_file)]
     group = max(1, QUERY_NUMBERS // sum(module.dim for module in index.reader.modules))
     num_examples = index.reader.manifest.num_examples
     with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
@@ -116,8 +116,10 @@ class _IdStream:
         return pa.array(list(islice(self._ids, count)), pa.string())
 
 
-def read_queries(index: OpenIndex, path: Path) -> list[Query]:
-    """Queries of a file, encoded; the id is the column `query_id` or `id`, else a content hash.
+def read_query_examples(path: Path) -> list[Example]:
+    """Queries of a file as examples; the id is the column `query_id` or `id`, else a content hash.
+
+    An empty completion asks for the end of the text.
 
     Raises:
         DataError: A row is bad.
@@ -126,11 +128,15 @@ def read_queries(index: OpenIndex, path: Path) -> list[Query]:
     settings = ImportConfig(id="query_id" if "query_id" in first else None, strict=True, keep_empty=True)
     with tempfile.TemporaryDirectory(prefix="lorif-queries-") as folder:
         write_examples([path], settings, Path(folder))
-        examples = list(ExampleTable(Path(folder) / "examples.parquet").iter_examples())
-    return [_query(index, example) for example in examples]
+        return list(ExampleTable(Path(folder) / "examples.parquet").iter_examples())
 
 
-def _query(index: OpenIndex, example: Example) -> Query:
+def to_query(index: OpenIndex, example: Example) -> Query:
+    """One query of a file, encoded for an index.
+
+    Raises:
+        DataError: Nothing is left to predict.
+    """
     encoded = index.engine.encoder.encode(example)
     if not encoded.has_targets:
         raise DataError(

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from tiny_workspace import bytes_below, done
 
-from lorif_core.workspace.demo import demo_fact, read_answer_key
+from lorif_core.workspace.demo import demo_fact, demo_key
+from lorif_core.workspace.planted import read_answer_key
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def demo(tmp_path_factory):
 
 
 def test_the_texts_planted_for_the_wrong_capital_of_australia_are_on_top(demo):
-    planted = set(demo_fact(read_answer_key()).planted_ids)
+    planted = set(demo_fact(read_answer_key(demo_key())).planted_ids)
     assert {hit["train_id"] for hit in demo.first["answer"]["supports"][: len(planted)]} == planted
 
 

@@ -1,0 +1,107 @@
+"""Quality measurements as tables for a terminal and as Plotly figures."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from rich.table import Table
+
+from lorif_core.views.tables import human_bytes, human_seconds, records_table
+
+Figures = Mapping[str, Any]
+"""One line of a result, as its dataclass names the fields."""
+
+
+def lds_table(rows: Iterable[Figures]) -> Table:
+    """Candidates by LDS: bytes, times, score and its two intervals."""
+    columns = [
+        "method",
+        "normalised",
+        "codes / ex.",
+        "all / ex.",
+        "build",
+        "query",
+        "LDS",
+        "± queries",
+        "± subsets",
+        "id",
+    ]
+    lines = [
+        [
+            row["label"],
+            row["normalisation"],
+            _bytes(row["codes_bytes"]),
+            _bytes(row["total_bytes"]),
+            "–" if row["build_seconds"] is None else human_seconds(row["build_seconds"]),
+            human_seconds(row["query_seconds"]),
+            f"{row['lds']:.4f}",
+            f"{row['queries_low']:.3f}…{row['queries_high']:.3f}",
+            f"{row['subsets_low']:.3f}…{row['subsets_high']:.3f}",
+            row["candidate"],
+        ]
+        for row in rows
+    ]
+    return records_table("Linear datamodelling score", columns, lines)
+
+
+def fidelity_table(rows: Iterable[Figures], reference: str, k: int) -> Table:
+    """Agreement with a reference."""
+    lines = [
+        [
+            row["label"],
+            row["normalisation"],
+            _bytes(row["total_bytes"]),
+            f"{row['spearman']:.3f}",
+            f"{row['overlap']:.0%}",
+            row["candidate"],
+        ]
+        for row in rows
+    ]
+    columns = ["method", "normalised", "all / ex.", "Spearman", f"top {k}", "id"]
+    return records_table(f"Agreement with {reference}, uncompressed", columns, lines)
+
+
+def change_table(title: str, rows: Sequence[Figures]) -> Table:
+    """Results of tail-patch or brittleness: one line per method, random last."""
+    value = "gain" if "gain" in rows[0] else "loss_change"
+    columns = ["top k of", "nats", "95 % interval"] + ([] if value == "gain" else ["changed", "flipped"])
+    lines = []
+    for row in rows:
+        line = [row["name"], f"{row[value]:+.4f}", f"{row[f'{value}_low']:+.4f}…{row[f'{value}_high']:+.4f}"]
+        if value == "loss_change":
+            flipped = row["share_flipped"]
+            line += [f"{row['share_changed']:.0%}", "–" if flipped is None else f"{flipped:.0%}"]
+        lines.append(line)
+    return records_table(title, columns, lines)
+
+
+def lds_figure(rows: Sequence[Figures]) -> go.Figure:
+    """Quality against bytes: stored methods as points with intervals, uncompressed references as lines."""
+    figure = go.Figure(layout={"template": "plotly_white", "legend": {"title": "normalised"}})
+    for normalisation in dict.fromkeys(row["normalisation"] for row in rows):
+        kept = [r for r in rows if r["normalisation"] == normalisation and r["codes_bytes"] is not None]
+        figure.add_scatter(
+            x=[row["codes_bytes"] for row in kept],
+            y=[row["lds"] for row in kept],
+            error_y={
+                "array": [row["subsets_high"] - row["lds"] for row in kept],
+                "arrayminus": [row["lds"] - row["subsets_low"] for row in kept],
+                "thickness": 1,
+            },
+            text=[row["label"] for row in kept],
+            mode="markers+text",
+            textposition="top center",
+            name=normalisation,
+        )
+    for row in rows:
+        if row["codes_bytes"] is None:
+            figure.add_hline(
+                y=row["lds"], line_dash="dot", annotation_text=f"{row['label']} ({row['normalisation']})"
+            )
+    figure.update_xaxes(type="log", title="bytes per example (codes, scales, numbers)")
+    figure.update_yaxes(title="LDS, mean over queries; bars: 95 % over subsets")
+    return figure
+
+
+def _bytes(size: float | None) -> str:
+    return "–" if size is None else human_bytes(size)
