@@ -56,6 +56,50 @@ def lds(
         say(f"The figure is in {figure}.")
 
 
+def sweep(
+    workspace: Positional[Path],
+    /,
+    *,
+    queries: Path,
+    truth: Path,
+    index: TextArg = None,
+    damping_ratios: tuple[float, ...] = (),
+    subspace_ranks: tuple[int, ...] = (),
+    query_ranks: tuple[int, ...] = (),
+    normalisations: tuple[Normalisation, ...] = ("none", "tempered", "relatif"),
+    json: Json = False,
+) -> None:
+    """LDS of one index under every combination of scoring-time choices, best first. Reads no training text again.
+
+    Args:
+        workspace: Folder of the workspace.
+        queries: Data file of queries, in the order of the ground truth.
+        truth: .npz with masks (S, N) and losses (S, Q).
+        index: Id of the index; unset: the newest complete one.
+        damping_ratios: Unset: the index's own. Half-whitened indexes have theirs in their maps.
+        subspace_ranks: At most the stored rank. Unset: all of it.
+        query_ranks: Directions kept of each preconditioned query. Unset: all.
+        normalisations: none, unit, relatif, tempered.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.evaluations import lds_table
+
+    rows = _open(workspace).sweep(
+        queries,
+        truth,
+        index_id=index,
+        damping_ratios=damping_ratios or (None,),
+        subspace_ranks=subspace_ranks or (None,),
+        query_ranks=query_ranks or (None,),
+        normalisations=normalisations,
+    )
+    plain = [asdict(row) for row in rows]
+    if json:
+        print_json({"rows": plain})
+        return
+    console().print(lds_table(plain))
+
+
 def fidelity(
     workspace: Positional[Path],
     /,
@@ -303,6 +347,7 @@ def results(workspace: Positional[Path], /, *, json: Json = False) -> None:
 
 COMMANDS = {
     "lds": lds,
+    "sweep": sweep,
     "fidelity": fidelity,
     "planted": planted,
     "retrain": retrain,

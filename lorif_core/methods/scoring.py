@@ -62,6 +62,7 @@ def plan_scoring(
         built: The index's own curvature settings.
         asked: May lower the rank or change the damping; neither needs a pass over the data.
     """
+    _check_damping(reader, asked)
     curvature = curvature_asked(built, asked)
     _check_rank(reader, asked.subspace_rank)
     matrices: dict[str, Tensor] = {}
@@ -101,6 +102,16 @@ def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConf
         damping_ratio=built.damping_ratio if ratio is None and keeps_rule else ratio,
         damping=built.damping if damping is None and keeps_rule else damping,
     )
+
+
+def _check_damping(reader: StoreReader, asked: ScoreConfig) -> None:
+    whitening = reader.manifest.whitening
+    is_asked = (asked.damping_rule, asked.damping_ratio, asked.damping) != (None, None, None)
+    if whitening is not None and reader.manifest.subspace_rank == 0 and is_asked:
+        raise ConfigError(
+            f"the damping of half-whitened gradients is in their maps (alpha = {whitening['alpha']}) and cannot be "
+            "changed when asking. Build another index with `--alpha`; its statistics are kept."
+        )
 
 
 def _check_rank(reader: StoreReader, subspace_rank: int | None) -> None:

@@ -13,19 +13,8 @@ Figures = Mapping[str, Any]
 
 
 def lds_table(rows: Iterable[Figures]) -> Table:
-    """Candidates by LDS: bytes, times, score and its two intervals."""
-    columns = [
-        "method",
-        "normalised",
-        "codes / ex.",
-        "all / ex.",
-        "build",
-        "query",
-        "LDS",
-        "± queries",
-        "± subsets",
-        "id",
-    ]
+    """Candidates by LDS: bytes, times, score and its 95 % intervals over queries and over subsets."""
+    columns = ["method", "normalised", "codes/ex.", "all/ex.", "build", "query", "LDS", "queries", "subsets", "id"]
     lines = [
         [
             row["label"],
@@ -35,8 +24,8 @@ def lds_table(rows: Iterable[Figures]) -> Table:
             "–" if row["build_seconds"] is None else human_seconds(row["build_seconds"]),
             human_seconds(row["query_seconds"]),
             f"{row['lds']:.4f}",
-            f"{row['queries_low']:.3f}…{row['queries_high']:.3f}",
-            f"{row['subsets_low']:.3f}…{row['subsets_high']:.3f}",
+            f"{row['queries_low']:.2f}–{row['queries_high']:.2f}",
+            f"{row['subsets_low']:.2f}–{row['subsets_high']:.2f}",
             row["candidate"],
         ]
         for row in rows

@@ -117,29 +117,47 @@ def score_candidates(
     """
     for candidate in candidates:
         if not candidate.is_reference:
-            yield from _score_index(workspace, candidate, queries, normalisations)
+            settings = [
+                ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio) for one in normalisations
+            ]
+            yield from score_index(workspace, candidate, queries, settings)
     references = [candidate for candidate in candidates if candidate.is_reference]
     if references:
         yield from _References(workspace, queries, on_progress).score(references, normalisations)
 
 
-def _score_index(
-    workspace: Workspace, candidate: CandidateName, queries: Path, normalisations: Sequence[Normalisation]
+def score_index(
+    workspace: Workspace, candidate: CandidateName, queries: Path, settings: Sequence[ScoreConfig]
 ) -> Iterator[Scored]:
+    """Scores of one index under several settings; the queries are differentiated once.
+
+    Raises:
+        LorifError: The index, a query or a setting cannot be used.
+    """
     index = workspace.open_index(candidate.name)
     record = workspace.files.catalog.index(index.index_id)
     asked = [to_query(index, example) for example in read_query_examples(queries)]
     with index.engine.gradients() as source:
         gradients = capture_queries(source, asked, "loss")
-    for normalisation in normalisations:
-        settings = ScoreConfig(normalisation=normalisation, damping_ratio=candidate.damping_ratio)
+    for one in settings:
         started = time.perf_counter()
-        plan = plan_scoring(index.reader, gradients, index.curvature, settings)
+        plan = plan_scoring(index.reader, gradients, index.curvature, one)
         scores = torch.cat([part for _, part in iter_scores(index.reader, plan)], 1)
         seconds = (time.perf_counter() - started) / len(asked)
         total = None if record.total_bytes is None else record.total_bytes / record.num_examples
         codes = None if record.shard_bytes is None else record.shard_bytes / record.num_examples
-        yield Scored(candidate, _label(index), normalisation, scores, codes, total, record.build_seconds, seconds)
+        label = f"{_label(index)}{_asked(one)}"
+        yield Scored(candidate, label, one.normalisation, scores, codes, total, record.build_seconds, seconds)
+
+
+def _asked(settings: ScoreConfig) -> str:
+    """What the settings change about an index, for its label."""
+    changes = {
+        "damping": settings.damping_ratio,
+        "r'": settings.subspace_rank,
+        "query rank": settings.query_rank,
+    }
+    return "".join(f", {name} {value:g}" for name, value in changes.items() if value is not None)
 
 
 def _label(index: OpenIndex) -> str:

@@ -7,6 +7,7 @@ that repeat them.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.catalog import EvaluationRecord, utc_now
-from lorif_core.config import Normalisation
+from lorif_core.config import Normalisation, ScoreConfig
 from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
 from lorif_core.data.examples import Example
 from lorif_core.errors import ConfigError, DataError
@@ -26,7 +27,7 @@ from lorif_core.evaluation.tail_patch import TailPatchResult, measure_tail_patch
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import LdsResult, lds_intervals, spearman, topk_overlap
-from lorif_core.workspace.candidates import CandidateName, Scored, parse_candidate, score_candidates
+from lorif_core.workspace.candidates import CandidateName, Scored, parse_candidate, score_candidates, score_index
 from lorif_core.workspace.planted import PlantedScore, read_answer_key, score_planted
 from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.scoring import read_query_examples
@@ -116,6 +117,48 @@ class Evaluation:
         rows.sort(key=lambda row: -row.lds)
         settings = {"queries": str(queries), "truth": str(truth), "candidates": [str(name) for name in names]}
         self._keep("lds", settings | {"normalisations": list(normalisations)}, [asdict(row) for row in rows])
+        return rows
+
+    def sweep(
+        self,
+        queries: str | Path,
+        truth: str | Path,
+        *,
+        index_id: str | None = None,
+        damping_ratios: Sequence[float | None] = (None,),
+        subspace_ranks: Sequence[int | None] = (None,),
+        query_ranks: Sequence[int | None] = (None,),
+        normalisations: Sequence[Normalisation] = ("none",),
+    ) -> list[LdsRow]:
+        """LDS of one index under every combination of scoring-time choices, best first; no new pass over the data.
+
+        Args:
+            queries: As in ``lds``.
+            truth: As in ``lds``.
+            index_id: Unset: the newest complete index.
+            damping_ratios: None is the index's own.
+            subspace_ranks: At most the stored rank; None is all of it.
+            query_ranks: Singular directions kept of each preconditioned query matrix; None is all.
+            normalisations: As in ``lds``.
+
+        Raises:
+            DataError: Ground truth, queries and data set do not fit together.
+            ConfigError: The index cannot take a setting.
+        """
+        known = load_truth(Path(truth))
+        grid = product(damping_ratios, subspace_ranks, query_ranks, normalisations)
+        settings = [
+            ScoreConfig(damping_ratio=ratio, subspace_rank=rank, query_rank=query_rank, normalisation=normalisation)
+            for ratio, rank, query_rank, normalisation in grid
+        ]
+        name = CandidateName(self.workspace.open_index(index_id).index_id, None)
+        rows = []
+        for scored in score_index(self.workspace, name, Path(queries), settings):
+            _check_truth(known, scored.scores)
+            rows.append(_lds_row(scored, lds_intervals(scored.scores, known.masks, known.losses)))
+        rows.sort(key=lambda row: -row.lds)
+        asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}
+        self._keep("sweep", asked | {"settings": [asdict(one) for one in settings]}, [asdict(row) for row in rows])
         return rows
 
     def fidelity(

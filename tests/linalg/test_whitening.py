@@ -119,8 +119,8 @@ def test_a_module_that_nothing_reaches_or_that_overflowed_is_refused_with_the_wa
     good, spoilt = torch.ones(3, 2), torch.full((3, 2), bad)
     moments = moments_of(*((spoilt, good) if side == "inputs" else (good, spoilt)))
     message = (
-        rf"the second moment of the {side} of (module )?'layer\.proj' must be finite and above 0, its mean eigenvalue "
-        r"is (0\.0|nan|inf): .*Exclude it with `--exclude`\."
+        rf"the second moment of the {side} of (module )?'layer\.proj' must be finite and above 0, its mean "
+        r"eigenvalue is (0\.0|nan|inf): .*Exclude it with `--exclude`\."
     )
     with pytest.raises(NumericalError, match=message):
         whitened_maps(shape(2, 2), moments, alpha=0.01, f=1, seed=0)

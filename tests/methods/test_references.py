@@ -12,10 +12,12 @@ from lorif_core.errors import NumericalError
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.references import (
     Eigenbasis,
+    Metric,
     TrainPass,
+    cosine_of_states,
+    ekfac_metric,
     fit_eigenbases,
-    precondition_ekfac,
-    precondition_kfac,
+    kfac_metric,
     score_uncompressed,
 )
 
@@ -94,7 +96,7 @@ def test_ekfac_solves_with_the_whole_curvature_matrix(i, o, ratio, rng):
     rotation = torch.kron(basis.inputs.double(), basis.output_grads.double())
     eigenvalues = basis.moments.double().flatten()
     curvature = rotation @ torch.diag(eigenvalues + ratio * eigenvalues.mean()) @ rotation.T
-    close(precondition_ekfac(queries, basis, ratio), solve_whole(curvature, queries), relative=FLOAT32)
+    close(ekfac_metric(basis, ratio).apply(queries), solve_whole(curvature, queries), relative=FLOAT32)
 
 
 @pytest.mark.parametrize(("i", "o"), [(4, 4), (2, 7), (6, 3)])
@@ -103,7 +105,7 @@ def test_kfac_solves_with_the_whole_kronecker_product(i, o, ratio, rng):
     queries, count = torch.randn(3, i, o, generator=rng), 5
     moments = Moments((count * spd(i, 1)).float(), (count * spd(o, 2)).float(), count)
     curvature = torch.kron(damped(spd(i, 1), ratio), damped(spd(o, 2), ratio))
-    close(precondition_kfac(queries, moments, ratio, what="m"), solve_whole(curvature, queries), relative=FLOAT32)
+    close(kfac_metric(moments, ratio, what="m").apply(queries), solve_whole(curvature, queries), relative=FLOAT32)
 
 
 def test_ekfac_with_kronecker_eigenvalues_and_hardly_any_damping_is_kfac(rng):
@@ -111,26 +113,34 @@ def test_ekfac_with_kronecker_eigenvalues_and_hardly_any_damping_is_kfac(rng):
     (left_values, left_vectors), (right_values, right_vectors) = torch.linalg.eigh(left), torch.linalg.eigh(right)
     basis = Eigenbasis(left_vectors.float(), right_vectors.float(), torch.outer(left_values, right_values).float())
     queries = torch.randn(2, 5, 4, generator=rng)
-    kfac = precondition_kfac(queries, Moments(left.float(), right.float(), 1), 1e-8, what="m")
-    close(precondition_ekfac(queries, basis, 1e-8), kfac, relative=FLOAT32)
+    kfac = kfac_metric(Moments(left.float(), right.float(), 1), 1e-8, what="m").apply(queries)
+    close(ekfac_metric(basis, 1e-8).apply(queries), kfac, relative=FLOAT32)
 
 
 def test_huge_damping_leaves_ekfac_the_query_itself(rng):
     basis, queries = random_basis(3, 4), torch.randn(2, 3, 4, generator=rng)
-    found = precondition_ekfac(queries, basis, 1e6)
+    found = ekfac_metric(basis, 1e6).apply(queries)
     close(found * 1e6 * basis.moments.mean(), queries, relative=1e-4)
 
 
 def test_kfac_of_a_module_that_nothing_reaches_is_refused():
     with pytest.raises(NumericalError, match=r"'some\.module' must be finite and above 0"):
-        precondition_kfac(torch.ones(1, 2, 2), Moments.zeros(2, 2), 0.1, what="'some.module'")
+        kfac_metric(Moments.zeros(2, 2), 0.1, what="'some.module'")
 
 
-def scored(queries, **changes):
-    settings = {"tokens_per_batch": 24} | changes
-    model = tiny_model("llama", dtype=torch.float32)
-    with frozen(model):
-        return score_uncompressed(TrainPass(model, 1, **settings), queries, EXAMPLES)
+def dense_metric(metric: Metric, i: int, o: int) -> torch.Tensor:
+    """The (i·o × i·o) matrix of an inner product, column by column."""
+    basis = torch.eye(i * o).view(i * o, i, o)
+    return metric.apply(basis).reshape(i * o, i * o).double()
+
+
+def test_a_self_influence_is_the_gradients_product_with_itself_preconditioned(rng):
+    gradients = torch.randn(4, 3, 5, generator=rng)
+    moments = Moments(spd(3, 1).float(), spd(5, 2).float(), 1)
+    for metric in (Metric(), ekfac_metric(random_basis(3, 5), 0.1), kfac_metric(moments, 0.1, what="m")):
+        rows = gradients.flatten(1).double()
+        wanted = torch.stack([row @ dense_metric(metric, 3, 5) @ row for row in rows])
+        close(metric.squared_norm(gradients), wanted, relative=FLOAT32)
 
 
 def random_queries():
@@ -138,21 +148,67 @@ def random_queries():
     return {name: torch.randn(3, *rows.shape[1:], generator=generator) for name, rows in dense_gradients().items()}
 
 
+def diagonal_metrics(seed):
+    """Per module, a metric that weighs every number of the gradient differently."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: Metric(weights=torch.rand(rows.shape[1:], generator=generator) + 0.1)
+        for name, rows in dense_gradients().items()
+    }
+
+
+METRICS = [dict.fromkeys(NAMES, Metric()), diagonal_metrics(1), diagonal_metrics(2)]
+
+
+def scored(tokens_per_batch):
+    model = tiny_model("llama", dtype=torch.float32)
+    with frozen(model):
+        return score_uncompressed(TrainPass(model, 1, tokens_per_batch), random_queries(), METRICS, EXAMPLES)
+
+
+def weight_of(metric, gradient):
+    return torch.ones_like(gradient) if metric.weights is None else metric.weights.double()
+
+
 @pytest.mark.parametrize("tokens_per_batch", [1, 24, 9999])
-def test_scores_are_inner_products_with_one_backward_per_example(tokens_per_batch):
-    queries = random_queries()
-    wanted = torch.zeros(3, len(EXAMPLES), dtype=torch.float64)
+def test_scores_are_inner_products_with_one_backward_per_example_for_every_metric(tokens_per_batch):
+    wanted = torch.zeros(len(METRICS), 3, len(EXAMPLES), dtype=torch.float64)
     for name, gradients in dense_gradients().items():
-        for q, query in enumerate(queries[name]):
-            for n, gradient in enumerate(gradients):
-                wanted[q, n] += (query.double() * gradient).sum()
-    close(scored(queries, tokens_per_batch=tokens_per_batch)[0], wanted, relative=1e-4)
+        for m, metric in enumerate(METRICS):
+            for q, query in enumerate(random_queries()[name]):
+                for n, gradient in enumerate(gradients):
+                    wanted[m, q, n] += (query.double() * weight_of(metric[name], gradient) * gradient).sum()
+    found = scored(tokens_per_batch)[0]
+    assert found.shape == wanted.shape
+    for part, whole in zip(found, wanted, strict=True):
+        close(part, whole, relative=1e-4)
 
 
 @pytest.mark.parametrize("tokens_per_batch", [1, 24, 9999])
-def test_norms_are_those_of_the_gradients_over_all_modules(tokens_per_batch):
-    wanted = [
-        sum(float((rows[n] ** 2).sum()) for rows in dense_gradients().values()) ** 0.5 for n in range(len(EXAMPLES))
-    ]
-    found = scored(random_queries(), tokens_per_batch=tokens_per_batch)[1]
-    close(found, torch.tensor(wanted), relative=1e-4)
+def test_self_influences_are_summed_over_all_modules_for_every_metric(tokens_per_batch):
+    wanted = torch.zeros(len(METRICS), len(EXAMPLES), dtype=torch.float64)
+    for name, gradients in dense_gradients().items():
+        for m, metric in enumerate(METRICS):
+            for n, gradient in enumerate(gradients):
+                wanted[m, n] += (weight_of(metric[name], gradient) * gradient**2).sum()
+    for part, whole in zip(scored(tokens_per_batch)[1], wanted, strict=True):
+        close(part, whole, relative=1e-4)
+
+
+@pytest.mark.parametrize("tokens_per_batch", [1, 24, 9999])
+def test_similarity_of_states_is_the_cosine_at_the_last_real_token(tokens_per_batch):
+    model, queries = tiny_model("llama", dtype=torch.float32), random_examples([5, 8, 3], seed=9)
+
+    def state(example):
+        with torch.no_grad():
+            output = model(input_ids=torch.tensor([example.input_ids]), output_hidden_states=True)
+        return output.hidden_states[-1][0, -1].double()
+
+    wanted = torch.zeros(len(queries), len(EXAMPLES), dtype=torch.float64)
+    for q, query in enumerate(queries):
+        for n, example in enumerate(EXAMPLES):
+            one, other = state(query), state(example)
+            wanted[q, n] = one @ other / (one @ one * (other @ other)) ** 0.5
+    with frozen(model):
+        found = cosine_of_states(TrainPass(model, 1, tokens_per_batch), queries, EXAMPLES)
+    close(found, wanted, relative=FLOAT32)
