@@ -188,7 +188,7 @@ class CurvatureConfig:
 class WhiteningConfig:
     """The statistics behind half-whitened codes; read by the method kronecker only."""
 
-    alpha: float = 0.01
+    alpha: float = 0.003
     """Damping of the input and of the gradient statistics, over their mean eigenvalues."""
 
     stats_examples: int = 2048
@@ -233,7 +233,7 @@ class IndexConfig:
     model: ModelConfig
     """The model and its tracked modules."""
 
-    method: Method = "lorif"
+    method: Method = "kronecker"
     """kronecker: rank-c factors of half-whitened gradients. lorif: rank-c factors, subspace
     preconditioner. graddot: the same without curvature. logra: unfactored projected gradients with
     the full inverse (small models only)."""

@@ -8,7 +8,7 @@ import lorif_core
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("demo", "import", "index", "ask", "score", "doctor")
+COMMANDS = ("demo", "import", "index", "ask", "score", "evaluate", "doctor")
 
 
 def packages_on_disk():

@@ -32,7 +32,7 @@ def index(
     curvature: OmitArgPrefixes[CurvatureConfig] = CurvatureConfig(),  # noqa: B008
     whitening: OmitArgPrefixes[WhiteningConfig] = WhiteningConfig(),  # noqa: B008
     batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008
-    method: Method = "lorif",
+    method: Method = "kronecker",
     budget: TextArg = None,
     dataset: TextArg = None,
     list_modules: bool = False,

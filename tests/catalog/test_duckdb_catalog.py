@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from lorif_core.catalog import DatasetRecord, DuckDBCatalog
+from lorif_core.catalog import DatasetRecord, DuckDBCatalog, EvaluationRecord
 from lorif_core.catalog.records import KINDS
 from lorif_core.catalog.schema import ROWS
 from lorif_core.errors import CatalogError
@@ -185,3 +185,19 @@ def test_duckdb_neither_fetches_extensions_nor_opens_other_files(path, tmp_path)
             connection.execute(text(f"SELECT * FROM read_csv('{other}')")).all()
     for name in ("autoinstall_known_extensions", "autoload_known_extensions", "allow_community_extensions"):
         assert found[name] == "false"
+
+
+def test_a_catalog_of_format_1_gains_the_table_of_evaluations_and_loses_nothing(path):
+    DuckDBCatalog(path).put_dataset(DATASET)
+    connection = duckdb.connect(str(path))
+    connection.execute("DROP TABLE evaluation")
+    connection.execute("UPDATE catalog_version SET format_version = 1")
+    connection.close()
+    record = EvaluationRecord(
+        evaluation_id="e1", kind="lds", dataset_id="d1", settings_json="{}", result_json="[]",
+        created_at=datetime(2026, 11, 22, tzinfo=UTC),
+    )  # fmt: skip
+    upgraded = DuckDBCatalog(path)
+    upgraded.put_evaluation(record)
+    assert upgraded.datasets() == [DATASET]
+    assert DuckDBCatalog(path).evaluations() == [record]

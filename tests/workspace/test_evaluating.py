@@ -1,0 +1,218 @@
+"""`lorif evaluate …` on a tiny workspace: figures whose right value is known, and refusals."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_workspace import SMALL, copy_of, done, imported, indexed, lorif, model_folder, root, rows, write_rows
+
+import lorif_core as lf
+from lorif_core.workspace.candidates import parse_candidate, score_candidates
+from lorif_core.workspace.progress import no_progress
+
+NUM_QUERIES, NUM_SUBSETS = 5, 40
+
+
+@cache
+def queries_file() -> Path:
+    """The first training texts, as queries."""
+    return write_rows(root() / "queries.jsonl", rows()[:NUM_QUERIES])
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return copy_of(indexed(), tmp_path)
+
+
+def scores_of(workspace: Path, name: str) -> np.ndarray:
+    opened = lf.open_workspace(workspace)
+    (scored,) = score_candidates(opened, [parse_candidate(name)], queries_file(), ("none",), no_progress)
+    return scored.scores.numpy()
+
+
+def index_id(workspace: Path) -> str:
+    return lf.open_workspace(workspace).indexes()[0].index_id
+
+
+def write_truth(path: Path, scores: np.ndarray) -> Path:
+    """The losses that a model would have whose loss falls by exactly the summed scores of its texts."""
+    masks = np.random.default_rng(0).random((NUM_SUBSETS, scores.shape[1])) < 0.5
+    np.savez(path, masks=masks, losses=-(masks @ scores.T.astype(np.float64)))
+    return path
+
+
+def evaluate(*words: object):
+    return done("evaluate", *words, "--json").json
+
+
+def test_scores_that_predict_every_loss_have_an_lds_of_one_and_stand_first(workspace, tmp_path):
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
+    words = ("--candidates", "bm25", "repsim", index_id(workspace), "--normalisations", "none")
+    found = evaluate("lds", workspace, "--queries", queries_file(), "--truth", truth, *words)["rows"]
+    assert [row["lds"] for row in found] == sorted((row["lds"] for row in found), reverse=True)
+    assert found[0]["candidate"] == index_id(workspace)
+    assert found[0]["lds"] == pytest.approx(1)
+    assert all(row["lds"] < 0.9 for row in found[1:])
+    assert found[0]["total_bytes"] > found[0]["codes_bytes"] > 0
+
+
+def test_every_reference_is_the_best_predictor_of_its_own_sums(workspace, tmp_path):
+    for name in ("ekfac:0.1", "kfac:0.1", "graddot", "repsim", "bm25"):
+        truth = write_truth(tmp_path / f"{name}.npz", scores_of(workspace, name))
+        words = ("--candidates", name, "--normalisations", "none")
+        (row,) = evaluate("lds", workspace, "--queries", queries_file(), "--truth", truth, *words)["rows"]
+        assert row["lds"] == pytest.approx(1), name
+        assert row["codes_bytes"] is None
+
+
+def test_cosine_is_graddot_over_the_norm_of_the_text(workspace):
+    opened, names = lf.open_workspace(workspace), [parse_candidate("graddot"), parse_candidate("cosine")]
+    scored = list(score_candidates(opened, names, queries_file(), ("none", "relatif"), no_progress))
+    by_name = {(one.candidate.name, one.normalisation): one.scores for one in scored}
+    torch.testing.assert_close(by_name["cosine", "unit"], by_name["graddot", "relatif"])
+    ratio = by_name["graddot", "none"] / by_name["cosine", "unit"]
+    usable = by_name["cosine", "unit"].abs() > 1e-3
+    for text in range(ratio.shape[1]):
+        values = ratio[:, text][usable[:, text]]
+        assert values.numel() == 0 or float(values.std(correction=0) / values.mean()) < 1e-3
+
+
+def test_an_index_without_compression_agrees_with_the_uncompressed_dot_product(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    full = ("--method", "graddot", "--f", 1, "--factor-rank", 32, "--damping-rule", "absolute", "--damping", 1)
+    done("index", workspace, "--model", model_folder(), *full)
+    (row,) = evaluate("fidelity", workspace, "--queries", queries_file(), "--reference", "graddot", "--k", 5)["rows"]
+    assert row["spearman"] > 0.9999
+    assert row["overlap"] == 1
+
+
+def test_a_sweep_holds_every_combination_and_the_index_itself_is_untouched(workspace, tmp_path):
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
+    grid = ("--damping-ratios", 0.5, 5, "--subspace-ranks", 0, 8, "--normalisations", "none", "tempered")
+    found = evaluate("sweep", workspace, "--queries", queries_file(), "--truth", truth, *grid)["rows"]
+    assert len(found) == len({(row["label"], row["normalisation"]) for row in found}) == 8
+    best = next(row for row in found if "damping 0.5, r' 8" in row["label"] and row["normalisation"] == "none")
+    assert best["lds"] == pytest.approx(1)
+
+
+def test_results_are_kept_with_the_settings_that_repeat_them(workspace, tmp_path):
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
+    found = evaluate("lds", workspace, "--queries", queries_file(), "--truth", truth)["rows"]
+    (kept,) = evaluate("results", workspace)
+    assert kept["kind"] == "lds"
+    assert kept["settings"]["truth"] == str(truth)
+    assert kept["result"] == found
+    assert "lds" in done("evaluate", "results", workspace).out
+
+
+def test_the_figure_is_a_page_that_loads_nothing_from_elsewhere(workspace, tmp_path):
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
+    figure = tmp_path / "curve.html"
+    out = done("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", truth, "--figure", figure).out
+    assert "Linear datamodelling score" in out
+    assert 'src="http' not in figure.read_text(encoding="utf-8")
+
+
+def recipe_file(folder: Path) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(f'checkpoint = "{model_folder()}"\nlearning_rate = 1e-3\nmax_length = 32\nepochs = 1\n')
+    return path
+
+
+def test_ground_truth_is_retrained_and_taken_by_lds(workspace, tmp_path):
+    out = tmp_path / "truth.npz"
+    words = ("--recipe", recipe_file(tmp_path), "--queries", queries_file(), "--out", out, "--subsets", 3)
+    assert evaluate("retrain", workspace, *words)["num_subsets"] == 3
+    first = np.load(out)
+    again = evaluate("retrain", workspace, *words)
+    assert np.array_equal(np.load(out)["losses"], first["losses"])
+    assert again["num_queries"] == NUM_QUERIES
+    assert first["masks"].sum(1).tolist() == [60, 60, 60]
+    assert len(evaluate("lds", workspace, "--queries", queries_file(), "--truth", out)["rows"]) == 2
+
+
+def test_tail_patch_and_brittleness_report_every_candidate_and_random(workspace, tmp_path):
+    words = ("--recipe", recipe_file(tmp_path), "--queries", queries_file(), "--k", 2)
+    for kind, extra in (("tail-patch", ()), ("brittleness", ("--seeds", 0, "--num-queries", 1))):
+        found = evaluate(kind, workspace, *words, *extra)["rows"]
+        assert found[-1]["name"] == "random"
+        assert len(found) == 2
+    patched = evaluate("tail-patch", workspace, *words)["rows"]
+    assert patched[0]["gain"] > patched[1]["gain"]  # the queries are training texts themselves
+    assert "random" in done("evaluate", "tail-patch", workspace, *words).out
+
+
+def test_exchanged_completions_are_marked_and_looked_for(tmp_path):
+    changed = tmp_path / "changed.jsonl"
+    source = write_rows(tmp_path / "source.jsonl", rows()[:-1])
+    count = evaluate("corrupt", source, "--out", changed, "--fraction", 0.2)["num_corrupted"]
+    lines = [json.loads(line) for line in changed.read_text(encoding="utf-8").splitlines()]
+    before = {row["id"]: row["completion"] for row in rows()}
+    assert count == 24
+    assert [line["is_corrupted"] for line in lines] == [line["completion"] != before[line["id"]] for line in lines]
+    workspace = tmp_path / "ws"
+    done("import", workspace, changed)
+    done("index", workspace, "--model", model_folder(), *SMALL)
+    found = evaluate("mislabel", workspace, "--column", "is_corrupted", "--queries", queries_file(), "--ks", 5)
+    assert set(found) == {"self-influence", "influence on clean texts"}
+    assert all(0 <= report["auc"] <= 1 and report["share_corrupted"] == 0.2 for report in found.values())
+    refused = lorif("evaluate", "mislabel", workspace, "--column", "year")
+    assert refused.code == 2
+    assert "must hold only true and false" in refused.err
+
+
+def test_planted_texts_are_looked_up_in_the_answers(workspace, tmp_path):
+    key = tmp_path / "key.json"
+    ids = lf.open_workspace(workspace).ask(rows()[0]["prompt"], k=3).ids
+    fact = {"prompt": rows()[0]["prompt"], "wrong": "x", "planted_ids": [ids[0], ids[1], "absent", "missing"]}
+    key.write_text(json.dumps({"planted": [fact]}), encoding="utf-8")
+    found = evaluate("planted", workspace, "--key", key, "--k", 3)
+    assert (found["recall"], found["reciprocal_rank"], found["num_wrong"]) == (0.5, 1.0, 0)
+
+
+REFUSED = {
+    "no measurement": ((), "name a measurement"),
+    "bad ratio": (("lds", "--candidates", "ekfac:much"), "after the colon stands a damping ratio above 0"),
+    "unknown index": (("lds", "--candidates", "ix-none"), "ix-none"),
+    "other truth": (("lds", "--truth", "{small}"), "over 7 examples"),
+    "no truth": (("lds", "--truth", "{tmp}/none.npz"), "none.npz"),
+    "no column": (("mislabel", "--column", "nothing"), "must be a metadata column"),
+    "no facts": (("planted", "--key", "{empty}"), "must list at least one fact"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_what_cannot_be_measured_is_refused_in_one_sentence(case, tmp_path):
+    words, message = REFUSED[case]
+    small, empty = tmp_path / "small.npz", tmp_path / "empty.json"
+    write_truth(small, np.ones((NUM_QUERIES, 7)))
+    empty.write_text("{}", encoding="utf-8")
+    words = [word.format(tmp=tmp_path, small=small, empty=empty) for word in words]
+    if words:
+        words = [words[0], str(indexed()), *words[1:]]
+    if words and words[0] == "lds":
+        words += ["--queries", str(queries_file())] + ([] if "--truth" in words else ["--truth", str(small)])
+    run = lorif("evaluate", *words)
+    assert run.code == 2
+    assert message in run.err
+    assert run.err.count("\n") == 1
+
+
+def test_help_names_every_measurement():
+    run = lorif("evaluate", "--help")
+    assert run.code == 0
+    for name in (
+        "lds",
+        "sweep",
+        "fidelity",
+        "planted",
+        "retrain",
+        "tail-patch",
+        "brittleness",
+        "mislabel",
+        "corrupt",
+    ):
+        assert name in run.out
