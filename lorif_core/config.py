@@ -342,7 +342,7 @@ def parse_bytes(text: str) -> int:
         value = float(number) * _UNITS[unit]
     except (ValueError, KeyError):
         value = 0.0
-    _require(0 < value < 2**62, f"a budget is a number of bytes per example like 1KB or 512B, got {text!r}.")
+    _require(1 <= value < 2**62, f"a budget is a number of bytes per example like 1KB or 512B, got {text!r}.")
     return int(value)
 
 

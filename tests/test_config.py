@@ -75,12 +75,18 @@ def test_each_rule_has_its_own_default_ratio(rule, ratio):
     codec=st.sampled_from(["bf16", "int8", "int4", "sign"]),
     ratio=st.none() | st.floats(1e-6, 1e6),
     shard_examples=st.none() | st.integers(1, 99),
+    method=st.sampled_from(["kronecker", "lorif", "graddot"]),
+    budget=st.none() | st.sampled_from(["1KB", "512B"]),
 )
-def test_the_settings_of_an_index_survive_the_catalog(include, factor_rank, codec, ratio, shard_examples):
+def test_the_settings_of_an_index_survive_the_catalog(
+    include, factor_rank, codec, ratio, shard_examples, method, budget
+):
     settings = IndexConfig(
         model=ModelConfig(model="folder", include=tuple(include)),
-        factors=FactorConfig(factor_rank=factor_rank, codec=codec),
-        curvature=CurvatureConfig(damping_ratio=ratio),
+        method=method,
+        factors=FactorConfig(factor_rank=None if budget else factor_rank, codec=codec),
+        curvature=CurvatureConfig(damping_ratio=None if method == "kronecker" else ratio),
         batches=BatchConfig(shard_examples=shard_examples),
+        budget=budget,
     )
     assert settings_from_json(json.dumps(asdict(settings)), None) == settings

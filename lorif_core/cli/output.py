@@ -22,6 +22,10 @@ STAGES = {
     "self-influence": "self-influence (shards)",
     "queries": "queries",
     "questions": "questions",
+    "references": "references (examples)",
+    "retraining": "retraining (subsets)",
+    "tail-patch": "tail-patch (steps)",
+    "brittleness": "brittleness (retrainings)",
 }
 
 
@@ -46,15 +50,21 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(),
     )
     bars: dict[str, Any] = {}
-    with Progress(*columns, console=console(stderr=True), disable=quiet) as progress:
+    shown = Progress(*columns, console=console(stderr=True), disable=quiet)
 
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in bars:
-                bars[stage] = progress.add_task(STAGES.get(stage, stage), total=total, rate="")
-            speed = next(task.speed for task in progress.tasks if task.id == bars[stage])
-            progress.update(bars[stage], completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
+    def show(stage: str, done: int, total: int) -> None:
+        if not bars:
+            shown.start()  # not before: an empty display would print a blank line
+        if stage not in bars:
+            bars[stage] = shown.add_task(STAGES.get(stage, stage), total=total, rate="")
+        speed = next(task.speed for task in shown.tasks if task.id == bars[stage])
+        shown.update(bars[stage], completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
 
+    try:
         yield show
+    finally:
+        if bars:
+            shown.stop()
 
 
 def console(*, stderr: bool = False) -> Any:

@@ -78,7 +78,7 @@ def inverse_root(summed: Float[Tensor, "d d"], count: int, alpha: float, *, what
     """
     moment = summed.double().cpu() / max(count, 1)
     mean = float(moment.diagonal().mean())
-    if not (mean > 0 and mean < float("inf")):
+    if not (mean > 0 and bool(torch.isfinite(moment).all())):
         raise NumericalError(
             f"the second moment of {what} must be finite and above 0, its mean eigenvalue is {mean}: nothing reaches "
             "this module, or the gradients overflowed. Exclude it with `--exclude`."

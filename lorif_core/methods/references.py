@@ -25,7 +25,7 @@ from lorif_core.capture.gradients import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.encoding import EncodedExample
-from lorif_core.errors import ConfigError
+from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, inverse_root
@@ -127,6 +127,10 @@ def fit_eigenbases(
 
 def ekfac_metric(basis: Eigenbasis, ratio: float) -> Metric:
     """The damped inverse of EK-FAC for one module; ``ratio`` is the damping over the mean of Λ."""
+    if not float(basis.moments.mean()) > 0:
+        raise NumericalError(
+            "a module's gradients are all zero, so it has no curvature. Exclude it with `--exclude`."
+        )
     return Metric(basis.inputs, basis.output_grads, 1 / (basis.moments + ratio * basis.moments.mean()))
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import xxhash
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
@@ -29,7 +29,16 @@ def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int)
     tensors["num_tokens"] = torch.tensor([moment.num_tokens for moment in moments.values()])
     for name, moment in moments.items():
         tensors |= {f"input/{name}": moment.inputs, f"output/{name}": moment.output_grads}
-    write_tensors(path, tensors)
+    write_tensors(path, tensors, {"checksum": _checksum(tensors)})
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Of names and bytes; kept inside the file, which nothing else names."""
+    digest = xxhash.xxh3_128()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]:
@@ -39,7 +48,11 @@ def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]
         DamagedArtefact: The file cannot be read.
     """
     try:
-        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            recorded = (file.metadata() or {}).get("checksum")
+        if recorded != _checksum(tensors):
+            raise ValueError("its checksum differs from the recorded one")
         counts = tensors["num_tokens"].tolist()
         moments = {
             name: Moments(tensors[f"input/{name}"], tensors[f"output/{name}"], count)

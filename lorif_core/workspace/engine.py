@@ -53,7 +53,7 @@ class Engine:
     def with_ranks(self, ranks: Mapping[str, int]) -> "Engine":
         """The same engine with a rank per module; modules without any are no longer tracked."""
         modules = [module for module in self.modules if ranks.get(module.name)]
-        maps = {module.name: self.maps[module.name] for module in modules}
+        maps = {module.name: self.maps[module.name] for module in modules if module.name in self.maps}
         return replace(
             self, modules=modules, maps=maps, ranks={module.name: ranks[module.name] for module in modules}
         )

@@ -159,8 +159,8 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
             return known
         _register(job, manifest)
         try:
-            job, manifest = _with_maps(job, manifest, on_progress)
-            job, manifest = _with_ranks(job, manifest)
+            job, manifest = _prepare(job, manifest, on_progress)
+            _register(job, manifest)
             if manifest.status == "building":
                 manifest = _store_gradients(job, manifest, on_progress)
             if not _has_curvature(job, manifest):
@@ -189,37 +189,34 @@ def _only_builder(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _with_maps(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tuple[IndexJob, Manifest]:
-    """The job with its half-whitening maps, which are made on the first run and read on later ones."""
-    if not job.settings.is_whitened:
+def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tuple[IndexJob, Manifest]:
+    """The job with its half-whitening maps and the ranks that its budget buys.
+
+    Both are decided on the first run, written in one step, and read on later ones.
+    """
+    engine, settings = job.engine, job.settings
+    if not settings.is_whitened and settings.budget is None:
         return job, manifest
-    if manifest.maps is None:
-        maps = maps_of_statistics(job.files, job.dataset, job.engine, on_progress)
-        manifest = replace(manifest, maps=write_maps(job.folder, maps))
-        write_manifest(job.folder, manifest)
+    if settings.is_whitened and manifest.maps is None:
+        engine = engine.with_maps(maps_of_statistics(job.files, job.dataset, engine, on_progress))
+    if settings.budget_bytes is not None and manifest.ranks is None:
+        engine = engine.with_ranks(_ranks(job, engine, settings.budget_bytes))
+        manifest = replace(manifest, modules=list(engine.modules), ranks=dict(engine.ranks or {}))
+    if settings.is_whitened and manifest.maps is None:
+        manifest = replace(manifest, maps=write_maps(job.folder, engine.maps))
+    write_manifest(job.folder, manifest)
     maps = StoreReader(job.folder, manifest).maps()
-    assert maps is not None
-    return replace(job, engine=job.engine.with_maps(maps)), manifest
+    if manifest.ranks is not None:
+        engine = engine.with_ranks(manifest.ranks)
+    return replace(job, engine=engine if maps is None else engine.with_maps(maps)), manifest
 
 
-def _with_ranks(job: IndexJob, manifest: Manifest) -> tuple[IndexJob, Manifest]:
-    """The job with the ranks that its budget buys, decided on the first run and read on later ones."""
-    budget = job.settings.budget_bytes
-    if budget is None:
-        return job, manifest
-    if manifest.ranks is None:
-        positions = sample_positions(job.dataset.num_examples, ENERGY_EXAMPLES, job.settings.factors.seed)
-        sample = [job.engine.encoder.encode(example) for example in job.examples.examples_at(positions)]
-        with job.engine.gradients() as source:
-            energies = measure_energies(source, sample)
-            ranks = allocate_ranks(source.modules, energies, source.codec, budget - OVERHEAD_BYTES)
-        kept = job.engine.with_ranks(ranks)
-        manifest = replace(manifest, modules=list(kept.modules), ranks=dict(kept.ranks or {}))
-        if manifest.maps is not None:  # without those of modules that were left out
-            manifest = replace(manifest, maps=write_maps(job.folder, kept.maps))
-        write_manifest(job.folder, manifest)
-    assert manifest.ranks is not None
-    return replace(job, engine=job.engine.with_ranks(manifest.ranks)), manifest
+def _ranks(job: IndexJob, engine: Engine, budget_bytes: int) -> dict[str, int]:
+    positions = sample_positions(job.dataset.num_examples, ENERGY_EXAMPLES, job.settings.factors.seed)
+    sample = [engine.encoder.encode(example) for example in job.examples.examples_at(positions)]
+    with engine.gradients() as source:
+        energies = measure_energies(source, sample)
+        return allocate_ranks(source.modules, energies, source.codec, budget_bytes - OVERHEAD_BYTES)
 
 
 def _store_gradients(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:

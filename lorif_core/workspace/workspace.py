@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,9 @@ class Workspace:
 
     def _plan(self, settings: IndexConfig, dataset: str | None) -> IndexJob:
         record = self.files.choose_dataset(dataset)
+        if Path(settings.model.model).is_dir():  # so that the index can be asked from another folder
+            placed = replace(settings.model, model=str(Path(settings.model.model).resolve()))
+            settings = replace(settings, model=placed)
         return plan_index(self.files, record, build_engine(load_model(settings.model), settings))
 
     def _open(self, record: IndexRecord, model: str | None) -> OpenIndex:

@@ -64,7 +64,8 @@ def build(tmp_path, *settings, data=None):
         shutil.copytree(imported(), workspace)
     else:
         done("import", workspace, data)
-    done("index", workspace, "--model", model_folder(), "--shard-examples", 16, *settings)
+    # The paper's method unless the settings name another one.
+    done("index", workspace, "--model", model_folder(), "--method", "lorif", "--shard-examples", 16, *settings)
     return workspace
 
 

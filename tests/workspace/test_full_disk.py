@@ -17,7 +17,7 @@ from tiny_workspace import (
     texts_file,
 )
 
-BUILD = ("--shard-examples", 16, "--f", 1, "--factor-rank", 8, "--subspace-rank", 8)
+BUILD = ("--method", "lorif", "--shard-examples", 16, "--f", 1, "--factor-rank", 8, "--subspace-rank", 8)
 
 
 def build(workspace):

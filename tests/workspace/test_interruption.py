@@ -13,7 +13,18 @@ import pytest
 from tiny_workspace import bytes_below, copy_of, done, imported, index_folder, lorif, manifest_of, model_folder, start
 
 # Batches of one text and wide subspaces: slow enough to be hit in the middle.
-BUILD = ("--shard-examples", 16, "--tokens-per-batch", 1, "--factor-rank", 2, "--subspace-rank", 64)
+BUILD = (
+    "--method",
+    "lorif",
+    "--shard-examples",
+    16,
+    "--tokens-per-batch",
+    1,
+    "--factor-rank",
+    2,
+    "--subspace-rank",
+    64,
+)
 PATIENCE_S = 120
 
 

@@ -45,14 +45,14 @@ def assert_close(found, expected):
 )
 def test_shard_and_batch_sizes_do_not_change_a_score(settings, tmp_path):
     workspace = shutil.copytree(imported(), tmp_path / "ws")
-    done("index", workspace, "--model", model_folder(), "--subspace-rank", 8, *settings)
+    done("index", workspace, "--model", model_folder(), "--method", "lorif", "--subspace-rank", 8, *settings)
     assert_close(scores(workspace), scores(indexed()))
 
 
 def test_the_order_of_the_texts_does_not_change_a_score(tmp_path):
     done("import", tmp_path / "ws", write_rows(tmp_path / "texts.jsonl", rows()[::-1]))
     # The randomised directions depend on the order: a full subspace does not.
-    full = ("--shard-examples", 16, "--f", 16, "--subspace-rank", 16)
+    full = ("--method", "lorif", "--shard-examples", 16, "--f", 16, "--subspace-rank", 16)
     done("index", tmp_path / "ws", "--model", model_folder(), *full)
     shutil.copytree(imported(), tmp_path / "other")
     done("index", tmp_path / "other", "--model", model_folder(), *full)
@@ -67,5 +67,5 @@ def test_an_index_built_twice_has_the_same_bytes(tmp_path):
 
 def test_a_built_index_keeps_its_shards_whatever_shard_size_is_asked_for_later(tmp_path):
     workspace = shutil.copytree(indexed(), tmp_path / "ws")
-    done("index", workspace, "--model", model_folder(), *SMALL[2:], "--shard-examples", 50)
+    done("index", workspace, "--model", model_folder(), *SMALL, "--shard-examples", 50)
     assert bytes_below(index_folder(workspace)) == bytes_below(index_folder(indexed()))
