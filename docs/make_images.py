@@ -1,17 +1,29 @@
-"""Draw the README's picture from the demo workspace: ``python docs/make_images.py`` after ``make demo``."""
+"""Draw the README's pictures: ``python docs/make_images.py`` after ``make demo``.
+
+``lds.svg`` is drawn from the figures in ``images/lds.json``, which `lorif evaluate lds --json` printed; it
+needs ``pip install kaleido`` and Chromium.
+"""
 
 import io
+import json
 import re
 from pathlib import Path
 
 from rich.console import Console
 
+from lorif_core.views.evaluations import lds_figure
 from lorif_core.workspace.demo import DEMO_FACT, build_demo
 
-OUT = Path(__file__).parent / "images" / "demo.svg"
+IMAGES = Path(__file__).parent / "images"
 
 
-def main() -> None:
+def draw_curve() -> None:
+    """Quality against bytes, from the figures beside the picture."""
+    rows = json.loads((IMAGES / "lds.json").read_text(encoding="utf-8"))["rows"]
+    lds_figure(rows).write_image(IMAGES / "lds.svg", width=900, height=480)
+
+
+def draw_demo() -> None:
     """Ask the demo's question and write the answer as an SVG that needs no font of another host."""
     workspace, index = build_demo(Path("demo_workspace"))
     answer = workspace.ask(DEMO_FACT, k=8, num_opposing=3, index_id=index.index_id)
@@ -19,8 +31,9 @@ def main() -> None:
     console.print(answer)
     svg = console.export_svg(title='lorif ask demo_workspace --prompt "The capital of Australia is" --generate')
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "Menlo, DejaVu Sans Mono")
-    OUT.write_text(svg, encoding="utf-8")
+    (IMAGES / "demo.svg").write_text(svg, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    draw_curve()
+    draw_demo()

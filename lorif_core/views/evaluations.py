@@ -1,5 +1,6 @@
 """Quality measurements as tables for a terminal and as Plotly figures."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -64,31 +65,55 @@ def change_table(title: str, rows: Sequence[Figures]) -> Table:
     return records_table(title, columns, lines)
 
 
+COLOURS = {"none": "#4269d0", "tempered": "#d1495b", "relatif": "#3ca951", "unit": "#9467bd"}
+SYMBOLS = {"none": "circle", "tempered": "diamond", "relatif": "square", "unit": "x"}
+
+
 def lds_figure(rows: Sequence[Figures]) -> go.Figure:
     """Quality against bytes: stored methods as points with intervals, uncompressed references as lines."""
-    figure = go.Figure(layout={"template": "plotly_white", "legend": {"title": "normalised"}})
+    figure = go.Figure(
+        layout={
+            "template": "plotly_white",
+            "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
+            "legend": {"title": "normalised", "orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        }
+    )
     for normalisation in dict.fromkeys(row["normalisation"] for row in rows):
         kept = [r for r in rows if r["normalisation"] == normalisation and r["codes_bytes"] is not None]
-        figure.add_scatter(
-            x=[row["codes_bytes"] for row in kept],
-            y=[row["lds"] for row in kept],
-            error_y={
-                "array": [row["subsets_high"] - row["lds"] for row in kept],
-                "arrayminus": [row["lds"] - row["subsets_low"] for row in kept],
-                "thickness": 1,
-            },
-            text=[row["label"] for row in kept],
-            mode="markers+text",
-            textposition="top center",
-            name=normalisation,
-        )
-    for row in rows:
-        if row["codes_bytes"] is None:
-            figure.add_hline(
-                y=row["lds"], line_dash="dot", annotation_text=f"{row['label']} ({row['normalisation']})"
+        colour = COLOURS.get(normalisation, "#555555")
+        if kept:
+            figure.add_scatter(
+                x=[row["codes_bytes"] for row in kept],
+                y=[row["lds"] for row in kept],
+                error_y={
+                    "array": [row["subsets_high"] - row["lds"] for row in kept],
+                    "arrayminus": [row["lds"] - row["subsets_low"] for row in kept],
+                    "thickness": 1,
+                    "width": 2,
+                },
+                text=[row["label"] for row in kept],
+                mode="markers+text",
+                textposition="bottom right" if normalisation == "none" else "top left",
+                textfont={"size": 11, "color": colour},
+                marker={"size": 9, "color": colour, "symbol": SYMBOLS.get(normalisation, "circle")},
+                name=normalisation,
             )
-    figure.update_xaxes(type="log", title="bytes per example (codes, scales, numbers)")
-    figure.update_yaxes(title="LDS, mean over queries; bars: 95 % over subsets")
+        for row in rows:
+            if row["codes_bytes"] is None and row["normalisation"] == normalisation:
+                figure.add_hline(
+                    y=row["lds"],
+                    line={"dash": "dot", "width": 1, "color": colour},
+                    annotation={
+                        "text": f"{row['label']}, {normalisation}, nothing stored",
+                        "font": {"size": 11, "color": colour},
+                        "xanchor": "right",
+                    },
+                )
+    sizes = [math.log10(row["codes_bytes"]) for row in rows if row["codes_bytes"]]
+    figure.update_xaxes(type="log", title="bytes per example: codes, scales, numbers", dtick=1)
+    if sizes:  # room for labels beside the outermost points
+        figure.update_xaxes(range=[min(sizes) - 0.35, max(sizes) + 0.35])
+    figure.update_yaxes(title="LDS (bars: 95 % over subsets)")
     return figure
 
 
