@@ -1,5 +1,6 @@
 """The command `lorif index`."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,9 +102,24 @@ def index(
         f"built in {human_seconds(record.build_seconds or 0)}."
     )
     say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
+    ranks = opened.ranks(record.index_id)
+    if ranks is not None:
+        say(_describe_ranks(ranks, settings, record.f))
     if record.num_truncated:
         say(f"{record.num_truncated} examples were cut at {record.max_length} tokens; `--max-length` sets the limit.")
     say(f'Next: lorif ask {workspace} --prompt "…" --generate')
+
+
+def _describe_ranks(ranks: dict[str, int], settings: IndexConfig, f: int) -> str:
+    """What a budget bought, and by which rule."""
+    shares = ", ".join(
+        f"{rank} in {count} module{'s' if count > 1 else ''}"
+        for rank, count in sorted(Counter(ranks.values()).items())
+    )
+    return (
+        f"The budget of {settings.budget} bought {sum(ranks.values())} rank-one terms in {settings.codec} codes at "
+        f"f = {f} ({shares}), where a byte holds most energy; modules without a term are left out."
+    )
 
 
 def _print_modules(settings: IndexConfig, as_json: bool) -> None:

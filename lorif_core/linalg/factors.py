@@ -15,11 +15,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, times
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient, times
 from lorif_core.linalg.maps import seeded_generator
 
 ITERATIONS_RANK_ONE = 8
 ITERATIONS = 16
+TOKENS_PER_RANK = 4
+"""Tokens per wanted factor from which the T × T problem is the smaller one; it must not be of lower rank than c."""
+
 GRAM_WIDTH = 128
 """Narrower width up to which the Gram matrix is worth forming."""
 
@@ -67,6 +70,9 @@ def factor_gradient(gradient: ProjectedGradient, start: Float[Tensor, "d_out c"]
     """
     if start.shape[1] == 1 and isinstance(gradient, DenseGradient) and min(gradient.widths) <= GRAM_WIDTH:
         return _balance(*_power_of_gram(gradient.matrix, start))
+    if isinstance(gradient, SequenceGradient) and TOKENS_PER_RANK * start.shape[1] <= gradient.inputs.shape[1]:
+        right = _right_from_tokens(gradient, start)
+        return _balance(gradient.apply(right), right)
     probe = gradient.squared_norm()
     right = start.to(probe).expand(len(probe), *start.shape)  # (B, d_out, c)
     for _ in range(ITERATIONS_RANK_ONE if start.shape[1] == 1 else ITERATIONS):
@@ -96,6 +102,34 @@ def _power_of_gram(matrices: Tensor, start: Float[Tensor, "d_out 1"]) -> tuple[T
     right = times(matrices.mT, vectors)
     norm = torch.linalg.vector_norm(right, dim=1, keepdim=True).clamp_min(torch.finfo(gram.dtype).tiny)
     return times(gram, vectors) * (trace / norm), right / norm
+
+
+def _right_from_tokens(gradient: SequenceGradient, start: Float[Tensor, "d_out c"]) -> Tensor:
+    """Right factor from the T × T problem, (B, d_out, c): the same iterations on fewer numbers.
+
+    With K_x = X Xᵀ and K_y = Y Yᵀ, the right factor is Yᵀ a, and G̃ᵀG̃ applied to it is Yᵀ (K_x K_y) a; so the
+    iterations multiply a (T, c) by M = K_x K_y; a is orthonormalised after every second one.
+    """
+    inputs, output_grads = _per_largest(gradient.inputs), _per_largest(gradient.output_grads)
+    output_gram = output_grads @ output_grads.mT
+    gram = _per_largest((inputs @ inputs.mT) @ output_gram)
+    coefficients = _per_largest(inputs @ (inputs.mT @ (output_grads @ start.to(output_grads))))  # K_x Y R
+    if start.shape[1] == 1:
+        twice = _per_largest(gram @ gram)
+        fourth = _per_largest(twice @ twice)
+        coefficients = times(gram, times(twice, times(fourth, coefficients)))
+        return _orthonormal(output_grads.mT @ coefficients)
+    for _ in range(ITERATIONS // 2 - 1):
+        coefficients = gram @ (gram @ _orthonormal(coefficients))  # M² would lose a weak direction's digits
+    # The last iteration on the gradients themselves: the Gram matrices have half their digits.
+    left = _orthonormal(gradient.apply(_orthonormal(output_grads.mT @ coefficients)))
+    return _orthonormal(gradient.apply_transposed(left))
+
+
+def _per_largest(matrices: Tensor) -> Tensor:
+    """Each matrix divided by its largest entry, so that powers stay in range; zero stays zero."""
+    largest = matrices.abs().amax((1, 2), keepdim=True)
+    return matrices / largest.clamp_min(torch.finfo(matrices.dtype).tiny)
 
 
 def _orthonormal(columns: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from lorif_core.capture.objectives import example_objective
 from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient
 from lorif_core.methods.queries import Query
 from lorif_core.methods.shards import GradientSource
 
@@ -38,7 +38,8 @@ def split_over_train_tokens(
     """
 
     def projected(name: str, pair: SequenceGradient) -> Tensor:
-        block = source.method.compress(pair, by_name[name])
+        is_short = pair.inputs.shape[1] < min(pair.widths)  # factored as the index factored it
+        block = source.method.compress(pair if is_short else DenseGradient(pair.dense()), by_name[name])
         if not isinstance(block, Factors):
             return pair.output_grads
         # left = G̃ R with orthonormal R, so the columns of ``right`` span R.

@@ -104,6 +104,10 @@ class Workspace:
         """Share of the squared gradient norm that the stored rank-c form keeps, over all modules."""
         return self.files.open_index(index_id).manifest.total_explained_energy()
 
+    def ranks(self, index_id: str) -> dict[str, int] | None:
+        """Rank-one terms per module that a budget bought; None for an index without a budget."""
+        return self.files.open_index(index_id).manifest.ranks
+
     def open_index(self, index_id: str | None = None, *, model: str | None = None) -> OpenIndex:
         """A complete index with its model in memory.
 

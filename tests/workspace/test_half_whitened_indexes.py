@@ -28,7 +28,7 @@ from tiny_workspace import (
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lorif_core.config import BatchConfig, FactorConfig, IndexConfig, ModelConfig, WhiteningConfig
-from lorif_core.workspace import statistics
+from lorif_core.workspace import indexing, statistics
 from lorif_core.workspace.workspace import open_workspace
 
 NUM_TEXTS = 70
@@ -186,20 +186,22 @@ class Stages:
         return [number for seen, number in self.seen if seen == stage]
 
 
-def build(workspace, *, stop_at=None, budget=None, **changes):
-    """An index through the interface of the workspace, which says its stages."""
-    settings = {"alpha": ALPHA, "codec": None, "f": None} | changes
-    stages = Stages(stop_at)
-    config = IndexConfig(
+def config_of(*, budget=None, alpha=ALPHA, codec=None, f=None):
+    return IndexConfig(
         model=ModelConfig(model=str(model_folder())),
         method="kronecker",
-        factors=FactorConfig(codec=settings["codec"], f=settings["f"]),
-        whitening=WhiteningConfig(alpha=settings["alpha"]),
+        factors=FactorConfig(codec=codec, f=f),
+        whitening=WhiteningConfig(alpha=alpha),
         batches=BatchConfig(shard_examples=16, tokens_per_batch=256),
         budget=budget,
     )
+
+
+def build(workspace, *, stop_at=None, **changes):
+    """An index through the interface of the workspace, which says its stages."""
+    stages = Stages(stop_at)
     try:
-        open_workspace(workspace).index(config, on_progress=stages)
+        open_workspace(workspace).index(config_of(**changes), on_progress=stages)
     except Stop:
         assert stop_at is not None
     else:
@@ -487,3 +489,46 @@ def test_a_query_with_an_empty_completion_asks_for_the_end_token(tmp_path):
         left, right, count = moments[name]
         wanted += kronecker_influence(gradient[name][None], trains, left / count, right / count, ALPHA)[0]
     close(found, wanted, relative=BF16)
+
+
+@pytest.mark.parametrize("budget", [None, "120B"])
+def test_a_crash_between_the_maps_and_the_manifest_that_names_them_is_resumed(budget, tmp_path, monkeypatch):
+    workspace = copy_of(imported(), tmp_path)
+
+    def crash(folder, manifest):
+        raise Stop
+
+    monkeypatch.setattr(indexing, "write_manifest", crash)
+    with pytest.raises(Stop):
+        open_workspace(workspace).index(config_of(budget=budget, f=1))
+    assert list((workspace / "indexes").glob("*/maps.safetensors"))
+    monkeypatch.undo()
+    build(workspace, budget=budget, f=1)
+    assert_same_bytes(workspace, budget)
+
+
+def test_the_catalog_counts_the_modules_that_a_budget_left():
+    workspace = built("--budget", "120B", "--f", 1)
+    (record,) = open_workspace(workspace).indexes()
+    modules = manifest_of(workspace)["modules"]
+    assert record.num_modules == len(modules)
+    assert record.total_dim == sum(module["d_in"] * module["d_out"] for module in modules)
+
+
+def test_statistics_with_one_flipped_bit_are_refused_not_used(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    build(workspace)
+    (file,) = (workspace / "statistics").glob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(bytes(content))
+    refused = lorif(*index_command(workspace, "--alpha", 0.5))
+    assert refused.code == 2
+    assert "checksum" in refused.err
+    assert "Delete it" in refused.err
+
+
+def test_the_command_says_what_a_budget_bought(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    out = done(*index_command(workspace, "--budget", "500B")).out
+    assert "The budget of 500B bought" in out
