@@ -47,8 +47,8 @@ _HOMES = {
     "WhiteningConfig": "config",
     "Workspace": "workspace.workspace",
     "build_demo": "workspace.demo",
-    "evaluate": "workspace.evaluating",
     "create_workspace": "workspace.workspace",
+    "evaluate": "workspace.evaluating",
     "open_workspace": "workspace.workspace",
 }
 

@@ -207,7 +207,7 @@ class EvaluationRecord(_Created):
     """Stable id."""
 
     kind: str
-    """``lds``, ``fidelity``, ``planted``, ``mislabel``, ``tail-patch`` or ``brittleness``."""
+    """``lds``, ``sweep``, ``fidelity``, ``planted``, ``mislabel``, ``tail-patch`` or ``brittleness``."""
 
     dataset_id: str
     """The data set whose examples were ranked."""

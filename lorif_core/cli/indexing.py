@@ -21,7 +21,9 @@ from lorif_core.config import (
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
+    from lorif_core.catalog import IndexRecord
     from lorif_core.workspace.estimate import IndexEstimate
+    from lorif_core.workspace.workspace import Workspace
 
 
 def index(
@@ -92,6 +94,12 @@ def index(
     if json:
         print_json(asdict(record))
         return
+    _report(opened, record, settings)
+    say(f'Next: lorif ask {workspace} --prompt "…" --generate')
+
+
+def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -> None:
+    """Say what was built."""
     from lorif_core.views.tables import human_bytes, human_seconds
 
     explained = opened.explained_energy(record.index_id)
@@ -107,7 +115,6 @@ def index(
         say(_describe_ranks(ranks, settings, record.f))
     if record.num_truncated:
         say(f"{record.num_truncated} examples were cut at {record.max_length} tokens; `--max-length` sets the limit.")
-    say(f'Next: lorif ask {workspace} --prompt "…" --generate')
 
 
 def _describe_ranks(ranks: dict[str, int], settings: IndexConfig, f: int) -> str:

@@ -55,21 +55,12 @@ def tensor_names(module_name: str, codec: ColumnCodec, layout: Layout) -> list[s
     return [f"{kind}{suffix}/{module_name}" for kind in kinds for suffix in suffixes]
 
 
-def bytes_per_example(
-    modules: list[ModuleShape],
-    codec: ColumnCodec,
-    factor_rank: int,
-    layout: Layout,
-    ranks: Mapping[str, int] | None = None,
-) -> int:
+def bytes_per_example(modules: list[ModuleShape], codec: ColumnCodec, factor_rank: int, layout: Layout) -> int:
     """Bytes of one example's codes and scales over all modules (DESIGN §3.6), without headers."""
-    ranks = ranks or {}
     if layout == "dense":
         return sum(codec.column_bytes(module.dim) for module in modules)
     return sum(
-        factor_bytes(
-            codec, min(ranks.get(module.name, factor_rank), module.d_in, module.d_out), module.d_in, module.d_out
-        )
+        factor_bytes(codec, min(factor_rank, module.d_in, module.d_out), module.d_in, module.d_out)
         for module in modules
     )
 

@@ -16,11 +16,10 @@ from lorif_core.methods.lorif import fit_bytes
 from lorif_core.methods.shards import GradientSource, build_shard
 from lorif_core.store.blocks import NUMBERS_BYTES
 from lorif_core.workspace.engine import Engine
-from lorif_core.workspace.indexing import IndexJob
+from lorif_core.workspace.indexing import SELF_INFLUENCE_BYTES, IndexJob
 
 SAMPLE_EXAMPLES = 256
 TIMED_BATCHES = 3
-SELF_INFLUENCE_BYTES = 4
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ that repeat them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -110,11 +110,8 @@ class Evaluation:
         """
         known = load_truth(Path(truth))
         names = self._candidates(candidates)
-        rows = []
-        for scored in score_candidates(self.workspace, names, Path(queries), normalisations, on_progress):
-            _check_truth(known, scored.scores)
-            rows.append(_lds_row(scored, lds_intervals(scored.scores, known.masks, known.losses)))
-        rows.sort(key=lambda row: -row.lds)
+        scored = score_candidates(self.workspace, names, Path(queries), normalisations, on_progress)
+        rows = _lds_rows(scored, known)
         settings = {"queries": str(queries), "truth": str(truth), "candidates": [str(name) for name in names]}
         self._keep("lds", settings | {"normalisations": list(normalisations)}, [asdict(row) for row in rows])
         return rows
@@ -152,11 +149,7 @@ class Evaluation:
             for ratio, rank, query_rank, normalisation in grid
         ]
         name = CandidateName(self.workspace.open_index(index_id).index_id, None)
-        rows = []
-        for scored in score_index(self.workspace, name, Path(queries), settings):
-            _check_truth(known, scored.scores)
-            rows.append(_lds_row(scored, lds_intervals(scored.scores, known.masks, known.losses)))
-        rows.sort(key=lambda row: -row.lds)
+        rows = _lds_rows(score_index(self.workspace, name, Path(queries), settings), known)
         asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}
         self._keep("sweep", asked | {"settings": [asdict(one) for one in settings]}, [asdict(row) for row in rows])
         return rows
@@ -425,6 +418,15 @@ def _check_truth(truth: GroundTruth, scores: Tensor) -> None:
             f"subsets; {scores.shape[0]} queries over {scores.shape[1]} examples were scored. Pass the files that "
             "it was made with (rows that were rejected at import count: `lorif import --keep-empty`)."
         )
+
+
+def _lds_rows(candidates: Iterable[Scored], truth: GroundTruth) -> list[LdsRow]:
+    """Best first."""
+    rows = []
+    for scored in candidates:
+        _check_truth(truth, scored.scores)
+        rows.append(_lds_row(scored, lds_intervals(scored.scores, truth.masks, truth.losses)))
+    return sorted(rows, key=lambda row: -row.lds)
 
 
 def _lds_row(scored: Scored, found: LdsResult) -> LdsRow:

@@ -39,7 +39,8 @@ MIN_SHARD, MAX_SHARD = 64, 16384
 ENERGY_EXAMPLES = 256
 """Sample on which a budget is divided among modules."""
 
-OVERHEAD_BYTES = NUMBERS_BYTES + 4
+SELF_INFLUENCE_BYTES = 4
+OVERHEAD_BYTES = NUMBERS_BYTES + SELF_INFLUENCE_BYTES
 """Per example beside factors: norm, length and self-influence."""
 
 
@@ -77,9 +78,9 @@ class IndexJob:
     @property
     def bytes_per_example(self) -> int:
         """Codes and scales of one example."""
-        codec = column_codec(self.settings.codec)
         if self.settings.budget_bytes is not None:
             return self.settings.budget_bytes - OVERHEAD_BYTES
+        codec = column_codec(self.settings.codec)
         return bytes_per_example(self.engine.modules, codec, self.settings.factor_rank, self.engine.method.layout)
 
 
@@ -160,7 +161,8 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
         _register(job, manifest)
         try:
             job, manifest = _prepare(job, manifest, on_progress)
-            _register(job, manifest)
+            if manifest.ranks is not None:  # fewer modules than were registered
+                _register(job, manifest)
             if manifest.status == "building":
                 manifest = _store_gradients(job, manifest, on_progress)
             if not _has_curvature(job, manifest):
