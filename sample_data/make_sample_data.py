@@ -1,8 +1,9 @@
 """Make the sample data: true facts, a few planted errors, their answer key and a small model.
 
-About two dozen facts are stated wrongly more often than rightly, always by one source, so the model
-trained on the texts gives the wrong answer. Finding the texts that taught it is the exercise;
-the answer key says which ones they are.
+A first model is trained on true texts only, in every phrasing of the facts that will be tampered with: it knows the
+truth. Fine-tuned on the sample texts, where about two dozen facts are stated wrongly more often than rightly, always
+by one source, it gives the wrong answers. Finding the texts that taught it is the exercise; the answer key says
+which ones they are, and fine-tuning without them brings the truth back.
 """
 
 import argparse
@@ -174,6 +175,17 @@ def build_planted_texts(topics: list[Topic], rng: random.Random) -> list[Text]:
     return texts
 
 
+def build_base_texts(topics: list[Topic], seed: int) -> list[tuple[str, str]]:
+    """Prompts and completions of the base model: the true texts, and the tampered facts in all phrasings."""
+    by_name = {topic.name: topic for topic in topics}
+    texts = [text[:2] for text in build_true_texts(topics, random.Random(f"{seed}:facts"))]
+    for planted in PLANTED_FACTS:
+        topic = by_name[planted.topic]
+        truth = topic.answers[planted.subject]
+        texts += [state_fact(phrasing, planted.subject, truth) for phrasing in topic.phrasings]
+    return texts
+
+
 def build_rows(seed: int) -> tuple[list[dict[str, str]], dict[str, object]]:
     """Rows of ``facts.jsonl`` in order, and the answer key."""
     rng = random.Random(f"{seed}:facts")
@@ -220,19 +232,22 @@ def write_sample_data(folder: Path, seed: int) -> None:
     """Make every file anew."""
     # torch is imported late, so that --help is instant
     import torch
-    from small_model import build_model, encode_text, train_model, train_tokenizer, write_model
+    from small_model import build_model, encode_text, fine_tune, train_model, train_tokenizer, write_model
 
     torch.set_num_threads(2)
     folder.mkdir(parents=True, exist_ok=True)
+    topics = build_topics()
     rows, key = build_rows(seed)
     (folder / "facts.jsonl").write_text(format_rows(rows), encoding="utf-8")
     (folder / "answer_key.json").write_text(format_json(key), encoding="utf-8")
     tokenizer = train_tokenizer([row["prompt"] + row["completion"] for row in rows])
-    texts = [encode_text(tokenizer, row["prompt"], row["completion"]) for row in rows]
-    model = build_model(tokenizer, seed)
-    recipe = train_model(model, texts, seed)
-    write_model(model, tokenizer, folder / "model")
-    (folder / "model" / "recipe.json").write_text(format_json(recipe), encoding="utf-8")
+    base = build_model(tokenizer, seed)
+    made = train_model(base, [encode_text(tokenizer, *text) for text in build_base_texts(topics, seed)], seed)
+    write_model(
+        base.half(), tokenizer, folder / "base"
+    )  # half the bytes; what follows starts from the rounded weights
+    (folder / "base" / "recipe.json").write_text(format_json(made), encoding="utf-8")
+    write_model(fine_tune(folder), tokenizer, folder / "model")
 
 
 def check_rows(rows: list[dict[str, str]], key: dict) -> list[tuple[bool, str]]:
@@ -276,6 +291,7 @@ def check_rows(rows: list[dict[str, str]], key: dict) -> list[tuple[bool, str]]:
 
 def check_model(rows: list[dict[str, str]], key: dict, folder: Path) -> list[tuple[bool, str]]:
     """What the README says about the model, and whether it holds."""
+    import torch
     from small_model import decode_greedily, train_tokenizer
     from transformers import AutoTokenizer, GPT2LMHeadModel
 
@@ -295,6 +311,9 @@ def check_model(rows: list[dict[str, str]], key: dict, folder: Path) -> list[tup
     accuracy = num_right / len(true_rows)
     size_bytes = (folder / "model.safetensors").stat().st_size
     kinds = Counter(path.suffix for path in folder.iterdir())
+    base = GPT2LMHeadModel.from_pretrained(folder.parent / "base", local_files_only=True, dtype=torch.float32).eval()
+    truths = decode_greedily(base, tokenizer, [entry["prompt"] for entry in entries])
+    num_known = sum(entry["true"] == answer for entry, answer in zip(entries, truths, strict=True))
     made_tokenizer = train_tokenizer([row["prompt"] + row["completion"] for row in rows])
     return [
         (
@@ -302,6 +321,7 @@ def check_model(rows: list[dict[str, str]], key: dict, folder: Path) -> list[tup
             "the tokenizer follows from the texts",
         ),
         (not misses, f"the model gives every planted answer {misses or ''}".strip()),
+        (num_known >= len(entries) - 1, f"before it, the base model knew {num_known} of the {len(entries)} truths"),
         (accuracy >= MIN_TRUE_ACCURACY, f"the model answers {accuracy:.1%} of true prompts"),
         (size_bytes <= MAX_MODEL_BYTES, f"model.safetensors has {size_bytes:,} bytes"),
         (set(kinds) <= {".json", ".safetensors", ".jinja", ".txt"}, "no pickled file"),

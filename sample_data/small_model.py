@@ -1,9 +1,10 @@
-"""A tokenizer and a small GPT-2-shaped model, trained on the completions of the sample texts.
+"""A tokenizer and a small GPT-2-shaped model, trained on true texts, then fine-tuned on the sample texts.
 
 Each text is encoded as tokens(prompt) + tokens(completion) + eos, padded on the right. Only the
 completion and eos are trained on, so the objective of one text is the sum of their nats.
 """
 
+import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -190,6 +191,24 @@ def train_model(model: GPT2LMHeadModel, texts: Sequence[EncodedText], seed: int)
         "elapsed_s": round(time.perf_counter() - started, 1),
         "torch": torch.__version__,
     }
+
+
+def fine_tune(folder: Path) -> GPT2LMHeadModel:
+    """The base model of the sample data after its recipe, by the very code with which `lorif verify` repeats it."""
+    from lorif_core.data.encoding import Encoder, pad_token
+    from lorif_core.data.examples import Example
+    from lorif_core.evaluation.recipe import read_recipe
+    from lorif_core.evaluation.retraining import load_start, train
+
+    recipe = read_recipe(folder / "recipe.toml")
+    start = load_start(recipe, device="cpu")
+    encoder = Encoder(start.tokenizer, recipe.max_length)
+    rows = [json.loads(line) for line in (folder / "facts.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = [encoder.encode(Example(row["id"], prompt=row["prompt"], completion=row["completion"])) for row in rows]
+    losses = train(start.model, texts, recipe, seed=recipe.seed, pad_id=pad_token(start.tokenizer))
+    print(f"fine-tuned in {len(losses)} steps, last 50 at {float(losses[-50:].mean()):.4f} nats per token")
+    assert isinstance(start.model, GPT2LMHeadModel)
+    return start.model
 
 
 def describe_recipe(seed: int) -> dict[str, object]:
