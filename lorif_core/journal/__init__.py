@@ -1,0 +1,31 @@
+"""People's decisions about examples, and the long jobs they ask for, in SQLite or PostgreSQL."""
+
+from lorif_core.journal.journal import Journal
+from lorif_core.journal.records import (
+    Batch,
+    BatchKind,
+    Decision,
+    DecisionKind,
+    ExampleEvent,
+    HistoryEntry,
+    Member,
+    Reason,
+    Role,
+    Scope,
+    Status,
+)
+
+__all__ = [
+    "Batch",
+    "BatchKind",
+    "Decision",
+    "DecisionKind",
+    "ExampleEvent",
+    "HistoryEntry",
+    "Journal",
+    "Member",
+    "Reason",
+    "Role",
+    "Scope",
+    "Status",
+]

@@ -1,0 +1,103 @@
+"""What a database says when it cannot do its work, as one sentence that a person can act on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from lorif_core.errors import JournalError, LorifError, ResourceError
+from lorif_core.files import disk_full_message
+
+LOCK_TIMEOUT_S = 30.0
+"""How long a write waits for the writes of others."""
+
+LOCKED = (
+    f"has been locked by another program for {LOCK_TIMEOUT_S:g} s: try again when it is done, or stop it if it hangs"
+)
+
+SQLITE_CAUSES = {
+    "SQLITE_NOTADB": "is not an SQLite database: check the path, or move the file away and a new journal is made",
+    "SQLITE_CORRUPT": "is damaged: restore it from a backup, or move it and the files ending in `-wal` and `-shm` "
+    "beside it away",
+    "SQLITE_READONLY": "cannot be written: a journal needs a file and a folder that you may write to",
+    "SQLITE_CANTOPEN": "cannot be opened: a journal needs a file and a folder that you may read and write",
+    "SQLITE_PERM": "cannot be opened: a journal needs a file and a folder that you may read and write",
+    "SQLITE_BUSY": LOCKED,
+    "SQLITE_LOCKED": "is locked by another connection of this program: try again when that is done",
+    "SQLITE_IOERR": "cannot be read or written because its disk reports an error: check the disk and its free space",
+    "SQLITE_PROTOCOL": "cannot be locked: it needs a folder on a local disk",
+}
+"""What a person can do, by the beginning of SQLite's name of the error."""
+
+POSTGRES_CAUSES = {
+    "08": "lost its connection: try again; if a decision was under way, look in the history whether it is there",
+    "25006": "accepts no writes: connect to the primary server instead of a copy of it",
+    "3D": "does not exist: create it with `createdb`, or check the address",
+    "42501": "does not let this user create or change its tables: grant that, or use another user",
+    "53100": "has a full disk: free some space on the server and try again",
+    "53300": "has no connection left: try again, or raise `max_connections`",
+    "55P03": LOCKED,
+    "57P": "is shutting down or starting: try again in a moment",
+    "XX001": "is damaged: restore it from a backup",
+}
+"""What a person can do, by the beginning of PostgreSQL's SQLSTATE."""
+
+
+@contextmanager
+def plain_errors(engine: Engine) -> Iterator[None]:
+    """Turn what a person can fix into one sentence; a defect in our SQL keeps its traceback.
+
+    Raises:
+        JournalError: The database cannot be used.
+        ResourceError: Its disk is full.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        explain = explain_sqlite if engine.dialect.name == "sqlite" else explain_postgres
+        plain = explain(error, engine)
+        if plain is None:
+            raise
+        raise plain from error
+
+
+def explain_sqlite(error: DBAPIError, engine: Engine) -> LorifError | None:
+    """The sentence for an error of SQLite, None if it is a defect."""
+    path = Path(str(engine.url.database))
+    name = getattr(error.orig, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return ResourceError(disk_full_message(path))
+    if name.startswith("SQLITE_CANTOPEN") and not path.exists():
+        return JournalError(f"the journal {str(path)!r} has been removed or renamed: bring it back or reopen it.")
+    cause = _cause_of(name, SQLITE_CAUSES)
+    return None if cause is None else JournalError(f"the journal {str(path)!r} {cause}. SQLite says: {error.orig}")
+
+
+def explain_postgres(error: DBAPIError, engine: Engine) -> LorifError | None:
+    """The sentence for an error of PostgreSQL, None if it is a defect."""
+    database = describe_database(engine)
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None and (error.connection_invalidated or "connect" in str(error.orig)):
+        # Connecting failed, and libpq has words for it but no state. They name host and user, no password.
+        words = " ".join(str(error.orig).split())
+        return JournalError(
+            f"{database} cannot be reached: check the address, the user, the password and that the server runs. "
+            f"PostgreSQL says: {words}"
+        )
+    cause = _cause_of(state or "", POSTGRES_CAUSES)
+    if cause is None:
+        return None
+    kind: Callable[[str], LorifError] = ResourceError if state == "53100" else JournalError
+    return kind(f"{database} {cause}.")
+
+
+def describe_database(engine: Engine) -> str:
+    """The database in words, without user and password."""
+    url = engine.url
+    return f"the PostgreSQL database {url.database!r} on {url.host or 'this machine'}"
+
+
+def _cause_of(name: str, causes: dict[str, str]) -> str | None:
+    return next((cause for start, cause in causes.items() if name.startswith(start)), None)

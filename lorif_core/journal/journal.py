@@ -1,0 +1,225 @@
+"""The journal as its users see it: one object, one transaction per call."""
+
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+from sqlalchemy import Connection, Engine, select
+
+from lorif_core.journal import acts, people, reading
+from lorif_core.journal.engine import open_engine
+from lorif_core.journal.engine import reading as reading_from
+from lorif_core.journal.engine import writing as writing_to
+from lorif_core.journal.records import (
+    Batch,
+    Decision,
+    ExampleEvent,
+    HistoryEntry,
+    Member,
+    Reason,
+    Role,
+    Scope,
+    Status,
+)
+from lorif_core.journal.schema import RevisionRow
+
+
+class Journal:
+    """People's decisions about examples, safe to use from several threads, processes and programs.
+
+    Nothing is ever changed or deleted, and what a call has returned is on the disk. Every method raises a
+    JournalError if the database cannot be used; writing ones also a RoleError if the person may not, and a
+    ResourceError if the disk is full. A call that raises has written nothing.
+    """
+
+    engine: Engine
+    """The database, for the jobs that lie in it too."""
+
+    def __init__(self, location: Path | str) -> None:
+        """Open the journal at ``location``, making it if there is none.
+
+        Args:
+            location: An SQLite file on a local disk, or ``postgresql+psycopg://user@host/database``.
+        """
+        self.engine = open_engine(location)
+        # Also when nobody closes it: the last one to leave folds SQLite's log into the file.
+        weakref.finalize(self, self.engine.dispose)
+
+    def close(self) -> None:
+        """Give back its connections. A call after that opens new ones."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def decide(self, scope: Scope, decision: Decision, client_id: str | None = None) -> Batch:
+        """Write one decision about any number of examples, all or nothing.
+
+        Args:
+            scope: Who decides, and on which data.
+            decision: What, and why.
+            client_id: Names the request. The same one again returns the first batch and adds nothing, so
+                a front end may repeat a request whose answer it did not see.
+
+        Raises:
+            JournalError: The reason is unknown, or the client id stands for another request.
+            RoleError: The person is a viewer, or settles without being an admin.
+        """
+        with writing_to(self.engine) as connection:
+            return acts.decide(connection, scope, decision, client_id)
+
+    def undo(self, scope: Scope, batch_id: str | None = None, client_id: str | None = None) -> Batch:
+        """Take back a batch of decisions, notes or labels, and return the act that does so.
+
+        Args:
+            scope: Who takes it back. Only an admin may for others.
+            batch_id: The batch; None is the person's latest one that is not undone.
+            client_id: Names the request, as in `decide`.
+
+        Raises:
+            JournalError: There is nothing to undo, it is undone already, or somebody else has since decided
+                on one of the same examples. Notes and labels are nobody's decision and hinder no undo.
+            RoleError: The batch is somebody else's.
+        """
+        with writing_to(self.engine) as connection:
+            return acts.take_back(connection, "undo", scope, batch_id, client_id)
+
+    def redo(self, scope: Scope, batch_id: str | None = None, client_id: str | None = None) -> Batch:
+        """Bring back a batch that is undone, in its old place, and return the act that does so.
+
+        Args:
+            scope: Who brings it back. Only an admin may for others.
+            batch_id: The batch; None is the one that the person's latest undo took back, provided that
+                they have made no new decision since.
+            client_id: Names the request, as in `decide`.
+
+        Raises:
+            JournalError: There is nothing to redo, or somebody else has since decided on one of the same
+                examples.
+            RoleError: The batch is somebody else's.
+        """
+        with writing_to(self.engine) as connection:
+            return acts.take_back(connection, "redo", scope, batch_id, client_id)
+
+    def states(self, corpus_id: str, train_ids: Iterable[str] | None = None) -> pl.DataFrame:
+        """Where every example stands that something ever happened to, in the order of their ids.
+
+        An example whose decisions are all undone is there, as kept. Reason, text and so on are those of
+        the decision that gives the status.
+
+        Args:
+            corpus_id: The line of data set versions.
+            train_ids: Only these; None is all.
+        """
+        with reading_from(self.engine) as connection:
+            return reading.read_states(connection, corpus_id, train_ids)
+
+    def conflicts(self, corpus_id: str) -> pl.DataFrame:
+        """The present decision of each person on every example on which they disagree, oldest first."""
+        with reading_from(self.engine) as connection:
+            return reading.read_conflicts(connection, corpus_id)
+
+    def counts(self, corpus_id: str) -> dict[Status, int]:
+        """Number of examples of each status; an example without a live decision is kept and not counted."""
+        with reading_from(self.engine) as connection:
+            return reading.read_counts(connection, corpus_id)
+
+    def history(
+        self,
+        corpus_id: str,
+        *,
+        train_id: str | None = None,
+        actor: str | None = None,
+        kind: str | None = None,
+        batch_id: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[HistoryEntry]:
+        """Batches, newest first, each with whether it is undone.
+
+        Args:
+            corpus_id: The line of data set versions.
+            train_id: Only those that concern this example.
+            actor: Only those of this person.
+            kind: Only those of this kind.
+            batch_id: Only this one.
+            limit: At most so many.
+            before: Only those of an earlier revision; the last entry's ``batch.revision`` gives the next page.
+        """
+        with reading_from(self.engine) as connection:
+            return reading.read_history(
+                connection,
+                corpus_id,
+                train_id=train_id,
+                actor=actor,
+                kind=kind,
+                batch_id=batch_id,
+                limit=limit,
+                before=before,
+            )
+
+    def events_of(self, corpus_id: str, train_id: str) -> list[ExampleEvent]:
+        """Everything that happened to one example, newest first, with its status before and after."""
+        with reading_from(self.engine) as connection:
+            return reading.read_events(connection, corpus_id, train_id)
+
+    def examples_of(self, corpus_id: str, batch_id: str) -> list[str]:
+        """The ids of the examples that a batch concerns, in the order in which they were given.
+
+        Raises:
+            JournalError: The corpus has no such batch.
+        """
+        with reading_from(self.engine) as connection:
+            batch, _ = acts.find_batch(connection, corpus_id, batch_id)
+            return acts.examples_of(connection, batch.batch_id)
+
+    def revision(self) -> int:
+        """A number that grows with every decision, undo, redo, role and reason; not with jobs."""
+        with reading_from(self.engine) as connection:
+            return connection.execute(select(RevisionRow.number)).scalar_one()
+
+    def members(self) -> list[Member]:
+        """Everyone with a role, by name."""
+        with reading_from(self.engine) as connection:
+            return people.read_members(connection)
+
+    def role_of(self, actor: str) -> Role:
+        """What a person may do: admin while the journal has no members, viewer if it has only others."""
+        with reading_from(self.engine) as connection:
+            return people.role_of(connection, actor)
+
+    def set_role(self, actor: str, role: Role, by: str) -> Member:
+        """Give a person a role. The first member must be an admin, and one admin must remain.
+
+        Raises:
+            RoleError: ``by`` is no admin, or nobody would be one.
+        """
+        with self._counted_write() as connection:
+            return people.write_role(connection, actor, role, by)
+
+    def reasons(self) -> list[Reason]:
+        """The reasons that a decision can give: those of every journal, then the added ones by name."""
+        with reading_from(self.engine) as connection:
+            return people.read_reasons(connection)
+
+    def add_reason(self, name: str, description: str, by: str) -> Reason:
+        """Add a reason to the list.
+
+        Raises:
+            RoleError: ``by`` is no admin.
+            JournalError: The name is taken, or is not lower-case words joined by hyphens.
+        """
+        with self._counted_write() as connection:
+            return people.write_reason(connection, name, description, by)
+
+    @contextmanager
+    def _counted_write(self) -> Iterator[Connection]:
+        with writing_to(self.engine) as connection:
+            yield connection
+            acts.next_revision(connection)
