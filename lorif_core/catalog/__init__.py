@@ -1,14 +1,16 @@
-"""Facts about the artefacts of a workspace: data sets, models, indexes, preconditioners."""
+"""Facts about the artefacts of a workspace: data sets, models, indexes, preconditioners, questions asked."""
 
 from lorif_core.catalog.duckdb_catalog import DuckDBCatalog
 from lorif_core.catalog.records import (
     DatasetRecord,
     EvaluationRecord,
+    HitRecord,
     IndexMeasures,
     IndexRecord,
     IndexStatus,
     ModelRecord,
     PreconditionerRecord,
+    QueryRecord,
     utc_now,
 )
 from lorif_core.catalog.repository import Catalog, InMemoryCatalog
@@ -18,11 +20,13 @@ __all__ = [
     "DatasetRecord",
     "DuckDBCatalog",
     "EvaluationRecord",
+    "HitRecord",
     "InMemoryCatalog",
     "IndexMeasures",
     "IndexRecord",
     "IndexStatus",
     "ModelRecord",
     "PreconditionerRecord",
+    "QueryRecord",
     "utc_now",
 ]

@@ -6,14 +6,15 @@ a file lock, connects, runs one transaction, closes the connection, and only the
 Readers take it too, because an open reader keeps writers out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
 from duckdb_sqlalchemy import insert
 from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, select, update
+from sqlalchemy import URL, Connection, Engine, create_engine, delete, inspect, select, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
@@ -45,7 +46,22 @@ CAUSES = {
 }
 """What a person can do about DuckDB's message, by a part of it (as of DuckDB 1.5)."""
 
+DATASET_COLUMNS_OF_FORMAT_3 = {
+    "source_checksums": "TEXT",
+    "settings_json": "TEXT",
+    "corpus_id": "TEXT",
+    "parent_id": "TEXT",
+    "version": "BIGINT",
+}
+
 DAMAGED = "it is damaged; restore it from a backup, or move it away and an empty catalog is made in its place"
+
+
+class _Read(NamedTuple):
+    """Records as they were read, and the stamp of the file then."""
+
+    stamp: tuple[int, ...] | None
+    records: Sequence[Record]
 
 
 class DuckDBCatalog(Catalog):
@@ -65,6 +81,7 @@ class DuckDBCatalog(Catalog):
         self.path = path.resolve()
         self.lock_path = self.path.with_name(self.path.name + ".lock")
         self._lock_timeout_s = lock_timeout_s
+        self._read: dict[tuple[type[Record], tuple[tuple[str, str], ...]], _Read] = {}
         self._engine = _engine(self.path)
         _check_location(self.path)
         with self._locked(), _plain_errors(self.path):
@@ -72,6 +89,26 @@ class DuckDBCatalog(Catalog):
                 _create(self.path)
             with self._engine.begin() as connection:
                 _check_version(connection, self.path)
+
+    def _list(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
+        """Records from memory while the file is what it was when they were read, which takes no lock."""
+        key = (kind, tuple(sorted(values.items())))
+        known = self._read.get(key)
+        if known is not None and known.stamp is not None and known.stamp == self._stamp():
+            return [record for record in known.records if isinstance(record, kind)]
+        with self._transaction() as records:
+            stamp = self._stamp()  # nobody writes now: the lock is ours
+            found = records.matching(kind, values)
+        self._read[key] = _Read(stamp, list(found))
+        return found
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Changes with every write; None while there is no file, or one with a log that was not folded in."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return None if _log_of(self.path).exists() else (found.st_ino, found.st_size, found.st_mtime_ns)
 
     @contextmanager
     def _transaction(self) -> Iterator[Records]:
@@ -116,12 +153,23 @@ class _RecordsInDuckDB:
         self._connection = connection
 
     def put(self, record: Record) -> None:
-        statement = insert(ROWS[type(record)]).values(
-            {field.name: getattr(record, field.name) for field in fields(record)}
-        )
-        id_field = KINDS[type(record)].id_field
+        self.put_all([record])
+
+    def put_all(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        kind = type(records[0])
+        names = [field.name for field in fields(records[0])]
+        statement = insert(ROWS[kind]).values([{name: getattr(record, name) for name in names} for record in records])
+        id_field = KINDS[kind].id_field
         changed = {column.name: column for column in statement.excluded if column.name != id_field}
         self._connection.execute(statement.on_conflict_do_update(index_elements=[id_field], set_=changed))
+
+    def remove(self, kind: type[Record], values: Mapping[str, str]) -> None:
+        table = ROWS[kind].__table__
+        self._connection.execute(
+            delete(ROWS[kind]).where(*(table.c[name] == value for name, value in values.items()))
+        )
 
     def matching(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
         table = ROWS[kind].__table__
@@ -185,8 +233,13 @@ def _check_version(connection: Connection, path: Path) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    """From format 1, which had no table of evaluations."""
+    """From format 1, which had no evaluations, and 2, which had no questions and one version of each data set."""
     Row.metadata.create_all(connection, checkfirst=True)
+    for column, kind in DATASET_COLUMNS_OF_FORMAT_3.items():
+        connection.execute(text(f"ALTER TABLE dataset ADD COLUMN IF NOT EXISTS {column} {kind}"))
+    connection.execute(
+        text("UPDATE dataset SET source_checksums = '[]', settings_json = '{}', corpus_id = dataset_id, version = 1")
+    )
     connection.execute(update(CatalogVersionRow).values(format_version=FORMAT_VERSION))
 
 

@@ -74,6 +74,28 @@ class DatasetRecord(_Created):
     source_files: tuple[str, ...] = ()
     """Files the examples were read from, in the order given."""
 
+    source_checksums: tuple[str, ...] = ()
+    """Checksum of each source file; empty for data sets of before format 3 and for folders."""
+
+    settings_json: str = "{}"
+    """How the files were read, as JSON text of ``ImportConfig``. Never filtered on."""
+
+    corpus_id: str = ""
+    """Id of the first version of this data; decisions belong to it, so that they outlive a new version.
+    Left out: this is the first version."""
+
+    parent_id: str | None = None
+    """The version that this one replaces; None for the first."""
+
+    version: int = 1
+    """1 for the first version, then counted up."""
+
+    def __post_init__(self) -> None:
+        """Check the time, and name the corpus after its first version."""
+        super().__post_init__()
+        if not self.corpus_id:
+            object.__setattr__(self, "corpus_id", self.dataset_id)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord(_Created):
@@ -219,7 +241,95 @@ class EvaluationRecord(_Created):
     """The figures, as JSON text."""
 
 
-Record = DatasetRecord | ModelRecord | IndexRecord | PreconditionerRecord | EvaluationRecord
+@dataclass(frozen=True, kw_only=True)
+class QueryRecord(_Created):
+    """A question that was asked, with everything needed to show its answer again without a model."""
+
+    query_id: str
+    """A number, in the order of asking."""
+
+    fingerprint: str
+    """Hash of the question, its settings and the index: the same question again is the same query."""
+
+    index_id: str
+    """The index that answered."""
+
+    dataset_id: str
+    """The data set whose examples were ranked."""
+
+    prompt: str
+    """What the model was given."""
+
+    completion: str
+    """What it said."""
+
+    contrast: str | None = None
+    """The second completion of "why A and not B"."""
+
+    tokens_json: str | None = None
+    """The tokens of the completion that were explained, as a JSON list; None: all."""
+
+    objective: str
+    """loss, margin or contrast."""
+
+    normalisation: str
+    """How scores were normalised."""
+
+    settings_json: str
+    """The scoring settings in full, as JSON text. Never filtered on."""
+
+    objective_value: float
+    """Of the completion, in nats."""
+
+    num_scored: int
+    """Examples that were scored."""
+
+    positive_total: float
+    """Sum of all positive scores."""
+
+    k: int
+    """Asked-for length of the supporting list."""
+
+    num_opposing: int
+    """Asked-for length of the opposing list."""
+
+    elapsed_s: float
+    """What the answer took."""
+
+    plans_json: str = "{}"
+    """Scoring plan → number of modules, as JSON text."""
+
+    asked_by: str
+    """Who asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HitRecord(_Created):
+    """One line of a query's top lists."""
+
+    hit_id: str
+    """Query, side and rank; sorts as the list does."""
+
+    query_id: str
+    """The query."""
+
+    side: str
+    """supports or opposes."""
+
+    rank: int
+    """1 is the strongest of its side."""
+
+    train_id: str
+    """The train example."""
+
+    score: float
+    """Positive supports, negative opposes."""
+
+    tokens_json: str = "[]"
+    """The example's tokens with their parts of the score, as JSON text."""
+
+
+Record = DatasetRecord | ModelRecord | IndexRecord | PreconditionerRecord | EvaluationRecord | QueryRecord | HitRecord
 
 
 class IndexMeasures(TypedDict, total=False):
@@ -246,6 +356,8 @@ KINDS: dict[type[Record], Kind] = {
     IndexRecord: Kind("index", "index_id", "`lorif index` builds one"),
     PreconditionerRecord: Kind("preconditioner", "preconditioner_id", "`lorif index` builds one"),
     EvaluationRecord: Kind("evaluation", "evaluation_id", "`lorif evaluate` makes one"),
+    QueryRecord: Kind("query", "query_id", "`lorif ask` makes one"),
+    HitRecord: Kind("hit", "hit_id", "`lorif ask` makes some"),
 }
 
 

@@ -4,7 +4,7 @@ Every public method is written once, on top of ``_transaction``: the two catalog
 the records of a transaction lie.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Protocol, TypeVar, Unpack
@@ -13,11 +13,13 @@ from lorif_core.catalog.records import (
     KINDS,
     DatasetRecord,
     EvaluationRecord,
+    HitRecord,
     IndexMeasures,
     IndexRecord,
     IndexStatus,
     ModelRecord,
     PreconditionerRecord,
+    QueryRecord,
     Record,
     check_status,
     id_of,
@@ -35,6 +37,14 @@ class Records(Protocol):
 
     def put(self, record: Record) -> None:
         """Insert the record, or replace the one with its id."""
+        ...
+
+    def put_all(self, records: Sequence[Record]) -> None:
+        """Insert or replace several records of one kind."""
+        ...
+
+    def remove(self, kind: type[Record], values: Mapping[str, str]) -> None:
+        """Remove the records of a kind whose columns equal the given values."""
         ...
 
     def matching(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
@@ -70,6 +80,44 @@ class Catalog(Protocol):
     def evaluations(self) -> list[EvaluationRecord]:
         """Every evaluation, oldest first."""
         return self._list(EvaluationRecord, {})
+
+    def put_query(self, record: QueryRecord, hits: Sequence[HitRecord]) -> QueryRecord:
+        """Keep a question and its top lists; one that was asked before keeps its id, time and asker.
+
+        Args:
+            record: Its id is chosen here: the next number.
+            hits: Of both sides; their query and hit ids are filled in here.
+
+        Returns:
+            The record as it was kept.
+        """
+        with self._transaction() as records:
+            known = records.matching(QueryRecord, {"fingerprint": record.fingerprint})
+            if known:
+                first = known[0]
+                kept = replace(record, query_id=first.query_id, created_at=first.created_at, asked_by=first.asked_by)
+                records.remove(HitRecord, {"query_id": first.query_id})
+            else:
+                kept = replace(record, query_id=str(1 + len(records.matching(QueryRecord, {}))))
+            records.put_all([_hit_of(kept.query_id, hit) for hit in hits])
+            records.put(kept)
+        return kept
+
+    def query(self, query_id: str) -> QueryRecord:
+        """The question with this id.
+
+        Raises:
+            CatalogError: There is none; the message names the known ids.
+        """
+        return self._find(QueryRecord, query_id)
+
+    def queries(self, **values: str) -> list[QueryRecord]:
+        """Every question asked, oldest first; with values, those whose columns equal them."""
+        return self._list(QueryRecord, values)
+
+    def hits(self, **values: str) -> list[HitRecord]:
+        """Lines of top lists whose columns equal the values (``query_id``, ``train_id``), strongest first."""
+        return sorted(self._list(HitRecord, values), key=lambda hit: hit.hit_id)
 
     def put_preconditioner(self, record: PreconditionerRecord) -> None:
         """Insert a preconditioner, or replace the one with its id."""
@@ -144,9 +192,13 @@ class Catalog(Protocol):
             return records.matching(kind, values)
 
 
+def _hit_of(query_id: str, hit: HitRecord) -> HitRecord:
+    return replace(hit, query_id=query_id, hit_id=f"{query_id}/{hit.side}/{hit.rank:09d}")
+
+
 def _one(records: Records, kind: type[R], record_id: str) -> R:
     noun, id_field, remedy = KINDS[kind]
-    if found := records.matching(kind, {id_field: record_id}):
+    if _is_text(record_id) and (found := records.matching(kind, {id_field: record_id})):
         return found[0]
     known = [repr(id_of(record)) for record in records.matching(kind, {})]
     if not known:
@@ -158,6 +210,11 @@ def _one(records: Records, kind: type[R], record_id: str) -> R:
     )
 
 
+def _is_text(value: str) -> bool:
+    """Whether a database can hold it: a file name that is not Unicode has characters that none can."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 class InMemoryCatalog(Catalog):
     """A catalog that is gone with the process: for tests and for trying things out. Not for threads."""
 
@@ -166,7 +223,7 @@ class InMemoryCatalog(Catalog):
 
     @contextmanager
     def _transaction(self) -> Iterator[Records]:
-        # Every method puts at most once, as its last step, so there is never anything to roll back.
+        # No method raises after its first change, so there is never anything to roll back.
         yield self._records
 
 
@@ -177,10 +234,21 @@ class _RecordsInMemory:
     def put(self, record: Record) -> None:
         self._by_kind[type(record)][id_of(record)] = record
 
+    def put_all(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.put(record)
+
+    def remove(self, kind: type[Record], values: Mapping[str, str]) -> None:
+        kept = self._by_kind[kind]
+        for record_id in [key for key, record in kept.items() if _agrees(record, values)]:
+            del kept[record_id]
+
     def matching(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
         found = [
-            record
-            for record in self._by_kind[kind].values()
-            if isinstance(record, kind) and all(getattr(record, name) == values[name] for name in values)
+            record for record in self._by_kind[kind].values() if isinstance(record, kind) and _agrees(record, values)
         ]
         return sorted(found, key=lambda record: (record.created_at, id_of(record)))
+
+
+def _agrees(record: Record, values: Mapping[str, str]) -> bool:
+    return all(getattr(record, name) == values[name] for name in values)

@@ -18,13 +18,15 @@ from sqlalchemy.types import TypeDecorator
 from lorif_core.catalog.records import (
     DatasetRecord,
     EvaluationRecord,
+    HitRecord,
     IndexRecord,
     ModelRecord,
     PreconditionerRecord,
+    QueryRecord,
     Record,
 )
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised with every change of these tables, together with a migration."""
 
 
@@ -96,6 +98,12 @@ class DatasetRow(Row):
     size_bytes: Mapped[int]
     source_files: Mapped[tuple[str, ...]]
     created_at: Mapped[datetime]
+    # Since format 3. Nullable, as DuckDB cannot add a column that is not; they always hold a value.
+    source_checksums: Mapped[tuple[str, ...]] = mapped_column(nullable=True)
+    settings_json: Mapped[str] = mapped_column(nullable=True)
+    corpus_id: Mapped[str] = mapped_column(nullable=True)
+    parent_id: Mapped[str | None]
+    version: Mapped[int] = mapped_column(nullable=True)
 
 
 class ModelRow(Row):
@@ -169,10 +177,54 @@ class EvaluationRow(Row):
     created_at: Mapped[datetime]
 
 
+class QueryRow(Row):
+    """Table of ``QueryRecord``, since format 3."""
+
+    __tablename__ = "query"
+
+    query_id: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    index_id: Mapped[str]
+    dataset_id: Mapped[str]
+    prompt: Mapped[str]
+    completion: Mapped[str]
+    contrast: Mapped[str | None]
+    tokens_json: Mapped[str | None]
+    objective: Mapped[str]
+    normalisation: Mapped[str]
+    settings_json: Mapped[str]
+    objective_value: Mapped[float]
+    num_scored: Mapped[int]
+    positive_total: Mapped[float]
+    k: Mapped[int]
+    num_opposing: Mapped[int]
+    elapsed_s: Mapped[float]
+    plans_json: Mapped[str]
+    asked_by: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class HitRow(Row):
+    """Table of ``HitRecord``, since format 3."""
+
+    __tablename__ = "hit"
+
+    hit_id: Mapped[str] = mapped_column(primary_key=True)
+    query_id: Mapped[str]
+    side: Mapped[str]
+    rank: Mapped[int]
+    train_id: Mapped[str]
+    score: Mapped[float]
+    tokens_json: Mapped[str]
+    created_at: Mapped[datetime]
+
+
 ROWS: dict[type[Record], type[Row]] = {
     DatasetRecord: DatasetRow,
     ModelRecord: ModelRow,
     IndexRecord: IndexRow,
     PreconditionerRecord: PreconditionerRow,
     EvaluationRecord: EvaluationRow,
+    QueryRecord: QueryRow,
+    HitRecord: HitRow,
 }

@@ -3,15 +3,18 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
+import duckdb
 import pytest
 
 from lorif_core.catalog import (
     DatasetRecord,
     DuckDBCatalog,
+    HitRecord,
     IndexRecord,
     InMemoryCatalog,
     ModelRecord,
     PreconditionerRecord,
+    QueryRecord,
 )
 from lorif_core.errors import CatalogError
 
@@ -65,6 +68,35 @@ PRECONDITIONER = PreconditionerRecord(
     build_seconds=0.3,
     created_at=NOON,
 )
+
+QUERY = QueryRecord(
+    query_id="",
+    fingerprint="ff",
+    index_id="i1",
+    dataset_id="d1",
+    prompt="'; DROP TABLE query; --\n\u202e🐺",
+    completion="",
+    contrast=None,
+    tokens_json="[0, 2]",
+    objective="loss",
+    normalisation="none",
+    settings_json="{}",
+    objective_value=0.1,
+    num_scored=5_000_000_000,
+    positive_total=1e-300,
+    k=10,
+    num_opposing=0,
+    elapsed_s=0.3,
+    asked_by="Zoë",
+    created_at=NOON,
+)
+
+
+def hit(rank, side="supports", train_id=None):
+    """A line of a top list, as it is given to the catalog."""
+    return HitRecord(
+        hit_id="", query_id="", side=side, rank=rank, train_id=train_id or f"t{rank}", score=1 / rank, created_at=NOON
+    )
 
 
 @pytest.fixture(params=["memory", "duckdb"])
@@ -235,6 +267,76 @@ class TestCatalog:
         hostile = "x'; drop table dataset; --"
         catalog.put_dataset(replace(DATASET, dataset_id=hostile))
         assert catalog.dataset(hostile).dataset_id == hostile
+
+    def test_a_data_set_is_the_first_version_of_its_own_corpus_unless_it_says_otherwise(self, catalog):
+        later = replace(
+            DATASET, dataset_id="d2", corpus_id="d1", parent_id="d1", version=2, source_checksums=("é",),
+            settings_json='{"name": null}',
+        )  # fmt: skip
+        catalog.put_dataset(DATASET)
+        catalog.put_dataset(later)
+        assert (catalog.dataset("d1").corpus_id, catalog.dataset("d1").parent_id) == ("d1", None)
+        assert catalog.dataset("d2") == later
+
+    def test_questions_are_numbered_in_the_order_of_asking(self, catalog):
+        kept = [catalog.put_query(replace(QUERY, fingerprint=str(number)), []) for number in range(11)]
+        assert [query.query_id for query in kept] == [str(number) for number in range(1, 12)]
+        assert catalog.query("11") == kept[-1] == replace(QUERY, fingerprint="10", query_id="11")
+
+    def test_questions_can_be_listed_by_what_they_hold(self, catalog):
+        first = catalog.put_query(QUERY, [])
+        second = catalog.put_query(replace(QUERY, fingerprint="gg", created_at=NOON + timedelta(hours=1)), [])
+        assert catalog.queries() == [first, second]
+        assert catalog.queries(fingerprint="gg") == [second]
+        assert catalog.queries(fingerprint="hh") == []
+
+    def test_hits_come_back_in_the_order_of_their_ranks_side_by_side(self, catalog):
+        ranks = [10, 2, 1, 9, 11]
+        catalog.put_query(QUERY, [*map(hit, ranks), hit(1, "opposes", "o1")])
+        catalog.put_query(replace(QUERY, fingerprint="gg"), [hit(1)])
+        found = catalog.hits(query_id="1")
+        assert [line.rank for line in found if line.side == "supports"] == sorted(ranks)
+        assert [line.train_id for line in found if line.side == "opposes"] == ["o1"]
+        (line,) = catalog.hits(query_id="2")
+        assert line == replace(hit(1), query_id="2", hit_id=line.hit_id)
+        assert [line.query_id for line in catalog.hits(train_id="t1")] == ["1", "2"]
+
+    def test_a_question_asked_again_keeps_its_id_time_and_asker_and_gets_the_new_lists(self, catalog):
+        other = catalog.put_query(replace(QUERY, fingerprint="gg"), [hit(1)])
+        catalog.put_query(QUERY, [hit(1), hit(2), hit(1, "opposes")])
+        again = replace(QUERY, k=2, elapsed_s=9.0, asked_by="bob", created_at=NOON + timedelta(days=1))
+        kept = catalog.put_query(again, [hit(1, train_id="other")])
+        assert kept == catalog.query("2") == replace(QUERY, query_id="2", k=2, elapsed_s=9.0)
+        assert [line.train_id for line in catalog.hits(query_id="2")] == ["other"]
+        assert catalog.queries() == [other, kept]
+        assert len(catalog.hits(query_id="1")) == 1
+
+    def test_an_unknown_question_names_the_known_ones(self, catalog):
+        with pytest.raises(CatalogError, match=r"no query '1': the catalog has none yet, `lorif ask` makes one"):
+            catalog.query("1")
+        catalog.put_query(QUERY, [])
+        with pytest.raises(CatalogError, match=r"no query '7'. Use one of '1'"):
+            catalog.query("7")
+
+
+def test_a_catalog_of_format_2_gains_versions_and_questions_and_loses_nothing(tmp_path):
+    path = tmp_path / "catalog.duckdb"
+    DuckDBCatalog(path).put_dataset(DATASET)
+    DuckDBCatalog(path).put_index(INDEX)
+    with duckdb.connect(str(path)) as connection:
+        for table in ("query", "hit"):
+            connection.execute(f"DROP TABLE {table}")
+        for column in ("source_checksums", "settings_json", "corpus_id", "parent_id", "version"):
+            connection.execute(f"ALTER TABLE dataset DROP COLUMN {column}")
+        connection.execute("UPDATE catalog_version SET format_version = 2")
+    upgraded = DuckDBCatalog(path)
+    assert upgraded.datasets() == [DATASET]
+    assert upgraded.indexes() == [INDEX]
+    kept = upgraded.put_query(QUERY, [hit(1)])
+    assert DuckDBCatalog(path).queries() == [kept]
+    second = replace(DATASET, dataset_id="d2", corpus_id="d1", parent_id="d1", version=2)
+    upgraded.put_dataset(second)
+    assert DuckDBCatalog(path).datasets() == [DATASET, second]
 
 
 def test_a_record_refuses_a_time_without_a_zone():

@@ -56,7 +56,7 @@ def test_a_database_that_is_no_catalog_is_refused(path):
 def test_a_catalog_of_a_newer_version_is_refused(path):
     DuckDBCatalog(path)
     run_sql(path, "UPDATE catalog_version SET format_version = 99")
-    with pytest.raises(CatalogError, match=r"has format 99 and this program reads up to 2.*Upgrade with"):
+    with pytest.raises(CatalogError, match=r"has format 99 and this program reads up to 3.*Upgrade with"):
         DuckDBCatalog(path)
 
 
