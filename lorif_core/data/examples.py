@@ -225,6 +225,13 @@ class ExampleTable:
         """Ids of the given rows, in the given order."""
         return self._table_at(rows, ["train_id"])["train_id"].to_pylist()
 
+    def column(self, name: str) -> pl.Series:
+        """One column of all rows; nested and mixed values as JSON text."""
+        parts = [self._read_group(group, [name]) for group in range(len(self._starts) - 1)]
+        frame = pl.from_arrow(pa.concat_tables([self._schema_of([name]).empty_table(), *parts]))
+        assert isinstance(frame, pl.DataFrame)  # a table with columns becomes no series
+        return frame[name]
+
     def iter_ids(self, chunk: int = IDS_PER_CHUNK) -> Iterator[list[str]]:
         """All ids in order, in lists of ``chunk`` (the last one may be shorter)."""
         ids: list[str] = []
@@ -243,12 +250,11 @@ class ExampleTable:
             DataError: An id is not in the table. Names the first few.
         """
         row_of: dict[str, int | None] = dict.fromkeys(ids)
-        row = 0
-        for chunk in self.iter_ids() if row_of else ():
-            for train_id in chunk:
-                if train_id in row_of:
-                    row_of[train_id] = row
-                row += 1
+        wanted = pl.Series(list(row_of), dtype=pl.String)
+        for group, start in enumerate(self._starts[:-1] if row_of else ()):
+            column = pl.Series(self._read_group(group, ["train_id"])["train_id"])
+            for place in column.is_in(wanted.implode()).arg_true():
+                row_of[column[place]] = start + place
         unknown = [train_id for train_id, row in row_of.items() if row is None]
         if unknown:
             raise DataError(

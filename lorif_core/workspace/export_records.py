@@ -1,0 +1,469 @@
+"""What an export says about itself: counts, manifest, recipe, and the lists of what was kept and left out.
+
+``manifest.json`` says what was kept and left out, by whom and why, and the hashes of everything. ``recipe.json``
+is enough to write the same bytes from the same input without the workspace. Every example of the data set is in
+``kept.jsonl`` or in ``excluded.jsonl``, in its order; an entry of the latter says its row, so that the two merge
+into the data set's ids, whose hash the manifest has.
+
+Nothing in them depends on the time or the place of the export, so the same decisions give the same bytes, and the
+export's id is a hash of them.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import xxhash
+
+from lorif_core.catalog import DatasetRecord
+from lorif_core.config import ExportConfig, ImportConfig
+from lorif_core.data.export_places import MANIFEST_FILE
+from lorif_core.data.export_selection import FLAGGED, KEPT, Decisions, Judged, Selection
+from lorif_core.data.exporting import DataFile, describe_file
+from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact
+from lorif_core.files import checksum_of_file, fingerprint_of_value, read_json
+
+FORMAT_VERSION = 1
+RECIPE_FILE = "recipe.json"
+KEPT_FILE = "kept.jsonl"
+EXCLUDED_FILE = "excluded.jsonl"
+MAX_TALLIES = 1_000
+"""Values by which examples are counted; those of rarer values are counted together."""
+ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many examples with one reason, or with one value of a column, have each status."""
+
+    value: Any
+    """The reason or the value; None where there is none."""
+
+    kept: int = 0
+    """Neither flagged nor excluded."""
+
+    flagged: int = 0
+    """Flagged."""
+
+    excluded: int = 0
+    """Excluded."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.kept + self.flagged + self.excluded
+
+
+@dataclass(frozen=True)
+class ExportPreview:
+    """What an export would hold. ``num_kept + num_excluded == num_input``."""
+
+    dataset_id: str
+    """The data set."""
+
+    num_input: int
+    """Examples of the data set."""
+
+    num_kept: int
+    """Examples the export holds: flagged ones too, unless they are dropped."""
+
+    num_excluded: int
+    """Examples it leaves out."""
+
+    num_flagged: int
+    """Examples that are flagged, dropped or not."""
+
+    num_conflicts: int
+    """Examples on which people disagree."""
+
+    num_unknown: int
+    """Decisions on examples that this version of the data does not hold; they have no effect."""
+
+    by_reason: list[Tally]
+    """Flagged and excluded examples by reason, most frequent first."""
+
+    count_by: str | None
+    """The column of ``by_value``, by its name in the data; None when there is no such column."""
+
+    by_value: list[Tally]
+    """All examples by their value in that column, most frequent first; at most 1,000 values."""
+
+    num_other_values: int
+    """Examples with a value that ``by_value`` leaves out."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export or a replay wrote."""
+
+    export_id: str
+    """Hash of everything in the manifest. Empty for a replay, which writes the data only."""
+
+    path: Path
+    """The data: a file, or a `datasets` folder."""
+
+    about: Path | None
+    """Folder of the manifest, the recipe and the lists; None for a replay."""
+
+    format: str
+    """jsonl, parquet, csv or hf."""
+
+    num_input: int
+    """Examples of the data set."""
+
+    num_kept: int
+    """Examples the export holds."""
+
+    num_excluded: int
+    """Examples it leaves out."""
+
+    num_flagged: int
+    """Examples that are flagged, dropped or not."""
+
+    num_unknown: int
+    """Decisions on examples that this version of the data does not hold; they had no effect."""
+
+    size_bytes: int
+    """Bytes of the data."""
+
+    checksum: str
+    """Hash of the data."""
+
+    lines: str | None
+    """``verbatim``: the source's own lines; ``rewritten``: spelled anew; None unless the format is jsonl."""
+
+    why_rewritten: str | None
+    """Why lines were not copied; None when they were, and for the other formats."""
+
+    is_new: bool
+    """False when the workspace held this very export already; nothing was written then."""
+
+    elapsed_s: float
+    """Wall-clock time."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self) | {"path": str(self.path), "about": None if self.about is None else str(self.about)}
+
+
+class Survey:
+    """Counts examples as they go by."""
+
+    def __init__(self) -> None:
+        self.num_rows = self.num_kept = self.num_flagged = self.num_conflicts = self.num_decided = 0
+        self._ids = xxhash.xxh3_128()
+        self.rules: set[str] = set()
+        self.actors: set[str] = set()
+        self._reasons: Counter[tuple[Any, str]] = Counter()
+        self._values: Counter[tuple[Any, str]] = Counter()
+
+    def add(self, judged: Judged) -> None:
+        """Count one example."""
+        self.num_rows += 1
+        self.num_kept += judged.is_kept
+        self.num_flagged += judged.status == FLAGGED
+        self._ids.update(json_line(judged.train_id))
+        self._values[judged.group, judged.status] += 1
+        if judged.details is None:
+            return
+        self.num_decided += 1
+        self.num_conflicts += bool(judged.details.get("has_conflict"))
+        self.rules |= {judged.details["rule"]} if judged.details.get("rule") else set()
+        self.actors |= {judged.details["actor"]} if judged.details.get("actor") else set()
+        if judged.status != KEPT:
+            self._reasons[judged.details.get("reason"), judged.status] += 1
+
+    @property
+    def ids_checksum(self) -> str:
+        """Hash of all ids in order."""
+        return self._ids.hexdigest()
+
+    def preview(self, selection: Selection, dataset_id: str) -> ExportPreview:
+        """The counts of all examples that went by."""
+        stored = selection.count_by
+        by_value = [] if stored is None else _tallies(self._values)
+        return ExportPreview(
+            dataset_id=dataset_id,
+            num_input=self.num_rows,
+            num_kept=self.num_kept,
+            num_excluded=self.num_rows - self.num_kept,
+            num_flagged=self.num_flagged,
+            num_conflicts=self.num_conflicts,
+            num_unknown=len(selection.decisions) - self.num_decided,
+            by_reason=_tallies(self._reasons),
+            count_by=None if stored is None else selection.source_names[stored],
+            by_value=by_value[:MAX_TALLIES],
+            num_other_values=sum(tally.total for tally in by_value[MAX_TALLIES:]),
+        )
+
+
+def _tallies(counted: Counter[tuple[Any, str]]) -> list[Tally]:
+    by_value: dict[Any, dict[str, int]] = {}
+    for (value, status), count in counted.items():
+        by_value.setdefault(value, {})[status] = count
+    tallies = [Tally(value, **counts) for value, counts in by_value.items()]
+    return sorted(tallies, key=lambda tally: (-tally.total, tally.value is None, str(tally.value)))
+
+
+def json_line(value: Any) -> bytes:
+    """A value as one line of JSON; times and paths as text."""
+    return json.dumps(value, ensure_ascii=False, default=str).encode() + b"\n"
+
+
+def write_readable(path: Path, value: Any) -> None:
+    """Write a value as JSON that people can read."""
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_lists(folder: Path, selection: Selection) -> Survey:
+    """Write ``kept.jsonl`` and ``excluded.jsonl``, and count what they hold."""
+    survey = Survey()
+    with (folder / KEPT_FILE).open("wb") as kept, (folder / EXCLUDED_FILE).open("wb") as excluded:
+        for judged in selection.iter_judged():
+            survey.add(judged)
+            place = {} if judged.is_kept else {"row": judged.row}
+            decision = {} if judged.details is None else {"status": judged.status, **judged.details}
+            entry = {**place, "id": judged.train_id, **decision}
+            (kept if judged.is_kept else excluded).write(json_line(entry))
+    return survey
+
+
+def iter_entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Entries of a list, in order.
+
+    Raises:
+        DamagedArtefact: A line is not an entry.
+    """
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            try:
+                entry = json.loads(line)
+                yield {"id": str(entry["id"]), **entry}
+            except (ValueError, KeyError, TypeError) as error:
+                raise DamagedArtefact(f"line {number} of {str(path)!r} is no entry of an export's list.") from error
+
+
+def package_versions(file_format: str | None) -> dict[str, str]:
+    """Versions on which the bytes of an export depend."""
+    names = ["lorif-studio", "pyarrow", *(["datasets"] if file_format == "hf" else [])]
+    return {name: version(name) for name in names}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that is needed to write the same data from the same input."""
+
+    settings: ExportConfig
+    """Format, what is left out, added columns."""
+
+    reading: ImportConfig
+    """How the input is read."""
+
+    inputs: list[tuple[str, str | None]]
+    """Name and checksum of each input file; None for data that were imported without checksums."""
+
+    fingerprint: str
+    """Of the examples that the input gives."""
+
+    copies_lines: bool
+    """Whether the lines of the input are copied, or spelled anew."""
+
+    data: list[DataFile]
+    """The data files that it gives."""
+
+    lists: dict[str, str]
+    """Checksums of the lists beside the recipe, by name: that of the excluded examples, and that of the kept
+    ones where decisions were written into the data."""
+
+    counts: dict[str, int]
+    """Examples of the data set (`input`), `kept`, `excluded` and `flagged` ones."""
+
+    versions: dict[str, str]
+    """Packages that wrote it."""
+
+    @property
+    def file_format(self) -> str:
+        """jsonl, parquet, csv or hf."""
+        return self.settings.format or "jsonl"
+
+    @property
+    def lines(self) -> str | None:
+        """``verbatim`` or ``rewritten``; None unless the format is jsonl."""
+        if self.file_format != "jsonl":
+            return None
+        return "verbatim" if self.copies_lines else "rewritten"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        reading = {name: value for name, value in asdict(self.reading).items() if name not in ("name", "strict")}
+        return {
+            "format": FORMAT_VERSION,
+            "input": [{"name": name, "checksum": checksum} for name, checksum in self.inputs],
+            "fingerprint": self.fingerprint,
+            "import": reading,
+            "export": asdict(self.settings),
+            "copies_lines": self.copies_lines,
+            "lists": self.lists,
+            "data": [file._asdict() for file in self.data],
+            "counts": self.counts,
+            "versions": self.versions,
+        }
+
+
+def recipe_of(
+    dataset: DatasetRecord,
+    selection: Selection,
+    counts: dict[str, int],
+    data: list[DataFile],
+    folder: Path,
+    *,
+    copies_lines: bool,
+) -> Recipe:
+    """The recipe of an export whose lists are in ``folder``."""
+    checksums = dataset.source_checksums or [None] * len(dataset.source_files)
+    names = (KEPT_FILE, EXCLUDED_FILE) if selection.settings.with_decisions else (EXCLUDED_FILE,)
+    return Recipe(
+        settings=selection.settings,
+        reading=selection.import_settings(),
+        inputs=[(Path(name).name, checksum) for name, checksum in zip(dataset.source_files, checksums, strict=True)],
+        fingerprint=selection.table.fingerprint,
+        copies_lines=copies_lines,
+        data=data,
+        lists={name: checksum_of_file(folder / name) for name in names},
+        counts=counts,
+        versions=package_versions(selection.settings.format),
+    )
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe of an export.
+
+    Raises:
+        ArtefactError: The file is missing, no recipe, or from a newer version.
+    """
+    values = read_versioned(path, "recipe")
+    try:
+        return Recipe(
+            settings=ExportConfig(**values["export"]),
+            reading=ImportConfig(**values["import"]),
+            inputs=[(str(entry["name"]), entry["checksum"]) for entry in values["input"]],
+            fingerprint=str(values["fingerprint"]),
+            copies_lines=bool(values["copies_lines"]),
+            data=[DataFile(**entry) for entry in values["data"]],
+            lists={
+                name: str(values["lists"][name]) for name in (KEPT_FILE, EXCLUDED_FILE) if name in values["lists"]
+            },
+            counts={name: int(values["counts"][name]) for name in ("input", "kept", "excluded", "flagged")},
+            versions=dict(values["versions"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+        raise ArtefactError(
+            f"{str(path)!r} is not a recipe of an export ({error!r}): give the recipe.json of one, unchanged."
+        ) from error
+
+
+def read_versioned(path: Path, noun: str) -> dict[str, Any]:
+    """The object of a manifest or recipe.
+
+    Raises:
+        ArtefactError: The file is missing, no JSON object, or from a newer version.
+    """
+    if not path.is_file():
+        raise ArtefactError(f"{str(path)!r} is missing: give the {noun}.json of an export.")
+    values = read_json(path)
+    found = values.get("format")
+    if not isinstance(found, int):
+        raise ArtefactError(f"{str(path)!r} is not the {noun} of an export: it has no format version.")
+    if found > FORMAT_VERSION:
+        raise ArtefactError(
+            f"{str(path)!r} has format {found}, this version of LoRIF Studio reads {FORMAT_VERSION}. Update LoRIF "
+            "Studio."
+        )
+    return values
+
+
+def decisions_of_lists(folder: Path, names: Sequence[str]) -> Decisions:
+    """The decisions that the lists of an export hold."""
+    columns: dict[str, list[str | None]] = {"train_id": [], "status": [], "reason": []}
+    for name in names:
+        for entry in iter_entries(folder / name):
+            if "status" in entry:
+                columns["train_id"].append(entry["id"])
+                columns["status"].append(entry["status"])
+                columns["reason"].append(entry.get("reason"))
+    return Decisions(pl.DataFrame(columns, schema={name: pl.String for name in columns}))
+
+
+def manifest_of(
+    dataset: DatasetRecord,
+    recipe: Recipe,
+    survey: Survey,
+    preview: ExportPreview,
+    folder: Path,
+    batches: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The manifest of an export whose recipe and lists are in ``folder``."""
+    values = {
+        "format": FORMAT_VERSION,
+        "versions": recipe.versions,
+        "dataset": {
+            "dataset_id": dataset.dataset_id,
+            "name": dataset.name,
+            "kind": dataset.kind,
+            "fingerprint": recipe.fingerprint,
+            "corpus_id": dataset.corpus_id,
+            "version": dataset.version,
+            "parent_id": dataset.parent_id,
+            "input": [{"name": name, "checksum": checksum} for name, checksum in recipe.inputs],
+        },
+        "settings": asdict(recipe.settings),
+        "lines": recipe.lines,
+        "data": [file._asdict() for file in recipe.data],
+        "files": [describe_file(folder / name)._asdict() for name in (RECIPE_FILE, KEPT_FILE, EXCLUDED_FILE)],
+        "ids_checksum": survey.ids_checksum,
+        "counts": {
+            **recipe.counts,
+            "conflicts": preview.num_conflicts,
+            "decisions_on_other_data": preview.num_unknown,
+        },
+        "by_reason": [asdict(tally) for tally in preview.by_reason],
+        "by_value": {
+            "column": preview.count_by,
+            "values": [asdict(tally) for tally in preview.by_value],
+            "other_values": preview.num_other_values,
+        },
+        "rules": sorted(survey.rules),
+        "actors": sorted(survey.actors),
+        "batches": [dict(batch) for batch in batches],
+    }
+    values = json.loads(json_line(values))
+    return {"export_id": export_id_of(values), **values}
+
+
+def export_id_of(manifest: Mapping[str, Any]) -> str:
+    """Hash of everything in a manifest but the id."""
+    return fingerprint_of_value({name: value for name, value in manifest.items() if name != "export_id"})[:ID_DIGITS]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an export.
+
+    Raises:
+        ArtefactError: It is missing, or from a newer version.
+        DamagedArtefact: It was changed since it was written.
+    """
+    manifest = read_versioned(folder / MANIFEST_FILE, "manifest")
+    if manifest.get("export_id") != export_id_of(manifest):
+        raise DamagedArtefact(
+            f"{str(folder / MANIFEST_FILE)!r} was changed since it was written: export the data again."
+        )
+    return manifest
