@@ -9,7 +9,7 @@ are summed over the target tokens of one text.
 import importlib.util
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -61,6 +61,7 @@ def train(
     *,
     seed: int,
     pad_id: int,
+    left_out: Collection[int] = (),
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Tensor:
@@ -72,6 +73,8 @@ def train(
         recipe: Optimiser, learning rate and so on; its own seed is not read here.
         seed: Of the order of the batches.
         pad_id: Any valid token id.
+        left_out: Rows that are taken out of their batches; all others keep their places, so that a run without
+            some texts differs from the run with them in nothing else. A batch that gets empty is no step.
         on_step: Called after every step.
         should_stop: Asked before every step.
 
@@ -79,27 +82,42 @@ def train(
         The loss of every step in nats per target token, (steps,) float64.
 
     Raises:
-        DataError: No example has a target.
+        DataError: No example that stays has a target.
         NumericalError: The loss is not finite.
         RetrainingStopped: ``should_stop`` said so.
     """
-    if not any(example.has_targets for example in examples):
-        raise DataError(f"training needs an example with a target token, none of {len(examples)} has one.")
-    order = _batch_order(len(examples), recipe, seed)
+    check_trainable(examples, left_out)
+    gone = frozenset(left_out)
+    batches = _batch_order(len(examples), recipe, seed)
+    steps = [(place, kept) for place, rows in enumerate(batches) if (kept := [n for n in rows if n not in gone])]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = make_optimiser(trained, recipe)
     falls = recipe.schedule == "linear"
     losses = []
     with without_dropout(model):
-        for step, rows in enumerate(order):
+        for number, (place, rows) in enumerate(steps):
             if should_stop is not None and should_stop():
-                raise RetrainingStopped(f"training was stopped after {step} of {len(order)} steps.")
+                raise RetrainingStopped(f"training was stopped after {number} of {len(steps)} steps.")
             for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * (1 - step / len(order) if falls else 1)
+                group["lr"] = recipe.learning_rate * (1 - place / len(batches) if falls else 1)
             losses.append(take_step(model, [examples[row] for row in rows], optimiser, recipe, pad_id))
             if on_step is not None:
-                on_step(step + 1, len(order))
+                on_step(number + 1, len(steps))
     return torch.tensor(losses, dtype=torch.float64)
+
+
+def check_trainable(examples: Sequence[EncodedExample], left_out: Collection[int] = ()) -> None:
+    """Refuse a training without anything to learn.
+
+    Raises:
+        DataError: No example that stays has a target.
+    """
+    gone = frozenset(left_out)
+    remaining = [example for row, example in enumerate(examples) if row not in gone]
+    if examples and not remaining:
+        raise DataError(f"training needs an example, all {len(examples)} are left out.")
+    if not any(example.has_targets for example in remaining):
+        raise DataError(f"training needs an example with a target token, none of {len(remaining)} has one.")
 
 
 def make_optimiser(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

@@ -45,6 +45,9 @@ class ScoringPlan:
     has_own_damping: bool
     """Whether the index's stored self-influences hold for these settings."""
 
+    scale: float = 1.0
+    """Multiplies every preconditioned product, so that a score is in nats; contained in ``matrices``."""
+
     @property
     def num_queries(self) -> int:
         """Q."""
@@ -69,17 +72,31 @@ def plan_scoring(
     prepared: dict[str, PreparedQueries] = {}
     plans: dict[str, Plan] = {}
 
+    scale = _nats_per_product(reader)
+
     def preconditioner(module: ModuleShape) -> SubspacePreconditioner:
         return preconditioner_of(reader.subspace(module), curvature, asked.subspace_rank)
 
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        matrices[module.name] = preconditioner(module).apply(rows.flatten(1)).view_as(rows)
+        matrices[module.name] = preconditioner(module).apply(rows.flatten(1)).view_as(rows) * scale
         full = min(module.d_in, module.d_out)
         plans[module.name] = choose_plan(module.d_in, module.d_out, min(asked.query_rank or full, full))
         prepared[module.name] = prepare_queries(matrices[module.name], query_rank=asked.query_rank)
     is_own = curvature == built and asked.subspace_rank in (None, reader.manifest.subspace_rank)
-    return ScoringPlan(matrices, prepared, plans, gradients.norms(), asked.normalisation, preconditioner, is_own)
+    return ScoringPlan(
+        matrices, prepared, plans, gradients.norms(), asked.normalisation, preconditioner, is_own, scale
+    )
+
+
+def _nats_per_product(reader: StoreReader) -> float:
+    """What turns the inner product of two preconditioned gradients into nats.
+
+    A subspace preconditioner inverts the sum GᵀG over examples, whose scores are in nats already. Half-whitening
+    maps divide by second moments *per token*, so that their Fisher matrix is A ⊗ S times the number of tokens.
+    """
+    is_plain = reader.manifest.whitening is not None and reader.manifest.subspace_rank == 0
+    return 1 / reader.num_train_tokens if is_plain else 1.0
 
 
 def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
@@ -155,5 +172,6 @@ def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringP
     else:
         own = reader.self_influence(shard) if plan.has_own_damping else None
         influence = self_influence(shard, reader.modules, plan.preconditioner_of) if own is None else own
+        influence = influence * plan.scale
         divisor = influence.sqrt() if plan.normalisation == "relatif" else influence.sqrt().sqrt()
     return torch.where(divisor > 0, scores / divisor.clamp_min(torch.finfo(scores.dtype).tiny), 0.0)

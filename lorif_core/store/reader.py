@@ -7,6 +7,7 @@ thread that runs one shard ahead; the same read brings the bytes into memory.
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -82,6 +83,12 @@ class StoreReader:
     def modules(self) -> list[ModuleShape]:
         """The tracked modules, in the model's order."""
         return self.manifest.modules
+
+    @cached_property
+    def num_train_tokens(self) -> int:
+        """Tokens of all examples as they were differentiated, after truncation."""
+        longest = self.manifest.max_length
+        return sum(int(shard.num_tokens().clamp_max(longest).sum()) for shard in self.iter_shards())
 
     def iter_shards(self) -> Iterator[Shard]:
         """Every shard in store order.
