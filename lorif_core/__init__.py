@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     )
     from lorif_core.errors import LorifError
     from lorif_core.views.hits import Hit
-    from lorif_core.workspace.asking import Answer
+    from lorif_core.workspace.answers import Answer
     from lorif_core.workspace.demo import build_demo
     from lorif_core.workspace.evaluating import Evaluation, evaluate
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace
 
 _HOMES = {
-    "Answer": "workspace.asking",
+    "Answer": "workspace.answers",
     "BatchConfig": "config",
     "CurvatureConfig": "config",
     "Evaluation": "workspace.evaluating",

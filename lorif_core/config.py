@@ -418,3 +418,43 @@ class GenerateConfig:
             f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
             f"{self.temperature}.",
         )
+
+
+EXPORT_FORMATS = ("jsonl", "parquet", "csv", "hf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What of a curated data set is written, and how."""
+
+    format: str | None = None
+    """`jsonl`, `parquet`, `csv`, or `hf`: a folder that `datasets.load_from_disk` reads. Unset: what the suffix
+    of `--out` says; jsonl without `--out`."""
+
+    drop_flagged: bool = False
+    """Leave out flagged examples too. Excluded ones are always left out."""
+
+    with_decisions: bool = False
+    """Add two columns: whether the example was kept or flagged, and the reason given."""
+
+    status_column: str = "decision"
+    """Name of the first added column."""
+
+    reason_column: str = "decision_reason"
+    """Name of the second added column."""
+
+    count_by: str | None = None
+    """Metadata column by which examples are counted. Unset: `source`, if the data have it."""
+
+    def __post_init__(self) -> None:
+        """Check the format and the names of the added columns."""
+        _require(
+            self.format is None or self.format in EXPORT_FORMATS,
+            f"an export is written as one of {', '.join(EXPORT_FORMATS)}, got {self.format!r}. Pass one of them as "
+            "`--format`.",
+        )
+        _require(
+            bool(self.status_column and self.reason_column) and self.status_column != self.reason_column,
+            f"the added columns need two different names, got {self.status_column!r} and {self.reason_column!r}. "
+            "Change `--status-column` or `--reason-column`.",
+        )

@@ -9,6 +9,10 @@
     ├── NumericalError             a result is not finite
     ├── ResourceError              not enough memory or disk
     ├── CatalogError               the workspace's catalog cannot be read or written
+    ├── JournalError               a decision cannot be read or written, or contradicts another
+    │   └── RoleError              the person may not do this
+    ├── QueryError                 a search, filter or rule cannot be understood or takes too long
+    ├── JobError                   a job is unknown, or cannot be started or stopped
     └── ArtefactError              a file of the workspace is missing or unusable
         ├── FingerprintMismatch    an artefact was built from other inputs
         └── DamagedArtefact        bytes differ from their recorded checksum
@@ -55,6 +59,22 @@ class ResourceError(LorifError):
 
 class CatalogError(LorifError):
     """The workspace's catalog cannot be read or written."""
+
+
+class JournalError(LorifError):
+    """A decision cannot be read or written, or contradicts one that was made since."""
+
+
+class RoleError(JournalError):
+    """The person may not do this."""
+
+
+class QueryError(LorifError):
+    """A search, filter or rule cannot be understood, or takes too long."""
+
+
+class JobError(LorifError):
+    """A job is unknown, or cannot be started or stopped."""
 
 
 class ArtefactError(LorifError):

@@ -5,15 +5,15 @@ import tomllib
 from pathlib import Path
 
 import lorif_core
+from lorif_core.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("demo", "import", "index", "ask", "score", "evaluate", "doctor")
 
 
 def packages_on_disk():
-    folders = [ROOT / "lorif_core", *(path for path in (ROOT / "lorif_core").iterdir() if path.is_dir())]
-    return {".".join(path.relative_to(ROOT).parts) for path in folders if (path / "__init__.py").exists()}
+    found = [path.parent for top in ("app", "lorif_core") for path in (ROOT / top).rglob("__init__.py")]
+    return {".".join(folder.relative_to(ROOT).parts) for folder in found}
 
 
 def tree_in_readme():

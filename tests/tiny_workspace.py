@@ -157,9 +157,9 @@ def imported() -> Path:
 @cache
 def indexed() -> Path:
     """A workspace with the texts and an index; copy it before writing to it."""
-    workspace = shutil.copytree(imported(), root() / "indexed")
-    done("index", workspace, "--model", model_folder(), *SMALL)
-    return workspace
+    pristine = shutil.copytree(imported(), root() / "pristine-indexed")
+    done("index", pristine, "--model", model_folder(), *SMALL)
+    return shutil.copytree(pristine, root() / "indexed")
 
 
 SMALL = ("--method", "lorif", "--shard-examples", 16, "--subspace-rank", 8)
@@ -167,8 +167,9 @@ SMALL = ("--method", "lorif", "--shard-examples", 16, "--subspace-rank", 8)
 
 
 def copy_of(workspace: Path, to: Path) -> Path:
-    """A workspace of its own for a test that writes."""
-    return shutil.copytree(workspace, to / "ws")
+    """A workspace of its own for a test that writes, without the questions that other tests asked."""
+    pristine = workspace.with_name(f"pristine-{workspace.name}")
+    return shutil.copytree(pristine if pristine.exists() else workspace, to / "ws")
 
 
 def index_folder(workspace: Path) -> Path:
@@ -196,4 +197,4 @@ def ask(workspace: Path, *arguments: object, prompt: str = "The river of Arlen i
     completion = (
         () if "--generate" in arguments or "--completion" in arguments else ("--completion", " castle Brook.")
     )
-    return done("ask", workspace, "--prompt", prompt, *completion, *arguments, "--json").json
+    return done("ask", workspace, "--prompt", prompt, *completion, *arguments, "--forget", "--json").json

@@ -15,9 +15,31 @@ import tyro
 
 from lorif_core.cli import evaluating
 from lorif_core.cli.asking import ask, score
+from lorif_core.cli.browsing import browse, duplicates, facets, queries, reopen, status
+from lorif_core.cli.curating import (
+    apply,
+    conflicts,
+    exclude,
+    flag,
+    history,
+    journal,
+    label,
+    members,
+    note,
+    reasons,
+    redo,
+    restore,
+    settle,
+    undo,
+    unlabel,
+)
 from lorif_core.cli.data import demo, doctor, import_
+from lorif_core.cli.exporting import export, replay
 from lorif_core.cli.indexing import index
 from lorif_core.cli.output import complain
+from lorif_core.cli.removing import value, verify, what_if
+from lorif_core.cli.studio import app
+from lorif_core.cli.working import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
 
 DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -34,11 +56,42 @@ def evaluate() -> None:
 
 COMMANDS = {
     "demo": demo,
+    "app": app,
     "import": import_,
     "index": index,
     "ask": ask,
     "score": score,
+    "queries": queries,
+    "reopen": reopen,
+    "status": status,
+    "browse": browse,
+    "facets": facets,
+    "duplicates": duplicates,
+    "flag": flag,
+    "exclude": exclude,
+    "restore": restore,
+    "note": note,
+    "label": label,
+    "unlabel": unlabel,
+    "apply": apply,
+    "undo": undo,
+    "redo": redo,
+    "history": history,
+    "conflicts": conflicts,
+    "settle": settle,
+    "members": members,
+    "reasons": reasons,
+    "journal": journal,
+    "what-if": what_if,
+    "verify": verify,
+    "value": value,
+    "export": export,
+    "replay": replay,
     "evaluate": evaluate,
+    "worker": worker,
+    "jobs": jobs,
+    "cancel": cancel,
+    "resume": resume,
     "doctor": doctor,
 }
 """Every command; those of `lorif evaluate` are a level below."""

@@ -27,6 +27,7 @@ def ask(
     opposing: int = 0,
     index: TextArg = None,
     model: TextArg = None,
+    forget: bool = False,
     json: Json = False,
 ) -> None:
     """Ask which training texts made the model continue a prompt as it did.
@@ -46,6 +47,7 @@ def ask(
         opposing: Length of the list of opposing texts.
         index: Id of the index; unset: the newest complete one.
         model: Where the model lies now, if it was moved since the index was built.
+        forget: Neither keep the question nor answer it from what was kept.
         json: Print one JSON object instead of tables.
     """
     from lorif_core.workspace.questions import joined_without_space
@@ -69,6 +71,7 @@ def ask(
         generate=generation,
         index_id=index,
         model=model,
+        keeps=not forget,
     )
     if json:
         print_json(answer.to_dict())

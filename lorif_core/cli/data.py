@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -12,6 +12,10 @@ from lorif_core.cli.indexing import print_estimate
 from lorif_core.cli.output import Json, console, print_json, progress, say
 from lorif_core.config import ImportConfig
 from lorif_core.errors import ConfigError
+
+if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
+    from lorif_core.catalog import DatasetRecord
+    from lorif_core.corpus.versions import VersionChanges
 
 
 def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace"), *, json: Json = False) -> None:
@@ -74,6 +78,7 @@ def import_(
                 "is_new": result.is_new,
                 "rejects_by_reason": report.rejects_by_reason,
                 "rejects_file": result.rejects_file,
+                "changes": None if result.changes is None else asdict(result.changes),
                 "columns": report.columns.to_dict(),
                 "metadata_columns": report.metadata_columns,
             }
@@ -83,6 +88,8 @@ def import_(
         say(f"Nothing added: these {dataset.num_examples} examples are there already, as {dataset.dataset_id}.")
     else:
         say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
+    if result.changes is not None:
+        _say_changes(dataset, result.changes)
     used = ", ".join(
         f"{name} = {column}" for name, column in report.columns.to_dict().items() if column and name != "kind"
     )
@@ -94,6 +101,18 @@ def import_(
         say(f"{report.num_rejected} rows could not be used: {reasons}. They are listed in {result.rejects_file}.")
     if result.is_new:
         say(f"Next: lorif index {workspace} --model FOLDER")
+
+
+def _say_changes(dataset: "DatasetRecord", changes: "VersionChanges") -> None:
+    """Say how a new version differs from the one it replaces."""
+    say(
+        f"Version {dataset.version} of {dataset.name}, after {dataset.parent_id}: {changes.num_came} texts came, "
+        f"{changes.num_went} went, {changes.num_changed} changed; the ids are in its changes.parquet. Decisions hold "
+        "for all versions."
+    )
+    for names, what in ((changes.columns_came, "New"), (changes.columns_went, "Gone")):
+        if names:
+            say(f"{what} columns: {', '.join(names)}.")
 
 
 def doctor(workspace: Annotated[Path | None, tyro.conf.Positional] = None, /, *, json: Json = False) -> None:

@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.working import say_submitted
 from lorif_core.config import (
     BatchConfig,
     CurvatureConfig,
@@ -40,6 +41,7 @@ def index(
     dataset: TextArg = None,
     list_modules: bool = False,
     dry_run: bool = False,
+    as_job: bool = False,
     json: Json = False,
 ) -> None:
     """Build an index: per-example gradients, factored and stored, and their curvature.
@@ -61,6 +63,7 @@ def index(
         dataset: Name or id of the data set; may be left out when there is only one.
         list_modules: Only show every module, whether it is tracked, and why not.
         dry_run: Only say what the index would cost.
+        as_job: Let a worker in the background build it; `lorif jobs` shows how far it is.
         json: Print one JSON object instead of tables.
     """
     settings = IndexConfig(
@@ -87,6 +90,9 @@ def index(
         else:
             print_estimate(index_id, estimate)
         return
+    if as_job:
+        _submit(opened, settings, dataset, json=json)
+        return
     with progress(json) as on_progress:
         record = opened.index(
             settings, dataset=dataset, on_estimate=None if json else print_estimate, on_progress=on_progress
@@ -96,6 +102,15 @@ def index(
         return
     _report(opened, record, settings)
     say(f'Next: lorif ask {workspace} --prompt "…" --generate')
+
+
+def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:
+    from lorif_core.workspace.actor import current_actor
+    from lorif_core.workspace.working import ensure_worker, submit_index
+
+    job = submit_index(opened.files, settings, dataset, current_actor())
+    ensure_worker(opened.path, device=settings.model.device)
+    say_submitted(job, opened.path, json=json)
 
 
 def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -> None:

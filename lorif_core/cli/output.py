@@ -26,6 +26,8 @@ STAGES = {
     "retraining": "retraining (subsets)",
     "tail-patch": "tail-patch (steps)",
     "brittleness": "brittleness (retrainings)",
+    "verify": "verify (training steps)",
+    "export": "export (texts)",
 }
 
 
@@ -82,7 +84,8 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """The same on standard error."""
-    print(f"lorif: {visible(text)}", file=sys.stderr)
+    one_line = visible(text).replace("\n", "␊")  # a name of the data may hold a line break
+    print(f"lorif: {one_line}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

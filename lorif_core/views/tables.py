@@ -95,7 +95,9 @@ def key_value_table(title: str, rows: Mapping[str, Any]) -> Table:
 
 def records_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
     """A plain table; values show literally, never as markup."""
-    table = Table(*columns, title=_literal(title), title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(title=_literal(title), title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:  # may be a column of the data
+        table.add_column(_literal(column))
     for row in rows:
         table.add_row(*map(_literal, row))
     return table

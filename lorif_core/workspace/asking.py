@@ -1,26 +1,23 @@
 """Ask which training texts made the model say something."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-import polars as pl
 import torch
-from rich.console import RenderableType
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.data.examples import Example, ExampleTable
-from lorif_core.linalg.scores import Plan, TopK
+from lorif_core.linalg.scores import TopK
 from lorif_core.methods.queries import capture_queries
 from lorif_core.methods.scoring import ScoringPlan, iter_scores, plan_scoring
 from lorif_core.methods.shards import GradientSource
 from lorif_core.methods.tokens import split_over_train_tokens
 from lorif_core.store.reader import StoreReader
-from lorif_core.views.hits import Hit, TokenPart, hits_frame
-from lorif_core.views.tables import answer_view, human_seconds
+from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.workspace.answers import Answer
 from lorif_core.workspace.engine import Engine
 from lorif_core.workspace.questions import Question, build_query
 
@@ -41,67 +38,15 @@ class OpenIndex:
     curvature: CurvatureConfig
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The training texts behind a completion."""
-
-    question: Question
-    index_id: str
-    objective: str
-
-    objective_value: float
-    """Of the completion, in nats."""
-
-    supports: list[Hit]
-    """Largest positive scores first."""
-
-    opposes: list[Hit]
-    """Most negative scores first."""
-
-    num_scored: int
-    elapsed_s: float
-    """From the question to the ranked list; loading the model is not part of it."""
-
-    plans: dict[Plan, int]
-    """How many modules were scored by each plan."""
-
-    positive_share: float
-    """Share of all positive score that the supporting list holds."""
-
-    @property
-    def hits(self) -> list[Hit]:
-        """The supporting texts, then the opposing ones."""
-        return self.supports + self.opposes
-
-    @property
-    def ids(self) -> list[str]:
-        """Train ids of the supporting texts, strongest first."""
-        return [hit.train_id for hit in self.supports]
-
-    def __rich__(self) -> RenderableType:
-        """The answer as a terminal shows it."""
-        plans = ", ".join(f"{plan} ({count} modules)" for plan, count in self.plans.items())
-        facts = [
-            f"{self.num_scored} texts scored in {human_seconds(self.elapsed_s)}",
-            f"plan: {plans}",
-            f"{self.objective} {self.objective_value:.3f} nats",
-            f"the list holds {self.positive_share:.0%} of all support",
-            f"index {self.index_id}",
-        ]
-        return answer_view(
-            self.question.prompt, self.question.completion, self.question.contrast, self.supports, self.opposes, facts
-        )
-
-    def to_polars(self) -> pl.DataFrame:
-        """The hits as a frame."""
-        return hits_frame(self.hits)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The answer as JSON-serialisable values."""
-        return asdict(self)
-
-
-def ask(index: OpenIndex, question: Question, settings: ScoreConfig, *, k: int = 10, num_opposing: int = 0) -> Answer:
+def ask(
+    index: OpenIndex,
+    question: Question,
+    settings: ScoreConfig,
+    *,
+    k: int = 10,
+    num_opposing: int = 0,
+    on_scores: Callable[[Tensor], None] = lambda scores: None,
+) -> Answer:
     """Rank the training texts that made the model say the completion.
 
     Args:
@@ -110,6 +55,7 @@ def ask(index: OpenIndex, question: Question, settings: ScoreConfig, *, k: int =
         settings: Objective, normalisation, damping.
         k: Length of the supporting list.
         num_opposing: Length of the opposing list.
+        on_scores: Receives the scores of every shard in store order, (1, n).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
@@ -119,13 +65,13 @@ def ask(index: OpenIndex, question: Question, settings: ScoreConfig, *, k: int =
     with index.engine.gradients() as source:
         gradients = capture_queries(source, [query], settings.objective)
         plan = plan_scoring(index.reader, gradients, index.curvature, settings)
-        ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing)
+        ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing, on_scores=on_scores)
         elapsed = time.perf_counter() - started
         matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
         supports = _hits(index, source, matrices, *ranking.supports.of_query(0))
         rows, negated = ranking.opposes.of_query(0)
         opposes = [replace(hit, score=-hit.score) for hit in _hits(index, source, matrices, rows, negated)]
-    shown = sum(hit.score for hit in supports)
+    shown, positive_total = sum(hit.score for hit in supports), ranking.positive_total[0].item()
     return Answer(
         question=question,
         index_id=index.index_id,
@@ -136,7 +82,8 @@ def ask(index: OpenIndex, question: Question, settings: ScoreConfig, *, k: int =
         num_scored=index.reader.manifest.num_examples,
         elapsed_s=elapsed,
         plans={name: list(plan.plans.values()).count(name) for name in set(plan.plans.values())},
-        positive_share=shown / ranking.positive_total[0].item() if ranking.positive_total[0] > 0 else 0.0,
+        positive_total=positive_total,
+        positive_share=shown / positive_total if positive_total > 0 else 0.0,
     )
 
 
@@ -152,7 +99,14 @@ class Ranking:
     """Sum of all positive scores, (Q,)."""
 
 
-def rank_examples(reader: StoreReader, plan: ScoringPlan, *, k: int, num_opposing: int) -> Ranking:
+def rank_examples(
+    reader: StoreReader,
+    plan: ScoringPlan,
+    *,
+    k: int,
+    num_opposing: int,
+    on_scores: Callable[[Tensor], None] = lambda scores: None,
+) -> Ranking:
     """The k largest positive and the most negative scores of each query."""
     total = torch.zeros(plan.num_queries, dtype=torch.float64)
     ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total)
@@ -160,6 +114,7 @@ def rank_examples(reader: StoreReader, plan: ScoringPlan, *, k: int, num_opposin
         ranking.supports.add(scores, start)
         ranking.opposes.add(-scores, start)
         total += scores.clamp_min(0).sum(1, dtype=torch.float64)
+        on_scores(scores)
     return ranking
 
 

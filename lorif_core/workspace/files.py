@@ -1,19 +1,25 @@
 """Where everything of a workspace lies, and its catalog."""
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorif_core.catalog import Catalog, DatasetRecord, DuckDBCatalog, IndexRecord
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, CatalogError
 from lorif_core.files import read_json, write_json
-from lorif_core.store.reader import StoreReader
+from lorif_core.journal.journal import Journal
+
+if TYPE_CHECKING:
+    from lorif_core.store.reader import StoreReader
 
 FORMAT_VERSION = 1
 MARKER = "workspace.json"
+JOURNAL_VARIABLE = "LORIF_JOURNAL"
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,30 @@ class WorkspaceFiles:
     def catalog(self) -> Catalog:
         """Facts about everything in the workspace."""
         return DuckDBCatalog(self.root / "catalog.duckdb")
+
+    @property
+    def journal_location(self) -> Path | str:
+        """Where people's decisions are kept: a file of the workspace, unless a database was chosen for it.
+
+        The environment variable LORIF_JOURNAL, which may carry a password, goes before what the workspace says.
+        """
+        chosen = os.environ.get(JOURNAL_VARIABLE) or read_json(self.root / MARKER).get("journal")
+        return chosen or self.root / "journal.sqlite"
+
+    def choose_journal(self, url: str | None) -> None:
+        """Keep decisions in the database at ``url`` from now on; None: in a file of the workspace."""
+        marker = read_json(self.root / MARKER)
+        marker.pop("journal", None)
+        write_json(self.root / MARKER, marker if url is None else marker | {"journal": url})
+
+    @cached_property
+    def journal(self) -> Journal:
+        """People's decisions."""
+        return Journal(self.journal_location)
+
+    def scores_file(self, fingerprint: str) -> Path:
+        """Where the scores of every example on one question are kept."""
+        return self.root / "scores" / f"{fingerprint}.parquet"
 
     def dataset_folder(self, dataset_id: str) -> Path:
         """Folder of a data set."""
@@ -40,16 +70,22 @@ class WorkspaceFiles:
         """Folder of an index."""
         return self.root / "indexes" / index_id
 
+    def examples_file(self, dataset_id: str) -> Path:
+        """The Parquet file of a data set."""
+        return self.dataset_folder(dataset_id) / "examples.parquet"
+
     def examples(self, dataset_id: str) -> ExampleTable:
         """The imported examples of a data set."""
-        return ExampleTable(self.dataset_folder(dataset_id) / "examples.parquet")
+        return ExampleTable(self.examples_file(dataset_id))
 
-    def open_index(self, index_id: str) -> StoreReader:
+    def open_index(self, index_id: str) -> "StoreReader":
         """An index for reading."""
+        from lorif_core.store.reader import StoreReader  # loads torch, which deciding and browsing do without
+
         return StoreReader(self.index_folder(index_id))
 
     def choose_dataset(self, name_or_id: str | None) -> DatasetRecord:
-        """The named data set, or the only one.
+        """The version with that id, the latest version with that name, or the latest of the only data set.
 
         Raises:
             CatalogError: There is none, it is unknown, or several fit.
@@ -57,9 +93,12 @@ class WorkspaceFiles:
         found = self.catalog.datasets()
         if name_or_id is not None:
             found = [record for record in found if name_or_id in (record.dataset_id, record.name)]
-        if len(found) == 1:
-            return found[0]
-        known = ", ".join(f"{record.name} ({record.dataset_id})" for record in self.catalog.datasets())
+        latest = {record.corpus_id: record for record in sorted(found, key=lambda record: record.version)}
+        if len(latest) == 1:
+            return next(iter(latest.values()))
+        known = ", ".join(
+            f"{record.name} version {record.version} ({record.dataset_id})" for record in self.catalog.datasets()
+        )
         if not known:
             raise CatalogError(f"workspace {str(self.root)!r} holds no data set yet. Add one with `lorif import`.")
         asked = (

@@ -74,7 +74,7 @@ def score_file(
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
     started = time.perf_counter()
     queries = [to_query(index, example) for example in read_query_examples(queries_file)]
-    group = max(1, QUERY_NUMBERS // sum(module.dim for module in index.reader.modules))
+    group = queries_per_pass(index)
     num_examples = index.reader.manifest.num_examples
     with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for first in range(0, len(queries), group):
@@ -88,6 +88,11 @@ def score_file(
         size_bytes=out.stat().st_size,
         elapsed_s=time.perf_counter() - started,
     )
+
+
+def queries_per_pass(index: OpenIndex) -> int:
+    """How many queries one pass over the index takes, so that their matrices stay within bounds."""
+    return max(1, QUERY_NUMBERS // sum(module.dim for module in index.reader.modules))
 
 
 def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:

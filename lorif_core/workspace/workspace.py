@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from lorif_core.catalog import DatasetRecord, IndexRecord
+import polars as pl
+
+from lorif_core.catalog import DatasetRecord, IndexRecord, QueryRecord
 from lorif_core.config import (
     BatchConfig,
     CurvatureConfig,
+    ExportConfig,
     FactorConfig,
     GenerateConfig,
     ImportConfig,
@@ -22,23 +25,38 @@ from lorif_core.errors import FingerprintMismatch
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry, list_modules
 from lorif_core.store.manifest import Parents
-from lorif_core.workspace.asking import Answer, OpenIndex, ask
+from lorif_core.workspace.answers import Answer
+from lorif_core.workspace.asked import (
+    find_answer,
+    fingerprint_of_question,
+    lengths_to_keep,
+    remember,
+    reopen,
+    shortened,
+)
+from lorif_core.workspace.asking import OpenIndex, ask
+from lorif_core.workspace.curating import Curator
 from lorif_core.workspace.doctor import CheckReport, check_workspace
 from lorif_core.workspace.engine import Engine, build_engine
 from lorif_core.workspace.estimate import IndexEstimate, estimate_index
+from lorif_core.workspace.export_records import ExportPreview, ExportResult
+from lorif_core.workspace.exporting import export_data, preview_export
 from lorif_core.workspace.files import WorkspaceFiles, create_files, open_files
 from lorif_core.workspace.importing import ImportResult, import_data
 from lorif_core.workspace.indexing import IndexJob, build_index, plan_index
+from lorif_core.workspace.kept_scores import keeping_scores
 from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.questions import Question, generate_completion
+from lorif_core.workspace.removing import Verification, WhatIf, predict_removal, verify_removal
 from lorif_core.workspace.scoring import ScoreResult, score_file
+from lorif_core.workspace.valuing import Valuation, value_file
 
 
-class Workspace:
+class Workspace(Curator):
     """An open workspace folder. Keeps the last model in memory, so a second question is fast."""
 
     def __init__(self, files: WorkspaceFiles) -> None:
-        self.files = files
+        super().__init__(files)
         self._opened: dict[tuple[str, str | None], OpenIndex] = {}
 
     @property
@@ -137,6 +155,7 @@ class Workspace:
         generate: GenerateConfig | None = None,
         index_id: str | None = None,
         model: str | None = None,
+        keeps: bool = True,
     ) -> Answer:
         """Rank the training texts that made the model continue the prompt as it did.
 
@@ -151,16 +170,48 @@ class Workspace:
             generate: How the model completes the prompt when no completion is given.
             index_id: Unset: the newest complete index.
             model: Where the model lies now, if it was moved.
+            keeps: Whether the question is kept, so that it can be opened again without the model, and a
+                question that was asked before is answered from what was kept.
 
         Raises:
             LorifError: The question or the settings do not fit the index.
         """
-        index = self.open_index(index_id, model=model)
         if completion is None:
-            completion = generate_completion(index.engine.loaded, prompt, generate or GenerateConfig())
+            loaded = self.open_index(index_id, model=model).engine.loaded
+            completion = generate_completion(loaded, prompt, generate or GenerateConfig())
         settings = settings or ScoreConfig(objective="loss" if contrast is None else "contrast")
         question = Question(prompt, completion, contrast, None if tokens is None else tuple(tokens))
-        return ask(index, question, settings, k=k, num_opposing=num_opposing)
+        if not keeps:
+            return ask(self.open_index(index_id, model=model), question, settings, k=k, num_opposing=num_opposing)
+        record = self.files.choose_index(index_id)
+        fingerprint = fingerprint_of_question(record, question, settings)
+        if known := find_answer(self.files, fingerprint, k, num_opposing):
+            return known
+        index = self.open_index(record.index_id, model=model)
+        longest, most_opposing = lengths_to_keep(self.files, fingerprint, k, num_opposing)
+        with keeping_scores(self.files.scores_file(fingerprint)) as keep:
+            answer = ask(
+                index,
+                question,
+                settings,
+                k=longest,
+                num_opposing=most_opposing,
+                on_scores=lambda scores: keep(scores[0].numpy()),
+            )
+        answer = remember(self.files, answer, fingerprint, settings, longest, most_opposing)
+        return shortened(answer, k, num_opposing)
+
+    def queries(self) -> list[QueryRecord]:
+        """Every question that was asked and kept, oldest first."""
+        return self.files.catalog.queries()
+
+    def reopen(self, query_id: str) -> Answer:
+        """The answer to a kept question, read back without a model.
+
+        Raises:
+            CatalogError: There is no such question.
+        """
+        return reopen(self.files, query_id)
 
     def score(
         self,
@@ -184,6 +235,128 @@ class Workspace:
             Path(queries),
             Path(out),
             settings or ScoreConfig(),
+            overwrites=overwrites,
+            on_progress=on_progress,
+        )
+
+    def what_if(
+        self, train_ids: Sequence[str], queries: Sequence[str], *, controls: Sequence[str] | None = None
+    ) -> WhatIf:
+        """Predicted change of kept questions if the examples were removed and the model trained again.
+
+        The support of a completion (its log-probability, for the objective ``loss``) changes by minus the
+        sum of the examples' scores, in nats: scores are g_qᵀ (GᵀG + λI)⁻¹ g_n with the Gram matrix summed
+        over all examples, which is the first-order change of a loss minimised over the sum of all examples
+        when one of them is left out. Source: Koh and Liang (arXiv:1703.04730), section 2.1; adding up
+        examples usually underestimates groups and keeps their order, Koh et al. (arXiv:1905.13289).
+
+        Args:
+            train_ids: Examples to remove.
+            queries: Ids of kept questions whose completions one wants to hear less.
+            controls: Ids of questions that shall stay as they are. None: all other kept ones.
+
+        Raises:
+            LorifError: No example is given, an id is unknown, or scores are normalised.
+        """
+        return predict_removal(self.files, train_ids, queries, controls)
+
+    def verify(
+        self,
+        train_ids: Sequence[str],
+        queries: Sequence[str],
+        recipe: str | Path,
+        *,
+        device: str = "auto",
+        on_progress: ProgressSink = no_progress,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Verification:
+        """Train with and without the examples, from the recipe's checkpoint; predicted against actual change.
+
+        Both runs have the same seed and order of batches. Full fine-tuning, or LoRA where the recipe says so.
+
+        Args:
+            train_ids: Examples to remove.
+            queries: Ids of kept questions, all about one data set.
+            recipe: TOML file: checkpoint, learning rate, epochs, seed, tuning.
+            device: As for a model.
+            on_progress: Receives ("verify", training steps done, total).
+            should_stop: Asked before every training step.
+
+        Raises:
+            LorifError: An id or the recipe cannot be used.
+        """
+        return verify_removal(
+            self.files, train_ids, queries, recipe, device=device, on_progress=on_progress, should_stop=should_stop
+        )
+
+    def value(
+        self,
+        queries: str | Path,
+        *,
+        by: str = "source",
+        groups: pl.DataFrame | None = None,
+        settings: ScoreConfig | None = None,
+        index_id: str | None = None,
+        model: str | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> Valuation:
+        """Influence of every example, and of every source, summed over a file of queries.
+
+        Args:
+            queries: Data file as for ``score``: an evaluation set, or prompts with the completions that fail.
+            by: Metadata column that names an example's group.
+            groups: Instead of a column: a frame of train_id and group, such as ``duplicates`` gives.
+            settings: Objective and damping.
+            index_id: Unset: the newest complete index.
+            model: Where the model lies now, if it was moved.
+            on_progress: Receives ("queries", done, total).
+
+        Raises:
+            LorifError: A query is bad, or there is no such column.
+        """
+        index = self.open_index(index_id, model=model)
+        return value_file(
+            index, Path(queries), settings or ScoreConfig(), by=by, groups=groups, on_progress=on_progress
+        )
+
+    def preview_export(self, *, dataset: str | None = None, settings: ExportConfig | None = None) -> ExportPreview:
+        """What an export would hold, by reason and by source; writes nothing.
+
+        Raises:
+            ConfigError: The settings name a column that does not fit the data.
+        """
+        record = self.files.choose_dataset(dataset)
+        return preview_export(self.files, record, self.journal.states(record.corpus_id), settings or ExportConfig())
+
+    def export(
+        self,
+        out: str | Path | None = None,
+        *,
+        dataset: str | None = None,
+        settings: ExportConfig | None = None,
+        overwrites: bool = False,
+        on_progress: ProgressSink = no_progress,
+    ) -> ExportResult:
+        """Write every example that is not excluded, with manifest, recipe and the list of what was left out.
+
+        Args:
+            out: The data file, or the folder of format hf. None: a folder of the workspace.
+            dataset: Name or id; may be left out when there is only one.
+            settings: Format, what is left out, added columns.
+            overwrites: Whether an export at ``out`` may be replaced.
+            on_progress: Receives ("export", examples written, all).
+
+        Raises:
+            LorifError: The settings or the place do not fit, or the disk is full. Nothing is half-written.
+        """
+        record = self.files.choose_dataset(dataset)
+        return export_data(
+            self.files,
+            record,
+            self.journal.states(record.corpus_id),
+            None if out is None else Path(out),
+            settings or ExportConfig(),
+            batches=[asdict(entry.batch) for entry in self.iter_history(record.corpus_id)],
             overwrites=overwrites,
             on_progress=on_progress,
         )

@@ -70,7 +70,7 @@ def built(*words) -> Path:
 
 def scores(workspace, *words):
     """Score of every text, in the order of the texts."""
-    every = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
+    every = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS, "--forget")
     answer = done("ask", workspace, *QUESTION, *every, *words, "--json").json
     found = {hit["train_id"]: hit["score"] for hit in answer["supports"] + answer["opposes"]}
     return torch.tensor([found.get(row["id"], 0.0) for row in TEXTS], dtype=torch.float64)
@@ -103,7 +103,10 @@ def dense_gradients():
 
 @cache
 def dense_scores():
-    """Scores and self-influences with dense solves, nothing factored and nothing rounded, (N,) each."""
+    """Scores and self-influences in nats with dense solves, nothing factored and nothing rounded, (N,) each.
+
+    The moments are per token, the Fisher matrix that is inverted is a sum over the tokens of all texts.
+    """
     moments = second_moments(oracle_model(), list(dense_gradients()), sequences())
     total, own = torch.zeros(NUM_TEXTS, dtype=torch.float64), torch.zeros(NUM_TEXTS, dtype=torch.float64)
     for name, (query, trains) in dense_gradients().items():
@@ -111,7 +114,12 @@ def dense_scores():
         total += kronecker_influence(query[None], trains, left / count, right / count, ALPHA)[0]
         for n, train in enumerate(trains):
             own[n] += kronecker_influence(train[None], train[None], left / count, right / count, ALPHA)[0, 0]
-    return total, own
+    return total / num_train_tokens(), own / num_train_tokens()
+
+
+def num_train_tokens():
+    """Tokens of all texts, none of which is cut."""
+    return sum(len(ids) for ids, _ in sequences())
 
 
 def test_a_full_rank_index_has_the_scores_of_dense_solves():
@@ -126,7 +134,7 @@ def test_normalised_scores_are_divided_by_that_power_of_the_self_influence(norma
 
 def test_tempered_scores_are_plain_ones_divided_by_the_fourth_root_of_the_stored_self_influence():
     files = sorted(index_folder(built()).glob("self_influence/*.safetensors"))
-    own = torch.cat([load_file(file)["self_influence"] for file in files]).double()
+    own = torch.cat([load_file(file)["self_influence"] for file in files]).double() / num_train_tokens()
     assert float(own.max() / own.min()) > 1.5  # otherwise the power would hardly show
     close(scores(built(), "--normalisation", "tempered"), scores(built()) / own**0.25, relative=1e-6)
 
@@ -148,7 +156,7 @@ def test_scores_of_packed_signs_are_those_of_the_signs_unpacked_bit_by_bit():
         right = unpack_signs(stored[f"right/{name}"], stored[f"right_scale/{name}"], module["d_out"])
         for n in range(NUM_TEXTS):
             wanted[n] += sum(left[n, c] @ whitened @ right[n, c] for c in range(2))
-    close(scores(built()), wanted, relative=FLOAT32)
+    close(scores(built()), wanted / num_train_tokens(), relative=FLOAT32)
 
 
 @pytest.mark.parametrize(
@@ -375,7 +383,7 @@ def test_an_index_with_a_budget_has_the_scores_of_its_codes():
         right = unpack_signs(stored[f"right/{name}"], stored[f"right_scale/{name}"], module["d_out"])
         for n in range(NUM_TEXTS):
             wanted[n] += sum(left[n, c] @ whitened @ right[n, c] for c in range(manifest["ranks"][name]))
-    close(scores(workspace), wanted, relative=FLOAT32)
+    close(scores(workspace), wanted / num_train_tokens(), relative=FLOAT32)
 
 
 def test_the_doctor_finds_nothing_wrong_with_an_index_with_a_budget():
@@ -439,7 +447,7 @@ def test_damaged_maps_are_named_by_the_doctor_and_refused_by_a_question(damage, 
     assert report.code == 2
     (finding,) = report.json["workspace"]["findings"]
     assert f"maps.safetensors' {word}" in finding["problem"]
-    refused = lorif("ask", workspace, *QUESTION)
+    refused = lorif("ask", workspace, *QUESTION, "--forget")
     assert refused.code == 2
     assert f"maps.safetensors' {word}" in refused.err
 
@@ -488,7 +496,7 @@ def test_a_query_with_an_empty_completion_asks_for_the_end_token(tmp_path):
     for name, (_, trains) in dense_gradients().items():
         left, right, count = moments[name]
         wanted += kronecker_influence(gradient[name][None], trains, left / count, right / count, ALPHA)[0]
-    close(found, wanted, relative=BF16)
+    close(found, wanted / num_train_tokens(), relative=BF16)
 
 
 @pytest.mark.parametrize("budget", [None, "120B"])

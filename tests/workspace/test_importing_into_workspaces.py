@@ -45,7 +45,7 @@ def test_several_data_sets_must_be_told_apart(workspace, tmp_path):
     done("import", workspace, write_rows(tmp_path / "more.jsonl", GOOD))
     refused = lorif("index", workspace, "--model", tmp_path)
     assert refused.code == 2
-    assert "one data set must be meant, but several data sets are there: texts (ds-" in refused.err
+    assert "one data set must be meant, but several data sets are there: texts version 1 (ds-" in refused.err
 
 
 def test_bad_rows_are_listed_in_the_file_that_is_named(workspace, tmp_path):
