@@ -1,0 +1,107 @@
+"""Work that needs the model, in one thread beside the scripts: a click elsewhere does not lose it.
+
+One thread, because a model answers one question at a time. A task has an id made from what was asked, so
+that a second tab or a reload of the page finds the same task.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from lorif_core.files import fingerprint_of_value
+
+KEPT_TASKS = 200
+REDRAW_S = 5.0
+"""Time between two requests to draw the page for the same finished task."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that runs or is done."""
+
+    task_id: str
+    started_at: float
+    """Seconds of the monotonic clock."""
+
+    future: Future[Any]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result, or an error."""
+        return self.future.done()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since it was asked for."""
+        return time.monotonic() - self.started_at
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is done, after waiting so long at most; for what is usually quick."""
+        wait([self.future], timeout=seconds)
+        return self.is_done
+
+    def result(self) -> Any:
+        """What came out; raises what went wrong."""
+        return self.future.result()
+
+
+class Tasks:
+    """The tasks of one workspace, the latest ``KEPT_TASKS`` of them."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorif-model")
+        self._tasks: OrderedDict[str, Task] = OrderedDict()
+
+    def start(self, what: object, work: Callable[[], Any]) -> Task:
+        """The task that does ``work``, or the one that does it already.
+
+        Args:
+            what: JSON value that names the work; the same value is the same task unless it failed.
+            work: Runs in the thread; may use no Streamlit.
+        """
+        task_id = fingerprint_of_value(what)[:16]
+        known = self._tasks.get(task_id)
+        if known is None or (known.is_done and known.future.exception() is not None):
+            self._tasks[task_id] = Task(task_id, time.monotonic(), self._executor.submit(work))
+            while len(self._tasks) > KEPT_TASKS:
+                self._tasks.popitem(last=False)
+        return self._tasks[task_id]
+
+    def find(self, task_id: str) -> Task | None:
+        """A task by its id; None after a restart of the server."""
+        return self._tasks.get(task_id)
+
+    def forget(self, task_id: str) -> None:
+        """Drop a task; if it has not begun yet, it never will."""
+        if (task := self._tasks.pop(task_id, None)) is not None:
+            task.future.cancel()
+
+
+@st.cache_resource(show_spinner=False)
+def _tasks_of(path: str) -> Tasks:
+    return Tasks()
+
+
+def tasks() -> Tasks:
+    """The tasks of the open workspace, shared by every tab."""
+    return _tasks_of(session.workspace_path())
+
+
+@st.fragment(run_every=0.6)
+def watch(task_id: str) -> None:
+    """Draw the page again once a task is done, or gone.
+
+    Not at every look: on a busy machine the page takes longer to draw than the time to the next look, and would
+    be started over for ever. Not only once either: a run that something else replaces is not made up for.
+    """
+    task = tasks().find(task_id)
+    asked_at: dict[str, float] = st.session_state.setdefault("redraws", {})
+    if (task is None or task.is_done) and time.monotonic() - asked_at.get(task_id, -REDRAW_S) >= REDRAW_S:
+        asked_at[task_id] = time.monotonic()
+        st.rerun()

@@ -1,0 +1,101 @@
+"""What an answer rests on: how much was scored, how long it took, how concentrated the influence is."""
+
+import streamlit as st
+
+from app import session
+from app.components import tokens
+from app.components.answers import Context, context_of
+from lorif_core.views.hits import SIGN_CONVENTION
+from lorif_core.views.score_figures import score_histogram
+from lorif_core.views.tables import human_seconds
+from lorif_core.views.text import visible
+from lorif_core.workspace import studio
+from lorif_core.workspace.answers import Answer
+
+
+def draw(answer: Answer) -> None:
+    """The question, the facts, the histogram."""
+    context = context_of(answer)
+    _question(answer)
+    facts, figure = st.columns([6, 5], gap="medium")
+    with facts:
+        _facts(answer, context)
+    with figure:
+        if context.scores is None:
+            st.text("The scores of all texts are gone; ask again to see how they are spread.")
+        else:
+            st.plotly_chart(
+                score_histogram(
+                    context.scores,
+                    answer.supports[-1].score if answer.supports else None,
+                    answer.opposes[-1].score if answer.opposes else None,
+                ),
+                key="score-histogram",
+                config={"displayModeBar": False},
+            )
+
+
+def _question(answer: Answer) -> None:
+    asked = answer.question
+    text = f"{asked.prompt} ▸{asked.completion}"
+    if asked.contrast is not None:
+        text += f"\nrather than ▸{asked.contrast}"
+    with st.container(key="question"):
+        tokens.text(text, key="question-text")
+
+
+def _facts(answer: Answer, context: Context) -> None:
+    with st.container(horizontal=True, gap="small", key="facts"):
+        st.metric("Texts scored", f"{answer.num_scored:,}", width="content")
+        st.metric("Took", human_seconds(answer.elapsed_s), width="content")
+        if context.scores is not None:
+            share = studio.list_shares(context.scores, answer)
+            st.metric(
+                "Lists hold",
+                f"{share:.0%}",
+                width="content",
+                help="Of the summed sizes of all scores. A high share means that few texts matter.",
+            )
+        st.metric(
+            "Objective",
+            f"{answer.objective_value:.3f}",
+            width="content",
+            help="Of the completion under the model, in nats: the cross-entropy for loss.",
+        )
+    with st.container(key="remarks"):
+        st.text(" · ".join(_remarks(answer)), width="stretch")
+    with st.container(horizontal=True, vertical_alignment="center", key="answer-tools"):
+        st.badge(*_trust(answer, context.dataset_id))
+        with st.popover("Copy as Python", type="tertiary"):
+            st.code(studio.answer_as_python(session.workspace(), answer), language="python")
+        with st.popover("What a score means", type="tertiary"):
+            st.text(SIGN_CONVENTION)
+
+
+def _remarks(answer: Answer) -> list[str]:
+    said = [f"query {answer.query_id}", f"objective {answer.objective}", f"index {answer.index_id}"]
+    chosen = answer.question.tokens
+    said.insert(0, "explains all tokens" if chosen is None else f"explains tokens {_ranges(chosen)}")
+    query_id, was_kept = st.session_state.get("was_kept", (None, True))
+    if query_id != answer.query_id or was_kept:
+        said.append("kept earlier, read from cache")
+    before: Answer | None = st.session_state.get("before")
+    if before is not None and before.query_id != answer.query_id and before.ids == answer.ids:
+        said.append("same ranking as the question before")
+    return [visible(one) for one in said]
+
+
+def _ranges(places: tuple[int, ...]) -> str:
+    """``3–6, 9`` for 3, 4, 5, 6, 9."""
+    runs: list[list[int]] = []
+    for place in sorted(places):
+        if runs and place == runs[-1][-1] + 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _trust(answer: Answer, dataset: str) -> tuple[str]:
+    checks = [one for one in session.workspace().files.catalog.evaluations() if one.dataset_id == dataset]
+    return (f"checks of scores on this data: {len(checks)}" if checks else "scores not checked",)

@@ -1,0 +1,102 @@
+"""Groups of texts that say the same: found beside the script, shown by group, all but the first excluded."""
+
+import polars as pl
+import streamlit as st
+
+from app import session
+from app.background import Task
+from app.components import corpus_bulk
+from app.components.corpus_tasks import data_tasks
+from lorif_core.views.text import visible
+from lorif_core.workspace.choosing import texts_of
+
+THRESHOLDS = {"equal texts": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
+MAX_GROUPS = 500
+MAX_MEMBERS = 100
+POLL_S = 0.5
+
+
+def draw(dataset: str) -> None:
+    """The search for duplicates and its groups."""
+    label = st.segmented_control(
+        "How much alike", list(THRESHOLDS), default="80 % alike", required=True, key="alike", bind="query-params"
+    )
+    threshold = THRESHOLDS[label or "80 % alike"]
+    workspace = session.workspace()
+    task = data_tasks().start(
+        ["duplicates", dataset, threshold], lambda: workspace.duplicates(threshold=threshold, dataset=dataset)
+    )
+    if task.is_done:
+        _groups(task.result(), dataset)
+    else:
+        _wait(task)
+
+
+@st.fragment(run_every=POLL_S)
+def _wait(task: Task) -> None:
+    if task.is_done:
+        st.rerun()
+    st.text(f"Comparing all texts with each other: {task.elapsed_s:.0f} s so far.")
+
+
+def _groups(found: pl.DataFrame, dataset: str) -> None:
+    if found.is_empty():
+        st.text("No two texts are so much alike.")
+        return
+    groups = found.group_by("group", maintain_order=True).agg(
+        pl.col("train_id"), pl.len().alias("texts"), pl.col("similarity").min()
+    )
+    rest = [train_id for ids in groups["train_id"] for train_id in ids.to_list()[1:]]
+    st.text(f"{len(groups):,} groups hold {len(found):,} texts. Without {len(rest):,} of them each is said once.")
+    shown = groups.sort(["texts", "group"], descending=[True, False]).head(MAX_GROUPS)
+    firsts = [ids[0] for ids in shown["train_id"]]
+    texts = texts_of(session.workspace(), firsts, dataset)
+    chosen = st.dataframe(
+        {
+            "texts": shown["texts"].to_list(),
+            "least alike": [f"{value:.0%}" for value in shown["similarity"]],
+            "first id": [visible(one) for one in firsts],
+            "first text": [visible(one.text[:300]) for one in texts],
+        },
+        hide_index=True,
+        height=330,
+        key=session.table_key("corpus-groups", firsts),
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt="Groups of texts that are alike; select some to see their members",
+    )
+    rows = chosen["selection"]["rows"]
+    _decide(rest, [train_id for row in rows for train_id in shown["train_id"][row].to_list()[1:]], dataset)
+    if rows:
+        _members(shown["train_id"][rows[0]].to_list()[:MAX_MEMBERS], dataset)
+
+
+def _decide(rest: list[str], chosen: list[str], dataset: str) -> None:
+    with st.container(horizontal=True, key="corpus-duplicates"):
+        for label, ids, key in (
+            (f"Exclude {len(chosen):,}: all but the first of the selected groups…", chosen, "some"),
+            (f"Exclude {len(rest):,}: all but the first of every group…", rest, "all"),
+        ):
+            st.button(
+                label,
+                key=f"corpus-duplicates-{key}",
+                disabled=not ids,
+                on_click=corpus_bulk.ask,
+                args=(ids, dataset, "exclude", "duplicate"),
+            )
+
+
+def _members(ids: list[str], dataset: str) -> None:
+    st.text("The members of the first selected group; the first one would stay:")
+    statuses = dict(session.workspace().states(dataset=dataset).select("train_id", "status").iter_rows())
+    members = texts_of(session.workspace(), ids, dataset)
+    st.dataframe(
+        {
+            "id": [visible(one.train_id) for one in members],
+            "status": [statuses.get(one.train_id, "kept") for one in members],
+            "text": [visible(one.text[:300]) for one in members],
+        },
+        hide_index=True,
+        key=session.table_key("corpus-members", ids),
+        alt="Texts of one group",
+    )

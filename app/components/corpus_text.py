@@ -1,0 +1,44 @@
+"""One text in full, with its metadata and what people decided about it."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import session
+from app.components import tokens
+from lorif_core.journal.records import ExampleEvent
+from lorif_core.views.text import visible
+from lorif_core.workspace.choosing import ShownText
+
+
+def draw(shown: ShownText, *, key: str, status: str, reason: str | None) -> None:
+    """The text itself, under its id and status."""
+    with st.container(border=True, key=f"{key}-text"):
+        st.text(visible(f"{shown.train_id}  ·  {status}" + (f"  ·  {reason}" if reason else "")))
+        tokens.text(shown.text, key=f"{key}-literal")
+
+
+def metadata(shown: ShownText, *, key: str) -> None:
+    """Its columns and their values."""
+    if shown.metadata:
+        st.dataframe(
+            {
+                "column": [visible(name) for name in shown.metadata],
+                "value": ["" if value is None else visible(str(value)) for value in shown.metadata.values()],
+            },
+            hide_index=True,
+            key=session.table_key(f"{key}-metadata", [shown.train_id]),
+            alt="Metadata of the text",
+        )
+
+
+def time_line(events: Sequence[ExampleEvent]) -> None:
+    """Who decided what, newest first."""
+    if not events:
+        st.text("Nobody has decided anything about this text.")
+    for event in events:
+        batch = event.batch
+        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, batch.kind]
+        said += [part for part in (batch.reason, batch.text) if part]
+        said.append(f"{event.status_before} → {event.status_after}")
+        st.text(visible(" · ".join(said)) + (" (undone)" if event.is_undone else ""))

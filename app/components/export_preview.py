@@ -1,0 +1,123 @@
+"""What an export would hold, and rules that change it, each shown before it is applied."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from app import session
+from lorif_core.journal.records import Batch
+from lorif_core.views.text import visible
+from lorif_core.workspace.choosing import texts_of
+from lorif_core.workspace.curating import RulePreview
+from lorif_core.workspace.export_records import ExportPreview, Tally
+
+MAX_TALLIES = 200
+RULES_HELP = """
+One rule a line, with a verb, a condition and a reason:
+
+`exclude where source = forum and score in the top 1 % for query 7 because misinformation: "dump"`
+
+`flag where text contains "click here" because spam`
+
+`restore where decided by bot`
+
+All of it: `docs/rules.md`.
+"""
+
+
+def counts(found: ExportPreview) -> None:
+    """The dry run: how many texts, by reason and by source."""
+    with st.container(horizontal=True, key="export-counts"):
+        st.metric("Texts in the data", f"{found.num_input:,}")
+        st.metric("In the export", f"{found.num_kept:,}")
+        st.metric("Left out", f"{found.num_excluded:,}")
+        st.metric("Flagged", f"{found.num_flagged:,}")
+        st.metric("Disagreements", f"{found.num_conflicts:,}")
+    if found.num_unknown:
+        st.text(f"{found.num_unknown:,} decisions are about texts that this version does not hold.")
+    by_reason, by_value = st.columns(2, gap="medium")
+    with by_reason:
+        st.text("By reason")
+        if found.by_reason:
+            _tallies(found.by_reason, "reason", "export-by-reason")
+        else:
+            st.text("Nothing is flagged or excluded.")
+    with by_value:
+        if found.count_by is not None:
+            st.text(f"By {visible(found.count_by)}")
+            _tallies(found.by_value[:MAX_TALLIES], "value", "export-by-value")
+
+
+def rules(dataset: str) -> None:
+    """A box for rules: preview what they would change, then apply them."""
+    with st.expander("Rules", expanded=bool(st.session_state.get("export-rules-shown"))):
+        typed = st.text_area("Rules, one a line", key="export-rules", height=110, max_chars=50_000, help=RULES_HELP)
+        lines = [line.strip() for line in typed.splitlines() if line.strip() and not line.strip().startswith("#")]
+        if st.button("Preview the rules", key="export-preview-rules", disabled=not lines):
+            st.session_state["export-rules-shown"] = lines
+        if lines and st.session_state.get("export-rules-shown") == lines:
+            with session.errors():
+                found = [session.workspace().preview(line, dataset=dataset) for line in lines]
+                _rules(found, dataset)
+
+
+def _rules(found: Sequence[RulePreview], dataset: str) -> None:
+    for place, preview in enumerate(found):
+        st.text(visible(preview.rule))
+        before = ", ".join(f"{count:,} {status}" for status, count in preview.by_status.items()) or "none"
+        st.text(
+            f"Holds of {preview.num_matching:,} texts and would change {len(preview.train_ids):,} (now: {before})."
+        )
+        sample = preview.train_ids[:5]
+        if sample:
+            texts = texts_of(session.workspace(), sample, dataset)
+            st.dataframe(
+                {"id": [visible(one.train_id) for one in texts], "text": [visible(one.text[:300]) for one in texts]},
+                hide_index=True,
+                key=session.table_key(f"export-sample-{place}", sample),
+                alt="Some of the texts that the rule would change",
+            )
+    if len(found) > 1:
+        st.caption("Each rule is counted as if the others were not applied.")
+    changing = [preview for preview in found if preview.train_ids]
+    total = sum(len(preview.train_ids) for preview in changing)
+    is_sure = st.checkbox(f"Yes, change {total:,} texts", key="export-rules-sure", disabled=not total)
+    requests = [session.request_id(f"rule-{preview.rule}", preview.train_ids) for preview in changing]
+    st.button(
+        "Apply the rules",
+        key="export-apply-rules",
+        type="primary",
+        disabled=not (total and is_sure),
+        on_click=_apply,
+        args=([preview.rule for preview in changing], requests, dataset),
+    )
+
+
+def _apply(rules: list[str], requests: list[str], dataset: str) -> None:
+    apply = session.workspace().apply
+    for rule, request in zip(rules, requests, strict=True):
+        write = _writing(apply, rule, request, dataset)
+        if session.act("The rules are applied; every one can be undone.", write) is None:
+            return
+    st.session_state["export-rules-shown"] = None
+    st.session_state["export-rules-sure"] = False
+
+
+def _writing(apply: Callable[..., Batch], rule: str, request: str, dataset: str) -> Callable[[], Batch]:
+    return lambda: apply(rule, actor=session.actor(), client_id=request, dataset=dataset)
+
+
+def _tallies(tallies: Sequence[Tally], name: str, key: str) -> None:
+    names = ["(none)" if one.value is None else visible(str(one.value)) for one in tallies]
+    st.dataframe(
+        {
+            name: names,
+            "kept": [one.kept for one in tallies],
+            "flagged": [one.flagged for one in tallies],
+            "excluded": [one.excluded for one in tallies],
+            "all": [one.total for one in tallies],
+        },
+        hide_index=True,
+        key=session.table_key(key, names),
+        alt="Texts of each kind by status",
+    )

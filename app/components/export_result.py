@@ -1,0 +1,83 @@
+"""Write an export beside the script, and offer what was written."""
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.background import Task
+from app.components.corpus_tasks import data_tasks
+from lorif_core.config import ExportConfig
+from lorif_core.views.tables import human_bytes
+from lorif_core.views.text import visible
+from lorif_core.workspace.export_records import ExportResult, read_manifest
+
+POLL_S = 0.5
+
+
+def draw(settings: ExportConfig, dataset: str, num_kept: int) -> None:
+    """The button, the progress, and the latest export of this tab."""
+    st.button(
+        f"Write {num_kept:,} texts",
+        key="export-write",
+        type="primary",
+        on_click=_start,
+        args=(settings, dataset),
+        disabled=not num_kept,
+    )
+    task = data_tasks().find(st.session_state.get("export-task", ""))
+    if task is None:
+        return
+    if not task.is_done:
+        _wait(task)
+        return
+    with session.errors():
+        _result(task.result())
+
+
+def _start(settings: ExportConfig, dataset: str) -> None:
+    workspace = session.workspace()
+    what: list[Any] = ["export", dataset, repr(settings), workspace.journal.revision()]
+    task = data_tasks().start(what, lambda: workspace.export(settings=settings, dataset=dataset))
+    st.session_state["export-task"] = task.task_id
+
+
+@st.fragment(run_every=POLL_S)
+def _wait(task: Task) -> None:
+    if task.is_done:
+        st.rerun()
+    st.text(f"Writing: {task.elapsed_s:.0f} s so far.")
+
+
+def _result(result: ExportResult) -> None:
+    with st.container(border=True, key="export-done"):
+        st.text(
+            f"✓ {result.num_kept:,} of {result.num_input:,} texts, {human_bytes(result.size_bytes)}, "
+            f"export {result.export_id}"
+        )
+        st.code(visible(str(result.path)), language=None)
+        if result.why_rewritten:
+            st.text(visible(f"Lines were spelled anew: {result.why_rewritten}"))
+        about = result.about or result.path
+        manifest = read_manifest(about)
+        with st.container(horizontal=True):
+            if result.path.is_file():
+                st.download_button(
+                    "Download the data",
+                    lambda: result.path.open("rb"),
+                    file_name=f"{result.export_id}{result.path.suffix}",
+                    key="export-download",
+                    on_click="ignore",
+                )
+            else:
+                st.text("A folder: read it where it lies, with datasets.load_from_disk.")
+            st.download_button(
+                "Download the manifest",
+                json.dumps(manifest, indent=2, ensure_ascii=False),
+                file_name=f"{result.export_id}-manifest.json",
+                key="export-download-manifest",
+                on_click="ignore",
+            )
+        with st.expander("Manifest"):
+            st.code(visible(json.dumps(manifest, indent=2, ensure_ascii=False)), language="json", height=420)

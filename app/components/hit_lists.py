@@ -1,0 +1,177 @@
+"""The ranked texts of an answer: supports, opposes, all, groups; filtered; as cards or as a table."""
+
+import polars as pl
+import streamlit as st
+
+from app import session
+from app.components import decide, tokens
+from app.components.answers import Context, context_of
+from lorif_core.views.hit_filters import HitFilter, filter_hits
+from lorif_core.views.hits import Hit
+from lorif_core.views.text import visible
+from lorif_core.views.tokens import card, percentile_text
+from lorif_core.workspace import studio
+from lorif_core.workspace.answers import Answer
+
+STATUSES = ["kept", "flagged", "excluded"]
+TABS = ["Supports", "Opposes", "All", "Groups"]
+
+
+def draw(answer: Answer) -> list[Hit]:
+    """Tabs with the lists; the hits that are on screen, in their order."""
+    context = context_of(answer)
+    tab = st.segmented_control(
+        "List", TABS, default=TABS[0], required=True, key="tab", bind="query-params", label_visibility="collapsed"
+    )
+    everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(str(tab), answer.hits)
+    chosen = _filters(answer)
+    status_of = {one: status for one, (status, _) in context.statuses.items()}
+    shown = filter_hits(everything, chosen, status_of)
+    if tab == "Groups":
+        _groups(answer, shown, context)
+        return shown
+    _count_line(len(shown), len(everything), chosen)
+    if not everything:
+        st.text(f"No text {str(tab).lower()} this completion." if tab != "All" else "No text has a score.")
+    elif st.session_state.get("view") == "Table":
+        _table(answer, shown, context)
+    else:
+        for hit in shown:
+            _card(answer, hit, context)
+    return shown
+
+
+def _filters(answer: Answer) -> HitFilter:
+    sources = sorted({hit.source for hit in answer.hits if hit.source})
+    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+        find = st.text_input(
+            "Find in texts", key="find", bind="query-params", placeholder="words, or /regex/", width=210
+        )
+        chosen = st.multiselect("Source", sources, key="source", bind="query-params", width=200) if sources else []
+        statuses = st.multiselect("Status", STATUSES, key="status", bind="query-params", width=180)
+        st.segmented_control(
+            "Show as", ["Cards", "Table"], default="Cards", required=True, key="view", bind="query-params"
+        )
+        with st.container(width="content", gap=None):
+            st.toggle("Token heat", value=True, key="heat", persist_state="session")
+            st.toggle(
+                "Word overlap",
+                key="overlap",
+                persist_state="session",
+                help="Draws a line above words that the completion says too.",
+            )
+    return HitFilter(find or "", tuple(chosen), tuple(statuses))
+
+
+def _count_line(num_shown: int, total: int, chosen: HitFilter) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="count-line"):
+        st.text(f"{num_shown} of {total}")
+        if chosen.is_active:
+            st.button("Reset all", key="reset-filters", on_click=_reset, type="tertiary")
+        if st.session_state.get("view") != "Table":
+            tokens.legend(key="legend")
+
+
+def _reset() -> None:
+    for name, empty in (("find", ""), ("source", []), ("status", [])):
+        if name in st.session_state:
+            st.session_state[name] = empty
+
+
+def _card(answer: Answer, hit: Hit, context: Context) -> None:
+    key = f"hit-{hit.train_id}"
+    payload = card(
+        hit,
+        largest=context.largest,
+        percentile=context.percentile(hit.score),
+        status=context.status(hit.train_id),
+        reason=context.reason(hit.train_id),
+        completion=answer.question.completion if st.session_state.get("overlap") else None,
+        heat=bool(st.session_state.get("heat", True)),
+    )
+    with st.container(border=True, key=f"card-{key}", gap="small"):
+        tokens.draw(payload, key=f"{key}-text")
+        with st.container(horizontal=True, key=f"actions-{key}"):
+            decide.buttons(
+                [hit.train_id],
+                context.status(hit.train_id),
+                key=key,
+                dataset=context.dataset_id,
+                query=answer.query_id,
+            )
+            st.space("stretch")
+            st.button("Read", key=f"{key}-open", on_click=session.set_url, kwargs={"open": hit.train_id})
+
+
+def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
+    ids = [hit.train_id for hit in hits]
+    percentiles = [context.percentile(hit.score) for hit in hits]
+    frame = pl.DataFrame(
+        {
+            "rank": [hit.rank for hit in hits],
+            "score": [hit.score for hit in hits],
+            "of all": ["" if one is None else percentile_text(one) for one in percentiles],
+            "status": [context.status(one) for one in ids],
+            "source": [visible(hit.source) for hit in hits],
+            "text": [visible(hit.text) for hit in hits],
+            "id": [visible(one) for one in ids],
+        }
+    )
+    chosen = st.dataframe(
+        frame,
+        key=session.table_key("hits", ids),
+        on_select="rerun",
+        selection_mode="multi-row",
+        hide_index=True,
+        column_config={"score": st.column_config.NumberColumn(format="%+.4g")},
+        alt="Ranked training texts",
+    )
+    _decide([ids[row] for row in chosen["selection"]["rows"]], "rows", answer, context)
+
+
+def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:
+    columns = list(dict.fromkeys(name for hit in answer.hits for name in hit.metadata))
+    by = st.selectbox("Group by", [*columns, studio.DUPLICATES], key="by", bind="query-params", width=260)
+    found = studio.hit_groups(hits, by)
+    chosen = st.dataframe(
+        found.select(
+            pl.col("group").map_elements(visible, return_dtype=pl.String),
+            pl.col("num_texts").alias("texts"),
+            pl.col("score_sum").alias("sum of scores"),
+            (pl.col("share") * 100).alias("share of the lists"),
+        ),
+        key=session.table_key("groups", [by, *found["group"]]),
+        on_select="rerun",
+        selection_mode="multi-row",
+        hide_index=True,
+        column_config={
+            "sum of scores": st.column_config.NumberColumn(format="%+.4g"),
+            "share of the lists": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
+        },
+        alt="Groups of the texts in both lists",
+    )
+    _decide(
+        [one for row in chosen["selection"]["rows"] for one in found["train_ids"][row]], "groups", answer, context
+    )
+
+
+def _decide(ids: list[str], what: str, answer: Answer, context: Context) -> None:
+    """Buttons for what is selected, by id."""
+    statuses = {context.status(one) for one in ids}
+    with st.container(horizontal=True, vertical_alignment="center", key="selection"):
+        st.text(f"{len(ids)} texts selected" if ids else f"Select {what} to decide about their texts.")
+        decide.buttons(
+            ids,
+            statuses.pop() if len(statuses) == 1 else "mixed",
+            key="selection",
+            dataset=context.dataset_id,
+            query=answer.query_id,
+        )
+        if what == "rows":
+            st.button(
+                "Read",
+                key="selection-open",
+                disabled=len(ids) != 1,
+                on_click=session.set_url,
+                kwargs={"open": ids[0] if ids else None},
+            )

@@ -1,0 +1,246 @@
+"""What is asked: prompt, completion, tokens, and the settings behind them."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app import session
+from app.background import Task, tasks, watch
+from app.components import tokens
+from lorif_core.catalog import IndexRecord, QueryRecord
+from lorif_core.config import GenerateConfig, ScoreConfig
+from lorif_core.files import fingerprint_of_value
+from lorif_core.views.text import visible
+from lorif_core.workspace.answers import Answer
+from lorif_core.workspace.questions import generate_completion
+from lorif_core.workspace.studio import completion_tokens
+
+SHORT_WAIT_S = 0.6
+"""How long a run waits for the model before it says so and polls."""
+
+NORMALISATIONS = {
+    "none": "As they are",
+    "unit": "Divide by both gradient norms (unit)",
+    "relatif": "Divide by the root of self-influence (RelatIF)",
+    "tempered": "Divide by its fourth root",
+}
+LENGTHS = [10, 20, 50, 100]
+NUM_EARLIER = 12
+
+
+def seed(answer: Answer | None) -> None:
+    """Fill the form with the question of an answer that was opened, once."""
+    state = st.session_state
+    if (said := state.pop("ask-said", None)) is not None:
+        state["ask-completion"] = said
+    if answer is None or state.get("seeded") == answer.query_id:
+        return
+    state["seeded"] = answer.query_id
+    state["ask-prompt"], state["ask-completion"] = answer.question.prompt, answer.question.completion
+    state["ask-contrast"] = answer.question.contrast or ""
+    state["ask-index"] = answer.index_id
+    state["ask-tokens"] = list(answer.question.tokens or ())
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def _complete_indexes(path: str) -> list[IndexRecord]:
+    return [one for one in session.workspace().indexes() if one.status == "complete"][::-1]
+
+
+@st.fragment
+def draw() -> None:
+    """The form; a click in it draws the form only, until the question is asked."""
+    indexes = {one.index_id: one for one in _complete_indexes(session.workspace_path())}
+    if not indexes:
+        session.empty("No index is complete yet: build one first.", "lorif index {workspace} --model FOLDER")
+        return
+    prompt = st.text_area("Prompt", key="ask-prompt", height=96, persist_state="session")
+    completion = st.text_area(
+        "Completion",
+        key="ask-completion",
+        height=80,
+        persist_state="session",
+        placeholder="What the model said. Leave empty to let it speak.",
+        help="White space counts: a completion usually begins with a space.",
+    )
+    generate = _generation(prompt, list(indexes))
+    if st.session_state.get("ask-index") not in indexes:
+        st.session_state["ask-index"] = next(iter(indexes))
+    contrast, settings = _options(indexes)
+    index_id = str(st.session_state["ask-index"])
+    chosen = _tokens(prompt, completion, index_id)
+    request = Request(prompt, completion, contrast, chosen, index_id, *settings, generate)
+    if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
+        ask(request)
+        st.rerun()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question with all its settings."""
+
+    prompt: str
+    completion: str
+    contrast: str
+    tokens: list[int]
+    index_id: str
+    k: int
+    normalisation: str
+    generate: GenerateConfig
+
+
+def ask(request: Request) -> None:
+    """Start to answer a question; the URL names what is being done."""
+    workspace = session.workspace()
+    contrast = request.contrast or None
+    settings = ScoreConfig(
+        objective="loss" if contrast is None else "contrast",
+        normalisation=request.normalisation,  # type: ignore[arg-type]
+    )
+
+    def work() -> Answer:
+        return workspace.ask(
+            request.prompt,
+            request.completion or None,
+            contrast=contrast,
+            tokens=request.tokens or None,
+            k=request.k,
+            num_opposing=request.k,
+            settings=settings,
+            generate=request.generate,
+            index_id=request.index_id,
+        )
+
+    task = tasks().start(["ask", repr(request)], work)
+    session.set_url(asking=task.task_id)
+    task.wait(SHORT_WAIT_S)
+
+
+def is_waiting() -> bool:
+    """Whether a question of this tab is being answered."""
+    return "asking" in st.query_params
+
+
+def waiting() -> None:
+    """What is shown until the answer is there."""
+    task = tasks().find(st.query_params["asking"])
+    if task is None:
+        return
+    with st.container(border=True, key="asking"):
+        st.text("Scoring every training text…" if task.elapsed_s > 1 else "Asking the model…")
+        st.progress(min(0.95, task.elapsed_s / (task.elapsed_s + 4)), width="stretch")
+        st.caption("You can go on clicking; the answer comes when it is ready.")
+        if st.button("Cancel", key="ask-cancel"):
+            tasks().forget(task.task_id)
+            session.set_url(asking=None)
+            st.rerun()
+    watch(task.task_id)
+
+
+def _generation(prompt: str, indexes: list[str]) -> GenerateConfig:
+    with st.popover("Let the model say it", width="stretch", help="The model completes the prompt."):
+        length = st.number_input("Longest, in tokens", 1, 512, 32, key="ask-length", persist_state="session")
+        heat = st.slider("Temperature", 0.0, 2.0, 0.0, 0.1, key="ask-temperature", persist_state="session")
+        seed_number = st.number_input("Seed", 0, 2**31, 0, key="ask-seed", persist_state="session")
+        st.caption("Temperature 0 takes the likeliest token each time; the seed matters above 0.")
+        settings = GenerateConfig(max_new_tokens=int(length), temperature=heat, sampling_seed=int(seed_number))
+        if st.button("Complete the prompt", key="ask-generate", disabled=not prompt, width="stretch"):
+            st.session_state["generating"] = _generate(prompt, st.session_state.get("ask-index"), settings).task_id
+    task = tasks().find(st.session_state.get("generating", ""))
+    if task is not None and not task.wait(SHORT_WAIT_S):
+        st.text("The model is writing…")
+        watch(task.task_id)
+    elif task is not None:
+        del st.session_state["generating"]
+        with session.errors():
+            st.session_state["ask-said"] = task.result()
+            st.rerun()
+    return settings
+
+
+def _generate(prompt: str, index_id: str | None, settings: GenerateConfig) -> Task:
+    workspace = session.workspace()
+    return tasks().start(
+        ["generate", prompt, index_id, repr(settings)],
+        lambda: generate_completion(workspace.open_index(index_id).engine.loaded, prompt, settings),
+    )
+
+
+def _options(indexes: dict[str, IndexRecord]) -> tuple[str, tuple[int, str]]:
+    with st.expander("Compare with, index, list length"):
+        contrast = st.text_area(
+            "Rather than",
+            key="ask-contrast",
+            height=68,
+            persist_state="session",
+            placeholder="A second completion: why the first and not this one?",
+        )
+        names = {key: f"{one.method}, {one.num_examples:,} texts ({key})" for key, one in indexes.items()}
+        st.selectbox("Index", list(indexes), format_func=lambda key: names[key], key="ask-index")
+        k = st.selectbox("Texts per list", LENGTHS, key="ask-k", persist_state="session")
+        normalisation = st.selectbox(
+            "Scores",
+            list(NORMALISATIONS),
+            format_func=lambda name: NORMALISATIONS[name],
+            key="ask-normalisation",
+            persist_state="session",
+        )
+    return contrast, (k, normalisation)
+
+
+def _tokens(prompt: str, completion: str, index_id: str) -> list[int]:
+    """Places of the chosen tokens; none means all."""
+    if not completion:
+        return []
+    workspace = session.workspace()
+    what = ["tokens", prompt, completion, index_id]
+    task = tasks().start(what, lambda: completion_tokens(workspace, prompt, completion, index_id))
+    st.markdown("**Tokens to explain**")
+    if not task.wait(SHORT_WAIT_S):
+        st.caption("Reading the tokens…")
+        watch(task.task_id)
+        return list(st.session_state.get("ask-tokens", []))
+    with session.errors():
+        found = task.result()
+        key = f"strip-{fingerprint_of_value([*what, st.session_state.get('seeded')])}"
+        asked = [place for place in st.session_state.get("ask-tokens", []) if place < len(found)]
+        shown = st.session_state.get("shown_query")
+        chosen = tokens.picker(found, asked if shown == st.session_state.get("seeded") else [], key=key)
+        said = f"{len(chosen)} of {len(found)} chosen" if chosen else f"all {len(found)}"
+        st.caption(f"{said} · log-probabilities in nats · click, shift-click, or arrows and space; escape for all")
+        return chosen
+    return []
+
+
+def earlier_questions() -> None:
+    """What to do when no answer is open: the latest questions, to open one."""
+    asked = session.workspace().queries()[: -NUM_EARLIER - 1 : -1]
+    if not asked:
+        session.empty(
+            "Nothing was asked yet. Type a prompt on the left and what the model said, then Run.",
+            'lorif ask {workspace} --prompt "…" --generate',
+        )
+        return
+    st.subheader("Asked before", anchor=False)
+    st.caption("Choose a row to open its answer, or ask something new on the left.")
+    chosen = st.dataframe(
+        {
+            "query": [one.query_id for one in asked],
+            "prompt": [visible(one.prompt) for one in asked],
+            "completion": [visible(one.completion) for one in asked],
+            "asked by": [visible(one.asked_by) for one in asked],
+            "when": [one.created_at for one in asked],
+        },
+        key=session.table_key("earlier", [one.query_id for one in asked]),
+        on_select="rerun",
+        selection_mode="single-row",
+        hide_index=True,
+        alt="Questions asked before, newest first",
+    )
+    _open_row(asked, chosen["selection"]["rows"])
+
+
+def _open_row(asked: list[QueryRecord], rows: list[int]) -> None:
+    if rows:
+        session.set_url(query=asked[rows[0]].query_id)
+        st.rerun()

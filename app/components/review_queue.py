@@ -1,0 +1,122 @@
+"""What is reviewed: where the queue comes from, which text is open, what was done. Remembered per tab."""
+
+from typing import NamedTuple
+
+import streamlit as st
+
+from app import session
+from lorif_core.catalog import QueryRecord
+from lorif_core.views.text import visible
+from lorif_core.workspace.choosing import Choice, Source, review_queue
+
+SOURCES: dict[str, Source] = {"Flagged": "flagged", "A question's list": "query", "A condition": "condition"}
+MAX_LABEL = 70
+
+
+class Queue(NamedTuple):
+    """Texts to review, in a fixed order."""
+
+    ids: list[str]
+    done: dict[str, str]
+    """Train id → what was done with it in this tab."""
+
+    trail: list[str]
+    """Ids in the order in which they were decided."""
+
+    @property
+    def left(self) -> list[str]:
+        """Those not done yet."""
+        return [train_id for train_id in self.ids if train_id not in self.done]
+
+
+def choose(queries: list[QueryRecord], sources: dict[str, Source] = SOURCES, *, key: str = "from") -> Choice:
+    """Widgets that say which texts are meant; their state lies in the URL."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key=f"{key}-choice"):
+        names = list(sources)
+        name = st.segmented_control("Texts", names, default=names[0], required=True, key=key, bind="query-params")
+        source = sources[name or names[0]]
+        query, k, where = None, 10, ""
+        if source == "query" and queries:
+            labels = {record.query_id: label_of(record) for record in reversed(queries)}
+            query = _choose_query(labels, key)
+            k = st.number_input("Strongest", 1, 500, 10, key="k", bind="query-params", width=130)
+        if source == "condition":
+            where = st.text_input(
+                "Condition",
+                key="where",
+                bind="query-params",
+                placeholder='source = trivia-board and text contains "Sydney"',
+                max_chars=10_000,
+                width=520,
+            )
+    return Choice(source, query, int(k), where or "")
+
+
+def _choose_query(labels: dict[str, str], key: str) -> str | None:
+    named = st.query_params.get("query")
+    widget = f"{key}-query-{named}"
+    return st.selectbox(
+        "Question",
+        list(labels),
+        index=list(labels).index(named) if named in labels else 0,
+        format_func=lambda one: labels[one],
+        key=widget,
+        on_change=lambda: session.set_url(query=st.session_state[widget]),
+        width=420,
+    )
+
+
+def label_of(record: QueryRecord) -> str:
+    """A question in one line."""
+    return visible(f"#{record.query_id} {record.prompt[-MAX_LABEL:]} → {record.completion.strip()[:MAX_LABEL]}")
+
+
+def open_queue(choice: Choice, dataset: str) -> Queue:
+    """The queue of a choice, made when it is first asked for and then fixed until ``renew``."""
+    known = st.session_state.get("review-queue")
+    if known is None or known["of"] != (choice, dataset):
+        ids = review_queue(session.workspace(), choice, dataset)
+        known = {"of": (choice, dataset), "queue": Queue(ids, {}, [])}
+        st.session_state["review-queue"] = known
+    return known["queue"]
+
+
+def renew() -> None:
+    """Make the queue again on the next run."""
+    st.session_state.pop("review-queue", None)
+    session.set_url(open=None)
+
+
+def current(queue: Queue) -> str | None:
+    """The open text: the one that the URL names, else the first that is not done."""
+    named = st.query_params.get("open")
+    if named in queue.ids:
+        return named
+    return queue.left[0] if queue.left else None
+
+
+def advance(queue: Queue, train_id: str, what: str) -> None:
+    """Note what was done with a text and open the next one that is not done."""
+    queue.done[train_id] = what
+    if train_id not in queue.trail:
+        queue.trail.append(train_id)
+    place = queue.ids.index(train_id)
+    order = queue.ids[place + 1 :] + queue.ids[:place]
+    session.set_url(open=next((one for one in order if one not in queue.done), None))
+
+
+def go_back(queue: Queue) -> None:
+    """Open the text again that was decided last."""
+    if queue.trail:
+        train_id = queue.trail.pop()
+        queue.done.pop(train_id, None)
+        session.set_url(open=train_id)
+
+
+def progress(queue: Queue, train_id: str | None) -> None:
+    """How much of the queue is done."""
+    num_done = len(queue.ids) - len(queue.left)
+    place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
+    st.progress(
+        num_done / len(queue.ids) if queue.ids else 1.0, text=f"{num_done:,} of {len(queue.ids):,} done{place}"
+    )

@@ -1,0 +1,92 @@
+"""Check a prediction by training with and without the texts: a job, its progress, its result."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.components import jobs_progress, what_if_result
+from lorif_core.journal.jobs import Job
+from lorif_core.views.text import visible
+from lorif_core.workspace.verifying import (
+    start_verification,
+    suggested_recipe,
+    verification_of,
+    verifications,
+)
+from lorif_core.workspace.working import open_jobs
+
+POLL_S = 1.0
+
+
+def draw(ids: Sequence[str], queries: Sequence[str]) -> None:
+    """The form, and the job that the URL names."""
+    st.subheader("Verify by training again", anchor=False)
+    st.caption(
+        "Trains twice from the recipe's checkpoint, with and without the texts. A worker does it beside the app."
+    )
+    recipe = st.text_input(
+        "Recipe",
+        value=suggested_recipe(session.workspace()),
+        key="what-if-recipe",
+        max_chars=4000,
+        help="A TOML file on the server: checkpoint, learning_rate, epochs, seed. See docs/recipes.md.",
+    )
+    st.button(
+        f"Verify on {len(queries):,} questions",
+        key="what-if-verify",
+        type="primary",
+        disabled=not (ids and queries and recipe),
+        on_click=_start,
+        args=(list(ids), list(queries)),
+    )
+    _result()
+
+
+def _start(ids: list[str], queries: list[str]) -> None:
+    workspace, recipe = session.workspace(), st.session_state["what-if-recipe"]
+
+    def start() -> Any:
+        job = start_verification(workspace, ids, queries, recipe, session.actor())
+        session.set_url(job=job.job_id)
+        return job
+
+    session.act("The training waits for its worker.", start)
+
+
+def _result() -> None:
+    known = {job.job_id: job for job in verifications(session.workspace())}
+    if not known:
+        return
+    named = st.query_params.get("job")
+    labels = {job_id: visible(_label(job)) for job_id, job in known.items()}
+    shown = st.selectbox(
+        "Verification",
+        list(known),
+        index=list(known).index(named) if named in known else 0,
+        format_func=lambda job_id: labels[job_id],
+        key=f"what-if-job-{named}",
+    )
+    job = known[shown]
+    if job.status in ("queued", "running"):
+        _poll(job.job_id)
+        return
+    jobs_progress.draw(job)
+    if (found := verification_of(job)) is not None:
+        what_if_result.verified(found)
+
+
+@st.fragment(run_every=POLL_S)
+def _poll(job_id: str) -> None:
+    with session.errors():
+        job = open_jobs(session.workspace().files).job(job_id)
+        if job.status in jobs_progress.ENDED:
+            st.rerun()
+        jobs_progress.draw(job)
+
+
+def _label(job: Job) -> str:
+    arguments = job.request["arguments"]
+    removed, asked = len(arguments["train_ids"]), len(arguments["queries"])
+    return f"{job.created_at:%Y-%m-%d %H:%M} · {removed:,} texts, {asked} questions · {job.status}"

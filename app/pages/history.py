@@ -1,0 +1,65 @@
+"""History: who decided what, when and why; revert an act, settle a disagreement."""
+
+from typing import get_args
+
+import streamlit as st
+
+from app import session
+from app.components import history_list
+from lorif_core.journal.records import BatchKind
+
+STEP = 100
+TABS = ("Acts", "Disagreements")
+
+
+def page() -> None:
+    """Draw the page."""
+    session.title("History", "Who decided what, when and why. Nothing is ever deleted.")
+    if not session.datasets():
+        session.empty("No data was imported yet.", "lorif import {workspace} FILE")
+        return
+    dataset = session.dataset_id()
+    tab = st.segmented_control(
+        "What to see",
+        TABS,
+        default=TABS[0],
+        required=True,
+        key="tab",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    with session.errors():
+        if tab == TABS[1]:
+            history_list.conflicts(session.workspace().conflicts(dataset=dataset), dataset)
+        else:
+            _acts(dataset)
+
+
+def _acts(dataset: str) -> None:
+    workspace = session.workspace()
+    with st.container(horizontal=True, vertical_alignment="bottom", key="history-filters"):
+        who = st.text_input("Who", key="who", bind="query-params", placeholder="Everyone", max_chars=200, width=180)
+        kinds = ("all", *get_args(BatchKind))
+        kind = st.selectbox("What", kinds, key="kind", bind="query-params", width=150)
+        train_id = st.text_input(
+            "Text", key="text", bind="query-params", placeholder="Any id", max_chars=1000, width=180
+        )
+        limit = st.number_input("At most", STEP, 100_000, STEP, STEP, key="most", bind="query-params", width=150)
+    entries = workspace.history(
+        train_id=train_id.strip() or None,
+        actor=who.strip() or None,
+        kind=None if kind == "all" else kind,
+        limit=int(limit),
+        dataset=dataset,
+    )
+    if not entries:
+        session.empty("No such act yet.", "lorif flag {workspace} ID")
+        return
+    st.text(f"{len(entries):,} acts" + (", and perhaps older ones" if len(entries) == limit else ""))
+    chosen = history_list.table(entries)
+    if chosen is not None:
+        ids = workspace.journal.examples_of(chosen.batch.corpus_id, chosen.batch.batch_id)
+        history_list.details(chosen, ids, dataset)
+    if train_id.strip():
+        st.subheader("Time line of this text", anchor=False)
+        history_list.time_line(workspace.events_of(train_id.strip(), dataset=dataset))

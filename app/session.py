@@ -1,0 +1,177 @@
+"""What every page uses: the workspace, who you are, writing with undo, errors, empty states."""
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+
+from lorif_core.catalog import DatasetRecord
+from lorif_core.errors import CatalogError, LorifError
+from lorif_core.files import fingerprint_of_value
+from lorif_core.journal.records import Batch
+from lorif_core.views.text import visible
+from lorif_core.workspace.actor import current_actor
+from lorif_core.workspace.workspace import Workspace, open_workspace
+
+WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
+"""Where `lorif app` says which folder it was given."""
+
+logger = logging.getLogger("lorif.studio")
+
+
+@st.cache_resource(show_spinner=False)
+def _workspace_at(path: str) -> Workspace:
+    return open_workspace(path)
+
+
+def workspace_path() -> str:
+    """The folder that the studio was started for."""
+    return os.environ[WORKSPACE_VARIABLE]
+
+
+def workspace() -> Workspace:
+    """The workspace, open once per process."""
+    return _workspace_at(workspace_path())
+
+
+def actor() -> str:
+    """Who decides: the name given at the door, else the system's user."""
+    return st.session_state.get("signed_in_as") or current_actor()
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def _datasets(path: str) -> list[DatasetRecord]:
+    return workspace().datasets()
+
+
+def datasets() -> dict[str, DatasetRecord]:
+    """Latest version of every data set, by its id."""
+    latest = {one.corpus_id: one for one in sorted(_datasets(workspace_path()), key=lambda one: one.version)}
+    return {record.dataset_id: record for record in latest.values()}
+
+
+def dataset_id() -> str:
+    """Id of the data set on screen: the one chosen in the header, else the newest.
+
+    Raises:
+        CatalogError: There is none.
+    """
+    known = datasets()
+    if not known:
+        raise CatalogError(f"the workspace holds no data yet: add some with `lorif import {workspace_path()} FILE`.")
+    chosen = st.session_state.get("dataset")
+    return chosen if chosen in known else list(known)[-1]
+
+
+def title(name: str, explanation: str) -> None:
+    """The page's heading and one sentence; neither may hold data."""
+    st.header(name, anchor=False)
+    st.caption(explanation)
+
+
+def empty(sentence: str, command: str) -> None:
+    """Say that there is nothing to see yet, and the command that changes it; ``{workspace}`` becomes the folder."""
+    with st.container(border=True):
+        st.text(sentence)
+        st.code(command.replace("{workspace}", workspace_path()), language="bash")
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Show what goes wrong in the block instead of a traceback, then go on after it."""
+    try:
+        yield
+    except LorifError as error:
+        show_error(error)
+    except Exception as error:  # Streamlit's control flow derives from BaseException and passes through
+        show_error(error)
+
+
+def show_error(error: BaseException) -> None:
+    """The one sentence of an expected error; for a defect, an id that the log has beside the traceback."""
+    with st.container(key=f"error-{uuid.uuid4().hex[:8]}", border=True):
+        st.text(f"This did not work: {sentence_of(error)}")
+
+
+def sentence_of(error: BaseException) -> str:
+    """What a person is told about an error; a defect is logged under an id."""
+    if isinstance(error, LorifError):
+        return visible(str(error))
+    number = uuid.uuid4().hex[:8]
+    # The type and the place only: messages may quote training text, which logs must not hold.
+    frames = _frames_of(error)
+    logger.error("defect %s: %s at %s", number, type(error).__name__, " < ".join(frames))
+    return f"a defect of LoRIF Studio, noted in the server's log as {number}. Reload the page to go on."
+
+
+def _frames_of(error: BaseException) -> list[str]:
+    frames, trace = [], error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        frames.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return frames[::-1]
+
+
+def request_id(kind: str, ids: Sequence[str]) -> str:
+    """Client id for one decision about some examples; read it where the button is drawn, not in its callback.
+
+    It stays the same until a decision of this tab succeeded, so that the second half of a double click is the
+    same request again, which the journal ignores.
+    """
+    tab = st.session_state.setdefault("tab_id", uuid.uuid4().hex)
+    return f"studio-{fingerprint_of_value([tab, st.session_state.get('num_acts', 0), kind, list(ids)])}"
+
+
+def act(said: str, write: Callable[[], Batch]) -> Batch | None:
+    """Write a decision, say so, and report what goes wrong; None then. For callbacks of buttons.
+
+    Args:
+        said: The toast, without data in it: ``Flagged 3 texts.``
+        write: Calls the workspace with ``actor=session.actor()`` and ``client_id=`` a ``request_id``.
+    """
+    try:
+        batch = write()
+    except LorifError as error:
+        st.session_state["failed"] = sentence_of(error)
+        return None
+    st.session_state["num_acts"] = st.session_state.get("num_acts", 0) + 1
+    st.session_state["said"] = said
+    return batch
+
+
+def show_messages() -> None:
+    """The toast of the latest act and the error of the latest failed one; the shell calls it once a run."""
+    if said := st.session_state.pop("said", None):
+        st.toast(said)
+    if failed := st.session_state.pop("failed", None):
+        with st.container(key="failed", border=True):
+            st.text(f"This did not work: {failed}")
+
+
+def undo() -> None:
+    """Take back your latest decision."""
+    act("Undone.", lambda: workspace().undo(actor=actor(), dataset=dataset_id()))
+
+
+def redo() -> None:
+    """Bring back what your latest undo took back."""
+    act("Done again.", lambda: workspace().redo(actor=actor(), dataset=dataset_id()))
+
+
+def table_key(name: str, ids: Sequence[str]) -> str:
+    """Key of a table with row selection: another order of the ids is another table, with nothing selected."""
+    return f"{name}-{fingerprint_of_value(list(ids))}"
+
+
+def set_url(**values: Any) -> None:
+    """Write parts of the URL; None removes one."""
+    for name, value in values.items():
+        if value is not None:
+            st.query_params[name] = str(value)
+        elif name in st.query_params:
+            del st.query_params[name]

@@ -1,0 +1,118 @@
+"""The frame around every page: navigation, who you are, undo, and news from elsewhere."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple
+
+import streamlit as st
+
+from app import session, signin
+from app.components import decide
+from lorif_core.views.text import visible
+
+POLL_S = 2.0
+"""A decision made elsewhere is on screen within twice this time."""
+
+
+class PageEntry(NamedTuple):
+    """One page of the studio."""
+
+    title: str
+    url: str
+    module: str
+
+
+PAGES = [
+    PageEntry("Investigate", "investigate", "app.pages.investigate"),
+    PageEntry("Corpus", "corpus", "app.pages.corpus"),
+    PageEntry("Review", "review", "app.pages.review"),
+    PageEntry("What-if", "what-if", "app.pages.what_if"),
+    PageEntry("Export", "export", "app.pages.export"),
+    PageEntry("History", "history", "app.pages.history"),
+    PageEntry("Jobs", "jobs", "app.pages.jobs"),
+]
+"""Every page, in the order of the navigation; the first is home."""
+
+
+def run() -> None:
+    """Draw the studio once."""
+    st.set_page_config(page_title="LoRIF Studio", page_icon="🔎", layout="wide", menu_items={"About": ABOUT})
+    if not signin.passed():
+        return
+    chosen = st.navigation([_page(entry, is_home=entry is PAGES[0]) for entry in PAGES], position="top")
+    st.html(STYLE)
+    _header()
+    with session.errors():
+        session.show_messages()
+    chosen.run()
+    decide.ask_reason()
+    _watch_journal()
+
+
+def _page(entry: PageEntry, *, is_home: bool) -> "st.Page":
+    def show() -> None:
+        with session.errors():
+            page: Callable[[], None] = import_module(entry.module).page
+            page()
+
+    return st.Page(show, title=entry.title, url_path=entry.url, default=is_home)
+
+
+def _header() -> None:
+    with st.container(key="studio-header", horizontal=True, vertical_alignment="center"):
+        st.text(visible(session.workspace().path.name), help="The workspace that is open.")
+        with session.errors():
+            _choose_dataset()
+        st.space("stretch")
+        st.text(f"You are {visible(session.actor())}")
+        st.button("Undo", key="studio-undo", on_click=session.undo, help="Take back your latest decision.")
+        st.button("Redo", key="studio-redo", on_click=session.redo, help="Bring back what you last undid.")
+        if signin.is_needed():
+            st.button("Sign out", key="studio-sign-out", on_click=signin.leave)
+
+
+def _choose_dataset() -> None:
+    known = session.datasets()
+    if len(known) > 1:
+        names = {key: visible(f"{record.name} v{record.version}") for key, record in known.items()}
+        st.selectbox(
+            "Data set",
+            list(known),
+            index=len(known) - 1,
+            format_func=lambda key: names[key],
+            key="dataset",
+            bind="query-params",
+            label_visibility="collapsed",
+            width=220,
+        )
+
+
+@st.fragment(run_every=POLL_S)
+def _watch_journal() -> None:
+    """Draw the page again when somebody decided something elsewhere."""
+    found = session.workspace().journal.revision()
+    if st.session_state.setdefault("seen_revision", found) != found:
+        st.session_state["seen_revision"] = found
+        st.rerun()
+
+
+ABOUT = "LoRIF Studio: find the training texts that taught a language model what it says."
+
+STYLE = """
+<style>
+.stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1760px; }
+.st-key-studio-header { padding-bottom: .35rem;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
+.st-key-studio-header [data-testid="stText"] { font-family: inherit; font-size: .875rem; opacity: .8; }
+.st-key-studio-header button, [class*="st-key-actions-"] button { min-height: 2rem; padding: .1rem .7rem; }
+[class*="st-key-actions-"] button p, .st-key-studio-header button p { font-size: .85rem; }
+[data-testid="stMetricValue"] { font-size: 1.35rem; line-height: 1.5; }
+[data-testid="stText"] { font-family: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
+.st-key-remarks [data-testid="stText"], .st-key-count-line [data-testid="stText"],
+.st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
+  font-size: .875rem; opacity: .8; }
+[class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
+button:focus-visible, [role="option"]:focus-visible { outline: 2px solid currentColor !important;
+  outline-offset: 2px; }
+</style>
+"""

@@ -1,0 +1,68 @@
+"""Which hits of a list a person wants to see. Filters hide; they never change ranks or scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from lorif_core.errors import QueryError
+from lorif_core.views.hits import Hit
+
+
+@dataclass(frozen=True)
+class HitFilter:
+    """What a hit must be; empty parts restrict nothing."""
+
+    find: str = ""
+    """Characters that its text holds, whatever their case; a regular expression between slashes: ``/syd.*y/``."""
+
+    sources: tuple[str, ...] = ()
+    """Any of these sources."""
+
+    statuses: tuple[str, ...] = ()
+    """Any of kept, flagged, excluded."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it can hide anything."""
+        return bool(self.find or self.sources or self.statuses)
+
+
+def filter_hits(hits: Sequence[Hit], chosen: HitFilter, status_of: Mapping[str, str]) -> list[Hit]:
+    """The hits that pass, in their order.
+
+    Args:
+        hits: Of one list.
+        chosen: What they must be.
+        status_of: Train id → status; who is missing is kept.
+
+    Raises:
+        QueryError: The regular expression cannot be read.
+    """
+    matches = _matches([hit.text for hit in hits], chosen.find)
+    return [
+        hit
+        for hit, is_match in zip(hits, matches, strict=True)
+        if is_match
+        and (not chosen.sources or hit.source in chosen.sources)
+        and (not chosen.statuses or status_of.get(hit.train_id, "kept") in chosen.statuses)
+    ]
+
+
+def _matches(texts: list[str], find: str) -> list[bool]:
+    if len(find) > 2 and find.startswith("/") and find.endswith("/"):
+        try:  # polars' expressions take linear time, whatever the pattern
+            return pl.Series(texts, dtype=pl.String).str.contains(f"(?i){find[1:-1]}").to_list()
+        except pl.exceptions.ComputeError as error:
+            raise QueryError(
+                f"{find!r} is no regular expression: correct it, or leave out the slashes to find the characters."
+            ) from error
+    wanted = find.casefold()
+    return [wanted in text.casefold() for text in texts]
+
+
+def statuses_of(states: pl.DataFrame) -> dict[str, tuple[str, str | None]]:
+    """Train id → (status, reason) of every example with a decision, from ``Workspace.states``."""
+    return {
+        one: (status, reason) for one, status, reason in states.select("train_id", "status", "reason").iter_rows()
+    }

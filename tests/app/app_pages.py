@@ -1,0 +1,35 @@
+"""Pages without a browser."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+SCRIPT = "from app.shell import run\n\nrun()\n"
+"""As app/main.py. AppTest would take the folder app/pages beside that file for pages of the old kind."""
+
+TIMEOUT_S = 120
+
+
+def open_page(monkeypatch, workspace: Path, page: str | None = None, **url: str) -> AppTest:
+    """A page after its first run.
+
+    Args:
+        monkeypatch: Sets what `lorif app` would.
+        workspace: Its folder.
+        page: Module below app/pages, drawn without the frame; None is home with the frame.
+        **url: Query parameters.
+    """
+    monkeypatch.setenv("LORIF_STUDIO_WORKSPACE", str(workspace))
+    monkeypatch.setenv("LORIF_STUDIO_AUTH", "")
+    monkeypatch.setenv("LORIF_ACTOR", "tester")
+    app = AppTest.from_string(
+        SCRIPT if page is None else f"from app.pages.{page} import page\n\npage()\n", default_timeout=TIMEOUT_S
+    )
+    for name, value in url.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def texts(app: AppTest) -> list[str]:
+    """Everything drawn by st.text."""
+    return [element.value for element in app.text]

@@ -1,0 +1,90 @@
+"""Investigate without a browser: what its widgets do."""
+
+import pytest
+from app_pages import open_page, texts
+from tiny_workspace import copy_of, imported, indexed
+
+import lorif_core as lf
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = copy_of(indexed(), tmp_path_factory.mktemp("investigate"))
+    lf.open_workspace(folder).ask("The river of Arlen is", " castle Brook.", k=10, num_opposing=10)
+    return folder
+
+
+def button(app, key):
+    return next(one for one in app.button if one.key == key)
+
+
+def run_until(app, claim, runs=60):
+    for _ in range(runs):
+        if claim(app):
+            return
+        app.run()
+    raise AssertionError(texts(app))
+
+
+def test_a_workspace_without_an_index_says_the_next_command(monkeypatch, tmp_path):
+    app = open_page(monkeypatch, copy_of(imported(), tmp_path))
+    assert any("lorif index" in one.value for one in app.code)
+
+
+def test_the_url_opens_a_kept_answer_and_fills_the_form(monkeypatch, workspace):
+    app = open_page(monkeypatch, workspace, query="1")
+    assert not app.exception
+    assert app.text_area(key="ask-prompt").value == "The river of Arlen is"
+    assert app.text_area(key="ask-completion").value == " castle Brook."
+    assert "10 of 10" in texts(app)
+
+
+def test_an_unknown_query_is_one_sentence(monkeypatch, workspace):
+    app = open_page(monkeypatch, workspace, query="999")
+    assert not app.exception
+    assert any("999" in one and one.startswith("This did not work:") for one in texts(app))
+
+
+def test_asking_puts_the_new_query_into_the_url(monkeypatch, workspace):
+    app = open_page(monkeypatch, workspace, query="1")
+    app.text_area(key="ask-completion").set_value(" tower Dunmar.").run()
+    button(app, "ask-run").click().run()
+    run_until(app, lambda now: "asking" not in now.query_params)
+    assert app.query_params["query"] != "1"
+    newest = lf.open_workspace(workspace).queries()[-1]
+    assert newest.completion == " tower Dunmar."
+    assert app.query_params["query"] == newest.query_id
+
+
+def test_a_flag_names_the_text_of_its_card_and_the_question(monkeypatch, workspace):
+    opened = lf.open_workspace(workspace)
+    second = opened.reopen("1").ids[1]
+    app = open_page(monkeypatch, workspace, query="1")
+    button(app, f"hit-{second}-flag").click().run()
+    event = opened.events_of(second)[0]
+    assert (event.batch.kind, event.batch.actor, event.batch.query_id) == ("flag", "tester", "1")
+    assert button(app, f"hit-{second}-flag").disabled
+    button(app, "studio-undo").click().run()
+    assert opened.events_of(second)[0].batch.kind == "undo"
+    assert not button(app, f"hit-{second}-flag").disabled
+
+
+def test_what_cannot_be_undone_is_said_in_one_sentence(monkeypatch, tmp_path):
+    app = open_page(monkeypatch, copy_of(indexed(), tmp_path))
+    button(app, "studio-undo").click().run()
+    assert not app.exception
+    assert any(one.startswith("This did not work:") for one in texts(app))
+
+
+def test_filters_hide_and_reset_shows_all_again(monkeypatch, workspace):
+    app = open_page(monkeypatch, workspace, query="1")
+    app.text_input(key="find").set_value("no text says this").run()
+    assert "0 of 10" in texts(app)
+    button(app, "reset-filters").click().run()
+    assert "10 of 10" in texts(app)
+
+
+def test_a_bad_regular_expression_is_one_sentence(monkeypatch, workspace):
+    app = open_page(monkeypatch, workspace, query="1", find="/(/")
+    assert not app.exception
+    assert any("regular expression" in one for one in texts(app))

@@ -1,0 +1,88 @@
+"""What the renderer is given."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorif_core.views.hit_filters import HitFilter, filter_hits
+from lorif_core.views.hits import Hit, TokenPart, join_words
+from lorif_core.views.tokens import card, heated, percentile_text, shared_words, signed, strip
+
+words = st.lists(st.tuples(st.text(max_size=12), st.floats(-5, 5)), min_size=1, max_size=30)
+
+
+def hit_of(text="a b", score=1.0, train_id="t1", source="x", tokens=()):
+    return Hit(1, train_id, score, text, {"source": source}, tokens)
+
+
+@given(parts=words)
+def test_heat_lies_between_minus_one_and_one_and_keeps_its_sign(parts):
+    tokens = [TokenPart(text, part) for text, part in parts]
+    drawn = heated(tokens)["parts"]
+    assert len(drawn) == len(tokens)
+    for token, part in zip(tokens, drawn, strict=True):
+        heat = part.get("h", 0.0)
+        assert -1 <= heat <= 1
+        assert heat * token.part >= 0
+
+
+@given(parts=words, score=st.floats(-5, 5), max_chars=st.integers(5, 60))
+def test_a_snippet_is_short_and_shows_the_word_that_counts_most(parts, score, max_chars):
+    tokens = tuple(TokenPart(f" {text}", part) for text, part in parts)
+    pieces = card(
+        hit_of("t", score, tokens=tokens), largest=5, percentile=None, status="kept", reason=None, max_chars=max_chars
+    )["parts"]
+    shown = [piece for piece in pieces if piece["t"] != "…"]
+    assert sum(len(piece["t"]) for piece in shown[:-1]) <= max_chars + 24
+    sign = 1 if score >= 0 else -1
+    in_all = max(sign * piece.get("h", 0.0) for piece in heated(join_words(tokens))["parts"])
+    assert max(in_all, 0.0) == max(max(sign * piece.get("h", 0.0) for piece in shown), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "completion", "shared"),
+    [
+        ("It is New York City now", " New York.", "New York"),
+        ("It is new  york", "New York", "new  york"),
+        ("York is not New", "New York", ""),
+        ("It is Sydney", " Sydney.", "Sydney"),
+        ("anything", " .", ""),
+    ],
+)
+def test_words_in_a_row_that_the_completion_says_are_shared(text, completion, shared):
+    tokens = [TokenPart(character, 0.0) for character in text]
+    assert "".join(text[place] for place in sorted(shared_words(tokens, completion))) == shared
+
+
+def test_a_strip_shows_spaces_and_line_breaks():
+    assert [token["t"] for token in strip([TokenPart(" a\n", -0.5)], [0])["tokens"]] == ["·a↵"]
+
+
+@pytest.mark.parametrize(("score", "text"), [(34.591, "+34.59"), (-0.00012, "−0.00012"), (0.0, "+0")])
+def test_a_score_has_its_sign_and_four_digits(score, text):
+    assert signed(score) == text
+
+
+@pytest.mark.parametrize(("percentile", "text"), [(99.5, "top 0.5 %"), (0.1, "lowest 0.1 %"), (100.0, "top 0.001 %")])
+def test_a_percentile_is_named_from_its_nearer_end(percentile, text):
+    assert percentile_text(percentile) == text
+
+
+def test_filters_combine_and_keep_the_order():
+    hits = [
+        hit_of("Sydney one", train_id="a"),
+        hit_of("sydney two", train_id="b", source="y"),
+        hit_of("no", train_id="c"),
+    ]
+    found = filter_hits(hits, HitFilter("SYDNEY", ("x", "y"), ("kept",)), {"a": "flagged"})
+    assert [hit.train_id for hit in found] == ["b"]
+
+
+@pytest.mark.parametrize("find", ["foo-bar", '"', "NEAR(", "%", "_", "[", "(a+)+$"])
+def test_characters_that_mean_something_elsewhere_are_found_literally(find):
+    hits = [hit_of(f"x {find} y", train_id="a"), hit_of("nothing", train_id="b")]
+    assert [hit.train_id for hit in filter_hits(hits, HitFilter(find), {})] == ["a"]
+
+
+def test_a_regular_expression_that_backtracks_elsewhere_is_fast():
+    assert filter_hits([hit_of("a" * 5000 + "!")], HitFilter("/(a+)+$/"), {}) == []
