@@ -3,13 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check bench clean
+.PHONY: demo app test test-browser check bench clean
 
 demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 	$(BIN)/lorif demo
 
+app: .venv/.demo-ready  ## build the demo workspace and open the studio on it
+	test -f demo_workspace/workspace.json || $(BIN)/lorif demo
+	$(BIN)/lorif app demo_workspace
+
 test: .venv/.dev-ready  ## run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not browser"
+
+test-browser: .venv/.dev-ready  ## drive the studio with Debian's chromium
+	$(BIN)/python -m pytest -m browser
 
 check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
