@@ -35,7 +35,7 @@ from lorif_core.cli.curating import (
 )
 from lorif_core.cli.data import demo, doctor, import_
 from lorif_core.cli.exporting import export, replay
-from lorif_core.cli.indexing import index
+from lorif_core.cli.indexing import index, indexes
 from lorif_core.cli.output import complain
 from lorif_core.cli.removing import value, verify, what_if
 from lorif_core.cli.studio import app
@@ -59,6 +59,7 @@ COMMANDS = {
     "app": app,
     "import": import_,
     "index": index,
+    "indexes": indexes,
     "ask": ask,
     "score": score,
     "queries": queries,

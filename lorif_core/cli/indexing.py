@@ -1,4 +1,4 @@
-"""The command `lorif index`."""
+"""The commands `lorif index` and `lorif indexes`."""
 
 from collections import Counter
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.cli.working import say_submitted
@@ -24,6 +24,7 @@ from lorif_core.errors import ConfigError
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.catalog import IndexRecord
     from lorif_core.workspace.estimate import IndexEstimate
+    from lorif_core.workspace.index_report import IndexReport
     from lorif_core.workspace.workspace import Workspace
 
 
@@ -102,6 +103,54 @@ def index(
         return
     _report(opened, record, settings)
     say(f'Next: lorif ask {workspace} --prompt "…" --generate')
+
+
+def indexes(
+    workspace: Positional[Path], index: Annotated[str | None, tyro.conf.Positional] = None, /, *, json: Json = False
+) -> None:
+    """List the indexes of a workspace; with an id, every byte of that one and what its codes keep of each module.
+
+    Args:
+        workspace: Folder of the workspace.
+        index: Id of an index.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.tables import human_bytes, records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    if index is not None:
+        report = opened.index_report(index)
+        if json:
+            print_json(report.to_dict())
+        else:
+            _print_index(report)
+        return
+    found = opened.indexes()
+    if json:
+        print_json({"indexes": [asdict(record) for record in found]})
+    elif found:
+        rows = [
+            [one.index_id, one.method, one.status, f"{one.num_examples:,}", human_bytes(one.total_bytes or 0)]
+            for one in found
+        ]
+        console().print(records_table("Indexes", ["id", "method", "status", "texts", "size"], rows))
+    else:
+        say(f"There is no index yet. Next: lorif index {workspace} --model FOLDER")
+
+
+def _print_index(report: "IndexReport") -> None:
+    from lorif_core.views.tables import human_bytes, records_table
+
+    rows = [[one.kind, human_bytes(one.size_bytes), human_bytes(one.per_example), one.what] for one in report.parts]
+    count = max(report.record.num_examples, 1)
+    rows.append(["all", human_bytes(report.total_bytes), human_bytes(report.total_bytes / count), ""])
+    title = (
+        f"{report.record.index_id}, {report.status}: {report.num_stored:,} of {report.record.num_examples:,} texts"
+    )
+    console().print(records_table(title, ["kind", "bytes", "per text", ""], rows))
+    shares = [[name, f"{share:.1%}"] for name, share in report.explained_energy.items()]
+    console().print(records_table("Squared gradient norm that is kept", ["module", "share"], shares))
 
 
 def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:

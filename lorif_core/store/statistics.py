@@ -6,7 +6,7 @@
 Source: DESIGN §4, `maps.safetensors`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -60,6 +60,27 @@ def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]
         }
         return moments, int(tensors["num_examples"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise DamagedArtefact(
+            f"{str(path)!r} cannot be read ({error}). Delete it; the statistics are taken again."
+        ) from error
+
+
+def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> Moments:
+    """Moments of one module; the rest of the file is not read, nor its checksum compared.
+
+    Args:
+        path: A file of ``write_moments``.
+        names: All its modules, in their order.
+        module_name: One of them.
+
+    Raises:
+        DamagedArtefact: The file cannot be read.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            count = int(file.get_tensor("num_tokens")[list(names).index(module_name)])
+            return Moments(file.get_tensor(f"input/{module_name}"), file.get_tensor(f"output/{module_name}"), count)
+    except (SafetensorError, IndexError, OSError) as error:
         raise DamagedArtefact(
             f"{str(path)!r} cannot be read ({error}). Delete it; the statistics are taken again."
         ) from error

@@ -1,6 +1,7 @@
 """The second moments behind half-whitened codes: taken once per model and data set, kept, resumed."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from lorif_core.catalog import DatasetRecord
@@ -8,6 +9,8 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, whitened_maps
 from lorif_core.methods.statistics import add_moments, empty_moments, sample_positions
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.manifest import Parents
 from lorif_core.store.statistics import read_moments, write_moments
 from lorif_core.workspace.engine import Engine
 from lorif_core.workspace.files import WorkspaceFiles
@@ -69,13 +72,26 @@ def take_statistics(
 
 
 def _path(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) -> Path:
-    """Named by everything that decides the moments."""
     settings, loaded = engine.settings, engine.loaded
+    parents = Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
+    length, sample = settings.batches.max_length, settings.whitening.stats_examples
+    return statistics_file(files, parents, engine.modules, length, settings.factors.seed, sample)
+
+
+def statistics_file(
+    files: WorkspaceFiles,
+    parents: Parents,
+    modules: Sequence[ModuleShape],
+    max_length: int,
+    seed: int,
+    stats_examples: int,
+) -> Path:
+    """Where the moments lie that these decide: the file is named by all of them."""
     identity = {
-        "parents": [dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint],
-        "modules": [[module.name, module.in_features, module.out_features] for module in engine.modules],
-        "max_length": settings.batches.max_length,
-        "seed": settings.factors.seed,
-        "stats_examples": settings.whitening.stats_examples,
+        "parents": [parents.dataset, parents.model, parents.tokenizer],
+        "modules": [[module.name, module.in_features, module.out_features] for module in modules],
+        "max_length": max_length,
+        "seed": seed,
+        "stats_examples": stats_examples,
     }
     return files.root / "statistics" / f"{fingerprint_of_value(identity)[:12]}.safetensors"

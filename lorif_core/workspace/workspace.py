@@ -35,7 +35,6 @@ from lorif_core.workspace.asked import (
     shortened,
 )
 from lorif_core.workspace.asking import OpenIndex, ask
-from lorif_core.workspace.curating import Curator
 from lorif_core.workspace.doctor import CheckReport, check_workspace
 from lorif_core.workspace.engine import Engine, build_engine
 from lorif_core.workspace.estimate import IndexEstimate, estimate_index
@@ -44,6 +43,7 @@ from lorif_core.workspace.exporting import export_data, preview_export
 from lorif_core.workspace.files import WorkspaceFiles, create_files, open_files
 from lorif_core.workspace.importing import ImportResult, import_data
 from lorif_core.workspace.indexing import IndexJob, build_index, plan_index
+from lorif_core.workspace.keeping import Keeper
 from lorif_core.workspace.kept_scores import keeping_scores
 from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.questions import Question, generate_completion
@@ -52,7 +52,7 @@ from lorif_core.workspace.scoring import ScoreResult, score_file
 from lorif_core.workspace.valuing import Valuation, value_file
 
 
-class Workspace(Curator):
+class Workspace(Keeper):
     """An open workspace folder. Keeps the last model in memory, so a second question is fast."""
 
     def __init__(self, files: WorkspaceFiles) -> None:
