@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lorif_core.errors import LorifError
     from lorif_core.views.hits import Hit
     from lorif_core.workspace.answers import Answer
+    from lorif_core.workspace.comparing import Comparison
     from lorif_core.workspace.demo import build_demo
     from lorif_core.workspace.evaluating import Evaluation, evaluate
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Answer": "workspace.answers",
     "BatchConfig": "config",
+    "Comparison": "workspace.comparing",
     "CurvatureConfig": "config",
     "Evaluation": "workspace.evaluating",
     "FactorConfig": "config",
@@ -55,6 +57,7 @@ _HOMES = {
 __all__ = [
     "Answer",
     "BatchConfig",
+    "Comparison",
     "CurvatureConfig",
     "Evaluation",
     "FactorConfig",

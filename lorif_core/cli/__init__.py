@@ -15,7 +15,7 @@ import tyro
 
 from lorif_core.cli import evaluating
 from lorif_core.cli.asking import ask, score
-from lorif_core.cli.browsing import browse, duplicates, facets, queries, reopen, status
+from lorif_core.cli.browsing import browse, compare, duplicates, facets, queries, reopen, status
 from lorif_core.cli.curating import (
     apply,
     conflicts,
@@ -64,6 +64,7 @@ COMMANDS = {
     "score": score,
     "queries": queries,
     "reopen": reopen,
+    "compare": compare,
     "status": status,
     "browse": browse,
     "facets": facets,

@@ -1,9 +1,10 @@
-"""Commands that show what a workspace holds: status, browse, facets, duplicates, queries, reopen."""
+"""Commands that show what a workspace holds: status, browse, facets, duplicates, queries, reopen, compare."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, say
@@ -202,6 +203,38 @@ def reopen(workspace: Positional[Path], query: Positional[str], /, *, json: Json
         print_json(answer.to_dict())
     else:
         console().print(answer)
+
+
+def compare(
+    workspace: Positional[Path],
+    query_a: Positional[str],
+    query_b: Positional[str],
+    /,
+    *,
+    side: Literal["supports", "opposes"] = "supports",
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 20,
+    json: Json = False,
+) -> None:
+    """Put two questions side by side: which texts both bring up, how their ranks change; needs no model.
+
+    They may differ in prompt, completion, index or method, and must be about the same data.
+
+    Args:
+        workspace: Folder of the workspace.
+        query_a: Id of a question, see `lorif queries`.
+        query_b: Id of the other one.
+        side: Which end of the rankings is compared.
+        k: Length of the lists.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.comparisons import comparison_view
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).compare(query_a, query_b, side=side, k=k).to_dict()
+    if json:
+        print_json(found)
+    else:
+        console().print(comparison_view(found))
 
 
 def _browser(workspace: Path) -> "Browser":

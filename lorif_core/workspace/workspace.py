@@ -35,6 +35,7 @@ from lorif_core.workspace.asked import (
     shortened,
 )
 from lorif_core.workspace.asking import OpenIndex, ask
+from lorif_core.workspace.comparing import Comparison, Side, compare_questions
 from lorif_core.workspace.doctor import CheckReport, check_workspace
 from lorif_core.workspace.engine import Engine, build_engine
 from lorif_core.workspace.estimate import IndexEstimate, estimate_index
@@ -212,6 +213,20 @@ class Workspace(Keeper):
             CatalogError: There is no such question.
         """
         return reopen(self.files, query_id)
+
+    def compare(self, a: str | Answer, b: str | Answer, *, side: Side = "supports", k: int = 20) -> Comparison:
+        """Two kept questions side by side: shared texts, changes of rank, rank correlation; needs no model.
+
+        Args:
+            a: Id of a kept question, or an answer that was kept.
+            b: The other one: another completion, prompt, index or method, about the same data.
+            side: Which end of the rankings is compared.
+            k: Length of the lists.
+
+        Raises:
+            LorifError: A question is unknown or its scores are gone, or they are about different data.
+        """
+        return compare_questions(self.files, a, b, side=side, k=k)
 
     def score(
         self,
