@@ -24,6 +24,7 @@ class PageEntry(NamedTuple):
 
 PAGES = [
     PageEntry("Investigate", "investigate", "app.pages.investigate"),
+    PageEntry("Compare", "compare", "app.pages.compare"),
     PageEntry("Corpus", "corpus", "app.pages.corpus"),
     PageEntry("Review", "review", "app.pages.review"),
     PageEntry("What-if", "what-if", "app.pages.what_if"),

@@ -53,8 +53,13 @@ def _sorted_scores(path: str, query_id: str) -> NDArray[np.float32]:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _dataset_of(path: str, index_id: str) -> str:
+def _dataset_at(path: str, index_id: str) -> str:
     return next(one.dataset_id for one in session.workspace().indexes() if one.index_id == index_id)
+
+
+def dataset_of(index_id: str) -> str:
+    """Id of the data set that an index ranks."""
+    return _dataset_at(session.workspace_path(), index_id)
 
 
 def shown_answer() -> Answer | None:
@@ -73,29 +78,36 @@ def shown_answer() -> Answer | None:
     return answer
 
 
-def finished_question() -> None:
-    """If the question that the URL says is being asked has its answer, name that in the URL instead."""
+def finished_answer() -> Answer | None:
+    """The answer of the question that the URL says is being asked, once; None while there is none."""
     task_id = st.query_params.get("asking")
     task = tasks().find(task_id) if task_id else None
     if task is not None and not task.is_done:
-        return
+        return None
     session.set_url(asking=None)
     if task is None:
-        return
+        return None
     tasks().forget(task.task_id)
     answer: Answer = task.result()
+    _reopened.clear(session.workspace_path(), answer.query_id)
+    _sorted_scores.clear(session.workspace_path(), answer.query_id)
+    return answer
+
+
+def finished_question() -> None:
+    """If the question that the URL says is being asked has its answer, name that in the URL instead."""
+    if (answer := finished_answer()) is None:
+        return
     before = st.session_state.get("shown_query")
     if before is not None and before != answer.query_id:
         st.session_state["before"] = _reopened(session.workspace_path(), before)
     st.session_state["was_kept"] = (answer.query_id, answer.is_kept)
-    _reopened.clear(session.workspace_path(), answer.query_id)
-    _sorted_scores.clear(session.workspace_path(), answer.query_id)
     session.set_url(query=answer.query_id, open=None)
 
 
 def context_of(answer: Answer) -> Context:
     """What is drawn beside an answer."""
-    path, dataset = session.workspace_path(), _dataset_of(session.workspace_path(), answer.index_id)
+    path, dataset = session.workspace_path(), dataset_of(answer.index_id)
     assert answer.query_id is not None  # the page shows kept questions
     try:
         scores = _sorted_scores(path, answer.query_id)

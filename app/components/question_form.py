@@ -47,10 +47,19 @@ def _complete_indexes(path: str) -> list[IndexRecord]:
     return [one for one in session.workspace().indexes() if one.status == "complete"][::-1]
 
 
+def index_names(dataset: str | None = None) -> dict[str, str]:
+    """Complete indexes, of one data set or of all, the newest first: what they are, by their ids."""
+    return {
+        one.index_id: f"{one.method}, {one.num_examples:,} texts ({one.index_id})"
+        for one in _complete_indexes(session.workspace_path())
+        if dataset in (None, one.dataset_id)
+    }
+
+
 @st.fragment
 def draw() -> None:
     """The form; a click in it draws the form only, until the question is asked."""
-    indexes = {one.index_id: one for one in _complete_indexes(session.workspace_path())}
+    indexes = index_names()
     if not indexes:
         session.empty("No index is complete yet: build one first.", "lorif index {workspace} --model FOLDER")
         return
@@ -166,7 +175,7 @@ def _generate(prompt: str, index_id: str | None, settings: GenerateConfig) -> Ta
     )
 
 
-def _options(indexes: dict[str, IndexRecord]) -> tuple[str, tuple[int, str]]:
+def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, str]]:
     with st.expander("Compare with, index, list length"):
         contrast = st.text_area(
             "Rather than",
@@ -175,8 +184,7 @@ def _options(indexes: dict[str, IndexRecord]) -> tuple[str, tuple[int, str]]:
             persist_state="session",
             placeholder="A second completion: why the first and not this one?",
         )
-        names = {key: f"{one.method}, {one.num_examples:,} texts ({key})" for key, one in indexes.items()}
-        st.selectbox("Index", list(indexes), format_func=lambda key: names[key], key="ask-index")
+        st.selectbox("Index", list(indexes), format_func=lambda key: indexes[key], key="ask-index")
         k = st.selectbox("Texts per list", LENGTHS, key="ask-k", persist_state="session")
         normalisation = st.selectbox(
             "Scores",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from lorif_core.views.diffs import Piece
 from lorif_core.views.hits import ELLIPSIS, Hit, TokenPart, join_words
 from lorif_core.views.text import visible
 
@@ -45,6 +46,14 @@ def strip(tokens: Sequence[TokenPart], selected: Sequence[int]) -> Payload:
 def text(content: str) -> Payload:
     """A text without heat, to be read literally."""
     return {"mode": "text", "parts": [{"t": visible(content)}]}
+
+
+def diff(pieces: Sequence[Piece]) -> Payload:
+    """Two texts in one: what only one of them says is framed and marked A or B."""
+    parts: list[Payload] = [
+        {"t": visible(piece.text)} | ({} if piece.side == "both" else {"d": piece.side}) for piece in pieces
+    ]
+    return {"mode": "text", "parts": parts}
 
 
 def heated(tokens: Sequence[TokenPart], completion: str | None = None) -> Payload:

@@ -1,0 +1,74 @@
+"""Two questions compared: the questions, how alike the rankings are, the lists with their texts."""
+
+import polars as pl
+import streamlit as st
+
+from app import session
+from app.components import compare_lists, tokens
+from lorif_core.views.comparisons import rank_lines
+from lorif_core.views.text import visible
+from lorif_core.views.tokens import diff
+from lorif_core.workspace.comparing import ComparedQuestion, Comparison
+
+WORDS = {
+    "index_id": "index",
+    "tokens": "chosen tokens",
+    "contrast": "what it is asked rather than",
+    "normalisation": "scores",
+}
+
+
+def draw(found: Comparison) -> None:
+    """Everything."""
+    _questions(found)
+    _figures(found)
+    left, right = st.columns([5, 7], gap="medium")
+    with left:
+        st.plotly_chart(
+            rank_lines(found.rank_changes),
+            key="compare-lines",
+            config={"displayModeBar": False},
+            alt="Rank of each text for A and for B; the lists beside it have the numbers",
+        )
+        st.caption("Ranks count all texts of the data; 1 is the strongest. A line per text of either list.")
+    with right:
+        compare_lists.draw(found)
+
+
+def _questions(found: Comparison) -> None:
+    for column, name, asked in zip(st.columns(2, gap="medium"), "AB", (found.a, found.b), strict=True):
+        with column, st.container(border=True, key=f"compare-question-{name}", gap="xsmall"):
+            st.text(f"{name} · query {asked.query_id} · {asked.objective_value:.3f} nats")
+            tokens.text(_said(asked), key=f"compare-said-{name}")
+            with st.container(key=f"compare-quiet-{name}"):
+                st.text(visible(f"{asked.method} · {asked.index_id} · {asked.objective} · {asked.normalisation}"))
+    with st.container(key="compare-differences"):
+        names = [WORDS.get(one, one) for one in found.differences]
+        st.text(f"They differ in: {', '.join(names)}" if names else "It is the same question twice.")
+        for name, pieces in (("prompt", found.prompt_diff), ("completion", found.completion_diff)):
+            if name in found.differences:
+                tokens.draw(diff(pieces), key=f"compare-diff-{name}")
+
+
+def _said(asked: ComparedQuestion) -> str:
+    text = f"{asked.prompt} ▸{asked.completion}"
+    return text if asked.contrast is None else f"{text}\nrather than ▸{asked.contrast}"
+
+
+def _figures(found: Comparison) -> None:
+    size = max(len(found.shared) + max(len(found.only_a), len(found.only_b)), 1)
+    correlation = "—" if found.rank_correlation is None else f"{found.rank_correlation:+.3f}"
+    with st.container(horizontal=True, key="compare-figures"):
+        st.metric("In both lists", f"{len(found.shared)} of {size}", width="content")
+        st.metric("Only in A", str(len(found.only_a)), width="content")
+        st.metric("Only in B", str(len(found.only_b)), width="content")
+        st.metric(
+            "Rank correlation",
+            correlation,
+            width="content",
+            help="Spearman, of the scores of all texts: +1 the same order, 0 unrelated, −1 reversed.",
+        )
+        st.metric("Texts ranked by both", f"{found.num_common:,}", width="content")
+        farthest = found.rank_changes.select((pl.col("rank_a") - pl.col("rank_b")).abs().max()).item()
+        if farthest is not None:
+            st.metric("Largest change of rank", f"{farthest:,}", width="content")

@@ -1,0 +1,26 @@
+"""Compare: two questions side by side, which differ in completion, prompt, index or method."""
+
+import streamlit as st
+
+from app import session
+from app.components import compare_choice, compare_result, question_form
+
+
+def page() -> None:
+    """Draw the page."""
+    session.title("Compare", "Two questions side by side: which texts both bring up, and how ranks change.")
+    with session.errors():
+        compare_choice.finished_variation()
+    queries = [] if not session.datasets() else session.workspace().queries()
+    if not queries:
+        session.empty("No question was asked yet.", 'lorif ask {workspace} --prompt "…" --generate')
+        return
+    with session.errors():
+        choice = compare_choice.choose(queries)
+        if question_form.is_waiting():
+            question_form.waiting()
+        elif choice.b is None:
+            st.text("Only one question was asked so far: ask a variation of it to compare.")
+        else:
+            found = session.workspace().compare(choice.a, choice.b, side=choice.side, k=choice.k)
+            compare_result.draw(found)
