@@ -67,8 +67,15 @@ def _choose_query(labels: dict[str, str], key: str) -> str | None:
 
 
 def label_of(record: QueryRecord) -> str:
-    """A question in one line."""
-    return visible(f"#{record.query_id} {record.prompt[-MAX_LABEL:]} → {record.completion.strip()[:MAX_LABEL]}")
+    """A question in one line, with what sets it apart from the same one asked otherwise."""
+    said = f"#{record.query_id} {record.prompt[-MAX_LABEL:]} → {record.completion.strip()[:MAX_LABEL]}"
+    if record.contrast is not None:
+        said += f" rather than {record.contrast.strip()[:MAX_LABEL]}"
+    if record.tokens_json is not None:
+        said += f" · tokens {record.tokens_json}"
+    if record.normalisation != "none":
+        said += f" · {record.normalisation}"
+    return visible(said)
 
 
 def open_queue(choice: Choice, dataset: str) -> Queue:

@@ -53,7 +53,9 @@ def test_a_flag_names_the_selected_text_and_its_question(monkeypatch, workspace)
     found = opened.compare("1", "3", k=10)
     app = open_page(monkeypatch, workspace, "compare", a="1", b="3", k="10")
     app.button_group(key="compare-listed").set_value("b").run()
-    app.session_state[table_key("compare-rows", found.only_b)] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    app.session_state[table_key("compare-rows", found.only_b)] = {
+        "selection": {"rows": [1], "columns": [], "cells": []}
+    }
     app.run()
     next(one for one in app.button if one.key == "compare-flag").click().run()
     event = opened.events_of(found.only_b[1])[0]
