@@ -3,7 +3,6 @@
 import polars as pl
 import streamlit as st
 
-from app import session
 from app.components import compare_lists, tokens
 from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.text import visible
