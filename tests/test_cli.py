@@ -182,6 +182,44 @@ def test_help_of_every_command_says_what_it_does_and_exits_with_0(command):
     assert f"usage: lorif {command}" in run.out
 
 
+MISTAKES = {
+    "no command": ((), "name a command: `lorif --help` lists them."),
+    "no such command": (("askk",), "`lorif` has no command 'askk'. Did you mean `ask`? `lorif --help` lists them."),
+    "no such measurement": (
+        ("evaluate", "ldss"),
+        "`lorif evaluate` has no command 'ldss'. Did you mean `lds`? `lorif evaluate --help` lists them.",
+    ),
+    "nothing given": (("ask",), "`lorif ask` needs PATH and --prompt, which are missing: see `lorif ask --help`."),
+    "no such option": (
+        ("ask", "ws", "--prompt", "a", "--kk", "3"),
+        "`lorif ask` has no option '--kk': see `lorif ask --help`.",
+    ),
+    "one word too many": (
+        ("status", "ws", "b"),
+        "`lorif status` does not know what to do with 'b': see `lorif status --help`.",
+    ),
+    "option without a value": (
+        ("ask", "ws", "--prompt"),
+        "--prompt needs a value, got none: see `lorif ask --help`.",
+    ),
+    "no number": (
+        ("ask", "ws", "--prompt", "a", "-k", "three"),
+        "--k takes INT (invalid literal for int() with base 10: 'three'): see `lorif ask --help`.",
+    ),
+    "no choice": (
+        ("index", "ws", "--model", "m", "--codec", "sig"),
+        "--codec is bf16, int4, int8 or sign, got 'sig': see `lorif index --help`.",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_command_that_cannot_be_understood_is_refused_in_one_sentence(mistake):
+    words, sentence = mistake
+    run = lorif(*words)
+    assert (run.code, run.out, run.err) == (2, "", f"lorif: {sentence}\n")
+
+
 def test_help_lists_every_command():
     run = lorif("--help")
     assert [command for command in COMMANDS if command not in run.out] == []

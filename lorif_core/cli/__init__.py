@@ -39,6 +39,7 @@ from lorif_core.cli.indexing import index, indexes
 from lorif_core.cli.output import complain
 from lorif_core.cli.removing import value, verify, what_if
 from lorif_core.cli.studio import app
+from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.working import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
 
@@ -108,13 +109,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if argv is None else argv
         is_evaluation = len(words) > 1 and words[0] == "evaluate"
-        tyro.extras.subcommand_cli_from_dict(
-            evaluating.COMMANDS if is_evaluation else COMMANDS,
-            prog="lorif evaluate" if is_evaluation else "lorif",
-            args=words[1:] if is_evaluation else words,
-            description="Find the training texts that taught a language model what it says.",
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        words = words[1:] if is_evaluation else words
+        program, commands = ("lorif evaluate", evaluating.COMMANDS) if is_evaluation else ("lorif", COMMANDS)
+        with plain_mistakes(Typed(program, commands, words)):
+            tyro.extras.subcommand_cli_from_dict(
+                commands,
+                prog=program,
+                args=words,
+                description="Find the training texts that taught a language model what it says.",
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
     except LorifError as error:
         complain(str(error))
         return 2
