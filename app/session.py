@@ -48,10 +48,20 @@ def _datasets(path: str) -> list[DatasetRecord]:
     return workspace().datasets()
 
 
+def forget_datasets() -> None:
+    """Look again what data there is: an import has ended."""
+    _datasets.clear()
+
+
 def datasets() -> dict[str, DatasetRecord]:
     """Latest version of every data set, by its id."""
     latest = {one.corpus_id: one for one in sorted(_datasets(workspace_path()), key=lambda one: one.version)}
     return {record.dataset_id: record for record in latest.values()}
+
+
+def all_datasets() -> dict[str, DatasetRecord]:
+    """Every version of every data set, by its id."""
+    return {record.dataset_id: record for record in _datasets(workspace_path())}
 
 
 def dataset_id() -> str:
@@ -73,11 +83,32 @@ def title(name: str, explanation: str) -> None:
     st.caption(explanation)
 
 
-def empty(sentence: str, command: str) -> None:
-    """Say that there is nothing to see yet, and the command that changes it; ``{workspace}`` becomes the folder."""
-    with st.container(border=True):
+def empty(sentence: str, command: str, *, page: str | None = None, label: str = "", **url: str) -> None:
+    """Say that there is nothing to see yet, and the command that changes it; ``{workspace}`` becomes the folder.
+
+    Args:
+        sentence: What is missing.
+        command: Does something about it.
+        page: URL path of a page that does it, too; left out where it is not known, as in tests of one page.
+        label: Of the link to that page.
+        **url: Its query parameters.
+    """
+    with st.container(border=True, key="empty"):
         st.text(sentence)
+        if (target := st.session_state.get("pages", {}).get(page)) is not None:
+            st.page_link(target, label=label, query_params=url or None)
         st.code(command.replace("{workspace}", workspace_path()), language="bash")
+
+
+def empty_of_data() -> None:
+    """What a page shows while no data was imported."""
+    empty(
+        "No data was imported yet.",
+        "lorif import {workspace} FILE",
+        page="indexes",
+        label="Import a file",
+        tab="Import",
+    )
 
 
 @contextmanager

@@ -30,6 +30,7 @@ PAGES = [
     PageEntry("What-if", "what-if", "app.pages.what_if"),
     PageEntry("Export", "export", "app.pages.export"),
     PageEntry("History", "history", "app.pages.history"),
+    PageEntry("Indexes", "indexes", "app.pages.indexes"),
     PageEntry("Jobs", "jobs", "app.pages.jobs"),
 ]
 """Every page, in the order of the navigation; the first is home."""
@@ -40,7 +41,9 @@ def run() -> None:
     st.set_page_config(page_title="LoRIF Studio", page_icon="🔎", layout="wide", menu_items={"About": ABOUT})
     if not signin.passed():
         return
-    chosen = st.navigation([_page(entry, is_home=entry is PAGES[0]) for entry in PAGES], position="top")
+    pages = [_page(entry, is_home=entry is PAGES[0]) for entry in PAGES]
+    st.session_state["pages"] = {entry.url: page for entry, page in zip(PAGES, pages, strict=True)}
+    chosen = st.navigation(pages, position="top")
     st.html(STYLE)
     _header()
     with session.errors():

@@ -4,16 +4,14 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.background import Task
 from app.components import corpus_bulk
-from app.components.corpus_tasks import data_tasks
+from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.text import visible
 from lorif_core.workspace.choosing import texts_of
 
 THRESHOLDS = {"equal texts": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
 MAX_GROUPS = 500
 MAX_MEMBERS = 100
-POLL_S = 0.5
 
 
 def draw(dataset: str) -> None:
@@ -29,14 +27,7 @@ def draw(dataset: str) -> None:
     if task.is_done:
         _groups(task.result(), dataset)
     else:
-        _wait(task)
-
-
-@st.fragment(run_every=POLL_S)
-def _wait(task: Task) -> None:
-    if task.is_done:
-        st.rerun()
-    st.text(f"Comparing all texts with each other: {task.elapsed_s:.0f} s so far.")
+        wait(task, "Comparing all texts with each other")
 
 
 def _groups(found: pl.DataFrame, dataset: str) -> None:

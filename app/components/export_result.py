@@ -6,14 +6,11 @@ from typing import Any
 import streamlit as st
 
 from app import session
-from app.background import Task
-from app.components.corpus_tasks import data_tasks
+from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import ExportConfig
 from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
 from lorif_core.workspace.export_records import ExportResult, read_manifest
-
-POLL_S = 0.5
 
 
 def draw(settings: ExportConfig, dataset: str, num_kept: int) -> None:
@@ -30,7 +27,7 @@ def draw(settings: ExportConfig, dataset: str, num_kept: int) -> None:
     if task is None:
         return
     if not task.is_done:
-        _wait(task)
+        wait(task, "Writing")
         return
     with session.errors():
         _result(task.result())
@@ -41,13 +38,6 @@ def _start(settings: ExportConfig, dataset: str) -> None:
     what: list[Any] = ["export", dataset, repr(settings), workspace.journal.revision()]
     task = data_tasks().start(what, lambda: workspace.export(settings=settings, dataset=dataset))
     st.session_state["export-task"] = task.task_id
-
-
-@st.fragment(run_every=POLL_S)
-def _wait(task: Task) -> None:
-    if task.is_done:
-        st.rerun()
-    st.text(f"Writing: {task.elapsed_s:.0f} s so far.")
 
 
 def _result(result: ExportResult) -> None:

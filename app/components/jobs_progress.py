@@ -8,8 +8,10 @@ import streamlit as st
 from app import session
 from lorif_core.journal.jobs import Job, Jobs
 from lorif_core.views.text import visible
-from lorif_core.workspace.working import ensure_worker, open_jobs
+from lorif_core.workspace.working import ensure_worker, jobs_of_kind, open_jobs
 
+POLL_S = 1.5
+MAX_FOLLOWED = 5
 ENDED = ("done", "failed", "cancelled")
 MARKS = {"queued": "…", "running": "▶", "done": "✓", "failed": "✗", "cancelled": "■"}
 
@@ -28,6 +30,27 @@ def draw(job: Job) -> None:
         if job.message:
             st.text(visible(job.message))
         st.text(_when(job))
+
+
+@st.fragment(run_every=POLL_S)
+def follow(kind: str, sentence: str) -> None:
+    """The latest jobs of a kind, live; draws the page again whenever one has ended.
+
+    Args:
+        kind: Such as import.
+        sentence: Said while there is none.
+    """
+    with session.errors():
+        jobs = jobs_of_kind(session.workspace().files, kind)[:MAX_FOLLOWED]
+        ended = [job.job_id for job in jobs if job.status in ENDED]
+        if st.session_state.setdefault(f"ended-{kind}", ended) != ended:
+            st.session_state[f"ended-{kind}"] = ended
+            session.forget_datasets()
+            st.rerun()
+        if not jobs:
+            st.text(sentence)
+        for job in jobs:
+            draw(job)
 
 
 def _buttons(job: Job) -> None:
@@ -63,8 +86,10 @@ def _act(said: str, write: Callable[[Jobs], Job]) -> None:
 
 
 def _stage(job: Job) -> str:
-    if job.done is None or not job.total:
+    if not job.done:
         return job.stage or "starting"
+    if not job.total:
+        return f"{job.stage}: {job.done:,}"
     return f"{job.stage}: {job.done:,} of {job.total:,}"
 
 

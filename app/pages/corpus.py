@@ -16,7 +16,7 @@ def page() -> None:
     """Draw the page."""
     session.title("Corpus", "Everything the model was trained on: search, filter, decide.")
     if not session.datasets():
-        session.empty("No data was imported yet.", "lorif import {workspace} FILE")
+        session.empty_of_data()
         return
     dataset = session.dataset_id()
     tab = st.segmented_control(

@@ -11,7 +11,7 @@ def page() -> None:
     """Draw the page."""
     session.title("Export", "The data without what was excluded, with the record of who left out what and why.")
     if not session.datasets():
-        session.empty("No data was imported yet.", "lorif import {workspace} FILE")
+        session.empty_of_data()
         return
     dataset = session.dataset_id()
     with session.errors():

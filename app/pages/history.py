@@ -16,7 +16,7 @@ def page() -> None:
     """Draw the page."""
     session.title("History", "Who decided what, when and why. Nothing is ever deleted.")
     if not session.datasets():
-        session.empty("No data was imported yet.", "lorif import {workspace} FILE")
+        session.empty_of_data()
         return
     dataset = session.dataset_id()
     tab = st.segmented_control(

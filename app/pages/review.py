@@ -12,7 +12,7 @@ def page() -> None:
     """Draw the page."""
     session.title("Review", "One text at a time. Every key is written on its button.")
     if not session.datasets():
-        session.empty("No data was imported yet.", "lorif import {workspace} FILE")
+        session.empty_of_data()
         return
     dataset = session.dataset_id()
     queries = [record for record in session.workspace().queries() if record.dataset_id == dataset]

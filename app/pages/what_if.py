@@ -21,7 +21,7 @@ def page() -> None:
     """Draw the page."""
     session.title("What-if", "What removing some texts would do to the questions that were asked.")
     if not session.datasets():
-        session.empty("No data was imported yet.", "lorif import {workspace} FILE")
+        session.empty_of_data()
         return
     dataset = session.dataset_id()
     queries = [record for record in session.workspace().queries() if record.dataset_id == dataset]

@@ -16,6 +16,7 @@ from lorif_core.errors import ConfigError
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.catalog import DatasetRecord
     from lorif_core.corpus.versions import VersionChanges
+    from lorif_core.data.previewing import ImportPreview
 
 
 def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace"), *, json: Json = False) -> None:
@@ -52,6 +53,7 @@ def import_(
     /,
     settings: OmitArgPrefixes[ImportConfig] = ImportConfig(),  # noqa: B008 - frozen
     *,
+    dry_run: bool = False,
     json: Json = False,
 ) -> None:
     """Import texts: JSONL, JSON, CSV, Parquet or a saved Hugging Face data set folder.
@@ -63,26 +65,21 @@ def import_(
         workspace: Folder of the workspace; made if it is not there yet.
         files: One or more data files.
         settings: How columns are read.
+        dry_run: Write nothing, show the columns, the first rows and what is wrong with others.
         json: Print one JSON object instead of text.
     """
+    from lorif_core.data.previewing import preview_files
     from lorif_core.workspace.workspace import create_workspace
 
     if not files:
         raise ConfigError("name at least one file to import, e.g. `lorif import my_workspace texts.jsonl`.")
+    if dry_run:
+        _print_import_preview(preview_files(files, settings), json=json)
+        return
     result = create_workspace(workspace).import_data(*files, settings=settings)
     report, dataset = result.report, result.dataset
     if json:
-        print_json(
-            asdict(dataset)
-            | {
-                "is_new": result.is_new,
-                "rejects_by_reason": report.rejects_by_reason,
-                "rejects_file": result.rejects_file,
-                "changes": None if result.changes is None else asdict(result.changes),
-                "columns": report.columns.to_dict(),
-                "metadata_columns": report.metadata_columns,
-            }
-        )
+        print_json(result.to_dict())
         return
     if not result.is_new:
         say(f"Nothing added: these {dataset.num_examples} examples are there already, as {dataset.dataset_id}.")
@@ -101,6 +98,26 @@ def import_(
         say(f"{report.num_rejected} rows could not be used: {reasons}. They are listed in {result.rejects_file}.")
     if result.is_new:
         say(f"Next: lorif index {workspace} --model FOLDER")
+
+
+def _print_import_preview(found: "ImportPreview", *, json: bool) -> None:
+    if json:
+        print_json(found.to_dict())
+        return
+    from lorif_core.views.tables import records_table
+
+    if found.problem is not None:
+        raise ConfigError(found.problem)
+    rows = [[row.train_id, row.line, row.text] for row in found.rows]
+    console().print(records_table("First rows", ["id", "line", "text"], rows))
+    if found.rejects:
+        lines = [[row["file"], row["line"], row["reason"], row.get("detail", "")] for row in found.rejects]
+        console().print(records_table("Cannot be used", ["file", "line", "reason", ""], lines))
+    seen = "rows" if found.is_whole else "first rows"
+    say(
+        f"Of the {found.num_scanned:,} {seen}, {found.num_rejected:,} cannot be used and {found.num_duplicates:,} "
+        f"repeat an earlier row. Ids: {found.id_rule}. Nothing was written."
+    )
 
 
 def _say_changes(dataset: "DatasetRecord", changes: "VersionChanges") -> None:

@@ -101,13 +101,13 @@ def write_examples(
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
         with (
             replace_file(folder / EXAMPLES_FILE) as partial,
-            closing(_Ledger(Path(scratch) / "seen.sqlite")) as ledger,
+            closing(Ledger(Path(scratch) / "seen.sqlite")) as ledger,
         ):
             with (
                 closing(_RejectLog(Path(scratch) / REJECTS_FILE)) as rejects,
                 ExampleWriter(partial, plan) as writer,
             ):
-                _write_rows(paths, _Reading(plan.source, settings.keep_empty), writer, ledger, rejects, on_progress)
+                _write_rows(paths, Reading(plan.source, settings.keep_empty), writer, ledger, rejects, on_progress)
             if settings.strict and rejects.num_rows:
                 raise DataError(rejects.strict_message(writer.num_examples))
             # Before the examples, whose presence says that the import is complete.
@@ -160,32 +160,35 @@ def _scan_columns(paths: Sequence[Path]) -> dict[str, Storage | None]:
     return scanned
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """How rows are read."""
 
     source: Columns
     keeps_empty: bool
 
 
-class _Row(NamedTuple):
+class UsableRow(NamedTuple):
+    """A row that can be an example."""
+
     train_id: str
     values: dict[str, Any]
     content: bytes
+    """In its canonical spelling."""
 
 
 def _write_rows(
     paths: Sequence[Path],
-    reading: _Reading,
+    reading: Reading,
     writer: ExampleWriter,
-    ledger: "_Ledger",
+    ledger: "Ledger",
     rejects: "_RejectLog",
     on_progress: Callable[[int], None],
 ) -> None:
     num_rows = 0
     for path in paths:
         for record in iter_records(path):
-            row = _row_of(path, record, reading, ledger)
-            if isinstance(row, _Row):
+            row = row_of(path, record, reading, ledger)
+            if isinstance(row, UsableRow):
                 writer.add(row.train_id, record.line, row.values, row.content)
             else:
                 rejects.add(path, record, row)
@@ -195,7 +198,8 @@ def _write_rows(
     on_progress(num_rows)
 
 
-def _row_of(path: Path, record: Record, reading: _Reading, ledger: "_Ledger") -> _Row | RowProblem:
+def row_of(path: Path, record: Record, reading: Reading, ledger: "Ledger") -> UsableRow | RowProblem:
+    """What a row of a file comes to; the ledger takes note of its id and content."""
     source = reading.source
     if record.values is None:
         return RowProblem(record.problem or "unreadable", record.detail)
@@ -218,7 +222,7 @@ def _row_of(path: Path, record: Record, reading: _Reading, ledger: "_Ledger") ->
     digest = xxhash.xxh3_128_hexdigest(content)[:HASH_DIGITS]
     nth = ledger.count(digest)
     hashed = f"h{digest}" if nth == 1 else f"h{digest}-{nth}"
-    return _Row(given or hashed, values, content)
+    return UsableRow(given or hashed, values, content)
 
 
 def given_id(value: Any) -> str | RowProblem:
@@ -248,7 +252,7 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-class _Ledger:
+class Ledger:
     """Ids and contents seen so far, in a database on the disk so that memory stays bounded."""
 
     def __init__(self, path: Path):

@@ -167,7 +167,7 @@ class JobRow(JournalRow):
 
     job_id: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    """index, verify or evaluate."""
+    """import, index, verify or evaluate."""
 
     request_json: Mapped[str]
     """What to do, as JSON text."""

@@ -68,6 +68,8 @@ def change_table(title: str, rows: Sequence[Figures]) -> Table:
 COLOURS = {"none": "#4269d0", "tempered": "#d1495b", "relatif": "#3ca951", "unit": "#9467bd"}
 SYMBOLS = {"none": "circle", "tempered": "diamond", "relatif": "square", "unit": "x"}
 
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+
 
 def lds_figure(rows: Sequence[Figures]) -> go.Figure:
     """Quality against bytes: stored methods as points with intervals, uncompressed references as lines."""
@@ -114,6 +116,49 @@ def lds_figure(rows: Sequence[Figures]) -> go.Figure:
     if sizes:  # room for labels beside the outermost points
         figure.update_xaxes(range=[min(sizes) - 0.35, max(sizes) + 0.35])
     figure.update_yaxes(title="LDS (bars: 95 % over subsets)")
+    return figure
+
+
+def sweep_figure(rows: Sequence[Figures]) -> go.Figure:
+    """Quality by damping ratio, a line per normalisation and number of directions; bars: 95 % over subsets.
+
+    Args:
+        rows: Of ``Evaluation.sweep``. Settings that keep the index's own damping stand at "own".
+    """
+    ratios = sorted({row["damping_ratio"] for row in rows if row.get("damping_ratio") is not None})
+    places = {None: "own", **{ratio: f"{ratio:g}" for ratio in ratios}}
+    lines: dict[tuple[str, Any], list[Figures]] = {}
+    for row in rows:
+        lines.setdefault((row["normalisation"], row.get("subspace_rank")), []).append(row)
+    figure = go.Figure()
+    for place, ((normalisation, rank), own) in enumerate(sorted(lines.items(), key=lambda item: str(item[0]))):
+        own = sorted(own, key=lambda row: row.get("damping_ratio") or 0.0)
+        figure.add_scatter(
+            x=[places[row.get("damping_ratio")] for row in own],
+            y=[row["lds"] for row in own],
+            error_y={
+                "array": [row["subsets_high"] - row["lds"] for row in own],
+                "arrayminus": [row["lds"] - row["subsets_low"] for row in own],
+                "thickness": 1,
+                "width": 3,
+            },
+            mode="lines+markers",
+            name=normalisation if rank is None else f"{normalisation}, {rank} directions",
+            line={"color": COLOURS.get(normalisation, "#555555"), "dash": DASHES[place % len(DASHES)]},
+            marker={"size": 9, "symbol": SYMBOLS.get(normalisation, "circle")},
+        )
+    figure.update_layout(
+        height=360,
+        margin={"l": 4, "r": 4, "t": 30, "b": 4},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        xaxis={
+            "type": "category",
+            "title": {"text": "damping ratio"},
+            "categoryorder": "array",
+            "categoryarray": list(places.values()),
+        },
+        yaxis={"title": {"text": "LDS (bars: 95 % over subsets)"}},
+    )
     return figure
 
 

@@ -86,6 +86,9 @@ class Scored:
     query_seconds: float
     """Per query, once query gradients are there; references: including their pass over the data."""
 
+    asked: ScoreConfig | None = None
+    """How an index was scored; None for a reference."""
+
 
 def parse_candidate(text: str) -> CandidateName:
     """A candidate from its name and, after a colon, its damping ratio.
@@ -147,7 +150,7 @@ def score_index(
         total = None if record.total_bytes is None else record.total_bytes / record.num_examples
         codes = None if record.shard_bytes is None else record.shard_bytes / record.num_examples
         label = f"{_label(index)}{_asked(one)}"
-        yield Scored(candidate, label, one.normalisation, scores, codes, total, record.build_seconds, seconds)
+        yield Scored(candidate, label, one.normalisation, scores, codes, total, record.build_seconds, seconds, one)
 
 
 def _asked(settings: ScoreConfig) -> str:

@@ -58,6 +58,14 @@ class LdsRow:
 
     build_seconds: float | None
     query_seconds: float
+    damping_ratio: float | None = None
+    """As it was asked for; None: the index's own."""
+
+    subspace_rank: int | None = None
+    """As it was asked for; None: all of the index's directions."""
+
+    query_rank: int | None = None
+    """As it was asked for; None: all."""
 
 
 @dataclass(frozen=True)
@@ -430,6 +438,7 @@ def _lds_rows(candidates: Iterable[Scored], truth: GroundTruth) -> list[LdsRow]:
 
 
 def _lds_row(scored: Scored, found: LdsResult) -> LdsRow:
+    asked = scored.asked or ScoreConfig()
     return LdsRow(
         candidate=str(scored.candidate),
         label=scored.label,
@@ -443,6 +452,9 @@ def _lds_row(scored: Scored, found: LdsResult) -> LdsRow:
         total_bytes=scored.total_bytes,
         build_seconds=scored.build_seconds,
         query_seconds=scored.query_seconds,
+        damping_ratio=asked.damping_ratio,
+        subspace_rank=asked.subspace_rank,
+        query_rank=asked.query_rank,
     )
 
 

@@ -1,11 +1,14 @@
 """Import data files as a data set of a workspace."""
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ImportConfig
@@ -31,6 +34,18 @@ class ImportResult:
 
     rejects_file: Path | None
     """Lists the rows that could not be used; the next import of that name replaces it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-serialisable values."""
+        return asdict(self.dataset) | {
+            "created_at": self.dataset.created_at.isoformat(),
+            "is_new": self.is_new,
+            "rejects_by_reason": self.report.rejects_by_reason,
+            "rejects_file": None if self.rejects_file is None else str(self.rejects_file),
+            "changes": None if self.changes is None else asdict(self.changes),
+            "columns": self.report.columns.to_dict(),
+            "metadata_columns": self.report.metadata_columns,
+        }
 
 
 def import_data(
@@ -110,3 +125,34 @@ def _record(
         source_checksums=tuple(checksum_of_file(path) for path in paths if path.is_file()),
         settings_json=json.dumps(asdict(settings)),
     )
+
+
+def read_rejects(files: WorkspaceFiles, name: str, limit: int) -> list[dict[str, Any]]:
+    """The first rows that the latest import under a name could not use: file, line, reason, detail, row."""
+    path = files.rejects_file(name)
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as handle:
+        return [json.loads(line) for line in islice(handle, limit)]
+
+
+def keep_upload(files: WorkspaceFiles, name: str, content: IO[bytes]) -> Path:
+    """The path of an uploaded file, kept in the workspace: imports and exports read it again.
+
+    Args:
+        files: The workspace.
+        name: As the browser says; its folder and odd characters are dropped.
+        content: Read from its present place to its end.
+    """
+    folder = files.root / "uploads"
+    folder.mkdir(exist_ok=True)
+    plain = re.sub(r"[^\w.-]+", "-", Path(name.replace("\\", "/")).name).lstrip(".") or "upload"
+    partial = folder / f".{uuid.uuid4().hex}"
+    try:
+        with partial.open("wb") as handle:
+            shutil.copyfileobj(content, handle)
+        place = folder / checksum_of_file(partial)[:12]
+        place.mkdir(exist_ok=True)
+        return partial.replace(place / plain)
+    finally:
+        partial.unlink(missing_ok=True)

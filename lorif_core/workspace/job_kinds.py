@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lorif_core.config import IndexConfig
+from lorif_core.config import ImportConfig, IndexConfig
 from lorif_core.errors import JobError
 from lorif_core.files import checksum_of_file
 from lorif_core.workspace.progress import ProgressSink
@@ -63,6 +63,24 @@ def verify_request(train_ids: Sequence[str], queries: Sequence[str], recipe: str
     return {"arguments": arguments, "read": _checksums([placed])}
 
 
+def import_request(paths: Sequence[str | Path], settings: ImportConfig) -> dict[str, Any]:
+    """Request of an import job. A file of another size or time is another request."""
+    placed = [Path(path).resolve() for path in paths]
+    seen = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in placed if path.is_file()}
+    return {"paths": [str(path) for path in placed], "settings": asdict(settings), "read": seen}
+
+
+def run_import(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+    """Import data files; returns what they brought."""
+    from lorif_core.workspace.workspace import open_workspace
+
+    settings = ImportConfig(**request["settings"])
+    found = open_workspace(path).import_data(
+        *request["paths"], settings=settings, on_progress=lambda num_rows: on_progress("rows read", num_rows, 0)
+    )
+    return found.to_dict()
+
+
 def run_index(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
     """Build or resume an index; returns its record."""
     from lorif_core.workspace.workspace import open_workspace, settings_from_json
@@ -88,7 +106,12 @@ def run_verify(path: Path, request: dict[str, Any], on_progress: ProgressSink) -
     return _plain(open_workspace(path).verify(**request["arguments"], on_progress=on_progress))
 
 
-KINDS: Mapping[str, JobKind] = {"index": run_index, "evaluate": run_evaluate, "verify": run_verify}
+KINDS: Mapping[str, JobKind] = {
+    "import": run_import,
+    "index": run_index,
+    "evaluate": run_evaluate,
+    "verify": run_verify,
+}
 """Every kind of job that a worker can do."""
 
 

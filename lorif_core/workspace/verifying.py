@@ -7,7 +7,7 @@ from lorif_core.errors import LorifError
 from lorif_core.journal.jobs import Job
 from lorif_core.workspace.demo import sample_data_folder
 from lorif_core.workspace.removing import Verification, VerifiedChange
-from lorif_core.workspace.working import ensure_worker, open_jobs, submit_verify
+from lorif_core.workspace.working import ensure_worker, jobs_of_kind, submit_verify
 from lorif_core.workspace.workspace import Workspace, settings_from_json
 
 KIND = "verify"
@@ -38,7 +38,7 @@ def start_verification(
 
 def verifications(workspace: Workspace) -> list[Job]:
     """Jobs of this kind, newest first."""
-    return [job for job in open_jobs(workspace.files).jobs() if job.kind == KIND]
+    return jobs_of_kind(workspace.files, KIND)
 
 
 def verification_of(job: Job) -> Verification | None:

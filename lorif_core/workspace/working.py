@@ -24,12 +24,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lorif_core.config import IndexConfig
+from lorif_core.config import ImportConfig, IndexConfig
 from lorif_core.errors import ArtefactError, JobError, JournalError
 from lorif_core.files import read_json, write_json
 from lorif_core.journal.jobs import ANY_DEVICE, Job, Jobs, is_running, worker_name
 from lorif_core.workspace.files import WorkspaceFiles, open_files
-from lorif_core.workspace.job_kinds import KINDS, JobKind, evaluate_request, index_request, verify_request
+from lorif_core.workspace.job_kinds import (
+    KINDS,
+    JobKind,
+    evaluate_request,
+    import_request,
+    index_request,
+    verify_request,
+)
 from lorif_core.workspace.job_process import SMALLER, Assignment, Done, Failed, Progress, gpu_id, run_assignment
 
 IDLE_EXIT_S = 60.0
@@ -74,6 +81,26 @@ def submit_index(
     """
     request = index_request(settings, files.choose_dataset(dataset).dataset_id)
     return open_jobs(files).submit("index", request, actor=actor, device=_normal(settings.model.device), again=again)
+
+
+def submit_import(files: WorkspaceFiles, paths: Sequence[str | Path], settings: ImportConfig, actor: str) -> Job:
+    """The job that imports data files, see ``Workspace.import_data``; a done one is done again.
+
+    Raises:
+        LorifError: The job cannot be kept.
+    """
+    return open_jobs(files).submit("import", import_request(paths, settings), actor=actor, again=True)
+
+
+def jobs_of_kind(files: WorkspaceFiles, kind: str, limit: int = 100) -> list[Job]:
+    """Those among the ``limit`` newest jobs that are of a kind, newest first; dead ones are ended first.
+
+    Raises:
+        JournalError: The journal cannot be opened.
+    """
+    jobs = open_jobs(files)
+    jobs.reap()
+    return [job for job in jobs.jobs(None, limit) if job.kind == kind]
 
 
 def submit_evaluation(

@@ -1,0 +1,227 @@
+"""Bring data in: choose a file, choose its columns, look at its rows and rejects, import it as a job."""
+
+from pathlib import PurePath
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.components import jobs_progress
+from app.components.corpus_tasks import data_tasks, wait
+from lorif_core.config import ImportConfig
+from lorif_core.data.previewing import ImportPreview
+from lorif_core.journal.jobs import Job
+from lorif_core.views.text import visible
+from lorif_core.workspace.starting import start_import
+from lorif_core.workspace.working import jobs_of_kind
+
+KINDS = {
+    "as the names say": (),
+    "plain text": ("text",),
+    "prompt and completion": ("prompt", "completion"),
+    "chat messages": ("messages",),
+}
+SUFFIXES = ["jsonl", "ndjson", "json", "csv", "tsv", "gz", "parquet"]
+AUTOMATIC = "found by its name"
+
+
+def draw() -> None:
+    """The wizard from top to bottom, then the latest imports."""
+    st.subheader("1 · File", anchor=False)
+    path = _file()
+    if path:
+        with session.errors():
+            st.subheader("2 · Columns", anchor=False)
+            settings = _columns(path)
+            found = _preview(path, settings)
+            if found is not None:
+                _show(found, path, settings)
+    st.subheader("Imports", anchor=False)
+    jobs_progress.follow("import", "No file was imported here yet.")
+    _latest()
+
+
+def _file() -> str:
+    typed, dropped = st.columns(2, gap="large")
+    with dropped:
+        upload = st.file_uploader("… or upload one", SUFFIXES, key="import-upload", max_upload_size=200)
+    if upload is not None and st.session_state.get("import-kept") != upload.file_id:
+        kept = session.workspace().keep_upload(upload.name, upload)
+        st.session_state["import-kept"] = upload.file_id
+        st.session_state["file"] = str(kept)
+    with typed:
+        return st.text_input(
+            "File or folder on the server",
+            key="file",
+            bind="query-params",
+            placeholder="/data/texts.jsonl",
+            max_chars=4000,
+            help="JSONL, JSON, CSV or Parquet, also .gz; or a folder saved by datasets.",
+        ).strip()
+
+
+def _columns(path: str) -> ImportConfig:
+    names = _scan(path, ImportConfig())
+    columns = [] if names is None else names.names
+    with st.container(horizontal=True, vertical_alignment="bottom", key="import-columns"):
+        kind = st.selectbox("The texts are", list(KINDS), key="kind", bind="query-params", width=210)
+        chosen: dict[str, Any] = {}
+        for role in KINDS[kind]:
+            place = columns.index(role) if role in columns else 0
+            chosen[role] = st.selectbox(
+                role.capitalize(), columns, index=place, key=f"import-{role}", format_func=visible, width=180
+            )
+        ids = [AUTOMATIC, *columns]
+        picked = st.selectbox("Ids", ids, key="import-id", format_func=visible, width=180)
+        name = st.text_input(
+            "Name of the data set",
+            placeholder=visible(PurePath(path).stem),
+            key="import-name",
+            max_chars=200,
+            width=220,
+            help="The name of a data set that is there makes its next version.",
+        )
+        keeps = st.toggle("Keep empty completions", key="import-empty")
+    if None in chosen.values() or (len(chosen) == 2 and len(set(chosen.values())) == 1):
+        st.text("Choose two different columns.")
+        chosen = {}
+    return ImportConfig(
+        **chosen, id=None if picked == AUTOMATIC else picked, name=name.strip() or None, keep_empty=keeps
+    )
+
+
+def _scan(path: str, settings: ImportConfig) -> ImportPreview | None:
+    """The preview, made beside the script and kept; None while it is being made."""
+    workspace = session.workspace()
+    stamp = workspace.stamp_of(path)
+    task = data_tasks().start(
+        ["preview", path, stamp, repr(settings)], lambda: workspace.preview_import([path], settings)
+    )
+    return task.result() if task.wait(3.0) else wait(task, "Reading the first rows")
+
+
+def _preview(path: str, settings: ImportConfig) -> ImportPreview | None:
+    found = _scan(path, settings)
+    if found is not None and found.problem is not None:
+        with st.container(border=True, key="import-problem"):
+            st.text(
+                "The columns that hold the text cannot be told by their names. Choose above what the texts are, "
+                f"then the columns. There are: {', '.join(map(visible, found.names))}."
+            )
+        return None
+    return found
+
+
+def _show(found: ImportPreview, path: str, settings: ImportConfig) -> None:
+    st.subheader("3 · What would be imported", anchor=False)
+    seen = "all rows" if found.is_whole else "the first rows"
+    with st.container(horizontal=True, key="import-counts"):
+        st.metric("Rows looked at", f"{found.num_scanned:,}", help=f"These are {seen} of the file.")
+        st.metric("Usable", f"{found.num_scanned - found.num_rejected:,}")
+        st.metric("Cannot be used", f"{found.num_rejected:,}", help="Set aside; the others are imported.")
+        st.metric("Repeat an earlier row", f"{found.num_duplicates:,}", help="Kept; Corpus finds and excludes them.")
+    st.text(visible(f"The id of a text is {found.id_rule}, so that importing it again adds nothing."))
+    if found.rows:
+        _rows(found)
+    if found.rejects:
+        _rejects(found)
+    st.button(
+        "Import",
+        key="import-start",
+        type="primary",
+        on_click=_start,
+        args=(path, settings),
+        disabled=not found.rows,
+    )
+
+
+def _rows(found: ImportPreview) -> None:
+    names = list(dict.fromkeys(name for row in found.rows for name in row.metadata))
+    cells = {
+        f"column {place}": [_cell(row.metadata.get(name)) for row in found.rows] for place, name in enumerate(names)
+    }
+    labels = {f"column {place}": st.column_config.TextColumn(_label(name)) for place, name in enumerate(names)}
+    st.dataframe(
+        {
+            "line": [row.line for row in found.rows],
+            "id": [visible(row.train_id) for row in found.rows],
+            "text": [visible(row.text) for row in found.rows],
+            **cells,
+        },
+        hide_index=True,
+        height=320,
+        column_config={
+            "line": st.column_config.NumberColumn(width=60),
+            "id": st.column_config.TextColumn(width=130),
+            "text": st.column_config.TextColumn(width=520),
+            **labels,
+        },
+        key=session.table_key("import-rows", [row.train_id for row in found.rows]),
+        alt="The first rows as they would be imported",
+    )
+
+
+def _rejects(found: ImportPreview) -> None:
+    said = ", ".join(f"{count:,} × {reason}" for reason, count in found.rejects_by_reason.items())
+    st.text(visible(f"Rows that cannot be used: {said}."))
+    table_of_rejects(found.rejects)
+
+
+def table_of_rejects(rejects: list[dict[str, Any]]) -> None:
+    """Rows that an import cannot use, with line and reason."""
+    st.dataframe(
+        {
+            "line": [one["line"] for one in rejects],
+            "reason": [visible(one["reason"]) for one in rejects],
+            "detail": [visible(one.get("detail") or "") for one in rejects],
+            "row": [visible(one["row"]) for one in rejects],
+        },
+        hide_index=True,
+        height=min(40 + 36 * len(rejects), 260),
+        column_config={
+            "line": st.column_config.NumberColumn(width=70),
+            "reason": st.column_config.TextColumn(width=220),
+            "detail": st.column_config.TextColumn(width=280),
+        },
+        key=session.table_key("import-rejects", [f"{one['file']} {one['line']}" for one in rejects]),
+        alt="Rows that cannot be used, with their line and the reason",
+    )
+
+
+def _start(path: str, settings: ImportConfig) -> None:
+    workspace = session.workspace()
+
+    def start() -> Any:
+        return start_import(workspace, [path], settings, session.actor())
+
+    session.act("The import waits for its worker.", start)
+
+
+def _latest() -> None:
+    """What the newest import that is done brought."""
+    done: list[Job] = [job for job in jobs_of_kind(session.workspace().files, "import") if job.status == "done"]
+    if not done or (result := done[0].result) is None:
+        return
+    with st.container(border=True, key="import-result"):
+        added = f"{result['num_examples']:,} texts" if result["is_new"] else "Nothing new: these texts were there"
+        st.text(visible(f"✓ {added}, as {result['name']} version {result['version']} ({result['dataset_id']})."))
+        if changes := result["changes"]:
+            st.text(
+                f"Against the version before: {changes['num_came']:,} texts came, {changes['num_went']:,} went, "
+                f"{changes['num_changed']:,} changed."
+            )
+        if result["num_duplicates"]:
+            st.text(f"{result['num_duplicates']:,} rows repeat the content of an earlier one; they are kept.")
+        if result["rejects_file"]:
+            st.text(f"{result['num_rejected']:,} rows could not be used and were set aside:")
+            with session.errors():
+                table_of_rejects(session.workspace().rejects(dataset=result["dataset_id"]))
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else visible(str(value)[:200])
+
+
+def _label(name: str) -> str:
+    """A column's name where Markdown is obeyed: with every sign of it escaped."""
+    return "".join(f"\\{char}" if not char.isalnum() and char != " " else char for char in visible(name))

@@ -1,0 +1,163 @@
+"""Every index, and one of them in numbers and figures."""
+
+import json
+
+import streamlit as st
+
+from app import session
+from app.components.corpus_tasks import data_tasks, wait
+from lorif_core.catalog import IndexRecord
+from lorif_core.views.index_figures import energy_map, spectrum_lines
+from lorif_core.views.tables import human_bytes, human_seconds
+from lorif_core.views.text import visible
+from lorif_core.workspace.index_report import IndexReport
+
+MARKS = {"complete": "✓", "building": "▶", "failed": "✗", "damaged": "✗"}
+
+
+def draw() -> None:
+    """The table of all indexes, and the report on the one that the URL names."""
+    if not session.datasets():
+        session.empty_of_data()
+        return
+    records = session.workspace().indexes()[::-1]
+    if not records:
+        session.empty(
+            "No index was built yet.",
+            "lorif index {workspace} --model FOLDER",
+            page="indexes",
+            label="Build one",
+            tab="Build",
+        )
+        return
+    _table(records)
+    ids = [record.index_id for record in records]
+    complete = next((place for place, record in enumerate(records) if record.status == "complete"), 0)
+    chosen = st.selectbox("Look at", ids, index=complete, key="ix", bind="query-params", width=320)
+    with session.errors():
+        report = session.workspace().index_report(chosen)
+        _facts(report)
+        left, right = st.columns(2, gap="large")
+        with left:
+            _bytes(report)
+        with right:
+            _energy(report)
+        if report.status == "complete":
+            _spectrum(report)
+        _settings(report)
+
+
+def _table(records: list[IndexRecord]) -> None:
+    names = {key: visible(f"{one.name} v{one.version}") for key, one in session.all_datasets().items()}
+    st.dataframe(
+        {
+            "index": [one.index_id for one in records],
+            "status": [f"{MARKS[one.status]} {one.status}" for one in records],
+            "method": [one.method for one in records],
+            "data": [names.get(one.dataset_id, one.dataset_id) for one in records],
+            "texts": [one.num_examples for one in records],
+            "modules": [one.num_modules for one in records],
+            "size": [human_bytes(one.total_bytes) if one.total_bytes else "" for one in records],
+            "built in": ["" if one.build_seconds is None else human_seconds(one.build_seconds) for one in records],
+            "created (UTC)": [one.created_at.replace(tzinfo=None) for one in records],
+        },
+        hide_index=True,
+        column_config={"created (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")},
+        key=session.table_key("indexes-all", [f"{one.index_id} {one.status}" for one in records]),
+        alt="Indexes of the workspace, newest first",
+    )
+
+
+def _facts(report: IndexReport) -> None:
+    count = max(report.record.num_examples, 1)
+    with st.container(horizontal=True, key="indexes-facts"):
+        st.metric("Status", report.record.status)
+        st.metric("Texts stored", f"{report.num_stored:,} of {count:,}")
+        st.metric("On disk", human_bytes(report.total_bytes), help="Everything, statistics included.")
+        st.metric("Per text", human_bytes(report.total_bytes / count), help="All bytes divided by all texts.")
+        st.metric("Energy kept", f"{report.total_explained_energy:.1%}", help="Of the squared gradient norm.")
+        if report.record.num_truncated:
+            st.metric("Cut texts", f"{report.record.num_truncated:,}", help="Longer than the longest sequence.")
+    if report.status != "complete":
+        st.text("The build was interrupted or still runs: resume its job in the tab Build; finished parts are kept.")
+
+
+def _bytes(report: IndexReport) -> None:
+    st.subheader("Bytes on disk", anchor=False)
+    parts = report.parts
+    st.dataframe(
+        {
+            "kind": [part.kind for part in parts],
+            "share": [part.size_bytes / report.total_bytes for part in parts],
+            "bytes": [part.size_bytes for part in parts],
+            "per text": [part.per_example for part in parts],
+            "what": [part.what for part in parts],
+        },
+        hide_index=True,
+        column_config={
+            "kind": st.column_config.TextColumn(width=110),
+            "share": st.column_config.ProgressColumn(format="percent", max_value=1.0, width=90),
+            "bytes": st.column_config.NumberColumn(format="localized", width=100),
+            "per text": st.column_config.NumberColumn(format="%.1f", width=80),
+        },
+        key=session.table_key("indexes-bytes", [f"{part.kind} {part.size_bytes}" for part in parts]),
+        alt="Bytes of each kind of file of the index",
+    )
+    st.text(
+        f"Together {report.total_bytes:,} bytes, of which {report.index_bytes:,} in the index's own folder. Codes, "
+        "scales and numbers grow with the number of texts, the rest does not."
+    )
+
+
+def _energy(report: IndexReport) -> None:
+    st.subheader("Energy kept of each module", anchor=False)
+    if not report.explained_energy:
+        st.text("No gradient is stored yet.")
+        return
+    st.plotly_chart(
+        energy_map(report.explained_energy),
+        key="indexes-energy",
+        config={"displayModeBar": False},
+        alt="Share of the squared gradient norm that the codes keep, by kind of module and layer",
+    )
+
+
+def _spectrum(report: IndexReport) -> None:
+    st.subheader("Spectrum of the curvature", anchor=False)
+    worst = min(report.explained_energy, key=lambda name: report.explained_energy[name])
+    names = list(report.explained_energy)
+    module = st.selectbox(
+        "Module",
+        names,
+        index=names.index(worst),
+        key="module",
+        bind="query-params",
+        format_func=visible,
+        width=420,
+        help="First shown: the one that keeps least.",
+    )
+    workspace, index_id = session.workspace(), report.record.index_id
+    task = data_tasks().start(["spectra", index_id, module], lambda: workspace.spectra(module, index_id))
+    if not task.wait(1.0):
+        wait(task, "Taking the eigenvalues")
+        return
+    spectra = task.result()
+    if not spectra:
+        st.text("This index keeps no direction of the curvature: its scores are plain inner products.")
+        return
+    st.plotly_chart(
+        spectrum_lines(spectra),
+        key="indexes-spectrum",
+        config={"displayModeBar": False},
+        alt="Eigenvalues by rank beside the damping",
+    )
+    said = [f"{one.effective_dim:,.1f} of {one.dim:,} directions of the {one.what}" for one in spectra]
+    st.text(f"The data outweighs the damping in {' and '.join(said)} (sum of s / (s + damping)).")
+
+
+def _settings(report: IndexReport) -> None:
+    with st.expander("Settings, and the same in Python"):
+        st.code(visible(json.dumps(report.settings, indent=1, ensure_ascii=False)), language="json")
+        path, index_id = session.workspace_path(), report.record.index_id
+        lines = ["import lorif_core as lf", "", f"ws = lf.open_workspace({path!r})", f"ws.index_report({index_id!r})"]
+        st.code("\n".join(lines), language="python")

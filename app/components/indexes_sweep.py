@@ -1,0 +1,138 @@
+"""How good an index is under other dampings, ranks and normalisations: a job, its figure, its table."""
+
+from typing import Any, get_args
+
+import streamlit as st
+
+from app import session
+from app.components import jobs_progress
+from lorif_core.catalog import IndexRecord
+from lorif_core.config import Normalisation
+from lorif_core.errors import ConfigError
+from lorif_core.views.evaluations import sweep_figure
+from lorif_core.views.text import visible
+from lorif_core.workspace.starting import start_sweep, sweeps_of
+from lorif_core.workspace.workspace import settings_from_json
+
+NORMALISATIONS = get_args(Normalisation)
+
+
+def draw() -> None:
+    """The form, the jobs, and the latest result."""
+    records = [one for one in session.workspace().indexes()[::-1] if one.status == "complete"]
+    if not records:
+        session.empty(
+            "No index is complete yet.",
+            "lorif index {workspace} --model FOLDER",
+            page="indexes",
+            label="Build one",
+            tab="Build",
+        )
+        return
+    of = {record.index_id: record for record in records}
+    chosen = st.selectbox("Index", list(of), key="ix", bind="query-params", width=320)
+    _form(of[chosen])
+    jobs_progress.follow("evaluate", "No sweep was made here yet.")
+    _results(chosen)
+
+
+def _form(record: IndexRecord) -> None:
+    plain = settings_from_json(record.settings_json, None).is_plain_product
+    st.caption(
+        "A sweep scores a file of questions under every combination and compares with models that were really "
+        "trained again. The ground truth comes from lorif evaluate retrain, once per data set and recipe."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="sweep-form"):
+        queries = st.text_input(
+            "File of questions", key="queries", bind="query-params", placeholder="/data/q.jsonl", width=300
+        )
+        truth = st.text_input(
+            "Ground truth", key="truth", bind="query-params", placeholder="/data/truth.npz", width=300
+        )
+        ratios = st.text_input(
+            "Damping ratios", "0.01 0.1 0.5 1 10", key="ratios", bind="query-params", width=190, disabled=plain
+        )
+        ranks = st.text_input(
+            "Directions", key="ranks", bind="query-params", placeholder="all, or 16 64 256", width=160, disabled=plain
+        )
+        kinds = st.multiselect(
+            "Normalisation", NORMALISATIONS, ["none", "tempered"], key="sweep-normalisation", width=230
+        )
+    if plain:
+        st.text(
+            "The damping of this index is in its codes. To try another α, build another index: the statistics are kept."
+        )
+    st.button(
+        "Sweep",
+        key="sweep-start",
+        type="primary",
+        disabled=not (queries.strip() and truth.strip() and kinds),
+        on_click=_start,
+        args=(
+            record.index_id,
+            queries.strip(),
+            truth.strip(),
+            "" if plain else ratios,
+            "" if plain else ranks,
+            kinds,
+        ),
+    )
+
+
+def _start(index_id: str, queries: str, truth: str, ratios: str, ranks: str, kinds: list[Normalisation]) -> None:
+    workspace = session.workspace()
+
+    def start() -> Any:
+        return start_sweep(
+            workspace,
+            index_id,
+            queries,
+            truth,
+            session.actor(),
+            damping_ratios=_numbers(ratios, "damping ratio"),
+            subspace_ranks=[None if one is None else int(one) for one in _numbers(ranks, "number of directions")],
+            normalisations=kinds,
+        )
+
+    session.act("The sweep waits for its worker.", start)
+
+
+def _numbers(typed: str, what: str) -> list[float | None]:
+    """The numbers of a line; none is the index's own."""
+    try:
+        return [float(word) for word in typed.replace(",", " ").split()] or [None]
+    except ValueError as error:
+        raise ConfigError(f"every {what} is a number, such as 0.1; got {typed[:40]!r}.") from error
+
+
+def _results(index_id: str) -> None:
+    found = sweeps_of(session.workspace(), index_id)
+    if not found:
+        st.text("There is no result for this index yet.")
+        return
+    labels = {
+        one["evaluation_id"]: f"{one['created_at']:%Y-%m-%d %H:%M} · {len(one['rows'])} settings" for one in found
+    }
+    shown = st.selectbox(
+        "Result", list(labels), key="result", bind="query-params", format_func=labels.__getitem__, width=320
+    )
+    rows = next(one["rows"] for one in found if one["evaluation_id"] == shown)
+    st.plotly_chart(
+        sweep_figure(rows),
+        key="sweep-figure",
+        config={"displayModeBar": False},
+        alt="Linear datamodelling score by damping ratio; the table below has the numbers",
+    )
+    st.dataframe(
+        {
+            "setting": [visible(row["label"]) for row in rows],
+            "normalisation": [row["normalisation"] for row in rows],
+            "LDS": [row["lds"] for row in rows],
+            "95 % over questions": [f"{row['queries_low']:.3f} to {row['queries_high']:.3f}" for row in rows],
+            "95 % over subsets": [f"{row['subsets_low']:.3f} to {row['subsets_high']:.3f}" for row in rows],
+        },
+        hide_index=True,
+        column_config={"LDS": st.column_config.NumberColumn(format="%.4f")},
+        key=session.table_key("sweep-rows", [f"{row['label']} {row['normalisation']}" for row in rows]),
+        alt="Linear datamodelling score of every setting, best first",
+    )

@@ -1,0 +1,140 @@
+"""What an import would bring, from the first rows of the files: columns, texts, rejects, duplicates."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from lorif_core.config import ImportConfig
+from lorif_core.data.columns import Columns, find_columns
+from lorif_core.data.importing import Ledger, Reading, UsableRow, row_of
+from lorif_core.data.sources import EXCERPT_CHARACTERS, Record, iter_records
+from lorif_core.errors import DataError
+
+SHOWN_ROWS = 20
+SCANNED_ROWS = 10_000
+MAX_REJECTS = 200
+MAX_CELL = 400
+
+
+class PreviewRow(NamedTuple):
+    """A row as it would be imported."""
+
+    train_id: str
+    line: int
+    text: str
+    """Its text columns, shortened."""
+
+    metadata: dict[str, Any]
+    """All other columns."""
+
+
+@dataclass(frozen=True)
+class ImportPreview:
+    """The first rows of some data files, read as the settings say."""
+
+    names: list[str]
+    """Every column that was seen."""
+
+    columns: Columns | None
+    """Which of them hold text and ids; None: they cannot be told."""
+
+    problem: str | None
+    """Why they cannot be told."""
+
+    num_scanned: int
+    """Rows that were looked at."""
+
+    is_whole: bool
+    """Whether these are all rows."""
+
+    rows: list[PreviewRow] = field(default_factory=list)
+    """The first usable ones."""
+
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    """The first rows that cannot be used: file, line, reason, detail, row."""
+
+    num_rejected: int = 0
+    rejects_by_reason: dict[str, int] = field(default_factory=dict)
+    """Most frequent first."""
+
+    num_duplicates: int = 0
+    """Rows whose content, ids aside, equals that of an earlier one; an import keeps them."""
+
+    @property
+    def id_rule(self) -> str:
+        """Where ids come from, in words."""
+        known = self.columns is not None and self.columns.id
+        return f"the column {known}" if known else "a hash of the content"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-serialisable values."""
+        return asdict(self) | {"rows": [row._asdict() for row in self.rows], "id_rule": self.id_rule}
+
+
+def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int = SCANNED_ROWS) -> ImportPreview:
+    """Read the first rows twice, as an import reads them all: for their columns, then for their problems.
+
+    Args:
+        paths: Data files, as an import takes them.
+        settings: Which columns to read.
+        max_rows: Rows to look at.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    if not paths:
+        raise DataError("a preview needs at least one file, none was given: name a data file.")
+    names: dict[str, None] = {}
+    num_scanned = 0
+    for _, record in _first(paths, max_rows + 1):
+        names |= dict.fromkeys(record.values or {})
+        num_scanned += 1
+    scanned = min(num_scanned, max_rows)
+    is_whole = num_scanned <= max_rows
+    try:
+        columns = find_columns(list(names), settings) if names else Columns("text", text="text")
+    except DataError as error:
+        return ImportPreview(list(names), None, str(error), scanned, is_whole)
+    reading = Reading(columns, settings.keep_empty)
+    rows: list[PreviewRow] = []
+    rejects: list[dict[str, Any]] = []
+    reasons: Counter[str] = Counter()
+    with TemporaryDirectory(prefix="lorif-preview-") as scratch, closing(Ledger(Path(scratch) / "seen")) as ledger:
+        for path, record in _first(paths, max_rows):
+            found = row_of(path, record, reading, ledger)
+            if isinstance(found, UsableRow):
+                if len(rows) < SHOWN_ROWS:
+                    rows.append(_shown(found, record, columns))
+                continue
+            reasons[found.reason] += 1
+            if len(rejects) < MAX_REJECTS:
+                raw = record.excerpt if record.values is None else str(record.values)
+                entry = {"file": str(path), "line": record.line, "reason": found.reason, "detail": found.detail}
+                rejects.append(entry | {"row": raw[:EXCERPT_CHARACTERS]})
+        return ImportPreview(
+            names=list(names),
+            columns=columns,
+            problem=None,
+            num_scanned=scanned,
+            is_whole=is_whole,
+            rows=rows,
+            rejects=rejects,
+            num_rejected=reasons.total(),
+            rejects_by_reason=dict(reasons.most_common()),
+            num_duplicates=ledger.num_duplicates,
+        )
+
+
+def _first(paths: Sequence[Path], limit: int) -> Iterator[tuple[Path, Record]]:
+    return islice(((path, record) for path in paths for record in iter_records(path)), limit)
+
+
+def _shown(row: UsableRow, record: Record, columns: Columns) -> PreviewRow:
+    text = " ⏐ ".join(str(row.values[name]) for name in columns.text_columns)
+    others = {name: value for name, value in row.values.items() if name not in (*columns.text_columns, columns.id)}
+    return PreviewRow(row.train_id, record.line, text[:MAX_CELL], others)

@@ -1,0 +1,129 @@
+"""Indexes without a browser."""
+
+import io
+import json
+import time
+
+import pytest
+from app_pages import open_page, texts
+from tiny_workspace import copy_of, done, imported, indexed, model_folder, write_rows
+
+import lorif_core as lf
+from lorif_core.workspace.job_kinds import import_request, run_import
+from lorif_core.workspace.working import jobs_of_kind
+
+
+def button(app, key):
+    return next(one for one in app.button if one.key == key)
+
+
+def run_until(app, claim, seconds=240):
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end, texts(app)
+        time.sleep(0.5)
+        app.run()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A workspace with texts and no index."""
+    return copy_of(imported(), tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture
+def bad_file(tmp_path):
+    file = write_rows(tmp_path / "more.jsonl", [{"question": f"q{n}", "answer": f"a{n}"} for n in range(3)])
+    with file.open("a", encoding="utf-8") as handle:
+        handle.write("{broken\n")
+    return file
+
+
+def test_the_report_shows_the_bytes_that_the_workspace_reports(monkeypatch):
+    app = open_page(monkeypatch, indexed(), "indexes")
+    assert not app.exception
+    shown = next(frame.value for frame in app.dataframe if "per text" in frame.value.columns)
+    report = lf.open_workspace(indexed()).index_report()
+    assert shown["bytes"].to_list() == [part.size_bytes for part in report.parts]
+
+
+def test_the_wizard_asks_for_columns_and_lists_the_bad_row_with_its_line(monkeypatch, plain, bad_file):
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(bad_file))
+    run_until(app, lambda: any("cannot be told" in one for one in texts(app)), 60)
+    assert not any(one.key == "import-start" for one in app.button)
+    app.selectbox(key="kind").set_value("prompt and completion").run()
+    app.selectbox(key="import-prompt").set_value("question").run()
+    app.selectbox(key="import-completion").set_value("answer").run()
+    rejects = next(frame.value for frame in app.dataframe if "reason" in frame.value.columns)
+    assert rejects[["line", "reason"]].values.tolist() == [[4, "not JSON"]]
+    assert {metric.label: metric.value for metric in app.metric}["Usable"] == "3"
+
+
+def test_an_import_is_a_job_whose_good_rows_come_in(monkeypatch, tmp_path, bad_file):
+    folder = copy_of(imported(), tmp_path)
+    app = open_page(monkeypatch, folder, "indexes", tab="Import", file=str(bad_file))
+    app.selectbox(key="kind").set_value("prompt and completion").run()
+    app.selectbox(key="import-prompt").set_value("question").run()
+    app.selectbox(key="import-completion").set_value("answer").run()
+    button(app, "import-start").click().run()
+    run_until(app, lambda: any("3 texts, as more version 1" in one for one in texts(app)))
+    assert [one.num_examples for one in lf.open_workspace(folder).datasets()] == [121, 3]
+
+
+def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_file):
+    settings = lf.ImportConfig(prompt="question", completion="answer")
+    request = json.loads(json.dumps(import_request([bad_file], settings)))
+    lf.create_workspace(tmp_path / "ws")
+    steps = []
+    found = run_import(tmp_path / "ws", request, lambda *step: steps.append(step))
+    assert json.loads(json.dumps(found))["num_rejected"] == 1
+    assert steps[-1] == ("rows read", 4, 0)
+    assert lf.open_workspace(tmp_path / "ws").rejects()[0]["line"] == 4
+
+
+def test_an_upload_keeps_its_name_and_no_folder(plain):
+    kept = lf.open_workspace(plain).keep_upload("../../etc/My file.jsonl", io.BytesIO(b'{"text": "a"}\n'))
+    assert kept.name == "My-file.jsonl"
+    assert kept.resolve().is_relative_to((plain / "uploads").resolve())
+    assert kept.read_bytes() == b'{"text": "a"}\n'
+
+
+def test_an_estimate_is_that_of_the_workspace_and_builds_nothing(monkeypatch, plain):
+    app = open_page(monkeypatch, plain, "indexes", tab="Build", model=str(model_folder()))
+    button(app, "build-estimate").click().run()
+    run_until(app, lambda: any("texts to do" in one for one in texts(app)), 120)
+    index_id, _ = lf.open_workspace(plain).estimate(lf.IndexConfig(model=lf.ModelConfig(model=str(model_folder()))))
+    assert any(one.startswith(f"{index_id}: 121 of 121 texts to do") for one in texts(app))
+    assert lf.open_workspace(plain).indexes() == []
+
+
+def test_a_setting_that_cannot_be_is_one_sentence(monkeypatch, plain):
+    app = open_page(monkeypatch, plain, "indexes", tab="Build", model="m", budget="many")
+    assert not app.exception
+    assert any("a budget is a number of bytes" in one for one in texts(app))
+
+
+def test_a_sweep_becomes_a_job_with_its_grid(monkeypatch, tmp_path):
+    folder = copy_of(indexed(), tmp_path)
+    files = {name: str(tmp_path / name) for name in ("queries", "truth")}
+    app = open_page(monkeypatch, folder, "indexes", tab="Sweep", ratios="0.1 1", ranks="4", **files)
+    button(app, "sweep-start").click().run()
+    (job,) = jobs_of_kind(lf.open_workspace(folder).files, "evaluate")
+    arguments = job.request["arguments"]
+    assert arguments["damping_ratios"] == [0.1, 1.0]
+    assert arguments["subspace_ranks"] == [4]
+    assert job.request["measurement"] == "sweep"
+
+
+@pytest.mark.parametrize("tab", ["Indexes", "Build", "Sweep"])
+def test_an_empty_workspace_says_the_next_step(monkeypatch, tmp_path, tab):
+    lf.create_workspace(tmp_path / "ws")
+    app = open_page(monkeypatch, tmp_path / "ws", "indexes", tab=tab)
+    assert not app.exception
+    assert any(one.value.startswith(("lorif import", "lorif index")) for one in app.code)
+
+
+def test_a_dry_run_of_import_writes_nothing(tmp_path, bad_file):
+    run = done("import", tmp_path / "ws", bad_file, "--text", "question", "--dry-run")
+    assert "1 cannot be used" in run.out
+    assert not (tmp_path / "ws").exists()
