@@ -41,7 +41,7 @@ def draw() -> None:
         else:
             _actions(settings, dataset)
     st.subheader("Builds", anchor=False)
-    jobs_progress.follow("index", "No index was built here yet.")
+    jobs_progress.follow("index", "No build was asked for yet.")
 
 
 def _settings() -> IndexConfig | None:

@@ -37,7 +37,7 @@ def draw() -> None:
     with session.errors():
         report = session.workspace().index_report(chosen)
         _facts(report)
-        left, right = st.columns(2, gap="large")
+        left, right = st.columns([6, 5], gap="large")
         with left:
             _bytes(report)
         with right:

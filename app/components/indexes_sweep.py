@@ -59,9 +59,7 @@ def _form(record: IndexRecord) -> None:
             "Normalisation", NORMALISATIONS, ["none", "tempered"], key="sweep-normalisation", width=230
         )
     if plain:
-        st.text(
-            "The damping of this index is in its codes. To try another α, build another index: the statistics are kept."
-        )
+        st.text("The damping of this index is in its codes. To try another α, build another index.")
     st.button(
         "Sweep",
         key="sweep-start",
