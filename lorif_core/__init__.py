@@ -9,7 +9,9 @@
 Names are imported when they are first used, so that ``lorif --help`` does not load torch.
 """
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,7 +80,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home."""
+    """Import a public name from its home; in Jupyter, with the widgets that show it."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if "ipykernel" in sys.modules and all(find_spec(one) for one in ("ipywidgets", "anywidget")):
+        import_module(f"{__name__}.widgets")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

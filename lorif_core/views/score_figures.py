@@ -8,6 +8,14 @@ BINS = 61
 SUPPORTS, OPPOSES = "#2f6fde", "#d9661f"
 
 
+def score_bins(scores: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How many scores lie between which edges: counts (B,), edges (B + 1,)."""
+    if not len(scores):
+        return np.zeros(1, dtype=np.int64), np.array([-1.0, 1.0])
+    counts, edges = np.histogram(scores, bins=BINS)
+    return counts, edges.astype(np.float64)
+
+
 def score_histogram(scores: NDArray[np.float32], cut_off: float | None, opposing_cut_off: float | None) -> go.Figure:
     """How many examples have which score, with the scores at which the lists end.
 
@@ -18,7 +26,7 @@ def score_histogram(scores: NDArray[np.float32], cut_off: float | None, opposing
         cut_off: Smallest score of the supporting list; None when it is empty.
         opposing_cut_off: Largest score of the opposing list; None when it is empty.
     """
-    counts, edges = np.histogram(scores, bins=BINS) if len(scores) else (np.zeros(1), np.array([-1.0, 1.0]))
+    counts, edges = score_bins(scores)
     middles = (edges[:-1] + edges[1:]) / 2
     figure = go.Figure(
         go.Bar(

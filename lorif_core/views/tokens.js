@@ -6,8 +6,10 @@
 //           d: "a" or "b", the only one of two texts that says it
 //   card    a hit: {rank, score, share, percentile, source, status, id, parts}
 //   legend  what the marks mean: {}
+//   bins    a histogram: {counts, edges, marks: [score, …], label}; counts on a logarithmic axis
+// Notebooks add whole panels to KINDS; they are made of the pieces that are here.
 
-const KINDS = { strip, text, card, legend };
+const KINDS = { strip, text, card, legend, bins };
 
 export function render(host, data, emit) {
   let root = host.querySelector(".lorif");
@@ -52,6 +54,10 @@ function text(root, data) {
 }
 
 function legend(root) {
+  root.replaceChildren(legendBox());
+}
+
+function legendBox() {
   const plus = element("span", "heat plus", "+ solid line");
   const minus = element("span", "heat minus", "− dashed line");
   const shared = element("span", "shared", "line above");
@@ -62,10 +68,14 @@ function legend(root) {
   };
   const box = element("div", "legend");
   box.append(line(plus, "supports"), line(minus, "opposes"), line(shared, "word for word in the completion"));
-  root.replaceChildren(box);
+  return box;
 }
 
 function card(root, data) {
+  root.replaceChildren(cardHead(data), textBlock(data.parts));
+}
+
+function cardHead(data) {
   const sign = data.share < 0 ? "minus" : "plus";
   const bar = element("span", "bar");
   const fill = element("i", sign);
@@ -77,7 +87,47 @@ function card(root, data) {
   if (data.percentile) head.append(element("span", "quiet", data.percentile));
   if (data.source) head.append(element("span", "chip", data.source));
   head.append(element("span", "chip " + data.status, data.status_text), element("span", "quiet mono end", data.id));
-  root.replaceChildren(head, textBlock(data.parts));
+  return head;
+}
+
+function bins(root, data) {
+  root.replaceChildren(histogram(data));
+}
+
+function histogram(data) {
+  const width = 420, height = 96, floor = 74, top = 10;
+  const drawn = (tag, attributes, content) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const name in attributes) made.setAttribute(name, attributes[name]);
+    if (content !== undefined) made.textContent = content;
+    return made;
+  };
+  const low = data.edges[0], high = data.edges[data.edges.length - 1];
+  const x = (value) => 4 + ((value - low) / (high - low || 1)) * (width - 8);
+  const most = Math.log1p(Math.max(...data.counts, 1));
+  const picture = drawn("svg", { viewBox: `0 0 ${width} ${height}`, class: "bins", role: "img" });
+  picture.setAttribute("aria-label", data.label);
+  data.counts.forEach((count, place) => {
+    const from = x(data.edges[place]), to = x(data.edges[place + 1]);
+    const size = (Math.log1p(count) / most) * (floor - top);
+    const sign = data.edges[place] + data.edges[place + 1] < 0 ? "minus" : "plus";
+    const bar = drawn("rect", { x: from, y: floor - size, width: Math.max(to - from - 0.6, 0.6), height: size, class: sign });
+    bar.append(drawn("title", {}, `${count.toLocaleString("en")} texts, score ${short(data.edges[place])} to ${short(data.edges[place + 1])}`));
+    picture.append(bar);
+  });
+  picture.append(drawn("line", { x1: 4, x2: width - 4, y1: floor, y2: floor, class: "axis" }));
+  for (const mark of data.marks) {
+    picture.append(drawn("path", { d: `M${x(mark)} ${floor + 1} l-3 6 h6 z`, class: mark < 0 ? "minus" : "plus" }));
+  }
+  const label = (value, anchor) => drawn("text", { x: x(value), y: height - 4, "text-anchor": anchor }, short(value));
+  picture.append(label(low, "start"), label(high, "end"));
+  if (low < 0 && high > 0 && x(0) > 50 && x(0) < width - 50) picture.append(label(0, "middle"));
+  picture.append(drawn("text", { x: width / 2, y: 8, "text-anchor": "middle" }, data.label));
+  return picture;
+}
+
+function short(value) {
+  return Number(value.toPrecision(3)).toString().replace("-", "−");
 }
 
 function strip(root, data, emit) {

@@ -19,6 +19,7 @@ from lorif_core.store.reader import StoreReader
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.answers import Answer
 from lorif_core.workspace.engine import Engine
+from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.questions import Question, build_query
 
 EXAMPLES_PER_SPLIT = 4
@@ -46,6 +47,7 @@ def ask(
     k: int = 10,
     num_opposing: int = 0,
     on_scores: Callable[[Tensor], None] = lambda scores: None,
+    on_progress: ProgressSink = no_progress,
 ) -> Answer:
     """Rank the training texts that made the model say the completion.
 
@@ -56,6 +58,7 @@ def ask(
         k: Length of the supporting list.
         num_opposing: Length of the opposing list.
         on_scores: Receives the scores of every shard in store order, (1, n).
+        on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
@@ -65,12 +68,22 @@ def ask(
     with index.engine.gradients() as source:
         gradients = capture_queries(source, [query], settings.objective)
         plan = plan_scoring(index.reader, gradients, index.curvature, settings)
-        ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing, on_scores=on_scores)
+        num_scored, total = 0, index.reader.manifest.num_examples
+
+        def take(scores: Tensor) -> None:
+            nonlocal num_scored
+            on_scores(scores)
+            num_scored += scores.shape[1]
+            on_progress("scores", num_scored, total)
+
+        ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing, on_scores=take)
         elapsed = time.perf_counter() - started
         matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
-        supports = _hits(index, source, matrices, *ranking.supports.of_query(0))
+        supports = _hits(index, source, matrices, *ranking.supports.of_query(0), on_progress)
         rows, negated = ranking.opposes.of_query(0)
-        opposes = [replace(hit, score=-hit.score) for hit in _hits(index, source, matrices, rows, negated)]
+        opposes = [
+            replace(hit, score=-hit.score) for hit in _hits(index, source, matrices, rows, negated, on_progress)
+        ]
     shown, positive_total = sum(hit.score for hit in supports), ranking.positive_total[0].item()
     return Answer(
         question=question,
@@ -119,14 +132,19 @@ def rank_examples(
 
 
 def _hits(
-    index: OpenIndex, source: GradientSource, matrices: dict[str, Tensor], rows: Tensor, scores: Tensor
+    index: OpenIndex,
+    source: GradientSource,
+    matrices: dict[str, Tensor],
+    rows: Tensor,
+    scores: Tensor,
+    on_progress: ProgressSink,
 ) -> list[Hit]:
     """Hits of one list; examples whose score has the other sign do not belong to it."""
     positions, values = rows[scores > 0].tolist(), scores[scores > 0].tolist()
     examples = index.examples.examples_at(positions)
     metadata = index.examples.values_at(positions)
     names = index.examples.metadata_columns
-    parts = _token_parts(index, source, examples, matrices)
+    parts = _token_parts(index, source, examples, matrices, on_progress)
     return [
         Hit(
             rank=rank,
@@ -143,12 +161,17 @@ def _hits(
 
 
 def _token_parts(
-    index: OpenIndex, source: GradientSource, examples: Sequence[Example], matrices: dict[str, Tensor]
+    index: OpenIndex,
+    source: GradientSource,
+    examples: Sequence[Example],
+    matrices: dict[str, Tensor],
+    on_progress: ProgressSink,
 ) -> list[tuple[TokenPart, ...]]:
     """Each example's tokens with their parts of its score, before any normalisation."""
     encoded = [index.engine.encoder.encode(example) for example in examples]
     parts: list[Tensor] = []
     for start in range(0, len(encoded), EXAMPLES_PER_SPLIT):
+        on_progress("texts", start, len(encoded))
         parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
     tokenizer = index.engine.loaded.tokenizer
     return [

@@ -101,16 +101,28 @@ class Curator(Browser):
         return self._decide("restore", train_ids, dataset, why)
 
     def note(
-        self, train_ids: Sequence[str], text: str, *, actor: str | None = None, dataset: str | None = None
+        self,
+        train_ids: Sequence[str],
+        text: str,
+        *,
+        actor: str | None = None,
+        client_id: str | None = None,
+        dataset: str | None = None,
     ) -> Batch:
         """Write a note beside examples. Otherwise as ``flag``."""
-        return self._decide("note", train_ids, dataset, {"text": text, "actor": actor})
+        return self._decide("note", train_ids, dataset, {"text": text, "actor": actor, "client_id": client_id})
 
     def label(
-        self, train_ids: Sequence[str], label: str, *, actor: str | None = None, dataset: str | None = None
+        self,
+        train_ids: Sequence[str],
+        label: str,
+        *,
+        actor: str | None = None,
+        client_id: str | None = None,
+        dataset: str | None = None,
     ) -> Batch:
         """Give examples a label, besides those they have. Otherwise as ``flag``."""
-        return self._decide("label", train_ids, dataset, {"text": label, "actor": actor})
+        return self._decide("label", train_ids, dataset, {"text": label, "actor": actor, "client_id": client_id})
 
     def unlabel(
         self, train_ids: Sequence[str], label: str, *, actor: str | None = None, dataset: str | None = None

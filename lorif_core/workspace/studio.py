@@ -51,7 +51,7 @@ def completion_tokens(
     engine = workspace.open_index(index_id).engine
     encoded = engine.encoder.encode(Example("query", prompt=prompt, completion=completion))
     ids = torch.tensor([encoded.input_ids], device=engine.loaded.device)
-    with torch.no_grad():
+    with workspace.model_lock, torch.no_grad():
         logits = engine.loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
     log_probs = torch.log_softmax(logits[:-1].float(), dim=-1)  # (T - 1, vocabulary)
     tokenizer = engine.loaded.tokenizer

@@ -1,6 +1,7 @@
 """A workspace: data sets, indexes, and the questions one asks them. Everything a front end does is here."""
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,13 +26,14 @@ from lorif_core.errors import FingerprintMismatch
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry, list_modules
 from lorif_core.store.manifest import Parents
-from lorif_core.workspace.answers import Answer
+from lorif_core.workspace.answers import Answer, Origin
 from lorif_core.workspace.asked import (
     find_answer,
     fingerprint_of_question,
     lengths_to_keep,
     remember,
     reopen,
+    settings_of,
     shortened,
 )
 from lorif_core.workspace.asking import OpenIndex, ask
@@ -59,6 +61,8 @@ class Workspace(Keeper):
     def __init__(self, files: WorkspaceFiles) -> None:
         super().__init__(files)
         self._opened: dict[tuple[str, str | None], OpenIndex] = {}
+        self.model_lock = threading.RLock()
+        """Held while the model is loaded or runs: a thread that asks would disturb the gradients of another."""
 
     @property
     def path(self) -> Path:
@@ -139,9 +143,14 @@ class Workspace(Keeper):
         """
         record = self.files.choose_index(index_id)
         key = (record.index_id, model)
-        if key not in self._opened:
-            self._opened = {key: self._open(record, model)}
-        return self._opened[key]
+        with self.model_lock:
+            if key not in self._opened:
+                self._opened = {key: self._open(record, model)}
+            return self._opened[key]
+
+    def has_open(self, index_id: str) -> bool:
+        """Whether an index and its model are in memory."""
+        return any(opened == index_id for opened, _ in list(self._opened))
 
     def ask(
         self,
@@ -157,6 +166,7 @@ class Workspace(Keeper):
         index_id: str | None = None,
         model: str | None = None,
         keeps: bool = True,
+        on_progress: ProgressSink = no_progress,
     ) -> Answer:
         """Rank the training texts that made the model continue the prompt as it did.
 
@@ -173,6 +183,8 @@ class Workspace(Keeper):
             model: Where the model lies now, if it was moved.
             keeps: Whether the question is kept, so that it can be opened again without the model, and a
                 question that was asked before is answered from what was kept.
+            on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all). What it
+                raises ends the work.
 
         Raises:
             LorifError: The question or the settings do not fit the index.
@@ -182,15 +194,19 @@ class Workspace(Keeper):
             completion = generate_completion(loaded, prompt, generate or GenerateConfig())
         settings = settings or ScoreConfig(objective="loss" if contrast is None else "contrast")
         question = Question(prompt, completion, contrast, None if tokens is None else tuple(tokens))
+        origin = Origin(self, settings, k, num_opposing, model, keeps)
         if not keeps:
-            return ask(self.open_index(index_id, model=model), question, settings, k=k, num_opposing=num_opposing)
+            index = self.open_index(index_id, model=model)
+            with self.model_lock:
+                answer = ask(index, question, settings, k=k, num_opposing=num_opposing, on_progress=on_progress)
+            return replace(answer, origin=origin)
         record = self.files.choose_index(index_id)
         fingerprint = fingerprint_of_question(record, question, settings)
         if known := find_answer(self.files, fingerprint, k, num_opposing):
-            return known
+            return replace(known, origin=origin)
         index = self.open_index(record.index_id, model=model)
         longest, most_opposing = lengths_to_keep(self.files, fingerprint, k, num_opposing)
-        with keeping_scores(self.files.scores_file(fingerprint)) as keep:
+        with self.model_lock, keeping_scores(self.files.scores_file(fingerprint)) as keep:
             answer = ask(
                 index,
                 question,
@@ -198,9 +214,10 @@ class Workspace(Keeper):
                 k=longest,
                 num_opposing=most_opposing,
                 on_scores=lambda scores: keep(scores[0].numpy()),
+                on_progress=on_progress,
             )
         answer = remember(self.files, answer, fingerprint, settings, longest, most_opposing)
-        return shortened(answer, k, num_opposing)
+        return replace(shortened(answer, k, num_opposing), origin=origin)
 
     def queries(self) -> list[QueryRecord]:
         """Every question that was asked and kept, oldest first."""
@@ -212,7 +229,8 @@ class Workspace(Keeper):
         Raises:
             CatalogError: There is no such question.
         """
-        return reopen(self.files, query_id)
+        record, answer = self.files.catalog.query(query_id), reopen(self.files, query_id)
+        return replace(answer, origin=Origin(self, settings_of(record), record.k, record.num_opposing))
 
     def compare(self, a: str | Answer, b: str | Answer, *, side: Side = "supports", k: int = 20) -> Comparison:
         """Two kept questions side by side: shared texts, changes of rank, rank correlation; needs no model.

@@ -1,0 +1,136 @@
+"""What the panels of notebook widgets (``lorif_core/widgets/*.js``) draw, as JSON values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
+from lorif_core.views.score_figures import score_bins
+from lorif_core.views.text import visible
+from lorif_core.views.tokens import Payload, card, heated, strip, text
+
+REDACTED: Payload = {}
+"""Stands in a saved notebook where a panel's data would be."""
+
+
+def answer_panel(
+    question: tuple[str, str, str | None],
+    supports: Sequence[Hit],
+    opposes: Sequence[Hit],
+    facts: Iterable[str],
+    *,
+    scores: NDArray[np.float32] | None,
+    reasons: Sequence[str],
+) -> Payload:
+    """An answer with both lists.
+
+    Args:
+        question: Prompt, completion, contrast.
+        supports: Strongest first.
+        opposes: Most negative first.
+        facts: What the lists rest on.
+        scores: Of all examples, (N,), smallest first; None when they are gone.
+        reasons: Words that an exclusion can give.
+    """
+    hits = [*supports, *opposes]
+    largest = max((abs(hit.score) for hit in hits), default=0.0)
+    prompt, completion, contrast = question
+    return {
+        "mode": "answer",
+        "question": {
+            "prompt": visible(prompt),
+            "completion": visible(completion),
+            "contrast": None if contrast is None else visible(contrast),
+        },
+        "supports": [hit_card(hit, largest, scores) for hit in supports],
+        "opposes": [hit_card(hit, largest, scores) for hit in opposes],
+        "facts": [visible(one) for one in facts],
+        "sign": SIGN_CONVENTION,
+        "bins": None if scores is None else score_bars(scores, [hit.score for hit in hits]),
+        "reasons": list(reasons),
+        "strip": None,
+        "can_load": False,
+    }
+
+
+def hit_card(hit: Hit, largest: float, scores: NDArray[np.float32] | None) -> Payload:
+    """A hit of a list; its status is told apart, because it changes.
+
+    Args:
+        hit: What to show.
+        largest: Size of the score that fills the bar.
+        scores: As for ``answer_panel``.
+    """
+    percentile = None
+    if scores is not None and len(scores):
+        percentile = 100.0 * float(np.searchsorted(scores, np.float32(hit.score))) / len(scores)
+    shown = card(hit, largest=largest, percentile=percentile, status="kept", reason=None)
+    return shown | {"key": hit.train_id}
+
+
+def score_bars(scores: NDArray[np.float32], marks: Sequence[float]) -> Payload:
+    """The histogram of all scores, with the places of some."""
+    counts, edges = score_bins(scores)
+    label = f"scores of all {len(scores):,} texts, and where the listed ones lie"
+    return {"counts": counts.tolist(), "edges": edges.tolist(), "marks": list(marks), "label": label}
+
+
+def token_strip(tokens: Sequence[TokenPart]) -> list[Payload]:
+    """Tokens of a completion to choose from; ``part`` is a log-probability in nats."""
+    return strip(tokens, [])["tokens"]
+
+
+def page_card(train_id: str, content: str, source: object, max_chars: int = 260) -> Payload:
+    """An example of a list without scores."""
+    shown = " ".join(content[: max_chars + 1].split())
+    shown = shown if len(content) <= max_chars else shown[:max_chars] + "…"
+    return {
+        "key": train_id,
+        "id": visible(train_id),
+        "source": visible(str(source)) if source not in (None, "") else None,
+        "parts": [{"t": visible(shown)}],
+    }
+
+
+def reader_panel(
+    train_id: str,
+    content: str,
+    metadata: Mapping[str, object],
+    events: Sequence[str],
+    *,
+    hit: Hit | None = None,
+    others: Sequence[str] = (),
+    completion: str | None = None,
+) -> Payload:
+    """One example in full.
+
+    Args:
+        train_id: Its id.
+        content: Its text.
+        metadata: Its other columns.
+        events: What was decided about it, one sentence each.
+        hit: If a question brought it up.
+        others: Other questions that bring it up, one sentence each.
+        completion: Words shared with it get a line above.
+    """
+    head = hit_card(hit, abs(hit.score), None) | {"parts": []} if hit else None
+    return {
+        "key": train_id,
+        "id": visible(train_id),
+        "source": visible(str(metadata.get("source") or "")) or None,
+        "card": head,
+        "plain": text(content)["parts"],
+        "heated": heated(hit.tokens, completion)["parts"] if hit and hit.tokens else None,
+        "metadata": [[visible(name), visible(str(value))] for name, value in metadata.items() if value is not None],
+        "events": [visible(one) for one in events],
+        "others": [visible(one) for one in others],
+    }
+
+
+def status_words(statuses: Mapping[str, tuple[str, str | None]]) -> dict[str, dict[str, str]]:
+    """Train id → its status, and how a card says it; see ``hit_filters.statuses_of``."""
+    return {
+        train_id: {"status": status, "text": f"{status} · {reason}" if reason else status}
+        for train_id, (status, reason) in statuses.items()
+    }

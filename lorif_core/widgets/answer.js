@@ -1,0 +1,79 @@
+// An answer: the completion's tokens to choose from, the histogram of all scores, the ranked lists, the reader.
+
+Object.assign(KINDS, { answer });
+
+function answer(root, data, emit) {
+  const state = stateOf(root, { tab: "supports" });
+  const panel = { state, emit, data, again: () => answer(root, data, emit) };
+  root.classList.add("panel");
+  const lists = { supports: data.supports, opposes: data.opposes, all: [...data.supports, ...data.opposes] };
+  const shown = lists[state.tab];
+  const local = [state.form, state.heat, state.tab, data.said.token];
+
+  section(root, "question", [data.question, data.strip, data.selected_tokens, data.can_load], (box) => questionBox(panel, box));
+  section(root, "facts", [data.facts, data.bins], (box) => {
+    const said = element("div", "quiet facts", data.facts.join(" · "));
+    said.title = data.sign;
+    box.replaceChildren(said, ...(data.bins ? [histogram(data.bins)] : []));
+  });
+  section(root, "working", data.progress, (box) => box.replaceChildren(...[progressBar(panel)].filter(Boolean)));
+  section(root, "tools", [local, data.supports.length, data.opposes.length], (box) => box.replaceChildren(row(
+    "",
+    tabs(
+      [["supports", `Supports ${data.supports.length}`], ["opposes", `Opposes ${data.opposes.length}`], ["all", "All"]],
+      state.tab,
+      (name) => { state.tab = name; panel.again(); },
+    ),
+    toggle("Token heat", "heat", state.heat, (isOn) => { state.heat = isOn; panel.again(); }),
+    undoButton(panel),
+    legendBox(),
+  )));
+  section(root, "message", data.said, (box) => box.replaceChildren(saidLine(panel)));
+  section(root, "picked", [local, data.selected, data.statuses], (box) => box.replaceChildren(...[selectionBar(panel)].filter(Boolean)));
+  const body = section(root, "body", null, () => {});
+  body.classList.toggle("reading", Boolean(data.reader?.key));
+  section(body, "list", [local, shown, data.selected, data.statuses, data.reader?.key], (box) => {
+    box.replaceChildren(...shown.map((hit) => hitCard(panel, hit)));
+    if (!shown.length) box.append(element("p", "quiet", state.tab === "opposes" ? "No opposing texts were asked for, or none has a negative score." : "No text has a positive score."));
+  });
+  section(body, "reader", [local, data.reader, data.statuses, shown.map((hit) => hit.key)], (box) => {
+    box.replaceChildren(...(data.reader?.key ? [readerBox(panel, shown.map((hit) => hit.key))] : []));
+  });
+  keys(root, data.reader?.key ? {
+    j: press(root, "reader-j"), k: press(root, "reader-k"), f: press(root, "reader-flag"), x: press(root, "reader-exclude"),
+    Escape: press(root, "reader-close"),
+  } : {});
+}
+
+function questionBox(panel, box) {
+  const { emit, data } = panel, asked = data.question;
+  const line = element("div", "asked");
+  line.dir = "auto";
+  line.append(element("span", "", asked.prompt), element("span", "quiet", " ▸"), element("b", "", asked.completion));
+  if (asked.contrast !== null) line.append(element("span", "quiet", " rather than ▸"), element("b", "", asked.contrast));
+  let picked = box.querySelector(".picked-tokens");
+  if (!data.strip) {
+    picked = null;
+    box.replaceChildren(line);
+    if (data.can_load) box.append(row("", button("Choose tokens", "load", (event) => {
+      event.currentTarget.disabled = true;
+      emit("load", null);
+    }, { title: "Loads the model." })));
+    return;
+  }
+  if (!picked) picked = element("div", "picked-tokens");
+  const several = data.selected_tokens.length;
+  const explained = several ? `Explains ${several} of ${data.strip.length} tokens.` : "Explains all tokens.";
+  const note = row("quiet", element("span", "", explained + " Click, Shift-click or arrow keys and Space choose tokens to explain alone."));
+  if (several) note.append(button("All tokens", "all-tokens", () => emit("selected_tokens", [])));
+  box.replaceChildren(line, picked, note);
+  strip(picked, { tokens: data.strip, selected: data.selected_tokens, label: "Tokens of the completion" }, emitLater(panel));
+}
+
+// A drag through five tokens is one question, not five.
+function emitLater(panel) {
+  return (name, value) => {
+    clearTimeout(panel.state.later);
+    panel.state.later = setTimeout(() => panel.emit("selected_tokens", value), 300);
+  };
+}
