@@ -57,6 +57,12 @@ class LoadedModel:
         """Where the first parameter lies."""
         return next(self.model.parameters()).device
 
+    @property
+    def max_positions(self) -> int | None:
+        """Longest sequence that its positions are made for; None where nothing says so."""
+        found = getattr(getattr(self.model, "config", None), "max_position_embeddings", None)
+        return found if isinstance(found, int) and found > 0 else None
+
     def generate(self, prompt_ids: torch.Tensor, **settings: Any) -> torch.Tensor:
         """Token ids of the prompt and its continuation, (1, T)."""
         model: Any = self.model  # transformers mixes `generate` in, torch's types do not know it

@@ -42,8 +42,9 @@ class Engine:
 
     @property
     def encoder(self) -> Encoder:
-        """From text to tokens, as the settings say."""
-        return Encoder(self.loaded.tokenizer, self.settings.batches.max_length)
+        """From text to tokens, cut to what the settings say and the model can read."""
+        length, longest = self.settings.batches.max_length, self.loaded.max_positions
+        return Encoder(self.loaded.tokenizer, length if longest is None else min(length, longest))
 
     @property
     def pad_id(self) -> int:

@@ -54,7 +54,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     workspace = folder / "ws"
     texts = [
         *rows()[:-1],
-        {"id": "hostile", "prompt": HOSTILE_TEXT, "completion": " castle.", "source": "atlas", "year": 1},
+        {"id": "hostile", "prompt": "", "completion": HOSTILE_TEXT, "source": "atlas", "year": 1},
     ]
     done("import", workspace, write_rows(folder / "texts.jsonl", texts))
     done("index", workspace, "--model", model_folder(), *SMALL)

@@ -446,3 +446,10 @@ def test_scores_of_the_training_texts_come_in_store_order(tmp_path):
     done("score", indexed(), "--queries", texts_file(), "--out", out)
     frame = pl.read_parquet(out).filter(pl.col("query_id") == "t000")
     assert frame["example_id"].to_list() == [row["id"] for row in rows()]
+
+
+def test_a_text_longer_than_the_positions_of_the_model_is_cut_there(tmp_path):
+    rows = [{"id": "long", "text": "river Arlen " * 400}, {"id": "short", "text": "The river of Arlen."}]
+    done("import", tmp_path / "ws", write_rows(tmp_path / "texts.jsonl", rows))
+    done("index", tmp_path / "ws", "--model", model_folder(), *SMALL)
+    assert len(ask(tmp_path / "ws")["supports"]) >= 1
