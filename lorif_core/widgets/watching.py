@@ -55,7 +55,7 @@ def _poll() -> None:
         for path, workspace in {str(one.workspace.path): one.workspace for one in present}.items():
             try:
                 revision = workspace.journal.revision()
-                if seen.get(path, revision) != revision:
+                if seen.get(path) != revision:  # also at the first look: it may come after a decision
                     for watcher in present:
                         if str(watcher.workspace.path) == path:
                             watcher.refresh()
