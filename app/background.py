@@ -94,13 +94,15 @@ def tasks() -> Tasks:
 
 
 @st.fragment(run_every=0.6)
-def watch(task_id: str) -> None:
+def watch(task_id: str, among: Tasks | None = None) -> None:
     """Draw the page again once a task is done, or gone.
+
+    ``among`` holds it; None: the tasks that need the model.
 
     Not at every look: on a busy machine the page takes longer to draw than the time to the next look, and would
     be started over for ever. Not only once either: a run that something else replaces is not made up for.
     """
-    task = tasks().find(task_id)
+    task = (among or tasks()).find(task_id)
     asked_at: dict[str, float] = st.session_state.setdefault("redraws", {})
     if (task is None or task.is_done) and time.monotonic() - asked_at.get(task_id, -REDRAW_S) >= REDRAW_S:
         asked_at[task_id] = time.monotonic()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import session
-from app.components import decide, tokens
+from app.components import decide, reader_closer, tokens
 from app.components.answers import Context, context_of
 from lorif_core.journal.records import ExampleEvent
 from lorif_core.views.hits import Hit
@@ -55,6 +55,8 @@ def _drawer(answer: Answer, order: list[str]) -> None:
             query=answer.query_id,
             shortcuts=KEYS,
         )
+    with session.errors():
+        reader_closer.draw(answer, hit, context)
     with session.errors():
         _metadata(hit)
         _history(session.workspace().events_of(hit.train_id, dataset=context.dataset_id))

@@ -15,7 +15,17 @@ import tyro
 
 from lorif_core.cli import evaluating
 from lorif_core.cli.asking import ask, score
-from lorif_core.cli.browsing import browse, compare, duplicates, facets, queries, reopen, status
+from lorif_core.cli.browsing import (
+    breakdown,
+    browse,
+    compare,
+    duplicates,
+    facets,
+    neighbours,
+    queries,
+    reopen,
+    status,
+)
 from lorif_core.cli.curating import (
     apply,
     conflicts,
@@ -66,6 +76,8 @@ COMMANDS = {
     "queries": queries,
     "reopen": reopen,
     "compare": compare,
+    "breakdown": breakdown,
+    "neighbours": neighbours,
     "status": status,
     "browse": browse,
     "facets": facets,

@@ -1,4 +1,4 @@
-"""Commands that show what a workspace holds: status, browse, facets, duplicates, queries, reopen, compare."""
+"""Commands that show what a workspace holds: status, browse, facets, duplicates, queries and their answers."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -235,6 +235,68 @@ def compare(
         print_json(found)
     else:
         console().print(comparison_view(found))
+
+
+def breakdown(
+    workspace: Positional[Path],
+    query: Positional[str],
+    id: Positional[str],
+    /,
+    *,
+    model: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Split a text's score on a question over the modules of the model; the parts add up to the score.
+
+    Args:
+        workspace: Folder of the workspace.
+        query: Id of the question, see `lorif queries`.
+        id: Train id of the text.
+        model: Where the model lies now, if it was moved since the index was built.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).breakdown(query, id, model=model)
+    if json:
+        print_json(found.to_dict())
+        return
+    ordered = sorted(found.parts.items(), key=lambda item: -abs(item[1]))
+    rows = [[name, f"{part:+.4g}", f"{part / found.score:.1%}" if found.score else "–"] for name, part in ordered]
+    console().print(records_table(f"Score {found.score:+.4g} of {id}", ["module", "part", "of the score"], rows))
+
+
+def neighbours(
+    workspace: Positional[Path],
+    id: Positional[str],
+    /,
+    *,
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10,
+    index: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Find the texts that an index stores most like a text: the cosine of their gradients; needs no model.
+
+    Args:
+        workspace: Folder of the workspace.
+        id: Train id of the text.
+        k: How many to find.
+        index: Id of the index; unset: the newest complete one.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).neighbours(id, k, index_id=index)
+    if json:
+        print_json({"train_id": id, "neighbours": found.to_dicts()})
+        return
+    rows = [
+        [str(rank), f"{cosine:.4f}", train_id, text[:CELL_CHARACTERS]]
+        for rank, train_id, cosine, text in found.iter_rows()
+    ]
+    console().print(records_table(f"Nearest to {id}", ["#", "cosine", "id", "text"], rows))
 
 
 def _browser(workspace: Path) -> "Browser":

@@ -21,7 +21,11 @@ from lorif_core.linalg.scores import (
 from lorif_core.methods.fitting import preconditioner_of, self_influence
 from lorif_core.methods.queries import QueryGradients
 from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import slice_block
 from lorif_core.store.reader import Shard, StoreReader
+
+ALL_ROWS = slice(None)
+"""Every example of a shard."""
 
 
 @dataclass(frozen=True)
@@ -155,14 +159,32 @@ def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, T
         yield shard.start, scores
 
 
-def _module_scores(shard: Shard, module: ModuleShape, plan: ScoringPlan) -> Tensor:
-    block = shard.block(module)
+def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) -> dict[str, Tensor]:
+    """One example's scores as sums over the modules: module name → its part for each query, (Q,).
+
+    A score is a sum over modules, and every normalisation divides the sum by one number; so the parts add up to
+    what ``iter_scores`` gives.
+    """
+    shard, row = reader.shard_of(position)
+    rows = slice(row, row + 1)
+    parts = {
+        module.name: _normalise(_module_scores(shard, module, plan, rows), shard, reader, plan, rows)[:, 0]
+        for module in reader.modules
+    }
+    check_finite_scores(torch.stack(list(parts.values())), reader.manifest.shards.index(shard.entry))
+    return parts
+
+
+def _module_scores(shard: Shard, module: ModuleShape, plan: ScoringPlan, rows: slice = ALL_ROWS) -> Tensor:
+    block = slice_block(shard.block(module), rows)
     if isinstance(block, Factors):
         return plan.prepared[module.name].score(block)
     return score_dense_rows(plan.matrices[module.name], block.matrix)
 
 
-def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringPlan) -> Tensor:
+def _normalise(
+    scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringPlan, rows: slice = ALL_ROWS
+) -> Tensor:
     """Divide as asked; an example without any gradient has no score to scale and keeps 0."""
     if plan.normalisation == "none":
         return scores
@@ -174,4 +196,5 @@ def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringP
         influence = self_influence(shard, reader.modules, plan.preconditioner_of) if own is None else own
         influence = influence * plan.scale
         divisor = influence.sqrt() if plan.normalisation == "relatif" else influence.sqrt().sqrt()
+    divisor = divisor[rows]
     return torch.where(divisor > 0, scores / divisor.clamp_min(torch.finfo(scores.dtype).tiny), 0.0)

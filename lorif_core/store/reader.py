@@ -106,6 +106,16 @@ class StoreReader:
                     fetched = ahead.submit(self.verify, entries[position + 1])
                 yield Shard(self.folder / entry.file, entry, self.manifest)
 
+    def shard_of(self, position: int) -> tuple[Shard, int]:
+        """The shard that holds a store position, and the row within it.
+
+        Raises:
+            DamagedArtefact: The shard's bytes differ from its checksum.
+        """
+        entry = next(one for one in self.manifest.shards if one.start <= position < one.start + one.num_examples)
+        self.verify(entry)
+        return Shard(self.folder / entry.file, entry, self.manifest), position - entry.start
+
     def verify(self, entry: ShardEntry | FileEntry) -> None:
         """Compare a file with its checksum, once per process.
 

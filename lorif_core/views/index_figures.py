@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -17,6 +18,9 @@ MAX_WRITTEN = 24
 
 ROUNDING = 1e-8
 """Of the largest eigenvalue: smaller ones are rounding errors of sums in float32."""
+
+DIVERGING = [[0.0, "#d9661f"], [0.5, "#f4f4f2"], [1.0, "#2f6fde"]]
+"""Opposes, nothing, supports."""
 
 LAYER = re.compile(r"\.(\d+)\.")
 
@@ -49,26 +53,52 @@ def energy_map(shares: Mapping[str, float]) -> go.Figure:
     Args:
         shares: Module name → share between 0 and 1.
     """
-    places = {name: _place(name) for name in shares}
+    return _module_map(
+        shares,
+        zmin=0,
+        zmax=1,
+        colorscale="Cividis",
+        colorbar={"title": {"text": "kept", "side": "right"}, "tickformat": ".0%", "thickness": 12},
+        number=".0%",
+        hovertemplate="%{y}, layer %{x}: %{z:.1%}<extra></extra>",
+    )
+
+
+def part_map(parts: Mapping[str, float]) -> go.Figure:
+    """Parts of a text's score: a row per kind of module, a column per layer; blue supports, orange opposes.
+
+    Args:
+        parts: Module name → its part of the score. The numbers are written into the cells of shallow models.
+    """
+    largest = max((abs(part) for part in parts.values()), default=0.0) or 1.0
+    return _module_map(
+        parts,
+        zmin=-largest,
+        zmax=largest,
+        colorscale=DIVERGING,
+        colorbar={"title": {"text": "part", "side": "right"}, "tickformat": "+.3g", "thickness": 12},
+        number="+.3g",
+        hovertemplate="%{y}, layer %{x}: %{z:+.4g}<extra></extra>",
+    )
+
+
+def _module_map(values: Mapping[str, float], *, number: str, **heat: Any) -> go.Figure:
+    """A heat map of one number per module."""
+    places = {name: _place(name) for name in values}
     kinds = list(dict.fromkeys(kind for kind, _ in places.values()))
     layers = sorted({layer for _, layer in places.values()})
-    share_of = {places[name]: share for name, share in shares.items()}
-    cells = [[share_of.get((kind, layer)) for layer in layers] for kind in kinds]
+    value_of = {places[name]: value for name, value in values.items()}
     is_written = len(layers) <= MAX_WRITTEN
     figure = go.Figure(
         go.Heatmap(
             x=[str(layer) if layer >= 0 else "" for layer in layers],
             y=[visible(kind) for kind in kinds],
-            z=cells,
-            zmin=0,
-            zmax=1,
-            colorscale="Cividis",
+            z=[[value_of.get((kind, layer)) for layer in layers] for kind in kinds],
             xgap=2,
             ygap=2,
-            texttemplate="%{z:.0%}" if is_written else None,
+            texttemplate=f"%{{z:{number}}}" if is_written else None,
             textfont={"size": 12},
-            colorbar={"title": {"text": "kept", "side": "right"}, "tickformat": ".0%", "thickness": 12},
-            hovertemplate="%{y}, layer %{x}: %{z:.1%}<extra></extra>",
+            **heat,
         )
     )
     figure.update_layout(

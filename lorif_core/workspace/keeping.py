@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import polars as pl
+
 from lorif_core.config import ImportConfig
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.curating import Curator
+from lorif_core.workspace.explaining import find_neighbours
 from lorif_core.workspace.importing import keep_upload, read_rejects
 from lorif_core.workspace.index_report import IndexReport, report_index, spectra_of
 
@@ -62,3 +65,16 @@ class Keeper(Curator):
             ArtefactError: The index is not complete, or its statistics are gone.
         """
         return spectra_of(self.files, index_id, module)
+
+    def neighbours(self, train_id: str, k: int = 10, *, index_id: str | None = None) -> pl.DataFrame:
+        """Texts whose stored gradients are most like those of a text: rank, train_id, cosine, text. Needs no model.
+
+        Args:
+            train_id: The text.
+            k: How many.
+            index_id: None: the newest complete one.
+
+        Raises:
+            LorifError: The text is unknown, or the index cannot be read.
+        """
+        return find_neighbours(self.files, train_id, k, index_id)

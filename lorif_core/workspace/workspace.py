@@ -41,6 +41,7 @@ from lorif_core.workspace.comparing import Comparison, Side, compare_questions
 from lorif_core.workspace.doctor import CheckReport, check_workspace
 from lorif_core.workspace.engine import Engine, build_engine
 from lorif_core.workspace.estimate import IndexEstimate, estimate_index
+from lorif_core.workspace.explaining import Breakdown, break_down
 from lorif_core.workspace.export_records import ExportPreview, ExportResult
 from lorif_core.workspace.exporting import export_data, preview_export
 from lorif_core.workspace.files import WorkspaceFiles, create_files, open_files
@@ -245,6 +246,20 @@ class Workspace(Keeper):
             LorifError: A question is unknown or its scores are gone, or they are about different data.
         """
         return compare_questions(self.files, a, b, side=side, k=k)
+
+    def breakdown(self, query_id: str, train_id: str, *, model: str | None = None) -> Breakdown:
+        """Which modules of the model a text's score on a kept question comes from; the parts add up to it.
+
+        Args:
+            query_id: The question.
+            train_id: The text, listed or not.
+            model: Where the model lies now, if it was moved.
+
+        Raises:
+            LorifError: The question or the text is unknown, or the index's model cannot be opened.
+        """
+        record = self.files.catalog.query(query_id)
+        return break_down(self.open_index(record.index_id, model=model), record, train_id)
 
     def score(
         self,

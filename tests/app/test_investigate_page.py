@@ -5,6 +5,7 @@ from app_pages import open_page, texts
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
+from app.session import table_key
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,25 @@ def test_a_bad_regular_expression_is_one_sentence(monkeypatch, workspace):
     app = open_page(monkeypatch, workspace, query="1", find="/(/")
     assert not app.exception
     assert any("regular expression" in one for one in texts(app))
+
+
+def test_the_reader_splits_the_score_over_the_modules_only_when_asked(monkeypatch, workspace):
+    opened = lf.open_workspace(workspace)
+    first = opened.reopen("1").ids[0]
+    app = open_page(monkeypatch, workspace, query="1", open=first)
+    assert not any("add up to the score" in one for one in texts(app))
+    app.button_group(key="closer").set_value("Modules").run()
+    run_until(app, lambda now: any("add up to the score" in one for one in texts(now)))
+
+
+def test_a_flag_in_the_reader_names_the_selected_neighbour(monkeypatch, workspace):
+    opened = lf.open_workspace(workspace)
+    first = opened.reopen("1").ids[0]
+    near = opened.neighbours(first)["train_id"].to_list()
+    app = open_page(monkeypatch, workspace, "investigate", query="1", open=first, closer="Neighbours")
+    run_until(app, lambda now: any(one.startswith("Cosine of stored") for one in texts(now)))
+    app.session_state[table_key("reader-neighbours", near)] = {"selection": {"rows": [2], "columns": [], "cells": []}}
+    app.run()
+    button(app, "neighbours-flag").click().run()
+    assert opened.events_of(near[2])[0].batch.kind == "flag"
+    opened.undo(actor="tester")
