@@ -65,7 +65,7 @@ def _facts(answer: Answer, context: Context) -> None:
     with st.container(key="remarks"):
         st.text(" · ".join(_remarks(answer)), width="stretch")
     with st.container(horizontal=True, vertical_alignment="center", key="answer-tools"):
-        st.badge(*_trust(answer, context.dataset_id))
+        _trust(answer.index_id)
         with st.popover("Copy as Python", type="tertiary"):
             st.code(studio.answer_as_python(session.workspace(), answer), language="python")
         with st.popover("What a score means", type="tertiary"):
@@ -96,6 +96,18 @@ def _ranges(places: tuple[int, ...]) -> str:
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def _trust(answer: Answer, dataset: str) -> tuple[str]:
-    checks = [one for one in session.workspace().files.catalog.evaluations() if one.dataset_id == dataset]
-    return (f"checks of scores on this data: {len(checks)}" if checks else "scores not checked",)
+TRUST_COLOURS = {"not checked": "gray", "checked": "green", "doubtful": "red"}
+TRUST_MARKS = {"not checked": "?", "checked": "✓", "doubtful": "⚠"}
+
+
+def _trust(index_id: str) -> None:
+    """One word on the scores of the index, and the measurements behind it."""
+    found = session.workspace().trust(index_id)
+    st.badge(f"{TRUST_MARKS[found.level]} scores {found.level}", color=TRUST_COLOURS[found.level])
+    with st.popover("Why", type="tertiary", key="trust"):
+        if not found.checks:
+            st.text("Nobody has measured yet how good the scores of this index are. A quick check is")
+            st.code("lorif evaluate fidelity WORKSPACE --queries FILE", language="bash")
+        for check in found.checks:
+            mark = TRUST_MARKS["checked" if check.is_passed else "doubtful"]
+            st.text(visible(f"{mark} {check.meaning} (chance: {check.chance:.3g})"))

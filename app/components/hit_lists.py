@@ -4,16 +4,15 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import decide, tokens
+from app.components import decide, hit_filters, tokens
 from app.components.answers import Context, context_of
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import card, percentile_text
+from lorif_core.views.tokens import card, percentile_text, signed
 from lorif_core.workspace import studio
 from lorif_core.workspace.answers import Answer
 
-STATUSES = ["kept", "flagged", "excluded"]
 TABS = ["Supports", "Opposes", "All", "Groups"]
 
 
@@ -24,9 +23,10 @@ def draw(answer: Answer) -> list[Hit]:
         "List", TABS, default=TABS[0], required=True, key="tab", bind="query-params", label_visibility="collapsed"
     )
     everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(str(tab), answer.hits)
-    chosen = _filters(answer)
+    chosen = hit_filters.bar(answer, context)
     status_of = {one: status for one, (status, _) in context.statuses.items()}
-    shown = filter_hits(everything, chosen, status_of)
+    reason_of = {one: reason for one, (_, reason) in context.statuses.items()}
+    shown = filter_hits(everything, chosen, status_of, reason_of)
     if tab == "Groups":
         _groups(answer, shown, context)
         return shown
@@ -41,41 +41,13 @@ def draw(answer: Answer) -> list[Hit]:
     return shown
 
 
-def _filters(answer: Answer) -> HitFilter:
-    sources = sorted({hit.source for hit in answer.hits if hit.source})
-    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        find = st.text_input(
-            "Find in texts", key="find", bind="query-params", placeholder="words, or /regex/", width=210
-        )
-        chosen = st.multiselect("Source", sources, key="source", bind="query-params", width=200) if sources else []
-        statuses = st.multiselect("Status", STATUSES, key="status", bind="query-params", width=180)
-        st.segmented_control(
-            "Show as", ["Cards", "Table"], default="Cards", required=True, key="view", bind="query-params"
-        )
-        with st.container(width="content", gap=None):
-            st.toggle("Token heat", value=True, key="heat", persist_state="session")
-            st.toggle(
-                "Word overlap",
-                key="overlap",
-                persist_state="session",
-                help="Draws a line above words that the completion says too.",
-            )
-    return HitFilter(find or "", tuple(chosen), tuple(statuses))
-
-
 def _count_line(num_shown: int, total: int, chosen: HitFilter) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="count-line"):
         st.text(f"{num_shown} of {total}")
         if chosen.is_active:
-            st.button("Reset all", key="reset-filters", on_click=_reset, type="tertiary")
+            st.button("Reset all", key="reset-filters", on_click=hit_filters.reset, type="tertiary")
         if st.session_state.get("view") != "Table":
             tokens.legend(key="legend")
-
-
-def _reset() -> None:
-    for name, empty in (("find", ""), ("source", []), ("status", [])):
-        if name in st.session_state:
-            st.session_state[name] = empty
 
 
 def _card(answer: Answer, hit: Hit, context: Context) -> None:
@@ -138,6 +110,7 @@ def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:
             pl.col("group").map_elements(visible, return_dtype=pl.String),
             pl.col("num_texts").alias("texts"),
             pl.col("score_sum").alias("sum of scores"),
+            pl.format("{} … {}", *(_signed(one) for one in ("sum_low", "sum_high"))).alias("95 % interval"),
             (pl.col("share") * 100).alias("share of the lists"),
         ),
         key=session.table_key("groups", [by, *found["group"]]),
@@ -153,6 +126,10 @@ def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:
     _decide(
         [one for row in chosen["selection"]["rows"] for one in found["train_ids"][row]], "groups", answer, context
     )
+
+
+def _signed(column: str) -> pl.Expr:
+    return pl.col(column).map_elements(signed, return_dtype=pl.String)
 
 
 def _decide(ids: list[str], what: str, answer: Answer, context: Context) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 
 from lorif_core.errors import QueryError
 from lorif_core.views.hits import Hit
+
+MISSING = "(missing)"
+"""Name of no value."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +26,37 @@ class HitFilter:
     statuses: tuple[str, ...] = ()
     """Any of kept, flagged, excluded."""
 
+    values: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Metadata columns, each with the values of which a hit has one; see ``MISSING``."""
+
+    reasons: tuple[str, ...] = ()
+    """Any of these reasons of a decision."""
+
+    smallest: float | None = None
+    """Least score."""
+
+    largest: float | None = None
+    """Greatest score."""
+
     @property
     def is_active(self) -> bool:
         """Whether it can hide anything."""
-        return bool(self.find or self.sources or self.statuses)
+        return self != HitFilter()
 
 
-def filter_hits(hits: Sequence[Hit], chosen: HitFilter, status_of: Mapping[str, str]) -> list[Hit]:
+def filter_hits(
+    hits: Sequence[Hit],
+    chosen: HitFilter,
+    status_of: Mapping[str, str],
+    reason_of: Mapping[str, str | None] = MappingProxyType({}),
+) -> list[Hit]:
     """The hits that pass, in their order.
 
     Args:
         hits: Of one list.
         chosen: What they must be.
         status_of: Train id → status; who is missing is kept.
+        reason_of: Train id → reason of the status.
 
     Raises:
         QueryError: The regular expression cannot be read.
@@ -46,7 +68,17 @@ def filter_hits(hits: Sequence[Hit], chosen: HitFilter, status_of: Mapping[str, 
         if is_match
         and (not chosen.sources or hit.source in chosen.sources)
         and (not chosen.statuses or status_of.get(hit.train_id, "kept") in chosen.statuses)
+        and (not chosen.reasons or reason_of.get(hit.train_id) in chosen.reasons)
+        and (chosen.smallest is None or hit.score >= chosen.smallest)
+        and (chosen.largest is None or hit.score <= chosen.largest)
+        and all(value_of(hit, column) in values for column, values in chosen.values if values)
     ]
+
+
+def value_of(hit: Hit, column: str) -> str:
+    """A hit's metadata value as filters name it."""
+    value = hit.metadata.get(column)
+    return MISSING if value is None else str(value)
 
 
 def _matches(texts: list[str], find: str) -> list[bool]:

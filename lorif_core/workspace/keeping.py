@@ -13,6 +13,7 @@ from lorif_core.workspace.curating import Curator
 from lorif_core.workspace.explaining import find_neighbours
 from lorif_core.workspace.importing import keep_upload, read_rejects
 from lorif_core.workspace.index_report import IndexReport, report_index, spectra_of
+from lorif_core.workspace.trust import Trust, trust_in
 
 
 class Keeper(Curator):
@@ -78,3 +79,14 @@ class Keeper(Curator):
             LorifError: The text is unknown, or the index cannot be read.
         """
         return find_neighbours(self.files, train_id, k, index_id)
+
+    def trust(self, index_id: str | None = None) -> Trust:
+        """What was measured of an index's scores so far, each measurement beside what chance would give.
+
+        Args:
+            index_id: None: the newest complete one.
+
+        Raises:
+            CatalogError: There is no such index.
+        """
+        return trust_in(self.files, self.files.choose_index(index_id).index_id)

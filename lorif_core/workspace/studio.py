@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lorif_core.corpus.duplicates import near_groups
 from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
+from lorif_core.metrics.correlation import bootstrap_interval
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.answers import Answer
 from lorif_core.workspace.asked import settings_of
@@ -28,11 +29,14 @@ GROUP_SCHEMA = pl.Schema(
         "group": pl.String,
         "num_texts": pl.Int64,
         "score_sum": pl.Float64,
+        "sum_low": pl.Float64,
+        "sum_high": pl.Float64,
         "share": pl.Float64,
         "train_ids": pl.List(pl.String),
     }
 )
-"""Columns of ``hit_groups``; ``share`` is of the lists' summed sizes of scores."""
+"""Columns of ``hit_groups``; ``share`` is of the lists' summed sizes of scores. ``sum_low`` and ``sum_high`` are the
+95 % bootstrap interval of the sum when the group's texts are resampled: wide where one text holds the whole sum."""
 
 
 def completion_tokens(
@@ -104,10 +108,19 @@ def hit_groups(hits: Sequence[Hit], by: str) -> pl.DataFrame:
             pl.col("score").sum().alias("score_sum"),
             (pl.col("score").abs().sum() / frame["score"].abs().sum()).fill_nan(0.0).alias("share"),
             pl.col("train_ids"),
+            pl.col("score")
+            .map_batches(_interval, return_dtype=pl.List(pl.Float64), returns_scalar=True)
+            .alias("ends"),
         )
+        .with_columns(pl.col("ends").list.get(0).alias("sum_low"), pl.col("ends").list.get(1).alias("sum_high"))
         .sort(pl.col("score_sum").abs(), "group", descending=[True, False])
         .select(*GROUP_SCHEMA)
     )
+
+
+def _interval(scores: pl.Series) -> pl.Series:
+    interval = bootstrap_interval(torch.from_numpy(scores.to_numpy().copy()), 0)
+    return pl.Series([[interval.low * len(scores), interval.high * len(scores)]])
 
 
 def _name(value: object) -> str:

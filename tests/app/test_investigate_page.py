@@ -1,11 +1,14 @@
 """Investigate without a browser: what its widgets do."""
 
+import json
+
 import pytest
 from app_pages import open_page, texts
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
+from lorif_core.workspace.studio import hit_groups
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +114,34 @@ def test_a_flag_in_the_reader_names_the_selected_neighbour(monkeypatch, workspac
     button(app, "neighbours-flag").click().run()
     assert opened.events_of(near[2])[0].batch.kind == "flag"
     opened.undo(actor="tester")
+
+
+def test_the_badge_says_not_checked_until_something_was_measured(monkeypatch, tmp_path):
+    folder = copy_of(indexed(), tmp_path)
+    opened = lf.open_workspace(folder)
+    opened.ask("The river of Arlen is", " castle Brook.", k=10)
+    app = open_page(monkeypatch, folder, query="1")
+    assert any("scores not checked" in one.value for one in app.markdown)
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps({"planted": [{"prompt": "The river", "wrong": " x", "planted_ids": ["t001"]}]}))
+    lf.evaluate(opened).planted(key, k=1)
+    assert any("scores doubtful" in one.value for one in app.run().markdown)
+
+
+def test_a_filter_on_a_metadata_column_lies_in_the_address(monkeypatch, workspace):
+    hits = lf.open_workspace(workspace).reopen("1").supports
+    year = str(hits[3].metadata["year"])
+    wanted = sum(str(hit.metadata["year"]) == year for hit in hits)
+    app = open_page(monkeypatch, workspace, query="1", **{"column-year": year})
+    assert f"{wanted} of 10" in texts(app)
+    button(app, "reset-filters").click().run()
+    assert "10 of 10" in texts(app)
+
+
+def test_a_group_sums_its_members_and_its_interval_holds_the_sum(workspace):
+    hits = lf.open_workspace(workspace).reopen("1").hits
+    for row in hit_groups(hits, "source").iter_rows(named=True):
+        members = [hit.score for hit in hits if hit.train_id in row["train_ids"]]
+        assert row["score_sum"] == pytest.approx(sum(members))
+        assert row["sum_low"] <= row["score_sum"] <= row["sum_high"]
+        assert row["sum_low"] >= len(members) * min(members)

@@ -86,3 +86,20 @@ def test_characters_that_mean_something_elsewhere_are_found_literally(find):
 
 def test_a_regular_expression_that_backtracks_elsewhere_is_fast():
     assert filter_hits([hit_of("a" * 5000 + "!")], HitFilter("/(a+)+$/"), {}) == []
+
+
+def test_filters_on_score_reason_and_any_column_combine():
+    hits = [
+        Hit(rank, name, score, "text", {"topic": topic})
+        for rank, (name, score, topic) in enumerate([("a", 3.0, "x"), ("b", 2.0, None), ("c", 1.0, "x")], start=1)
+    ]
+
+    def shown(**chosen):
+        return [hit.train_id for hit in filter_hits(hits, HitFilter(**chosen), {}, {"a": "spam"})]
+
+    assert shown(smallest=2.0) == ["a", "b"]
+    assert shown(largest=2.0) == ["b", "c"]
+    assert shown(values=(("topic", ("x",)),)) == ["a", "c"]
+    assert shown(values=(("topic", ("(missing)",)),)) == ["b"]
+    assert shown(reasons=("spam",)) == ["a"]
+    assert shown(values=(("topic", ("x",)),), largest=2.5) == ["c"]
