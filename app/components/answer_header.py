@@ -1,5 +1,7 @@
 """What an answer rests on: how much was scored, how long it took, how concentrated the influence is."""
 
+from typing import Literal
+
 import streamlit as st
 
 from app import session
@@ -96,7 +98,7 @@ def _ranges(places: tuple[int, ...]) -> str:
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-TRUST_COLOURS = {"not checked": "gray", "checked": "green", "doubtful": "red"}
+TRUST_COLOURS: dict[str, Literal["gray", "green", "red"]] = {"not checked": "gray", "checked": "green", "doubtful": "red"}
 TRUST_MARKS = {"not checked": "?", "checked": "✓", "doubtful": "⚠"}
 
 
