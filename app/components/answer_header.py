@@ -98,7 +98,11 @@ def _ranges(places: tuple[int, ...]) -> str:
     return ", ".join(f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-TRUST_COLOURS: dict[str, Literal["gray", "green", "red"]] = {"not checked": "gray", "checked": "green", "doubtful": "red"}
+TRUST_COLOURS: dict[str, Literal["gray", "green", "red"]] = {
+    "not checked": "gray",
+    "checked": "green",
+    "doubtful": "red",
+}
 TRUST_MARKS = {"not checked": "?", "checked": "✓", "doubtful": "⚠"}
 
 
