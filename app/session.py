@@ -15,6 +15,7 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.journal.records import Batch
 from lorif_core.views.text import visible
 from lorif_core.workspace.actor import current_actor
+from lorif_core.workspace.job_process import is_out_of_memory
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
 WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
@@ -132,6 +133,10 @@ def sentence_of(error: BaseException) -> str:
     """What a person is told about an error; a defect is logged under an id."""
     if isinstance(error, LorifError):
         return visible(str(error))
+    if is_out_of_memory(error):
+        return (
+            "the memory of this machine did not suffice. Ask for shorter lists or a shorter text, or end other work."
+        )
     number = uuid.uuid4().hex[:8]
     # The type and the place only: messages may quote training text, which logs must not hold.
     frames = _frames_of(error)

@@ -111,11 +111,16 @@ STYLE = """
 .st-key-studio-header button, [class*="st-key-actions-"] button { min-height: 2rem; padding: .1rem .7rem; }
 [class*="st-key-actions-"] button p, .st-key-studio-header button p { font-size: .85rem; }
 [data-testid="stMetricValue"] { font-size: 1.35rem; line-height: 1.5; }
+.stApp [data-testid="stCaptionContainer"] { color: inherit; opacity: .8; }
+.stApp [data-testid^="stBaseButton-primary"]:enabled, [data-testid="stMultiSelect"] [data-tag],
+[data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#fff, #0b1526); }
 [data-testid="stText"] { font-family: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
 .st-key-remarks [data-testid="stText"], .st-key-count-line [data-testid="stText"],
 .st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
   font-size: .875rem; opacity: .8; }
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
+[data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
+[data-testid="stToast"] { pointer-events: auto; }
 button:focus-visible, [role="option"]:focus-visible { outline: 2px solid currentColor !important;
   outline-offset: 2px; }
 </style>

@@ -112,8 +112,8 @@ def texts_file() -> Path:
     return write_rows(root() / "texts.jsonl", rows())
 
 
-def write_model(folder: Path, *, seed: int = 0) -> Path:
-    """A GPT-2 of two layers, random from a seed, with a byte-level tokenizer."""
+def write_model(folder: Path, *, seed: int = 0, num_layers: int = 2, num_positions: int = 128) -> Path:
+    """A GPT-2, random from a seed, with a byte-level tokenizer."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -129,9 +129,9 @@ def write_model(folder: Path, *, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         config = GPT2Config(
             vocab_size=core.get_vocab_size(),
-            n_positions=128,
+            n_positions=num_positions,
             n_embd=32,
-            n_layer=2,
+            n_layer=num_layers,
             n_head=2,
             initializer_range=0.1,
             bos_token_id=0,

@@ -148,4 +148,4 @@ def _serve(settings: dict[str, Any]) -> None:
         sys.path.insert(0, str(home))
     import streamlit
 
-    streamlit.App(home / "app" / "main.py").run(config=settings)
+    streamlit.App(home / "app" / "script" / "main.py").run(config=settings)

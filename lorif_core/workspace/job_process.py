@@ -100,12 +100,13 @@ def _outcome(given: Assignment, send: Callable[[Progress], None]) -> Done | Fail
             return Failed(f"{place} cannot be written ({error.strerror}): free some space or check permissions.")
         return _defect(error, given.log)
     except Exception as error:  # the outermost frame of this process: a defect, kept whole in the log
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return Failed(f"the memory of {given.device} did not suffice. {SMALLER}")
         return _defect(error, given.log)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whatever device."""
     # By name and by word: this module does not import torch, whose CPU allocator has no exception of its own.
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "alloc_cpu" in str(error)
 

@@ -71,13 +71,18 @@ def _restrict(encoded: EncodedExample, tokens: tuple[int, ...]) -> EncodedExampl
 
 
 def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConfig) -> str:
-    """Let the model complete the prompt, greedily or sampled with a seed.
+    """Let the model complete the prompt, greedily or sampled with a seed, within the length that it reads.
 
     Raises:
-        DataError: The model ends at once.
+        DataError: The prompt leaves no room, or the model ends at once.
     """
     tokenizer = loaded.tokenizer
     ids = encode_prompt(tokenizer, prompt)
+    room = settings.max_new_tokens if loaded.max_positions is None else loaded.max_positions - len(ids)
+    if room < 1:
+        raise DataError(
+            f"the prompt has {len(ids)} tokens and the model reads at most {loaded.max_positions}: shorten it."
+        )
     prompt_ids = torch.tensor([ids], device=loaded.device)
     sampling = (
         {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
@@ -87,7 +92,7 @@ def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConf
         output = loaded.generate(
             prompt_ids,
             attention_mask=torch.ones_like(prompt_ids),
-            max_new_tokens=settings.max_new_tokens,
+            max_new_tokens=min(settings.max_new_tokens, room),
             pad_token_id=pad_token(tokenizer),
             **sampling,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 SCRIPT = "from app.shell import run\n\nrun()\n"
-"""As app/main.py. AppTest would take the folder app/pages beside that file for pages of the old kind."""
+"""As app/script/main.py. AppTest would take the folder app/pages beside that file for pages of the old kind."""
 
 TIMEOUT_S = 120
 

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from driving import ranks, scores, selected_tokens, token, wait_until
 from tiny_workspace import HOSTILE_ID
 
 import lorif_core as lf
@@ -10,45 +11,9 @@ import lorif_core as lf
 pytestmark = pytest.mark.browser
 
 
-def settle(page):
-    """Wait until as many cards are painted as the page says."""
-    told = page.locator(".st-key-count-line [data-testid=stText]")
-    told.wait_for()
-    wait_until(lambda: page.locator(".rank").count() == int(told.inner_text().split(" of ")[0]))
-
-
-def ranks(page):
-    settle(page)
-    return page.locator(".rank").all_inner_texts()
-
-
-def scores(page):
-    settle(page)
-    return [float(text.replace("−", "-")) for text in page.locator(".score").all_inner_texts()]
-
-
-def selected(page):
-    return [
-        int(option.get_attribute("data-position"))
-        for option in page.get_by_role("option", selected=True).all()
-        if option.get_attribute("data-position")
-    ]
-
-
-def wait_until(claim, seconds=90):
-    end = time.monotonic() + seconds
-    while not claim():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.2)
-
-
-def token(page, place):
-    return page.locator(f".token[data-position='{place}']")
-
-
 def choose_third_to_sixth(page):
     token(page, 3).click()
-    wait_until(lambda: selected(page) == [3])
+    wait_until(lambda: selected_tokens(page) == [3])
     token(page, 6).click(modifiers=["Shift"])
 
 
@@ -68,7 +33,7 @@ def test_a_typed_question_shows_a_ranked_list_with_falling_scores(new_page):
 def test_click_and_shift_click_choose_a_range_of_tokens(new_page):
     page = new_page("/?query=1")
     choose_third_to_sixth(page)
-    wait_until(lambda: selected(page) == [3, 4, 5, 6])
+    wait_until(lambda: selected_tokens(page) == [3, 4, 5, 6])
     page.get_by_text("4 of").wait_for()
 
 
@@ -76,12 +41,12 @@ def test_the_keyboard_chooses_the_same_range(new_page):
     page = new_page("/?query=1")
     token(page, 3).focus()
     page.keyboard.press("Space")
-    wait_until(lambda: selected(page) == [3])
+    wait_until(lambda: selected_tokens(page) == [3])
     for _ in range(3):
         page.keyboard.press("Shift+ArrowRight")
-    wait_until(lambda: selected(page) == [3, 4, 5, 6])
+    wait_until(lambda: selected_tokens(page) == [3, 4, 5, 6])
     page.keyboard.press("Escape")
-    wait_until(lambda: selected(page) == [])
+    wait_until(lambda: selected_tokens(page) == [])
 
 
 def test_the_header_names_the_tokens_that_were_explained(new_page):

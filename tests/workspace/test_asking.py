@@ -28,7 +28,9 @@ from tiny_workspace import (
 import lorif_core as lf
 from lorif_core.data.encoding import Encoder
 from lorif_core.data.examples import Example
+from lorif_core.errors import DataError
 from lorif_core.models.load import load_model
+from lorif_core.workspace.questions import generate_completion
 
 EVERYTHING = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
 FLOAT = 1e-4
@@ -173,6 +175,33 @@ def test_a_longer_limit_continues_the_same_greedy_completion():
     )
     assert long.startswith(short.rstrip("\ufffd"))
     assert len(long) > len(short)
+
+
+def test_a_completion_ends_where_the_model_can_read_no_further():
+    loaded = lf.open_workspace(indexed()).open_index().engine.loaded
+    said = generate_completion(loaded, "The river of", lf.GenerateConfig(max_new_tokens=500))
+    assert 0 < len(said) < loaded.max_positions * 20
+
+
+def test_a_prompt_that_leaves_no_room_is_refused():
+    loaded = lf.open_workspace(indexed()).open_index().engine.loaded
+    with pytest.raises(DataError, match=f"reads at most {loaded.max_positions}: shorten"):
+        generate_completion(loaded, "The river of " * 100, lf.GenerateConfig())
+
+
+def test_a_text_longer_than_the_model_reads_is_cut(tmp_path):
+    workspace = tmp_path / "ws"
+    done(
+        "import",
+        workspace,
+        write_rows(
+            tmp_path / "texts.jsonl", [*rows()[:8], {"id": "long", "prompt": "", "completion": " river" * 300}]
+        ),
+    )
+    done("index", workspace, "--model", model_folder(), *SMALL)
+    (index,) = lf.open_workspace(workspace).indexes()
+    assert index.num_truncated == 1
+    assert ask(workspace)["supports"]
 
 
 def test_scores_of_single_tokens_add_up_to_that_of_the_completion(everything):

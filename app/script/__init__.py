@@ -1,0 +1,1 @@
+"""What the server runs, alone in its folder: beside it, Streamlit would take ``app/pages`` for pages of its own."""

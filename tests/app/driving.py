@@ -1,0 +1,162 @@
+"""What tests do on a page: wait for a claim, read lists and tables, choose rows and tokens."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from studio_server import Studio
+
+PATIENCE_S = 90
+TIMEOUT_MS = 120_000
+ROW_SELECTOR_WIDTH = 16
+"""Pixels from the left edge of a table to the middle of its boxes for choosing rows."""
+
+DEEP_TEXT = """
+() => {
+  const seen = [];
+  const read = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) seen.push(node.textContent);
+    if (["SCRIPT", "STYLE"].includes(node.tagName)) return;
+    if ("value" in node && typeof node.value === "string") seen.push(node.value);
+    if (node.shadowRoot) read(node.shadowRoot);
+    node.childNodes.forEach(read);
+  };
+  read(document.body);
+  return seen.join("");
+}
+"""
+"""Every text on the page: in shadow roots, in boxes, and in the cells behind a canvas."""
+
+
+@contextmanager
+def opening(chromium, name: str) -> Iterator[tuple[Callable, list[str]]]:
+    """What opens a page of a studio in a browser of its own, and the addresses that its pages called.
+
+    A dialog of the browser fails the test. With LORIF_SHOTS, a picture of every page is left in that folder.
+    """
+    contexts, requests = [], []
+
+    def open_path(studio: Studio, path: str = "/", *, waits: bool = True, **options):
+        context = chromium.new_context(**({"viewport": {"width": 1400, "height": 1000}} | options))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("request", lambda made: requests.append(made.url))
+        page.on("websocket", lambda made: requests.append(made.url))
+        page.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
+        page.goto(studio.url + path)
+        if waits:
+            page.get_by_role("button", name="Undo", exact=True).first.wait_for()
+        return page
+
+    try:
+        yield open_path, requests
+    finally:
+        for number, context in enumerate(contexts):
+            if folder := os.environ.get("LORIF_SHOTS"):
+                for place, page in enumerate(context.pages):
+                    page.screenshot(path=Path(folder) / f"{name}-{number}-{place}.png")
+            context.close()
+
+
+def become(look: Callable[[], object], wanted: object, seconds: float = PATIENCE_S) -> None:
+    """Return once what is seen is what is wanted; a failure shows what was seen last."""
+    end = time.monotonic() + seconds
+    while (seen := look()) != wanted and time.monotonic() < end:
+        time.sleep(0.15)
+    assert seen == wanted
+
+
+def wait_until(claim: Callable[[], object], seconds: float = PATIENCE_S) -> None:
+    """Return once the claim holds."""
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.15)
+
+
+def wait_for_run(page) -> None:
+    """Return once no script runs for the page."""
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+    )
+
+
+def settle(page) -> None:
+    """Wait until as many cards are painted as the page says."""
+    told = page.locator(".st-key-count-line [data-testid=stText]").first
+    told.wait_for()
+    wait_until(lambda: page.locator(".rank").count() == int(told.inner_text().split(" of ")[0]))
+
+
+def ranks(page) -> list[str]:
+    """``#1``, ``#2``, … of the cards."""
+    settle(page)
+    return page.locator(".rank").all_inner_texts()
+
+
+def scores(page) -> list[float]:
+    """Of the cards."""
+    settle(page)
+    return [number(text) for text in page.locator(".score").all_inner_texts()]
+
+
+def card_ids(page) -> list[str]:
+    """Train ids of the cards."""
+    settle(page)
+    return page.locator(".head .mono").all_inner_texts()
+
+
+def number(text: str) -> float:
+    """A number as the studio prints it."""
+    return float(text.replace("−", "-").replace(",", ""))
+
+
+def token(page, place: int):
+    """A token of the strip."""
+    return page.locator(f".token[data-position='{place}']")
+
+
+def selected_tokens(page) -> list[int]:
+    """Places of the chosen tokens."""
+    options = page.get_by_role("option", selected=True).all()
+    return [int(place) for option in options if (place := option.get_attribute("data-position"))]
+
+
+def deep_text(page) -> str:
+    """Every text on the page."""
+    return page.evaluate(DEEP_TEXT)
+
+
+def table(page, name: str):
+    """A table by what a screen reader calls it, or by its key."""
+    return page.locator(f"[class*='st-key-{name}'] [data-testid=stDataFrame]").first
+
+
+def rows_of(frame) -> list[list[str]]:
+    """Cells of the rows of a table that are near the screen, without the boxes for choosing rows."""
+    frame.scroll_into_view_if_needed()
+    frame.locator("[data-testid^=glide-cell]").first.wait_for(state="attached")
+    return frame.evaluate(
+        """(frame) => [...frame.querySelectorAll("[role=row]")]
+             .map((row) => [...row.querySelectorAll("[role=gridcell]")].map((cell) => cell.textContent))
+             .filter((cells) => cells.length)"""
+    )
+
+
+def click_cell(
+    page, frame, *, row: int, x: float = ROW_SELECTOR_WIDTH, row_height: int = 35, header: int = 35
+) -> None:
+    """Click into a table; the row counts from 0 as it is seen, -1 is the header."""
+    frame.scroll_into_view_if_needed()
+    box = frame.bounding_box()
+    y = header / 2 if row < 0 else header + (row + 0.5) * row_height
+    page.mouse.click(box["x"] + x, box["y"] + y)
+
+
+def said(page, sentence: str) -> None:
+    """Wait for a toast."""
+    page.get_by_test_id("stToast").filter(has_text=sentence).first.wait_for()

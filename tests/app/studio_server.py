@@ -1,0 +1,128 @@
+"""Studios that run as processes of their own, over workspaces with texts that try to take over the page."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tiny_workspace import SMALL, done, model_folder, root, rows, write_model, write_rows
+
+import lorif_core as lf
+
+STARTS_WITHIN_S = 180
+SERVE = (
+    "import sys; from pathlib import Path; from lorif_core.cli.studio import app; "
+    "app(Path(sys.argv[1]), port=int(sys.argv[2]), auth=sys.argv[3] or None)"
+)
+PASSWORD = "correct horse battery"
+
+MARKUP = "<script>alert(1)</script> $x^2$ :red[a] **b** `c` [d](http://example.org/) ![e](http://example.org/e.png)"
+"""What a browser, Markdown, KaTeX or Streamlit would make something else of."""
+
+RIGHT_TO_LEFT = "שלום עולם، مرحبا"
+EMOJI = "👩‍👩‍👧‍👦 🏴‍☠️ é"
+LONG_LINE = "word " * 200_000
+"""One line of a megabyte."""
+
+HOSTILE_TEXTS = [
+    {"id": "markup", "prompt": MARKUP, "completion": f" {MARKUP}", "source": MARKUP, "year": 1900},
+    {"id": "letters", "prompt": RIGHT_TO_LEFT, "completion": f" {EMOJI}.", "source": RIGHT_TO_LEFT, "year": 1901},
+    {"id": "long", "prompt": "A line", "completion": f" {LONG_LINE}", "source": "atlas", "year": 1902},
+]
+
+
+class Studio:
+    """A running studio: where it is, the workspace that it shows, its log, its process."""
+
+    def __init__(self, workspace: Path, auth: str = "") -> None:
+        self.workspace = workspace
+        self.log = workspace.parent / "server.log"
+        self._auth = auth
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.start()
+
+    def start(self) -> None:
+        """Serve, and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SERVE, str(self.workspace), str(self._port), self._auth],
+                stdout=log,
+                stderr=log,
+                env=os.environ
+                | {
+                    "OMP_NUM_THREADS": "1",
+                    "OMP_WAIT_POLICY": "PASSIVE",
+                    "LORIF_ACTOR": "tester",
+                    "LORIF_STUDIO_PASSWORD": PASSWORD,
+                },
+            )
+        end = time.monotonic() + STARTS_WITHIN_S
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError(self.url)
+
+    def kill(self) -> None:
+        """As kill -9 does."""
+        self.process.kill()
+        self.process.wait(20)
+
+    def stop(self) -> None:
+        """As Ctrl-C does, with a kill for one that does not listen."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+@contextmanager
+def serving(workspace: Path, auth: str = "") -> Iterator[Studio]:
+    """A studio for as long as the block runs."""
+    studio = Studio(workspace, auth)
+    try:
+        yield studio
+    finally:
+        studio.stop()
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def build_workspace(folder: Path) -> Path:
+    """The tiny texts and hostile ones; an index of a model that writes slowly, then one of the tiny model.
+
+    Two people disagree about a hostile text, in hostile words; its status is kept.
+    """
+    workspace = folder / "ws"
+    done("import", workspace, write_rows(folder / "texts.jsonl", [*rows(), *HOSTILE_TEXTS]))
+    done("index", workspace, "--model", slow_model_folder(), *SMALL)
+    done("index", workspace, "--model", model_folder(), *SMALL)
+    opened = lf.open_workspace(workspace)
+    opened.ask("The river of Arlen is", " castle Brook Glenby Farrow Corve.", k=10, num_opposing=10)
+    opened.ask("The river of Arlen is", " castle Brook.", k=200, num_opposing=200)
+    opened.ask(MARKUP, f" {MARKUP}", k=10, num_opposing=10)
+    opened.flag(["markup"], reason="spam", text=MARKUP, actor="<b>eve</b> $x$")
+    opened.restore(["markup"], text=MARKUP, actor=":red[bert]")
+    return workspace
+
+
+def slow_model_folder() -> Path:
+    """A model that takes seconds for a few hundred tokens, so that something can happen meanwhile."""
+    folder = root() / "slow-model"
+    return folder if folder.exists() else write_model(folder, num_layers=4, num_positions=1024)

@@ -1,0 +1,155 @@
+"""Asking in a real browser while other things happen: once, from cache, cancelled, reloaded, from two tabs."""
+
+import time
+
+import pytest
+from driving import card_ids, ranks, selected_tokens, settle, token, wait_for_run, wait_until
+
+import lorif_core as lf
+
+pytestmark = pytest.mark.browser
+
+CACHED_WITHIN_S = 2.0
+LONG = 480
+"""Tokens: the slow model takes seconds to say so many."""
+
+
+@pytest.fixture
+def opened(studio):
+    return lf.open_workspace(studio.workspace)
+
+
+def fill(page, prompt, completion):
+    page.get_by_role("textbox", name="Prompt").fill(prompt)
+    page.get_by_role("textbox", name="Completion").fill(completion)
+    page.get_by_role("textbox", name="Prompt").click()
+
+
+def run(page):
+    wait_for_run(page)
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+def ask_slowly(page, opened, prompt):
+    """Ask the slow model to complete the prompt at length; returns while it writes."""
+    slow = opened.indexes()[0].index_id
+    fill(page, prompt, "")
+    page.get_by_text("Let the model say it").click()
+    length = page.get_by_role("spinbutton", name="Longest, in tokens")
+    length.fill(str(LONG))
+    length.press("Enter")
+    page.keyboard.press("Escape")
+    page.get_by_text("Compare with, index, list length").click()
+    page.get_by_role("combobox", name="Index").click()
+    page.get_by_role("option", name=slow).click()
+    wait_for_run(page)
+    run(page)
+    page.get_by_text("Cancel", exact=True).wait_for()
+
+
+def asked(opened, prompt):
+    return [query for query in opened.queries() if query.prompt == prompt]
+
+
+def test_other_tokens_change_the_ranking_or_the_page_says_same(new_page, opened):
+    page = new_page("/?query=1")
+    before = card_ids(page)
+    token(page, 0).click()
+    wait_until(lambda: selected_tokens(page) == [0])
+    page.get_by_text("1 of").wait_for()
+    run(page)
+    page.get_by_text("explains tokens 0").wait_for()
+    after = card_ids(page)
+    assert (after != before) != page.get_by_text("same ranking as the question before").is_visible()
+
+
+def test_the_same_question_again_comes_from_the_cache(new_page):
+    page = new_page("/?query=1")
+    settle(page)
+    seconds = []
+    while not seconds or min(seconds) > CACHED_WITHIN_S:
+        assert len(seconds) < 10, seconds
+        page.goto(page.url.split("?")[0] + "?query=2&tab=Supports&find=nothing")
+        page.get_by_text("0 of").first.wait_for()
+        fill(page, "The river of Arlen is", " castle Brook Glenby Farrow Corve.")
+        began = time.monotonic()
+        run(page)
+        page.get_by_text("read from cache").wait_for()
+        page.wait_for_url("**query=1**")
+        seconds.append(time.monotonic() - began)
+
+
+def test_clicks_during_a_run_do_not_stop_it_and_it_ends_once(new_page, opened):
+    page = new_page("/?query=1")
+    prompt = "The forest of Dunmar is"
+    ask_slowly(page, opened, prompt)
+    page.get_by_role("link", name="Corpus").click()
+    page.get_by_text("Largest first").click()
+    page.get_by_role("link", name="History").click()
+    page.get_by_role("link", name="Investigate").click()
+    wait_until(lambda: asked(opened, prompt))
+    wait_for_run(page)
+    assert len(asked(opened, prompt)) == 1
+
+
+def test_a_reload_during_a_run_shows_the_same_run_and_then_its_answer(new_page, opened):
+    page = new_page("/")
+    prompt = "The garden of Ivern is"
+    ask_slowly(page, opened, prompt)
+    assert "asking=" in page.url
+    page.reload()
+    page.get_by_text("You can go on clicking").wait_for()
+    assert page.get_by_role("progressbar").count()
+    wait_until(lambda: "query=" in page.url)
+    (query,) = asked(opened, prompt)
+    assert f"query={query.query_id}" in page.url
+    assert ranks(page)[0] == "#1"
+
+
+def test_cancel_ends_a_run_at_once_and_shows_no_part_of_it(new_page, opened):
+    page = new_page("/?query=1")
+    ask_slowly(page, opened, "The market of Hollin is")
+    began = time.monotonic()
+    page.get_by_role("button", name="Cancel").click()
+    settle(page)
+    assert time.monotonic() - began < 5 * 3
+    assert "query=1" in page.url
+    assert "asking=" not in page.url
+
+
+def test_two_tabs_ask_at_once_and_both_are_answered(new_page, opened):
+    first, second = new_page("/"), new_page("/")
+    for page, prompt in ((first, "The tower of Eskdale is"), (second, "The bridge of Jarrow is")):
+        fill(page, prompt, " garden Brook.")
+    for page in (first, second):
+        run(page)
+    for page, prompt in ((first, "The tower of Eskdale is"), (second, "The bridge of Jarrow is")):
+        wait_until(lambda page=page: "query=" in page.url)
+        (query,) = asked(opened, prompt)
+        assert f"query={query.query_id}" in page.url
+        assert ranks(page)[0] == "#1"
+
+
+def test_heat_is_told_by_sign_and_line_as_well_as_by_colour(new_page):
+    page = new_page("/?query=1")
+    settle(page)
+    legend = page.locator(".legend").first.inner_text()
+    assert "+ solid line" in legend
+    assert "− dashed line" in legend
+    page.add_style_tag(content="html { filter: grayscale(1); }")
+    lines = page.evaluate(
+        """() => {
+             const found = {};
+             const read = (node) => {
+               if (node.classList?.contains("heat"))
+                 (found[node.classList.contains("plus") ? "plus" : "minus"] ??= new Set()).add(
+                   getComputedStyle(node).borderBottomStyle + (node.title.slice(0, 7) || "legend"));
+               if (node.shadowRoot) read(node.shadowRoot);
+               node.childNodes.forEach(read);
+             };
+             read(document.body);
+             return Object.fromEntries(Object.entries(found).map(([sign, seen]) => [sign, [...seen].sort()]));
+           }"""
+    )
+    assert set(lines["plus"]) <= {"solidsupport", "solidlegend"}
+    assert set(lines["minus"]) <= {"dashedopposes", "dashedlegend"}

@@ -1,0 +1,109 @@
+"""What-if, export and jobs in a real browser."""
+
+import json
+import time
+
+import pytest
+from driving import number, rows_of, said, table, wait_for_run, wait_until
+from studio_server import serving
+from tiny_workspace import copy_of, imported, indexed, model_folder
+
+import lorif_core as lf
+from lorif_core.workspace.working import open_jobs
+
+pytestmark = pytest.mark.browser
+
+CANCEL_S = 5.0
+ENDLESS = """
+checkpoint = "{checkpoint}"
+learning_rate = 1e-4
+max_length = 64
+batch_size = 32
+epochs = 100000
+seed = 0
+"""
+"""A training that nobody waits for."""
+
+
+def metric(page, label):
+    return page.get_by_test_id("stMetric").filter(has_text=label).get_by_test_id("stMetricValue").inner_text()
+
+
+def test_what_if_lists_gains_and_harms_and_refuses_an_empty_set(new_page, studio):
+    opened = lf.open_workspace(studio.workspace)
+    ids = opened.reopen("1").ids[:5]
+    page = new_page("/what-if?remove=Excluded")
+    page.get_by_text("No text is excluded").wait_for()
+    opened.exclude(ids, reason="spam", actor="tester")
+    try:
+        wait_until(lambda: page.get_by_test_id("stMetric").count() >= 4)
+        page.get_by_role("combobox", name="Questions whose completions").wait_for()
+        wait_for_run(page)
+        asked = [query.query_id for query in opened.queries()]
+        target = asked[-1]
+        expected = opened.what_if(ids, [target])
+        wait_until(lambda: metric(page, "Helped") == str(len(expected.helped)))
+        assert metric(page, "Harmed") == str(len(expected.harmed))
+        assert metric(page, "Texts removed") == str(len(ids))
+        outcomes = {change.query_id: change.outcome for change in expected.queries}
+        shown = {cells[0].lstrip("#"): cells[-1] for cells in rows_of(table(page, "what-if-table"))}
+        assert shown.items() <= outcomes.items()
+    finally:
+        opened.restore(ids, actor="tester")
+
+
+def test_the_dry_run_counts_the_lines_that_are_downloaded(open_studio, tmp_path):
+    with serving(copy_of(imported(), tmp_path)) as studio:
+        opened = lf.open_workspace(studio.workspace)
+        opened.exclude(opened.browse(limit=4).frame["train_id"].to_list(), reason="spam", actor="tester")
+        page = open_studio(studio, "/export")
+        told = int(number(metric(page, "In the export")))
+        page.get_by_role("button", name=f"Write {told} texts").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download the data").click()
+        lines = download.value.path().read_text(encoding="utf-8").splitlines()
+        assert len([json.loads(line) for line in lines]) == told == opened.preview_export().num_kept
+        assert metric(page, "Left out") == "4"
+
+
+@pytest.fixture
+def training(open_studio, tmp_path):
+    """A page that shows a training without end, and its jobs."""
+    with serving(copy_of(indexed(), tmp_path)) as studio:
+        opened = lf.open_workspace(studio.workspace)
+        ids = opened.ask("The river of Arlen is", " castle Brook.", k=3).ids
+        opened.flag(ids, actor="tester")
+        recipe = tmp_path / "recipe.toml"
+        recipe.write_text(ENDLESS.format(checkpoint=model_folder()), encoding="utf-8")
+        page = open_studio(studio, "/what-if")
+        box = page.get_by_role("textbox", name="Recipe")
+        box.fill(str(recipe))
+        box.press("Enter")
+        button = page.get_by_role("button", name="Verify on 1 questions")
+        wait_until(button.is_enabled)
+        button.click()
+        said(page, "The training waits for its worker.")
+        jobs = open_jobs(opened.files)
+        wait_until(lambda: jobs.jobs("running"))
+        yield page, jobs, jobs.jobs()[0].job_id
+        if (job := jobs.jobs()[0]).status in ("queued", "running"):
+            jobs.cancel(job.job_id, "tester")
+        wait_until(lambda: jobs.jobs()[0].status not in ("queued", "running"))
+
+
+def test_a_running_job_survives_a_reload_and_is_cancelled_in_time(training):
+    page, jobs, job_id = training
+    page.reload()
+    page.get_by_text(job_id).first.wait_for()
+    page.get_by_role("progressbar").first.wait_for()
+    page.get_by_role("link", name="Jobs").click()
+    page.locator(f".st-key-job-{job_id}").get_by_role("progressbar").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    wait_until(lambda: jobs.job(job_id).wants_cancel or jobs.job(job_id).status == "cancelled")
+    began = time.monotonic()
+    wait_until(lambda: jobs.job(job_id).status == "cancelled")
+    assert time.monotonic() - began < CANCEL_S
+    page.get_by_text("■ cancelled").wait_for()
+    page.get_by_role("link", name="What-if").click()
+    page.get_by_text("cancelled").first.wait_for()
+    assert not page.locator(".st-key-what-if-verified").count()

@@ -1,0 +1,122 @@
+"""What holds of every page: it fetches nothing from elsewhere, shows texts as they are, keeps controls apart."""
+
+from urllib.parse import quote
+
+import pytest
+from axe import grave_findings
+from driving import become, deep_text, opening, wait_for_run, wait_until
+from studio_server import EMOJI, LONG_LINE, MARKUP, RIGHT_TO_LEFT
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = quote("train_id in (markup, letters, long)")
+VIEWS = {
+    "investigate": "/",
+    "answer": "/?query=3",
+    "answer as a table": "/?query=2&tab=All&view=Table&find=script",
+    "groups": "/?query=3&tab=Groups",
+    "reader": "/?query=2&tab=All&find=script&open=markup",
+    "corpus": f"/corpus?where={HOSTILE}",
+    "duplicates": "/corpus?tab=Duplicates",
+    "review": f"/review?from=A+condition&where={HOSTILE}&open=markup",
+    "what-if": f"/what-if?remove=A+condition&where={HOSTILE}",
+    "export": "/export",
+    "history": "/history?text=markup",
+    "disagreements": "/history?tab=Disagreements",
+    "jobs": "/jobs",
+}
+SCHEMES = ("light", "dark")
+WIDTHS = (1024, 1400, 2560)
+
+READING = {
+    "answer",
+    "answer as a table",
+    "groups",
+    "reader",
+    "corpus",
+    "review",
+    "what-if",
+    "history",
+    "disagreements",
+}
+"""Views that show texts or what people wrote, with the hostile ones among them."""
+
+MADE_OF_TEXT = (
+    ".katex, [class*=stMarkdownColored], img[src*='example.org'], a[href*='example.org'], body script:not([src])"
+)
+"""What Markdown, KaTeX or a browser would make of the hostile texts."""
+
+OVERLAPS = """
+() => {
+  const CONTROLS = "button, input, textarea, [role=combobox], [role=option], [role=tab], [role=switch], " +
+    "[data-testid=stDataFrame], [data-testid=stPlotlyChart]";
+  const found = [];
+  const walk = (node) => {
+    // A toolbar lies over its table on purpose, while hovering; what is folded away has no size that matters.
+    if (node.dataset?.testid === "stElementToolbar" || (node.tagName === "DETAILS" && !node.open)) return;
+    if (node.matches?.(CONTROLS)) {
+      const box = node.getBoundingClientRect();
+      if (box.width > 1 && box.height > 1 && getComputedStyle(node).visibility !== "hidden") found.push([node, box]);
+    }
+    if (["stDataFrame", "stPlotlyChart"].includes(node.dataset?.testid)) return;
+    for (const child of [...(node.shadowRoot?.children ?? []), ...(node.children ?? [])]) walk(child);
+  };
+  const frame = document.querySelector("[role=dialog]") ?? document.querySelector("[data-testid=stMain]");
+  walk(frame);
+  const edge = frame.getBoundingClientRect();
+  const name = (node) => [node.tagName, node.ariaLabel, node.textContent.slice(0, 40)].join(" ");
+  const clashes = found.filter(([, box]) => box.right > edge.right + 1 || box.left < edge.left - 1)
+    .map(([node]) => `outside: ${name(node)}`);
+  found.forEach(([a, p], place) => found.slice(place + 1).forEach(([b, q]) => {
+    const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+    const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+    if (wide > 2 && high > 2 && !a.contains(b) && !b.contains(a)) clashes.push(`${name(a)} / ${name(b)}`);
+  }));
+  return clashes;
+}
+"""
+
+
+@pytest.fixture(scope="module", params=VIEWS)
+def view(request, chromium, studio):
+    """A view of the studio in a browser of its own, with its name and the addresses that it called."""
+    with opening(chromium, request.param) as (open_path, requests):
+        page = open_path(studio, VIEWS[request.param])
+        wait_for_run(page)
+        yield request.param, page, requests, studio
+
+
+def test_a_view_calls_no_other_host(view):
+    _, page, requests, studio = view
+    wait_for_run(page)
+    assert requests
+    assert [
+        url
+        for url in requests
+        if not url.startswith((studio.url, studio.url.replace("http", "ws"), "data:", "blob:"))
+    ] == []
+
+
+def test_hostile_texts_are_literal(view):
+    name, page, _, _ = view
+    if name in READING:
+        wait_until(lambda: MARKUP[:40] in deep_text(page))
+    if name == "corpus":
+        wait_until(lambda: all(part in deep_text(page) for part in (RIGHT_TO_LEFT, EMOJI, LONG_LINE[:200])))
+    made = page.locator(MADE_OF_TEXT).evaluate_all("(found) => found.map((one) => one.outerHTML.slice(0, 200))")
+    assert made == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_view_has_no_grave_accessibility_finding(view, scheme):
+    _, page, _, _ = view
+    page.emulate_media(color_scheme=scheme)
+    wait_for_run(page)
+    become(lambda: grave_findings(page), [], 20)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_control_lies_on_another(view, width):
+    _, page, _, _ = view
+    page.set_viewport_size({"width": width, "height": 1000})
+    become(lambda: page.evaluate(OVERLAPS), [], 20)
