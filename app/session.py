@@ -94,7 +94,7 @@ def empty(sentence: str, command: str, *, page: str | None = None, label: str = 
         label: Of the link to that page.
         **url: Its query parameters.
     """
-    with st.container(border=True, key="empty"):
+    with st.container(border=True, key=f"empty-{fingerprint_of_value(sentence)[:8]}"):
         st.text(sentence)
         if (target := st.session_state.get("pages", {}).get(page)) is not None:
             st.page_link(target, label=label, query_params=url or None)

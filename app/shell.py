@@ -39,12 +39,13 @@ PAGES = [
 def run() -> None:
     """Draw the studio once."""
     st.set_page_config(page_title="LoRIF Studio", page_icon="🔎", layout="wide", menu_items={"About": ABOUT})
-    if not signin.passed():
-        return
     pages = [_page(entry, is_home=entry is PAGES[0]) for entry in PAGES]
     st.session_state["pages"] = {entry.url: page for entry, page in zip(PAGES, pages, strict=True)}
-    chosen = st.navigation(pages, position="top")
+    # Also for who stands at the door, so that a link still leads to its page behind it.
+    chosen = st.navigation(pages, position="top" if signin.is_inside() else "hidden")
     st.html(STYLE)
+    if not signin.passed():
+        return
     _header()
     with session.errors():
         session.show_messages()

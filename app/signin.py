@@ -17,6 +17,12 @@ def is_needed() -> bool:
     return bool(os.environ.get(AUTH_VARIABLE))
 
 
+def is_inside() -> bool:
+    """Whether nobody needs to sign in, or the person has."""
+    kind = os.environ.get(AUTH_VARIABLE)
+    return not kind or bool(st.user.is_logged_in if kind == "oidc" else st.session_state.get("signed_in_as"))
+
+
 def passed() -> bool:
     """Whether the person may see the workspace; draws the door otherwise."""
     kind = os.environ.get(AUTH_VARIABLE)

@@ -60,6 +60,9 @@ def index_names(dataset: str | None = None) -> dict[str, str]:
 def draw() -> None:
     """The form; a click in it draws the form only, until the question is asked."""
     indexes = index_names()
+    if not session.datasets():
+        session.empty_of_data()
+        return
     if not indexes:
         session.empty("No index is complete yet: build one first.", "lorif index {workspace} --model FOLDER")
         return
@@ -223,6 +226,8 @@ def _tokens(prompt: str, completion: str, index_id: str) -> list[int]:
 def earlier_questions() -> None:
     """What to do when no answer is open: the latest questions, to open one."""
     asked = session.workspace().queries()[: -NUM_EARLIER - 1 : -1]
+    if not asked and not index_names():
+        return  # the form says what to do first
     if not asked:
         session.empty(
             "Nothing was asked yet. Type a prompt on the left and what the model said, then Run.",

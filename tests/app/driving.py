@@ -132,8 +132,13 @@ def deep_text(page) -> str:
 
 
 def table(page, name: str):
-    """A table by what a screen reader calls it, or by its key."""
+    """A table in which rows can be chosen, by the beginning of its key."""
     return page.locator(f"[class*='st-key-{name}'] [data-testid=stDataFrame]").first
+
+
+def described(page, description: str):
+    """A table by what a screen reader calls it."""
+    return page.get_by_test_id("stDataFrame").filter(has=page.locator(f"[aria-label='{description}']")).first
 
 
 def rows_of(frame) -> list[list[str]]:

@@ -6,6 +6,7 @@ from driving import (
     card_ids,
     click_cell,
     deep_text,
+    described,
     rows_of,
     said,
     table,
@@ -116,7 +117,7 @@ def test_undo_and_redo_of_five_hundred(open_studio, tmp_path):
         dialog = page.get_by_role("dialog")
         dialog.get_by_text("500 texts are meant").wait_for()
         decide = dialog.get_by_role("button", name="Decide", exact=True)
-        assert "m004:  text 4" in deep_text(page)
+        wait_until(lambda: "m004:  text 4" in deep_text(page))
         assert decide.is_disabled()
         dialog.get_by_text("exclude", exact=True).click()
         dialog.get_by_text("Yes, exclude all 500").click()
@@ -164,6 +165,9 @@ def test_a_decision_that_was_said_to_be_saved_outlives_kill_9(open_studio, tmp_p
         studio.kill()
         assert statuses(workspace) == {first: "flagged"}
         studio.start()
+        history = open_studio(studio, "/history")  # the first page that a new server shows
+        history.get_by_text("1 acts").wait_for()
+        assert not history.get_by_text("Page not found").count()
         again = open_studio(studio, "/?query=1")
         assert card_ids(again)[0] == first
         again.locator(".chip.flagged").first.wait_for()
@@ -174,6 +178,7 @@ def sign_in(page, name):
     page.get_by_role("textbox", name="Password of this studio").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text(f"You are {name}").wait_for()
+    page.get_by_role("heading", name="Corpus").wait_for()  # where the link led
 
 
 def test_two_people_who_disagree_are_both_kept_and_shown(open_studio, tmp_path):
@@ -206,7 +211,7 @@ def test_the_history_says_who_when_what_and_why_and_a_revert_is_a_new_act(new_pa
     assert {"anna", "exclude", "spam", "sells things", "#1"} <= set(cells)
     (event, *_) = opened.events_of(first)
     assert f"{event.batch.at:%Y-%m-%d %H:%M:%S}" in cells
-    life = rows_of(table(page, "history-events"))[0]
+    life = rows_of(described(page, "Time line of one text"))[0]
     assert {"kept", "excluded"} <= set(life)
     revision = opened.journal.revision()
     click_cell(page, table(page, "history-acts"), row=0)
