@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks import indexing, memory, querying
+from lorif_core.cli.process import keep_freed_memory
 from lorif_core.workspace.doctor import describe_environment
 
 PARTS = ("indexing", "querying", "memory")
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--num-examples", type=int, default=200_000, help="examples of the synthetic store")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="for indexing")
     arguments = parser.parse_args()
+    keep_freed_memory()
     parts = arguments.only or list(PARTS)
     results: dict[str, Any] = {"environment": _environment(arguments.device)}
     for part in parts:

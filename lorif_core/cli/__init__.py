@@ -47,6 +47,7 @@ from lorif_core.cli.data import demo, doctor, import_
 from lorif_core.cli.exporting import export, replay
 from lorif_core.cli.indexing import index, indexes
 from lorif_core.cli.output import complain
+from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removing import value, verify, what_if
 from lorif_core.cli.studio import app
 from lorif_core.cli.usage import Typed, plain_mistakes
@@ -115,9 +116,7 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Read by OpenMP when torch is first imported. Waiting threads that spin make a machine whose cores
-    # are busy 5 to 50 times slower (docs/decisions/0006).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_process()
     try:
         words = sys.argv[1:] if argv is None else argv
         is_evaluation = len(words) > 1 and words[0] == "evaluate"

@@ -88,10 +88,15 @@ class DenseGradient:
 def times(matrices: Tensor, vectors: Tensor) -> Tensor:
     """(B, m, n) times (B, n, c).
 
-    A batched product with single vectors is bound by memory, and a plain multiply-and-sum was
-    measured six times faster than ``bmm`` on the CPU (16 × 64 × 256, float32).
+    A batched product with single vectors is bound by memory. On the CPU a plain multiply-and-sum was measured
+    six times faster than ``bmm`` (16 × 64 × 256, float32), and a row vector times matrices that lie by columns
+    faster still.
     """
-    return (matrices * vectors.mT).sum(2, keepdim=True) if vectors.shape[2] == 1 else matrices @ vectors
+    if vectors.shape[2] != 1:
+        return matrices @ vectors
+    if matrices.stride(1) == 1:
+        return (vectors.mT @ matrices.mT).mT
+    return (matrices * vectors.mT).sum(2, keepdim=True)
 
 
 ProjectedGradient = SequenceGradient | DenseGradient
