@@ -26,7 +26,7 @@ def keep_freed_memory() -> None:
     """Stop the C library from giving freed blocks back to the system between one tensor and the next.
 
     Every block that was given back is mapped and zeroed again page by page when the next tensor needs it: up to
-    half of the time of a pass over an index (docs/decisions/0015). A person's own settings are left alone, and
+    half of the time of a pass over an index (docs/decisions/0016). A person's own settings are left alone, and
     so is a C library other than glibc.
     """
     settings = {

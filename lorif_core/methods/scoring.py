@@ -14,8 +14,8 @@ from lorif_core.linalg.scores import (
     Plan,
     PreparedQueries,
     check_finite_scores,
-    choose_plan,
     prepare_queries,
+    rank_worth_finding,
     score_dense_rows,
 )
 from lorif_core.methods.fitting import preconditioner_of, self_influence
@@ -83,10 +83,14 @@ def plan_scoring(
 
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        matrices[module.name] = preconditioner(module).apply(rows.flatten(1)).view_as(rows) * scale
-        full = min(module.d_in, module.d_out)
-        plans[module.name] = choose_plan(module.d_in, module.d_out, min(asked.query_rank or full, full))
-        prepared[module.name] = prepare_queries(matrices[module.name], query_rank=asked.query_rank)
+        inverse = preconditioner(module)
+        matrices[module.name] = inverse.apply(rows.flatten(1)).view_as(rows) * scale
+        # A subspace fills up the rank of a query; without one it is at most the number of its tokens.
+        rank_limit = 0 if len(inverse.eigenvalues) else rank_worth_finding(reader.manifest.num_examples)
+        prepared[module.name] = prepare_queries(
+            matrices[module.name], query_rank=asked.query_rank, rank_limit=rank_limit
+        )
+        plans[module.name] = prepared[module.name].plan
     is_own = curvature == built and asked.subspace_rank in (None, reader.manifest.subspace_rank)
     return ScoringPlan(
         matrices, prepared, plans, gradients.norms(), asked.normalisation, preconditioner, is_own, scale

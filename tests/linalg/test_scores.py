@@ -8,7 +8,15 @@ from oracles import best_rank
 
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.scores import TopK, check_finite_scores, choose_plan, prepare_queries, score_dense_rows
+from lorif_core.linalg.scores import (
+    RANK_TOLERANCE,
+    FactoredQueries,
+    TopK,
+    check_finite_scores,
+    choose_plan,
+    prepare_queries,
+    score_dense_rows,
+)
 
 PLANS = ["direct", "factored"]
 sizes = st.integers(1, 6)
@@ -75,6 +83,52 @@ def test_many_examples_are_scored_as_a_few_are(plan):
         for start in range(0, 20_000, 777)
     ]
     torch.testing.assert_close(prepared.score(block), torch.cat(pieces, 1), rtol=1e-5, atol=1e-5)
+
+
+def low_rank(seed, *ranks):
+    """One (90, 120) matrix per rank, as of queries of so many tokens."""
+    return torch.stack([draw(seed, 90, rank) @ draw(seed + 1, rank, 120) for rank in ranks])
+
+
+@pytest.mark.parametrize("ranks", [(3,), (0, 1, 5), (40, 3)])
+def test_queries_of_few_tokens_are_scored_through_their_rank_and_exactly(ranks):
+    matrices, block = low_rank(0, *ranks), Factors(draw(1, 6, 2, 90), draw(2, 6, 2, 120))
+    prepared = prepare_queries(matrices, rank_limit=1000)
+    assert isinstance(prepared, FactoredQueries)
+    assert prepared.rank == max(ranks)
+    torch.testing.assert_close(prepared.score(block), scores_by_hand(matrices, block), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.7])
+def test_what_is_left_out_of_a_query_moves_no_score_by_more_than_the_tolerance(decay):
+    u, v = torch.linalg.qr(draw(3, 90, 90)).Q, torch.linalg.qr(draw(4, 120, 90)).Q
+    matrices = ((u * decay ** torch.arange(90, dtype=torch.float64)) @ v.mT).unsqueeze(0)
+    prepared = prepare_queries(matrices, rank_limit=1000)
+    assert isinstance(prepared, FactoredQueries)
+    kept = prepared.left @ prepared.right.mT
+    worst = torch.linalg.svd(matrices[0] - kept)  # the example that feels the difference most
+    block = Factors(worst.U[:, :1].T.unsqueeze(0).contiguous(), worst.Vh[:1].unsqueeze(0).contiguous())
+    error = (prepared.score(block) - scores_by_hand(matrices, block)).abs()
+    assert 0 < error.item() <= RANK_TOLERANCE * torch.linalg.matrix_norm(matrices).item()
+    assert prepared.rank <= math.ceil(math.log(RANK_TOLERANCE / 2) / math.log(decay))
+
+
+@pytest.mark.parametrize(
+    ("ranks", "rank_limit"), [((90,), 1000), ((60,), 1000), ((40,), 39), ((3, 90), 1000), ((3,), 0)]
+)
+def test_a_query_whose_rank_does_not_pay_is_scored_directly(ranks, rank_limit):
+    matrices, block = low_rank(0, *ranks), Factors(draw(1, 6, 2, 90), draw(2, 6, 2, 120))
+    prepared = prepare_queries(matrices, rank_limit=rank_limit)
+    assert prepared.plan == "direct"
+    torch.testing.assert_close(prepared.score(block), scores_by_hand(matrices, block), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("rank", [1, 3, 300])
+def test_many_queries_are_scored_as_one_by_one(rank):
+    matrices, block = draw(0, 200, 6, 5), Factors(draw(1, 4, 2, 6), draw(2, 4, 2, 5))
+    together = prepare_queries(matrices, query_rank=rank, plan="factored").score(block)
+    alone = [prepare_queries(one, query_rank=rank, plan="factored").score(block) for one in matrices.split(1)]
+    torch.testing.assert_close(together, torch.cat(alone))
 
 
 def test_dense_rows_score_by_their_inner_products():
