@@ -1,10 +1,12 @@
-"""Export: see what would be written, change it by rules, write it, take it away."""
+"""Export: what the draft would hold and how it differs, rules, frozen versions, download."""
 
 import streamlit as st
 
 from app import session
-from app.components import export_preview, export_result
+from app.components import export_diff, export_preview, export_result, export_versions
 from lorif_core.config import EXPORT_FORMATS, ExportConfig
+
+TABS = ("Draft", "Versions")
 
 
 def page() -> None:
@@ -14,12 +16,33 @@ def page() -> None:
         session.empty_of_data()
         return
     dataset = session.dataset_id()
+    tab = st.segmented_control(
+        "What to see",
+        TABS,
+        default=TABS[0],
+        required=True,
+        key="tab",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     with session.errors():
-        settings = _settings(dataset)
-        found = session.workspace().preview_export(dataset=dataset, settings=settings)
-        export_preview.counts(found)
-        export_preview.rules(dataset)
-        export_result.draw(settings, dataset, found.num_kept)
+        if tab == TABS[1]:
+            export_versions.draw(session.workspace().versions(dataset=dataset))
+        else:
+            _draft(dataset)
+
+
+def _draft(dataset: str) -> None:
+    parent = export_versions.choose_parent(session.workspace().versions(dataset=dataset))
+    settings = _settings(dataset)
+    found = session.workspace().preview_export(dataset=dataset, settings=settings)
+    export_preview.counts(found)
+    with session.errors():
+        diff = session.workspace().diff(against=parent, dataset=dataset, settings=settings)
+        export_diff.draw(diff, key="draft")
+    export_preview.rules(dataset)
+    export_versions.freeze(settings, dataset, parent, found.num_kept)
+    export_result.draw(settings, dataset, found.num_kept)
 
 
 def _settings(dataset: str) -> ExportConfig:

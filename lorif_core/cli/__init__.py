@@ -44,7 +44,7 @@ from lorif_core.cli.curating import (
     unlabel,
 )
 from lorif_core.cli.data import demo, doctor, import_
-from lorif_core.cli.exporting import export, replay
+from lorif_core.cli.exporting import diff, export, freeze, replay, versions
 from lorif_core.cli.indexing import index, indexes
 from lorif_core.cli.output import complain
 from lorif_core.cli.process import prepare_process
@@ -103,6 +103,9 @@ COMMANDS = {
     "value": value,
     "export": export,
     "replay": replay,
+    "freeze": freeze,
+    "versions": versions,
+    "diff": diff,
     "evaluate": evaluate,
     "worker": worker,
     "jobs": jobs,

@@ -1,6 +1,7 @@
-"""Commands that write curated data: export, replay."""
+"""Commands that write curated data: export, replay, freeze, versions, diff."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,6 +105,108 @@ def replay(
         return
     _say_written(result)
     say("These are the bytes of the export.")
+
+
+def freeze(
+    workspace: Positional[Path],
+    name: Positional[str],
+    /,
+    settings: OmitArgPrefixes[ExportConfig] = ExportConfig(),  # noqa: B008 - frozen
+    *,
+    parent: TextArg = None,
+    note: str = "",
+    dataset: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Export the curated data under a name that it keeps: a frozen version is never edited.
+
+    Args:
+        workspace: Folder of the workspace.
+        name: Letters, digits, dots, hyphens and underscores.
+        settings: Format, what is left out, added columns.
+        parent: The version that it comes after; unset: the latest one.
+        note: What it is for.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        json: Print one JSON object instead of text.
+    """
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    with progress(json) as on_progress:
+        version = opened.freeze(
+            name, parent=parent, note=note, dataset=dataset, settings=settings, on_progress=on_progress
+        )
+    if json:
+        print_json(asdict(version))
+        return
+    after = "the first version" if version.parent is None else f"after {version.parent}"
+    say(f"Froze {version.name}, {after}: {version.counts['kept']} texts in {opened.version_files(name).data}.")
+
+
+def versions(workspace: Positional[Path], /, *, dataset: TextArg = None, json: Json = False) -> None:
+    """List the frozen versions of a data set, oldest first.
+
+    Args:
+        workspace: Folder of the workspace.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).versions(dataset=dataset)
+    if json:
+        print_json({"versions": [asdict(one) for one in found]})
+    elif found:
+        rows = [
+            [one.name, one.parent or "", one.at, one.actor, one.counts["kept"], one.export_id, one.note]
+            for one in found
+        ]
+        columns = ["name", "parent", "when (UTC)", "who", "texts", "export", "note"]
+        console().print(records_table("Versions", columns, rows))
+    else:
+        say(f"There is no frozen version yet. Next: lorif freeze {workspace} NAME")
+
+
+def diff(
+    workspace: Positional[Path],
+    /,
+    settings: OmitArgPrefixes[ExportConfig] = ExportConfig(),  # noqa: B008 - frozen
+    *,
+    version: TextArg = None,
+    against: TextArg = None,
+    by: tuple[str, ...] = (),
+    dataset: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Which texts came and went: between the draft and a version, or a version and its parent.
+
+    Args:
+        workspace: Folder of the workspace.
+        settings: What the draft leaves out.
+        version: A frozen version, to be compared with its parent; unset: the draft.
+        against: With the draft: a version; unset: everything that was imported.
+        by: Metadata columns, and length; unset: source, topic and length.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    found = opened.diff(version=version, against=against, by=by or None, dataset=dataset, settings=settings)
+    if json:
+        print_json(found.to_dict())
+        return
+    say(
+        f"{found.num_before} texts before ({found.parent or 'the import'}), {found.num_after} after: "
+        f"{found.num_came} came, {found.num_went} went."
+    )
+    for name, groups in found.by.items():
+        rows = [
+            ["none" if one.value is None else one.value, one.before, one.after, one.came, one.went] for one in groups
+        ]
+        console().print(records_table(f"By {name}", [name, "before", "after", "came", "went"], rows[:MAX_SHOWN]))
 
 
 def print_preview(preview: "ExportPreview") -> None:

@@ -1,23 +1,37 @@
 """The part of a workspace that reports on its indexes and keeps what people name: versions and views."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import polars as pl
 
-from lorif_core.config import ImportConfig
+from lorif_core.config import ExportConfig, ImportConfig
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.index_figures import Spectrum
+from lorif_core.workspace.actor import current_actor
 from lorif_core.workspace.curating import Curator
 from lorif_core.workspace.explaining import find_neighbours
 from lorif_core.workspace.importing import keep_upload, read_rejects
 from lorif_core.workspace.index_report import IndexReport, report_index, spectra_of
+from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.trust import Trust, trust_in
+from lorif_core.workspace.versions import (
+    FrozenVersion,
+    VersionDiff,
+    VersionFiles,
+    diff_draft,
+    diff_version,
+    files_of,
+    freeze,
+    version_named,
+    versions,
+)
 
 
 class Keeper(Curator):
-    """The part of a workspace that reports on its indexes and on what an import would bring."""
+    """The part of a workspace that reports on indexes and imports, and freezes versions of the curated data."""
 
     def preview_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> ImportPreview:
         """Columns, first rows and rejects of data files; reads some thousand rows, writes nothing.
@@ -90,3 +104,85 @@ class Keeper(Curator):
             CatalogError: There is no such index.
         """
         return trust_in(self.files, self.files.choose_index(index_id).index_id)
+
+    def freeze(
+        self,
+        name: str,
+        *,
+        parent: str | None = None,
+        note: str = "",
+        actor: str | None = None,
+        dataset: str | None = None,
+        settings: ExportConfig | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> FrozenVersion:
+        """Export what is kept at present under a name; it can never be edited, and the next draft comes after it.
+
+        Args:
+            name: Letters, digits, dots, hyphens and underscores.
+            parent: The version that it comes after. None: the latest one, if there is any.
+            note: What it is for.
+            actor: Who freezes. None: LORIF_ACTOR, else the system's user.
+            dataset: Name or id; may be left out when there is only one.
+            settings: Format, what is left out, added columns.
+            on_progress: Receives ("export", examples written, all).
+
+        Raises:
+            LorifError: The name or the parent cannot be used, nothing changed, or the export cannot be written.
+        """
+        record = self.files.choose_dataset(dataset)
+        if parent is None:
+            latest = versions(self.files, record.corpus_id)
+            parent = latest[-1].name if latest else None
+        return freeze(
+            self.files,
+            record,
+            self.journal.states(record.corpus_id),
+            name,
+            parent=parent,
+            note=note,
+            actor=actor or current_actor(),
+            settings=settings or ExportConfig(),
+            batches=[asdict(entry.batch) for entry in self.iter_history(record.corpus_id)],
+            on_progress=on_progress,
+        )
+
+    def versions(self, *, dataset: str | None = None) -> list[FrozenVersion]:
+        """Frozen versions of a data set, oldest first."""
+        return versions(self.files, self.files.choose_dataset(dataset).corpus_id)
+
+    def version_files(self, name: str) -> VersionFiles:
+        """Where the data of a frozen version lie, and the folder of its manifest, recipe and lists.
+
+        Raises:
+            ConfigError: There is no such version.
+        """
+        return files_of(self.files, version_named(self.files, name))
+
+    def diff(
+        self,
+        *,
+        version: str | None = None,
+        against: str | None = None,
+        by: Sequence[str] | None = None,
+        dataset: str | None = None,
+        settings: ExportConfig | None = None,
+    ) -> VersionDiff:
+        """What the draft keeps and a version did not, and the reverse; or a version and its parent.
+
+        Args:
+            version: A frozen version, to be compared with its parent. None: the draft.
+            against: With the draft: the version to compare with. None: everything that was imported.
+            by: Metadata columns, and ``length``. None: source, topic and length, as far as they are there.
+            dataset: Name or id; may be left out when there is only one.
+            settings: With the draft: what is left out.
+
+        Raises:
+            ConfigError: There is no such version or column.
+        """
+        if version is not None:
+            return diff_version(self.files, version_named(self.files, version), by)
+        record = self.files.choose_dataset(dataset)
+        parent = None if against is None else version_named(self.files, against)
+        states = self.journal.states(record.corpus_id)
+        return diff_draft(self.files, record, states, settings or ExportConfig(), parent, by)

@@ -146,3 +146,43 @@ def test_a_failed_job_says_why(monkeypatch, plain):
     app = open_page(monkeypatch, plain, "jobs")
     assert "the disk is full: make room." in texts(app)
     assert any(one.key == f"resume-{job.job_id}" for one in app.button)
+
+
+def frozen(app, name):
+    app.text_input(key="freeze-name").set_value(name).run()
+    button(app, "freeze-start").click().run()
+    for _ in range(60):
+        if any(one.startswith(f"✓ Version {name}") for one in texts(app)):
+            app.run()
+            return
+        app.run()
+    raise AssertionError(texts(app))
+
+
+def test_a_draft_is_frozen_and_the_next_one_names_it_as_its_parent(monkeypatch, plain):
+    app = open_page(monkeypatch, plain, "export")
+    assert any(one.startswith("This draft will be the first version") for one in texts(app))
+    frozen(app, "v1")
+    assert app.selectbox(key="parent").value == "v1"
+    opened = lf.open_workspace(plain)
+    opened.exclude(opened.browse(limit=2).frame["train_id"].to_list(), reason="spam", actor="tester")
+    app.run()
+    assert any(
+        one.startswith("Against version v1: 121 texts before, 119 after; 0 came, 2 went") for one in texts(app)
+    )
+    frozen(app, "v2")
+    assert [(one.name, one.parent) for one in opened.versions()] == [("v1", None), ("v2", "v1")]
+
+
+def test_a_frozen_version_offers_downloads_and_a_draft_and_nothing_that_edits(monkeypatch, plain):
+    lf.open_workspace(plain).freeze("v1", actor="tester")
+    app = open_page(monkeypatch, plain, "export", tab="Versions")
+    assert not app.exception
+    assert [one.label for one in app.get("download_button")] == [
+        "Download the data",
+        "Download the manifest",
+        "Download the recipe",
+    ]
+    assert [one.key for one in app.button] == ["version-draft"]
+    button(app, "version-draft").click().run()
+    assert app.selectbox(key="parent").value == "v1"

@@ -1,0 +1,57 @@
+"""How what is kept differs from the version before: counts, bars and a table by source, topic or length."""
+
+import streamlit as st
+
+from app import session
+from lorif_core.views.diff_figures import diff_bars
+from lorif_core.views.text import visible
+from lorif_core.workspace.versions import VersionDiff
+
+MAX_ROWS = 200
+
+
+def draw(found: VersionDiff, *, key: str) -> None:
+    """The whole difference.
+
+    Args:
+        found: The difference.
+        key: Distinguishes it from others on the page.
+    """
+    of = "everything that was imported" if found.parent is None else f"version {found.parent}"
+    st.subheader("Difference", anchor=False)
+    st.text(
+        f"Against {of}: {found.num_before:,} texts before, {found.num_after:,} after; {found.num_came:,} came, "
+        f"{found.num_went:,} went."
+    )
+    if not found.num_came and not found.num_went:
+        return
+    names = list(found.by)
+    by = st.segmented_control(
+        "Told by", names, default=names[0], required=True, key=f"{key}-by", format_func=visible, width="content"
+    )
+    groups = found.by[by or names[0]]
+    changed = [one for one in groups if one.came or one.went]
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.plotly_chart(
+            diff_bars([one.value for one in changed], [one.came for one in changed], [one.went for one in changed]),
+            key=f"{key}-bars",
+            config={"displayModeBar": False},
+            alt="Texts that came and went by kind; the table beside has the numbers",
+        )
+    with right:
+        shown = groups[:MAX_ROWS]
+        values = ["(none)" if one.value is None else visible(str(one.value)) for one in shown]
+        st.dataframe(
+            {
+                "value": values,
+                "before": [one.before for one in shown],
+                "after": [one.after for one in shown],
+                "came": [one.came for one in shown],
+                "went": [one.went for one in shown],
+            },
+            hide_index=True,
+            height=min(40 + 36 * len(shown), 330),
+            key=session.table_key(f"{key}-diff", values),
+            alt="Texts before and after, that came and went, by kind",
+        )
