@@ -42,10 +42,10 @@ def draw(page: Page, texts: Sequence[str]) -> list[str]:
     return [ids[row] for row in chosen["selection"]["rows"] if row < len(ids)]
 
 
-def paging(page: Page) -> None:
-    """Which part of the list is shown; first, previous, next, last."""
-    last = max(1, math.ceil(page.total / PER_PAGE))
-    now = page.offset // PER_PAGE + 1
+def paging(total: int, offset: int) -> None:
+    """Which part of a list is shown; first, previous, next, last."""
+    last = max(1, math.ceil(total / PER_PAGE))
+    now = offset // PER_PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center", key="corpus-paging"):
         for label, target, is_off in (
             ("First", 1, now == 1),

@@ -7,8 +7,9 @@ import streamlit as st
 from app import session
 from app.components import tokens
 from lorif_core.journal.records import ExampleEvent
+from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.choosing import ShownText
+from lorif_core.workspace.choosing import ShownText, texts_of
 
 
 def draw(shown: ShownText, *, key: str, status: str, reason: str | None) -> None:
@@ -16,6 +17,16 @@ def draw(shown: ShownText, *, key: str, status: str, reason: str | None) -> None
     with st.container(border=True, key=f"{key}-text"):
         st.text(visible(f"{shown.train_id}  ·  {status}" + (f"  ·  {reason}" if reason else "")))
         tokens.text(shown.text, key=f"{key}-literal")
+
+
+def whole(train_id: str, dataset: str, *, key: str) -> None:
+    """A text with everything known about it."""
+    workspace = session.workspace()
+    (shown,) = texts_of(workspace, [train_id], dataset)
+    status, reason = statuses_of(workspace.states(dataset=dataset)).get(train_id, ("kept", None))
+    draw(shown, key=key, status=status, reason=reason)
+    metadata(shown, key=key)
+    time_line(workspace.events_of(train_id, dataset=dataset))
 
 
 def metadata(shown: ShownText, *, key: str) -> None:

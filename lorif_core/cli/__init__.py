@@ -22,6 +22,7 @@ from lorif_core.cli.browsing import (
     duplicates,
     facets,
     neighbours,
+    outliers,
     queries,
     reopen,
     status,
@@ -46,6 +47,7 @@ from lorif_core.cli.curating import (
 from lorif_core.cli.data import demo, doctor, import_
 from lorif_core.cli.exporting import diff, export, freeze, replay, versions
 from lorif_core.cli.indexing import index, indexes
+from lorif_core.cli.mapping import map_
 from lorif_core.cli.output import complain
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removing import value, verify, what_if
@@ -79,6 +81,8 @@ COMMANDS = {
     "compare": compare,
     "breakdown": breakdown,
     "neighbours": neighbours,
+    "outliers": outliers,
+    "map": map_,
     "status": status,
     "browse": browse,
     "facets": facets,

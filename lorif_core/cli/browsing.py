@@ -299,6 +299,36 @@ def neighbours(
     console().print(records_table(f"Nearest to {id}", ["#", "cosine", "id", "text"], rows))
 
 
+def outliers(
+    workspace: Positional[Path],
+    /,
+    *,
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 20,
+    smallest: bool = False,
+    index: TextArg = None,
+    json: Json = False,
+) -> None:
+    """List the texts with the largest self-influence: odd, wrong or rare ones, which nothing else teaches.
+
+    Args:
+        workspace: Folder of the workspace.
+        k: How many to list.
+        smallest: List the smallest ones instead, the last rank first.
+        index: Id of the index; unset: the newest complete one.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).outliers(index)
+    shown = found.reverse().head(k) if smallest else found.head(k)
+    if json:
+        print_json({"num_texts": len(found), "outliers": shown.to_dicts()})
+        return
+    rows = [[f"{rank:,}", f"{own:.4g}", train_id] for rank, train_id, own in shown.iter_rows()]
+    console().print(records_table("Texts by self-influence", ["rank", "self-influence", "id"], rows))
+
+
 def _browser(workspace: Path) -> "Browser":
     from lorif_core.workspace.browsing import Browser
     from lorif_core.workspace.files import open_files

@@ -28,6 +28,7 @@ STAGES = {
     "brittleness": "brittleness (retrainings)",
     "verify": "verify (training steps)",
     "export": "export (texts)",
+    "map": "map (shards, twice)",
 }
 
 

@@ -46,8 +46,8 @@ def random_maps(module_name: str, in_features: int, out_features: int, *, f: int
     if f == 1:
         return ModuleMaps(None, None)
     return ModuleMaps(
-        _signs(f"{seed}:{module_name}:input", in_features, projected_width(in_features, f)),
-        _signs(f"{seed}:{module_name}:output", out_features, projected_width(out_features, f)),
+        random_signs(f"{seed}:{module_name}:input", in_features, projected_width(in_features, f)),
+        random_signs(f"{seed}:{module_name}:output", out_features, projected_width(out_features, f)),
     )
 
 
@@ -57,7 +57,8 @@ def seeded_generator(key: str) -> torch.Generator:
     return torch.Generator().manual_seed(seed >> 1)
 
 
-def _signs(key: str, width: int, projected: int) -> Float[Tensor, "width projected"]:
+def random_signs(key: str, width: int, projected: int) -> Float[Tensor, "width projected"]:
+    """Signs over √projected that depend on ``key`` alone."""
     bits = torch.randint(0, 2, (width, projected), generator=seeded_generator(key), dtype=torch.int8)
     return bits.float().mul_(2).sub_(1).div_(projected**0.5)
 

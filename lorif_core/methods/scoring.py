@@ -76,7 +76,7 @@ def plan_scoring(
     prepared: dict[str, PreparedQueries] = {}
     plans: dict[str, Plan] = {}
 
-    scale = _nats_per_product(reader)
+    scale = nats_per_product(reader)
 
     def preconditioner(module: ModuleShape) -> SubspacePreconditioner:
         return preconditioner_of(reader.subspace(module), curvature, asked.subspace_rank)
@@ -97,7 +97,7 @@ def plan_scoring(
     )
 
 
-def _nats_per_product(reader: StoreReader) -> float:
+def nats_per_product(reader: StoreReader) -> float:
     """What turns the inner product of two preconditioned gradients into nats.
 
     A subspace preconditioner inverts the sum GᵀG over examples, whose scores are in nats already. Half-whitening

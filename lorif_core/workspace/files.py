@@ -57,6 +57,10 @@ class WorkspaceFiles:
         """Where the scores of every example on one question are kept."""
         return self.root / "scores" / f"{fingerprint}.parquet"
 
+    def map_file(self, index_id: str) -> Path:
+        """Where the map of an index is kept."""
+        return self.root / "maps" / f"{index_id}.parquet"
+
     def dataset_folder(self, dataset_id: str) -> Path:
         """Folder of a data set."""
         return self.root / "datasets" / dataset_id

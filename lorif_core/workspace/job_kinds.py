@@ -106,11 +106,19 @@ def run_verify(path: Path, request: dict[str, Any], on_progress: ProgressSink) -
     return _plain(open_workspace(path).verify(**request["arguments"], on_progress=on_progress))
 
 
+def run_map(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+    """Compute the map of an index; returns what it is."""
+    from lorif_core.workspace.workspace import open_workspace
+
+    return open_workspace(path).map(request["index_id"], seed=request["seed"], on_progress=on_progress).to_dict()
+
+
 KINDS: Mapping[str, JobKind] = {
     "import": run_import,
     "index": run_index,
     "evaluate": run_evaluate,
     "verify": run_verify,
+    "map": run_map,
 }
 """Every kind of job that a worker can do."""
 

@@ -11,10 +11,12 @@ from lorif_core.config import ExportConfig, ImportConfig
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.actor import current_actor
+from lorif_core.workspace.atlas import Atlas, build_atlas
 from lorif_core.workspace.curating import Curator
 from lorif_core.workspace.explaining import find_neighbours
 from lorif_core.workspace.importing import keep_upload, read_rejects
 from lorif_core.workspace.index_report import IndexReport, report_index, spectra_of
+from lorif_core.workspace.outliers import rank_self_influences
 from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.trust import Trust, trust_in
 from lorif_core.workspace.versions import (
@@ -186,3 +188,31 @@ class Keeper(Curator):
         parent = None if against is None else version_named(self.files, against)
         states = self.journal.states(record.corpus_id)
         return diff_draft(self.files, record, states, settings or ExportConfig(), parent, by)
+
+    def map(self, index_id: str | None = None, *, seed: int = 0, on_progress: ProgressSink = no_progress) -> Atlas:
+        """Every text of an index as a point in a plane, near to those that teach alike; computed once, then kept.
+
+        The plane is that in which random sketches of the stored gradients, each divided by its norm, differ most.
+
+        Args:
+            index_id: None: the newest complete one.
+            seed: Of the sketches.
+            on_progress: Receives ("map", shards done, all).
+
+        Raises:
+            LorifError: The index is not complete, or damaged.
+        """
+        return build_atlas(self.files, index_id, seed=seed, on_progress=on_progress)
+
+    def outliers(self, index_id: str | None = None) -> pl.DataFrame:
+        """Every text by its self-influence, the largest first: rank, train_id, self_influence. Needs no model.
+
+        A text with a large one was learnt by heart, as nothing else teaches it: odd, wrong or rare.
+
+        Args:
+            index_id: None: the newest complete one.
+
+        Raises:
+            LorifError: The index is not complete, or damaged.
+        """
+        return rank_self_influences(self.files, index_id)

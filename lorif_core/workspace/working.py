@@ -134,6 +134,16 @@ def submit_verify(
     return open_jobs(files).submit("verify", request, actor=actor, device=_normal(device), again=again)
 
 
+def submit_map(files: WorkspaceFiles, index_id: str | None, actor: str, *, seed: int = 0) -> Job:
+    """The job that computes the map of an index, see ``Workspace.map``; a done one looks again whether it is there.
+
+    Raises:
+        LorifError: There is no such index, or the job cannot be kept.
+    """
+    request = {"index_id": files.choose_index(index_id).index_id, "seed": seed}
+    return open_jobs(files).submit("map", request, actor=actor, again=True)
+
+
 def run_worker(
     workspace_path: Path | str,
     *,

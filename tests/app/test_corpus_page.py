@@ -1,11 +1,13 @@
 """Corpus without a browser: filters, paging, selection, bulk decisions, duplicates."""
 
+import polars as pl
 import pytest
 from app_pages import open_page, texts
-from tiny_workspace import HOSTILE_ID, NUM_TEXTS, copy_of, imported
+from tiny_workspace import HOSTILE_ID, NUM_TEXTS, copy_of, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
+from lorif_core.views.atlas_figures import atlas_scatter
 from lorif_core.workspace.browsing import View
 
 
@@ -102,3 +104,63 @@ def test_the_last_page_holds_the_rest(monkeypatch, workspace):
     assert len(listed(app)) == NUM_TEXTS % 25
     assert not set(listed(app)) & set(first)
     assert button(app, "corpus-next").disabled
+
+
+@pytest.fixture
+def with_index(tmp_path):
+    return copy_of(indexed(), tmp_path)
+
+
+def test_outliers_are_listed_by_self_influence_and_can_be_turned_round(monkeypatch, with_index):
+    wanted = lf.open_workspace(with_index).outliers()["train_id"].to_list()
+    app = open_page(monkeypatch, with_index, "corpus", tab="Outliers")
+    assert not app.exception
+    assert listed(app) == wanted[:25]
+    app.toggle(key="smallest-first").set_value(True).run()
+    assert listed(app) == wanted[::-1][:25]
+
+
+def test_a_flag_among_the_outliers_names_the_selected_text(monkeypatch, with_index):
+    wanted = lf.open_workspace(with_index).outliers()["train_id"].to_list()
+    app = open_page(monkeypatch, with_index, "corpus", tab="Outliers")
+    app.session_state[table_key("corpus-outliers-rows", wanted[:25])] = {
+        "selection": {"rows": [2], "columns": [], "cells": []}
+    }
+    app.run()
+    button(app, "corpus-flag").click().run()
+    assert lf.open_workspace(with_index).events_of(wanted[2])[0].batch.kind == "flag"
+
+
+def test_without_a_map_the_page_offers_to_compute_it(monkeypatch, with_index):
+    app = open_page(monkeypatch, with_index, "corpus", tab="Map")
+    assert not app.exception
+    assert not button(app, "corpus-map-compute").disabled
+
+
+def test_a_lasso_lists_exactly_the_texts_of_its_points(monkeypatch, with_index):
+    opened = lf.open_workspace(with_index)
+    atlas = opened.map()
+    wanted = atlas.points["train_id"].to_list()[5:9]
+    app = open_page(monkeypatch, with_index, "corpus", tab="Map", colour="source")
+    assert not app.exception
+    points = [{"customdata": [one], "point_index": place, "curve_number": 0} for place, one in enumerate(wanted)]
+    app.session_state[table_key("corpus-map", [atlas.index_id, "0", "source"])] = {
+        "selection": {"points": points, "point_indices": [], "box": [], "lasso": []}
+    }
+    app.run()
+    assert listed(app) == wanted
+
+
+def test_a_map_and_outliers_without_an_index_say_the_next_step(monkeypatch, workspace):
+    for tab in ("Map", "Outliers"):
+        app = open_page(monkeypatch, workspace, "corpus", tab=tab)
+        assert any("lorif index" in one.value for one in app.code)
+
+
+def test_a_column_colours_and_shapes_its_most_frequent_values():
+    points = pl.DataFrame({"train_id": [f"t{n}" for n in range(30)], "x": [0.0] * 30, "y": [1.0] * 30})
+    values = pl.Series([f"v{n % 12:02d}" if n < 29 else None for n in range(30)])
+    figure = atlas_scatter(points, values)
+    assert len(figure.data) == 9
+    assert len({trace.marker.symbol for trace in figure.data}) == 9
+    assert sorted(one for trace in figure.data for one in trace.customdata) == sorted(points["train_id"])
