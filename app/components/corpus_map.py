@@ -1,12 +1,13 @@
 """The map of an index: every text a point, near to those that teach alike; a lasso filters the list below it."""
 
+from typing import Any
+
 import polars as pl
 import streamlit as st
 
 from app import session
 from app.components import corpus_ranked, jobs_progress
 from app.components.corpus_outliers import fingerprint_of, newest_index
-from lorif_core.journal.jobs import Job
 from lorif_core.views.atlas_figures import MAX_POINTS, atlas_scatter, sampled
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.workspace.atlas import Atlas, has_atlas, read_atlas
@@ -40,7 +41,7 @@ def draw(dataset: str) -> None:
 def _compute(index_id: str) -> None:
     workspace = session.workspace()
 
-    def start() -> Job:
+    def start() -> Any:
         job = submit_map(workspace.files, index_id, session.actor())
         ensure_worker(workspace.path)
         return job
