@@ -114,21 +114,22 @@ def _right_from_tokens(gradient: SequenceGradient, start: Float[Tensor, "d_out c
     """Right factor from the T × T problem, (B, d_out, c): the same iterations on fewer numbers.
 
     With K_x = X Xᵀ and K_y = Y Yᵀ, the right factor is Yᵀ a, and G̃ᵀG̃ applied to it is Yᵀ (K_x K_y) a; so the
-    iterations multiply a (T, c) by M = K_x K_y; a is orthonormalised after every second one.
+    iterations multiply a (T, c) by K_x K_y. For c > 1 the product is formed, and a is orthonormalised after every
+    second multiplication.
     """
-    inputs, output_grads = _per_largest(gradient.inputs), _per_largest(gradient.output_grads)
-    output_gram = output_grads @ output_grads.mT
-    gram = _per_largest((inputs @ inputs.mT) @ output_gram)
-    coefficients = _per_largest(inputs @ (inputs.mT @ (output_grads @ start.to(output_grads))))  # K_x Y R
+    output_grads = gradient.output_grads / gradient.grams[1].scale
+    input_gram, output_gram = (gram.matrix for gram in gradient.grams)
+    coefficients = _per_largest(times(input_gram, output_grads @ start.to(output_grads)))  # K_x Y R
     if start.shape[1] == 1:
-        twice = _per_largest(gram @ gram)
-        fourth = _per_largest(twice @ twice)
-        coefficients = times(gram, times(twice, times(fourth, coefficients)))
-        return _orthonormal(output_grads.mT @ coefficients)
+        row = coefficients.mT  # (B, 1, T)
+        for _ in range(ITERATIONS_RANK_ONE - 1):
+            row = _per_largest(row @ output_gram @ input_gram)
+        return _orthonormal(times(output_grads.mT, row.mT))
+    gram = _per_largest(output_gram @ input_gram).mT  # K_x K_y, by columns
     for _ in range(ITERATIONS // 2 - 1):
-        coefficients = gram @ (gram @ _orthonormal(coefficients))  # M² would lose a weak direction's digits
+        coefficients = times(gram, times(gram, _orthonormal(coefficients)))  # M² would lose a weak direction's digits
     # The last iteration on the gradients themselves: the Gram matrices have half their digits.
-    left = _orthonormal(gradient.apply(_orthonormal(output_grads.mT @ coefficients)))
+    left = _orthonormal(gradient.apply(_orthonormal(times(output_grads.mT, coefficients))))
     return _orthonormal(gradient.apply_transposed(left))
 
 
