@@ -107,6 +107,19 @@ def test_the_scale_of_a_gradient_does_not_change_the_quality_of_its_factors(rank
     close(found, wanted, relative=1e-5)  # a few dozen float32 operations
 
 
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_the_scale_of_a_sequence_changes_neither_its_factors_nor_its_norm(rank, scale, rng):
+    inputs = torch.randn(3, 20, 6, generator=rng)
+    output_grads = torch.randn(3, 20, 7, generator=rng)
+    start = random_start("m", 7, rank, seed=0)
+    wanted = factor_gradient(SequenceGradient(inputs.double(), output_grads.double()), start).dense()
+    small = SequenceGradient(inputs, output_grads * scale)
+    close(factor_gradient(small, start).dense().double() / scale, wanted, relative=1e-4)  # a flat spectrum
+    norms = torch.linalg.matrix_norm(inputs.double().mT @ output_grads.double())
+    torch.testing.assert_close(small.squared_norm().double().sqrt() / scale, norms, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("rank", [1, 3])
 def test_factors_do_not_depend_on_the_rest_of_the_batch(rank, rng):
     matrices = torch.randn(5, 6, 7, generator=rng, dtype=torch.float64)
