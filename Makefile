@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo app test test-browser check bench clean
+.PHONY: demo app notebook test test-notebooks test-browser check bench clean
 
 demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 	$(BIN)/lorif demo
@@ -11,6 +11,12 @@ demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 app: .venv/.demo-ready  ## build the demo workspace and open the studio on it
 	test -f demo_workspace/workspace.json || $(BIN)/lorif demo
 	$(BIN)/lorif app demo_workspace
+
+notebook: .venv/.notebook-ready  ## JupyterLab on the first notebook
+	cd notebooks && ../$(BIN)/python -m jupyterlab --ip=127.0.0.1 01_quickstart.ipynb
+
+test-notebooks: .venv/.dev-ready  ## execute the notebooks, offline
+	OMP_NUM_THREADS=2 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=900 --timeout=1800 notebooks
 
 test: .venv/.dev-ready  ## run the tests
 	$(BIN)/python -m pytest -n 2 -m "not browser"
@@ -39,4 +45,8 @@ clean:
 
 .venv/.dev-ready: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@ .venv/.demo-ready
+
+.venv/.notebook-ready: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebook,peft]'
 	touch $@ .venv/.demo-ready

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from app import session
-from lorif_core.views.removal_figures import change_bars, predicted_against_actual
 from lorif_core.views.text import visible
 from lorif_core.workspace.removing import PredictedChange, Verification, VerifiedChange, WhatIf
 
@@ -29,12 +28,7 @@ def predicted(found: WhatIf) -> None:
     elif not controls:
         st.text("There is no control question: ask some that shall stay as they are, to see collateral damage.")
     st.plotly_chart(
-        change_bars(
-            [change.query_id for change in found.queries],
-            [f"{change.prompt}{change.completion}" for change in found.queries],
-            [change.change for change in found.queries],
-            [change.outcome for change in found.queries],
-        ),
+        found.figure(),
         key="what-if-bars",
         config={"displayModeBar": False},
         alt="Predicted change of every question's completion; the table below has the numbers",
@@ -55,12 +49,7 @@ def verified(found: Verification) -> None:
         st.metric("Rank correlation", correlation, help="Spearman, of predicted and actual change.")
         st.metric("Two trainings took", f"{found.elapsed_s:.0f} s")
     st.plotly_chart(
-        predicted_against_actual(
-            [change.query_id for change in found.queries],
-            [f"{change.prompt}{change.completion}" for change in found.queries],
-            [change.predicted for change in found.queries],
-            [change.actual for change in found.queries],
-        ),
+        found.figure(),
         key="what-if-scatter",
         config={"displayModeBar": False},
         alt="Predicted against actual change; the table below has the numbers",

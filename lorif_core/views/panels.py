@@ -1,17 +1,20 @@
 """What the panels of notebook widgets (``lorif_core/widgets/*.js``) draw, as JSON values."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lorif_core.corpus.facets import Facet, HistogramFacet
+from lorif_core.views.choices import of_bins, values_of
 from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
 from lorif_core.views.score_figures import score_bins
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import Payload, card, heated, strip, text
+from lorif_core.views.tokens import Payload, card, heated, signed, strip, text
 
-REDACTED: Payload = {}
-"""Stands in a saved notebook where a panel's data would be."""
+MAX_CHOICES = 12
+"""Values of a column that are listed."""
 
 
 def answer_panel(
@@ -134,3 +137,69 @@ def status_words(statuses: Mapping[str, tuple[str, str | None]]) -> dict[str, di
         train_id: {"status": status, "text": f"{status} · {reason}" if reason else status}
         for train_id, (status, reason) in statuses.items()
     }
+
+
+def compare_panel(found: Mapping[str, Any], *, reasons: Sequence[str]) -> Payload:
+    """A ``Comparison.to_dict()``."""
+    correlation = found["rank_correlation"]
+    said = "–" if correlation is None else f"{correlation:+.3f} (Spearman, over {found['num_common']:,} texts)"
+    return {
+        "mode": "compare",
+        "a": _asked(found, "a"),
+        "b": _asked(found, "b"),
+        "facts": [
+            f"they differ in: {', '.join(found['differences']) or 'nothing'}",
+            f"rank correlation {said}",
+            f"{found['side']}, {found['k']} texts each",
+        ],
+        "rows": [_changed(one) for one in found["rank_changes"]],
+        "reasons": list(reasons),
+    }
+
+
+def _asked(found: Mapping[str, Any], side: str) -> Payload:
+    pieces = [*found["prompt_diff"], {"text": " ▸", "side": "both"}, *found["completion_diff"]]
+    shown = [
+        {"t": visible(piece["text"]), "differs": piece["side"] == side}
+        for piece in pieces
+        if piece["side"] in ("both", side)
+    ]
+    one = found[side]
+    about = [f"query {one['query_id']}", one["method"], one["index_id"]]
+    about += [f"tokens {one['tokens']}"] if one["tokens"] else []
+    return {"pieces": shown, "about": visible(" · ".join(about))}
+
+
+def _changed(row: Mapping[str, Any]) -> Payload:
+    scores = {name: "–" if row[name] is None else signed(row[name]) for name in ("score_a", "score_b")}
+    ranks = {name: row[name] for name in ("rank_a", "rank_b", "listed")}
+    return page_card(row["train_id"], row["text"], None) | ranks | scores
+
+
+def facet_panel(facet: Facet, choice: str | None) -> Payload:
+    """Values or bars of a column to choose from.
+
+    Args:
+        facet: Of ``Workspace.facets``.
+        choice: The condition that was clicked together in this column.
+    """
+    if isinstance(facet, HistogramFacet):
+        choices = [
+            {
+                "label": f"{one.range.minimum:,.4g} to {one.range.maximum:,.4g}",
+                "count": one.count,
+                "on": choice == of_bins(facet.column, [one]),
+            }
+            for one in facet.bins
+        ]
+        ends = ["" if end is None else f"{end:g}" for end in (facet.minimum, facet.maximum)]
+        return {"column": facet.column, "is_histogram": True, "choices": choices, "ends": ends}
+    values = [one.value for one in facet.values]
+    on = set(values_of(choice, values)) if choice else set()
+    choices = [
+        {"label": visible(str(one.value)), "count": one.count, "on": place in on}
+        for place, one in enumerate(facet.values[:MAX_CHOICES])
+    ]
+    others = facet.num_other_values + max(0, len(facet.values) - MAX_CHOICES)
+    rest = f"and {others:,} more" if others else ""
+    return {"column": facet.column, "is_histogram": False, "choices": choices, "rest": rest}

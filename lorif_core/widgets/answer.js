@@ -39,10 +39,7 @@ function answer(root, data, emit) {
   section(body, "reader", [local, data.reader, data.statuses, shown.map((hit) => hit.key)], (box) => {
     box.replaceChildren(...(data.reader?.key ? [readerBox(panel, shown.map((hit) => hit.key))] : []));
   });
-  keys(root, data.reader?.key ? {
-    j: press(root, "reader-j"), k: press(root, "reader-k"), f: press(root, "reader-flag"), x: press(root, "reader-exclude"),
-    Escape: press(root, "reader-close"),
-  } : {});
+  readerKeys(root, data);
 }
 
 function questionBox(panel, box) {

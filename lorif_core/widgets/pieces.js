@@ -292,3 +292,10 @@ function press(root, key) {
     if (found && !found.disabled) found.click();
   };
 }
+
+function readerKeys(root, data) {
+  keys(root, data.reader?.key ? {
+    j: press(root, "reader-j"), k: press(root, "reader-k"), f: press(root, "reader-flag"), x: press(root, "reader-exclude"),
+    Escape: press(root, "reader-close"),
+  } : {});
+}

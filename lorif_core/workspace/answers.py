@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import plotly.graph_objects as go
 import polars as pl
 from rich.console import RenderableType
 
@@ -12,8 +13,10 @@ from lorif_core.errors import DataError
 from lorif_core.linalg.scores import Plan
 from lorif_core.views.hit_html import answer_html
 from lorif_core.views.hits import Hit, hits_frame
+from lorif_core.views.score_figures import score_histogram
 from lorif_core.views.tables import answer_view, human_seconds
 from lorif_core.workspace.display import Displayed
+from lorif_core.workspace.kept_scores import read_scores
 from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.questions import Question
 
@@ -154,6 +157,22 @@ class Answer(Displayed):
         asked = self.question
         return answer_html(
             asked.prompt, asked.completion, asked.contrast, self.supports, self.opposes, self.facts(), redact=redact
+        )
+
+    def score_figure(self) -> go.Figure:
+        """How the scores of all texts are spread, and where the lists begin; as in the studio.
+
+        Raises:
+            DataError: The answer was not kept.
+            ArtefactError: Its scores are gone.
+        """
+        if self.origin is None or self.query_id is None:
+            raise DataError("the scores of all texts are kept with a question only: ask with `keeps=True`.")
+        files = self.origin.workspace.files
+        return score_histogram(
+            read_scores(files, files.catalog.query(self.query_id)),
+            self.supports[-1].score if self.supports else None,
+            self.opposes[-1].score if self.opposes else None,
         )
 
     def to_polars(self) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Look at the data of a workspace without a question: pages, searches, facets, duplicates."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -16,6 +16,8 @@ from lorif_core.corpus.filters import Filter, SearchMode, SideTables, SortKey, S
 from lorif_core.corpus.fulltext import FullText, ensure_fulltext
 from lorif_core.corpus.where import parse_where
 from lorif_core.errors import DataError, QueryError
+from lorif_core.views.list_html import examples_html
+from lorif_core.workspace.display import Displayed
 from lorif_core.workspace.files import WorkspaceFiles
 from lorif_core.workspace.kept_scores import scores_frame
 
@@ -42,6 +44,29 @@ class View:
     """Columns, or ``score:QUERY``, each with a leading ``-`` for largest first."""
 
 
+class ShownCorpus(Corpus, Displayed):
+    """A data set of a workspace; in a notebook, a widget to browse it."""
+
+    def __init__(self, browser: "Browser", dataset_id: str) -> None:
+        file = examples_file(browser.files, dataset_id)
+        super().__init__(file, build_search(browser.files, dataset_id))
+        self.browser, self.dataset_id, self.text_columns = browser, dataset_id, file.text_columns
+
+    def to_html(self, *, redact: bool = False) -> str:
+        """The first page as HTML without a script."""
+        page = self.browser.browse(dataset=self.dataset_id)
+        examples = [
+            (row["train_id"], row.get("decision_status", row["status"]), text_of_row(row, self.text_columns))
+            for row in page.frame.iter_rows(named=True)
+        ]
+        return examples_html(f"The first {len(examples)} of {page.total:,} texts", examples, redact=redact)
+
+
+def text_of_row(row: Mapping[str, Any], text_columns: Sequence[str]) -> str:
+    """The text of one row of a page."""
+    return "".join(str(row[name]) for name in text_columns if row.get(name) is not None)
+
+
 class Browser:
     """The part of a workspace that shows data. Keeps the open files of each data set."""
 
@@ -49,9 +74,9 @@ class Browser:
 
     def __init__(self, files: WorkspaceFiles) -> None:
         self.files = files
-        self._corpora: dict[str, Corpus] = {}
+        self._corpora: dict[str, ShownCorpus] = {}
 
-    def corpus(self, dataset: str | None = None) -> Corpus:
+    def corpus(self, dataset: str | None = None) -> ShownCorpus:
         """A data set ready to be browsed; its text search is built now if it is missing.
 
         Args:
@@ -59,7 +84,7 @@ class Browser:
         """
         record = self.files.choose_dataset(dataset)
         if record.dataset_id not in self._corpora:
-            self._corpora[record.dataset_id] = open_corpus(self.files, record.dataset_id)
+            self._corpora[record.dataset_id] = ShownCorpus(self, record.dataset_id)
         return self._corpora[record.dataset_id]
 
     def browse(
@@ -152,12 +177,6 @@ def examples_file(files: WorkspaceFiles, dataset_id: str) -> ExamplesFile:
         json_columns=tuple(table.json_columns),
         fingerprint=table.fingerprint,
     )
-
-
-def open_corpus(files: WorkspaceFiles, dataset_id: str) -> Corpus:
-    """A data set with its text search, which is built if it is missing."""
-    file = examples_file(files, dataset_id)
-    return Corpus(file, build_search(files, dataset_id))
 
 
 def build_search(files: WorkspaceFiles, dataset_id: str) -> FullText:

@@ -12,7 +12,7 @@ from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.views.choices import column_of, narrowed
 from lorif_core.workspace.browsing import View, read_view
-from lorif_core.workspace.workspace import Workspace
+from lorif_core.workspace.curating import Curator
 
 Source = Literal["flagged", "excluded", "query", "condition"]
 MAX_QUEUE = 500
@@ -42,7 +42,7 @@ class ShownText(NamedTuple):
     metadata: dict[str, object]
 
 
-def matching_ids(workspace: Workspace, view: View, dataset: str | None = None) -> list[str]:
+def matching_ids(workspace: Curator, view: View, dataset: str | None = None) -> list[str]:
     """Ids of all examples that a view shows, in the order of the import.
 
     Raises:
@@ -53,7 +53,7 @@ def matching_ids(workspace: Workspace, view: View, dataset: str | None = None) -
     return workspace.corpus(record.dataset_id).ids(chosen, beside=beside)
 
 
-def chosen_ids(workspace: Workspace, choice: Choice, dataset: str | None = None) -> list[str]:
+def chosen_ids(workspace: Curator, choice: Choice, dataset: str | None = None) -> list[str]:
     """Ids of the examples that a choice means; a question's in the order of their scores.
 
     Raises:
@@ -74,7 +74,7 @@ def chosen_ids(workspace: Workspace, choice: Choice, dataset: str | None = None)
     return matching_ids(workspace, View(statuses=(status,)), dataset)
 
 
-def review_queue(workspace: Workspace, choice: Choice, dataset: str | None = None) -> list[str]:
+def review_queue(workspace: Curator, choice: Choice, dataset: str | None = None) -> list[str]:
     """Ids to review one by one: those chosen but, unless a status was asked for, without the decided ones.
 
     At most ``MAX_QUEUE`` of them. Raises as ``chosen_ids``.
@@ -87,7 +87,7 @@ def review_queue(workspace: Workspace, choice: Choice, dataset: str | None = Non
     return ids[:MAX_QUEUE]
 
 
-def texts_of(workspace: Workspace, train_ids: Sequence[str], dataset: str | None = None) -> list[ShownText]:
+def texts_of(workspace: Curator, train_ids: Sequence[str], dataset: str | None = None) -> list[ShownText]:
     """The examples with these ids, in the order given.
 
     Raises:
@@ -103,9 +103,7 @@ def texts_of(workspace: Workspace, train_ids: Sequence[str], dataset: str | None
     ]
 
 
-def facets_beside(
-    workspace: Workspace, view: View, choices: Sequence[str], dataset: str | None = None
-) -> list[Facet]:
+def facets_beside(workspace: Curator, view: View, choices: Sequence[str], dataset: str | None = None) -> list[Facet]:
     """A facet for every metadata column, each under the choices of all other columns.
 
     Args:

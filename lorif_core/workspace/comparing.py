@@ -4,10 +4,11 @@ Everything comes from the kept scores of all texts: no model is loaded, and a te
 still has its exact rank there. Ranks compare between methods and normalisations, whose scores do not.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import plotly.graph_objects as go
 import polars as pl
 import torch
 from numpy.typing import NDArray
@@ -15,10 +16,16 @@ from numpy.typing import NDArray
 from lorif_core.catalog import QueryRecord
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.metrics.correlation import spearman
+from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.diffs import Piece, token_diff
+from lorif_core.views.list_html import comparison_html
 from lorif_core.workspace.answers import Answer
+from lorif_core.workspace.display import Displayed
 from lorif_core.workspace.files import WorkspaceFiles
 from lorif_core.workspace.kept_scores import scores_frame
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.workspace import Workspace
 
 Side = Literal["supports", "opposes"]
 
@@ -58,7 +65,7 @@ class ComparedQuestion:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Displayed):
     """What two questions have in common."""
 
     a: ComparedQuestion
@@ -77,6 +84,9 @@ class Comparison:
 
     num_common: int
     """How many texts both questions ranked."""
+
+    workspace: "Workspace | None" = field(default=None, repr=False, compare=False)
+    """Where they were asked, for decisions from a widget."""
 
     @property
     def shared(self) -> list[str]:
@@ -108,6 +118,14 @@ class Comparison:
     def completion_diff(self) -> list[Piece]:
         """Both completions in one, see ``token_diff``."""
         return token_diff(self.a.completion, self.b.completion)
+
+    def figure(self) -> go.Figure:
+        """How ranks change, as in the studio."""
+        return rank_lines(self.rank_changes)
+
+    def to_html(self, *, redact: bool = False) -> str:
+        """The rank changes as HTML without a script."""
+        return comparison_html(self.to_dict(), redact=redact)
 
     def to_polars(self) -> pl.DataFrame:
         """The rank changes."""

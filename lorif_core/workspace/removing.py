@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import plotly.graph_objects as go
 import polars as pl
 import torch
 
@@ -27,6 +28,7 @@ from lorif_core.evaluation.removal import PosedQuery, RemovalRun, run_removal
 from lorif_core.evaluation.retraining import load_start
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman
+from lorif_core.views.removal_figures import change_bars, predicted_against_actual
 from lorif_core.workspace.asked import question_of
 from lorif_core.workspace.files import WorkspaceFiles
 from lorif_core.workspace.kept_scores import read_scores
@@ -75,6 +77,15 @@ class WhatIf:
         """Queries that move the other way."""
         return [query for query in self.queries if query.outcome == "harmed"]
 
+    def figure(self) -> go.Figure:
+        """The predicted changes as bars, as in the studio."""
+        return change_bars(
+            [change.query_id for change in self.queries],
+            [f"{change.prompt}{change.completion}" for change in self.queries],
+            [change.change for change in self.queries],
+            [change.outcome for change in self.queries],
+        )
+
     def to_polars(self) -> pl.DataFrame:
         """One row per query."""
         return pl.DataFrame([asdict(query) for query in self.queries], infer_schema_length=None)
@@ -116,6 +127,15 @@ class Verification:
     """Spearman correlation of predicted and actual over the queries; None below three queries."""
 
     elapsed_s: float
+
+    def figure(self) -> go.Figure:
+        """Predicted against actual, as in the studio."""
+        return predicted_against_actual(
+            [change.query_id for change in self.queries],
+            [f"{change.prompt}{change.completion}" for change in self.queries],
+            [change.predicted for change in self.queries],
+            [change.actual for change in self.queries],
+        )
 
     def to_polars(self) -> pl.DataFrame:
         """One row per query."""

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -22,7 +22,7 @@ from lorif_core.config import (
     ScoreConfig,
     WhiteningConfig,
 )
-from lorif_core.errors import FingerprintMismatch
+from lorif_core.errors import DataError, FingerprintMismatch
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry, list_modules
 from lorif_core.store.manifest import Parents
@@ -37,6 +37,7 @@ from lorif_core.workspace.asked import (
     shortened,
 )
 from lorif_core.workspace.asking import OpenIndex, ask
+from lorif_core.workspace.choosing import Choice, Source, review_queue
 from lorif_core.workspace.comparing import Comparison, Side, compare_questions
 from lorif_core.workspace.doctor import CheckReport, check_workspace
 from lorif_core.workspace.engine import Engine, build_engine
@@ -52,6 +53,7 @@ from lorif_core.workspace.kept_scores import keeping_scores
 from lorif_core.workspace.progress import ProgressSink, no_progress
 from lorif_core.workspace.questions import Question, generate_completion
 from lorif_core.workspace.removing import Verification, WhatIf, predict_removal, verify_removal
+from lorif_core.workspace.reviewing import Review
 from lorif_core.workspace.scoring import ScoreResult, score_file
 from lorif_core.workspace.valuing import Valuation, value_file
 
@@ -245,7 +247,38 @@ class Workspace(Keeper):
         Raises:
             LorifError: A question is unknown or its scores are gone, or they are about different data.
         """
-        return compare_questions(self.files, a, b, side=side, k=k)
+        return replace(compare_questions(self.files, a, b, side=side, k=k), workspace=self)
+
+    def review(
+        self,
+        query: str | Answer | None = None,
+        *,
+        where: str | None = None,
+        k: int = 20,
+        status: Literal["flagged", "excluded"] = "flagged",
+        dataset: str | None = None,
+    ) -> Review:
+        """Texts to go through one by one: of a question, of a condition, or with a status.
+
+        Texts of a question or a condition that were decided already are left out.
+
+        Args:
+            query: Id of a kept question, or an answer that was kept.
+            where: Instead: a condition, see docs/rules.md.
+            k: How many of the question's strongest texts.
+            status: Without a question and a condition: texts with this status.
+            dataset: Name or id; may be left out when there is only one.
+
+        Raises:
+            LorifError: The question is unknown, or the condition cannot be understood.
+        """
+        query_id = query.query_id if isinstance(query, Answer) else query
+        if query is not None and query_id is None:
+            raise DataError("the question was not kept, so its texts cannot be ranked again: ask with `keeps=True`.")
+        source: Source = "query" if query_id is not None else "condition" if where is not None else status
+        choice = Choice(source, query_id, k, where or "")
+        record = self.files.choose_dataset(dataset)
+        return Review(self, record.dataset_id, choice, review_queue(self, choice, record.dataset_id))
 
     def breakdown(self, query_id: str, train_id: str, *, model: str | None = None) -> Breakdown:
         """Which modules of the model a text's score on a kept question comes from; the parts add up to it.

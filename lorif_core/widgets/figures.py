@@ -1,0 +1,56 @@
+"""The studio's Plotly figures as widgets: on the background of any theme, with a table where no script runs."""
+
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from lorif_core.views.hit_html import block, table_html
+
+GREY = "#808691"
+GRID = "rgba(128, 134, 145, 0.25)"
+MAX_ROWS = 12
+
+
+class FigureWidget(go.FigureWidget):
+    """A figure of ``lorif_core.views`` in a cell. Draws offline."""
+
+    def _repr_mimebundle_(self, *args: Any, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(*args, **options)
+        values, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**(values or {}), "text/html": figure_html(self)}, metadata
+
+
+def figure_widget(figure: go.Figure) -> FigureWidget:
+    """A figure to be shown in a cell, light or dark.
+
+    Args:
+        figure: Of ``lorif_core.views``, as the studio shows it.
+    """
+    shown = FigureWidget(figure)
+    shown.update_layout(template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
+    shown.update_layout(font={"color": GREY}, legend_bgcolor="rgba(0,0,0,0)", margin={"l": 70, "r": 20, "b": 50})
+    shown.update_xaxes(gridcolor=GRID, linecolor=GREY, zerolinecolor=GRID, automargin=True)
+    shown.update_yaxes(gridcolor=GRID, linecolor=GREY, zerolinecolor=GRID, automargin=True)
+    return shown
+
+
+def figure_html(figure: Any) -> str:
+    """The first numbers of every trace as tables, escaped, without a script."""
+    tables = []
+    traces: list[dict[str, Any]] = [trace.to_plotly_json() for trace in figure.data]
+    for place, values in enumerate(traces):
+        x, y = list(_values(values.get("x"))), list(_values(values.get("y")))
+        rows = [[escape(_said(a)), escape(_said(b))] for a, b in zip(x, y, strict=False)][:MAX_ROWS]
+        if rows:
+            tables.append(table_html(["x", "y"], rows, str(values.get("name") or f"series {place + 1}")))
+    return block("<details><summary>The numbers of this figure</summary>", *tables, "</details>")
+
+
+def _values(found: Any) -> list[Any]:
+    """Plotly keeps arrays as they are, and decoded ones as mappings."""
+    return [] if found is None or isinstance(found, dict) else list(found)
+
+
+def _said(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

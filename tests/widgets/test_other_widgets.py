@@ -1,0 +1,153 @@
+import json
+
+import pytest
+from tiny_workspace import HOSTILE_ID
+
+import lorif_core.widgets  # registers the widgets
+from lorif_core.widgets import figure_widget
+
+WAIT_S = 60
+
+
+@pytest.fixture
+def shown():
+    """Gives the widget of a value, ready; closes it in the end."""
+    made = []
+
+    def show(value, **options):
+        widget = value.widget(**options)
+        widget.wait(WAIT_S)
+        made.append(widget)
+        return widget
+
+    yield show
+    for widget in made:
+        widget.close()
+
+
+@pytest.fixture
+def compared(ws):
+    first = ws.ask("The river of Arlen is", " castle Brook.", k=10)
+    second = ws.ask("The river of Arlen is", " garden.", k=10)
+    return ws.compare(first, second, k=10)
+
+
+def press(widget, act, **more):
+    widget._receive(None, {"kind": "review", "value": {"act": act, "token": widget.said["token"], **more}}, [])
+
+
+def test_a_comparison_lists_the_texts_and_ranks_of_its_frame(compared, shown):
+    widget = shown(compared)
+    rows = widget.data["rows"]
+    assert [row["key"] for row in rows] == compared.rank_changes["train_id"].to_list() == widget.ids
+    assert [row["rank_b"] for row in rows] == compared.rank_changes["rank_b"].to_list()
+    assert "".join(piece["t"] for piece in widget.data["b"]["pieces"]) == "The river of Arlen is ▸ garden."
+
+
+def test_a_text_can_be_flagged_from_a_comparison(ws, compared, shown):
+    shown(compared).flag(compared.shared[:1] or compared.only_a[:1])
+    assert ws.states()["status"].to_list() == ["flagged"]
+
+
+def test_the_keys_of_the_review_decide_and_go_on(ws, answer, shown):
+    queue = ws.review(answer, k=6)
+    widget = shown(queue)
+    first, second, third, fourth, *_ = queue.ids
+    assert queue.ids == answer.ids[:6]
+    press(widget, "flag", reason="spam")
+    press(widget, "exclude", reason="toxic")
+    press(widget, "needs-review")
+    press(widget, "skip")
+    states = {row["train_id"]: row for row in ws.states().to_dicts()}
+    assert (states[first]["status"], states[second]["status"]) == ("flagged", "excluded")
+    assert states[third]["labels"] == ["needs-review"]
+    assert fourth not in states
+    assert widget.current == queue.ids[4]
+    assert widget.data["num_done"] == 4
+
+
+def test_undo_in_the_review_takes_back_and_opens_the_text_again(ws, answer, shown):
+    widget = shown(ws.review(answer, k=3))
+    first = widget.current
+    press(widget, "keep")
+    press(widget, "skip")
+    press(widget, "undo")
+    press(widget, "undo")
+    assert widget.current == first
+    assert [entry.batch.kind for entry in ws.history()] == ["undo", "restore"]
+
+
+def test_excluding_in_the_review_without_a_reason_stays_where_it_is(ws, answer, shown):
+    widget = shown(ws.review(answer, k=3))
+    first = widget.current
+    press(widget, "exclude")
+    assert widget.current == first
+    assert "needs a reason" in widget.said["text"]
+    assert ws.history() == []
+
+
+def test_a_double_press_decides_about_one_text(ws, answer, shown):
+    widget = shown(ws.review(answer, k=3))
+    once = {"kind": "review", "value": {"act": "flag", "token": widget.said["token"]}}
+    widget._receive(None, once, [])
+    widget._receive(None, once, [])
+    assert len(ws.history()) == 1
+
+
+def test_the_flagged_texts_are_a_queue_and_so_are_those_of_a_condition(ws):
+    ws.flag(["t003", "t001"])
+    assert ws.review().ids == ["t001", "t003"]
+    assert set(ws.review(where="year < 1903").ids) == {"t000", "t002"}
+
+
+def test_the_corpus_shows_the_page_that_browse_gives(ws, shown):
+    widget = shown(ws.corpus())
+    assert widget.ids == ws.browse(limit=10).frame["train_id"].to_list()
+    widget.turn_to(120)
+    widget.wait(WAIT_S)
+    assert widget.ids == [HOSTILE_ID]
+    assert widget.data["total"] == 121
+
+
+def test_facets_narrow_the_corpus_and_a_second_click_widens_it(ws, shown):
+    widget = shown(ws.corpus())
+    facet = next(one for one in widget.data["facets"] if one["column"] == "source")
+    widget._receive(None, {"kind": "pick", "value": {"column": "source", "place": 0}}, [])
+    widget.wait(WAIT_S)
+    assert widget.data["total"] == facet["choices"][0]["count"] == len(widget.matching())
+    widget._receive(None, {"kind": "pick", "value": {"column": "source", "place": 0}}, [])
+    widget.wait(WAIT_S)
+    assert widget.data["total"] == 121
+
+
+def test_a_condition_that_cannot_be_read_is_refused_in_words(ws, shown):
+    widget = shown(ws.corpus())
+    widget._receive(None, {"kind": "view", "value": {**widget.view, "where": "year ="}}, [])
+    widget.wait(WAIT_S)
+    assert widget.said["failed"]
+    assert widget.data["total"] == 121
+
+
+@pytest.mark.parametrize("kind", ["comparison", "review", "corpus"])
+def test_redacted_widgets_and_their_html_hold_no_training_text(ws, answer, compared, shown, kind):
+    value = {"comparison": compared, "review": ws.review(answer, k=5), "corpus": ws.corpus()}[kind]
+    widget = shown(value, redact=True)
+    saved = json.dumps(widget.get_state()) + json.dumps(widget._repr_mimebundle_())
+    texts = [hit.text for hit in answer.hits]
+    assert [text for text in texts if text[:22] in saved] == []
+    assert any(text[:22] in value.to_html() for text in texts)
+
+
+@pytest.mark.parametrize("kind", ["review", "corpus"])
+def test_the_fallback_of_lists_escapes_texts(ws, answer, kind):
+    value = {"review": ws.review(where="year = 2000"), "corpus": ws.corpus()}[kind]
+    assert "<script" not in value.to_html()
+    assert "mathjax_ignore" in value.to_html()
+
+
+def test_a_figure_is_the_studios_with_its_numbers_as_html(answer):
+    figure = answer.score_figure()
+    widget = figure_widget(figure)
+    assert list(widget.data[0].y) == list(figure.data[0].y)
+    assert "<table>" in widget._repr_mimebundle_()[0]["text/html"]
+    widget.close()
