@@ -3,7 +3,6 @@ import json
 import pytest
 from tiny_workspace import HOSTILE_ID
 
-import lorif_core.widgets  # registers the widgets
 from lorif_core.widgets import figure_widget
 
 WAIT_S = 60
