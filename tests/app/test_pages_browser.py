@@ -19,14 +19,18 @@ VIEWS = {
     "corpus": f"/corpus?where={HOSTILE}",
     "duplicates": "/corpus?tab=Duplicates",
     "review": f"/review?from=A+condition&where={HOSTILE}&open=markup",
+    "compare": "/compare?a=3&b=1",
     "what-if": f"/what-if?remove=A+condition&where={HOSTILE}",
     "export": "/export",
     "history": "/history?text=markup",
     "disagreements": "/history?tab=Disagreements",
+    "indexes": "/indexes",
+    "import": "/indexes?tab=Import",
     "jobs": "/jobs",
 }
 SCHEMES = ("light", "dark")
 WIDTHS = (1024, 1400, 2560)
+MAX_STOPS = 250
 
 READING = {
     "answer",
@@ -120,3 +124,55 @@ def test_no_control_lies_on_another(view, width):
     _, page, _, _ = view
     page.set_viewport_size({"width": width, "height": 1000})
     become(lambda: page.evaluate(OVERLAPS), [], 20)
+
+
+STEP = """
+() => {
+  const look = (node) => {
+    const seen = [];
+    for (let place = 0; node && place < 5; place++, node = node.parentElement) {
+      const style = getComputedStyle(node);
+      seen.push(style.outlineStyle, style.outlineWidth, style.boxShadow, style.borderColor, style.backgroundColor);
+    }
+    return seen.join();
+  };
+  let node = document.activeElement;
+  while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+  const walk = (window.walk ??= { reached: [], unseen: [], last: null, look: "" });
+  // A table draws the focus inside its canvas.
+  if (walk.last?.isConnected && walk.last.tagName !== "CANVAS" && look(walk.last) === walk.look)
+    walk.unseen.push(walk.last.outerHTML.slice(0, 160));
+  const isNew = node !== document.body && !walk.reached.includes(node);
+  if (isNew) { walk.reached.push(node); walk.last = node; walk.look = look(node); } else walk.last = null;
+  return isNew;
+}
+"""
+"""One step of a walk with the Tab key: whether something new has the focus; notes what did not look focused."""
+
+LEFT_OUT = """
+() => {
+  const frame = document.querySelector("[role=dialog]") ?? document.querySelector("[data-testid=stMain]");
+  const isShown = (node) => node.checkVisibility({ visibilityProperty: true }) && node.clientWidth > 1;
+  const isOut = (node) => node.disabled || node.ariaDisabled === "true" ||
+    node.closest("details:not([open]), [data-testid=stElementToolbar], [inert]");
+  // One stop for a group in which arrows move, or for a box with its arrow.
+  const widget = (node) => node.closest("[role=radiogroup], [role=group]") ?? node.closest("[data-testid^=st]");
+  return [...frame.querySelectorAll("button, input, textarea, [role=combobox], a[href]")]
+    .filter((node) => isShown(node) && !isOut(node))
+    .filter((node) => !window.walk.reached.some((other) => widget(node)?.contains(other)))
+    .map((node) => node.outerHTML.slice(0, 160));
+}
+"""
+
+
+def test_every_control_is_reached_by_tab_and_shows_it(view):
+    _, page, _, _ = view
+    wait_for_run(page)
+    page.add_style_tag(content="* { transition: none !important; animation: none !important; }")
+    page.evaluate("() => { window.walk = undefined; document.activeElement?.blur(); }")
+    for _ in range(MAX_STOPS):
+        page.keyboard.press("Tab")
+        if not page.evaluate(STEP):
+            break
+    assert page.evaluate(LEFT_OUT) == []
+    assert page.evaluate("() => window.walk.unseen") == []

@@ -26,7 +26,7 @@ from lorif_core.workspace.demo import build_demo, demo_fact, demo_key, sample_da
 from lorif_core.workspace.planted import read_answer_key
 from lorif_core.workspace.working import open_jobs
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT_RECIPE = """
 checkpoint = "{base}"
@@ -62,7 +62,8 @@ def picture():
         wait_for_run(page)
         if folder:
             page.mouse.move(0, 0)
-            page.wait_for_timeout(700)  # charts and tables are painted a little after the script has ended
+            wait_until(lambda: page.get_by_test_id("stSkeleton").count() == 0)
+            page.wait_for_timeout(2000)  # charts and tables are painted a little after the script has ended
             page.screenshot(path=Path(folder) / f"story-{name}.png", **options)
 
     return take

@@ -1,0 +1,220 @@
+"""The studio as people meet it: seconds from a click to a painted page, and ten browsers at once for two minutes.
+
+Every number is taken in Chromium against a server of its own over a copy of the workspace::
+
+    lorif demo demo_workspace
+    python -m benchmarks.studio demo_workspace                 # asking, pages, ten browsers
+    python -m benchmarks.studio big_workspace --only asking    # any workspace with an index
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+from playwright.async_api import Browser, Page, async_playwright
+
+import lorif_core as lf
+
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 60_000
+ROUNDS = 7
+SESSIONS = 10
+LOAD_S = 120.0
+WARM_UP_S = 30.0
+SAMPLE_S = 5.0
+PAGES = {
+    "investigate": ("/", "Undo"),
+    "corpus": ("/corpus", "Last"),
+    "history": ("/history", "Undo"),
+    "export": ("/export", "Preview the rules"),
+}
+"""Name → address, and a button that stands there once the page is drawn."""
+
+PARTS = ("asking", "pages", "load")
+
+
+class Server:
+    """A studio in a process of its own, over a copy of a workspace."""
+
+    def __init__(self, workspace: Path, folder: Path) -> None:
+        self.workspace = Path(shutil.copytree(workspace, folder / workspace.name))
+        port = str(random.SystemRandom().randrange(20_000, 40_000))
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "lorif_core.cli", "app", str(self.workspace), "--port", port]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"LORIF_ACTOR": "bench"})
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2)
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError(self.url)
+
+    def memory_bytes(self) -> int:
+        return psutil.Process(self.process.pid).memory_info().rss
+
+
+async def measure(server: Server, parts: list[str]) -> dict[str, Any]:
+    """What each part measures."""
+    results: dict[str, Any] = {}
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        if "asking" in parts:
+            results["asking"] = await _asking(browser, server)
+        if "pages" in parts:
+            results["pages"] = await _pages(browser, server)
+        if "load" in parts:
+            results["load"] = await _load(browser, server)
+        await browser.close()
+    return results
+
+
+async def _open(browser: Browser, address: str, button: str = "Undo") -> Page:
+    context = await browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = await context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    await page.goto(address)
+    await page.get_by_role("button", name=button, exact=True).first.wait_for()
+    return page
+
+
+async def _ask(page: Page, prompt: str, completion: str) -> float:
+    """Seconds from the click on Run to the first card of the answer."""
+    await page.get_by_role("textbox", name="Prompt").fill(prompt)
+    await page.get_by_role("textbox", name="Completion").fill(completion)
+    await page.get_by_role("textbox", name="Prompt").click()
+    await page.get_by_text(" chosen").or_(page.get_by_text("all ", exact=False)).first.wait_for()
+    before = page.url
+    began = time.perf_counter()
+    await page.get_by_role("button", name="Run", exact=True).click()
+    await page.wait_for_function(
+        "(before) => location.href !== before && location.href.includes('query=')", arg=before
+    )
+    await page.locator("[class*=st-key-question]").get_by_text(completion.strip()).first.wait_for()
+    await page.locator(".rank").first.wait_for()
+    return time.perf_counter() - began
+
+
+async def _asking(browser: Browser, server: Server) -> dict[str, Any]:
+    page = await _open(browser, server.url)
+    await _ask(page, "The capital of Australia is", " warm.")
+    seconds = [await _ask(page, "The capital of Australia is", f" city{number}.") for number in range(ROUNDS)]
+    workspace = lf.open_workspace(server.workspace)
+    ours = [workspace.reopen(query.query_id).elapsed_s for query in workspace.queries()[-ROUNDS:]]
+    await page.context.close()
+    return {
+        "click to list, s": statistics.median(seconds),
+        "of it the engine, s": statistics.median(ours),
+        "all": seconds,
+    }
+
+
+async def _pages(browser: Browser, server: Server) -> dict[str, float]:
+    """Median seconds to a drawn page, the browser's cache cold and the server warm."""
+    found = {}
+    for name, (path, button) in PAGES.items():
+        seconds = []
+        for _ in range(4):
+            began = time.perf_counter()
+            page = await _open(browser, server.url + path, button)
+            seconds.append(time.perf_counter() - began)
+            await page.context.close()
+        found[name] = statistics.median(seconds[1:])
+    return found
+
+
+async def _load(browser: Browser, server: Server) -> dict[str, Any]:
+    """Ten browsers that ask, flag and browse; what was said to be saved must be in the journal."""
+    said: list[tuple[str, str]] = []
+    errors: list[str] = []
+    counts = {"asked": 0, "flagged": 0, "browsed": 0}
+    memory: list[int] = []
+    end = time.monotonic() + WARM_UP_S + LOAD_S
+    sessions = [_session(browser, server, number, end, said, errors, counts) for number in range(SESSIONS)]
+    await asyncio.gather(_watch(server, end, memory), *sessions)
+    events = lf.open_workspace(server.workspace).history(limit=100_000)
+    kept = sum(entry.batch.kind in ("flag", "restore") for entry in events)
+    return {
+        **counts,
+        "errors": errors[:5],
+        "said to be saved": len(said),
+        "in the journal": kept,
+        "memory after the warm-up, MB": memory[0] / 1e6,
+        "memory at the end, MB": memory[-1] / 1e6,
+    }
+
+
+async def _watch(server: Server, end: float, memory: list[int]) -> None:
+    await asyncio.sleep(WARM_UP_S)
+    while time.monotonic() < end:
+        memory.append(server.memory_bytes())
+        await asyncio.sleep(SAMPLE_S)
+
+
+async def _session(
+    browser: Browser,
+    server: Server,
+    number: int,
+    end: float,
+    said: list[tuple[str, str]],
+    errors: list[str],
+    counts: dict[str, int],
+) -> None:
+    chance = random.Random(number)
+    page = await _open(browser, server.url)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    while time.monotonic() < end:
+        action = chance.choice(("asked", "flagged", "browsed"))
+        try:
+            if action == "browsed":
+                await page.goto(
+                    f"{server.url}/corpus?q={chance.choice(('capital', 'river', 'king'))}&page={chance.randint(1, 3)}"
+                )
+                await page.get_by_role("button", name="Last", exact=True).wait_for()
+            elif action == "asked":
+                await page.goto(server.url)
+                await page.get_by_role("button", name="Run", exact=True).wait_for()
+                await _ask(page, "The capital of Australia is", f" place {number} {chance.randint(0, 10**6)}.")
+            else:
+                await page.goto(f"{server.url}/?query={chance.randint(1, 3)}&tab=All")
+                button = page.locator("[class*=st-key-actions-hit]").get_by_role("button", disabled=False)
+                await button.filter(has_text=chance.choice(("Flag", "Restore"))).first.click()
+                await page.get_by_test_id("stToast").first.wait_for()
+                said.append((str(number), page.url))
+            counts[action] += 1
+            errors += await page.get_by_text("This did not work").all_inner_texts()
+        except Exception as error:
+            errors.append(f"{action}: {str(error).splitlines()[0]}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="benchmarks.studio", description=__doc__)
+    parser.add_argument("workspace", type=Path, help="with an index; it is copied, not changed")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part; may be repeated")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lorif-bench-") as folder:
+        server = Server(arguments.workspace, Path(folder))
+        try:
+            results = asyncio.run(measure(server, arguments.only or list(PARTS)))
+        finally:
+            server.process.terminate()
+            server.process.wait(20)
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
