@@ -7,7 +7,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from app import session, signin
-from app.components import decide
+from app.components import browser_back, decide
 from lorif_core.views.text import visible
 
 POLL_S = 2.0
@@ -51,6 +51,7 @@ def run() -> None:
         session.show_messages()
     chosen.run()
     decide.ask_reason()
+    browser_back.keep_steps()
     _watch_journal()
 
 

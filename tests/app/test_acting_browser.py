@@ -215,7 +215,7 @@ def test_the_history_says_who_when_what_and_why_and_a_revert_is_a_new_act(new_pa
     assert {"kept", "excluded"} <= set(life)
     revision = opened.journal.revision()
     click_cell(page, table(page, "history-acts"), row=0)
-    page.get_by_role("button", name="Revert").click()
+    page.get_by_role("button", name="Revert", exact=True).click()
     said(page, "Reverted.")
     assert opened.journal.revision() == revision + 1
     assert statuses(opened) == {}
