@@ -1,4 +1,4 @@
-"""Makes the browser's Back return to the filters before: a change of the address by a widget is a step in the history.
+"""Makes the browser's Back return to the filters before: a widget's change of the address is a step in the history.
 
 Streamlit replaces the address when a widget that is bound to it changes, and adds a step when a script changes it;
 Back knows the latter only. A widget's change of the query becomes a step here; all else stays a replacement.

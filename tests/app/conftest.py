@@ -5,6 +5,14 @@ from driving import opening
 from studio_server import Studio, build_workspace, serving
 
 CHROMIUM = "/usr/bin/chromium"
+TIMEOUT_S = 600
+"""Of a test in a browser: the first one of a server waits for torch and the model, on a busy machine for minutes."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.fixture(scope="session")
