@@ -80,9 +80,9 @@ def _drawn(traces: list[go.Scattergl]) -> go.Figure:
     figure = go.Figure(traces)
     figure.update_layout(
         height=560,
-        margin={"l": 4, "r": 4, "t": 30, "b": 4},
+        margin={"l": 4, "r": 4, "t": 30, "b": 4},  # the buttons stand above, so the legend stands below
         dragmode="lasso",
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0},
         xaxis={"showticklabels": False, "zeroline": False, "title": {"text": "first direction"}},
         yaxis={"showticklabels": False, "zeroline": False, "title": {"text": "second direction"}},
     )
