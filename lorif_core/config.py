@@ -18,6 +18,9 @@ Method = Literal["kronecker", "lorif", "graddot", "logra"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 
+DEFAULT_REFINE_STEPS = 4
+"""Steps of conjugate gradients for plain scores of half-whitened indexes (docs/decisions/0013)."""
+
 DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
 """Ratio of each rule, in units of the mean eigenvalue that the rule names (DESIGN §3.4)."""
 
@@ -362,6 +365,14 @@ class ScoreConfig:
     """none; unit: divide by both gradient norms; relatif: divide by the root of the train
     example's self-influence; tempered: by its fourth root."""
 
+    refine: int | None = None
+    """Half-whitened indexes: refine each query by this many steps of conjugate gradients with the curvature of
+    the stored texts themselves; a step reads the index twice, nothing is stored for it. 0: plain products.
+    Unset: 4 without normalisation, else 0."""
+
+    refine_ratio: float = 1.0
+    """Damping of that curvature over the mean self-influence; large values leave the query plain."""
+
     query_rank: int | None = None
     """Keep this many singular directions of each preconditioned query matrix, which makes many
     queries cheap. Unset: keep all (exact)."""
@@ -380,6 +391,14 @@ class ScoreConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        _require(
+            self.refine is None or self.refine >= 0,
+            f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.",
+        )
+        _require(
+            self.refine_ratio > 0,
+            f"refine_ratio must be > 0, got {self.refine_ratio}: the inverse needs some damping.",
+        )
         _require(
             self.query_rank is None or self.query_rank >= 1,
             f"query_rank must be at least 1, got {self.query_rank}; leave it unset to keep all.",

@@ -22,6 +22,7 @@ def lds(
     truth: Path,
     candidates: tuple[str, ...] = (),
     normalisations: tuple[Normalisation, ...] = ("none", "tempered"),
+    refine: tuple[int, ...] = (),
     figure: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -36,6 +37,7 @@ def lds(
         candidates: Index ids and references (ekfac, kfac, graddot, cosine, repsim, bm25), each with
             :RATIO for another damping, e.g. ekfac:0.003. Unset: every complete index.
         normalisations: Each is a line of its own: none, unit, relatif, tempered.
+        refine: Refining steps of half-whitened indexes, a line each. Unset: 4 without normalisation, else 0.
         figure: Also draw quality against bytes, as an HTML file.
         json: Print one JSON object instead of a table.
     """
@@ -43,7 +45,12 @@ def lds(
 
     with progress(json) as on_progress:
         rows = _open(workspace).lds(
-            queries, truth, candidates=candidates, normalisations=normalisations, on_progress=on_progress
+            queries,
+            truth,
+            candidates=candidates,
+            normalisations=normalisations,
+            refines=refine or (None,),
+            on_progress=on_progress,
         )
     plain = [asdict(row) for row in rows]
     if figure is not None:
@@ -66,6 +73,8 @@ def sweep(
     damping_ratios: tuple[float, ...] = (),
     subspace_ranks: tuple[int, ...] = (),
     query_ranks: tuple[int, ...] = (),
+    refine: tuple[int, ...] = (),
+    refine_ratios: tuple[float, ...] = (1.0,),
     normalisations: tuple[Normalisation, ...] = ("none", "tempered", "relatif"),
     json: Json = False,
 ) -> None:
@@ -79,6 +88,8 @@ def sweep(
         damping_ratios: Unset: the index's own. Half-whitened indexes have theirs in their maps.
         subspace_ranks: At most the stored rank. Unset: all of it.
         query_ranks: Directions kept of each preconditioned query. Unset: all.
+        refine: Refining steps of half-whitened indexes. Unset: 4 without normalisation, else 0.
+        refine_ratios: Damping of the refinement over the mean self-influence.
         normalisations: none, unit, relatif, tempered.
         json: Print one JSON object instead of a table.
     """
@@ -91,6 +102,8 @@ def sweep(
         damping_ratios=damping_ratios or (None,),
         subspace_ranks=subspace_ranks or (None,),
         query_ranks=query_ranks or (None,),
+        refines=refine or (None,),
+        refine_ratios=refine_ratios,
         normalisations=normalisations,
     )
     plain = [asdict(row) for row in rows]

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.config import DEFAULT_REFINE_STEPS, CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
+from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (
     Plan,
     PreparedQueries,
@@ -20,6 +22,7 @@ from lorif_core.linalg.scores import (
 )
 from lorif_core.methods.fitting import preconditioner_of, self_influence
 from lorif_core.methods.queries import QueryGradients
+from lorif_core.methods.stored_gram import add_up, score_plainly
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import slice_block
 from lorif_core.store.reader import Shard, StoreReader
@@ -83,10 +86,14 @@ def plan_scoring(
 
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        inverse = preconditioner(module)
-        matrices[module.name] = inverse.apply(rows.flatten(1)).view_as(rows) * scale
-        # A subspace fills up the rank of a query; without one it is at most the number of its tokens.
-        rank_limit = 0 if len(inverse.eigenvalues) else rank_worth_finding(reader.manifest.num_examples)
+        matrices[module.name] = preconditioner(module).apply(rows.flatten(1)).view_as(rows) * scale
+    steps = refine_steps(reader, asked)
+    if steps:
+        matrices = _refined(reader, matrices, scale, asked.refine_ratio, steps)
+    # A subspace and a refinement fill up the rank of a query; without them it is at most the number of its tokens.
+    is_low_rank = not steps and reader.manifest.subspace_rank == 0
+    rank_limit = rank_worth_finding(reader.manifest.num_examples) if is_low_rank else 0
+    for module in reader.modules:
         prepared[module.name] = prepare_queries(
             matrices[module.name], query_rank=asked.query_rank, rank_limit=rank_limit
         )
@@ -103,8 +110,43 @@ def nats_per_product(reader: StoreReader) -> float:
     A subspace preconditioner inverts the sum GᵀG over examples, whose scores are in nats already. Half-whitening
     maps divide by second moments *per token*, so that their Fisher matrix is A ⊗ S times the number of tokens.
     """
-    is_plain = reader.manifest.whitening is not None and reader.manifest.subspace_rank == 0
-    return 1 / reader.num_train_tokens if is_plain else 1.0
+    return 1 / reader.num_train_tokens if _is_plain_product(reader) else 1.0
+
+
+def _is_plain_product(reader: StoreReader) -> bool:
+    """Whether all curvature is in half-whitening maps."""
+    return reader.manifest.whitening is not None and reader.manifest.subspace_rank == 0
+
+
+def refine_steps(reader: StoreReader, asked: ScoreConfig) -> int:
+    """How many steps refine the queries.
+
+    Raises:
+        ConfigError: Steps are asked of an index whose curvature is a subspace.
+    """
+    if asked.refine and not _is_plain_product(reader):
+        raise ConfigError(
+            f"refine is for half-whitened indexes without a subspace, got {asked.refine} for one that has its "
+            "curvature in a subspace. Leave it out, or ask an index of `--method kronecker`."
+        )
+    if asked.refine is not None:
+        return asked.refine
+    return DEFAULT_REFINE_STEPS if _is_plain_product(reader) and asked.normalisation == "none" else 0
+
+
+def _refined(
+    reader: StoreReader, matrices: dict[str, Tensor], scale: float, ratio: float, steps: int
+) -> dict[str, Tensor]:
+    own = torch.cat([reader.self_influence(shard) for shard in reader.iter_shards()])
+    return refine_queries(
+        matrices,
+        own * scale,
+        score=partial(score_plainly, reader),
+        add_up=partial(add_up, reader),
+        scale=scale,
+        ratio=ratio,
+        steps=steps,
+    )
 
 
 def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
@@ -132,7 +174,7 @@ def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConf
 def _check_damping(reader: StoreReader, asked: ScoreConfig) -> None:
     whitening = reader.manifest.whitening
     is_asked = (asked.damping_rule, asked.damping_ratio, asked.damping) != (None, None, None)
-    if whitening is not None and reader.manifest.subspace_rank == 0 and is_asked:
+    if whitening is not None and _is_plain_product(reader) and is_asked:
         raise ConfigError(
             f"the damping of half-whitened gradients is in their maps (alpha = {whitening['alpha']}) and cannot be "
             "changed when asking. Build another index with `--alpha`; its statistics are kept."

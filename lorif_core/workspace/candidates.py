@@ -8,6 +8,7 @@ after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -29,7 +30,7 @@ from lorif_core.methods.references import (
     lexical_scores,
     score_uncompressed,
 )
-from lorif_core.methods.scoring import iter_scores, plan_scoring
+from lorif_core.methods.scoring import iter_scores, plan_scoring, refine_steps
 from lorif_core.workspace.asking import OpenIndex
 from lorif_core.workspace.engine import whole_engine
 from lorif_core.workspace.progress import ProgressSink
@@ -112,8 +113,12 @@ def score_candidates(
     queries: Path,
     normalisations: Sequence[Normalisation],
     on_progress: ProgressSink,
+    *,
+    refines: Sequence[int | None] = (None,),
 ) -> Iterator[Scored]:
     """Scores of every candidate under every normalisation; indexes first, references in one shared pass.
+
+    Half-whitened indexes are scored with every number of refining steps in ``refines``; others have none.
 
     Raises:
         LorifError: A candidate or a query cannot be used.
@@ -121,7 +126,8 @@ def score_candidates(
     for candidate in candidates:
         if not candidate.is_reference:
             settings = [
-                ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio) for one in normalisations
+                ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
+                for steps, one in product(refines, normalisations)
             ]
             yield from score_index(workspace, candidate, queries, settings)
     references = [candidate for candidate in candidates if candidate.is_reference]
@@ -149,16 +155,18 @@ def score_index(
         seconds = (time.perf_counter() - started) / len(asked)
         total = None if record.total_bytes is None else record.total_bytes / record.num_examples
         codes = None if record.shard_bytes is None else record.shard_bytes / record.num_examples
-        label = f"{_label(index)}{_asked(one)}"
+        label = f"{_label(index)}{_asked(index, one)}"
         yield Scored(candidate, label, one.normalisation, scores, codes, total, record.build_seconds, seconds, one)
 
 
-def _asked(settings: ScoreConfig) -> str:
+def _asked(index: OpenIndex, settings: ScoreConfig) -> str:
     """What the settings change about an index, for its label."""
     changes = {
+        "refined": refine_steps(index.reader, settings) or None,
         "damping": settings.damping_ratio,
         "r'": settings.subspace_rank,
         "query rank": settings.query_rank,
+        "refine ratio": settings.refine_ratio if settings.refine_ratio != 1 else None,
     }
     return "".join(f", {name} {value:g}" for name, value in changes.items() if value is not None)
 

@@ -98,6 +98,7 @@ class Evaluation:
         *,
         candidates: Sequence[str] = (),
         normalisations: Sequence[Normalisation] = ("none",),
+        refines: Sequence[int | None] = (None,),
         on_progress: ProgressSink = no_progress,
     ) -> list[LdsRow]:
         """Linear datamodelling score of every candidate against really retrained subsets, best first.
@@ -108,6 +109,7 @@ class Evaluation:
             candidates: Index ids or references, each with ``:ratio`` for another damping. None given:
                 every complete index.
             normalisations: Each is a line of its own.
+            refines: Refining steps of half-whitened indexes; each is a line of its own. None is the default.
             on_progress: Receives (stage, done, total).
 
         Raises:
@@ -118,10 +120,11 @@ class Evaluation:
         """
         known = load_truth(Path(truth))
         names = self._candidates(candidates)
-        scored = score_candidates(self.workspace, names, Path(queries), normalisations, on_progress)
+        scored = score_candidates(self.workspace, names, Path(queries), normalisations, on_progress, refines=refines)
         rows = _lds_rows(scored, known)
         settings = {"queries": str(queries), "truth": str(truth), "candidates": [str(name) for name in names]}
-        self._keep("lds", settings | {"normalisations": list(normalisations)}, [asdict(row) for row in rows])
+        chosen = {"normalisations": list(normalisations), "refines": list(refines)}
+        self._keep("lds", settings | chosen, [asdict(row) for row in rows])
         return rows
 
     def sweep(
@@ -133,6 +136,8 @@ class Evaluation:
         damping_ratios: Sequence[float | None] = (None,),
         subspace_ranks: Sequence[int | None] = (None,),
         query_ranks: Sequence[int | None] = (None,),
+        refines: Sequence[int | None] = (None,),
+        refine_ratios: Sequence[float] = (1.0,),
         normalisations: Sequence[Normalisation] = ("none",),
     ) -> list[LdsRow]:
         """LDS of one index under every combination of scoring-time choices, best first; no new pass over the data.
@@ -144,6 +149,8 @@ class Evaluation:
             damping_ratios: None is the index's own.
             subspace_ranks: At most the stored rank; None is all of it.
             query_ranks: Singular directions kept of each preconditioned query matrix; None is all.
+            refines: Refining steps of half-whitened indexes; None is the default.
+            refine_ratios: Damping of the refinement over the mean self-influence.
             normalisations: As in ``lds``.
 
         Raises:
@@ -151,11 +158,9 @@ class Evaluation:
             ConfigError: The index cannot take a setting.
         """
         known = load_truth(Path(truth))
-        grid = product(damping_ratios, subspace_ranks, query_ranks, normalisations)
-        settings = [
-            ScoreConfig(damping_ratio=ratio, subspace_rank=rank, query_rank=query_rank, normalisation=normalisation)
-            for ratio, rank, query_rank, normalisation in grid
-        ]
+        grid = product(damping_ratios, subspace_ranks, query_ranks, refines, refine_ratios, normalisations)
+        names = ("damping_ratio", "subspace_rank", "query_rank", "refine", "refine_ratio", "normalisation")
+        settings = [ScoreConfig(**dict(zip(names, values, strict=True))) for values in grid]
         name = CandidateName(self.workspace.open_index(index_id).index_id, None)
         rows = _lds_rows(score_index(self.workspace, name, Path(queries), settings), known)
         asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}

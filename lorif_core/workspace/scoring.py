@@ -91,8 +91,9 @@ def score_file(
 
 
 def queries_per_pass(index: OpenIndex) -> int:
-    """How many queries one pass over the index takes, so that their matrices stay within bounds."""
-    return max(1, QUERY_NUMBERS // sum(module.dim for module in index.reader.modules))
+    """How many queries one pass over the index takes, so that their matrices and scores stay within bounds."""
+    per_query = sum(module.dim for module in index.reader.modules) + index.reader.manifest.num_examples
+    return max(1, QUERY_NUMBERS // per_query)
 
 
 def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:

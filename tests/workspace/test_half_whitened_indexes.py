@@ -68,9 +68,10 @@ def built(*words) -> Path:
     return workspace
 
 
-def scores(workspace, *words):
-    """Score of every text, in the order of the texts."""
-    every = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS, "--forget")
+def scores(workspace, *words, refine=0):
+    """Score of every text, in the order of the texts; plain products unless it says otherwise."""
+    steps = () if refine is None else ("--refine", refine)
+    every = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS, "--forget", *steps)
     answer = done("ask", workspace, *QUESTION, *every, *words, "--json").json
     found = {hit["train_id"]: hit["score"] for hit in answer["supports"] + answer["opposes"]}
     return torch.tensor([found.get(row["id"], 0.0) for row in TEXTS], dtype=torch.float64)
@@ -157,6 +158,59 @@ def test_scores_of_packed_signs_are_those_of_the_signs_unpacked_bit_by_bit():
         for n in range(NUM_TEXTS):
             wanted[n] += sum(left[n, c] @ whitened @ right[n, c] for c in range(2))
     close(scores(built()), wanted / num_train_tokens(), relative=FLOAT32)
+
+
+@cache
+def rows_of_codes():
+    """What the sign codes stand for, and the query in the same coordinates, in float64: (N, D) and (D,)."""
+    manifest, stored = manifest_of(built()), shard_tensors(built())
+    maps, trains, query = load_file(index_folder(built()) / "maps.safetensors"), [], []
+    for module in manifest["modules"]:
+        name = module["name"]
+        left = unpack_signs(stored[f"left/{name}"], stored[f"left_scale/{name}"], module["d_in"])
+        right = unpack_signs(stored[f"right/{name}"], stored[f"right_scale/{name}"], module["d_out"])
+        trains.append(torch.einsum("nci,nco->nio", left, right).flatten(1))
+        query.append(project(dense_gradients()[name][0], maps[f"input/{name}"], maps[f"output/{name}"]).flatten())
+    return torch.cat(trains, 1), torch.cat(query)
+
+
+@pytest.mark.parametrize(("words", "ratio"), [((), 1.0), (("--refine-ratio", 0.1), 0.1)])
+def test_refined_scores_are_those_of_the_dense_inverse_of_all_stored_codes_together(words, ratio):
+    rows, query = rows_of_codes()
+    gram = rows @ rows.T / num_train_tokens()
+    damping = ratio * gram.diagonal().mean() * torch.eye(NUM_TEXTS, dtype=torch.float64)
+    plain = rows @ query / num_train_tokens()
+    wanted = plain - gram @ torch.linalg.solve(gram + damping, plain)
+    assert float((wanted - plain).norm()) > 0.1 * float(plain.norm())  # otherwise it would hardly show
+    close(scores(built(), *words, refine=60), wanted, relative=FLOAT32)
+
+
+def test_scores_are_refined_by_four_steps_unless_they_are_normalised():
+    assert torch.equal(scores(built(), refine=None), scores(built(), refine=4))
+    tempered = ("--normalisation", "tempered")
+    assert torch.equal(scores(built(), *tempered, refine=None), scores(built(), *tempered, refine=0))
+    assert not torch.allclose(scores(built(), refine=None), scores(built(), refine=0))
+
+
+def test_shards_do_not_change_a_refined_score(tmp_path):
+    other = copy_of(imported(), tmp_path / "other")
+    done(*index_command(other, "--shard-examples", 7))
+    close(scores(other, refine=4), scores(built(), refine=4), relative=FLOAT32)
+
+
+def test_the_parts_of_a_texts_tokens_add_up_to_its_refined_score():
+    answer = done("ask", built(*EXACT), *QUESTION, "-k", 3, "--forget", "--json").json
+    for hit in answer["supports"]:
+        assert sum(token["part"] for token in hit["tokens"]) == pytest.approx(hit["score"], rel=BF16)
+
+
+@pytest.mark.parametrize("method", ["graddot", "lorif"])
+def test_refining_is_refused_where_curvature_is_a_subspace(method, tmp_path):
+    workspace = copy_of(imported(), tmp_path / "ws")
+    done("index", workspace, "--model", model_folder(), "--method", method, "--subspace-rank", 2)
+    run = lorif("ask", workspace, *QUESTION, "--refine", 2)
+    assert run.code == 2
+    assert "refine is for half-whitened indexes" in run.err
 
 
 @pytest.mark.parametrize(
