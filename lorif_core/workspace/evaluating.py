@@ -159,8 +159,17 @@ class Evaluation:
         """
         known = load_truth(Path(truth))
         grid = product(damping_ratios, subspace_ranks, query_ranks, refines, refine_ratios, normalisations)
-        names = ("damping_ratio", "subspace_rank", "query_rank", "refine", "refine_ratio", "normalisation")
-        settings = [ScoreConfig(**dict(zip(names, values, strict=True))) for values in grid]
+        settings = [
+            ScoreConfig(
+                damping_ratio=ratio,
+                subspace_rank=rank,
+                query_rank=query_rank,
+                refine=steps,
+                refine_ratio=refine_ratio,
+                normalisation=normalisation,
+            )
+            for ratio, rank, query_rank, steps, refine_ratio, normalisation in grid
+        ]
         name = CandidateName(self.workspace.open_index(index_id).index_id, None)
         rows = _lds_rows(score_index(self.workspace, name, Path(queries), settings), known)
         asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}

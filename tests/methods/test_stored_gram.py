@@ -1,40 +1,40 @@
 """Sums and products over a stored index against its gradients multiplied out."""
 
+import pytest
 import torch
-from indexes import memory_index, stored_rows
+from indexes import disk_index, stored_rows
 from oracles import close
 
 from lorif_core.config import CurvatureConfig
-from lorif_core.linalg.codecs import column_codec
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.stored_gram import add_up, score_plainly
 
 PLAIN = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=1.0)
 
 
-def packed_index(shard_examples):
-    return memory_index(Lorif(2, 0, seed=0), PLAIN, codec=column_codec("sign"), shard_examples=shard_examples)
+def packed_index(folder, shard_examples):
+    return disk_index(folder, Lorif(2, 0, seed=0), PLAIN, "sign", shard_examples=shard_examples)
 
 
-def random_like(index, num_rows):
+def random_weights(index, num_rows):
     generator = torch.Generator().manual_seed(7)
     return torch.randn(num_rows, index.manifest.num_examples, generator=generator)
 
 
-def test_a_weighted_sum_adds_every_stored_gradient_of_every_shard():
-    for shard_examples in (3, 10):
-        index = packed_index(shard_examples)
-        weights = random_like(index, 2)
-        sums = add_up(index, weights)
-        for module, rows in zip(index.modules, stored_rows(index), strict=True):
-            close(sums[module.name].flatten(1), weights.double() @ rows, relative=1e-5)
+@pytest.mark.parametrize("shard_examples", [3, 10])
+def test_a_weighted_sum_adds_every_stored_gradient_of_every_shard(shard_examples, tmp_path):
+    index = packed_index(tmp_path, shard_examples)
+    weights = random_weights(index, 2)
+    sums = add_up(index, weights)
+    for module, rows in zip(index.modules, stored_rows(index), strict=True):
+        close(sums[module.name].flatten(1), weights.double() @ rows, relative=1e-5)
 
 
-def test_plain_scores_are_products_with_every_stored_gradient_summed_over_modules():
-    index = packed_index(3)
-    queries = add_up(index, random_like(index, 2))  # any matrices
-    wanted = sum(
+def test_plain_scores_are_products_with_every_stored_gradient_summed_over_modules(tmp_path):
+    index = packed_index(tmp_path, 3)
+    queries = add_up(index, random_weights(index, 2))  # any matrices
+    parts = [
         queries[module.name].flatten(1).double() @ rows.T
         for module, rows in zip(index.modules, stored_rows(index), strict=True)
-    )
-    close(score_plainly(index, queries), wanted, relative=1e-5)
+    ]
+    close(score_plainly(index, queries), torch.stack(parts).sum(0), relative=1e-5)

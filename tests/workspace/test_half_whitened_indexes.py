@@ -68,7 +68,7 @@ def built(*words) -> Path:
     return workspace
 
 
-def scores(workspace, *words, refine=0):
+def scores(workspace, *words, refine: int | None = 0):
     """Score of every text, in the order of the texts; plain products unless it says otherwise."""
     steps = () if refine is None else ("--refine", refine)
     every = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS, "--forget", *steps)
