@@ -18,8 +18,11 @@ Method = Literal["kronecker", "lorif", "graddot", "logra"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 
-DEFAULT_REFINE_STEPS = 4
+DEFAULT_REFINE_STEPS = 2
 """Steps of conjugate gradients for plain scores of half-whitened indexes (docs/decisions/0013)."""
+
+DEFAULT_REFINE_RATIO = 3.0
+"""Damping of the refinement over the mean self-influence: helps on both ground truths, 1 on one of them only."""
 
 DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
 """Ratio of each rule, in units of the mean eigenvalue that the rule names (DESIGN §3.4)."""
@@ -368,9 +371,9 @@ class ScoreConfig:
     refine: int | None = None
     """Half-whitened indexes: refine each query by this many steps of conjugate gradients with the curvature of
     the stored texts themselves; a step reads the index twice, nothing is stored for it. 0: plain products.
-    Unset: 4 without normalisation, else 0."""
+    Unset: 2 without normalisation, else 0."""
 
-    refine_ratio: float = 1.0
+    refine_ratio: float = DEFAULT_REFINE_RATIO
     """Damping of that curvature over the mean self-influence; large values leave the query plain."""
 
     query_rank: int | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import Normalisation
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def lds(
         candidates: Index ids and references (ekfac, kfac, graddot, cosine, repsim, bm25), each with
             :RATIO for another damping, e.g. ekfac:0.003. Unset: every complete index.
         normalisations: Each is a line of its own: none, unit, relatif, tempered.
-        refine: Refining steps of half-whitened indexes, a line each. Unset: 4 without normalisation, else 0.
+        refine: Refining steps of half-whitened indexes, a line each. Unset: 2 without normalisation, else 0.
         figure: Also draw quality against bytes, as an HTML file.
         json: Print one JSON object instead of a table.
     """
@@ -74,7 +74,7 @@ def sweep(
     subspace_ranks: tuple[int, ...] = (),
     query_ranks: tuple[int, ...] = (),
     refine: tuple[int, ...] = (),
-    refine_ratios: tuple[float, ...] = (1.0,),
+    refine_ratios: tuple[float, ...] = (DEFAULT_REFINE_RATIO,),
     normalisations: tuple[Normalisation, ...] = ("none", "tempered", "relatif"),
     json: Json = False,
 ) -> None:
@@ -88,7 +88,7 @@ def sweep(
         damping_ratios: Unset: the index's own. Half-whitened indexes have theirs in their maps.
         subspace_ranks: At most the stored rank. Unset: all of it.
         query_ranks: Directions kept of each preconditioned query. Unset: all.
-        refine: Refining steps of half-whitened indexes. Unset: 4 without normalisation, else 0.
+        refine: Refining steps of half-whitened indexes. Unset: 2 without normalisation, else 0.
         refine_ratios: Damping of the refinement over the mean self-influence.
         normalisations: none, unit, relatif, tempered.
         json: Print one JSON object instead of a table.

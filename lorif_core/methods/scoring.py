@@ -91,7 +91,8 @@ def plan_scoring(
     if steps:
         matrices = _refined(reader, matrices, scale, asked.refine_ratio, steps)
     # A subspace and a refinement fill up the rank of a query; without them it is at most the number of its tokens.
-    is_low_rank = not steps and reader.manifest.subspace_rank == 0
+    kept_rank = reader.manifest.subspace_rank if asked.subspace_rank is None else asked.subspace_rank
+    is_low_rank = not steps and kept_rank == 0
     rank_limit = rank_worth_finding(reader.manifest.num_examples) if is_low_rank else 0
     for module in reader.modules:
         prepared[module.name] = prepare_queries(

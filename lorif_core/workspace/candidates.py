@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from lorif_core.config import Normalisation, ScoreConfig
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.whitening import Moments
@@ -166,7 +166,7 @@ def _asked(index: OpenIndex, settings: ScoreConfig) -> str:
         "damping": settings.damping_ratio,
         "r'": settings.subspace_rank,
         "query rank": settings.query_rank,
-        "refine ratio": settings.refine_ratio if settings.refine_ratio != 1 else None,
+        "refine ratio": settings.refine_ratio if settings.refine_ratio != DEFAULT_REFINE_RATIO else None,
     }
     return "".join(f", {name} {value:g}" for name, value in changes.items() if value is not None)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.catalog import EvaluationRecord, utc_now
-from lorif_core.config import Normalisation, ScoreConfig
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
 from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
 from lorif_core.data.examples import Example
 from lorif_core.errors import ConfigError, DataError
@@ -137,7 +137,7 @@ class Evaluation:
         subspace_ranks: Sequence[int | None] = (None,),
         query_ranks: Sequence[int | None] = (None,),
         refines: Sequence[int | None] = (None,),
-        refine_ratios: Sequence[float] = (1.0,),
+        refine_ratios: Sequence[float] = (DEFAULT_REFINE_RATIO,),
         normalisations: Sequence[Normalisation] = ("none",),
     ) -> list[LdsRow]:
         """LDS of one index under every combination of scoring-time choices, best first; no new pass over the data.

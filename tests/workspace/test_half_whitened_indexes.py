@@ -174,19 +174,19 @@ def rows_of_codes():
     return torch.cat(trains, 1), torch.cat(query)
 
 
-@pytest.mark.parametrize(("words", "ratio"), [((), 1.0), (("--refine-ratio", 0.1), 0.1)])
+@pytest.mark.parametrize(("words", "ratio"), [((), 3.0), (("--refine-ratio", 0.1), 0.1)])
 def test_refined_scores_are_those_of_the_dense_inverse_of_all_stored_codes_together(words, ratio):
     rows, query = rows_of_codes()
     gram = rows @ rows.T / num_train_tokens()
     damping = ratio * gram.diagonal().mean() * torch.eye(NUM_TEXTS, dtype=torch.float64)
     plain = rows @ query / num_train_tokens()
     wanted = plain - gram @ torch.linalg.solve(gram + damping, plain)
-    assert float((wanted - plain).norm()) > 0.1 * float(plain.norm())  # otherwise it would hardly show
+    assert float((wanted - plain).norm()) > 0.05 * float(plain.norm())  # otherwise it would hardly show
     close(scores(built(), *words, refine=60), wanted, relative=FLOAT32)
 
 
-def test_scores_are_refined_by_four_steps_unless_they_are_normalised():
-    assert torch.equal(scores(built(), refine=None), scores(built(), refine=4))
+def test_scores_are_refined_by_two_steps_unless_they_are_normalised():
+    assert torch.equal(scores(built(), refine=None), scores(built(), refine=2))
     tempered = ("--normalisation", "tempered")
     assert torch.equal(scores(built(), *tempered, refine=None), scores(built(), *tempered, refine=0))
     assert not torch.allclose(scores(built(), refine=None), scores(built(), refine=0))
