@@ -542,7 +542,7 @@ def test_without_the_flag_a_row_with_an_empty_completion_is_rejected(tmp_path):
 
 def test_a_query_with_an_empty_completion_asks_for_the_end_token(tmp_path):
     query = write_rows(tmp_path / "queries.jsonl", [{"id": "q", "prompt": "The tower of Brook is", "completion": ""}])
-    done("score", built(*EXACT), "--queries", query, "--out", tmp_path / "scores.parquet")
+    done("score", built(*EXACT), "--queries", query, "--out", tmp_path / "scores.parquet", "--refine", 0)
     found = torch.from_numpy(pl.read_parquet(tmp_path / "scores.parquet")["score"].to_numpy().copy())
     moments = second_moments(oracle_model(), list(dense_gradients()), sequences())
     gradient = weight_gradients(oracle_model(), list(dense_gradients()), *encoded("The tower of Brook is", ""))
