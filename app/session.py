@@ -12,7 +12,6 @@ import streamlit as st
 from lorif_core.catalog import DatasetRecord
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
-from lorif_core.journal.records import Batch
 from lorif_core.views.text import visible
 from lorif_core.workspace.actor import current_actor
 from lorif_core.workspace.job_process import is_out_of_memory
@@ -163,7 +162,7 @@ def request_id(kind: str, ids: Sequence[str]) -> str:
     return f"studio-{fingerprint_of_value([tab, st.session_state.get('num_acts', 0), kind, list(ids)])}"
 
 
-def act(said: str, write: Callable[[], Batch]) -> Batch | None:
+def act(said: str, write: Callable[[], Any]) -> Any:
     """Write a decision, say so, and report what goes wrong; None then. For callbacks of buttons.
 
     Args:

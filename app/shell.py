@@ -7,7 +7,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from app import session, signin
-from app.components import browser_back, decide
+from app.components import browser_back, decide, saved_views
 from lorif_core.views.text import visible
 
 POLL_S = 2.0
@@ -46,7 +46,7 @@ def run() -> None:
     st.html(STYLE)
     if not signin.passed():
         return
-    _header()
+    _header(next(entry.url for entry, page in zip(PAGES, pages, strict=True) if page == chosen))
     with session.errors():
         session.show_messages()
     chosen.run()
@@ -64,11 +64,13 @@ def _page(entry: PageEntry, *, is_home: bool) -> "st.Page":
     return st.Page(show, title=entry.title, url_path=entry.url, default=is_home)
 
 
-def _header() -> None:
+def _header(page: str) -> None:
     with st.container(key="studio-header", horizontal=True, vertical_alignment="center"):
         st.text(visible(session.workspace().path.name), help="The workspace that is open.")
         with session.errors():
             _choose_dataset()
+        with session.errors():
+            saved_views.draw(page)
         st.space("stretch")
         st.text(f"You are {visible(session.actor())}")
         st.button("Undo", key="studio-undo", on_click=session.undo, help="Take back your latest decision.")

@@ -1,5 +1,6 @@
 """Every act as a table; one of them in full, with the button that takes it back."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
@@ -8,8 +9,6 @@ import streamlit as st
 from app import session
 from lorif_core.journal.records import STATUS_OF, ExampleEvent, HistoryEntry, Status
 from lorif_core.views.text import visible
-
-MAX_IDS = 200
 
 
 def table(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
@@ -43,8 +42,17 @@ def table(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
     return entries[rows[0]] if rows and rows[0] < len(entries) else None
 
 
-def details(entry: HistoryEntry, train_ids: Sequence[str], dataset: str) -> None:
-    """One act with its texts, its rule, and the way back."""
+def details(
+    entry: HistoryEntry, train_ids: Sequence[str], changes: Sequence[ExampleEvent], dataset: str
+) -> str | None:
+    """One act with its rule, the status of its texts before and after, and the way back; the selected text.
+
+    Args:
+        entry: The act.
+        train_ids: All its texts.
+        changes: What it did to the first of them.
+        dataset: The data set on screen.
+    """
     batch = entry.batch
     with st.container(border=True, key="history-act"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -60,7 +68,29 @@ def details(entry: HistoryEntry, train_ids: Sequence[str], dataset: str) -> None
             st.text(visible(f"Rule: {batch.rule}"))
         if batch.text:
             st.text(visible(batch.text))
-        st.text(visible(", ".join(train_ids[:MAX_IDS]) + (" …" if len(train_ids) > MAX_IDS else "")))
+        return _changes(train_ids, changes)
+
+
+def _changes(train_ids: Sequence[str], changes: Sequence[ExampleEvent]) -> str | None:
+    shown = train_ids[: len(changes)]
+    counts = Counter(f"{one.status_before} → {one.status_after}" for one in changes)
+    more = f"; {len(train_ids) - len(shown):,} more" if len(train_ids) > len(shown) else ""
+    st.text(", ".join(f"{count:,} × {change}" for change, count in counts.most_common()) + more)
+    chosen = st.dataframe(
+        {
+            "text": [visible(one) for one in shown],
+            "before": [one.status_before for one in changes],
+            "after": [one.status_after for one in changes],
+        },
+        hide_index=True,
+        height=min(40 + 36 * len(shown), 260),
+        key=session.table_key("history-changes", shown),
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="Status of each text before and after the act; select one to see its time line",
+    )
+    rows = chosen["selection"]["rows"]
+    return shown[rows[0]] if rows and rows[0] < len(shown) else None
 
 
 def time_line(events: Sequence[ExampleEvent]) -> None:

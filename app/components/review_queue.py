@@ -1,10 +1,12 @@
 """What is reviewed: where the queue comes from, which text is open, what was done. Remembered per tab."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 import streamlit as st
 
 from app import session
+from app.components import choose_group
 from lorif_core.catalog import QueryRecord
 from lorif_core.views.text import visible
 from lorif_core.workspace.choosing import Choice, Source, review_queue
@@ -29,7 +31,9 @@ class Queue(NamedTuple):
         return [train_id for train_id in self.ids if train_id not in self.done]
 
 
-def choose(queries: list[QueryRecord], sources: dict[str, Source] = SOURCES, *, key: str = "from") -> Choice:
+def choose(
+    queries: list[QueryRecord], sources: Mapping[str, Source | Literal["group"]] = SOURCES, *, key: str = "from"
+) -> Choice:
     """Widgets that say which texts are meant; their state lies in the URL."""
     with st.container(horizontal=True, vertical_alignment="bottom", key=f"{key}-choice"):
         names = list(sources)
@@ -40,7 +44,10 @@ def choose(queries: list[QueryRecord], sources: dict[str, Source] = SOURCES, *, 
             labels = {record.query_id: label_of(record) for record in reversed(queries)}
             query = _choose_query(labels, key)
             k = st.number_input("Strongest", 1, 500, 10, key="k", bind="query-params", width=130)
-        if source == "condition":
+        if source == "group":
+            where = choose_group.draw(session.dataset_id())
+            source = "condition"
+        elif source == "condition":
             where = st.text_input(
                 "Condition",
                 key="where",

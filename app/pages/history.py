@@ -7,6 +7,7 @@ import streamlit as st
 from app import session
 from app.components import history_list
 from lorif_core.journal.records import BatchKind
+from lorif_core.views.text import visible
 
 STEP = 100
 TABS = ("Acts", "Disagreements")
@@ -56,10 +57,13 @@ def _acts(dataset: str) -> None:
         session.empty("No such act yet.", "lorif flag {workspace} ID")
         return
     st.text(f"{len(entries):,} acts" + (", and perhaps older ones" if len(entries) == limit else ""))
-    chosen = history_list.table(entries)
+    chosen, shown = history_list.table(entries), train_id.strip()
     if chosen is not None:
-        ids = workspace.journal.examples_of(chosen.batch.corpus_id, chosen.batch.batch_id)
-        history_list.details(chosen, ids, dataset)
-    if train_id.strip():
+        batch = chosen.batch
+        ids = workspace.journal.examples_of(batch.corpus_id, batch.batch_id)
+        changes = workspace.changes_of(batch.batch_id, dataset=dataset)
+        shown = history_list.details(chosen, ids, changes, dataset) or shown
+    if shown:
         st.subheader("Time line of this text", anchor=False)
-        history_list.time_line(workspace.events_of(train_id.strip(), dataset=dataset))
+        st.text(visible(shown))
+        history_list.time_line(workspace.events_of(shown, dataset=dataset))

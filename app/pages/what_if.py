@@ -1,6 +1,7 @@
 """What-if: what removing some texts would do to the questions that were asked."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -9,11 +10,12 @@ from app.components import review_queue, what_if_result, what_if_verify
 from lorif_core.catalog import QueryRecord
 from lorif_core.workspace.choosing import Choice, Source, chosen_ids
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, Source | Literal["group"]] = {
     "Flagged": "flagged",
     "Excluded": "excluded",
     "A question's list": "query",
     "A condition": "condition",
+    "A group": "group",
 }
 
 

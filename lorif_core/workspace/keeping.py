@@ -9,6 +9,7 @@ import polars as pl
 
 from lorif_core.config import ExportConfig, ImportConfig
 from lorif_core.data.previewing import ImportPreview, preview_files
+from lorif_core.journal.records import ExampleEvent
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.actor import current_actor
 from lorif_core.workspace.atlas import Atlas, build_atlas
@@ -18,6 +19,7 @@ from lorif_core.workspace.importing import keep_upload, read_rejects
 from lorif_core.workspace.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.outliers import rank_self_influences
 from lorif_core.workspace.progress import ProgressSink, no_progress
+from lorif_core.workspace.saved_views import SavedView, forget_view, save_view, saved_views
 from lorif_core.workspace.trust import Trust, trust_in
 from lorif_core.workspace.versions import (
     FrozenVersion,
@@ -216,3 +218,32 @@ class Keeper(Curator):
             LorifError: The index is not complete, or damaged.
         """
         return rank_self_influences(self.files, index_id)
+
+    def save_view(
+        self, name: str, page: str, query: Sequence[tuple[str, str]] = (), *, actor: str | None = None
+    ) -> SavedView:
+        """Keep a page of the studio with its filters under a name; one of that name is replaced.
+
+        Raises:
+            ConfigError: The name, the page or the query cannot be kept.
+        """
+        return save_view(self.files, name, page, list(query), actor or current_actor())
+
+    def saved_views(self) -> list[SavedView]:
+        """Every kept view, by name."""
+        return saved_views(self.files)
+
+    def forget_view(self, name: str) -> None:
+        """Let go of a kept view; nothing else is touched."""
+        forget_view(self.files, name)
+
+    def changes_of(self, batch_id: str, *, dataset: str | None = None, limit: int = 100) -> list[ExampleEvent]:
+        """What an act did to each of its first texts: status before and after, in the order of the act.
+
+        Raises:
+            JournalError: There is no such act.
+        """
+        corpus_id = self.files.choose_dataset(dataset).corpus_id
+        ids = self.journal.examples_of(corpus_id, batch_id)[:limit]
+        histories = (self.journal.events_of(corpus_id, train_id) for train_id in ids)
+        return [next(event for event in events if event.batch.batch_id == batch_id) for events in histories]

@@ -186,3 +186,36 @@ def test_a_frozen_version_offers_downloads_and_a_draft_and_nothing_that_edits(mo
     assert [one.key for one in app.button] == ["version-draft"]
     button(app, "version-draft").click().run()
     assert app.selectbox(key="parent").value == "v1"
+
+
+def test_an_act_shows_the_status_of_its_texts_before_and_after(monkeypatch, plain):
+    opened = lf.open_workspace(plain)
+    ids = opened.browse(limit=3).frame["train_id"].to_list()
+    opened.flag(ids[:1], actor="anna")
+    batch = opened.exclude(ids, reason="spam", actor="tester")
+    app = open_page(monkeypatch, plain, "history", kind="exclude")
+    key = table_key("history-acts", [batch.batch_id])
+    app.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.run()
+    shown = next(frame.value for frame in app.dataframe if list(frame.value.columns) == ["text", "before", "after"])
+    assert shown.values.tolist() == [
+        [ids[0], "flagged", "excluded"],
+        [ids[1], "kept", "excluded"],
+        [ids[2], "kept", "excluded"],
+    ]
+    assert "2 × kept → excluded, 1 × flagged → excluded" in texts(app)
+    key = table_key("history-changes", ids)
+    app.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    app.run()
+    time_line = next(
+        frame.value for frame in app.dataframe if "undone" in frame.value.columns and "before" in frame.value
+    )
+    assert time_line["who"].to_list() == ["tester", "anna"]
+
+
+def test_a_group_is_removed_by_its_column_and_value(monkeypatch, asked):
+    folder, _ = asked
+    app = open_page(monkeypatch, folder, "what_if", remove="A group", column="source", value="atlas")
+    assert not app.exception
+    assert any(one.startswith("60 texts are meant") for one in texts(app))
+    assert app.metric

@@ -1,0 +1,45 @@
+"""Named views: kept in the workspace, found again after a restart."""
+
+import pytest
+from app_pages import open_page
+from tiny_workspace import copy_of, imported
+
+import lorif_core as lf
+from lorif_core.errors import ConfigError
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return lf.open_workspace(copy_of(imported(), tmp_path))
+
+
+def test_a_view_is_kept_with_every_filter_and_found_by_another_process(workspace):
+    query = [("q", "a & b"), ("pick", "source = atlas"), ("pick", "year > 1950")]
+    workspace.save_view("Röntgen/2", "corpus", query, actor="ann")
+    (found,) = lf.open_workspace(workspace.path).saved_views()
+    assert (found.name, found.page, found.query, found.actor) == ("Röntgen/2", "corpus", query, "ann")
+    assert found.address == "/corpus?q=a+%26+b&pick=source+%3D+atlas&pick=year+%3E+1950"
+
+
+def test_a_view_of_the_same_name_is_replaced_and_a_forgotten_one_gone(workspace):
+    workspace.save_view("mine", "corpus")
+    workspace.save_view("mine", "history", [("who", "ann")])
+    assert [view.address for view in workspace.saved_views()] == ["/history?who=ann"]
+    workspace.forget_view("mine")
+    assert workspace.saved_views() == []
+
+
+@pytest.mark.parametrize(("name", "page"), [("", "corpus"), ("a\nb", "corpus"), ("x" * 81, "corpus"), ("a", "../x")])
+def test_what_cannot_be_a_view_is_refused(workspace, name, page):
+    with pytest.raises(ConfigError):
+        workspace.save_view(name, page)
+
+
+def test_the_header_keeps_what_is_on_screen(monkeypatch, workspace):
+    app = open_page(monkeypatch, workspace.path, query="7")
+    app.text_input(key="views-name").set_value("Why Sydney").run()
+    next(one for one in app.button if one.key == "views-keep").click().run()
+    assert not app.exception
+    (found,) = workspace.saved_views()
+    assert (found.page, found.query) == ("investigate", [("query", "7")])
+    assert app.selectbox(key="views-chosen").options == ["Why Sydney"]
