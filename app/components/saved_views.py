@@ -1,4 +1,4 @@
-"""Named views in the header: open one, keep what is on screen under a name, forget one."""
+"""Named views in the header: open one, keep what is on screen under a name."""
 
 import streamlit as st
 
@@ -24,14 +24,18 @@ def draw(page: str) -> None:
 
 
 def _open(found: dict[str, SavedView]) -> None:
-    chosen = st.selectbox("Kept views", list(found), index=None, key="views-chosen", format_func=visible)
-    with st.container(horizontal=True):
-        target = None if chosen is None else st.session_state["pages"].get(found[chosen].page)
-        is_clicked = st.button("Open", key="views-open", type="primary", disabled=target is None)
-        if is_clicked and chosen is not None and target is not None:
-            _leave_widgets()
-            st.switch_page(target, query_params=found[chosen].query)
-        st.button("Forget", key="views-forget", disabled=chosen is None, on_click=_forget, args=(chosen,))
+    st.selectbox("Open a view", list(found), index=None, key="views-chosen", format_func=visible, on_change=_choose)
+    view = found.get(st.session_state.pop("views-go", ""))
+    target = None if view is None else st.session_state["pages"].get(view.page)
+    if view is not None and target is not None:
+        _leave_widgets()
+        st.switch_page(target, query_params=view.query)
+
+
+def _choose() -> None:
+    """Note which view to open, and let the box be empty again: it must not open the view a second time."""
+    st.session_state["views-go"] = st.session_state["views-chosen"]
+    st.session_state["views-chosen"] = None
 
 
 def _leave_widgets() -> None:
@@ -44,8 +48,3 @@ def _keep(name: str, page: str) -> None:
     query = [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
     workspace = session.workspace()
     session.act("The view is kept.", lambda: workspace.save_view(name, page, query, actor=session.actor()))
-
-
-def _forget(name: str) -> None:
-    workspace = session.workspace()
-    session.act("The view is forgotten; what it showed is untouched.", lambda: workspace.forget_view(name))
