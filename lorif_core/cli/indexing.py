@@ -195,7 +195,7 @@ def _describe_ranks(ranks: dict[str, int], settings: IndexConfig, f: int) -> str
 
 def _print_modules(settings: IndexConfig, as_json: bool) -> None:
     from lorif_core.views.tables import records_table
-    from lorif_core.workspace.workspace import list_model_modules
+    from lorif_core.workspace.building import list_model_modules
 
     entries, engine = list_model_modules(settings)
     projected = {module.name: (module.d_in, module.d_out) for module in engine.modules}

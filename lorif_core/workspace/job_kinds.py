@@ -83,7 +83,8 @@ def run_import(path: Path, request: dict[str, Any], on_progress: ProgressSink) -
 
 def run_index(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
     """Build or resume an index; returns its record."""
-    from lorif_core.workspace.workspace import open_workspace, settings_from_json
+    from lorif_core.workspace.building import settings_from_json
+    from lorif_core.workspace.workspace import open_workspace
 
     settings = settings_from_json(json.dumps(request["settings"]), None)
     record = open_workspace(path).index(settings, dataset=request["dataset"], on_progress=on_progress)

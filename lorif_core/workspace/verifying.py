@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from lorif_core.config import IndexConfig
 from lorif_core.errors import LorifError
 from lorif_core.journal.jobs import Job
+from lorif_core.workspace.building import settings_from_json
 from lorif_core.workspace.demo import sample_data_folder
 from lorif_core.workspace.removing import Verification, VerifiedChange
 from lorif_core.workspace.working import ensure_worker, jobs_of_kind, submit_verify
-from lorif_core.workspace.workspace import Workspace, settings_from_json
+from lorif_core.workspace.workspace import Workspace
 
 KIND = "verify"
 

@@ -33,6 +33,7 @@ from tiny_workspace import (
 from lorif_core.config import BatchConfig, CurvatureConfig, FactorConfig, IndexConfig, ModelConfig
 from lorif_core.errors import JobError, JournalError, LorifError
 from lorif_core.journal.jobs import Jobs
+from lorif_core.workspace.building import settings_from_json
 from lorif_core.workspace.files import create_files, open_files
 from lorif_core.workspace.job_kinds import evaluate_request, index_request, run_evaluate, run_verify, verify_request
 from lorif_core.workspace.progress import no_progress
@@ -46,7 +47,7 @@ from lorif_core.workspace.working import (
     submit_evaluation,
     submit_index,
 )
-from lorif_core.workspace.workspace import open_workspace, settings_from_json
+from lorif_core.workspace.workspace import open_workspace
 
 SPAWN = multiprocessing.get_context("spawn")
 CANCEL_S = 5.0
