@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +14,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+
+
+@pytest.fixture(autouse=True)
+def _main_module_is_put_back():
+    """``AppTest`` leaves its script as ``__main__``, which every process spawned by a later test would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")

@@ -287,19 +287,30 @@ def test_a_python_without_fts5_is_told_what_to_do(tmp_path, monkeypatch):
             ask()
 
 
+def stopped(search):
+    """What is said of a search that is too slow; again where a busy machine stops it too late."""
+    for _ in range(20):
+        try:
+            search()
+        except QueryError as error:
+            return str(error)
+    raise AssertionError("it was never stopped")
+
+
 def test_a_slow_search_is_stopped(tmp_path):
     rows = [
         {"text": " ".join(f"{letter}{number}" for letter in "abcdefgh" for _ in range(3))} for number in range(20_000)
     ]
     file, index = indexed(tmp_path, rows, rows_per_group=5_000)
     words = "a* b* c* d* e* f* g* h*"
-    with pytest.raises(
-        QueryError, match=r"^a search may take 0.0005 s, this one took longer and was stopped: .* words"
-    ):
-        index.search(words, time_limit_s=0.0005)
-    with Corpus(file, index, time_limit_s=0.0005) as corpus:
-        with pytest.raises(QueryError, match=r"was stopped"):
+    said = stopped(lambda: index.search(words, time_limit_s=0.0005))
+    assert re.match(r"a search may take 0.0005 s, this one took longer and was stopped: .* words", said)
+
+    def page():
+        with Corpus(file, index, time_limit_s=0.0005) as corpus:  # a new one: it remembers what it found
             corpus.page(Filter(search=TextSearch("words", words)))
+
+    assert "was stopped" in stopped(page)
     assert index.count(words) == 20_000
 
 

@@ -91,7 +91,8 @@ def test_intervals_shrink_with_more_queries():
 @pytest.mark.parametrize("per_pass", [1, 2])
 def test_the_number_of_queries_per_pass_changes_nothing(per_pass, monkeypatch):
     expected, seen = valued(), []
-    numbers = sum(module.dim for module in opened().open_index().reader.modules)
+    manifest = opened().open_index().reader.manifest
+    numbers = sum(module.dim for module in opened().open_index().reader.modules) + manifest.num_examples
     monkeypatch.setattr(scoring, "QUERY_NUMBERS", per_pass * numbers)
     found = opened().value(queries_file(), on_progress=lambda *step: seen.append(step))
     assert [done for _, done, _ in seen] == [*range(per_pass, NUM_QUERIES, per_pass), NUM_QUERIES]

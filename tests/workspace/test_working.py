@@ -428,7 +428,10 @@ def test_a_worker_is_started_once_and_does_what_waits_and_leaves_its_place_when_
     try:
         wait_until(lambda: jobs.job(job.job_id).status == "failed")
         assert not ensure_worker(files.root, device="cpu")
-        assert "failed: a job is one of index, evaluate, verify" in (files.root / "logs/worker-cpu.log").read_text()
+        assert (
+            "failed: a job is one of import, index, evaluate, verify, map"
+            in (files.root / "logs/worker-cpu.log").read_text()
+        )
     finally:
         with suppress(ProcessLookupError):
             os.kill(int(jobs.job(job.job_id).worker.rsplit(":", 2)[1]), signal.SIGTERM)
