@@ -18,9 +18,6 @@ Method = Literal["kronecker", "lorif", "graddot", "logra"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 
-DEFAULT_REFINE_STEPS = 2
-"""Steps of conjugate gradients for plain scores of half-whitened indexes (docs/decisions/0013)."""
-
 DEFAULT_REFINE_RATIO = 3.0
 """Damping of the refinement over the mean self-influence: helps on both ground truths, 1 on one of them only."""
 
@@ -368,10 +365,10 @@ class ScoreConfig:
     """none; unit: divide by both gradient norms; relatif: divide by the root of the train
     example's self-influence; tempered: by its fourth root."""
 
-    refine: int | None = None
+    refine: int = 0
     """Half-whitened indexes: refine each query by this many steps of conjugate gradients with the curvature of
-    the stored texts themselves; a step reads the index twice, nothing is stored for it. 0: plain products.
-    Unset: 2 without normalisation, else 0."""
+    the stored texts themselves (docs/decisions/0013: better scores, two do most of it); a step multiplies every
+    stored text by a whole matrix twice, nothing is stored for it. 0: plain products, which are much faster."""
 
     refine_ratio: float = DEFAULT_REFINE_RATIO
     """Damping of that curvature over the mean self-influence; large values leave the query plain."""
@@ -395,7 +392,7 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         _require(
-            self.refine is None or self.refine >= 0,
+            self.refine >= 0,
             f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.",
         )
         _require(

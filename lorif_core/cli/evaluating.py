@@ -22,7 +22,7 @@ def lds(
     truth: Path,
     candidates: tuple[str, ...] = (),
     normalisations: tuple[Normalisation, ...] = ("none", "tempered"),
-    refine: tuple[int, ...] = (),
+    refine: tuple[int, ...] = (0,),
     figure: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -37,7 +37,7 @@ def lds(
         candidates: Index ids and references (ekfac, kfac, graddot, cosine, repsim, bm25), each with
             :RATIO for another damping, e.g. ekfac:0.003. Unset: every complete index.
         normalisations: Each is a line of its own: none, unit, relatif, tempered.
-        refine: Refining steps of half-whitened indexes, a line each. Unset: 2 without normalisation, else 0.
+        refine: Refining steps of half-whitened indexes, a line each.
         figure: Also draw quality against bytes, as an HTML file.
         json: Print one JSON object instead of a table.
     """
@@ -49,7 +49,7 @@ def lds(
             truth,
             candidates=candidates,
             normalisations=normalisations,
-            refines=refine or (None,),
+            refines=refine,
             on_progress=on_progress,
         )
     plain = [asdict(row) for row in rows]
@@ -73,7 +73,7 @@ def sweep(
     damping_ratios: tuple[float, ...] = (),
     subspace_ranks: tuple[int, ...] = (),
     query_ranks: tuple[int, ...] = (),
-    refine: tuple[int, ...] = (),
+    refine: tuple[int, ...] = (0,),
     refine_ratios: tuple[float, ...] = (DEFAULT_REFINE_RATIO,),
     normalisations: tuple[Normalisation, ...] = ("none", "tempered", "relatif"),
     json: Json = False,
@@ -88,7 +88,7 @@ def sweep(
         damping_ratios: Unset: the index's own. Half-whitened indexes have theirs in their maps.
         subspace_ranks: At most the stored rank. Unset: all of it.
         query_ranks: Directions kept of each preconditioned query. Unset: all.
-        refine: Refining steps of half-whitened indexes. Unset: 2 without normalisation, else 0.
+        refine: Refining steps of half-whitened indexes.
         refine_ratios: Damping of the refinement over the mean self-influence.
         normalisations: none, unit, relatif, tempered.
         json: Print one JSON object instead of a table.
@@ -102,7 +102,7 @@ def sweep(
         damping_ratios=damping_ratios or (None,),
         subspace_ranks=subspace_ranks or (None,),
         query_ranks=query_ranks or (None,),
-        refines=refine or (None,),
+        refines=refine,
         refine_ratios=refine_ratios,
         normalisations=normalisations,
     )

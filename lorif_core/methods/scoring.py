@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lorif_core.config import DEFAULT_REFINE_STEPS, CurvatureConfig, ScoreConfig
+from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
@@ -75,6 +75,7 @@ def plan_scoring(
     _check_damping(reader, asked)
     curvature = curvature_asked(built, asked)
     _check_rank(reader, asked.subspace_rank)
+    _check_refine(reader, asked.refine)
     matrices: dict[str, Tensor] = {}
     prepared: dict[str, PreparedQueries] = {}
     plans: dict[str, Plan] = {}
@@ -87,12 +88,11 @@ def plan_scoring(
     for module in reader.modules:
         rows = gradients.matrices[module.name]
         matrices[module.name] = preconditioner(module).apply(rows.flatten(1)).view_as(rows) * scale
-    steps = refine_steps(reader, asked)
-    if steps:
-        matrices = _refined(reader, matrices, scale, asked.refine_ratio, steps)
+    if asked.refine:
+        matrices = _refined(reader, matrices, scale, asked.refine_ratio, asked.refine)
     # A subspace and a refinement fill up the rank of a query; without them it is at most the number of its tokens.
     kept_rank = reader.manifest.subspace_rank if asked.subspace_rank is None else asked.subspace_rank
-    is_low_rank = not steps and kept_rank == 0
+    is_low_rank = not asked.refine and kept_rank == 0
     rank_limit = rank_worth_finding(reader.manifest.num_examples) if is_low_rank else 0
     for module in reader.modules:
         prepared[module.name] = prepare_queries(
@@ -119,20 +119,12 @@ def _is_plain_product(reader: StoreReader) -> bool:
     return reader.manifest.whitening is not None and reader.manifest.subspace_rank == 0
 
 
-def refine_steps(reader: StoreReader, asked: ScoreConfig) -> int:
-    """How many steps refine the queries.
-
-    Raises:
-        ConfigError: Steps are asked of an index whose curvature is a subspace.
-    """
-    if asked.refine and not _is_plain_product(reader):
+def _check_refine(reader: StoreReader, steps: int) -> None:
+    if steps and not _is_plain_product(reader):
         raise ConfigError(
-            f"refine is for half-whitened indexes without a subspace, got {asked.refine} for one that has its "
+            f"refine is for half-whitened indexes without a subspace, got {steps} for one that has its "
             "curvature in a subspace. Leave it out, or ask an index of `--method kronecker`."
         )
-    if asked.refine is not None:
-        return asked.refine
-    return DEFAULT_REFINE_STEPS if _is_plain_product(reader) and asked.normalisation == "none" else 0
 
 
 def _refined(

@@ -133,8 +133,8 @@ def question_of(record: QueryRecord) -> Question:
 
 
 def settings_of(record: QueryRecord) -> ScoreConfig:
-    """The scoring settings of a kept question; those kept before queries could be refined were plain."""
-    return ScoreConfig(**{"refine": 0} | json.loads(record.settings_json))
+    """The scoring settings of a kept question."""
+    return ScoreConfig(**json.loads(record.settings_json))
 
 
 def _read_hits(files: WorkspaceFiles, record: QueryRecord, hits: Sequence[HitRecord]) -> list[Hit]:

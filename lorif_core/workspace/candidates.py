@@ -30,7 +30,7 @@ from lorif_core.methods.references import (
     lexical_scores,
     score_uncompressed,
 )
-from lorif_core.methods.scoring import iter_scores, plan_scoring, refine_steps
+from lorif_core.methods.scoring import iter_scores, plan_scoring
 from lorif_core.workspace.asking import OpenIndex
 from lorif_core.workspace.engine import whole_engine
 from lorif_core.workspace.progress import ProgressSink
@@ -114,11 +114,11 @@ def score_candidates(
     normalisations: Sequence[Normalisation],
     on_progress: ProgressSink,
     *,
-    refines: Sequence[int | None] = (None,),
+    refines: Sequence[int] = (0,),
 ) -> Iterator[Scored]:
     """Scores of every candidate under every normalisation; indexes first, references in one shared pass.
 
-    Half-whitened indexes are scored with every number of refining steps in ``refines``; others have none.
+    Indexes are scored with every number of refining steps in ``refines``; others than half-whitened ones take 0 only.
 
     Raises:
         LorifError: A candidate or a query cannot be used.
@@ -162,7 +162,7 @@ def score_index(
 def _asked(index: OpenIndex, settings: ScoreConfig) -> str:
     """What the settings change about an index, for its label."""
     changes = {
-        "refined": refine_steps(index.reader, settings) or None,
+        "refined": settings.refine or None,
         "damping": settings.damping_ratio,
         "r'": settings.subspace_rank,
         "query rank": settings.query_rank,

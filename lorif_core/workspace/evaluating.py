@@ -98,7 +98,7 @@ class Evaluation:
         *,
         candidates: Sequence[str] = (),
         normalisations: Sequence[Normalisation] = ("none",),
-        refines: Sequence[int | None] = (None,),
+        refines: Sequence[int] = (0,),
         on_progress: ProgressSink = no_progress,
     ) -> list[LdsRow]:
         """Linear datamodelling score of every candidate against really retrained subsets, best first.
@@ -109,7 +109,7 @@ class Evaluation:
             candidates: Index ids or references, each with ``:ratio`` for another damping. None given:
                 every complete index.
             normalisations: Each is a line of its own.
-            refines: Refining steps of half-whitened indexes; each is a line of its own. None is the default.
+            refines: Refining steps of half-whitened indexes; each is a line of its own.
             on_progress: Receives (stage, done, total).
 
         Raises:
@@ -136,7 +136,7 @@ class Evaluation:
         damping_ratios: Sequence[float | None] = (None,),
         subspace_ranks: Sequence[int | None] = (None,),
         query_ranks: Sequence[int | None] = (None,),
-        refines: Sequence[int | None] = (None,),
+        refines: Sequence[int] = (0,),
         refine_ratios: Sequence[float] = (DEFAULT_REFINE_RATIO,),
         normalisations: Sequence[Normalisation] = ("none",),
     ) -> list[LdsRow]:
@@ -149,7 +149,7 @@ class Evaluation:
             damping_ratios: None is the index's own.
             subspace_ranks: At most the stored rank; None is all of it.
             query_ranks: Singular directions kept of each preconditioned query matrix; None is all.
-            refines: Refining steps of half-whitened indexes; None is the default.
+            refines: Refining steps of half-whitened indexes.
             refine_ratios: Damping of the refinement over the mean self-influence.
             normalisations: As in ``lds``.
 

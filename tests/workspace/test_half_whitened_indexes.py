@@ -185,11 +185,9 @@ def test_refined_scores_are_those_of_the_dense_inverse_of_all_stored_codes_toget
     close(scores(built(), *words, refine=60), wanted, relative=FLOAT32)
 
 
-def test_scores_are_refined_by_two_steps_unless_they_are_normalised():
-    assert torch.equal(scores(built(), refine=None), scores(built(), refine=2))
-    tempered = ("--normalisation", "tempered")
-    assert torch.equal(scores(built(), *tempered, refine=None), scores(built(), *tempered, refine=0))
-    assert not torch.allclose(scores(built(), refine=None), scores(built(), refine=0))
+def test_scores_are_refined_on_request_only():
+    assert torch.equal(scores(built(), refine=None), scores(built(), refine=0))
+    assert not torch.allclose(scores(built(), refine=2), scores(built(), refine=0))
 
 
 def test_shards_do_not_change_a_refined_score(tmp_path):
