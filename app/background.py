@@ -9,12 +9,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import streamlit as st
 
 from app import session
 from lorif_core.files import fingerprint_of_value
+from lorif_core.workspace.progress import Cancelled, ProgressSink
 
 KEPT_TASKS = 200
 REDRAW_S = 5.0
@@ -30,6 +32,9 @@ class Task:
     """Seconds of the monotonic clock."""
 
     future: Future[Any]
+
+    stop: Event
+    """Set: the work ends at the next place where it reports progress."""
 
     @property
     def is_done(self) -> bool:
@@ -65,10 +70,21 @@ class Tasks:
             what: JSON value that names the work; the same value is the same task unless it failed.
             work: Runs in the thread; may use no Streamlit.
         """
+        return self.start_stoppable(what, lambda report: work())
+
+    def start_stoppable(self, what: object, work: Callable[[ProgressSink], Any]) -> Task:
+        """As ``start``, for work that can end early: it reports progress to what it is given."""
         task_id = fingerprint_of_value(what)[:16]
         known = self._tasks.get(task_id)
         if known is None or (known.is_done and known.future.exception() is not None):
-            self._tasks[task_id] = Task(task_id, time.monotonic(), self._executor.submit(work))
+            stop = Event()
+
+            def report(stage: str, done: int, total: int) -> None:
+                if stop.is_set():
+                    raise Cancelled
+
+            future = self._executor.submit(work, report)
+            self._tasks[task_id] = Task(task_id, time.monotonic(), future, stop)
             while len(self._tasks) > KEPT_TASKS:
                 self._tasks.popitem(last=False)
         return self._tasks[task_id]
@@ -78,8 +94,9 @@ class Tasks:
         return self._tasks.get(task_id)
 
     def forget(self, task_id: str) -> None:
-        """Drop a task; if it has not begun yet, it never will."""
+        """Drop a task; if it has not begun yet, it never will, and if it can be stopped, it ends soon."""
         if (task := self._tasks.pop(task_id, None)) is not None:
+            task.stop.set()
             task.future.cancel()
 
 

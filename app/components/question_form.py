@@ -12,6 +12,7 @@ from lorif_core.config import GenerateConfig, ScoreConfig
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
 from lorif_core.workspace.answers import Answer
+from lorif_core.workspace.progress import ProgressSink
 from lorif_core.workspace.questions import generate_completion
 from lorif_core.workspace.studio import completion_tokens
 
@@ -110,7 +111,7 @@ def ask(request: Request) -> None:
         normalisation=request.normalisation,  # type: ignore[arg-type]
     )
 
-    def work() -> Answer:
+    def work(report: ProgressSink) -> Answer:
         return workspace.ask(
             request.prompt,
             request.completion or None,
@@ -121,9 +122,10 @@ def ask(request: Request) -> None:
             settings=settings,
             generate=request.generate,
             index_id=request.index_id,
+            on_progress=report,
         )
 
-    task = tasks().start(["ask", repr(request)], work)
+    task = tasks().start_stoppable(["ask", repr(request)], work)
     session.set_url(asking=task.task_id)
     task.wait(SHORT_WAIT_S)
 

@@ -6,13 +6,14 @@ from threading import Event
 from typing import Any
 
 from lorif_core.errors import LorifError
-from lorif_core.workspace.progress import ProgressSink
+from lorif_core.workspace.progress import Cancelled, ProgressSink
 
-STAGES = {"scores": "Scoring the texts", "texts": "Reading the strongest texts", "model": "Loading the model"}
-
-
-class Cancelled(Exception):
-    """Somebody pressed Cancel, or asked for something else; no error."""
+STAGES = {
+    "generate": "The model is writing",
+    "scores": "Scoring the texts",
+    "texts": "Reading the strongest texts",
+    "model": "Loading the model",
+}
 
 
 class Work:

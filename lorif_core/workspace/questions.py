@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from transformers import StoppingCriteriaList
 
 from lorif_core.config import GenerateConfig, Objective
 from lorif_core.data.encoding import EncodedExample, Encoder, encode_prompt, pad_token
@@ -10,6 +11,7 @@ from lorif_core.data.examples import Example
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.methods.queries import Query
 from lorif_core.models.load import LoadedModel
+from lorif_core.workspace.progress import ProgressSink, no_progress
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,16 @@ def _restrict(encoded: EncodedExample, tokens: tuple[int, ...]) -> EncodedExampl
     return encoded._replace(is_target=[position in chosen for position in range(len(encoded.is_target))])
 
 
-def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConfig) -> str:
+def generate_completion(
+    loaded: LoadedModel, prompt: str, settings: GenerateConfig, on_progress: ProgressSink = no_progress
+) -> str:
     """Let the model complete the prompt, greedily or sampled with a seed, within the length that it reads.
+
+    Args:
+        loaded: Who completes it.
+        prompt: What it is given.
+        settings: Length and sampling.
+        on_progress: Receives ("generate", tokens said, the most that it may say). What it raises ends the work.
 
     Raises:
         DataError: The prompt leaves no room, or the model ends at once.
@@ -83,6 +93,12 @@ def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConf
         raise DataError(
             f"the prompt has {len(ids)} tokens and the model reads at most {loaded.max_positions}: shorten it."
         )
+    longest = min(settings.max_new_tokens, room)
+
+    def go_on(said: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+        on_progress("generate", said.shape[1] - len(ids), longest)
+        return torch.zeros(len(said), dtype=torch.bool, device=said.device)  # nothing has to stop here
+
     prompt_ids = torch.tensor([ids], device=loaded.device)
     sampling = (
         {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
@@ -92,7 +108,8 @@ def generate_completion(loaded: LoadedModel, prompt: str, settings: GenerateConf
         output = loaded.generate(
             prompt_ids,
             attention_mask=torch.ones_like(prompt_ids),
-            max_new_tokens=min(settings.max_new_tokens, room),
+            max_new_tokens=longest,
+            stopping_criteria=StoppingCriteriaList([go_on]),
             pad_token_id=pad_token(tokenizer),
             **sampling,
         )

@@ -76,15 +76,15 @@ class Workspace(Builder):
             model: Where the model lies now, if it was moved.
             keeps: Whether the question is kept, so that it can be opened again without the model, and a
                 question that was asked before is answered from what was kept.
-            on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all). What it
-                raises ends the work.
+            on_progress: Receives ("generate", tokens said, the most) if the model is to say something, then
+                ("scores", examples done, all), then ("texts", texts of the lists, all). What it raises ends the work.
 
         Raises:
             LorifError: The question or the settings do not fit the index.
         """
         if completion is None:
             loaded = self.open_index(index_id, model=model).engine.loaded
-            completion = generate_completion(loaded, prompt, generate or GenerateConfig())
+            completion = generate_completion(loaded, prompt, generate or GenerateConfig(), on_progress)
         settings = settings or ScoreConfig(objective="loss" if contrast is None else "contrast")
         question = Question(prompt, completion, contrast, None if tokens is None else tuple(tokens))
         origin = Origin(self, settings, k, num_opposing, model, keeps)

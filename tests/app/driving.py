@@ -3,14 +3,20 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from playwright.sync_api import TimeoutError
 from studio_server import Studio
 
 PATIENCE_S = 90
 TIMEOUT_MS = 120_000
+HEARD_MS = 5_000
+ATTEMPTS = 5
+"""A click that comes while the page is drawn again may not be heard, nor by a person's hand."""
+
 ROW_SELECTOR_WIDTH = 16
 """Pixels from the left edge of a table to the middle of its boxes for choosing rows."""
 
@@ -62,6 +68,16 @@ def opening(chromium, name: str) -> Iterator[tuple[Callable, list[str]]]:
             context.close()
 
 
+def address(page) -> str:
+    """Where the page is; asks it, because ``page.url`` is as old as the last call that heard from the browser."""
+    return page.evaluate("() => location.href")
+
+
+def parameters(page) -> dict[str, list[str]]:
+    """The query of its address."""
+    return parse_qs(urlsplit(address(page)).query)
+
+
 def become(look: Callable[[], object], wanted: object, seconds: float = PATIENCE_S) -> None:
     """Return once what is seen is what is wanted; a failure shows what was seen last."""
     end = time.monotonic() + seconds
@@ -85,29 +101,34 @@ def wait_for_run(page) -> None:
     )
 
 
+def cards(page, part: str):
+    """A part of every card of the list; the open text has a head like theirs, which is none of them."""
+    return page.locator(f"[class*='st-key-card-hit-'] {part}")
+
+
 def settle(page) -> None:
     """Wait until as many cards are painted as the page says."""
     told = page.locator(".st-key-count-line [data-testid=stText]").first
     told.wait_for()
-    wait_until(lambda: page.locator(".rank").count() == int(told.inner_text().split(" of ")[0]))
+    wait_until(lambda: cards(page, ".rank").count() == int(told.inner_text().split(" of ")[0]))
 
 
 def ranks(page) -> list[str]:
     """``#1``, ``#2``, … of the cards."""
     settle(page)
-    return page.locator(".rank").all_inner_texts()
+    return cards(page, ".rank").all_inner_texts()
 
 
 def scores(page) -> list[float]:
     """Of the cards."""
     settle(page)
-    return [number(text) for text in page.locator(".score").all_inner_texts()]
+    return [number(text) for text in cards(page, ".score").all_inner_texts()]
 
 
 def card_ids(page) -> list[str]:
     """Train ids of the cards."""
     settle(page)
-    return page.locator(".head .mono").all_inner_texts()
+    return cards(page, ".head .mono").all_inner_texts()
 
 
 def number(text: str) -> float:
@@ -160,6 +181,17 @@ def click_cell(
     box = frame.bounding_box()
     y = header / 2 if row < 0 else header + (row + 0.5) * row_height
     page.mouse.click(box["x"] + x, box["y"] + y)
+
+
+def choose(page, name: str, option: str) -> None:
+    """Take an entry of a list that opens on a click; opens it again if a run of the page has closed it."""
+    for _ in range(ATTEMPTS):
+        wait_for_run(page)
+        page.get_by_role("combobox", name=name).click()
+        with suppress(TimeoutError):
+            page.get_by_role("option", name=option).click(timeout=HEARD_MS)
+            return
+    pytest.fail(f"{name} offers no {option}")
 
 
 def said(page, sentence: str) -> None:

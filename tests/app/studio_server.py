@@ -111,7 +111,7 @@ def build_workspace(folder: Path) -> Path:
     """
     workspace = folder / "ws"
     done("import", workspace, write_rows(folder / "texts.jsonl", [*rows(), *HOSTILE_TEXTS]))
-    done("index", workspace, "--model", slow_model_folder(), *SMALL)
+    done("index", workspace, "--model", slow_model_folder(), *SMALL, "--include", "*.h.0.*")
     done("index", workspace, "--model", model_folder(), *SMALL)
     opened = lf.open_workspace(workspace)
     opened.ask("The river of Arlen is", " castle Brook Glenby Farrow Corve.", k=10, num_opposing=10)
@@ -125,4 +125,4 @@ def build_workspace(folder: Path) -> Path:
 def slow_model_folder() -> Path:
     """A model that takes seconds for a few hundred tokens, so that something can happen meanwhile."""
     folder = root() / "slow-model"
-    return folder if folder.exists() else write_model(folder, num_layers=4, num_positions=1024)
+    return folder if folder.exists() else write_model(folder, num_layers=12, num_positions=1024)

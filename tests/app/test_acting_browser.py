@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 from driving import (
+    address,
     card_ids,
     click_cell,
     deep_text,
@@ -140,7 +141,7 @@ def test_the_letter_f_flags_the_open_text_and_in_a_note_it_is_a_letter(new_page,
     page.get_by_text("Other questions that bring it up").wait_for()
     page.keyboard.press("f")
     wait_until(lambda: statuses(opened) == {first: "flagged"})
-    page.goto(page.url.split("?")[0] + "review?from=Flagged")
+    page.goto(address(page).split("?")[0] + "review?from=Flagged")
     page.get_by_role("button", name="Note").click()
     note = page.get_by_role("textbox", name="Note about this text")
     note.click()

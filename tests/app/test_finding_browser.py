@@ -2,11 +2,29 @@
 
 import json
 import time
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import duckdb
 import pytest
-from driving import card_ids, click_cell, deep_text, number, ranks, rows_of, scores, table, wait_for_run, wait_until
+from driving import (
+    address,
+    become,
+    card_ids,
+    choose,
+    click_cell,
+    deep_text,
+    number,
+    parameters,
+    ranks,
+    rows_of,
+    said,
+    scores,
+    table,
+    wait_for_run,
+    wait_until,
+)
+from studio_server import serving
+from tiny_workspace import copy_of, imported
 
 import lorif_core as lf
 from lorif_core.views.text import visible
@@ -72,9 +90,7 @@ def test_filters_combine_and_the_count_is_that_of_sql(new_page, studio, texts):
         wait_until(lambda: counted(page) == (len(wanted), len(texts)))
         page.get_by_role("button", name="Reset all").click()
         wait_until(lambda: counted(page) == (len(texts), len(texts)))
-        wait_until(
-            lambda: not {"q", "where", "pick", "status"} & set(urlsplit(page.url).query.replace("=", "&").split("&"))
-        )
+        wait_until(lambda: not {"q", "where", "pick", "status"} & set(parameters(page)))
     finally:
         opened.restore(flagged, actor="tester")
 
@@ -109,7 +125,7 @@ def test_a_corpus_link_opens_the_same_list_in_another_browser(new_page):
     wait_for_run(first)
     wanted = rows_of(table(first, "corpus-rows"))
     assert wanted
-    second = new_page("/" + first.url.split("/", 3)[3])
+    second = new_page("/" + address(first).split("/", 3)[3])
     wait_until(lambda: rows_of(table(second, "corpus-rows")) == wanted)
 
 
@@ -119,8 +135,8 @@ def test_an_answers_link_opens_query_filters_and_document_in_another_browser(new
     train_id = card_ids(first)[2]
     first.get_by_role("button", name="Read").nth(2).click()
     first.get_by_role("dialog").wait_for()
-    wait_until(lambda: f"open={train_id}" in first.url)
-    second = new_page("/" + first.url.split("/", 3)[3])
+    wait_until(lambda: parameters(first).get("open") == [train_id])
+    second = new_page("/" + address(first).split("/", 3)[3])
     second.get_by_role("dialog").get_by_text("3 of ").wait_for()
     assert (ranks(second), scores(second)) == wanted
     assert second.get_by_role("dialog").locator(".head .mono").first.inner_text() == train_id
@@ -137,6 +153,29 @@ def test_back_returns_to_the_filters_before(new_page, texts):
     page.go_back()
     wait_until(lambda: counted(page)[0] == rivers)
     assert page.get_by_role("textbox", name="Search the texts").input_value() == "river"
+
+
+def test_a_kept_view_opens_from_another_page_after_a_restart(open_studio, tmp_path):
+    with serving(copy_of(imported(), tmp_path)) as studio:
+        page = open_studio(studio, f"/corpus?q=river&mode=contains&where={quote('year >= 1910')}")
+        wait_for_run(page)
+        wanted = rows_of(table(page, "corpus-rows"))
+        page.get_by_role("button", name="Views").click()
+        name = page.get_by_role("textbox", name="Name for what is on screen")
+        name.fill("Rivers since 1910")
+        name.press("Enter")
+        page.get_by_role("button", name="Keep", exact=True).click()
+        said(page, "The view is kept.")
+        studio.kill()
+        studio.start()
+        again = open_studio(studio, "/history")
+        again.get_by_role("button", name="Views").click()
+        choose(again, "Open a view", "Rivers since 1910")
+        again.get_by_role("heading", name="Corpus").wait_for()
+        become(lambda: rows_of(table(again, "corpus-rows")), wanted)
+        found = parameters(again)
+        assert (found["q"], found["mode"], found["where"]) == (["river"], ["contains"], ["year >= 1910"])
+        assert again.get_by_role("textbox", name="Search the texts").input_value() == "river"
 
 
 def test_the_sum_of_a_group_is_that_of_its_members(new_page, studio):

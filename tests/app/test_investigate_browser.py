@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from driving import ranks, scores, selected_tokens, token, wait_until
+from driving import address, parameters, ranks, scores, selected_tokens, token, wait_until
 from tiny_workspace import HOSTILE_ID
 
 import lorif_core as lf
@@ -27,7 +27,7 @@ def test_a_typed_question_shows_a_ranked_list_with_falling_scores(new_page):
     found = scores(page)
     assert found == sorted(found, reverse=True)
     assert min(found) > 0
-    assert "query=" in page.url
+    assert "query" in parameters(page)
 
 
 def test_click_and_shift_click_choose_a_range_of_tokens(new_page):
@@ -111,6 +111,6 @@ def test_an_exclusion_asks_for_a_reason(new_page, studio):
 def test_the_address_opens_the_same_answer_in_another_browser(new_page):
     first = new_page("/?query=1&tab=Opposes&find=river")
     wanted = (ranks(first), scores(first))
-    second = new_page(first.url.split("/", 3)[3].join(["/", ""]))
+    second = new_page("/" + address(first).split("/", 3)[3])
     assert (ranks(second), scores(second)) == wanted
     assert second.get_by_role("textbox", name="Prompt").input_value() == "The river of Arlen is"

@@ -11,6 +11,7 @@ from driving import (
     card_ids,
     click_cell,
     number,
+    parameters,
     rows_of,
     said,
     selected_tokens,
@@ -116,7 +117,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     page.get_by_text("Other questions that bring it up").wait_for()
     picture(page, "5-reader")
     page.keyboard.press("Escape")
-    wait_until(lambda: "open=" not in page.url)
+    wait_until(lambda: "open" not in parameters(page))
 
     page.get_by_text("Groups", exact=True).click()
     frame = table(page, "groups")

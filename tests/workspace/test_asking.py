@@ -30,6 +30,7 @@ from lorif_core.data.encoding import Encoder
 from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.models.load import load_model
+from lorif_core.workspace.progress import Cancelled
 from lorif_core.workspace.questions import generate_completion
 
 EVERYTHING = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
@@ -181,6 +182,22 @@ def test_a_completion_ends_where_the_model_can_read_no_further():
     loaded = lf.open_workspace(indexed()).open_index().engine.loaded
     said = generate_completion(loaded, "The river of", lf.GenerateConfig(max_new_tokens=500))
     assert 0 < len(said) < loaded.max_positions * 20
+
+
+def test_a_completion_nobody_waits_for_any_more_is_not_said_to_its_end():
+    said = []
+
+    def stop_at_three(stage, done, total):
+        said.append((stage, done, total))
+        if done == 3:
+            raise Cancelled
+
+    workspace = lf.open_workspace(indexed())
+    before = len(workspace.queries())
+    with pytest.raises(Cancelled):
+        workspace.ask("The river of", generate=lf.GenerateConfig(max_new_tokens=9), on_progress=stop_at_three)
+    assert said == [("generate", done, 9) for done in (1, 2, 3)]
+    assert len(workspace.queries()) == before
 
 
 def test_a_prompt_that_leaves_no_room_is_refused():
