@@ -8,7 +8,7 @@ ROWS = re.findall(
     r"^\| (\d+) \| (.+?) \| (.+) \|$", (TESTS.parent / "docs" / "acceptance.md").read_text("utf-8"), re.M
 )
 NUM_STATEMENTS, LEAST_SHOWN = 60, 45
-MUST_BE_SHOWN = {2, 8, 9, *range(12, 19), *range(23, 28), *range(31, 40), 41, 43, 44, 45, 49, 51, 57, 58}
+MUST_BE_SHOWN = {2, 8, 9, *range(12, 19), *range(23, 29), *range(31, 40), 41, 43, 44, 45, 49, 51, 57, 58}
 
 
 def named_in(cell):

@@ -118,7 +118,7 @@ def test_a_reload_during_a_run_shows_the_same_run_and_then_its_answer(new_page, 
     assert "asking" in parameters(page)
     page.reload()
     page.get_by_text("You can go on clicking").wait_for()
-    assert page.get_by_role("progressbar").count()
+    page.get_by_role("progressbar").first.wait_for()
     wait_until(lambda: "query" in parameters(page))
     (query,) = asked(opened, prompt)
     assert parameters(page)["query"] == [query.query_id]
