@@ -56,7 +56,7 @@ def test_rows_selected_before_another_order_are_not_flagged_in_their_place(new_p
     select_rows(page, [0, 2])
     page.get_by_text("Largest first").click()
     page.get_by_text("0 selected", exact=True).wait_for()
-    assert page.get_by_role("button", name="Flag", exact=True).is_disabled()
+    wait_until(page.get_by_role("button", name="Flag", exact=True).is_disabled)
     assert statuses(opened) == {}
 
 
