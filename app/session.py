@@ -83,6 +83,11 @@ def title(name: str, explanation: str) -> None:
     st.caption(explanation)
 
 
+def url_items() -> list[tuple[str, str]]:
+    """What the URL says, a pair for every value."""
+    return [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
+
+
 def empty(sentence: str, command: str, *, page: str | None = None, label: str = "", **url: str) -> None:
     """Say that there is nothing to see yet, and the command that changes it; ``{workspace}`` becomes the folder.
 

@@ -42,9 +42,13 @@ def run() -> None:
     pages = [_page(entry, is_home=entry is PAGES[0]) for entry in PAGES]
     st.session_state["pages"] = {entry.url: page for entry, page in zip(PAGES, pages, strict=True)}
     # Also for who stands at the door, so that a link still leads to its page behind it.
-    chosen = st.navigation(pages, position="top" if signin.is_inside() else "hidden")
+    named_home = st.Page(_go_home, title=PAGES[0].title, url_path=PAGES[0].url, visibility="hidden")
+    chosen = st.navigation([*pages, named_home], position="top" if signin.is_inside() else "hidden")
     st.html(STYLE)
     if not signin.passed():
+        return
+    if chosen == named_home:
+        chosen.run()
         return
     _header(next(entry.url for entry, page in zip(PAGES, pages, strict=True) if page == chosen))
     with session.errors():
@@ -61,7 +65,12 @@ def _page(entry: PageEntry, *, is_home: bool) -> "st.Page":
             page: Callable[[], None] = import_module(entry.module).page
             page()
 
-    return st.Page(show, title=entry.title, url_path=entry.url, default=is_home)
+    return st.Page(show, title=entry.title, url_path="home" if is_home else entry.url, default=is_home)
+
+
+def _go_home() -> None:
+    """The first page under its own name, for who types it or keeps a link: home itself is at ``/``."""
+    st.switch_page(st.session_state["pages"][PAGES[0].url], query_params=session.url_items())
 
 
 def _header(page: str) -> None:

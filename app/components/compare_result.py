@@ -9,6 +9,9 @@ from lorif_core.views.text import visible
 from lorif_core.views.tokens import diff
 from lorif_core.workspace.comparing import ComparedQuestion, Comparison
 
+SURELY_SAME = 0.9999
+"""Rank correlation of one scoring with itself, up to rounding."""
+
 WORDS = {
     "index_id": "index",
     "tokens": "chosen tokens",
@@ -37,16 +40,24 @@ def draw(found: Comparison) -> None:
 def _questions(found: Comparison) -> None:
     for column, name, asked in zip(st.columns(2, gap="medium"), "AB", (found.a, found.b), strict=True):
         with column, st.container(border=True, key=f"compare-question-{name}", gap="xsmall"):
-            st.text(f"{name} · query {asked.query_id} · {asked.objective_value:.3f} nats")
+            st.text(f"{name} · query {asked.query_id} · {asked.objective} {asked.objective_value:.3f} nats")
             tokens.text(_said(asked), key=f"compare-said-{name}")
             with st.container(key=f"compare-quiet-{name}"):
-                st.text(visible(f"{asked.method} · {asked.index_id} · {asked.objective} · {asked.normalisation}"))
+                scores = "scores as they are" if asked.normalisation == "none" else f"{asked.normalisation} scores"
+                st.text(visible(f"{asked.method} · {asked.index_id} · {scores}"))
     with st.container(key="compare-differences"):
         names = [WORDS.get(one, one) for one in found.differences]
-        st.text(f"They differ in: {', '.join(names)}" if names else "It is the same question twice.")
+        st.text(f"They differ in: {', '.join(names)}" if names else _same(found))
         for name, pieces in (("prompt", found.prompt_diff), ("completion", found.completion_diff)):
             if name in found.differences:
                 tokens.draw(diff(pieces), key=f"compare-diff-{name}")
+
+
+def _same(found: Comparison) -> str:
+    same = "It is the same question twice"
+    if found.rank_correlation is None or found.rank_correlation > SURELY_SAME:
+        return f"{same}."
+    return f"{same}, scored with other settings, such as the refinement."
 
 
 def _said(asked: ComparedQuestion) -> str:

@@ -8,6 +8,7 @@ from lorif_core.views.text import visible
 from lorif_core.workspace.versions import VersionDiff
 
 MAX_ROWS = 200
+COUNTS = ("before", "after", "came", "went")
 
 
 def draw(found: VersionDiff, *, key: str) -> None:
@@ -51,6 +52,7 @@ def draw(found: VersionDiff, *, key: str) -> None:
                 "went": [one.went for one in shown],
             },
             hide_index=True,
+            column_config={kind: st.column_config.NumberColumn(format="localized") for kind in COUNTS},
             height=min(40 + 36 * len(shown), 330),
             key=session.table_key(f"{key}-diff", values),
             alt="Texts before and after, that came and went, by kind",

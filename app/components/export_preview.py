@@ -12,6 +12,7 @@ from lorif_core.workspace.curating import RulePreview
 from lorif_core.workspace.export_records import ExportPreview, Tally
 
 MAX_TALLIES = 200
+COUNTS = ("kept", "flagged", "excluded", "all")
 RULES_HELP = """
 One rule a line, with a verb, a condition and a reason:
 
@@ -32,7 +33,7 @@ def counts(found: ExportPreview) -> None:
         st.metric("In the export", f"{found.num_kept:,}")
         st.metric("Left out", f"{found.num_excluded:,}")
         st.metric("Flagged", f"{found.num_flagged:,}")
-        st.metric("Disagreements", f"{found.num_conflicts:,}")
+        st.metric("Disagreements", f"{found.num_conflicts:,}", help="Texts on which people decided differently.")
     if found.num_unknown:
         st.text(f"{found.num_unknown:,} decisions are about texts that this version does not hold.")
     by_reason, by_value = st.columns(2, gap="medium")
@@ -45,7 +46,7 @@ def counts(found: ExportPreview) -> None:
     with by_value:
         if found.count_by is not None:
             st.text(f"By {visible(found.count_by)}")
-            _tallies(found.by_value[:MAX_TALLIES], "value", "export-by-value")
+            _tallies(found.by_value[:MAX_TALLIES], visible(found.count_by), "export-by-value")
 
 
 def rules(dataset: str) -> None:
@@ -118,6 +119,7 @@ def _tallies(tallies: Sequence[Tally], name: str, key: str) -> None:
             "all": [one.total for one in tallies],
         },
         hide_index=True,
+        column_config={kind: st.column_config.NumberColumn(format="localized") for kind in COUNTS},
         key=session.table_key(key, names),
         alt="Texts of each kind by status",
     )

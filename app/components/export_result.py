@@ -15,6 +15,8 @@ from lorif_core.workspace.export_records import ExportResult, read_manifest
 
 def draw(settings: ExportConfig, dataset: str, num_kept: int) -> None:
     """The button, the progress, and the latest export of this tab."""
+    st.subheader("Write files", anchor=False)
+    st.caption("Writes the draft as it is now, to download, without making it a version.")
     st.button(
         f"Write {num_kept:,} texts",
         key="export-write",

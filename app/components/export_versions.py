@@ -39,6 +39,7 @@ def choose_parent(found: Sequence[FrozenVersion]) -> str | None:
 def freeze(settings: ExportConfig, dataset: str, parent: str | None, num_kept: int) -> None:
     """The form that freezes the draft, and what came of it."""
     st.subheader("Freeze as a version", anchor=False)
+    st.caption("Keeps the draft in the workspace under a name, for good; the next draft comes after it.")
     with st.container(horizontal=True, vertical_alignment="bottom", key="export-freeze"):
         name = st.text_input("Name", key="freeze-name", max_chars=64, placeholder="v1", width=200)
         note = st.text_input("What it is for", key="freeze-note", max_chars=1000, width=420)
@@ -79,7 +80,13 @@ def _freeze(settings: ExportConfig, dataset: str, parent: str | None, name: str,
 def draw(found: Sequence[FrozenVersion]) -> None:
     """All versions, newest first, and one of them in full."""
     if not found:
-        session.empty("No version was frozen yet.", "lorif freeze {workspace} NAME")
+        session.empty(
+            "No version was frozen yet. A version is an export with a name that nobody can edit afterwards.",
+            "lorif freeze {workspace} NAME",
+            page="export",
+            label="Look at the draft and freeze it",
+            tab="Draft",
+        )
         return
     newest = found[::-1]
     st.dataframe(
@@ -95,6 +102,7 @@ def draw(found: Sequence[FrozenVersion]) -> None:
             "for": [visible(one.note) for one in newest],
         },
         hide_index=True,
+        column_config={kind: st.column_config.NumberColumn(format="localized") for kind in ("texts", "left out")},
         key=session.table_key("export-versions", [one.name for one in newest]),
         alt="Frozen versions, newest first",
     )

@@ -32,7 +32,7 @@ def draw() -> None:
     of = {record.index_id: record for record in records}
     chosen = st.selectbox("Index", list(of), key="ix", bind="query-params", width=320)
     _form(of[chosen])
-    jobs_progress.follow("evaluate", "No sweep was made here yet.")
+    jobs_progress.follow("evaluate", "")
     _results(chosen)
 
 
@@ -44,19 +44,47 @@ def _form(record: IndexRecord) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="sweep-form"):
         queries = st.text_input(
-            "File of questions", key="queries", bind="query-params", placeholder="/data/q.jsonl", width=300
+            "File of questions",
+            key="queries",
+            bind="query-params",
+            placeholder="/data/q.jsonl",
+            width=300,
+            help="JSON lines with prompt and completion, on the server.",
         )
         truth = st.text_input(
-            "Ground truth", key="truth", bind="query-params", placeholder="/data/truth.npz", width=300
+            "Ground truth",
+            key="truth",
+            bind="query-params",
+            placeholder="/data/truth.npz",
+            width=300,
+            help="What models said that were trained again without parts of the data.",
         )
         ratios = st.text_input(
-            "Damping ratios", "0.01 0.1 0.5 1 10", key="ratios", bind="query-params", width=190, disabled=plain
+            "Damping ratios",
+            "0.01 0.1 0.5 1 10",
+            key="ratios",
+            bind="query-params",
+            width=190,
+            disabled=plain,
+            help="Damping over the mean eigenvalue of the curvature; larger trusts the curvature less.",
         )
         ranks = st.text_input(
-            "Directions", key="ranks", bind="query-params", placeholder="all, or 16 64 256", width=160, disabled=plain
+            "Directions",
+            key="ranks",
+            bind="query-params",
+            placeholder="all, or 16 64 256",
+            width=160,
+            disabled=plain,
+            help="How many leading directions of the curvature are used.",
         )
         kinds = st.multiselect(
-            "Normalisation", NORMALISATIONS, ["none", "tempered"], key="sweep-normalisation", width=230
+            "Normalisation",
+            NORMALISATIONS,
+            ["none", "tempered"],
+            key="sweep-normalisation",
+            width=230,
+            help="What scores are divided by: nothing; unit: both gradient norms; relatif: the root of the text's "
+            "self-influence; tempered: its fourth root.",
         )
     if plain:
         st.text("The damping of this index is in its codes. To try another α, build another index.")
@@ -106,7 +134,7 @@ def _numbers(typed: str, what: str) -> list[float | None]:
 def _results(index_id: str) -> None:
     found = sweeps_of(session.workspace(), index_id)
     if not found:
-        st.text("There is no result for this index yet.")
+        st.text("No sweep of this index is done yet: its figure and table will stand here.")
         return
     labels = {
         one["evaluation_id"]: f"{one['created_at']:%Y-%m-%d %H:%M} · {len(one['rows'])} settings" for one in found

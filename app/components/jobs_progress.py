@@ -38,7 +38,7 @@ def follow(kind: str, sentence: str) -> None:
 
     Args:
         kind: Such as import.
-        sentence: Said while there is none.
+        sentence: Said while there is none; may be empty.
     """
     with session.errors():
         jobs = jobs_of_kind(session.workspace().files, kind)[:MAX_FOLLOWED]
@@ -47,7 +47,7 @@ def follow(kind: str, sentence: str) -> None:
             st.session_state[f"ended-{kind}"] = ended
             session.forget_datasets()
             st.rerun()
-        if not jobs:
+        if not jobs and sentence:
             st.text(sentence)
         for job in jobs:
             draw(job)

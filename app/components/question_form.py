@@ -244,7 +244,7 @@ def earlier_questions() -> None:
             "prompt": [visible(one.prompt) for one in asked],
             "completion": [visible(one.completion) for one in asked],
             "asked by": [visible(one.asked_by) for one in asked],
-            "when": [one.created_at for one in asked],
+            "when (UTC)": [f"{one.created_at:%Y-%m-%d %H:%M}" for one in asked],
         },
         key=session.table_key("earlier", [one.query_id for one in asked]),
         on_select="rerun",

@@ -82,7 +82,7 @@ def _neighbours(found: pl.DataFrame, answer: Answer, context: Context) -> None:
     )
     selected = [ids[row] for row in chosen["selection"]["rows"]]
     statuses = {context.status(one) for one in selected}
-    st.text("Cosine of stored gradients over all modules: 1 would teach the model the same.")
+    st.caption("Cosine of stored gradients over all modules: 1 would teach the model the same.")
     with st.container(horizontal=True, vertical_alignment="center", key="actions-neighbours"):
         st.text(f"{len(selected)} selected" if selected else "Select rows to decide about them.")
         decide.buttons(

@@ -1,6 +1,9 @@
 """Named views in the header: open one, keep what is on screen under a name."""
 
+from collections.abc import Sequence
+
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import session
 from lorif_core.views.text import visible
@@ -28,7 +31,7 @@ def _open(found: dict[str, SavedView]) -> None:
     view = found.get(st.session_state.pop("views-go", ""))
     target = None if view is None else st.session_state["pages"].get(view.page)
     if view is not None and target is not None:
-        _leave_widgets()
+        _leave_widgets([name for name, _ in view.query])
         st.switch_page(target, query_params=view.query)
 
 
@@ -38,13 +41,25 @@ def _choose() -> None:
     st.session_state["views-chosen"] = None
 
 
-def _leave_widgets() -> None:
-    """Forget what the widgets of the page say, or they would go before the address of the view."""
-    for key in st.query_params:
-        st.session_state.pop(key, None)
+def _leave_widgets(named: Sequence[str]) -> None:
+    """Forget what widgets say that share a name with the view: they would go before its address, or stay in it.
+
+    Streamlit refuses to set a parameter that a widget of the page on screen is bound to, and has no public way to let
+    it go: without the second half a view opens from every page but its own.
+    """
+    names = {*st.query_params, *named, "tab"}
+    for name in names:
+        st.session_state.pop(name, None)
+    context = get_script_run_ctx()
+    if context is None:
+        return
+    with context.session_state.query_params() as parameters:
+        bindings = [parameters.get_binding_for_param(name) for name in names]
+        for binding in bindings:
+            if binding is not None:
+                parameters.unbind_widget(binding.widget_id)
 
 
 def _keep(name: str, page: str) -> None:
-    query = [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
-    workspace = session.workspace()
+    workspace, query = session.workspace(), session.url_items()
     session.act("The view is kept.", lambda: workspace.save_view(name, page, query, actor=session.actor()))

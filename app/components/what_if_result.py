@@ -3,7 +3,9 @@
 import streamlit as st
 
 from app import session
+from lorif_core.views.removal_figures import MAX_BARS
 from lorif_core.views.text import visible
+from lorif_core.views.tokens import signed
 from lorif_core.workspace.removing import PredictedChange, Verification, VerifiedChange, WhatIf
 
 MAX_CELL = 120
@@ -16,14 +18,18 @@ def predicted(found: WhatIf) -> None:
     with st.container(horizontal=True, key="what-if-counts"):
         st.metric("Texts removed", f"{len(found.train_ids):,}")
         st.metric("Helped", f"{len(found.helped):,}", help="Targets whose completion gets less likely.")
-        st.metric("Harmed", f"{len(found.harmed):,}")
-        st.metric("Control questions", f"{len(controls):,}")
+        st.metric(
+            "Harmed",
+            f"{len(found.harmed):,}",
+            help="Controls whose completion gets less likely, and targets whose gets more likely.",
+        )
+        st.metric("Control questions", f"{len(controls):,}", help="Their completions shall stay as they are.")
     if harmed:
         worst = min(harmed, key=lambda change: change.change)
         with st.container(border=True, key="what-if-warning"):
             st.text(
                 f"⚠ Collateral damage: {len(harmed):,} of {len(controls):,} control questions lose support, question "
-                f"#{worst.query_id} the most ({worst.change:+.3f} nats). Look at them before you exclude these texts."
+                f"#{worst.query_id} the most ({signed(worst.change)} nats). Look before you exclude these texts."
             )
     elif not controls:
         st.text("There is no control question: ask some that shall stay as they are, to see collateral damage.")
@@ -33,6 +39,8 @@ def predicted(found: WhatIf) -> None:
         config={"displayModeBar": False},
         alt="Predicted change of every question's completion; the table below has the numbers",
     )
+    if len(found.queries) > MAX_BARS:
+        st.caption(f"The {MAX_BARS} questions that change the most; the table has all {len(found.queries):,}.")
     _table(found.queries)
     st.caption(
         "Predicted from influence, in nats of the completion's log-probability. A target is helped when its "

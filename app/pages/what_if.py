@@ -38,22 +38,34 @@ def page() -> None:
             return
         ids = chosen_ids(session.workspace(), choice, dataset)
         st.text(f"{len(ids):,} texts are meant.")
-        targets = _targets(queries, choice)
+        targets = _targets(queries, choice, _asked_when_decided(ids, dataset))
         if _is_complete(ids, targets, choice):
             found = session.workspace().what_if(ids, targets)
             what_if_result.predicted(found)
             what_if_verify.draw(ids, [change.query_id for change in found.queries])
 
 
-def _targets(queries: Sequence[QueryRecord], choice: Choice) -> list[str]:
-    labels = {record.query_id: review_queue.label_of(record) for record in reversed(queries)}
-    first = choice.query or next(iter(labels))
+def _asked_when_decided(ids: Sequence[str], dataset: str) -> str | None:
+    """The question whose answer was on screen when the texts were decided about, where it is one."""
+    states = session.workspace().states(dataset=dataset)
+    asked = states.filter(states["train_id"].is_in(list(ids)))["query_id"].drop_nulls().unique().to_list()
+    return asked[0] if len(asked) == 1 else None
+
+
+def _targets(queries: Sequence[QueryRecord], choice: Choice, asked: str | None) -> list[str]:
+    """Preset: the question that the texts come from, and the same one asked in other ways."""
+    known = {record.query_id: record for record in reversed(queries)}
+    labels = {query_id: review_queue.label_of(record) for query_id, record in known.items()}
+    named = choice.query or asked
+    first = known[named] if named in known else next(iter(known.values()))
+    said = (first.prompt, first.completion)
+    alike = [query_id for query_id, record in known.items() if (record.prompt, record.completion) == said]
     return st.multiselect(
         "Questions whose completions you want to hear less",
         list(labels),
-        default=[first],
+        default=alike,
         format_func=lambda one: labels[one],
-        key=f"what-if-targets-{choice.query}",
+        key=f"what-if-targets-{first.query_id}",
         help="All other questions are controls: their completions shall stay as they are.",
         persist_state="session",
     )
