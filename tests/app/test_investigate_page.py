@@ -108,7 +108,7 @@ def test_a_flag_in_the_reader_names_the_selected_neighbour(monkeypatch, workspac
     first = opened.reopen("1").ids[0]
     near = opened.neighbours(first)["train_id"].to_list()
     app = open_page(monkeypatch, workspace, "investigate", query="1", open=first, closer="Neighbours")
-    run_until(app, lambda now: any(one.startswith("Cosine of stored") for one in texts(now)))
+    run_until(app, lambda now: any(one.value.startswith("Cosine of stored") for one in now.caption))
     app.session_state[table_key("reader-neighbours", near)] = {"selection": {"rows": [2], "columns": [], "cells": []}}
     app.run()
     button(app, "neighbours-flag").click().run()
