@@ -88,6 +88,19 @@ def url_items() -> list[tuple[str, str]]:
     return [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
 
 
+def tab(names: Sequence[str]) -> str:
+    """Which part of the page is chosen, the first at the beginning; it lies in the URL."""
+    return st.segmented_control(
+        "What to see",
+        names,
+        default=names[0],
+        required=True,
+        key="tab",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
 def empty(sentence: str, command: str, *, page: str | None = None, label: str = "", **url: str) -> None:
     """Say that there is nothing to see yet, and the command that changes it; ``{workspace}`` becomes the folder.
 

@@ -1,7 +1,5 @@
 """Corpus: everything without a question. Search, filter, look, decide; duplicates, outliers, a map."""
 
-import streamlit as st
-
 from app import session
 from app.components import corpus_bulk, corpus_duplicates, corpus_map, corpus_outliers, corpus_texts
 
@@ -21,15 +19,7 @@ def page() -> None:
         session.empty_of_data()
         return
     dataset = session.dataset_id()
-    tab = st.segmented_control(
-        "What to see",
-        list(TABS),
-        default="Texts",
-        required=True,
-        key="tab",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    tab = session.tab(list(TABS))
     with session.errors():
-        TABS[tab or "Texts"](dataset)
+        TABS[tab](dataset)
     corpus_bulk.draw()

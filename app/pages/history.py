@@ -20,15 +20,7 @@ def page() -> None:
         session.empty_of_data()
         return
     dataset = session.dataset_id()
-    tab = st.segmented_control(
-        "What to see",
-        TABS,
-        default=TABS[0],
-        required=True,
-        key="tab",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    tab = session.tab(TABS)
     with session.errors():
         if tab == TABS[1]:
             history_list.conflicts(session.workspace().conflicts(dataset=dataset), dataset)
