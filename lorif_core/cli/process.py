@@ -3,10 +3,10 @@
 import ctypes
 import os
 
-MMAP_THRESHOLD = 32 << 20
-"""Smaller blocks come from the heap; the largest value that every version of the C library takes."""
+MMAP_THRESHOLD = 8 << 20
+"""Smaller blocks come from the heap. Larger ones leave holes there, which made the peak grow with the data."""
 
-TRIM_THRESHOLD = 1 << 30
+TRIM_THRESHOLD = 128 << 20
 """Freed bytes at the end of the heap that are kept."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
