@@ -48,5 +48,5 @@ clean:
 	touch $@ .venv/.demo-ready
 
 .venv/.notebook-ready: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebook,peft]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebook,peft,bm25]'
 	touch $@ .venv/.demo-ready

@@ -80,9 +80,11 @@ def lds_figure(rows: Sequence[Figures]) -> go.Figure:
             "legend": {"title": "normalised", "orientation": "h", "y": 1.02, "yanchor": "bottom"},
         }
     )
-    for normalisation in dict.fromkeys(row["normalisation"] for row in rows):
+    normalisations = list(dict.fromkeys(row["normalisation"] for row in rows))
+    for normalisation in normalisations:
         kept = [r for r in rows if r["normalisation"] == normalisation and r["codes_bytes"] is not None]
         colour = COLOURS.get(normalisation, "#555555")
+        own = [normalisation] if len(normalisations) > 1 else []
         if kept:
             figure.add_scatter(
                 x=[row["codes_bytes"] for row in kept],
@@ -95,8 +97,8 @@ def lds_figure(rows: Sequence[Figures]) -> go.Figure:
                 },
                 text=[row["label"] for row in kept],
                 mode="markers+text",
-                textposition="bottom right" if normalisation == "none" else "top left",
-                textfont={"size": 11, "color": colour},
+                textposition="bottom left" if normalisation == "none" else "top left",
+                textfont={"size": 10, "color": colour},
                 marker={"size": 9, "color": colour, "symbol": SYMBOLS.get(normalisation, "circle")},
                 name=normalisation,
             )
@@ -106,17 +108,28 @@ def lds_figure(rows: Sequence[Figures]) -> go.Figure:
                     y=row["lds"],
                     line={"dash": "dot", "width": 1, "color": colour},
                     annotation={
-                        "text": f"{row['label']}, {normalisation}, nothing stored",
+                        "text": ", ".join([row["label"], *own, "nothing stored"]),
                         "font": {"size": 11, "color": colour},
                         "xanchor": "right",
                     },
                 )
-    sizes = [math.log10(row["codes_bytes"]) for row in rows if row["codes_bytes"]]
-    figure.update_xaxes(type="log", title="bytes per example: codes, scales, numbers", dtick=1)
-    if sizes:  # room for labels beside the outermost points
-        figure.update_xaxes(range=[min(sizes) - 0.35, max(sizes) + 0.35])
-    figure.update_yaxes(title="LDS (bars: 95 % over subsets)")
+    figure.update_xaxes(type="log", title="bytes per example: codes, scales, numbers")
+    if sizes := [row["codes_bytes"] for row in rows if row["codes_bytes"]]:
+        figure.update_xaxes(_byte_axis(min(sizes), max(sizes)))
+    ends = [row[end] for row in rows if row["codes_bytes"] for end in ("subsets_low", "subsets_high")]
+    low, high = (find([row["lds"] for row in rows] + ends) for find in (min, max))
+    room = 0.06 * (high - low or 1.0)
+    figure.update_yaxes(title="LDS (bars: 95 % over subsets)", range=[low - room, high + room])
     return figure
+
+
+def _byte_axis(smallest: float, largest: float) -> dict[str, Any]:
+    """A tick at every doubling, and room for labels beside the outermost points."""
+    low, high = math.log2(smallest / 1000), math.log2(largest / 1000)
+    room = max(1.2, 0.12 * (high - low))
+    ticks = [1000 * 2.0**power for power in range(math.ceil(low - room), math.floor(high + room) + 1)]
+    ends = [3 + end * math.log10(2) for end in (low - room, high + room)]
+    return {"range": ends, "tickvals": ticks, "ticktext": [human_bytes(tick) for tick in ticks]}
 
 
 def sweep_figure(rows: Sequence[Figures]) -> go.Figure:
@@ -131,7 +144,9 @@ def sweep_figure(rows: Sequence[Figures]) -> go.Figure:
     for row in rows:
         lines.setdefault((row["normalisation"], row.get("subspace_rank")), []).append(row)
     figure = go.Figure()
-    for place, ((normalisation, rank), own) in enumerate(sorted(lines.items(), key=lambda item: str(item[0]))):
+    several = len({normalisation for normalisation, _ in lines}) > 1
+    order = sorted(lines.items(), key=lambda line: (line[0][0], line[0][1] or 0))
+    for place, ((normalisation, rank), own) in enumerate(order):
         own = sorted(own, key=lambda row: row.get("damping_ratio") or 0.0)
         figure.add_scatter(
             x=[places[row.get("damping_ratio")] for row in own],
@@ -143,7 +158,7 @@ def sweep_figure(rows: Sequence[Figures]) -> go.Figure:
                 "width": 3,
             },
             mode="lines+markers",
-            name=normalisation if rank is None else f"{normalisation}, {rank} directions",
+            name=_line_name(normalisation, rank, several=several),
             line={"color": COLOURS.get(normalisation, "#555555"), "dash": DASHES[place % len(DASHES)]},
             marker={"size": 9, "symbol": SYMBOLS.get(normalisation, "circle")},
         )
@@ -160,6 +175,12 @@ def sweep_figure(rows: Sequence[Figures]) -> go.Figure:
         yaxis={"title": {"text": "LDS (bars: 95 % over subsets)"}},
     )
     return figure
+
+
+def _line_name(normalisation: str, rank: int | None, *, several: bool) -> str:
+    if rank is None:
+        return normalisation
+    return f"{normalisation}, {rank} directions" if several else f"{rank} directions"
 
 
 def _bytes(size: float | None) -> str:

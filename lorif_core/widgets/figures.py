@@ -29,7 +29,9 @@ def figure_widget(figure: go.Figure) -> FigureWidget:
     """
     shown = FigureWidget(figure)
     shown.update_layout(template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")
-    shown.update_layout(font={"color": GREY}, legend_bgcolor="rgba(0,0,0,0)", margin={"l": 70, "r": 20, "b": 50})
+    own: dict[str, Any] = figure.to_plotly_json()["layout"].get("margin", {})
+    margin = {"t": 30} | own | {"l": 70, "r": 20, "b": 50}
+    shown.update_layout(autosize=True, font={"color": GREY}, legend_bgcolor="rgba(0,0,0,0)", margin=margin)
     shown.update_xaxes(gridcolor=GRID, linecolor=GREY, zerolinecolor=GRID, automargin=True)
     shown.update_yaxes(gridcolor=GRID, linecolor=GREY, zerolinecolor=GRID, automargin=True)
     return shown
