@@ -17,13 +17,12 @@ import pytest
 
 STARTS_WITHIN_S = 120
 TIMEOUT_MS = 60_000
-PERSON = "tester"
 
 
 class Lab:
     """A running JupyterLab without a token, for this machine only, over a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, person: str = "tester") -> None:
         extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
         assert (extensions / "@jupyter-widgets").is_dir(), (
             f"no widgets would show: they have no extension in {extensions}"
@@ -38,7 +37,7 @@ class Lab:
         own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
         own |= {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")}
         own |= {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "layouts"), "IPYTHONDIR": str(folder / "ipython")}
-        own |= {"LORIF_ACTOR": PERSON, "OMP_NUM_THREADS": "1"}
+        own |= {"LORIF_ACTOR": person, "OMP_NUM_THREADS": "1"}
         self._log = folder / "lab.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -143,6 +143,7 @@ def compare_panel(found: Mapping[str, Any], *, reasons: Sequence[str]) -> Payloa
     """A ``Comparison.to_dict()``."""
     correlation = found["rank_correlation"]
     said = "–" if correlation is None else f"{correlation:+.3f} (Spearman, over {found['num_common']:,} texts)"
+    said = said.replace("-", "−")
     return {
         "mode": "compare",
         "a": _asked(found, "a"),

@@ -12,7 +12,8 @@ function answer(root, data, emit) {
 
   section(root, "question", [data.question, data.strip, data.selected_tokens, data.can_load], (box) => questionBox(panel, box));
   section(root, "facts", [data.facts, data.bins], (box) => {
-    const said = element("div", "quiet facts", data.facts.join(" · "));
+    const said = element("div", "quiet facts");
+    said.append(...data.facts.flatMap((fact, place) => [place ? " · " : "", element("span", "", fact)]));
     said.title = data.sign;
     box.replaceChildren(said, ...(data.bins ? [histogram(data.bins)] : []));
   });

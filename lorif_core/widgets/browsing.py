@@ -98,10 +98,11 @@ class CorpusWidget(Panel):
 
     def _pick(self, clicked: Mapping[str, Any]) -> None:
         """Choose a value or a bar of a facet, or take the choice back."""
-        name, place = clicked["column"], clicked["place"]
+        name: str = clicked["column"]
         facet = next((one for one in self._facets if one.column == name), None)
-        if facet is None:
-            raise DataError(f"there is no facet {name!r}.")
+        place = _place_of(facet, clicked)
+        if facet is None or place is None:
+            raise DataError(f"{name} no longer offers {clicked['label']!r}: choose again.")
         picks: list[str] = list(self.view["picks"])
         own = next((one for one in picks if column_of(one) == name), None)
         if isinstance(facet, HistogramFacet):
@@ -138,3 +139,12 @@ class CorpusWidget(Panel):
             },
         )
         self.set_trait("ids", page.frame["train_id"].to_list())
+
+
+def _place_of(facet: Facet | None, clicked: Mapping[str, Any]) -> int | None:
+    """Where the clicked choice stands now: the page may show facets of a moment ago."""
+    labels = [] if facet is None else [choice["label"] for choice in facet_panel(facet, None)["choices"]]
+    place, label = clicked["place"], clicked["label"]
+    if labels[place : place + 1] == [label]:
+        return place
+    return labels.index(label) if label in labels else None

@@ -50,7 +50,8 @@ function askedLine(name, asked) {
 function rankCard(panel, one) {
   const card = hitCard(panel, one);
   const change = one.rank_a === null || one.rank_b === null ? "" : one.rank_a === one.rank_b ? "=" : one.rank_b < one.rank_a ? "▲ in B" : "▼ in B";
-  const said = `A #${one.rank_a ?? "–"} → B #${one.rank_b ?? "–"}`;
+  const rank = (value) => value === null ? "–" : value.toLocaleString("en");
+  const said = `A #${rank(one.rank_a)} → B #${rank(one.rank_b)}`;
   const ranks = element("span", "score", said);
   card.querySelector(".head input").after(ranks, element("span", "quiet", [change, `${one.score_a} → ${one.score_b}`].filter(Boolean).join(" · ")));
   return card;

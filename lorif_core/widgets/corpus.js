@@ -12,7 +12,7 @@ function corpus(root, data, emit) {
   section(root, "search", [view, data.columns], (box) => {
     const enter = (name) => (event) => { if (event.key === "Enter") change({ [name]: event.target.value }); };
     const search = field("input", "Search the texts", "search", view.search, () => {});
-    const where = field("input", "Condition, such as source = forum and year > 2000", "where", view.where, () => {});
+    const where = field("input", "Condition, such as year > 2000", "where", view.where, () => {});
     search.onkeydown = enter("search");
     where.onkeydown = enter("where");
     where.classList.add("wide");
@@ -59,11 +59,11 @@ function corpus(root, data, emit) {
 function facetBox(panel, facet) {
   const box = element("div", "facet"), most = Math.max(1, ...facet.choices.map((one) => one.count));
   box.append(element("h4", "", facet.column));
-  const pick = (place) => () => panel.emit("pick", { column: facet.column, place });
+  const pick = (place, one) => () => panel.emit("pick", { column: facet.column, place, label: one.label });
   if (facet.is_histogram) {
     const bars = element("div", "bars");
     facet.choices.forEach((one, place) => {
-      const bar = button("", `${facet.column}-${place}`, pick(place), { title: `${one.label}: ${one.count.toLocaleString("en")}`, name: `${facet.column} ${one.label}: ${count(one.count, "text")}` });
+      const bar = button("", `${facet.column}-${place}`, pick(place, one), { title: `${one.label}: ${one.count.toLocaleString("en")}`, name: `${facet.column} ${one.label}: ${count(one.count, "text")}` });
       bar.setAttribute("aria-pressed", String(one.on));
       bar.style.setProperty("--size", (one.count ? Math.max(one.count / most, 0.03) : 0).toFixed(3));
       bars.append(bar);
@@ -72,7 +72,7 @@ function facetBox(panel, facet) {
     return box;
   }
   for (const [place, one] of facet.choices.entries()) {
-    const made = button("", `${facet.column}-${place}`, pick(place), { classes: "value" });
+    const made = button("", `${facet.column}-${place}`, pick(place, one), { classes: "value" });
     made.setAttribute("aria-pressed", String(one.on));
     made.style.setProperty("--size", (one.count / most).toFixed(3));
     made.append(element("span", "", one.label), element("span", "quiet", one.count.toLocaleString("en")));

@@ -2,6 +2,13 @@
 
 Object.assign(KINDS, { review });
 
+// A button and the letter that presses it.
+function keyButton(label, key, click, options = {}) {
+  const made = button(label + " ", key.toLowerCase(), click, options);
+  made.append(element("kbd", "", key));
+  return made;
+}
+
 function review(root, data, emit) {
   const state = stateOf(root, { reason: null, noting: false });
   const panel = { state, emit, data, again: () => review(root, data, emit) };
@@ -33,13 +40,13 @@ function review(root, data, emit) {
     const off = { off: !shown };
     box.replaceChildren(row(
       "decide",
-      button("Keep  K", "k", decide("keep"), { ...off, title: "It is fine." }),
-      button("Flag  F", "f", decide("flag"), { ...off, title: "Suspicious; it stays in the data." }),
-      button("Exclude  X", "x", decide("exclude"), { off: !shown || !state.reason, title: state.reason ? "Leave it out of every export." : "Choose a reason first: press a number." }),
-      button("Needs review  N", "n", decide("needs-review"), { ...off, title: "Label it for somebody else." }),
-      button("Skip  S", "s", decide("skip"), off),
-      button("Undo  U", "u", decide("undo")),
-      button("Note  M", "m", () => { state.noting = !state.noting; panel.again(); }, off),
+      keyButton("Keep", "K", decide("keep"), { ...off, title: "It is fine." }),
+      keyButton("Flag", "F", decide("flag"), { ...off, title: "Suspicious; it stays in the data." }),
+      keyButton("Exclude", "X", decide("exclude"), { off: !shown || !state.reason, title: state.reason ? "Leave it out of every export." : "Choose a reason first: press a number." }),
+      keyButton("Needs review", "N", decide("needs-review"), { ...off, title: "Label it for somebody else." }),
+      keyButton("Skip", "S", decide("skip"), off),
+      keyButton("Undo", "U", decide("undo")),
+      keyButton("Note", "M", () => { state.noting = !state.noting; panel.again(); }, off),
     ));
     if (shown && state.noting) {
       const text = field("textarea", "Note", "note-text", state.drafts.note, (value) => { state.drafts.note = value; });
@@ -55,7 +62,8 @@ function review(root, data, emit) {
   section(root, "reasons", [state.reason, data.reasons], (box) => box.replaceChildren(
     element("div", "quiet", "Reason for an exclusion or a flag: press its number; the same again takes it back."),
     row("", ...data.reasons.map((reason, place) => {
-      const made = button(place < 9 ? `${place + 1} ${reason}` : reason, "reason-" + reason, choose(reason), { classes: reason === state.reason ? "main" : "" });
+      const made = button(" " + reason, "reason-" + reason, choose(reason), { classes: reason === state.reason ? "main" : "" });
+      if (place < 9) made.prepend(element("kbd", "", place + 1));
       made.setAttribute("aria-pressed", String(reason === state.reason));
       return made;
     })),

@@ -100,7 +100,7 @@ class Answer(Displayed):
     def facts(self) -> list[str]:
         """What the lists rest on, in short sentences."""
         found = [
-            f"{self.num_scored} texts scored in {human_seconds(self.elapsed_s)}",
+            f"{self.num_scored:,} texts scored in {human_seconds(self.elapsed_s)}",
             f"{self.objective} {self.objective_value:.3f} nats",
             f"the list holds {self.positive_share:.0%} of all support",
             f"index {self.index_id}",

@@ -108,15 +108,31 @@ def test_the_corpus_shows_the_page_that_browse_gives(ws, shown):
     assert widget.data["total"] == 121
 
 
+def pick(widget, column, place, label):
+    widget._receive(None, {"kind": "pick", "value": {"column": column, "place": place, "label": label}}, [])
+    widget.wait(WAIT_S)
+
+
 def test_facets_narrow_the_corpus_and_a_second_click_widens_it(ws, shown):
     widget = shown(ws.corpus())
     facet = next(one for one in widget.data["facets"] if one["column"] == "source")
-    widget._receive(None, {"kind": "pick", "value": {"column": "source", "place": 0}}, [])
-    widget.wait(WAIT_S)
-    assert widget.data["total"] == facet["choices"][0]["count"] == len(widget.matching())
-    widget._receive(None, {"kind": "pick", "value": {"column": "source", "place": 0}}, [])
-    widget.wait(WAIT_S)
+    first = facet["choices"][0]
+    pick(widget, "source", 0, first["label"])
+    assert widget.data["total"] == first["count"] == len(widget.matching())
+    pick(widget, "source", 0, first["label"])
     assert widget.data["total"] == 121
+
+
+def test_a_click_on_facets_of_a_moment_ago_chooses_what_it_says_or_nothing(ws, shown):
+    widget = shown(ws.corpus())
+    facet = next(one for one in widget.data["facets"] if one["column"] == "source")
+    second = facet["choices"][1]["label"]
+    pick(widget, "source", 0, second)
+    assert widget.view["picks"] == [f"source = {second}"]
+    before = widget.view
+    pick(widget, "source", 7, "gone")
+    assert widget.view == before
+    assert "no longer offers 'gone'" in widget.said["text"]
 
 
 def test_a_condition_that_cannot_be_read_is_refused_in_words(ws, shown):
