@@ -115,7 +115,7 @@ def empty(sentence: str, command: str, *, page: str | None = None, label: str = 
         st.text(sentence)
         if (target := st.session_state.get("pages", {}).get(page)) is not None:
             st.page_link(target, label=label, query_params=url or None)
-        st.code(command.replace("{workspace}", workspace_path()), language="bash")
+        st.code(command.replace("{workspace}", workspace_path()), language=None)
 
 
 def empty_of_data() -> None:

@@ -134,7 +134,8 @@ STYLE = """
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
 [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
 [data-testid="stToast"] { pointer-events: auto; }
-button:focus-visible, [role="option"]:focus-visible { outline: 2px solid currentColor !important;
-  outline-offset: 2px; }
+button:focus-visible, [role="option"]:focus-visible, [data-testid="stMultiSelect"] input:focus-visible {
+  outline: 2px solid currentColor !important; outline-offset: 2px; }
+[data-testid="stMain"]:focus-visible { outline: 2px solid currentColor; outline-offset: -2px; }
 </style>
 """

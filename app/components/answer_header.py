@@ -113,7 +113,7 @@ def _trust(index_id: str) -> None:
     with st.popover("Why", type="tertiary", key="trust"):
         if not found.checks:
             st.text("Nobody has measured yet how good the scores of this index are. A quick check is")
-            st.code("lorif evaluate fidelity WORKSPACE --queries FILE", language="bash")
+            st.code("lorif evaluate fidelity WORKSPACE --queries FILE", language=None)
         for check in found.checks:
             mark = TRUST_MARKS["checked" if check.is_passed else "doubtful"]
             st.text(visible(f"{mark} {check.meaning} (chance: {check.chance:.3g})"))

@@ -9,7 +9,7 @@ from app import session
 from app.components import choose_group
 from lorif_core.catalog import QueryRecord
 from lorif_core.views.text import visible
-from lorif_core.workspace.choosing import Choice, Source, review_queue
+from lorif_core.workspace.choosing import Choice, Source, review_queue, texts_of
 
 SOURCES: dict[str, Source] = {"Flagged": "flagged", "A question's list": "query", "A condition": "condition"}
 MAX_LABEL = 70
@@ -86,13 +86,28 @@ def label_of(record: QueryRecord) -> str:
 
 
 def open_queue(choice: Choice, dataset: str) -> Queue:
-    """The queue of a choice, made when it is first asked for and then fixed until ``renew``."""
+    """The queue of a choice, made when it is first asked for and then fixed until ``renew``.
+
+    The first queue of a tab begins with the text that its link names, also one that was decided since.
+    """
     known = st.session_state.get("review-queue")
     if known is None or known["of"] != (choice, dataset):
         ids = review_queue(session.workspace(), choice, dataset)
+        if known is None:
+            ids = _linked(ids, dataset) + ids
         known = {"of": (choice, dataset), "queue": Queue(ids, {}, [])}
         st.session_state["review-queue"] = known
     return known["queue"]
+
+
+def _linked(ids: list[str], dataset: str) -> list[str]:
+    """The text that the address names, unless it is in the queue already."""
+    named = st.query_params.get("open")
+    if not named or named in ids:
+        return []
+    with session.errors():
+        return [shown.train_id for shown in texts_of(session.workspace(), [named], dataset)]
+    return []
 
 
 def renew() -> None:

@@ -95,3 +95,19 @@ def test_a_note_is_written_beside_the_text(monkeypatch, flagged):
     press(app, "save-note")
     event = lf.open_workspace(folder).events_of(ids[0])[0]
     assert (event.batch.kind, event.batch.text) == ("note", "looks odd")
+
+
+def test_a_link_opens_its_text_although_it_was_decided_since(monkeypatch, flagged):
+    folder, ids = flagged
+    lf.open_workspace(folder).restore([ids[2]], actor="tester")
+    app = open_page(monkeypatch, folder, "review", open=ids[2])
+    press(app, "skip")
+    assert opened(app) == ids[0]
+
+
+def test_a_link_to_no_text_says_so_and_shows_the_queue(monkeypatch, flagged):
+    folder, ids = flagged
+    app = open_page(monkeypatch, folder, "review", open="nothing")
+    assert any(said.startswith("This did not work: ") for said in texts(app))
+    press(app, "skip")
+    assert opened(app) == ids[1]
