@@ -107,7 +107,8 @@ def cards(page, part: str):
 
 
 def settle(page) -> None:
-    """Wait until as many cards are painted as the page says."""
+    """Wait until no run, which leaves the old cards till its end, and as many are painted as the page says."""
+    wait_for_run(page)
     told = page.locator(".st-key-count-line [data-testid=stText]").first
     told.wait_for()
     wait_until(lambda: cards(page, ".rank").count() == int(told.inner_text().split(" of ")[0]))
