@@ -103,14 +103,19 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
 
 def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:
     columns = list(dict.fromkeys(name for hit in answer.hits for name in hit.metadata))
-    by = st.selectbox("Group by", [*columns, studio.DUPLICATES], key="by", bind="query-params", width=260)
+    choices = [*columns, studio.DUPLICATES]
+    place = choices.index("source") if "source" in choices else 0
+    by = st.selectbox("Group by", choices, index=place, key="by", bind="query-params", width=260)
     found = studio.hit_groups(hits, by)
     chosen = st.dataframe(
         found.select(
             pl.col("group").map_elements(visible, return_dtype=pl.String),
             pl.col("num_texts").alias("texts"),
             pl.col("score_sum").alias("sum of scores"),
-            pl.format("{} … {}", *(_signed(one) for one in ("sum_low", "sum_high"))).alias("95 % interval"),
+            pl.when(pl.col("num_texts") > 1)
+            .then(pl.format("{} … {}", *(_signed(one) for one in ("sum_low", "sum_high"))))
+            .otherwise(pl.lit("—"))
+            .alias("95 % interval"),
             (pl.col("share") * 100).alias("share of the lists"),
         ),
         key=session.table_key("groups", [by, *found["group"]]),
