@@ -22,7 +22,7 @@ test: .venv/.dev-ready  ## run the tests
 	$(BIN)/python -m pytest -n 2 -m "not browser"
 
 test-browser: .venv/.dev-ready  ## drive the studio with Debian's chromium
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser
 
 check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -110,7 +110,7 @@ def _dialog() -> None:
     reason = st.selectbox("Reason", list(reasons), index=None, placeholder="Choose a reason", key="exclude-reason")
     if reason:
         st.text(reasons[reason])
-    comment = st.text_input("Comment", key="exclude-comment", max_chars=2000, placeholder="Optional")
+    st.text_input("Comment", key="exclude-comment", max_chars=2000, placeholder="Optional")
     is_sure = len(ids) <= MANY or st.checkbox(f"Yes, exclude all {len(ids):,}", key="exclude-sure")
     request = session.request_id("exclude", ids)
     with st.container(horizontal=True):
@@ -120,14 +120,16 @@ def _dialog() -> None:
             key="exclude-now",
             disabled=not reason or not is_sure,
             on_click=_exclude,
-            args=(asked, reason, comment, request),
+            args=(asked, request),
         )
         if st.session_state.pop("excluded", False) or st.button("Cancel", key="exclude-cancel"):
             _stop_asking()
             st.rerun()
 
 
-def _exclude(asked: dict[str, Any], reason: str, comment: str, request: str) -> None:
+def _exclude(asked: dict[str, Any], request: str) -> None:
+    # From the state: arguments are as old as the last run, which has not heard of a word typed just before the click.
+    reason, comment = st.session_state["exclude-reason"], st.session_state.get("exclude-comment")
     session.act(
         f"Excluded {_texts(asked['ids'])}.",
         lambda: session.workspace().exclude(

@@ -42,14 +42,14 @@ def freeze(settings: ExportConfig, dataset: str, parent: str | None, num_kept: i
     st.caption("Keeps the draft in the workspace under a name, for good; the next draft comes after it.")
     with st.container(horizontal=True, vertical_alignment="bottom", key="export-freeze"):
         name = st.text_input("Name", key="freeze-name", max_chars=64, placeholder="v1", width=200)
-        note = st.text_input("What it is for", key="freeze-note", max_chars=1000, width=420)
+        st.text_input("What it is for", key="freeze-note", max_chars=1000, width=420)
         st.button(
             f"Freeze {num_kept:,} texts",
             key="freeze-start",
             type="primary",
             disabled=not (name.strip() and num_kept),
             on_click=_freeze,
-            args=(settings, dataset, parent, name.strip(), note),
+            args=(settings, dataset, parent),
             help="Writes an export that nobody can edit, with its parent, manifest and recipe.",
         )
     task = data_tasks().find(st.session_state.get("freeze-task", ""))
@@ -63,8 +63,9 @@ def freeze(settings: ExportConfig, dataset: str, parent: str | None, num_kept: i
         st.text(f"✓ Version {version.name} is frozen with {version.counts['kept']:,} texts; see Versions.")
 
 
-def _freeze(settings: ExportConfig, dataset: str, parent: str | None, name: str, note: str) -> None:
+def _freeze(settings: ExportConfig, dataset: str, parent: str | None) -> None:
     workspace, actor = session.workspace(), session.actor()
+    name, note = st.session_state["freeze-name"].strip(), st.session_state["freeze-note"]  # as typed last
 
     def work() -> FrozenVersion:
         return workspace.freeze(name, parent=parent, note=note, actor=actor, dataset=dataset, settings=settings)

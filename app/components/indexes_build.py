@@ -128,7 +128,9 @@ def _actions(settings: IndexConfig, dataset: str) -> None:
     with st.container(horizontal=True, key="build-actions"):
         if st.button("Estimate", key="build-estimate", help="Loads the model and times a few batches."):
             st.session_state["build-asked"] = repr(settings)
-        st.button("Build", key="build-start", type="primary", on_click=_start, args=(settings, dataset))
+        if st.button("Build", key="build-start", type="primary"):
+            _start(settings, dataset)
+            st.rerun()
     if st.session_state.get("build-asked") != repr(settings):
         st.caption(
             "An estimate says bytes, time and memory before anything is built. A build can be cancelled and resumed."

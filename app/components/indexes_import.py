@@ -1,5 +1,6 @@
 """Bring data in: choose a file, choose its columns, look at its rows and rejects, import it as a job."""
 
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -190,6 +191,7 @@ def table_of_rejects(rejects: list[dict[str, Any]]) -> None:
 
 def _start(path: str, settings: ImportConfig) -> None:
     workspace = session.workspace()
+    settings = replace(settings, name=st.session_state["import-name"].strip() or None)  # as typed last
 
     def start() -> Any:
         return start_import(workspace, [path], settings, session.actor())

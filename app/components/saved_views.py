@@ -23,7 +23,7 @@ def draw(page: str) -> None:
         else:
             st.text("No view is kept yet: give what is on screen a name.")
         name = st.text_input("Name for what is on screen", key="views-name", max_chars=80)
-        st.button("Keep", key="views-keep", disabled=not name.strip(), on_click=_keep, args=(name, page))
+        st.button("Keep", key="views-keep", disabled=not name.strip(), on_click=_keep, args=(page,))
 
 
 def _open(found: dict[str, SavedView]) -> None:
@@ -60,6 +60,6 @@ def _leave_widgets(named: Sequence[str]) -> None:
                 parameters.unbind_widget(binding.widget_id)
 
 
-def _keep(name: str, page: str) -> None:
-    workspace, query = session.workspace(), session.url_items()
+def _keep(page: str) -> None:
+    workspace, query, name = session.workspace(), session.url_items(), st.session_state["views-name"]
     session.act("The view is kept.", lambda: workspace.save_view(name, page, query, actor=session.actor()))

@@ -89,4 +89,4 @@ def _poll(job_id: str) -> None:
 def _label(job: Job) -> str:
     arguments = job.request["arguments"]
     removed, asked = len(arguments["train_ids"]), len(arguments["queries"])
-    return f"{job.created_at:%Y-%m-%d %H:%M} · {removed:,} texts, {asked} questions · {job.status}"
+    return f"{job.created_at:%Y-%m-%d %H:%M} · {removed:,} texts, {asked} questions"

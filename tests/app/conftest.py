@@ -1,11 +1,13 @@
 import sys
 from collections.abc import Callable, Iterator
 
+import polars as pl
 import pytest
 from driving import opening
 from studio_server import Studio, build_workspace, serving
 
-CHROMIUM = "/usr/bin/chromium"
+import lorif_core as lf
+
 TIMEOUT_S = 600
 """Of a test in a browser: the first one of a server waits for torch and the model, on a busy machine for minutes."""
 
@@ -31,17 +33,6 @@ def studio(tmp_path_factory) -> Iterator[Studio]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    """One browser for all tests."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def open_studio(request, chromium) -> Iterator[Callable]:
     """Opens a page of a studio in a browser of its own; asserts at the end that only studios were called."""
@@ -58,6 +49,10 @@ def open_studio(request, chromium) -> Iterator[Callable]:
 
 
 @pytest.fixture
-def new_page(open_studio, studio) -> Callable:
-    """Opens a page of the shared studio."""
-    return lambda path="/", **options: open_studio(studio, path, **options)
+def new_page(open_studio, studio) -> Iterator[Callable]:
+    """Opens a page of the shared studio; what a test decided there is taken back."""
+    yield lambda path="/", **options: open_studio(studio, path, **options)
+    workspace = lf.open_workspace(studio.workspace)
+    decided = workspace.states().filter(pl.col("status") != "kept")["train_id"].to_list()
+    if decided:
+        workspace.restore(decided, actor="tester")

@@ -139,6 +139,7 @@ async () => {
   };
   let node = document.activeElement;
   while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+  node = node.closest("canvas") ?? node;  // the cells of a table lie in its canvas
   const walk = (window.walk ??= { reached: [], unseen: [], last: null, look: "" });
   // A table draws the focus inside its canvas.
   if (walk.last?.isConnected && walk.last.tagName !== "CANVAS" && look(walk.last) === walk.look)

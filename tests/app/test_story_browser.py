@@ -189,6 +189,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     page.get_by_role("link", name="History").click()
     acts = rows_of(table(page, "history-acts"))
     assert [cells[2] for cells in acts] == ["exclude", "flag", "flag", "flag"]
+    assert "One board, wrong capitals." in acts[0]
     click_cell(page, table(page, "history-acts"), row=0)
     page.get_by_role("button", name="Revert", exact=True).wait_for()
     picture(page, "15-history")

@@ -13,8 +13,6 @@ HOSTILE_TEXT = (
 )
 """More than a million characters."""
 
-CHROMIUM = "/usr/bin/chromium"
-
 
 @pytest.fixture
 def ws(tmp_path):
@@ -51,17 +49,6 @@ def studio(lab) -> Iterator[Studio]:
     """The studio over the workspace of the lab."""
     with serving(lab.folder / "ws") as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """One browser for all tests."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
