@@ -62,6 +62,7 @@ def predicted_against_actual(
 ) -> go.Figure:
     """Predicted against actual change, one point per question, with the line where they are equal.
 
+    The height is that of the actual changes, which predictions often exceed many times; the line may leave it.
     Only the ``MAX_NAMED`` points farthest from zero are named: the others lie on top of each other.
     """
     far = sorted(range(len(predicted)), key=lambda place: -max(abs(predicted[place]), abs(actual[place])))
@@ -91,9 +92,16 @@ def predicted_against_actual(
         margin={"l": 4, "r": 4, "t": 10, "b": 4},
         showlegend=False,
         xaxis={"title": {"text": "predicted change, nats"}},
-        yaxis={"title": {"text": "actual change after training again, nats"}},
+        yaxis={"title": {"text": "actual change after training again, nats"}, "range": _span(actual)},
     )
     return figure
+
+
+def _span(values: Sequence[float]) -> list[float] | None:
+    """From the least to the greatest of the values and zero, with a margin for their names; None for zeros."""
+    low, high = min([*values, 0.0]), max([*values, 0.0])
+    margin = 0.15 * (high - low)
+    return [low - margin, high + margin] if margin else None
 
 
 def literal(text: str) -> str:
