@@ -19,6 +19,10 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.workspace.progress import Cancelled, ProgressSink
 
 KEPT_TASKS = 200
+LOOK_EVERY_S = 0.4
+LOOK_S = 0.25
+"""How long a look at a task may wait for its end, so that the page need not wait for the next look."""
+
 REDRAW_S = 5.0
 """Time between two requests to draw the page for the same finished task."""
 
@@ -110,7 +114,7 @@ def tasks() -> Tasks:
     return _tasks_of(session.workspace_path())
 
 
-@st.fragment(run_every=0.6)
+@st.fragment(run_every=LOOK_EVERY_S)
 def watch(task_id: str, among: Tasks | None = None) -> None:
     """Draw the page again once a task is done, or gone.
 
@@ -121,6 +125,6 @@ def watch(task_id: str, among: Tasks | None = None) -> None:
     """
     task = (among or tasks()).find(task_id)
     asked_at: dict[str, float] = st.session_state.setdefault("redraws", {})
-    if (task is None or task.is_done) and time.monotonic() - asked_at.get(task_id, -REDRAW_S) >= REDRAW_S:
+    if (task is None or task.wait(LOOK_S)) and time.monotonic() - asked_at.get(task_id, -REDRAW_S) >= REDRAW_S:
         asked_at[task_id] = time.monotonic()
         st.rerun()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from app import session, signin
+from app import heap, session, signin
 from app.components import browser_back, decide, saved_views
 from lorif_core.views.text import visible
 
@@ -38,6 +38,7 @@ PAGES = [
 
 def run() -> None:
     """Draw the studio once."""
+    heap.set_modules_apart()
     st.set_page_config(page_title="LoRIF Studio", page_icon="🔎", layout="wide", menu_items={"About": ABOUT})
     pages = [_page(entry, is_home=entry is PAGES[0]) for entry in PAGES]
     st.session_state["pages"] = {entry.url: page for entry, page in zip(PAGES, pages, strict=True)}

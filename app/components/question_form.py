@@ -19,6 +19,9 @@ from lorif_core.workspace.studio import completion_tokens
 SHORT_WAIT_S = 0.6
 """How long a run waits for the model before it says so and polls."""
 
+ANSWER_WAIT_S = 1.0
+"""The same for an answer: one that comes within it is drawn at once, without a page that says to wait."""
+
 NORMALISATIONS = {
     "none": "As they are",
     "unit": "Divide by both gradient norms (unit)",
@@ -127,7 +130,7 @@ def ask(request: Request) -> None:
 
     task = tasks().start_stoppable(["ask", repr(request)], work)
     session.set_url(asking=task.task_id)
-    task.wait(SHORT_WAIT_S)
+    task.wait(ANSWER_WAIT_S)
 
 
 def is_waiting() -> bool:

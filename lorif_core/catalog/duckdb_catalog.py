@@ -57,11 +57,18 @@ DATASET_COLUMNS_OF_FORMAT_3 = {
 DAMAGED = "it is damaged; restore it from a backup, or move it away and an empty catalog is made in its place"
 
 
-class _Read(NamedTuple):
-    """Records as they were read, and the stamp of the file then."""
+Stamp = tuple[int, ...] | None
+"""Of the catalog's file; changes with every write."""
 
-    stamp: tuple[int, ...] | None
-    records: Sequence[Record]
+Question = tuple[type[Record], tuple[tuple[str, str], ...]]
+"""A kind of record, and the values that its columns should have."""
+
+
+class _Memory(NamedTuple):
+    """What was read of a file while it had this stamp; only who holds the lock adds to it."""
+
+    stamp: Stamp
+    found: dict[Question, Sequence[Record]]
 
 
 class DuckDBCatalog(Catalog):
@@ -81,7 +88,7 @@ class DuckDBCatalog(Catalog):
         self.path = path.resolve()
         self.lock_path = self.path.with_name(self.path.name + ".lock")
         self._lock_timeout_s = lock_timeout_s
-        self._read: dict[tuple[type[Record], tuple[tuple[str, str], ...]], _Read] = {}
+        self._memory = _Memory(None, {})
         self._engine = _engine(self.path)
         _check_location(self.path)
         with self._locked(), _plain_errors(self.path):
@@ -92,18 +99,21 @@ class DuckDBCatalog(Catalog):
 
     def _list(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
         """Records from memory while the file is what it was when they were read, which takes no lock."""
-        key = (kind, tuple(sorted(values.items())))
-        known = self._read.get(key)
-        if known is not None and known.stamp is not None and known.stamp == self._stamp():
-            return [record for record in known.records if isinstance(record, kind)]
+        question = (kind, tuple(sorted(values.items())))
+        memory = self._memory
+        known = memory.found.get(question)
+        if known is not None and memory.stamp is not None and memory.stamp == self._stamp():
+            return [record for record in known if isinstance(record, kind)]
         with self._transaction() as records:
             stamp = self._stamp()  # nobody writes now: the lock is ours
             found = records.matching(kind, values)
-        self._read[key] = _Read(stamp, list(found))
+            if self._memory.stamp != stamp:
+                self._memory = _Memory(stamp, {})
+            self._memory.found[question] = list(found)
         return found
 
-    def _stamp(self) -> tuple[int, ...] | None:
-        """Changes with every write; None while there is no file, or one with a log that was not folded in."""
+    def _stamp(self) -> Stamp:
+        """None while there is no file, or one with a log that was not folded in."""
         try:
             found = self.path.stat()
         except OSError:
@@ -116,8 +126,12 @@ class DuckDBCatalog(Catalog):
         with self._locked(), _plain_errors(self.path):
             if not self.path.exists():  # DuckDB would make an empty file in its place
                 raise CatalogError(f"{str(self.path)!r} has been removed or renamed: bring it back or reopen it.")
+            before = self._stamp()
             with self._engine.begin() as connection:
-                yield _RecordsInDuckDB(connection)
+                records = _RecordsInDuckDB(connection)
+                yield records
+            if records.changed and before is not None and self._memory.stamp == before:
+                self._memory = _Memory(self._stamp(), _without(self._memory.found, records.changed))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -151,6 +165,7 @@ class DuckDBCatalog(Catalog):
 class _RecordsInDuckDB:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.changed: set[type[Record]] = set()
 
     def put(self, record: Record) -> None:
         self.put_all([record])
@@ -159,6 +174,7 @@ class _RecordsInDuckDB:
         if not records:
             return
         kind = type(records[0])
+        self.changed.add(kind)
         names = [field.name for field in fields(records[0])]
         statement = insert(ROWS[kind]).values([{name: getattr(record, name) for name in names} for record in records])
         id_field = KINDS[kind].id_field
@@ -166,6 +182,7 @@ class _RecordsInDuckDB:
         self._connection.execute(statement.on_conflict_do_update(index_elements=[id_field], set_=changed))
 
     def remove(self, kind: type[Record], values: Mapping[str, str]) -> None:
+        self.changed.add(kind)
         table = ROWS[kind].__table__
         self._connection.execute(
             delete(ROWS[kind]).where(*(table.c[name] == value for name, value in values.items()))
@@ -179,6 +196,12 @@ class _RecordsInDuckDB:
             .order_by(table.c.created_at, table.c[KINDS[kind].id_field])
         )
         return [kind(**row) for row in self._connection.execute(statement).mappings()]
+
+
+def _without(
+    found: Mapping[Question, Sequence[Record]], changed: set[type[Record]]
+) -> dict[Question, Sequence[Record]]:
+    return {question: records for question, records in found.items() if question[0] not in changed}
 
 
 def _engine(path: Path) -> Engine:

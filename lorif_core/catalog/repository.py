@@ -184,6 +184,8 @@ class Catalog(Protocol):
             records.put(record)
 
     def _find(self, kind: type[R], record_id: str) -> R:
+        if _is_text(record_id) and (found := self._list(kind, {KINDS[kind].id_field: record_id})):
+            return found[0]
         with self._transaction() as records:
             return _one(records, kind, record_id)
 

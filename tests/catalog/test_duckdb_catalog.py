@@ -30,6 +30,14 @@ DATASET = DatasetRecord(
     size_bytes=7,
     created_at=datetime(2026, 3, 29, tzinfo=UTC),
 )
+EVALUATION = EvaluationRecord(
+    evaluation_id="e1",
+    kind="lds",
+    dataset_id="d1",
+    settings_json="{}",
+    result_json="[]",
+    created_at=datetime(2026, 11, 22, tzinfo=UTC),
+)
 
 
 @pytest.fixture
@@ -196,11 +204,31 @@ def test_a_catalog_of_format_1_gains_the_table_of_evaluations_and_loses_nothing(
         connection.execute(f"ALTER TABLE dataset DROP COLUMN {column}")
     connection.execute("UPDATE catalog_version SET format_version = 1")
     connection.close()
-    record = EvaluationRecord(
-        evaluation_id="e1", kind="lds", dataset_id="d1", settings_json="{}", result_json="[]",
-        created_at=datetime(2026, 11, 22, tzinfo=UTC),
-    )  # fmt: skip
     upgraded = DuckDBCatalog(path)
-    upgraded.put_evaluation(record)
+    upgraded.put_evaluation(EVALUATION)
     assert upgraded.datasets() == [DATASET]
-    assert DuckDBCatalog(path).evaluations() == [record]
+    assert DuckDBCatalog(path).evaluations() == [EVALUATION]
+
+
+def test_a_write_of_one_kind_leaves_what_was_read_of_others_in_memory(path, monkeypatch):
+    catalog = DuckDBCatalog(path)
+    catalog.put_dataset(DATASET)
+    assert catalog.dataset("d1") == DATASET
+    assert catalog.evaluations() == []
+    catalog.put_evaluation(EVALUATION)
+    monkeypatch.setattr(catalog, "_locked", lambda: pytest.fail("the file was read again"))
+    assert catalog.dataset("d1") == DATASET
+    monkeypatch.undo()
+    assert catalog.evaluations() == [EVALUATION]
+
+
+def test_a_write_through_another_catalog_is_seen_at_once(path):
+    reader, writer = DuckDBCatalog(path), DuckDBCatalog(path)
+    writer.put_dataset(DATASET)
+    assert reader.dataset("d1") == DATASET
+    assert reader.datasets() == [DATASET]
+    changed = replace(DATASET, name="fables")
+    writer.put_dataset(changed)
+    reader.put_evaluation(EVALUATION)  # its own write must not vouch for what the other one changed
+    assert reader.datasets() == [changed]
+    assert reader.dataset("d1") == changed
