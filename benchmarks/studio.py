@@ -35,10 +35,10 @@ LOAD_S = 120.0
 WARM_UP_S = 30.0
 SAMPLE_S = 5.0
 PAGES = {
-    "investigate": ("/", "Undo"),
+    "investigate": ("/", "Run"),
     "corpus": ("/corpus", "Last"),
     "history": ("/history", "Undo"),
-    "export": ("/export", "Preview the rules"),
+    "export": ("/export", "Write "),
 }
 """Name → address, and a button that stands there once the page is drawn."""
 
@@ -87,7 +87,7 @@ async def _open(browser: Browser, address: str, button: str = "Undo") -> Page:
     page = await context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     await page.goto(address)
-    await page.get_by_role("button", name=button, exact=True).first.wait_for()
+    await page.get_by_role("button", name=button).first.wait_for()
     return page
 
 
