@@ -31,7 +31,8 @@ def page() -> None:
 def _review(queue: Queue, choice: Choice, dataset: str) -> None:
     train_id = review_queue.current(queue)
     with st.container(horizontal=True, vertical_alignment="center", key="review-progress"):
-        review_queue.progress(queue, train_id)
+        if queue.ids:
+            review_queue.progress(queue, train_id)
         st.button("Build the queue again", key="review-renew", on_click=review_queue.renew)
     if train_id is None:
         _finished(queue, choice)
