@@ -143,9 +143,7 @@ def go_back(queue: Queue) -> None:
 
 
 def progress(queue: Queue, train_id: str | None) -> None:
-    """How much of the queue is done."""
+    """How much of the queue is done; it holds a text at least."""
     num_done = len(queue.ids) - len(queue.left)
     place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
-    st.progress(
-        num_done / len(queue.ids) if queue.ids else 1.0, text=f"{num_done:,} of {len(queue.ids):,} done{place}"
-    )
+    st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
