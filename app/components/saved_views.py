@@ -1,4 +1,4 @@
-"""Named views in the header: open one, keep what is on screen under a name."""
+"""Named views in the header: open one, keep what is on screen under a name, remove one."""
 
 from collections.abc import Sequence
 
@@ -24,6 +24,9 @@ def draw(page: str) -> None:
             st.text("No view is kept yet: give what is on screen a name.")
         name = st.text_input("Name for what is on screen", key="views-name", max_chars=80)
         st.button("Keep", key="views-keep", disabled=not name.strip(), on_click=_keep, args=(page,))
+        if found:
+            chosen = st.selectbox("Remove a view", list(found), index=None, key="views-removed", format_func=visible)
+            st.button("Remove", key="views-remove", disabled=chosen is None, on_click=_remove)
 
 
 def _open(found: dict[str, SavedView]) -> None:
@@ -63,3 +66,9 @@ def _leave_widgets(named: Sequence[str]) -> None:
 def _keep(page: str) -> None:
     workspace, query, name = session.workspace(), session.url_items(), st.session_state["views-name"]
     session.act("The view is kept.", lambda: workspace.save_view(name, page, query, actor=session.actor()))
+
+
+def _remove() -> None:
+    workspace, name = session.workspace(), st.session_state["views-removed"]
+    session.act("The view is removed.", lambda: workspace.forget_view(name))
+    st.session_state["views-removed"] = None

@@ -43,3 +43,16 @@ def test_the_header_keeps_what_is_on_screen(monkeypatch, workspace):
     (found,) = workspace.saved_views()
     assert (found.page, found.query) == ("investigate", [("query", "7")])
     assert app.selectbox(key="views-chosen").options == ["Why Sydney"]
+
+
+def test_the_header_removes_the_chosen_view_only(monkeypatch, workspace):
+    workspace.save_view("mine", "corpus")
+    workspace.save_view("yours", "history")
+    app = open_page(monkeypatch, workspace.path)
+    assert app.button(key="views-remove").disabled
+    app.selectbox(key="views-removed").set_value("mine").run()
+    app.button(key="views-remove").click().run()
+    assert not app.exception
+    assert [view.name for view in workspace.saved_views()] == ["yours"]
+    assert app.selectbox(key="views-removed").options == ["yours"]
+    assert app.button(key="views-remove").disabled
