@@ -28,18 +28,24 @@ AUTOMATIC = "found by its name"
 
 def draw() -> None:
     """The wizard from top to bottom, then the latest imports."""
-    st.subheader("1 · File", anchor=False)
-    path = _file()
-    if path:
-        with session.errors():
-            st.subheader("2 · Columns", anchor=False)
-            settings = _columns(path)
-            found = _preview(path, settings)
-            if found is not None:
-                _show(found, path, settings)
+    with session.errors():
+        # Asked before the job does: the wizard shows rows of any file that the server can read.
+        session.workspace().journal.require_role(session.actor(), "curator", "look into files and import them")
+        _wizard()
     st.subheader("Imports", anchor=False)
     jobs_progress.follow("import", "No file was imported here yet.")
     _latest()
+
+
+def _wizard() -> None:
+    st.subheader("1 · File", anchor=False)
+    path = _file()
+    if path:
+        st.subheader("2 · Columns", anchor=False)
+        settings = _columns(path)
+        found = _preview(path, settings)
+        if found is not None:
+            _show(found, path, settings)
 
 
 def _file() -> str:

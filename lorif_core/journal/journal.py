@@ -194,6 +194,15 @@ class Journal:
         with reading_from(self.engine) as connection:
             return people.role_of(connection, actor)
 
+    def require_role(self, actor: str, least: Role, task: str) -> None:
+        """Refuse somebody who may not do something.
+
+        Raises:
+            RoleError: ``"only a curator may {task}, …"``.
+        """
+        with reading_from(self.engine) as connection:
+            people.require_role(connection, actor, least, task)
+
     def set_role(self, actor: str, role: Role, by: str) -> Member:
         """Give a person a role. The first member must be an admin, and one admin must remain.
 

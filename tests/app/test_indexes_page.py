@@ -127,3 +127,12 @@ def test_a_dry_run_of_import_writes_nothing(tmp_path, bad_file):
     run = done("import", tmp_path / "ws", bad_file, "--text", "question", "--dry-run")
     assert "1 cannot be used" in run.out
     assert not (tmp_path / "ws").exists()
+
+
+def test_a_viewer_does_not_see_rows_of_files_of_the_server(monkeypatch, tmp_path, bad_file):
+    folder = copy_of(imported(), tmp_path)
+    lf.open_workspace(folder).journal.set_role("somebody-else", "admin", by="somebody-else")
+    app = open_page(monkeypatch, folder, "indexes", tab="Import", file=str(bad_file))
+    assert not app.exception
+    assert any("only a curator may look into files" in one for one in texts(app))
+    assert not any(one.key == "file" for one in app.text_input)
