@@ -129,13 +129,13 @@ def _encode_sign(columns: Tensor) -> Coded:
 def _decode_sign(codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
     assert scales is not None
     # One row of eight numbers per byte: five times faster than taking the bits apart.
-    signs = _signs_of_bytes().to(codes.device).index_select(0, codes.flatten().int())
+    signs = signs_of_bytes().to(codes.device).index_select(0, codes.flatten().int())
     columns = signs.view(*codes.shape[:-1], codes.shape[-1] * 8)[..., :width]
     return columns.mul_(scales.float().unsqueeze(-1))
 
 
 @cache
-def _signs_of_bytes() -> Tensor:
+def signs_of_bytes() -> Tensor:
     """(256, 8): the signs that each byte holds, as +1 and -1."""
     bits = torch.arange(256, dtype=torch.uint8).unsqueeze(1) & torch.tensor(_BITS, dtype=torch.uint8)
     return (bits != 0).float().mul_(2).sub_(1)

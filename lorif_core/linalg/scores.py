@@ -16,6 +16,7 @@ Source: LoRIF (arXiv:2601.21929), equation 9; DESIGN §3.7.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.signs import MOST_VECTORS, SignFactors, SignTable, sign_table
 
 Plan = Literal["direct", "factored"]
 
@@ -105,6 +107,22 @@ class FactoredQueries:
             product = (left @ self.left[:, columns]).mul_(right @ self.right[:, columns])  # (nc, queries · k)
             out[queries] = product.view(n, c, -1, rank).sum((1, 3)).T
         return out
+
+    @property
+    def reads_signs(self) -> bool:
+        """Whether ``score_signs`` is the faster way for sign codes."""
+        return self.left.shape[1] <= MOST_VECTORS
+
+    @cached_property
+    def _tables(self) -> tuple[SignTable, SignTable]:
+        return sign_table(self.left), sign_table(self.right)
+
+    def score_signs(self, block: SignFactors) -> Float[Tensor, "Q n"]:
+        """Scores of a block of sign-coded examples, from their packed bits."""
+        n, c, _ = block.left.codes.shape
+        left, right = self._tables
+        product = left.products(block.left).mul_(right.products(block.right))
+        return product.view(n, c, self.num_queries, self.rank).sum((1, 3)).T
 
 
 PreparedQueries = DirectQueries | FactoredQueries

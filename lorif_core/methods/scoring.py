@@ -13,6 +13,7 @@ from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
 from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (
+    FactoredQueries,
     Plan,
     PreparedQueries,
     check_finite_scores,
@@ -215,9 +216,12 @@ def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) ->
 
 
 def _module_scores(shard: Shard, module: ModuleShape, plan: ScoringPlan, rows: slice = ALL_ROWS) -> Tensor:
+    prepared = plan.prepared[module.name]
+    if isinstance(prepared, FactoredQueries) and prepared.reads_signs and (signs := shard.signs(module)) is not None:
+        return prepared.score_signs(signs[rows])
     block = slice_block(shard.block(module), rows)
     if isinstance(block, Factors):
-        return plan.prepared[module.name].score(block)
+        return prepared.score(block)
     return score_dense_rows(plan.matrices[module.name], block.matrix)
 
 

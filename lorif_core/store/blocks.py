@@ -17,6 +17,7 @@ from torch import Tensor
 from lorif_core.linalg.codecs import Coded, ColumnCodec, factor_bytes
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
+from lorif_core.linalg.signs import SignColumns, SignFactors
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import Layout
@@ -46,6 +47,15 @@ def decode_block(tensors: Mapping[str, Tensor], module: ModuleShape, codec: Colu
     if layout == "dense":
         return DenseGradient(side("dense", module.dim).unflatten(1, (module.d_in, module.d_out)))
     return Factors(side("left", module.d_in), side("right", module.d_out))
+
+
+def sign_factors(tensors: Mapping[str, Tensor], module_name: str) -> SignFactors:
+    """The factors of one module of an index with sign codes, as they are stored."""
+
+    def side(kind: str) -> SignColumns:
+        return SignColumns(tensors[f"{kind}/{module_name}"], tensors[f"{kind}_scale/{module_name}"])
+
+    return SignFactors(side("left"), side("right"))
 
 
 def tensor_names(module_name: str, codec: ColumnCodec, layout: Layout) -> list[str]:

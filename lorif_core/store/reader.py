@@ -18,9 +18,10 @@ from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import checksum_of_file
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.signs import SignFactors
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, decode_block, subspace_from_tensors, tensor_names
+from lorif_core.store.blocks import Block, decode_block, sign_factors, subspace_from_tensors, tensor_names
 from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, read_manifest
 from lorif_core.store.statistics import maps_from_tensors
 
@@ -49,9 +50,17 @@ class Shard:
 
     def block(self, module: ModuleShape) -> Block:
         """Stored gradients of one module, float32."""
-        layout = self._manifest.layout
-        names = tensor_names(module.name, self._codec, layout)
-        return decode_block({name: self.tensor(name) for name in names}, module, self._codec, layout)
+        return decode_block(self._coded(module), module, self._codec, self._manifest.layout)
+
+    def signs(self, module: ModuleShape) -> SignFactors | None:
+        """Packed signs of one module's factors; None where the index stores something else."""
+        if self._manifest.layout != "factors" or self._codec.name != "sign":
+            return None
+        return sign_factors(self._coded(module), module.name)
+
+    def _coded(self, module: ModuleShape) -> dict[str, Tensor]:
+        names = tensor_names(module.name, self._codec, self._manifest.layout)
+        return {name: self.tensor(name) for name in names}
 
     def norms(self) -> Tensor:
         """Gradient norm of each example as stored, over all modules, (n,)."""

@@ -84,6 +84,9 @@ class MemoryShard:
     def block(self, module: ModuleShape) -> Block:
         return decode_block(self.tensors, module, self.codec, self.layout)
 
+    def signs(self, module: ModuleShape) -> None:
+        return None
+
     def norms(self) -> Tensor:
         return self.tensors["norms"]
 

@@ -22,6 +22,7 @@ from lorif_core.methods.choose import choose_method
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.queries import Query
+from lorif_core.store.reader import Shard
 
 TRACE = CurvatureConfig(subspace_rank=999, damping_rule="trace", damping_ratio=0.5)
 ABSOLUTE = CurvatureConfig(subspace_rank=999, damping_rule="absolute", damping=2.0)
@@ -290,3 +291,15 @@ def test_random_queries_of_another_length_are_scored_alike():
     queries = [Query(str(n), (one,), (1.0,)) for n, one in enumerate(sequences)]
     wanted = influence_scores(oracle_rows(sequences), oracle_rows(TRAIN), [2.0] * len(index.modules))
     close(scores_of(index, ABSOLUTE, queries=queries), wanted, relative=TOLERANCE)
+
+
+def test_packed_signs_are_scored_as_what_they_stand_for_and_without_being_unpacked(tmp_path, asked, monkeypatch):
+    plain = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=1.0)
+    index = disk_index(tmp_path, Lorif(2, 0, seed=0), plain, "sign", shard_examples=3)
+    wanted = torch.zeros(len(QUERIES), len(TRAIN), dtype=torch.float64)
+    for module, q_rows, stored in zip(index.modules, asked, stored_rows(index), strict=True):
+        for q in range(len(QUERIES)):
+            matrix = q_rows[q].view(module.d_in, module.d_out)
+            wanted[q] += stored @ best_rank(matrix, 1).flatten()
+    monkeypatch.setattr(Shard, "block", lambda shard, module: pytest.fail("a block was unpacked"))
+    close(scores_of(index, plain, ScoreConfig(query_rank=1)), wanted, relative=TOLERANCE)
