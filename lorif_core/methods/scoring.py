@@ -112,16 +112,16 @@ def nats_per_product(reader: StoreReader) -> float:
     A subspace preconditioner inverts the sum GᵀG over examples, whose scores are in nats already. Half-whitening
     maps divide by second moments *per token*, so that their Fisher matrix is A ⊗ S times the number of tokens.
     """
-    return 1 / reader.num_train_tokens if _is_plain_product(reader) else 1.0
+    return 1 / reader.num_train_tokens if is_plain_product(reader) else 1.0
 
 
-def _is_plain_product(reader: StoreReader) -> bool:
+def is_plain_product(reader: StoreReader) -> bool:
     """Whether all curvature is in half-whitening maps."""
     return reader.manifest.whitening is not None and reader.manifest.subspace_rank == 0
 
 
 def _check_refine(reader: StoreReader, steps: int) -> None:
-    if steps and not _is_plain_product(reader):
+    if steps and not is_plain_product(reader):
         raise ConfigError(
             f"refine is for half-whitened indexes without a subspace, got {steps} for one that has its "
             "curvature in a subspace. Leave it out, or ask an index of `--method kronecker`."
@@ -168,7 +168,7 @@ def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConf
 def _check_damping(reader: StoreReader, asked: ScoreConfig) -> None:
     whitening = reader.manifest.whitening
     is_asked = (asked.damping_rule, asked.damping_ratio, asked.damping) != (None, None, None)
-    if whitening is not None and _is_plain_product(reader) and is_asked:
+    if whitening is not None and is_plain_product(reader) and is_asked:
         raise ConfigError(
             f"the damping of half-whitened gradients is in their maps (alpha = {whitening['alpha']}) and cannot be "
             "changed when asking. Build another index with `--alpha`; its statistics are kept."

@@ -30,7 +30,7 @@ from lorif_core.methods.references import (
     lexical_scores,
     score_uncompressed,
 )
-from lorif_core.methods.scoring import iter_scores, plan_scoring
+from lorif_core.methods.scoring import is_plain_product, iter_scores, plan_scoring
 from lorif_core.workspace.asking import OpenIndex
 from lorif_core.workspace.engine import whole_engine
 from lorif_core.workspace.progress import ProgressSink
@@ -125,9 +125,10 @@ def score_candidates(
     """
     for candidate in candidates:
         if not candidate.is_reference:
+            can_be_refined = is_plain_product(workspace.open_index(candidate.name).reader)
             settings = [
                 ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
-                for steps, one in product(refines, normalisations)
+                for steps, one in product(refines if can_be_refined else (0,), normalisations)
             ]
             yield from score_index(workspace, candidate, queries, settings)
     references = [candidate for candidate in candidates if candidate.is_reference]

@@ -80,6 +80,13 @@ def test_cosine_is_graddot_over_the_norm_of_the_text(workspace):
         assert values.numel() == 0 or float(values.std(correction=0) / values.mean()) < 1e-3
 
 
+def test_an_index_that_cannot_be_refined_has_its_plain_line_beside_those_that_can(workspace):
+    opened, name = lf.open_workspace(workspace), parse_candidate(index_id(workspace))
+    scored = list(score_candidates(opened, [name], queries_file(), ("none",), no_progress, refines=(0, 2)))
+    assert len(scored) == 1
+    assert "refined" not in scored[0].label
+
+
 def test_an_index_without_compression_agrees_with_the_uncompressed_dot_product(tmp_path):
     workspace = copy_of(imported(), tmp_path)
     full = ("--method", "graddot", "--f", 1, "--factor-rank", 32, "--damping-rule", "absolute", "--damping", 1)
