@@ -3,7 +3,7 @@
 A byte of codes is eight signs, so its share in a product with a vector has 256 possible values. They are computed
 once; then a column of d signs costs d/8 look-ups and additions per vector instead of d multiplications, and is never
 unpacked. Every column is summed by itself and in the same order, so that neither threads nor the size of a block
-change a score.
+change a product.
 Source: the table of Arlazarov, Dinic, Kronrod and Faradžev (1970), known as the method of the four Russians.
 """
 
