@@ -1,9 +1,11 @@
 """The demo's texts again and again, each with a number of its own: data for a large workspace of the studio.
 
-python -m benchmarks.many_texts 200000 /tmp/many.jsonl
-lorif import /tmp/big /tmp/many.jsonl
-lorif index /tmp/big --model sample_data/model
-python -m benchmarks.studio /tmp/big --only asking
+From nothing to seconds, with an index that takes a quarter of an hour to build::
+
+    python -m benchmarks.many_texts 200000 /tmp/many.jsonl
+    lorif import /tmp/big /tmp/many.jsonl
+    lorif index /tmp/big --model sample_data/model
+    python -m benchmarks.studio /tmp/big --only asking
 """
 
 import argparse

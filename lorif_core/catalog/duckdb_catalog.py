@@ -60,7 +60,7 @@ DAMAGED = "it is damaged; restore it from a backup, or move it away and an empty
 Stamp = tuple[int, ...] | None
 """Of the catalog's file; changes with every write."""
 
-Question = tuple[type[Record], tuple[tuple[str, str], ...]]
+Lookup = tuple[type[Record], tuple[tuple[str, str], ...]]
 """A kind of record, and the values that its columns should have."""
 
 
@@ -68,7 +68,7 @@ class _Memory(NamedTuple):
     """What was read of a file while it had this stamp; only who holds the lock adds to it."""
 
     stamp: Stamp
-    found: dict[Question, Sequence[Record]]
+    found: dict[Lookup, Sequence[Record]]
 
 
 class DuckDBCatalog(Catalog):
@@ -99,9 +99,9 @@ class DuckDBCatalog(Catalog):
 
     def _list(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
         """Records from memory while the file is what it was when they were read, which takes no lock."""
-        question = (kind, tuple(sorted(values.items())))
+        lookup = (kind, tuple(sorted(values.items())))
         memory = self._memory
-        known = memory.found.get(question)
+        known = memory.found.get(lookup)
         if known is not None and memory.stamp is not None and memory.stamp == self._stamp():
             return [record for record in known if isinstance(record, kind)]
         with self._transaction() as records:
@@ -109,7 +109,7 @@ class DuckDBCatalog(Catalog):
             found = records.matching(kind, values)
             if self._memory.stamp != stamp:
                 self._memory = _Memory(stamp, {})
-            self._memory.found[question] = list(found)
+            self._memory.found[lookup] = list(found)
         return found
 
     def _stamp(self) -> Stamp:
@@ -198,10 +198,8 @@ class _RecordsInDuckDB:
         return [kind(**row) for row in self._connection.execute(statement).mappings()]
 
 
-def _without(
-    found: Mapping[Question, Sequence[Record]], changed: set[type[Record]]
-) -> dict[Question, Sequence[Record]]:
-    return {question: records for question, records in found.items() if question[0] not in changed}
+def _without(found: Mapping[Lookup, Sequence[Record]], changed: set[type[Record]]) -> dict[Lookup, Sequence[Record]]:
+    return {lookup: records for lookup, records in found.items() if lookup[0] not in changed}
 
 
 def _engine(path: Path) -> Engine:

@@ -127,7 +127,7 @@ class FactoredQueries:
 def _sums(product: Float[Tensor, "nc Qk"], c: int, rank: int) -> Float[Tensor, "Q n"]:
     """Sums over an example's c columns and each query's k directions.
 
-    By products with ones: a sum over short inner dimensions takes up to eight times as long as all that is before it.
+    By products with ones: a sum over short inner dimensions was seven times as slow as all that is before it.
     """
     num_queries = product.shape[1] // rank
     if num_queries == 1:

@@ -85,6 +85,6 @@ def test_a_call_to_another_host_would_be_noticed(opened):
         page.evaluate("() => 0")  # Playwright hears of requests while it is called
         return opened.foreign
 
-    wait_until(lambda: ELSEWHERE in called())
+    become(lambda: set(called()), {ELSEWHERE})
     page.close()  # JupyterLab may draw the picture once more, and ask for it again
     opened.foreign.clear()
