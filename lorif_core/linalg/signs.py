@@ -25,7 +25,7 @@ ALIGNMENT = 8
 """Vectors of a table are a multiple of this, which is one register: six cost more than eight."""
 
 MOST_VECTORS = 128
-"""Looking up was measured to win up to here, by less and less: larger tables leave the cache (docs/decisions/0005)."""
+"""Looking up was measured to win up to here, by less and less: larger tables leave the cache."""
 
 
 @dataclass(frozen=True)
