@@ -10,6 +10,7 @@ Source: LoRIF (arXiv:2601.21929), rank-c factorisation by block power iteration.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,20 @@ TOKENS_PER_RANK = 4
 
 GRAM_WIDTH = 128
 """Narrower width up to which the Gram matrix is worth forming."""
+
+
+class FactorSides(Protocol):
+    """Both sides of rank-c factors of n examples, where a side may be decoded anew whenever it is asked for."""
+
+    @property
+    def left(self) -> Float[Tensor, "n c d_in"]:
+        """Left factors."""
+        ...
+
+    @property
+    def right(self) -> Float[Tensor, "n c d_out"]:
+        """Right factors."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lorif_core.errors import NumericalError
-from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.factors import Factors, FactorSides
 from lorif_core.linalg.signs import MOST_VECTORS, SignFactors, SignTable, sign_table
 
 Plan = Literal["direct", "factored"]
@@ -43,6 +43,40 @@ COLUMNS_AT_ONCE = 512
 """Columns of query factors multiplied at once, which bounds what is alive beside a block of examples."""
 
 
+class ScoreSums:
+    """Scores of a block of examples while one module after the other is added to them.
+
+    For a query alone, products with an example are added up number by number over all modules of a width, and the
+    numbers of an example once at the end: that reads memory less often than a sum per module.
+    """
+
+    def __init__(self, num_queries: int, num_examples: int, dtype: torch.dtype = torch.float32) -> None:
+        self._scores: Float[Tensor, "Q n"] = torch.zeros(num_queries, num_examples, dtype=dtype)
+        self._products: dict[torch.Size, Float[Tensor, "n ..."]] = {}
+
+    def add(self, scores: Float[Tensor, "Q n"]) -> None:
+        """Add a module's scores."""
+        self._scores += scores
+
+    def add_row_sums(self, query: int, products: Float[Tensor, "n w"]) -> None:
+        """Add the sum of each row to the scores of one query."""
+        self._scores[query].addmv_(products, products.new_ones(products.shape[1]))  # faster than sum(1)
+
+    def add_row_products(self, left: Float[Tensor, "n ..."], right: Float[Tensor, "n ..."]) -> None:
+        """Add the inner product of each example's numbers in both to the scores of the only query."""
+        if left.shape in self._products:
+            self._products[left.shape].addcmul_(left, right)
+        else:
+            self._products[left.shape] = left * right
+
+    def total(self) -> Float[Tensor, "Q n"]:
+        """The scores over all modules added so far."""
+        for products in self._products.values():
+            self.add_row_sums(0, products.flatten(1))
+        self._products.clear()
+        return self._scores
+
+
 @dataclass(frozen=True)
 class DirectQueries:
     """Preconditioned query matrices of one module, side by side for one product."""
@@ -58,17 +92,17 @@ class DirectQueries:
         """The name of this layout."""
         return "direct"
 
-    def score(self, block: Factors) -> Float[Tensor, "Q n"]:
-        """Scores of a block of examples."""
-        n, c, d_in = block.left.shape
-        d_out = block.right.shape[2]
-        left, right = block.left.reshape(n * c, d_in), block.right.reshape(n * c, d_out)
-        out = torch.empty(self.num_queries, n, dtype=left.dtype)
-        ones = left.new_ones(c * d_out)
+    def add_scores(self, sums: ScoreSums, block: FactorSides) -> None:
+        """Add the scores of a block of examples. For one query only one side is alive at a time."""
+        if self.num_queries == 1:
+            half = block.left @ self.matrix  # (n, c, d_out)
+            sums.add_row_products(half, block.right)
+            return
+        left, right = block.left, block.right
+        d_out = right.shape[2]
         for query in range(self.num_queries):
             half = left @ self.matrix[:, query * d_out : (query + 1) * d_out]
-            torch.mv(half.mul_(right).view(n, c * d_out), ones, out=out[query])  # faster than sum(1)
-        return out
+            sums.add_row_sums(query, half.mul_(right).flatten(1))
 
 
 @dataclass(frozen=True)
@@ -94,49 +128,45 @@ class FactoredQueries:
         """k."""
         return self.left.shape[1] // self.num_queries
 
-    def score(self, block: Factors) -> Float[Tensor, "Q n"]:
-        """Scores of a block of examples."""
-        n, c, d_in = block.left.shape
-        left, right = block.left.reshape(n * c, d_in), block.right.reshape(n * c, -1)
-        rank = self.rank
-        out = torch.empty(self.num_queries, n, dtype=left.dtype)
-        step = max(1, COLUMNS_AT_ONCE // rank)
-        for first in range(0, self.num_queries, step):
-            queries = slice(first, min(first + step, self.num_queries))
-            columns = slice(queries.start * rank, queries.stop * rank)
-            product = (left @ self.left[:, columns]).mul_(right @ self.right[:, columns])  # (nc, queries · k)
-            out[queries] = _sums(product, c, rank)
-        return out
+    def add_scores(self, sums: ScoreSums, block: FactorSides) -> None:
+        """Add the scores of a block of examples. Of few columns only one side is alive at a time."""
+        sides = block if len(self._pieces) == 1 else Factors(block.left, block.right)
+        parts = [_sums((sides.left @ left).mul_(sides.right @ right), self.rank) for left, right in self._pieces]
+        sums.add(torch.cat(parts) if len(parts) > 1 else parts[0])
+
+    @cached_property
+    def _pieces(self) -> list[tuple[Tensor, Tensor]]:
+        """Both sides of as many queries as are multiplied at once."""
+        columns = max(1, COLUMNS_AT_ONCE // self.rank) * self.rank
+        return list(zip(self.left.split(columns, 1), self.right.split(columns, 1), strict=True))
 
     @property
     def reads_signs(self) -> bool:
-        """Whether ``score_signs`` is the faster way for sign codes."""
+        """Whether ``add_sign_scores`` is the faster way for sign codes."""
         return self.left.shape[1] <= MOST_VECTORS
 
     @cached_property
     def _tables(self) -> tuple[SignTable, SignTable]:
         return sign_table(self.left), sign_table(self.right)
 
-    def score_signs(self, block: SignFactors) -> Float[Tensor, "Q n"]:
-        """Scores of a block of sign-coded examples, from their packed bits."""
+    def add_sign_scores(self, sums: ScoreSums, block: SignFactors) -> None:
+        """Add the scores of a block of sign-coded examples, from their packed bits."""
         left, right = self._tables
-        product = left.products(block.left).mul_(right.products(block.right))
-        return _sums(product, block.left.codes.shape[1], self.rank)
+        sums.add(_sums(left.products(block.left).mul_(right.products(block.right)), self.rank))
 
 
-def _sums(product: Float[Tensor, "nc Qk"], c: int, rank: int) -> Float[Tensor, "Q n"]:
+def _sums(product: Float[Tensor, "n c Qk"], rank: int) -> Float[Tensor, "Q n"]:
     """Sums over an example's c columns and each query's k directions.
 
     By products with ones: a sum over short inner dimensions was seven times as slow as all that is before it.
     """
-    num_queries = product.shape[1] // rank
+    num_queries = product.shape[2] // rank
     if num_queries == 1:
-        rows = product.view(-1, c * rank)
-        return (rows if c * rank == 1 else rows @ rows.new_ones(c * rank, 1)).T
+        rows = product.flatten(1)
+        return (rows if rows.shape[1] == 1 else rows @ rows.new_ones(rows.shape[1], 1)).T
     if rank > 1:
         product = product @ torch.eye(num_queries, dtype=product.dtype).repeat_interleave(rank, 0)
-    columns = product.view(-1, c, num_queries)
-    return (columns[:, 0] if c == 1 else columns.sum(1)).T
+    return (product[:, 0] if product.shape[1] == 1 else product.sum(1)).T
 
 
 PreparedQueries = DirectQueries | FactoredQueries
@@ -255,6 +285,8 @@ class TopK:
 
     def add(self, scores: Float[Tensor, "Q n"], first_row: int) -> None:
         """Take in the scores of rows ``first_row``, ``first_row + 1``, …, which follow all earlier ones."""
+        if not self.k:
+            return
         merged = [self._merge(query, scores[query], first_row) for query in range(len(scores))]
         self.scores = torch.stack([values for values, _ in merged])
         self.rows = torch.stack([rows for _, rows in merged])
@@ -265,12 +297,13 @@ class TopK:
 
     def _merge(self, query: int, scores: Tensor, first_row: int) -> tuple[Tensor, Tensor]:
         kept_scores, kept_rows = self.scores[query], self.rows[query]
-        take = min(self.k, len(scores))
-        # Everything that ties with the k-th best stays a candidate: topk alone would choose among ties.
-        threshold = scores.topk(take).values[-1] if take else torch.tensor(0.0)
-        if len(kept_scores) == self.k and self.k:
-            threshold = torch.maximum(threshold, kept_scores[-1])
-        candidates = (scores >= threshold).nonzero().squeeze(1)
+        if len(kept_scores) == self.k:
+            enters = scores > kept_scores[-1]  # a tie goes to the lower row, which is kept already
+        else:
+            # Everything that ties with the k-th best stays a candidate: topk alone would choose among ties.
+            best = scores.topk(min(self.k, len(scores))).values
+            enters = scores >= best[-1:]
+        candidates = enters.nonzero().squeeze(1)
         values = torch.cat((kept_scores, scores[candidates].to(kept_scores.dtype)))
         rows = torch.cat((kept_rows, candidates + first_row))
         order = torch.sort(values, descending=True, stable=True).indices[: self.k]

@@ -38,10 +38,6 @@ class SignColumns:
     scales: Float[Tensor, "n c"]
     """What each column's signs are multiplied by."""
 
-    def __getitem__(self, rows: slice) -> "SignColumns":
-        """The columns of some examples."""
-        return SignColumns(self.codes[rows], self.scales[rows])
-
 
 @dataclass(frozen=True)
 class SignFactors:
@@ -49,10 +45,6 @@ class SignFactors:
 
     left: SignColumns
     right: SignColumns
-
-    def __getitem__(self, rows: slice) -> "SignFactors":
-        """Some of the examples."""
-        return SignFactors(self.left[rows], self.right[rows])
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class SignTable:
     num_vectors: int
     """k."""
 
-    def products(self, columns: SignColumns) -> Float[Tensor, "nc k"]:
+    def products(self, columns: SignColumns) -> Float[Tensor, "n c k"]:
         """Each column's inner product with each vector."""
         codes = columns.codes.flatten(0, 1)
         out = torch.empty(len(codes), self.num_vectors)
@@ -74,7 +66,7 @@ class SignTable:
             some = slice(start, start + COLUMNS_AT_ONCE)
             entries = codes[some].int().add_(first_entries)
             out[some] = embedding_bag(entries, self.values, mode="sum")[:, : self.num_vectors]
-        return out.mul_(columns.scales.float().view(-1, 1))
+        return out.view(*columns.scales.shape, -1).mul_(columns.scales.float().unsqueeze(-1))
 
 
 def sign_table(vectors: Float[Tensor, "d k"]) -> SignTable:

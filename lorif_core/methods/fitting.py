@@ -10,7 +10,7 @@ from lorif_core.linalg.preconditioner import SubspacePreconditioner, damping_fro
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import block_rows, slice_block
+from lorif_core.store.blocks import block_rows
 from lorif_core.store.reader import Shard, StoreReader
 
 CHUNK_NUMBERS = 1 << 22
@@ -19,11 +19,10 @@ CHUNK_NUMBERS = 1 << 22
 
 def iter_rows(shard: Shard, module: ModuleShape) -> Iterator[tuple[slice, Tensor]]:
     """Stored gradients of one module as flattened rows, chunk by chunk: (positions, (n, D))."""
-    block = shard.block(module)
     step = max(1, CHUNK_NUMBERS // module.dim)
     for start in range(0, shard.num_examples, step):
         rows = slice(start, min(start + step, shard.num_examples))
-        yield rows, block_rows(slice_block(block, rows))
+        yield rows, block_rows(shard.part(rows).block(module))
 
 
 def fit_module(reader: StoreReader, method: AttributionMethod, module: ModuleShape) -> Subspace:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.scores import FactoredQueries, TopK, score_dense_rows
+from lorif_core.linalg.scores import FactoredQueries, ScoreSums, TopK, score_dense_rows
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, slice_block
+from lorif_core.store.blocks import Block
 from lorif_core.store.reader import Shard, StoreReader
 
 
@@ -20,27 +20,29 @@ def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor
 
     Equal cosines go in store order. An example without any gradient is near to nothing: its cosine is 0.
     """
-    home, row = reader.shard_of(position)
-    rows = slice(row, row + 1)
-    own = {module.name: slice_block(home.block(module), rows) for module in reader.modules}
-    norm = home.norms()[row]
-    found = TopK(1, k + 1)
-    for shard in reader.iter_shards():
-        products = torch.zeros(1, shard.num_examples)
+    example = reader.at(position)
+    own = {module.name: example.block(module) for module in reader.modules}
+    norm = example.norms()
+
+    def cosines_of(shard: Shard) -> tuple[int, Tensor]:
+        sums = ScoreSums(1, shard.num_examples)
         for module in reader.modules:
-            products += _products(own[module.name], shard, module)
-        lengths = shard.norms() * norm
-        found.add(torch.where(lengths > 0, products / lengths.clamp_min(torch.finfo().tiny), 0.0), shard.start)
+            _add_products(sums, own[module.name], shard, module)
+        products, lengths = sums.total(), shard.norms() * norm
+        return shard.start, torch.where(lengths > 0, products / lengths.clamp_min(torch.finfo().tiny), 0.0)
+
+    found = TopK(1, k + 1)
+    for start, cosines in reader.map_runs(cosines_of):
+        found.add(cosines, start)
     positions, cosines = found.of_query(0)
     others = positions != position
     return positions[others][:k], cosines[others][:k]
 
 
-def _products(own: Block, shard: Shard, module: ModuleShape) -> Tensor:
-    """Inner products of one example's gradient of a module with those of a shard, (1, n)."""
-    block = shard.block(module)
-    if isinstance(own, Factors) and isinstance(block, Factors):
-        return FactoredQueries(own.left[0].mT, own.right[0].mT, 1).score(block)
-    assert not isinstance(own, Factors)
-    assert not isinstance(block, Factors)  # a store has one layout
-    return score_dense_rows(own.matrix, block.matrix)
+def _add_products(sums: ScoreSums, own: Block, shard: Shard, module: ModuleShape) -> None:
+    """Add the inner products of one example's gradient of a module with those of a shard."""
+    factors = shard.factors(module)
+    if isinstance(own, Factors) and factors is not None:
+        FactoredQueries(own.left[0].mT, own.right[0].mT, 1).add_scores(sums, factors)
+    else:
+        sums.add(score_dense_rows(own.dense(), shard.block(module).dense()))

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError
-from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
 from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (
     FactoredQueries,
     Plan,
     PreparedQueries,
+    ScoreSums,
     check_finite_scores,
     prepare_queries,
     rank_worth_finding,
@@ -25,11 +25,7 @@ from lorif_core.methods.fitting import preconditioner_of, self_influence
 from lorif_core.methods.queries import QueryGradients
 from lorif_core.methods.stored_gram import add_up, score_plainly
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import slice_block
 from lorif_core.store.reader import Shard, StoreReader
-
-ALL_ROWS = slice(None)
-"""Every example of a shard."""
 
 
 @dataclass(frozen=True)
@@ -185,18 +181,21 @@ def _check_rank(reader: StoreReader, subspace_rank: int | None) -> None:
 
 
 def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
-    """Scores of every shard in store order: (first position, (Q, n)).
+    """Scores of all examples, run after run in store order: (first position, (Q, n)).
 
     Raises:
         NumericalError: A score is not finite; names the shard.
     """
-    for number, shard in enumerate(reader.iter_shards()):
-        scores = torch.zeros(plan.num_queries, shard.num_examples)
+
+    def scores_of(shard: Shard) -> tuple[int, Tensor]:
+        sums = ScoreSums(plan.num_queries, shard.num_examples)
         for module in reader.modules:
-            scores += _module_scores(shard, module, plan)
-        scores = _normalise(scores, shard, reader, plan)
-        check_finite_scores(scores, number)
-        yield shard.start, scores
+            _add_scores(sums, shard, module, plan)
+        scores = _normalise(sums.total(), shard, reader, plan)
+        check_finite_scores(scores, shard.number)
+        return shard.start, scores
+
+    return reader.map_runs(scores_of)
 
 
 def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) -> dict[str, Tensor]:
@@ -205,29 +204,29 @@ def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) ->
     A score is a sum over modules, and every normalisation divides the sum by one number; so the parts add up to
     what ``iter_scores`` gives.
     """
-    shard, row = reader.shard_of(position)
-    rows = slice(row, row + 1)
-    parts = {
-        module.name: _normalise(_module_scores(shard, module, plan, rows), shard, reader, plan, rows)[:, 0]
-        for module in reader.modules
-    }
-    check_finite_scores(torch.stack(list(parts.values())), reader.manifest.shards.index(shard.entry))
+    example = reader.at(position)
+    parts: dict[str, Tensor] = {}
+    for module in reader.modules:
+        sums = ScoreSums(plan.num_queries, 1)
+        _add_scores(sums, example, module, plan)
+        parts[module.name] = _normalise(sums.total(), example, reader, plan)[:, 0]
+    check_finite_scores(torch.stack(list(parts.values())), example.number)
     return parts
 
 
-def _module_scores(shard: Shard, module: ModuleShape, plan: ScoringPlan, rows: slice = ALL_ROWS) -> Tensor:
+def _add_scores(sums: ScoreSums, shard: Shard, module: ModuleShape, plan: ScoringPlan) -> None:
+    factors = shard.factors(module)
+    if factors is None:
+        sums.add(score_dense_rows(plan.matrices[module.name], shard.block(module).dense()))
+        return
     prepared = plan.prepared[module.name]
-    if isinstance(prepared, FactoredQueries) and prepared.reads_signs and (signs := shard.signs(module)) is not None:
-        return prepared.score_signs(signs[rows])
-    block = slice_block(shard.block(module), rows)
-    if isinstance(block, Factors):
-        return prepared.score(block)
-    return score_dense_rows(plan.matrices[module.name], block.matrix)
+    if isinstance(prepared, FactoredQueries) and prepared.reads_signs and (signs := factors.signs()) is not None:
+        prepared.add_sign_scores(sums, signs)
+    else:
+        prepared.add_scores(sums, factors)
 
 
-def _normalise(
-    scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringPlan, rows: slice = ALL_ROWS
-) -> Tensor:
+def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringPlan) -> Tensor:
     """Divide as asked; an example without any gradient has no score to scale and keeps 0."""
     if plan.normalisation == "none":
         return scores
@@ -239,5 +238,4 @@ def _normalise(
         influence = self_influence(shard, reader.modules, plan.preconditioner_of) if own is None else own
         influence = influence * plan.scale
         divisor = influence.sqrt() if plan.normalisation == "relatif" else influence.sqrt().sqrt()
-    divisor = divisor[rows]
     return torch.where(divisor > 0, scores / divisor.clamp_min(torch.finfo(scores.dtype).tiny), 0.0)

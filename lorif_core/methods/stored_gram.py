@@ -7,23 +7,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.scores import prepare_queries
-from lorif_core.store.reader import StoreReader
+from lorif_core.linalg.scores import ScoreSums, prepare_queries
+from lorif_core.store.reader import Shard, StoreReader
 
 
 def score_plainly(reader: StoreReader, matrices: Mapping[str, Tensor]) -> Float[Tensor, "Q N"]:
     """Product of each query with every stored gradient, summed over modules; one pass over the index."""
     prepared = {name: prepare_queries(matrix) for name, matrix in matrices.items()}
     num_queries = len(next(iter(matrices.values())))
-    parts = []
-    for shard in reader.iter_shards():
-        scores = torch.zeros(num_queries, shard.num_examples)
+
+    def scores_of(shard: Shard) -> Tensor:
+        sums = ScoreSums(num_queries, shard.num_examples)
         for module in reader.modules:
-            block = shard.block(module)
-            assert isinstance(block, Factors)  # whitened gradients are always factored
-            scores += prepared[module.name].score(block)
-        parts.append(scores)
-    return torch.cat(parts, 1)
+            factors = shard.factors(module)
+            assert factors is not None  # whitened gradients are always factored
+            prepared[module.name].add_scores(sums, factors)
+        return sums.total()
+
+    return torch.cat(list(reader.map_runs(scores_of)), 1)
 
 
 def add_up(reader: StoreReader, weights: Float[Tensor, "Q N"]) -> dict[str, Tensor]:

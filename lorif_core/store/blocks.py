@@ -10,8 +10,10 @@ Scales exist for codecs that have them.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.codecs import Coded, ColumnCodec, factor_bytes
@@ -38,24 +40,47 @@ def encode_block(block: Block, module_name: str, codec: ColumnCodec) -> dict[str
     )
 
 
+@dataclass(frozen=True)
+class CodedFactors:
+    """Factors of one module as they are stored; a side becomes numbers when it is asked for, and is not kept."""
+
+    tensors: Mapping[str, Tensor]
+    module: ModuleShape
+    codec: ColumnCodec
+
+    @property
+    def left(self) -> Float[Tensor, "n c d_in"]:
+        """Left factors, decoded now."""
+        return _decoded(self.tensors, "left", self.module.name, self.codec, self.module.d_in)
+
+    @property
+    def right(self) -> Float[Tensor, "n c d_out"]:
+        """Right factors, decoded now."""
+        return _decoded(self.tensors, "right", self.module.name, self.codec, self.module.d_out)
+
+    def signs(self) -> SignFactors | None:
+        """The packed signs; None where the store has other codes."""
+        if self.codec.name != "sign":
+            return None
+        name = self.module.name
+        left, right = (
+            SignColumns(self.tensors[f"{side}/{name}"], self.tensors[f"{side}_scale/{name}"])
+            for side in ("left", "right")
+        )
+        return SignFactors(left, right)
+
+
 def decode_block(tensors: Mapping[str, Tensor], module: ModuleShape, codec: ColumnCodec, layout: Layout) -> Block:
     """The stored gradients that the tensors of one module stand for."""
-
-    def side(kind: str, width: int) -> Tensor:
-        return codec.decode(tensors[f"{kind}/{module.name}"], tensors.get(f"{kind}_scale/{module.name}"), width)
-
     if layout == "dense":
-        return DenseGradient(side("dense", module.dim).unflatten(1, (module.d_in, module.d_out)))
-    return Factors(side("left", module.d_in), side("right", module.d_out))
+        rows = _decoded(tensors, "dense", module.name, codec, module.dim)
+        return DenseGradient(rows.unflatten(1, (module.d_in, module.d_out)))
+    coded = CodedFactors(tensors, module, codec)
+    return Factors(coded.left, coded.right)
 
 
-def sign_factors(tensors: Mapping[str, Tensor], module_name: str) -> SignFactors:
-    """The factors of one module of an index with sign codes, as they are stored."""
-
-    def side(kind: str) -> SignColumns:
-        return SignColumns(tensors[f"{kind}/{module_name}"], tensors[f"{kind}_scale/{module_name}"])
-
-    return SignFactors(side("left"), side("right"))
+def _decoded(tensors: Mapping[str, Tensor], kind: str, name: str, codec: ColumnCodec, width: int) -> Tensor:
+    return codec.decode(tensors[f"{kind}/{name}"], tensors.get(f"{kind}_scale/{name}"), width)
 
 
 def tensor_names(module_name: str, codec: ColumnCodec, layout: Layout) -> list[str]:
@@ -85,13 +110,6 @@ def _named(kind: str, module_name: str, coded: Coded) -> dict[str, Tensor]:
 def block_rows(block: Block) -> Tensor:
     """Flattened gradients of a block, (n, D), float32."""
     return block.dense().flatten(1)
-
-
-def slice_block(block: Block, rows: slice) -> Block:
-    """Some examples of a block."""
-    if isinstance(block, DenseGradient):
-        return DenseGradient(block.matrix[rows])
-    return Factors(block.left[rows], block.right[rows])
 
 
 def subspace_tensors(subspace: Subspace) -> dict[str, Tensor]:

@@ -1,16 +1,21 @@
-"""Read an index: shards in store order, verified once, the next one fetched meanwhile.
+"""Read an index: its shards one after the other, or several runs of examples at once.
 
-Shards are memory-mapped, so a pass over one module touches only that module's bytes. The
-first time this process meets a shard its checksum is compared with the manifest's, on a
-thread that runs one shard ahead; the same read brings the bytes into memory.
+Shards are memory-mapped, so a pass over one module touches only that module's bytes. The first time this process
+meets a shard its checksum is compared with the manifest's, in one by one passes on a thread that runs one shard
+ahead; the same read brings the bytes into memory.
 """
 
-from collections.abc import Iterator
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -18,49 +23,64 @@ from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import checksum_of_file
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
-from lorif_core.linalg.signs import SignFactors
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, decode_block, sign_factors, subspace_from_tensors, tensor_names
+from lorif_core.store.blocks import Block, CodedFactors, decode_block, subspace_from_tensors, tensor_names
+from lorif_core.store.cores import in_order
 from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, read_manifest
 from lorif_core.store.statistics import maps_from_tensors
+from lorif_core.store.tensor_files import TensorFile
+
+Result = TypeVar("Result")
+
+MOST_WORKERS = 8
+"""Runs of examples worked on at once: each has a module's gradients as numbers in memory."""
+
+RUNS_PER_WORKER = 2
+"""Runs that an index of few shards is cut into, so that no worker waits long for the last one."""
+
+FEWEST_EXAMPLES = 512
+"""Examples of a run that is not a whole shard; fewer are not worth a thread."""
+
+ALL_ROWS = slice(None)
+"""Every example of a shard."""
 
 
+@dataclass(frozen=True)
 class Shard:
-    """An open, verified shard; tensors are read when asked for."""
+    """An open, verified shard, or a run of its examples; tensors are read when asked for."""
 
-    def __init__(self, path: Path, entry: ShardEntry, manifest: Manifest) -> None:
-        self.entry = entry
-        self._manifest = manifest
-        self._codec = column_codec(manifest.codec)
-        try:
-            self._file = safe_open(path, "pt", device="cpu")
-        except (SafetensorError, OSError) as error:
-            raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {_REMEDY}") from error
+    number: int
+    """Position among the index's shards."""
+
+    manifest: Manifest
+    file: TensorFile
+    rows: range
+    """Which of the file's."""
 
     @property
     def start(self) -> int:
         """Store position of the first example."""
-        return self.entry.start
+        return self.manifest.shards[self.number].start + self.rows.start
 
     @property
     def num_examples(self) -> int:
         """How many examples it holds."""
-        return self.entry.num_examples
+        return len(self.rows)
+
+    def part(self, rows: slice) -> "Shard":
+        """Some consecutive examples of these."""
+        return replace(self, rows=self.rows[rows])
 
     def block(self, module: ModuleShape) -> Block:
         """Stored gradients of one module, float32."""
-        return decode_block(self._coded(module), module, self._codec, self._manifest.layout)
+        return decode_block(self._coded(module), module, column_codec(self.manifest.codec), self.manifest.layout)
 
-    def signs(self, module: ModuleShape) -> SignFactors | None:
-        """Packed signs of one module's factors; None where the index stores something else."""
-        if self._manifest.layout != "factors" or self._codec.name != "sign":
+    def factors(self, module: ModuleShape) -> CodedFactors | None:
+        """Stored factors of one module, not yet decoded; None where gradients are stored whole."""
+        if self.manifest.layout != "factors":
             return None
-        return sign_factors(self._coded(module), module.name)
-
-    def _coded(self, module: ModuleShape) -> dict[str, Tensor]:
-        names = tensor_names(module.name, self._codec, self._manifest.layout)
-        return {name: self.tensor(name) for name in names}
+        return CodedFactors(self._coded(module), module, column_codec(self.manifest.codec))
 
     def norms(self) -> Tensor:
         """Gradient norm of each example as stored, over all modules, (n,)."""
@@ -71,8 +91,12 @@ class Shard:
         return self.tensor("num_tokens")
 
     def tensor(self, name: str) -> Tensor:
-        """One tensor by its name in the file."""
-        return self._file.get_tensor(name)
+        """These examples' rows of one tensor by its name in the file."""
+        return self.file.rows(name, self.rows)
+
+    def _coded(self, module: ModuleShape) -> dict[str, Tensor]:
+        names = tensor_names(module.name, column_codec(self.manifest.codec), self.manifest.layout)
+        return {name: self.tensor(name) for name in names}
 
 
 _REMEDY = (
@@ -87,6 +111,7 @@ class StoreReader:
         self.folder = folder
         self.manifest = manifest or read_manifest(folder)
         self._verified: set[str] = set()
+        self._verifying: defaultdict[str, Lock] = defaultdict(Lock)
 
     @property
     def modules(self) -> list[ModuleShape]:
@@ -108,22 +133,51 @@ class StoreReader:
         entries = self.manifest.shards
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as ahead:
             fetched: Future[None] | None = ahead.submit(self.verify, entries[0]) if entries else None
-            for position, entry in enumerate(entries):
+            for number in range(len(entries)):
                 assert fetched is not None
                 fetched.result()
-                if position + 1 < len(entries):
-                    fetched = ahead.submit(self.verify, entries[position + 1])
-                yield Shard(self.folder / entry.file, entry, self.manifest)
+                if number + 1 < len(entries):
+                    fetched = ahead.submit(self.verify, entries[number + 1])
+                yield self._open(number)
 
-    def shard_of(self, position: int) -> tuple[Shard, int]:
-        """The shard that holds a store position, and the row within it.
+    def map_runs(self, work: Callable[[Shard], Result]) -> Iterator[Result]:
+        """What ``work`` gives for runs of examples that together are the whole index, in store order.
+
+        As many are worked on at once as torch has threads, each on one core: many small operations that are each
+        spread over threads wait for one another longer than they compute (docs/decisions/0019).
 
         Raises:
-            DamagedArtefact: The shard's bytes differ from its checksum.
+            DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
-        entry = next(one for one in self.manifest.shards if one.start <= position < one.start + one.num_examples)
+        workers = min(torch.get_num_threads(), MOST_WORKERS)
+        if workers == 1:
+            return map(work, self.iter_shards())
+        return in_order(lambda run: work(self._open(*run)), self._runs(workers), workers)
+
+    def _runs(self, workers: int) -> Iterator[tuple[int, slice]]:
+        """Shard by shard, each whole where there are enough of them for all workers."""
+        shards = self.manifest.shards
+        per_shard = math.ceil(RUNS_PER_WORKER * workers / max(len(shards), 1))
+        for number, entry in enumerate(shards):
+            size = max(math.ceil(entry.num_examples / per_shard), FEWEST_EXAMPLES)
+            for start in range(0, entry.num_examples, size):
+                yield number, slice(start, start + size)
+
+    def at(self, position: int) -> Shard:
+        """The one example at a store position.
+
+        Raises:
+            DamagedArtefact: The bytes of its shard differ from their checksum.
+        """
+        shards = self.manifest.shards
+        number = next(n for n, one in enumerate(shards) if one.start <= position < one.start + one.num_examples)
+        row = position - shards[number].start
+        return self._open(number, slice(row, row + 1))
+
+    def _open(self, number: int, rows: slice = ALL_ROWS) -> Shard:
+        entry = self.manifest.shards[number]
         self.verify(entry)
-        return Shard(self.folder / entry.file, entry, self.manifest), position - entry.start
+        return Shard(number, self.manifest, TensorFile(self.folder / entry.file), range(entry.num_examples)[rows])
 
     def verify(self, entry: ShardEntry | FileEntry) -> None:
         """Compare a file with its checksum, once per process.
@@ -132,9 +186,10 @@ class StoreReader:
             DamagedArtefact: The bytes differ.
             ArtefactError: The file is missing.
         """
-        if entry.file not in self._verified:
-            verify_file(self.folder / entry.file, entry.checksum)
-            self._verified.add(entry.file)
+        with self._verifying[entry.file]:
+            if entry.file not in self._verified:
+                verify_file(self.folder / entry.file, entry.checksum)
+                self._verified.add(entry.file)
 
     def maps(self) -> dict[str, ModuleMaps] | None:
         """The index's half-whitening maps, or None when its maps are random and redrawn."""
@@ -154,8 +209,8 @@ class StoreReader:
     def self_influence(self, shard: Shard) -> Tensor:
         """Self-influence of each example of a shard under the index's own damping, (n,)."""
         self.require_complete()
-        position = self.manifest.shards.index(shard.entry)
-        return self._tensors(self.manifest.self_influences[position])["self_influence"]
+        own = self._tensors(self.manifest.self_influences[shard.number])["self_influence"]
+        return own[shard.rows.start : shard.rows.stop]
 
     def require_complete(self) -> None:
         """Refuse an index whose build was interrupted."""

@@ -10,10 +10,10 @@ import torch
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, CatalogError
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.headers import tensor_sizes
 from lorif_core.store.manifest import MANIFEST, Manifest
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import read_module_moments
+from lorif_core.store.tensor_files import read_header
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.files import WorkspaceFiles
 from lorif_core.workspace.statistics import statistics_file
@@ -132,10 +132,10 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
 def _sizes(files: WorkspaceFiles, record: IndexRecord, reader: StoreReader) -> Iterator[tuple[str, int]]:
     manifest = reader.manifest
     for shard in manifest.shards:
-        tensors = tensor_sizes(reader.folder / shard.file)
-        for name, size in tensors.items():
+        sizes = [(name, place.size_bytes) for name, place in read_header(reader.folder / shard.file).items()]
+        for name, size in sizes:
             yield KIND_OF_TENSOR[name.partition("/")[0]], size
-        yield "headers", shard.size_bytes - sum(tensors.values())
+        yield "headers", shard.size_bytes - sum(size for _, size in sizes)
     for entry in manifest.subspaces:
         yield "subspace", entry.size_bytes
     for entry in manifest.self_influences:

@@ -11,6 +11,7 @@ from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.scores import (
     RANK_TOLERANCE,
     FactoredQueries,
+    ScoreSums,
     TopK,
     check_finite_scores,
     choose_plan,
@@ -24,6 +25,14 @@ sizes = st.integers(1, 6)
 
 def draw(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def score(prepared, *blocks):
+    """Scores over some modules, for all of which the same queries stand."""
+    sums = ScoreSums(prepared.num_queries, len(blocks[0].left), blocks[0].left.dtype)
+    for block in blocks:
+        prepared.add_scores(sums, block)
+    return sums.total()
 
 
 def scores_by_hand(matrices, block):
@@ -41,7 +50,7 @@ def scores_by_hand(matrices, block):
 def test_every_plan_equals_the_double_loop(plan, q, n, d_in, d_out, rank, seed):
     matrices = draw(seed, q, d_in, d_out)
     block = Factors(draw(seed + 1, n, rank, d_in), draw(seed + 2, n, rank, d_out))
-    found = prepare_queries(matrices, plan=plan).score(block)
+    found = score(prepare_queries(matrices, plan=plan), block)
     torch.testing.assert_close(found, scores_by_hand(matrices, block), rtol=1e-9, atol=1e-9)
 
 
@@ -50,9 +59,22 @@ def test_every_plan_equals_the_double_loop(plan, q, n, d_in, d_out, rank, seed):
 def test_a_query_rank_keeps_the_leading_singular_directions(plan, query_rank):
     matrices = draw(0, 3, 7, 5)
     block = Factors(draw(1, 6, 2, 7), draw(2, 6, 2, 5))
-    found = prepare_queries(matrices, query_rank=query_rank, plan=plan).score(block)
+    found = score(prepare_queries(matrices, query_rank=query_rank, plan=plan), block)
     truncated = torch.stack([best_rank(matrix, query_rank) for matrix in matrices])
     torch.testing.assert_close(found, scores_by_hand(truncated, block), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("num_queries", [1, 3])
+def test_scores_of_modules_of_any_width_add_up(plan, num_queries):
+    sums, wanted = ScoreSums(num_queries, 6, torch.float64), torch.zeros(num_queries, 6, dtype=torch.float64)
+    for seed, (rank, d_in, d_out) in enumerate([(2, 7, 5), (2, 4, 5), (1, 7, 5), (2, 7, 5), (5, 3, 2), (1, 3, 10)]):
+        matrices = draw(seed, num_queries, d_in, d_out)
+        block = Factors(draw(seed + 10, 6, rank, d_in), draw(seed + 20, 6, rank, d_out))
+        prepare_queries(matrices, plan=plan).add_scores(sums, block)
+        wanted += scores_by_hand(matrices, block)
+    torch.testing.assert_close(sums.total(), wanted, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(sums.total(), wanted, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -60,7 +82,7 @@ def test_scoring_leaves_queries_and_stored_factors_alone(plan):
     matrices, block = draw(0, 3, 7, 5), Factors(draw(1, 6, 2, 7), draw(2, 6, 2, 5))
     before = matrices.clone(), block.left.clone(), block.right.clone()
     prepared = prepare_queries(matrices, plan=plan)
-    first, second = prepared.score(block), prepared.score(block)
+    first, second = score(prepared, block), score(prepared, block)
     assert torch.equal(first, second)
     assert all(torch.equal(a, b) for a, b in zip(before, (matrices, block.left, block.right), strict=True))
 
@@ -68,8 +90,8 @@ def test_scoring_leaves_queries_and_stored_factors_alone(plan):
 @pytest.mark.parametrize("plan", PLANS)
 def test_scores_are_linear_in_the_query(plan):
     matrices, block = draw(0, 2, 7, 5), Factors(draw(1, 6, 2, 7), draw(2, 6, 2, 5))
-    combined = prepare_queries((2 * matrices[0] - 3 * matrices[1]).unsqueeze(0), plan=plan).score(block)[0]
-    first, second = prepare_queries(matrices, plan=plan).score(block)
+    combined = score(prepare_queries((2 * matrices[0] - 3 * matrices[1]).unsqueeze(0), plan=plan), block)[0]
+    first, second = score(prepare_queries(matrices, plan=plan), block)
     torch.testing.assert_close(combined, 2 * first - 3 * second)
 
 
@@ -79,10 +101,10 @@ def test_many_examples_are_scored_as_a_few_are(plan):
     block = Factors(draw(1, 20_000, 1, 3).float(), draw(2, 20_000, 1, 4).float())
     prepared = prepare_queries(matrices, plan=plan)
     pieces = [
-        prepared.score(Factors(block.left[start : start + 777], block.right[start : start + 777]))
+        score(prepared, Factors(block.left[start : start + 777], block.right[start : start + 777]))
         for start in range(0, 20_000, 777)
     ]
-    torch.testing.assert_close(prepared.score(block), torch.cat(pieces, 1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(score(prepared, block), torch.cat(pieces, 1), rtol=1e-5, atol=1e-5)
 
 
 def low_rank(seed, *ranks):
@@ -96,7 +118,7 @@ def test_queries_of_few_tokens_are_scored_through_their_rank_and_exactly(ranks):
     prepared = prepare_queries(matrices, rank_limit=1000)
     assert isinstance(prepared, FactoredQueries)
     assert prepared.rank == max(ranks)
-    torch.testing.assert_close(prepared.score(block), scores_by_hand(matrices, block), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(score(prepared, block), scores_by_hand(matrices, block), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("decay", [0.3, 0.7])
@@ -108,7 +130,7 @@ def test_what_is_left_out_of_a_query_moves_no_score_by_more_than_the_tolerance(d
     kept = prepared.left @ prepared.right.mT
     worst = torch.linalg.svd(matrices[0] - kept)  # the example that feels the difference most
     block = Factors(worst.U[:, :1].T.unsqueeze(0).contiguous(), worst.Vh[:1].unsqueeze(0).contiguous())
-    error = (prepared.score(block) - scores_by_hand(matrices, block)).abs()
+    error = (score(prepared, block) - scores_by_hand(matrices, block)).abs()
     assert 0 < error.item() <= RANK_TOLERANCE * torch.linalg.matrix_norm(matrices).item()
     assert prepared.rank <= math.ceil(math.log(RANK_TOLERANCE / 2) / math.log(decay))
 
@@ -120,14 +142,14 @@ def test_a_query_whose_rank_does_not_pay_is_scored_directly(ranks, rank_limit):
     matrices, block = low_rank(0, *ranks), Factors(draw(1, 6, 2, 90), draw(2, 6, 2, 120))
     prepared = prepare_queries(matrices, rank_limit=rank_limit)
     assert prepared.plan == "direct"
-    torch.testing.assert_close(prepared.score(block), scores_by_hand(matrices, block), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(score(prepared, block), scores_by_hand(matrices, block), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("rank", [1, 3, 300])
 def test_many_queries_are_scored_as_one_by_one(rank):
     matrices, block = draw(0, 200, 6, 5), Factors(draw(1, 4, 2, 6), draw(2, 4, 2, 5))
-    together = prepare_queries(matrices, query_rank=rank, plan="factored").score(block)
-    alone = [prepare_queries(one, query_rank=rank, plan="factored").score(block) for one in matrices.split(1)]
+    together = score(prepare_queries(matrices, query_rank=rank, plan="factored"), block)
+    alone = [score(prepare_queries(one, query_rank=rank, plan="factored"), block) for one in matrices.split(1)]
     torch.testing.assert_close(together, torch.cat(alone))
 
 

@@ -25,7 +25,7 @@ from lorif_core.methods.scoring import iter_scores, plan_scoring
 from lorif_core.methods.shards import GradientSource, build_shard
 from lorif_core.models.modules import list_modules, tracked_shapes
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, decode_block
+from lorif_core.store.blocks import Block, CodedFactors, decode_block
 from lorif_core.store.manifest import Manifest, Parents
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.writer import write_self_influence, write_shard, write_subspace
@@ -75,17 +75,24 @@ def oracle_rows(examples: Sequence[EncodedExample], objective=None) -> list[Tens
 class MemoryShard:
     """What ``Shard`` gives, from tensors in memory."""
 
+    number: int
     start: int
-    num_examples: int
     tensors: dict[str, Tensor]
     codec: ColumnCodec
     layout: str
 
+    @property
+    def num_examples(self) -> int:
+        return len(self.norms())
+
+    def part(self, rows: slice) -> "MemoryShard":
+        return replace(self, tensors={name: tensor[rows] for name, tensor in self.tensors.items()})
+
     def block(self, module: ModuleShape) -> Block:
         return decode_block(self.tensors, module, self.codec, self.layout)
 
-    def signs(self, module: ModuleShape) -> None:
-        return None
+    def factors(self, module: ModuleShape) -> CodedFactors | None:
+        return CodedFactors(self.tensors, module, self.codec) if self.layout == "factors" else None
 
     def norms(self) -> Tensor:
         return self.tensors["norms"]
@@ -107,11 +114,14 @@ class MemoryIndex:
     def iter_shards(self) -> Iterator[MemoryShard]:
         return iter(self.shards)
 
+    def map_runs(self, work):
+        return map(work, self.shards)
+
     def subspace(self, module: ModuleShape) -> Subspace:
         return self.subspaces[module.name]
 
     def self_influence(self, shard: MemoryShard) -> Tensor:
-        return self.self_influences[self.shards.index(shard)]
+        return self.self_influences[shard.number]
 
 
 def _fresh_manifest(source: GradientSource, num_examples: int, shard_examples: int) -> Manifest:
@@ -142,7 +152,7 @@ def memory_index(
         for start in range(0, len(train), shard_examples):
             part = train[start : start + shard_examples]
             tensors = build_shard(source, part).tensors
-            shards.append(MemoryShard(start, len(part), tensors, codec, method.layout))
+            shards.append(MemoryShard(len(shards), start, tensors, codec, method.layout))
     index = MemoryIndex(manifest, shards, {}, [])
     for module in index.modules:
         index.subspaces[module.name] = fit_module(index, method, module)

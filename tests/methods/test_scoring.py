@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from indexes import (
@@ -13,6 +15,7 @@ from indexes import (
     stored_rows,
 )
 from oracles import best_rank, close, example_margin, gram_eigenvalues, influence_scores
+from safetensors.torch import load_file
 from tiny_models import random_examples
 
 from lorif_core.config import CurvatureConfig, FactorConfig, IndexConfig, ModelConfig, ScoreConfig
@@ -22,7 +25,9 @@ from lorif_core.methods.choose import choose_method
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.queries import Query
-from lorif_core.store.reader import Shard
+from lorif_core.store import reader
+from lorif_core.store.blocks import CodedFactors
+from lorif_core.store.writer import write_tensors
 
 TRACE = CurvatureConfig(subspace_rank=999, damping_rule="trace", damping_ratio=0.5)
 ABSOLUTE = CurvatureConfig(subspace_rank=999, damping_rule="absolute", damping=2.0)
@@ -105,6 +110,37 @@ def test_neither_batches_nor_shards_change_a_score(tokens_per_batch, shard_examp
     wanted = scores_of(memory_index(FULL, TRACE), TRACE)
     index = memory_index(FULL, TRACE, tokens_per_batch=tokens_per_batch, shard_examples=shard_examples)
     close(scores_of(index, TRACE), wanted, relative=TOLERANCE)
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    """torch on three threads, and even small shards cut for them."""
+    monkeypatch.setattr(reader, "FEWEST_EXAMPLES", 2)
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("normalisation", ["none", "unit", "relatif", "tempered"])
+@pytest.mark.parametrize("method", [Lorif(2, 4, seed=0), LOGRA], ids=["lorif", "logra"])
+@pytest.mark.parametrize("codec", ["bf16", "sign"])
+def test_threads_do_not_change_a_score(method, codec, normalisation, tmp_path, three_threads):
+    asked = ScoreConfig(normalisation=normalisation, query_rank=1 if codec == "sign" else None)
+    index = disk_index(tmp_path, method, ABSOLUTE, codec, shard_examples=5)
+    together = scores_of(index, ABSOLUTE, asked)
+    torch.set_num_threads(1)
+    close(together, scores_of(index, ABSOLUTE, asked), relative=1e-5)
+
+
+def test_a_score_that_is_not_finite_is_placed_by_its_shard(tmp_path, three_threads):
+    index = disk_index(tmp_path, FULL, ABSOLUTE, "bf16", shard_examples=4)
+    path = tmp_path / index.manifest.shards[1].file
+    tensors = load_file(path)
+    tensors[f"left/{index.modules[0].name}"][3] = torch.inf
+    checksum, _ = write_tensors(path, tensors)
+    index.manifest.shards[1] = replace(index.manifest.shards[1], checksum=checksum)
+    with pytest.raises(NumericalError, match="not finite, first in shard 1"):
+        scores_of(index, ABSOLUTE)
 
 
 def test_the_order_of_train_examples_only_reorders_scores():
@@ -301,5 +337,5 @@ def test_packed_signs_are_scored_as_what_they_stand_for_and_without_being_unpack
         for q in range(len(QUERIES)):
             matrix = q_rows[q].view(module.d_in, module.d_out)
             wanted[q] += stored @ best_rank(matrix, 1).flatten()
-    monkeypatch.setattr(Shard, "block", lambda shard, module: pytest.fail("a block was unpacked"))
+    monkeypatch.setattr(CodedFactors, "left", property(lambda factors: pytest.fail("signs were unpacked")))
     close(scores_of(index, plain, ScoreConfig(query_rank=1)), wanted, relative=TOLERANCE)

@@ -14,7 +14,6 @@ from lorif_core.store.blocks import (
     block_rows,
     bytes_per_example,
     encode_block,
-    slice_block,
     subspace_from_tensors,
     subspace_tensors,
 )
@@ -119,10 +118,76 @@ def test_shards_come_in_store_order_with_their_positions(tmp_path, rng):
     ]
 
 
-def test_a_slice_of_a_block_is_those_rows_of_the_whole(rng):
-    for layout in ("factors", "dense"):
-        block = random_block(MODULES[0], layout, 9, rng)
-        torch.testing.assert_close(block_rows(slice_block(block, slice(2, 7))), block_rows(block)[2:7])
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("layout", ["factors", "dense"])
+def test_a_part_of_a_shard_is_those_rows_of_the_whole(codec, layout, tmp_path, rng):
+    write(tmp_path, codec, layout, 9, rng, num_shards=2)
+    shard = list(StoreReader(tmp_path).iter_shards())[1]
+    part = shard.part(slice(2, 8)).part(slice(1, 4))
+    assert (part.start, part.num_examples) == (12, 3)
+    assert part.num_tokens().tolist() == [3, 4, 5]
+    for module in MODULES:
+        assert torch.equal(block_rows(part.block(module)), block_rows(shard.block(module))[3:6])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_sides_decoded_one_by_one_are_those_of_the_block(codec, tmp_path, rng):
+    write(tmp_path, codec, "factors", 9, rng)
+    (shard,) = StoreReader(tmp_path).iter_shards()
+    for module in MODULES:
+        block, coded = shard.block(module), shard.factors(module)
+        assert isinstance(block, Factors)
+        assert coded is not None
+        assert torch.equal(coded.left, block.left)
+        assert torch.equal(coded.right, block.right)
+        assert (coded.signs() is not None) == (codec == "sign")
+
+
+def test_whole_gradients_have_no_factors(tmp_path, rng):
+    write(tmp_path, "bf16", "dense", 3, rng)
+    assert [shard.factors(MODULES[0]) for shard in StoreReader(tmp_path).iter_shards()] == [None]
+
+
+@pytest.mark.parametrize("position", [0, 9, 10, 19])
+def test_one_example_is_found_by_its_position(position, tmp_path, rng):
+    write(tmp_path, "int8", "factors", 10, rng, num_shards=2)
+    reader = StoreReader(tmp_path)
+    example = reader.at(position)
+    assert (example.start, example.num_examples, example.number) == (position, 1, position // 10)
+    whole = torch.cat([block_rows(shard.block(MODULES[0])) for shard in reader.iter_shards()])
+    assert torch.equal(block_rows(example.block(MODULES[0])), whole[position : position + 1])
+
+
+@pytest.fixture
+def threads():
+    """torch on three threads; the other tests have one."""
+    torch.set_num_threads(3)
+    yield 3
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("num_shards", [1, 2, 4, 9])
+def test_runs_worked_on_at_once_are_the_whole_index_in_order(num_shards, threads, tmp_path, rng):
+    count = 1_300
+    write(tmp_path, "int8", "factors", count, rng, num_shards=num_shards)
+    reader = StoreReader(tmp_path)
+    runs = list(reader.map_runs(lambda shard: (shard.start, shard.num_examples, shard.num_tokens())))
+    starts, sizes = [run[0] for run in runs], [run[1] for run in runs]
+    assert starts == [sum(sizes[:n]) for n in range(len(runs))]
+    assert torch.cat([run[2] for run in runs]).tolist() == list(range(count)) * num_shards
+    assert len(runs) == num_shards * {1: 3, 2: 3, 4: 2, 9: 1}[num_shards]  # none has fewer than it is worth
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_a_pass_names_the_damaged_shard_after_those_before_it(num_threads, threads, tmp_path, rng):
+    write(tmp_path, "sign", "factors", 3, rng, num_shards=9)
+    path = tmp_path / "shards/00004.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    torch.set_num_threads(num_threads)
+    numbers = StoreReader(tmp_path).map_runs(lambda shard: shard.number)
+    assert [next(numbers) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(DamagedArtefact, match=r"00004.safetensors' is damaged"):
+        next(numbers)
 
 
 def test_a_manifest_read_back_equals_the_one_written(tmp_path, rng):

@@ -1,0 +1,49 @@
+"""Work on several things at once, each on one core."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
+    """What ``work`` gives for each item, in their order; at most two results per worker wait to be taken.
+
+    An error of ``work`` is raised where its result would have come, and nothing more is begun.
+    """
+    with _one_core_each(num_workers) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * num_workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
+def _one_core_each(num_workers: int) -> ThreadPoolExecutor:
+    """Threads on each of which torch's operations stay on one core; the caller's go on as before."""
+    usual = torch.get_num_threads()
+    ready = Barrier(num_workers + 1)
+
+    def begin() -> None:
+        torch.get_num_threads()  # the first call takes over the process's number, and would undo the next line
+        torch.set_num_threads(1)
+        ready.wait()
+
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="one-core", initializer=begin)
+    for _ in range(num_workers):
+        pool.submit(int)  # a thread starts when there is something to do
+    ready.wait()
+    torch.set_num_threads(usual)  # the last call also decides for threads that are started later
+    return pool

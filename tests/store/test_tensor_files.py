@@ -1,0 +1,63 @@
+"""Rows read from the mapped file, beside the safetensors library's own reader."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lorif_core.errors import ArtefactError, DamagedArtefact
+from lorif_core.store.tensor_files import TensorFile, read_header
+
+TENSORS = {
+    "bf16": torch.randn(7, 2, 3).bfloat16(),
+    "float32": torch.randn(7),
+    "float64": torch.randn(7, 5, dtype=torch.float64),
+    "int8": torch.arange(-7, 7, dtype=torch.int8).view(7, 2),
+    "int32": torch.arange(7, dtype=torch.int32),
+    "uint8": torch.arange(49, dtype=torch.uint8).view(7, 7),
+    "empty": torch.zeros(7, 0),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_file(TENSORS, tmp_path / "some.safetensors", metadata={"a": "b"})
+    return tmp_path / "some.safetensors"
+
+
+@pytest.mark.parametrize("rows", [range(7), range(2, 5), range(6, 7), range(3, 3)])
+@pytest.mark.parametrize("name", TENSORS)
+def test_rows_are_those_that_the_library_reads(path, name, rows):
+    found = TensorFile(path).rows(name, rows)
+    assert torch.equal(found, load_file(path)[name][rows.start : rows.stop])
+    assert found.dtype == TENSORS[name].dtype
+
+
+def test_writing_to_what_was_read_changes_no_file(path):
+    before = path.read_bytes()
+    TensorFile(path).rows("float32", range(7)).zero_()
+    assert path.read_bytes() == before
+    assert torch.equal(load_file(path)["float32"], TENSORS["float32"])
+
+
+def test_a_tensor_outlives_the_file_that_it_was_read_from(path):
+    found = TensorFile(path).rows("int32", range(7))
+    path.unlink()
+    assert found.tolist() == list(range(7))
+
+
+def test_the_header_says_how_large_every_tensor_is(path):
+    assert {name: place.size_bytes for name, place in read_header(path).items()} == {
+        name: tensor.numel() * tensor.element_size() for name, tensor in TENSORS.items()
+    }
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ArtefactError, match=r"none.safetensors' is missing"):
+        TensorFile(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x05", b"\x02\x00\x00\x00\x00\x00\x00\x00[]", b"x" * 100])
+def test_what_is_no_safetensors_file_is_refused(tmp_path, content):
+    (tmp_path / "bad").write_bytes(content)
+    with pytest.raises(DamagedArtefact, match="has no readable header"):
+        TensorFile(tmp_path / "bad")
