@@ -32,7 +32,7 @@ def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor
         return shard.start, torch.where(lengths > 0, products / lengths.clamp_min(torch.finfo().tiny), 0.0)
 
     found = TopK(1, k + 1)
-    for start, cosines in reader.map_runs(cosines_of):
+    for start, cosines in reader.map_shards(cosines_of):
         found.add(cosines, start)
     positions, cosines = found.of_query(0)
     others = positions != position

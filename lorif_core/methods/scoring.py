@@ -181,7 +181,7 @@ def _check_rank(reader: StoreReader, subspace_rank: int | None) -> None:
 
 
 def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
-    """Scores of all examples, run after run in store order: (first position, (Q, n)).
+    """Scores of every shard in store order: (first position, (Q, n)).
 
     Raises:
         NumericalError: A score is not finite; names the shard.
@@ -195,7 +195,7 @@ def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, T
         check_finite_scores(scores, shard.number)
         return shard.start, scores
 
-    return reader.map_runs(scores_of)
+    return reader.map_shards(scores_of)
 
 
 def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) -> dict[str, Tensor]:

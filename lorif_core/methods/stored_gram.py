@@ -24,7 +24,7 @@ def score_plainly(reader: StoreReader, matrices: Mapping[str, Tensor]) -> Float[
             prepared[module.name].add_scores(sums, factors)
         return sums.total()
 
-    return torch.cat(list(reader.map_runs(scores_of)), 1)
+    return torch.cat(list(reader.map_shards(scores_of)), 1)
 
 
 def add_up(reader: StoreReader, weights: Float[Tensor, "Q N"]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Work on several things at once, each on one core."""
+"""Work on several things at once, each on its share of the cores."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], num_workers:
 
     An error of ``work`` is raised where its result would have come, and nothing more is begun.
     """
-    with _one_core_each(num_workers) as pool:
+    with _divided_cores(num_workers) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
@@ -31,17 +31,17 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], num_workers:
                 one.cancel()
 
 
-def _one_core_each(num_workers: int) -> ThreadPoolExecutor:
-    """Threads on each of which torch's operations stay on one core; the caller's go on as before."""
+def _divided_cores(num_workers: int) -> ThreadPoolExecutor:
+    """Threads among which torch's own are divided; the caller's operations are spread as before."""
     usual = torch.get_num_threads()
     ready = Barrier(num_workers + 1)
 
     def begin() -> None:
         torch.get_num_threads()  # the first call takes over the process's number, and would undo the next line
-        torch.set_num_threads(1)
+        torch.set_num_threads(max(1, usual // num_workers))
         ready.wait()
 
-    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="one-core", initializer=begin)
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="core", initializer=begin)
     for _ in range(num_workers):
         pool.submit(int)  # a thread starts when there is something to do
     ready.wait()

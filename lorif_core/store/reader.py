@@ -1,11 +1,10 @@
-"""Read an index: its shards one after the other, or several runs of examples at once.
+"""Read an index: its shards one after the other, or several at once.
 
 Shards are memory-mapped, so a pass over one module touches only that module's bytes. The first time this process
 meets a shard its checksum is compared with the manifest's, in one by one passes on a thread that runs one shard
 ahead; the same read brings the bytes into memory.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,13 +33,7 @@ from lorif_core.store.tensor_files import TensorFile
 Result = TypeVar("Result")
 
 MOST_WORKERS = 8
-"""Runs of examples worked on at once: each has a module's gradients as numbers in memory."""
-
-RUNS_PER_WORKER = 2
-"""Runs that an index of few shards is cut into, so that no worker waits long for the last one."""
-
-FEWEST_EXAMPLES = 512
-"""Examples of a run that is not a whole shard; fewer are not worth a thread."""
+"""Shards worked on at once: of each, one module's gradients lie in memory as numbers."""
 
 ALL_ROWS = slice(None)
 """Every example of a shard."""
@@ -140,28 +133,20 @@ class StoreReader:
                     fetched = ahead.submit(self.verify, entries[number + 1])
                 yield self._open(number)
 
-    def map_runs(self, work: Callable[[Shard], Result]) -> Iterator[Result]:
-        """What ``work`` gives for runs of examples that together are the whole index, in store order.
+    def map_shards(self, work: Callable[[Shard], Result]) -> Iterator[Result]:
+        """What ``work`` gives for every shard, in store order.
 
-        As many are worked on at once as torch has threads, each on one core: many small operations that are each
-        spread over threads wait for one another longer than they compute (docs/decisions/0019).
+        Several shards are worked on at once, and torch's threads are divided among them: many small operations that
+        are each spread over all threads wait for one another longer than they compute (docs/decisions/0019).
 
         Raises:
             DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
-        workers = min(torch.get_num_threads(), MOST_WORKERS)
-        if workers == 1:
+        num_shards = len(self.manifest.shards)
+        num_workers = min(torch.get_num_threads(), MOST_WORKERS, num_shards)
+        if num_workers <= 1:
             return map(work, self.iter_shards())
-        return in_order(lambda run: work(self._open(*run)), self._runs(workers), workers)
-
-    def _runs(self, workers: int) -> Iterator[tuple[int, slice]]:
-        """Shard by shard, each whole where there are enough of them for all workers."""
-        shards = self.manifest.shards
-        per_shard = math.ceil(RUNS_PER_WORKER * workers / max(len(shards), 1))
-        for number, entry in enumerate(shards):
-            size = max(math.ceil(entry.num_examples / per_shard), FEWEST_EXAMPLES)
-            for start in range(0, entry.num_examples, size):
-                yield number, slice(start, start + size)
+        return in_order(lambda number: work(self._open(number)), range(num_shards), num_workers)
 
     def at(self, position: int) -> Shard:
         """The one example at a store position.

@@ -114,7 +114,7 @@ class MemoryIndex:
     def iter_shards(self) -> Iterator[MemoryShard]:
         return iter(self.shards)
 
-    def map_runs(self, work):
+    def map_shards(self, work):
         return map(work, self.shards)
 
     def subspace(self, module: ModuleShape) -> Subspace:

@@ -25,7 +25,6 @@ from lorif_core.methods.choose import choose_method
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.queries import Query
-from lorif_core.store import reader
 from lorif_core.store.blocks import CodedFactors
 from lorif_core.store.writer import write_tensors
 
@@ -113,9 +112,8 @@ def test_neither_batches_nor_shards_change_a_score(tokens_per_batch, shard_examp
 
 
 @pytest.fixture
-def three_threads(monkeypatch):
-    """torch on three threads, and even small shards cut for them."""
-    monkeypatch.setattr(reader, "FEWEST_EXAMPLES", 2)
+def three_threads():
+    """torch on three threads; the other tests have one."""
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(1)
@@ -126,14 +124,14 @@ def three_threads(monkeypatch):
 @pytest.mark.parametrize("codec", ["bf16", "sign"])
 def test_threads_do_not_change_a_score(method, codec, normalisation, tmp_path, three_threads):
     asked = ScoreConfig(normalisation=normalisation, query_rank=1 if codec == "sign" else None)
-    index = disk_index(tmp_path, method, ABSOLUTE, codec, shard_examples=5)
+    index = disk_index(tmp_path, method, ABSOLUTE, codec)
     together = scores_of(index, ABSOLUTE, asked)
     torch.set_num_threads(1)
     close(together, scores_of(index, ABSOLUTE, asked), relative=1e-5)
 
 
 def test_a_score_that_is_not_finite_is_placed_by_its_shard(tmp_path, three_threads):
-    index = disk_index(tmp_path, FULL, ABSOLUTE, "bf16", shard_examples=4)
+    index = disk_index(tmp_path, FULL, ABSOLUTE, "bf16")
     path = tmp_path / index.manifest.shards[1].file
     tensors = load_file(path)
     tensors[f"left/{index.modules[0].name}"][3] = torch.inf

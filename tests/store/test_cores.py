@@ -32,7 +32,10 @@ def test_nothing_to_do_gives_nothing():
     assert list(in_order(str, [], 2)) == []
 
 
-def test_each_worker_has_one_core_and_nobody_else_is_changed():
+@pytest.mark.parametrize(("num_threads", "share"), [(1, 1), (3, 1), (4, 2), (7, 3)])
+def test_workers_divide_the_threads_and_nobody_else_is_changed(num_threads, share):
+    torch.set_num_threads(num_threads)
+
     def number_of_a_new_thread():
         found = []
         thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
@@ -41,11 +44,11 @@ def test_each_worker_has_one_core_and_nobody_else_is_changed():
         return found[0]
 
     results = in_order(lambda _: torch.get_num_threads(), range(6), 2)
-    assert next(results) == 1
-    assert torch.get_num_threads() == 3
-    assert number_of_a_new_thread() == 3
-    assert list(results) == [1] * 5
-    assert torch.get_num_threads() == 3
+    assert next(results) == share
+    assert torch.get_num_threads() == num_threads
+    assert number_of_a_new_thread() == num_threads
+    assert list(results) == [share] * 5
+    assert torch.get_num_threads() == num_threads
 
 
 def test_an_error_comes_in_its_place_and_little_is_begun_after_it():
@@ -76,4 +79,4 @@ def test_who_stops_taking_results_stops_the_work():
     threading.Timer(0.2, goes_on.set).start()  # while two are in work, which are waited for
     results.close()
     assert max(begun) <= 2
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("one-core")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("core")]
