@@ -11,7 +11,7 @@ from torch import Tensor
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.scores import FactoredQueries, ScoreSums, TopK, score_dense_rows
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block
+from lorif_core.store.blocks import Block, Buffers
 from lorif_core.store.reader import Shard, StoreReader
 
 
@@ -25,9 +25,9 @@ def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor
     norm = example.norms()
 
     def cosines_of(shard: Shard) -> tuple[int, Tensor]:
-        sums = ScoreSums(1, shard.num_examples)
+        sums, buffers = ScoreSums(1, shard.num_examples), Buffers()
         for module in reader.modules:
-            _add_products(sums, own[module.name], shard, module)
+            _add_products(sums, own[module.name], shard, module, buffers)
         products, lengths = sums.total(), shard.norms() * norm
         return shard.start, torch.where(lengths > 0, products / lengths.clamp_min(torch.finfo().tiny), 0.0)
 
@@ -39,9 +39,9 @@ def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor
     return positions[others][:k], cosines[others][:k]
 
 
-def _add_products(sums: ScoreSums, own: Block, shard: Shard, module: ModuleShape) -> None:
+def _add_products(sums: ScoreSums, own: Block, shard: Shard, module: ModuleShape, buffers: Buffers) -> None:
     """Add the inner products of one example's gradient of a module with those of a shard."""
-    factors = shard.factors(module)
+    factors = shard.factors(module, buffers)
     if isinstance(own, Factors) and factors is not None:
         FactoredQueries(own.left[0].mT, own.right[0].mT, 1).add_scores(sums, factors)
     else:

@@ -25,6 +25,7 @@ from lorif_core.methods.fitting import preconditioner_of, self_influence
 from lorif_core.methods.queries import QueryGradients
 from lorif_core.methods.stored_gram import add_up, score_plainly
 from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import Buffers
 from lorif_core.store.reader import Shard, StoreReader
 
 
@@ -188,9 +189,9 @@ def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, T
     """
 
     def scores_of(shard: Shard) -> tuple[int, Tensor]:
-        sums = ScoreSums(plan.num_queries, shard.num_examples)
+        sums, buffers = ScoreSums(plan.num_queries, shard.num_examples), Buffers()
         for module in reader.modules:
-            _add_scores(sums, shard, module, plan)
+            _add_scores(sums, shard, module, plan, buffers)
         scores = _normalise(sums.total(), shard, reader, plan)
         check_finite_scores(scores, shard.number)
         return shard.start, scores
@@ -208,14 +209,14 @@ def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) ->
     parts: dict[str, Tensor] = {}
     for module in reader.modules:
         sums = ScoreSums(plan.num_queries, 1)
-        _add_scores(sums, example, module, plan)
+        _add_scores(sums, example, module, plan, Buffers())
         parts[module.name] = _normalise(sums.total(), example, reader, plan)[:, 0]
     check_finite_scores(torch.stack(list(parts.values())), example.number)
     return parts
 
 
-def _add_scores(sums: ScoreSums, shard: Shard, module: ModuleShape, plan: ScoringPlan) -> None:
-    factors = shard.factors(module)
+def _add_scores(sums: ScoreSums, shard: Shard, module: ModuleShape, plan: ScoringPlan, buffers: Buffers) -> None:
+    factors = shard.factors(module, buffers)
     if factors is None:
         sums.add(score_dense_rows(plan.matrices[module.name], shard.block(module).dense()))
         return

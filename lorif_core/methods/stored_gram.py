@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.scores import ScoreSums, prepare_queries
+from lorif_core.store.blocks import Buffers
 from lorif_core.store.reader import Shard, StoreReader
 
 
@@ -17,9 +18,9 @@ def score_plainly(reader: StoreReader, matrices: Mapping[str, Tensor]) -> Float[
     num_queries = len(next(iter(matrices.values())))
 
     def scores_of(shard: Shard) -> Tensor:
-        sums = ScoreSums(num_queries, shard.num_examples)
+        sums, buffers = ScoreSums(num_queries, shard.num_examples), Buffers()
         for module in reader.modules:
-            factors = shard.factors(module)
+            factors = shard.factors(module, buffers)
             assert factors is not None  # whitened gradients are always factored
             prepared[module.name].add_scores(sums, factors)
         return sums.total()

@@ -24,7 +24,7 @@ from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, CodedFactors, decode_block, subspace_from_tensors, tensor_names
+from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block, subspace_from_tensors, tensor_names
 from lorif_core.store.cores import in_order
 from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, read_manifest
 from lorif_core.store.statistics import maps_from_tensors
@@ -69,11 +69,18 @@ class Shard:
         """Stored gradients of one module, float32."""
         return decode_block(self._coded(module), module, column_codec(self.manifest.codec), self.manifest.layout)
 
-    def factors(self, module: ModuleShape) -> CodedFactors | None:
-        """Stored factors of one module, not yet decoded; None where gradients are stored whole."""
+    def factors(self, module: ModuleShape, buffers: Buffers | None = None) -> CodedFactors | None:
+        """Stored factors of one module, not yet decoded; None where gradients are stored whole.
+
+        Args:
+            module: One of the index's.
+            buffers: To decode to, where modules are done with one after the other.
+        """
         if self.manifest.layout != "factors":
             return None
-        return CodedFactors(self._coded(module), module, column_codec(self.manifest.codec))
+        return CodedFactors(
+            self._coded(module), module, column_codec(self.manifest.codec), Buffers() if buffers is None else buffers
+        )
 
     def norms(self) -> Tensor:
         """Gradient norm of each example as stored, over all modules, (n,)."""

@@ -25,14 +25,16 @@ from lorif_core.methods.scoring import iter_scores, plan_scoring
 from lorif_core.methods.shards import GradientSource, build_shard
 from lorif_core.models.modules import list_modules, tracked_shapes
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, CodedFactors, decode_block
+from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block
 from lorif_core.store.manifest import Manifest, Parents
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.writer import write_self_influence, write_shard, write_subspace
 
 F = 8
 """Projection divisor: D between 8 and 24 per module of the tiny models."""
-EXACT = ColumnCodec("exact", False, lambda d: 4 * d, lambda x: Coded(x.float(), None), lambda codes, scales, d: codes)
+EXACT = ColumnCodec(
+    "exact", False, lambda d: 4 * d, lambda x: Coded(x.float(), None), lambda codes, _, out: out.copy_(codes)
+)
 TRAIN = random_examples([9, 4, 12, 6, 3, 10, 7, 8, 5, 11], seed=1)
 QUERIES = [Query(f"q{n}", (one,), (1.0,)) for n, one in enumerate(random_examples([6, 9, 4], seed=2))]
 FULL = Lorif(factor_rank=99, subspace_rank=999, seed=0)
@@ -91,8 +93,8 @@ class MemoryShard:
     def block(self, module: ModuleShape) -> Block:
         return decode_block(self.tensors, module, self.codec, self.layout)
 
-    def factors(self, module: ModuleShape) -> CodedFactors | None:
-        return CodedFactors(self.tensors, module, self.codec) if self.layout == "factors" else None
+    def factors(self, module: ModuleShape, buffers: Buffers) -> CodedFactors | None:
+        return CodedFactors(self.tensors, module, self.codec, buffers) if self.layout == "factors" else None
 
     def norms(self) -> Tensor:
         return self.tensors["norms"]

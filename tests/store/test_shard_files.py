@@ -13,6 +13,7 @@ from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import (
     NUMBERS_BYTES,
+    Buffers,
     block_rows,
     bytes_per_example,
     encode_block,
@@ -143,6 +144,20 @@ def test_sides_decoded_one_by_one_are_those_of_the_block(codec, tmp_path, rng):
         assert torch.equal(coded.left, block.left)
         assert torch.equal(coded.right, block.right)
         assert (coded.signs() is not None) == (codec == "sign")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_modules_that_share_buffers_decode_as_with_their_own(codec, tmp_path, rng):
+    write(tmp_path, codec, "factors", 9, rng)
+    (shard,) = StoreReader(tmp_path).iter_shards()
+    buffers = Buffers()
+    for module in [*MODULES, *reversed(MODULES), *MODULES]:  # what lies in a buffer is another module's, or its own
+        shared, own = shard.factors(module, buffers), shard.factors(module)
+        assert shared is not None
+        assert own is not None
+        left, right = shared.left, shared.right
+        assert torch.equal(left, own.left)
+        assert torch.equal(right, own.right)
 
 
 def test_whole_gradients_have_no_factors(tmp_path, rng):
