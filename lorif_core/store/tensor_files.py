@@ -9,7 +9,6 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 
 import torch
@@ -47,9 +46,9 @@ class TensorPlace:
     size_bytes: int
 
     @cached_property
-    def numbers_per_row(self) -> int:
-        """Numbers of one entry of the first dimension."""
-        return math.prod(self.shape[1:])
+    def strides(self) -> tuple[int, ...]:
+        """Numbers from one entry of each dimension to the next."""
+        return tuple(math.prod(self.shape[dimension + 1 :]) for dimension in range(len(self.shape)))
 
 
 class TensorFile:
@@ -62,19 +61,33 @@ class TensorFile:
             ArtefactError: The file is missing.
             DamagedArtefact: It has no readable header.
         """
+        self._path = str(path)
         self._places = read_header(path)
-        with path.open("rb") as handle:
-            self._bytes = mmap(handle.fileno(), 0, access=ACCESS_COPY)
+        size = path.stat().st_size
+        # Not Python's own mmap: it would keep a file open for as long as any of its tensors lives.
+        self._bytes = torch.from_file(self._path, shared=False, size=size, dtype=torch.uint8)
+        self._numbers: dict[torch.dtype, Tensor] = {}
 
     def rows(self, name: str, rows: range) -> Tensor:
-        """Some rows of one tensor; rows are entries of its first dimension."""
+        """Some rows of one tensor; rows are entries of its first dimension.
+
+        Raises:
+            DamagedArtefact: The tensor does not begin where numbers of its type can.
+        """
         place = self._places[name]
-        dtype, width = _DTYPES[place.dtype], place.numbers_per_row
-        if not rows or not width:
-            return torch.empty(len(rows), *place.shape[1:], dtype=dtype)
-        offset = place.start + rows.start * width * dtype.itemsize
-        numbers = torch.frombuffer(self._bytes, dtype=dtype, count=len(rows) * width, offset=offset)
-        return numbers.view(len(rows), *place.shape[1:])
+        dtype = _DTYPES[place.dtype]
+        first, beside = divmod(place.start, dtype.itemsize)
+        if beside:  # the library aligns every tensor
+            raise DamagedArtefact(f"{self._path!r} holds {name!r} at an odd place: build the index again.")
+        first += rows.start * place.strides[0]
+        return self._as(dtype).as_strided((len(rows), *place.shape[1:]), place.strides, first)
+
+    def _as(self, dtype: torch.dtype) -> Tensor:
+        """All of the file, header too, as numbers of a type."""
+        if dtype not in self._numbers:
+            whole = len(self._bytes) // dtype.itemsize * dtype.itemsize
+            self._numbers[dtype] = self._bytes[:whole].view(dtype)
+        return self._numbers[dtype]
 
 
 def read_header(path: Path) -> dict[str, TensorPlace]:

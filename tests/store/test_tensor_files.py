@@ -1,5 +1,7 @@
 """Rows read from the mapped file, beside the safetensors library's own reader."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -49,6 +51,20 @@ def test_the_header_says_how_large_every_tensor_is(path):
     assert {name: place.size_bytes for name, place in read_header(path).items()} == {
         name: tensor.numel() * tensor.element_size() for name, tensor in TENSORS.items()
     }
+
+
+def test_open_tensors_keep_no_file_open(path):
+    before = len(list(Path("/dev/fd").iterdir()))
+    kept = [TensorFile(path).rows("float32", range(7)) for _ in range(50)]
+    assert len(list(Path("/dev/fd").iterdir())) - before < 5, len(kept)
+
+
+def test_a_tensor_that_is_not_aligned_is_refused(tmp_path):
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    assert len(header) % 4
+    (tmp_path / "odd").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(DamagedArtefact, match=r"odd' holds 'a' at an odd place"):
+        TensorFile(tmp_path / "odd").rows("a", range(1))
 
 
 def test_a_missing_file_is_named(tmp_path):
