@@ -1,17 +1,15 @@
 """Read an index: its shards one after the other, or several at once.
 
 Shards are memory-mapped, so a pass over one module touches only that module's bytes. The first time this process
-meets a shard its checksum is compared with the manifest's, in one by one passes on a thread that runs one shard
-ahead; the same read brings the bytes into memory.
+meets a shard its checksum is compared with the manifest's, and the same read brings the bytes into memory; where
+shards go one after the other, a thread does so one shard ahead.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar
 
 import torch
@@ -111,7 +109,6 @@ class StoreReader:
         self.folder = folder
         self.manifest = manifest or read_manifest(folder)
         self._verified: set[str] = set()
-        self._verifying: defaultdict[str, Lock] = defaultdict(Lock)
 
     @property
     def modules(self) -> list[ModuleShape]:
@@ -178,10 +175,9 @@ class StoreReader:
             DamagedArtefact: The bytes differ.
             ArtefactError: The file is missing.
         """
-        with self._verifying[entry.file]:
-            if entry.file not in self._verified:
-                verify_file(self.folder / entry.file, entry.checksum)
-                self._verified.add(entry.file)
+        if entry.file not in self._verified:
+            verify_file(self.folder / entry.file, entry.checksum)
+            self._verified.add(entry.file)
 
     def maps(self) -> dict[str, ModuleMaps] | None:
         """The index's half-whitening maps, or None when its maps are random and redrawn."""
