@@ -26,6 +26,14 @@ def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+@pytest.fixture
+def three_threads():
+    """torch on three threads; without it tests have one."""
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """One browser for all tests: Playwright runs once in a process."""

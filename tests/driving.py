@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import Error, TimeoutError
 from studio_server import Studio
 
 PATIENCE_S = 90
@@ -163,9 +163,22 @@ def described(page, description: str):
     return page.get_by_test_id("stDataFrame").filter(has=page.locator(f"[aria-label='{description}']")).first
 
 
+def bring_into_view(frame) -> None:
+    """Scroll to a part of the page; again if a run of the page has drawn it anew meanwhile."""
+    for _ in range(ATTEMPTS):
+        try:
+            frame.scroll_into_view_if_needed()
+        except Error as error:
+            if "not attached" not in str(error):
+                raise
+        else:
+            return
+    pytest.fail("a part of the page is drawn anew again and again")
+
+
 def rows_of(frame) -> list[list[str]]:
     """Cells of the rows of a table that are near the screen, without the boxes for choosing rows."""
-    frame.scroll_into_view_if_needed()
+    bring_into_view(frame)
     frame.locator("[data-testid^=glide-cell]").first.wait_for(state="attached")
     return frame.evaluate(
         """(frame) => [...frame.querySelectorAll("[role=row]")]
@@ -178,7 +191,7 @@ def click_cell(
     page, frame, *, row: int, x: float = ROW_SELECTOR_WIDTH, row_height: int = 35, header: int = 35
 ) -> None:
     """Click into a table; the row counts from 0 as it is seen, -1 is the header."""
-    frame.scroll_into_view_if_needed()
+    bring_into_view(frame)
     box = frame.bounding_box()
     y = header / 2 if row < 0 else header + (row + 0.5) * row_height
     page.mouse.click(box["x"] + x, box["y"] + y)

@@ -56,7 +56,7 @@ class ColumnCodec:
 
     def decode(self, codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
         """The numbers of columns of d = ``width``, (…, d) float32."""
-        numbers = torch.empty(*codes.shape[:-1], width, device=codes.device)
+        numbers = torch.empty(*codes.shape[:-1], width, dtype=torch.float32, device=codes.device)
         self.decode_into(codes, scales, numbers)
         return numbers
 

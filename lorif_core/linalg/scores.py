@@ -52,27 +52,33 @@ class ScoreSums:
 
     def __init__(self, num_queries: int, num_examples: int, dtype: torch.dtype = torch.float32) -> None:
         self._scores: Float[Tensor, "Q n"] = torch.zeros(num_queries, num_examples, dtype=dtype)
-        self._products: dict[torch.Size, Float[Tensor, "n ..."]] = {}
+        self._products: dict[int, Float[Tensor, "n 1 w"]] = {}
 
-    def add(self, scores: Float[Tensor, "Q n"]) -> None:
-        """Add a module's scores."""
-        self._scores += scores
+    def add(self, scores: Float[Tensor, "q n"], first_query: int = 0) -> None:
+        """Add a module's scores of all queries, or of some consecutive ones."""
+        is_all = len(scores) == len(self._scores)
+        ours = self._scores if is_all else self._scores[first_query : first_query + len(scores)]
+        ours += scores
 
     def add_row_sums(self, query: int, products: Float[Tensor, "n w"]) -> None:
         """Add the sum of each row to the scores of one query."""
         self._scores[query].addmv_(products, products.new_ones(products.shape[1]))  # faster than sum(1)
 
-    def add_row_products(self, left: Float[Tensor, "n ..."], right: Float[Tensor, "n ..."]) -> None:
+    def add_row_products(self, left: Float[Tensor, "n c w"], right: Float[Tensor, "n c w"]) -> None:
         """Add the inner product of each example's numbers in both to the scores of the only query."""
-        if left.shape in self._products:
-            self._products[left.shape].addcmul_(left, right)
-        else:
-            self._products[left.shape] = left * right
+        assert len(self._scores) == 1
+        is_one = left.shape[1] == 1
+        # Column by column, so that modules of any c add to the same sums.
+        for ours, theirs in [(left, right)] if is_one else zip(left.split(1, 1), right.split(1, 1), strict=True):
+            if left.shape[2] in self._products:
+                self._products[left.shape[2]].addcmul_(ours, theirs)
+            else:
+                self._products[left.shape[2]] = ours * theirs
 
     def total(self) -> Float[Tensor, "Q n"]:
         """The scores over all modules added so far."""
         for products in self._products.values():
-            self.add_row_sums(0, products.flatten(1))
+            self.add_row_sums(0, products[:, 0])
         self._products.clear()
         return self._scores
 
@@ -131,8 +137,10 @@ class FactoredQueries:
     def add_scores(self, sums: ScoreSums, block: FactorSides) -> None:
         """Add the scores of a block of examples. Of few columns only one side is alive at a time."""
         sides = block if len(self._pieces) == 1 else Factors(block.left, block.right)
-        parts = [_sums((sides.left @ left).mul_(sides.right @ right), self.rank) for left, right in self._pieces]
-        sums.add(torch.cat(parts) if len(parts) > 1 else parts[0])
+        first_query = 0
+        for left, right in self._pieces:
+            sums.add(_sums((sides.left @ left).mul_(sides.right @ right), self.rank), first_query)
+            first_query += left.shape[1] // self.rank
 
     @cached_property
     def _pieces(self) -> list[tuple[Tensor, Tensor]]:

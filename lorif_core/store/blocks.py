@@ -9,8 +9,9 @@
 Scales exist for codecs that have them.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -41,19 +42,25 @@ def encode_block(block: Block, module_name: str, codec: ColumnCodec) -> dict[str
 
 
 class Buffers:
-    """Memory that modules take turns in, one tensor for each side and shape, so that it stays in the cache.
+    """Memory that modules take turns in, for each side as much as the largest takes, so that it stays in the cache.
 
     A fresh tensor for every module made a pass a tenth slower: the C library hands out other memory each time.
     """
 
     def __init__(self) -> None:
-        self._tensors: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+        self._memory: dict[str, Tensor] = {}
+        self._views: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
     def tensor(self, side: str, shape: tuple[int, ...]) -> Tensor:
-        """The float32 tensor of that side and shape, with whatever it holds."""
-        if (side, shape) not in self._tensors:
-            self._tensors[side, shape] = torch.empty(shape)
-        return self._tensors[side, shape]
+        """A float32 tensor in the memory of that side, with whatever it holds."""
+        view = self._views.get((side, shape))
+        if view is None:
+            size = math.prod(shape)
+            if side not in self._memory or len(self._memory[side]) < size:
+                self._memory[side] = torch.empty(size, dtype=torch.float32)
+                self._views = {key: one for key, one in self._views.items() if key[0] != side}
+            view = self._views[side, shape] = self._memory[side][:size].view(shape)
+        return view
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,8 @@ class CodedFactors:
     tensors: Mapping[str, Tensor]
     module: ModuleShape
     codec: ColumnCodec
-    buffers: Buffers = field(default_factory=Buffers)
-    """Sides are decoded to these. What a module decodes is good until another one with the same buffers decodes."""
+    buffers: Buffers
+    """Where sides are decoded to. A side is good until the same side is asked for again, of any module with these."""
 
     @property
     def left(self) -> Float[Tensor, "n c d_in"]:
@@ -99,7 +106,7 @@ def decode_block(tensors: Mapping[str, Tensor], module: ModuleShape, codec: Colu
     if layout == "dense":
         rows = codec.decode(*_codes(tensors, "dense", module), module.dim)
         return DenseGradient(rows.unflatten(1, (module.d_in, module.d_out)))
-    coded = CodedFactors(tensors, module, codec)
+    coded = CodedFactors(tensors, module, codec, Buffers())
     return Factors(coded.left, coded.right)
 
 

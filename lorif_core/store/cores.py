@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import TypeVar
 
 import torch
@@ -11,11 +11,22 @@ import torch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_STARTING = Lock()
+"""Held while workers start. Until then torch's number for the process is a worker's share, which nobody else may take
+for the usual one."""
+
+
+def num_cores() -> int:
+    """Threads that torch spreads an operation over, which is how many cores there are to divide."""
+    with _STARTING:
+        return torch.get_num_threads()
+
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
     """What ``work`` gives for each item, in their order; at most two results per worker wait to be taken.
 
-    An error of ``work`` is raised where its result would have come, and nothing more is begun.
+    An error of ``work`` is raised where its result would have come. Then, and when no more results are taken, what is
+    in work is waited for and what is not begun is left undone.
     """
     with _divided_cores(num_workers) as pool:
         waiting: deque[Future[Result]] = deque()
@@ -33,17 +44,25 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], num_workers:
 
 def _divided_cores(num_workers: int) -> ThreadPoolExecutor:
     """Threads among which torch's own are divided; the caller's operations are spread as before."""
-    usual = torch.get_num_threads()
-    ready = Barrier(num_workers + 1)
+    with _STARTING:
+        usual = torch.get_num_threads()
+        shares = iter([max(1, (usual + worker) // num_workers) for worker in range(num_workers)])
+        ready = Barrier(num_workers + 1)
 
-    def begin() -> None:
-        torch.get_num_threads()  # the first call takes over the process's number, and would undo the next line
-        torch.set_num_threads(max(1, usual // num_workers))
-        ready.wait()
+        def begin() -> None:
+            torch.get_num_threads()  # the first call takes over the process's number, and would undo the next line
+            torch.set_num_threads(next(shares))
+            ready.wait()
 
-    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="core", initializer=begin)
-    for _ in range(num_workers):
-        pool.submit(int)  # a thread starts when there is something to do
-    ready.wait()
-    torch.set_num_threads(usual)  # the last call also decides for threads that are started later
+        pool = ThreadPoolExecutor(num_workers, thread_name_prefix="core", initializer=begin)
+        try:
+            for _ in range(num_workers):
+                pool.submit(int)  # a thread starts when there is something to do
+            ready.wait()
+        except BaseException:  # no thread can be started, or Ctrl-C: let go of those that wait
+            ready.abort()
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            torch.set_num_threads(usual)  # the last call also decides for threads that are started later
     return pool

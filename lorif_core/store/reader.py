@@ -23,7 +23,7 @@ from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block, subspace_from_tensors, tensor_names
-from lorif_core.store.cores import in_order
+from lorif_core.store.cores import in_order, num_cores
 from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, read_manifest
 from lorif_core.store.statistics import maps_from_tensors
 from lorif_core.store.tensor_files import TensorFile
@@ -31,7 +31,10 @@ from lorif_core.store.tensor_files import TensorFile
 Result = TypeVar("Result")
 
 MOST_WORKERS = 8
-"""Shards worked on at once: of each, one module's gradients lie in memory as numbers."""
+"""Shards worked on at once; more would wait for Python's lock."""
+
+WORKING_BYTES = 2 << 30
+"""What the workers may have in memory together as numbers: of each shard one module's gradients and products."""
 
 ALL_ROWS = slice(None)
 """Every example of a shard."""
@@ -67,18 +70,11 @@ class Shard:
         """Stored gradients of one module, float32."""
         return decode_block(self._coded(module), module, column_codec(self.manifest.codec), self.manifest.layout)
 
-    def factors(self, module: ModuleShape, buffers: Buffers | None = None) -> CodedFactors | None:
-        """Stored factors of one module, not yet decoded; None where gradients are stored whole.
-
-        Args:
-            module: One of the index's.
-            buffers: To decode to, where modules are done with one after the other.
-        """
+    def factors(self, module: ModuleShape, buffers: Buffers) -> CodedFactors | None:
+        """Stored factors of one module, which are decoded to the buffers; None where gradients are stored whole."""
         if self.manifest.layout != "factors":
             return None
-        return CodedFactors(
-            self._coded(module), module, column_codec(self.manifest.codec), Buffers() if buffers is None else buffers
-        )
+        return CodedFactors(self._coded(module), module, column_codec(self.manifest.codec), buffers)
 
     def norms(self) -> Tensor:
         """Gradient norm of each example as stored, over all modules, (n,)."""
@@ -147,10 +143,24 @@ class StoreReader:
             DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
         num_shards = len(self.manifest.shards)
-        num_workers = min(torch.get_num_threads(), MOST_WORKERS, num_shards)
+        num_workers = min(num_cores(), MOST_WORKERS, num_shards, WORKING_BYTES // max(self._bytes_per_worker(), 1))
         if num_workers <= 1:
             return map(work, self.iter_shards())
         return in_order(lambda number: work(self._open(number)), range(num_shards), num_workers)
+
+    def _bytes_per_worker(self) -> int:
+        """Most bytes of one module of a shard as numbers: both sides and their product, or whole gradients."""
+        manifest = self.manifest
+        ranks = manifest.ranks or {}
+
+        def numbers(module: ModuleShape) -> int:
+            if manifest.layout == "dense":
+                return module.dim
+            rank = min(ranks.get(module.name, manifest.factor_rank), module.d_in, module.d_out)
+            return rank * (module.d_in + 2 * module.d_out)
+
+        num_examples = max((entry.num_examples for entry in manifest.shards), default=0)
+        return torch.float32.itemsize * num_examples * max(map(numbers, manifest.modules), default=0)
 
     def at(self, position: int) -> Shard:
         """The one example at a store position.

@@ -111,23 +111,25 @@ def test_neither_batches_nor_shards_change_a_score(tokens_per_batch, shard_examp
     close(scores_of(index, TRACE), wanted, relative=TOLERANCE)
 
 
-@pytest.fixture
-def three_threads():
-    """torch on three threads; the other tests have one."""
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(1)
-
-
-@pytest.mark.parametrize("normalisation", ["none", "unit", "relatif", "tempered"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ScoreConfig(),
+        ScoreConfig(query_rank=1),
+        ScoreConfig(normalisation="unit"),
+        ScoreConfig(normalisation="relatif"),
+        ScoreConfig(normalisation="tempered", damping=7.0),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("queries", [QUERIES, QUERIES[:1]], ids=["three", "one"])
 @pytest.mark.parametrize("method", [Lorif(2, 4, seed=0), LOGRA], ids=["lorif", "logra"])
 @pytest.mark.parametrize("codec", ["bf16", "sign"])
-def test_threads_do_not_change_a_score(method, codec, normalisation, tmp_path, three_threads):
-    asked = ScoreConfig(normalisation=normalisation, query_rank=1 if codec == "sign" else None)
+def test_threads_do_not_change_a_score(method, codec, queries, asked, tmp_path, three_threads):
     index = disk_index(tmp_path, method, ABSOLUTE, codec)
-    together = scores_of(index, ABSOLUTE, asked)
+    together = scores_of(index, ABSOLUTE, asked, queries)
     torch.set_num_threads(1)
-    close(together, scores_of(index, ABSOLUTE, asked), relative=1e-5)
+    close(together, scores_of(index, ABSOLUTE, asked, queries), relative=1e-5)
 
 
 def test_a_score_that_is_not_finite_is_placed_by_its_shard(tmp_path, three_threads):

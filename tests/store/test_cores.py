@@ -5,14 +5,9 @@ import threading
 import pytest
 import torch
 
-from lorif_core.store.cores import in_order
+from lorif_core.store.cores import in_order, num_cores
 
-
-@pytest.fixture(autouse=True)
-def threads():
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("three_threads")
 
 
 def test_results_come_in_the_order_of_the_items_whichever_is_done_first():
@@ -32,23 +27,57 @@ def test_nothing_to_do_gives_nothing():
     assert list(in_order(str, [], 2)) == []
 
 
-@pytest.mark.parametrize(("num_threads", "share"), [(1, 1), (3, 1), (4, 2), (7, 3)])
-def test_workers_divide_the_threads_and_nobody_else_is_changed(num_threads, share):
+def number_of_a_new_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.parametrize(("num_threads", "shares"), [(1, {1}), (3, {1, 2}), (4, {2}), (7, {3, 4})])
+def test_workers_divide_the_threads_and_nobody_else_is_changed(num_threads, shares):
     torch.set_num_threads(num_threads)
+    both = threading.Barrier(2)
 
-    def number_of_a_new_thread():
-        found = []
-        thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
-        thread.start()
-        thread.join()
-        return found[0]
+    def share_of_this_worker(item):
+        if item < 2:
+            both.wait(10)  # one item each
+        return torch.get_num_threads()
 
-    results = in_order(lambda _: torch.get_num_threads(), range(6), 2)
-    assert next(results) == share
+    results = in_order(share_of_this_worker, range(6), 2)
+    assert {next(results), next(results)} == shares
     assert torch.get_num_threads() == num_threads
     assert number_of_a_new_thread() == num_threads
-    assert list(results) == [share] * 5
+    assert set(results) <= shares
     assert torch.get_num_threads() == num_threads
+
+
+def test_passes_that_start_at_once_do_not_lower_the_number_of_threads():
+    torch.set_num_threads(8)
+    for _ in range(10):
+        callers = [threading.Thread(target=lambda: list(in_order(str, range(4), num_cores() // 2))) for _ in range(3)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert number_of_a_new_thread() == 8
+
+
+def test_where_no_thread_can_be_started_nobody_waits(monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def start_one(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(RuntimeError, match="can't start"):
+        list(in_order(str, range(4), 2))
+    assert not started[0].is_alive()
+    assert torch.get_num_threads() == 3
 
 
 def test_an_error_comes_in_its_place_and_little_is_begun_after_it():

@@ -1,5 +1,7 @@
 """Shards on disk: their size to the byte count that was promised, and what is read back."""
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
+from lorif_core.store import reader
 from lorif_core.store.blocks import (
     NUMBERS_BYTES,
     Buffers,
@@ -103,8 +106,8 @@ def test_bytes_per_example_by_hand(codec):
 @pytest.mark.parametrize("layout", ["factors", "dense"])
 def test_gradients_read_back_are_those_written_to_bf16(layout, tmp_path, rng):
     blocks = write(tmp_path, "bf16", layout, 10, rng, num_shards=3)
-    reader = StoreReader(tmp_path)
-    for shard, written in zip(reader.iter_shards(), blocks, strict=True):
+    opened = StoreReader(tmp_path)
+    for shard, written in zip(opened.iter_shards(), blocks, strict=True):
         for module in MODULES:
             # Each factor is off by 2⁻⁹ of itself, so a product by twice that and a little.
             found, expected = block_rows(shard.block(module)), block_rows(written[module.name])
@@ -138,7 +141,7 @@ def test_sides_decoded_one_by_one_are_those_of_the_block(codec, tmp_path, rng):
     write(tmp_path, codec, "factors", 9, rng)
     (shard,) = StoreReader(tmp_path).iter_shards()
     for module in MODULES:
-        block, coded = shard.block(module), shard.factors(module)
+        block, coded = shard.block(module), shard.factors(module, Buffers())
         assert isinstance(block, Factors)
         assert coded is not None
         assert torch.equal(coded.left, block.left)
@@ -152,7 +155,7 @@ def test_modules_that_share_buffers_decode_as_with_their_own(codec, tmp_path, rn
     (shard,) = StoreReader(tmp_path).iter_shards()
     buffers = Buffers()
     for module in [*MODULES, *reversed(MODULES), *MODULES]:  # what lies in a buffer is another module's, or its own
-        shared, own = shard.factors(module, buffers), shard.factors(module)
+        shared, own = shard.factors(module, buffers), shard.factors(module, Buffers())
         assert shared is not None
         assert own is not None
         left, right = shared.left, shared.right
@@ -162,40 +165,46 @@ def test_modules_that_share_buffers_decode_as_with_their_own(codec, tmp_path, rn
 
 def test_whole_gradients_have_no_factors(tmp_path, rng):
     write(tmp_path, "bf16", "dense", 3, rng)
-    assert [shard.factors(MODULES[0]) for shard in StoreReader(tmp_path).iter_shards()] == [None]
+    assert [shard.factors(MODULES[0], Buffers()) for shard in StoreReader(tmp_path).iter_shards()] == [None]
 
 
 @pytest.mark.parametrize("position", [0, 9, 10, 19])
 def test_one_example_is_found_by_its_position(position, tmp_path, rng):
     write(tmp_path, "int8", "factors", 10, rng, num_shards=2)
-    reader = StoreReader(tmp_path)
-    example = reader.at(position)
+    opened = StoreReader(tmp_path)
+    example = opened.at(position)
     assert (example.start, example.num_examples, example.number) == (position, 1, position // 10)
-    whole = torch.cat([block_rows(shard.block(MODULES[0])) for shard in reader.iter_shards()])
+    whole = torch.cat([block_rows(shard.block(MODULES[0])) for shard in opened.iter_shards()])
     assert torch.equal(block_rows(example.block(MODULES[0])), whole[position : position + 1])
 
 
-@pytest.fixture
-def threads():
-    """torch on three threads; the other tests have one."""
-    torch.set_num_threads(3)
-    yield 3
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("num_shards", [0, 1, 2, 9])
-def test_shards_worked_on_at_once_come_in_store_order(num_shards, threads, tmp_path, rng):
+def test_shards_worked_on_at_once_come_in_store_order(num_shards, three_threads, tmp_path, rng):
     write(tmp_path, "int8", "factors", 10, rng)
-    reader = StoreReader(tmp_path, replace(read_manifest(tmp_path), shards=[]))
+    opened = StoreReader(tmp_path, replace(read_manifest(tmp_path), shards=[]))
     if num_shards:
         write(tmp_path, "int8", "factors", 10, rng, num_shards=num_shards)
-        reader = StoreReader(tmp_path)
-    found = list(reader.map_shards(lambda shard: (shard.number, shard.start, shard.num_tokens().tolist())))
+        opened = StoreReader(tmp_path)
+    found = list(opened.map_shards(lambda shard: (shard.number, shard.start, shard.num_tokens().tolist())))
     assert found == [(number, 10 * number, list(range(10))) for number in range(num_shards)]
 
 
+def test_shards_too_large_for_memory_are_worked_on_by_fewer(three_threads, tmp_path, rng, monkeypatch):
+    write(tmp_path, "int8", "factors", 10, rng, num_shards=4)
+
+    def num_workers(working_bytes):
+        monkeypatch.setattr(reader, "WORKING_BYTES", working_bytes)
+        names = set(
+            StoreReader(tmp_path).map_shards(lambda _: (time.sleep(0.05), threading.current_thread().name)[1])
+        )
+        return len(names)
+
+    largest = 10 * 4 * RANK * (8 + 2 * 23)  # examples, bytes, and the numbers of the module "first"
+    assert [num_workers(size) for size in (3 * largest, 3 * largest - 1, 2 * largest - 1)] == [3, 2, 1]
+
+
 @pytest.mark.parametrize("num_threads", [1, 3])
-def test_a_pass_names_the_damaged_shard_after_those_before_it(num_threads, threads, tmp_path, rng):
+def test_a_pass_names_the_damaged_shard_after_those_before_it(num_threads, three_threads, tmp_path, rng):
     write(tmp_path, "sign", "factors", 3, rng, num_shards=9)
     path = tmp_path / "shards/00004.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"?")

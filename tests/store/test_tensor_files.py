@@ -9,10 +9,11 @@ from safetensors.torch import load_file, save_file
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.store.tensor_files import TensorFile, read_header
 
+GENERATOR = torch.Generator().manual_seed(0)
 TENSORS = {
-    "bf16": torch.randn(7, 2, 3).bfloat16(),
-    "float32": torch.randn(7),
-    "float64": torch.randn(7, 5, dtype=torch.float64),
+    "bf16": torch.randn(7, 2, 3, generator=GENERATOR).bfloat16(),
+    "float32": torch.randn(7, generator=GENERATOR),
+    "float64": torch.randn(7, 5, generator=GENERATOR, dtype=torch.float64),
     "int8": torch.arange(-7, 7, dtype=torch.int8).view(7, 2),
     "int32": torch.arange(7, dtype=torch.int32),
     "uint8": torch.arange(49, dtype=torch.uint8).view(7, 7),
@@ -56,15 +57,33 @@ def test_the_header_says_how_large_every_tensor_is(path):
 def test_open_tensors_keep_no_file_open(path):
     before = len(list(Path("/dev/fd").iterdir()))
     kept = [TensorFile(path).rows("float32", range(7)) for _ in range(50)]
-    assert len(list(Path("/dev/fd").iterdir())) - before < 5, len(kept)
+    assert len(list(Path("/dev/fd").iterdir())) - before < 5 < len(kept)
 
 
-def test_a_tensor_that_is_not_aligned_is_refused(tmp_path):
-    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
-    assert len(header) % 4
-    (tmp_path / "odd").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    with pytest.raises(DamagedArtefact, match=r"odd' holds 'a' at an odd place"):
-        TensorFile(tmp_path / "odd").rows("a", range(1))
+def written(path, header, content=bytes(4)):
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]} }',  # four bytes from an odd place on
+        b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}  }',
+        b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}  }',
+        b'{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}  }',
+    ],
+    ids=["not aligned", "fewer bytes than numbers", "longer than the file", "unknown type"],
+)
+def test_a_header_that_does_not_go_with_the_file_is_refused(tmp_path, header):
+    with pytest.raises(DamagedArtefact, match=r"odd' has a wrong header for 'a': build the index again"):
+        TensorFile(written(tmp_path / "odd", header))
+
+
+@pytest.mark.parametrize(("name", "found"), [("float32", "7 rows"), ("other", "no such tensor")])
+def test_rows_that_are_not_there_are_refused(path, name, found):
+    with pytest.raises(DamagedArtefact, match=f"has {found} where '{name}'"):
+        TensorFile(path).rows(name, range(6, 8))
 
 
 def test_a_missing_file_is_named(tmp_path):
