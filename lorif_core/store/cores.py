@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _STARTING = Lock()
-"""Held while workers start. Until then torch's number for the process is a worker's share, which nobody else may take
+"""Held while workers start: meanwhile torch's number for the process is a worker's share, which nobody else may take
 for the usual one."""
 
 

@@ -1,7 +1,7 @@
 """Safetensors files by their headers: what they hold, and runs of rows read straight from the mapped file.
 
-The library's own reader opens a tensor in 13 µs, all of them under Python's lock, which the threads of a pass over an
-index share; from the header it takes 1.3 µs (docs/decisions/0019).
+The library's own reader takes 13 µs for a tensor, all of them under Python's lock, which the threads of a pass over an
+index share; from its place in the file it takes 1.3 µs (docs/decisions/0019).
 Source: the format as described at https://github.com/huggingface/safetensors.
 """
 
@@ -30,8 +30,6 @@ _DTYPES = {
     "I32": torch.int32,
     "U8": torch.uint8,
 }
-
-
 _REMEDY = "build the index again."
 
 
