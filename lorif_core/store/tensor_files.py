@@ -1,7 +1,7 @@
 """Safetensors files by their headers: what they hold, and runs of rows read straight from the mapped file.
 
-The library's own reader takes 13 µs for a tensor, all of them under Python's lock, which the threads of a pass over an
-index share; from its place in the file it takes 1.3 µs (docs/decisions/0019).
+The library's own reader takes 13 µs for a tensor, all of them under Python's lock, which the threads of a pass over
+an index share; from its place in the file it takes 1.3 µs (docs/decisions/0019).
 Source: the format as described at https://github.com/huggingface/safetensors.
 """
 
