@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import checksum_of_file
-from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.codecs import ColumnCodec, column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
@@ -68,13 +68,13 @@ class Shard:
 
     def block(self, module: ModuleShape) -> Block:
         """Stored gradients of one module, float32."""
-        return decode_block(self._coded(module), module, column_codec(self.manifest.codec), self.manifest.layout)
+        return decode_block(self._coded(module), module, self._codec, self.manifest.layout)
 
     def factors(self, module: ModuleShape, buffers: Buffers) -> CodedFactors | None:
         """Stored factors of one module, which are decoded to the buffers; None where gradients are stored whole."""
         if self.manifest.layout != "factors":
             return None
-        return CodedFactors(self._coded(module), module, column_codec(self.manifest.codec), buffers)
+        return CodedFactors(self._coded(module), module, self._codec, buffers)
 
     def norms(self) -> Tensor:
         """Gradient norm of each example as stored, over all modules, (n,)."""
@@ -88,8 +88,12 @@ class Shard:
         """These examples' rows of one tensor by its name in the file."""
         return self.file.rows(name, self.rows)
 
+    @property
+    def _codec(self) -> ColumnCodec:
+        return column_codec(self.manifest.codec)
+
     def _coded(self, module: ModuleShape) -> dict[str, Tensor]:
-        names = tensor_names(module.name, column_codec(self.manifest.codec), self.manifest.layout)
+        names = tensor_names(module.name, self._codec, self.manifest.layout)
         return {name: self.tensor(name) for name in names}
 
 

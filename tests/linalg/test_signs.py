@@ -47,6 +47,12 @@ def test_neither_the_block_nor_its_neighbours_change_a_product(monkeypatch):
     assert torch.equal(sign_table(vectors).products(some), whole[10:13])
 
 
+def scores_from_bits(prepared, factors):
+    sums = ScoreSums(prepared.num_queries, len(factors.left.codes))
+    prepared.add_sign_scores(sums, factors)
+    return sums.total()
+
+
 @pytest.mark.parametrize("num_queries", [1, 3])
 def test_scores_from_bits_are_those_of_the_matrices(num_queries):
     generator = torch.Generator().manual_seed(1)
@@ -59,6 +65,10 @@ def test_scores_from_bits_are_those_of_the_matrices(num_queries):
     assert prepared.reads_signs
     left, right = unpacked(factors.left, 40).view(50, 2, 40), unpacked(factors.right, 24).view(50, 2, 24)
     expected = torch.einsum("nci,qij,ncj->qn", left, matrices.double(), right)
-    sums = ScoreSums(num_queries, 50)
-    prepared.add_sign_scores(sums, factors)
-    torch.testing.assert_close(sums.total().double(), expected, rtol=1e-4, atol=1e-4)
+    found = scores_from_bits(prepared, factors)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    some = SignFactors(
+        SignColumns(factors.left.codes[5:9], factors.left.scales[5:9]),
+        SignColumns(factors.right.codes[5:9], factors.right.scales[5:9]),
+    )
+    torch.testing.assert_close(scores_from_bits(prepared, some), found[:, 5:9], rtol=0, atol=0)
