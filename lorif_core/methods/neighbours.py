@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.scores import FactoredQueries, ScoreSums, TopK, score_dense_rows
-from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, Buffers
+from lorif_core.linalg.scores import FactoredQueries, TopK
+from lorif_core.methods.products import ModuleQueries, shard_products
+from lorif_core.store.blocks import Block
 from lorif_core.store.reader import Shard, StoreReader
 
 
@@ -21,14 +21,11 @@ def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor
     Equal cosines go in store order. An example without any gradient is near to nothing: its cosine is 0.
     """
     example = reader.at(position)
-    own = {module.name: example.block(module) for module in reader.modules}
+    own = {module.name: _as_queries(example.block(module)) for module in reader.modules}
     norm = example.norms()
 
     def cosines_of(shard: Shard) -> tuple[int, Tensor]:
-        sums, buffers = ScoreSums(1, shard.num_examples), Buffers()
-        for module in reader.modules:
-            _add_products(sums, own[module.name], shard, module, buffers)
-        products, lengths = sums.total(), shard.norms() * norm
+        products, lengths = shard_products(shard, reader.modules, own), shard.norms() * norm
         return shard.start, torch.where(lengths > 0, products / lengths.clamp_min(torch.finfo().tiny), 0.0)
 
     found = TopK(1, k + 1)
@@ -39,10 +36,6 @@ def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor
     return positions[others][:k], cosines[others][:k]
 
 
-def _add_products(sums: ScoreSums, own: Block, shard: Shard, module: ModuleShape, buffers: Buffers) -> None:
-    """Add the inner products of one example's gradient of a module with those of a shard."""
-    factors = shard.factors(module, buffers)
-    if isinstance(own, Factors) and factors is not None:
-        FactoredQueries(own.left[0].mT, own.right[0].mT, 1).add_scores(sums, factors)
-    else:
-        sums.add(score_dense_rows(own.dense(), shard.block(module).dense()))
+def _as_queries(own: Block) -> ModuleQueries:
+    """The gradient of one example as a query."""
+    return FactoredQueries(own.left[0].mT, own.right[0].mT, 1) if isinstance(own, Factors) else own.matrix

@@ -1,6 +1,6 @@
 """Score a whole index against queries in one pass over its shards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,20 +12,17 @@ from lorif_core.errors import ConfigError
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
 from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (
-    FactoredQueries,
     Plan,
     PreparedQueries,
-    ScoreSums,
     check_finite_scores,
     prepare_queries,
     rank_worth_finding,
-    score_dense_rows,
 )
 from lorif_core.methods.fitting import preconditioner_of, self_influence
+from lorif_core.methods.products import ModuleQueries, shard_products
 from lorif_core.methods.queries import QueryGradients
 from lorif_core.methods.stored_gram import add_up, score_plainly
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Buffers
 from lorif_core.store.reader import Shard, StoreReader
 
 
@@ -189,10 +186,8 @@ def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, T
     """
 
     def scores_of(shard: Shard) -> tuple[int, Tensor]:
-        sums, buffers = ScoreSums(plan.num_queries, shard.num_examples), Buffers()
-        for module in reader.modules:
-            _add_scores(sums, shard, module, plan, buffers)
-        scores = _normalise(sums.total(), shard, reader, plan)
+        products = shard_products(shard, reader.modules, _queries(reader, plan))
+        scores = _normalise(products, shard, reader, plan)
         check_finite_scores(scores, shard.number)
         return shard.start, scores
 
@@ -206,25 +201,18 @@ def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) ->
     what ``iter_scores`` gives.
     """
     example = reader.at(position)
-    parts: dict[str, Tensor] = {}
-    for module in reader.modules:
-        sums = ScoreSums(plan.num_queries, 1)
-        _add_scores(sums, example, module, plan, Buffers())
-        parts[module.name] = _normalise(sums.total(), example, reader, plan)[:, 0]
+    parts = {
+        module.name: _normalise(shard_products(example, [module], _queries(reader, plan)), example, reader, plan)[
+            :, 0
+        ]
+        for module in reader.modules
+    }
     check_finite_scores(torch.stack(list(parts.values())), example.number)
     return parts
 
 
-def _add_scores(sums: ScoreSums, shard: Shard, module: ModuleShape, plan: ScoringPlan, buffers: Buffers) -> None:
-    factors = shard.factors(module, buffers)
-    if factors is None:
-        sums.add(score_dense_rows(plan.matrices[module.name], shard.block(module).dense()))
-        return
-    prepared = plan.prepared[module.name]
-    if isinstance(prepared, FactoredQueries) and prepared.reads_signs and (signs := factors.signs()) is not None:
-        prepared.add_sign_scores(sums, signs)
-    else:
-        prepared.add_scores(sums, factors)
+def _queries(reader: StoreReader, plan: ScoringPlan) -> Mapping[str, ModuleQueries]:
+    return plan.matrices if reader.manifest.layout == "dense" else plan.prepared
 
 
 def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringPlan) -> Tensor:

@@ -7,25 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.scores import ScoreSums, prepare_queries
-from lorif_core.store.blocks import Buffers
-from lorif_core.store.reader import Shard, StoreReader
+from lorif_core.linalg.scores import prepare_queries
+from lorif_core.methods.products import shard_products
+from lorif_core.store.reader import StoreReader
 
 
 def score_plainly(reader: StoreReader, matrices: Mapping[str, Tensor]) -> Float[Tensor, "Q N"]:
     """Product of each query with every stored gradient, summed over modules; one pass over the index."""
     prepared = {name: prepare_queries(matrix) for name, matrix in matrices.items()}
-    num_queries = len(next(iter(matrices.values())))
-
-    def scores_of(shard: Shard) -> Tensor:
-        sums, buffers = ScoreSums(num_queries, shard.num_examples), Buffers()
-        for module in reader.modules:
-            factors = shard.factors(module, buffers)
-            assert factors is not None  # whitened gradients are always factored
-            prepared[module.name].add_scores(sums, factors)
-        return sums.total()
-
-    return torch.cat(list(reader.map_shards(scores_of)), 1)
+    return torch.cat(list(reader.map_shards(lambda shard: shard_products(shard, reader.modules, prepared))), 1)
 
 
 def add_up(reader: StoreReader, weights: Float[Tensor, "Q N"]) -> dict[str, Tensor]:
