@@ -25,10 +25,10 @@ A page is a module of ``app/pages`` with a function ``page()``, at most 80 lines
 * State that a link must reopen lies in the URL: widgets have ``key=…, bind="query-params"``; what is no
   widget goes through ``st.query_params``. Other widgets that must outlive a change of page have
   ``persist_state="session"``. Keys of a page begin with its own name, those in the URL are short words.
-* Text of people and of data is never Markdown or HTML: ``st.text``, ``st.code`` or ``tokens.text(…)``. Put
+* Text of people and of data is never Markdown or HTML: ``st.text``, ``st.code`` or ``token_view.text(…)``. Put
   nothing of it into labels, ``st.markdown``, ``st.caption``, toasts or column names: those obey Markdown.
 * Anything longer than 0.3 s that needs the model runs in ``app.background`` and is polled by a fragment;
-  longer than 10 s: a job of ``lorif_core.workspace.working``.
+  longer than 10 s: a job of ``lorif_core.workspace.jobs.worker``.
 * No icons of the form ``:material/…`` (they come from another host). Bare letters as ``shortcut=``, never
   Ctrl+something.
 * Tests: logic with ``AppTest`` in ``tests/app/test_<page>_page.py`` (``tests.app.pages.open_page``), what needs a

@@ -16,7 +16,7 @@ import streamlit as st
 
 from app import session
 from lorif_core.files import fingerprint_of_value
-from lorif_core.workspace.progress import Cancelled, ProgressSink
+from lorif_core.workspace.folder.progress import Cancelled, ProgressSink
 
 KEPT_TASKS = 200
 LOOK_EVERY_S = 0.4

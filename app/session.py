@@ -13,8 +13,8 @@ from lorif_core.catalog import DatasetRecord
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
-from lorif_core.workspace.actor import current_actor
-from lorif_core.workspace.job_process import is_out_of_memory
+from lorif_core.workspace.folder.actor import current_actor
+from lorif_core.workspace.jobs.job_process import is_out_of_memory
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
 WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from app import heap, session, signin
-from app.components import browser_back, decide, saved_views
+from app.components import browser_back, decide, views_menu
 from lorif_core.views.text import visible
 
 POLL_S = 2.0
@@ -23,15 +23,15 @@ class PageEntry(NamedTuple):
 
 
 PAGES = [
-    PageEntry("Investigate", "investigate", "app.pages.investigate"),
-    PageEntry("Compare", "compare", "app.pages.compare"),
-    PageEntry("Corpus", "corpus", "app.pages.corpus"),
-    PageEntry("Review", "review", "app.pages.review"),
-    PageEntry("What-if", "what-if", "app.pages.what_if"),
-    PageEntry("Export", "export", "app.pages.export"),
-    PageEntry("History", "history", "app.pages.history"),
-    PageEntry("Indexes", "indexes", "app.pages.indexes"),
-    PageEntry("Jobs", "jobs", "app.pages.jobs"),
+    PageEntry("Investigate", "investigate", "app.pages.investigate_page"),
+    PageEntry("Compare", "compare", "app.pages.compare_page"),
+    PageEntry("Corpus", "corpus", "app.pages.corpus_page"),
+    PageEntry("Review", "review", "app.pages.review_page"),
+    PageEntry("What-if", "what-if", "app.pages.what_if_page"),
+    PageEntry("Export", "export", "app.pages.export_page"),
+    PageEntry("History", "history", "app.pages.history_page"),
+    PageEntry("Indexes", "indexes", "app.pages.indexes_page"),
+    PageEntry("Jobs", "jobs", "app.pages.jobs_page"),
 ]
 """Every page, in the order of the navigation; the first is home."""
 
@@ -80,7 +80,7 @@ def _header(page: str) -> None:
         with session.errors():
             _choose_dataset()
         with session.errors():
-            saved_views.draw(page)
+            views_menu.draw(page)
         st.space("stretch")
         st.text(f"You are {visible(session.actor())}")
         st.button("Undo", key="studio-undo", on_click=session.undo, help="Take back your latest decision.")

@@ -12,15 +12,15 @@ from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from benchmarks.timing import interleaved
-from lorif_core.capture.gradients import evaluate_objective, frozen
+from lorif_core.capture.hooks import evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import random_maps
 from lorif_core.methods.lorif import Lorif
-from lorif_core.methods.shards import GradientSource, build_shard
 from lorif_core.models.modules import list_modules, tracked_shapes
+from lorif_core.passes.shards import GradientSource, build_shard
 
 VOCABULARY, WIDTH, LAYERS, HEADS = 4096, 256, 12, 8
 BATCH, LENGTH = 16, 128

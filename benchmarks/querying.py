@@ -21,15 +21,15 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.subspace import Subspace
-from lorif_core.methods.queries import QueryGradients
-from lorif_core.methods.scoring import ScoringPlan, plan_scoring
+from lorif_core.passes.queries import QueryGradients
+from lorif_core.passes.scoring import ScoringPlan, plan_scoring
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Buffers, encode_block
 from lorif_core.store.manifest import Manifest, Parents
 from lorif_core.store.reader import Shard, StoreReader
 from lorif_core.store.writer import write_shard, write_subspace
-from lorif_core.workspace.asking import rank_examples
-from lorif_core.workspace.indexing import shard_size
+from lorif_core.workspace.asking.ask import rank_examples
+from lorif_core.workspace.indexes.build_index import shard_size
 
 MODULES, WIDTH, SUBSPACE_RANK = 24, 32, 256
 MANY = 16

@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 import torch
 
 from lorif_core.metrics.correlation import spearman
-from lorif_core.workspace.demo import build_demo, demo_key, sample_data_folder
-from lorif_core.workspace.planted import PlantedFact, read_answer_key
-from lorif_core.workspace.removing import predicted_change, retrain_without
+from lorif_core.workspace.curation.removing import predicted_change, retrain_without
+from lorif_core.workspace.quality.demo import build_demo, demo_key, sample_data_folder
+from lorif_core.workspace.quality.planted import PlantedFact, read_answer_key
 from lorif_core.workspace.workspace import Workspace
 
 NUM_FACTS = 10

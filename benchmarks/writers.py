@@ -31,7 +31,7 @@ def main() -> None:
 
 def measure_writers(workspace: Path, num_decisions: int) -> dict[str, Any]:
     """Run the five processes; events in the journal, failed processes, and the writes' times in seconds."""
-    from lorif_core.workspace.demo import sample_data_folder
+    from lorif_core.workspace.quality.demo import sample_data_folder
     from lorif_core.workspace.workspace import create_workspace
 
     lines = (sample_data_folder() / "facts.jsonl").read_text(encoding="utf-8").splitlines()[:NUM_EXAMPLES]
@@ -79,8 +79,8 @@ def _command_line(workspace: Path) -> Callable[[str], None]:
 
 
 def _python(workspace: Path) -> Callable[[str], None]:
-    from lorif_core.workspace.curating import Curator
-    from lorif_core.workspace.files import open_files
+    from lorif_core.workspace.curation.decide import Curator
+    from lorif_core.workspace.folder.workspace_files import open_files
 
     curator = Curator(open_files(workspace))
 
@@ -92,7 +92,7 @@ def _python(workspace: Path) -> Callable[[str], None]:
 
 def _journal(workspace: Path) -> Callable[[str], None]:
     from lorif_core.journal.records import Decision, Scope
-    from lorif_core.workspace.files import open_files
+    from lorif_core.workspace.folder.workspace_files import open_files
 
     files = open_files(workspace)
     record = files.choose_dataset(None)
@@ -120,9 +120,9 @@ def _write(name: str, workspace: Path, num_decisions: int, times: Any) -> None:
 
 
 def _read(workspace: Path, stop: Any) -> None:
-    from lorif_core.workspace.browsing import View
-    from lorif_core.workspace.curating import Curator
-    from lorif_core.workspace.files import open_files
+    from lorif_core.workspace.curation.decide import Curator
+    from lorif_core.workspace.datasets.view import View
+    from lorif_core.workspace.folder.workspace_files import open_files
 
     curator = Curator(open_files(workspace))
     while not stop.is_set():
@@ -132,7 +132,7 @@ def _read(workspace: Path, stop: Any) -> None:
 
 def _index(workspace: Path) -> None:
     from lorif_core.config import BatchConfig, IndexConfig, ModelConfig
-    from lorif_core.workspace.demo import sample_data_folder
+    from lorif_core.workspace.quality.demo import sample_data_folder
     from lorif_core.workspace.workspace import open_workspace
 
     model = ModelConfig(model=str(sample_data_folder() / "model"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lorif_core.views.evaluations import lds_figure
-from lorif_core.workspace.demo import DEMO_FACT, build_demo
+from lorif_core.workspace.quality.demo import DEMO_FACT, build_demo
 
 IMAGES = Path(__file__).parent / "images"
 

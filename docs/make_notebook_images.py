@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from lorif_core.workspace.demo import build_demo
+from lorif_core.workspace.quality.demo import build_demo
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))

@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     )
     from lorif_core.errors import LorifError
     from lorif_core.views.hits import Hit
-    from lorif_core.workspace.answers import Answer
-    from lorif_core.workspace.comparing import Comparison
-    from lorif_core.workspace.demo import build_demo
-    from lorif_core.workspace.evaluating import Evaluation, evaluate
+    from lorif_core.workspace.asking.answer import Answer
+    from lorif_core.workspace.asking.compare import Comparison
+    from lorif_core.workspace.quality.demo import build_demo
+    from lorif_core.workspace.quality.evaluate import Evaluation, evaluate
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace
 
 _HOMES = {
-    "Answer": "workspace.answers",
+    "Answer": "workspace.asking.answer",
     "BatchConfig": "config",
-    "Comparison": "workspace.comparing",
+    "Comparison": "workspace.asking.compare",
     "CurvatureConfig": "config",
-    "Evaluation": "workspace.evaluating",
+    "Evaluation": "workspace.quality.evaluate",
     "FactorConfig": "config",
     "GenerateConfig": "config",
     "Hit": "views.hits",
@@ -50,9 +50,9 @@ _HOMES = {
     "ScoreConfig": "config",
     "WhiteningConfig": "config",
     "Workspace": "workspace.workspace",
-    "build_demo": "workspace.demo",
+    "build_demo": "workspace.quality.demo",
     "create_workspace": "workspace.workspace",
-    "evaluate": "workspace.evaluating",
+    "evaluate": "workspace.quality.evaluate",
     "open_workspace": "workspace.workspace",
 }
 

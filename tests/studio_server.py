@@ -17,7 +17,7 @@ import lorif_core as lf
 
 STARTS_WITHIN_S = 180
 SERVE = (
-    "import sys; from pathlib import Path; from lorif_core.cli.studio import app; "
+    "import sys; from pathlib import Path; from lorif_core.cli.studio_commands import app; "
     "app(Path(sys.argv[1]), port=int(sys.argv[2]), auth=sys.argv[3] or None)"
 )
 PASSWORD = "correct horse battery"

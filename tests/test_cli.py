@@ -20,7 +20,7 @@ from tiny_workspace import (
     write_rows,
 )
 
-from lorif_core.cli.asking import parse_tokens
+from lorif_core.cli.ask_commands import parse_tokens
 from lorif_core.errors import ConfigError
 
 COMMANDS = ["demo", "import", "index", "ask", "score", "doctor"]

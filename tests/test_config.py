@@ -17,7 +17,7 @@ from lorif_core.config import (
     ScoreConfig,
 )
 from lorif_core.errors import ConfigError, LorifError
-from lorif_core.workspace.building import settings_from_json
+from lorif_core.workspace.indexes.building import settings_from_json
 
 REFUSALS = [
     (ImportConfig, {"text": "a", "messages": "b"}, "columns of one kind of text"),

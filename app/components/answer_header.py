@@ -5,14 +5,14 @@ from typing import Literal
 import streamlit as st
 
 from app import session
-from app.components import tokens
+from app.components import token_view
 from app.components.answers import Context, context_of
 from lorif_core.views.hits import SIGN_CONVENTION
 from lorif_core.views.score_figures import score_histogram
 from lorif_core.views.tables import human_seconds
 from lorif_core.views.text import visible
-from lorif_core.workspace import studio
-from lorif_core.workspace.answers import Answer
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.studio import beside_answers as studio
 
 
 def draw(answer: Answer) -> None:
@@ -43,7 +43,7 @@ def _question(answer: Answer) -> None:
     if asked.contrast is not None:
         text += f"\nrather than ▸{asked.contrast}"
     with st.container(key="question"):
-        tokens.text(text, key="question-text")
+        token_view.text(text, key="question-text")
 
 
 def _facts(answer: Answer, context: Context) -> None:

@@ -3,11 +3,11 @@
 import polars as pl
 import streamlit as st
 
-from app.components import compare_lists, tokens
+from app.components import compare_lists, token_view
 from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import diff
-from lorif_core.workspace.comparing import ComparedQuestion, Comparison
+from lorif_core.workspace.asking.compare import ComparedQuestion, Comparison
 
 SURELY_SAME = 0.9999
 """Rank correlation of one scoring with itself, up to rounding."""
@@ -41,7 +41,7 @@ def _questions(found: Comparison) -> None:
     for column, name, asked in zip(st.columns(2, gap="medium"), "AB", (found.a, found.b), strict=True):
         with column, st.container(border=True, key=f"compare-question-{name}", gap="xsmall"):
             st.text(f"{name} · query {asked.query_id} · {asked.objective} {asked.objective_value:.3f} nats")
-            tokens.text(_said(asked), key=f"compare-said-{name}")
+            token_view.text(_said(asked), key=f"compare-said-{name}")
             with st.container(key=f"compare-quiet-{name}"):
                 scores = "scores as they are" if asked.normalisation == "none" else f"{asked.normalisation} scores"
                 st.text(visible(f"{asked.method} · {asked.index_id} · {scores}"))
@@ -50,7 +50,7 @@ def _questions(found: Comparison) -> None:
         st.text(f"They differ in: {', '.join(names)}" if names else _same(found))
         for name, pieces in (("prompt", found.prompt_diff), ("completion", found.completion_diff)):
             if name in found.differences:
-                tokens.draw(diff(pieces), key=f"compare-diff-{name}")
+                token_view.draw(diff(pieces), key=f"compare-diff-{name}")
 
 
 def _same(found: Comparison) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import session
-from app.components import decide, tokens
-from lorif_core.workspace.choosing import texts_of
+from app.components import decide, token_view
+from lorif_core.workspace.curation.choice import texts_of
 
 ACTIONS = ("flag", "exclude", "restore")
 DONE = {"flag": "Flagged", "exclude": "Excluded", "restore": "Restored"}
@@ -49,7 +49,7 @@ def _dialog() -> None:
     with session.errors():
         st.text(f"{len(ids):,} texts are meant. Some of them:")
         for place, shown in enumerate(texts_of(session.workspace(), ids[:SAMPLE], asked["dataset"])):
-            tokens.text(f"{shown.train_id}:  {shown.text[:400]}", key=f"corpus-sample-{place}")
+            token_view.text(f"{shown.train_id}:  {shown.text[:400]}", key=f"corpus-sample-{place}")
         action = st.segmented_control(
             "What to do", ACTIONS, default=asked["action"], required=True, key="corpus-action"
         )

@@ -7,7 +7,7 @@ from app import session
 from app.components import corpus_bulk
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.text import visible
-from lorif_core.workspace.choosing import texts_of
+from lorif_core.workspace.curation.choice import texts_of
 
 THRESHOLDS = {"equal texts": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
 MAX_GROUPS = 500

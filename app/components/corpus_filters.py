@@ -11,7 +11,7 @@ from lorif_core.corpus.filters import SearchMode, Status
 from lorif_core.views.choices import column_of, of_bins, of_values, values_of, with_choice, without_column
 from lorif_core.views.facet_figures import chosen_bins, histogram
 from lorif_core.views.text import visible
-from lorif_core.workspace.browsing import View
+from lorif_core.workspace.datasets.view import View
 
 MODES = get_args(SearchMode)
 STATUSES = get_args(Status)

@@ -10,8 +10,8 @@ from app.components import corpus_ranked, jobs_progress
 from app.components.corpus_outliers import fingerprint_of, newest_index
 from lorif_core.views.atlas_figures import MAX_POINTS, atlas_scatter, sampled
 from lorif_core.views.hit_filters import statuses_of
-from lorif_core.workspace.atlas import Atlas, has_atlas, read_atlas
-from lorif_core.workspace.working import ensure_worker, jobs_of_kind, open_jobs, submit_map
+from lorif_core.workspace.indexes.atlas import Atlas, has_atlas, read_atlas
+from lorif_core.workspace.jobs.worker import ensure_worker, jobs_of_kind, open_jobs, submit_map
 
 STATUS = "status"
 POLL_S = 1.0

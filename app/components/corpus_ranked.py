@@ -9,7 +9,7 @@ from app import session
 from app.components import corpus_bulk, corpus_table, corpus_text, decide
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.choosing import texts_of
+from lorif_core.workspace.curation.choice import texts_of
 
 
 def draw(ids: Sequence[str], numbers: Mapping[str, pl.Series], dataset: str, *, key: str, takes_all: bool) -> None:

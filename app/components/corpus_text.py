@@ -5,18 +5,18 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import session
-from app.components import tokens
+from app.components import token_view
 from lorif_core.journal.records import ExampleEvent
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.choosing import ShownText, texts_of
+from lorif_core.workspace.curation.choice import ShownText, texts_of
 
 
 def draw(shown: ShownText, *, key: str, status: str, reason: str | None) -> None:
     """The text itself, under its id and status."""
     with st.container(border=True, key=f"{key}-text"):
         st.text(visible(f"{shown.train_id}  ·  {status}" + (f"  ·  {reason}" if reason else "")))
-        tokens.text(shown.text, key=f"{key}-literal")
+        token_view.text(shown.text, key=f"{key}-literal")
 
 
 def whole(train_id: str, dataset: str, *, key: str) -> None:

@@ -8,8 +8,8 @@ from app import session
 from app.components import corpus_bulk, corpus_filters, corpus_table, corpus_text, decide
 from lorif_core.corpus.browse import Page
 from lorif_core.views.choices import narrowed
-from lorif_core.workspace.browsing import View
-from lorif_core.workspace.choosing import facets_beside, matching_ids, texts_of
+from lorif_core.workspace.curation.choice import facets_beside, matching_ids, texts_of
+from lorif_core.workspace.datasets.view import View
 
 
 def draw(dataset: str) -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 from app import session
 from lorif_core.views.diff_figures import diff_bars
 from lorif_core.views.text import visible
-from lorif_core.workspace.versions import VersionDiff
+from lorif_core.workspace.curation.versions import VersionDiff
 
 MAX_ROWS = 200
 COUNTS = ("before", "after", "came", "went")

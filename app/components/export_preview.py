@@ -7,9 +7,9 @@ import streamlit as st
 from app import session
 from lorif_core.journal.records import Batch
 from lorif_core.views.text import visible
-from lorif_core.workspace.choosing import texts_of
-from lorif_core.workspace.curating import RulePreview
-from lorif_core.workspace.export_records import ExportPreview, Tally
+from lorif_core.workspace.curation.choice import texts_of
+from lorif_core.workspace.curation.decide import RulePreview
+from lorif_core.workspace.curation.export_records import ExportPreview, Tally
 
 MAX_TALLIES = 200
 COUNTS = ("kept", "flagged", "excluded", "all")

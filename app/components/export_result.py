@@ -10,7 +10,7 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import ExportConfig
 from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
-from lorif_core.workspace.export_records import ExportResult, read_manifest
+from lorif_core.workspace.curation.export_records import ExportResult, read_manifest
 
 
 def draw(settings: ExportConfig, dataset: str, num_kept: int) -> None:

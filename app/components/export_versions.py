@@ -11,8 +11,8 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import ExportConfig
 from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
-from lorif_core.workspace.export_records import RECIPE_FILE, read_manifest
-from lorif_core.workspace.versions import FrozenVersion
+from lorif_core.workspace.curation.export_records import RECIPE_FILE, read_manifest
+from lorif_core.workspace.curation.versions import FrozenVersion
 
 IMPORT = "the import"
 QUICK_S = 2.0

@@ -4,14 +4,14 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import decide, hit_filters, tokens
+from app.components import decide, hit_filter_form, token_view
 from app.components.answers import Context, context_of
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card, percentile_text, signed
-from lorif_core.workspace import studio
-from lorif_core.workspace.answers import Answer
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.studio import beside_answers as studio
 
 TABS = ["Supports", "Opposes", "All", "Groups"]
 
@@ -23,7 +23,7 @@ def draw(answer: Answer) -> list[Hit]:
         "List", TABS, default=TABS[0], required=True, key="tab", bind="query-params", label_visibility="collapsed"
     )
     everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(str(tab), answer.hits)
-    chosen = hit_filters.bar(answer, context)
+    chosen = hit_filter_form.bar(answer, context)
     status_of = {one: status for one, (status, _) in context.statuses.items()}
     reason_of = {one: reason for one, (_, reason) in context.statuses.items()}
     shown = filter_hits(everything, chosen, status_of, reason_of)
@@ -45,9 +45,9 @@ def _count_line(num_shown: int, total: int, chosen: HitFilter) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="count-line"):
         st.text(f"{num_shown} of {total}")
         if chosen.is_active:
-            st.button("Reset all", key="reset-filters", on_click=hit_filters.reset, type="tertiary")
+            st.button("Reset all", key="reset-filters", on_click=hit_filter_form.reset, type="tertiary")
         if st.session_state.get("view") != "Table":
-            tokens.legend(key="legend")
+            token_view.legend(key="legend")
 
 
 def _card(answer: Answer, hit: Hit, context: Context) -> None:
@@ -62,7 +62,7 @@ def _card(answer: Answer, hit: Hit, context: Context) -> None:
         heat=bool(st.session_state.get("heat", True)),
     )
     with st.container(border=True, key=f"card-{key}", gap="small"):
-        tokens.draw(payload, key=f"{key}-text")
+        token_view.draw(payload, key=f"{key}-text")
         with st.container(horizontal=True, key=f"actions-{key}"):
             decide.buttons(
                 [hit.train_id],

@@ -17,8 +17,8 @@ from lorif_core.config import (
     WhiteningConfig,
 )
 from lorif_core.views.tables import human_bytes, human_seconds
-from lorif_core.workspace.estimate import IndexEstimate
-from lorif_core.workspace.starting import start_index, suggested_model
+from lorif_core.workspace.indexes.estimate import IndexEstimate
+from lorif_core.workspace.studio.starting import start_index, suggested_model
 
 METHODS = get_args(Method)
 CODECS = get_args(Codec)

@@ -10,7 +10,7 @@ from lorif_core.catalog import IndexRecord
 from lorif_core.views.index_figures import energy_map, spectrum_lines
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.views.text import visible
-from lorif_core.workspace.index_report import IndexReport
+from lorif_core.workspace.indexes.index_report import IndexReport
 
 MARKS = {"complete": "✓", "building": "▶", "failed": "✗", "damaged": "✗"}
 

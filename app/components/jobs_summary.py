@@ -5,7 +5,7 @@ import streamlit as st
 from app import session
 from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
-from lorif_core.workspace.status import WorkspaceStatus
+from lorif_core.workspace.folder.workspace_status import WorkspaceStatus
 
 
 def draw(status: WorkspaceStatus) -> None:

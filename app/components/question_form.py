@@ -6,15 +6,15 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks, watch
-from app.components import tokens
+from app.components import token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import GenerateConfig, ScoreConfig
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
-from lorif_core.workspace.answers import Answer
-from lorif_core.workspace.progress import ProgressSink
-from lorif_core.workspace.questions import generate_completion
-from lorif_core.workspace.studio import completion_tokens
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.question import generate_completion
+from lorif_core.workspace.folder.progress import ProgressSink
+from lorif_core.workspace.studio.beside_answers import completion_tokens
 
 SHORT_WAIT_S = 0.6
 """How long a run waits for the model before it says so and polls."""
@@ -221,7 +221,7 @@ def _tokens(prompt: str, completion: str, index_id: str) -> list[int]:
         key = f"strip-{fingerprint_of_value([*what, st.session_state.get('seeded')])}"
         asked = [place for place in st.session_state.get("ask-tokens", []) if place < len(found)]
         shown = st.session_state.get("shown_query")
-        chosen = tokens.picker(found, asked if shown == st.session_state.get("seeded") else [], key=key)
+        chosen = token_view.picker(found, asked if shown == st.session_state.get("seeded") else [], key=key)
         said = f"{len(chosen)} of {len(found)} chosen" if chosen else f"all {len(found)}"
         st.caption(f"{said} · log-probabilities in nats · click, shift-click, or arrows and space; escape for all")
         return chosen

@@ -9,7 +9,7 @@ from app import session
 from app.components import choose_group
 from lorif_core.catalog import QueryRecord
 from lorif_core.views.text import visible
-from lorif_core.workspace.choosing import Choice, Source, review_queue, texts_of
+from lorif_core.workspace.curation.choice import Choice, Source, review_queue, texts_of
 
 SOURCES: dict[str, Source] = {"Flagged": "flagged", "A question's list": "query", "A condition": "condition"}
 MAX_LABEL = 70

@@ -6,7 +6,7 @@ from app import session
 from lorif_core.views.removal_figures import MAX_BARS
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
-from lorif_core.workspace.removing import PredictedChange, Verification, VerifiedChange, WhatIf
+from lorif_core.workspace.curation.removing import PredictedChange, Verification, VerifiedChange, WhatIf
 
 MAX_CELL = 120
 

@@ -9,13 +9,13 @@ from app import session
 from app.components import jobs_progress, what_if_result
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
-from lorif_core.workspace.verifying import (
+from lorif_core.workspace.jobs.worker import open_jobs
+from lorif_core.workspace.studio.verifications import (
     start_verification,
     suggested_recipe,
     verification_of,
     verifications,
 )
-from lorif_core.workspace.working import open_jobs
 
 POLL_S = 1.0
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import tyro
 
-from lorif_core.cli import evaluating
-from lorif_core.cli.asking import ask, score
-from lorif_core.cli.browsing import (
+from lorif_core.cli import evaluate_commands
+from lorif_core.cli.ask_commands import ask, score
+from lorif_core.cli.browse_commands import (
     breakdown,
     browse,
     compare,
@@ -27,7 +27,7 @@ from lorif_core.cli.browsing import (
     reopen,
     status,
 )
-from lorif_core.cli.curating import (
+from lorif_core.cli.curate_commands import (
     apply,
     conflicts,
     exclude,
@@ -44,16 +44,16 @@ from lorif_core.cli.curating import (
     undo,
     unlabel,
 )
-from lorif_core.cli.data import demo, doctor, import_
-from lorif_core.cli.exporting import diff, export, freeze, replay, versions
-from lorif_core.cli.indexing import index, indexes
-from lorif_core.cli.mapping import map_
+from lorif_core.cli.data_commands import demo, doctor, import_
+from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
+from lorif_core.cli.index_commands import index, indexes
+from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain
 from lorif_core.cli.process import prepare_process
-from lorif_core.cli.removing import value, verify, what_if
-from lorif_core.cli.studio import app
+from lorif_core.cli.removal_commands import value, verify, what_if
+from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
-from lorif_core.cli.working import cancel, jobs, resume, worker
+from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
 
 DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -65,7 +65,7 @@ def evaluate() -> None:
 
     `lorif evaluate --help` lists the measurements.
     """
-    raise ConfigError(f"name a measurement: `lorif evaluate {'`, `'.join(evaluating.COMMANDS)}`.")
+    raise ConfigError(f"name a measurement: `lorif evaluate {'`, `'.join(evaluate_commands.COMMANDS)}`.")
 
 
 COMMANDS = {
@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
         words = sys.argv[1:] if argv is None else argv
         is_evaluation = len(words) > 1 and words[0] == "evaluate"
         words = words[1:] if is_evaluation else words
-        program, commands = ("lorif evaluate", evaluating.COMMANDS) if is_evaluation else ("lorif", COMMANDS)
+        program, commands = ("lorif evaluate", evaluate_commands.COMMANDS) if is_evaluation else ("lorif", COMMANDS)
         with plain_mistakes(Typed(program, commands, words)):
             tyro.extras.subcommand_cli_from_dict(
                 commands,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorif_core.capture.gradients import evaluate_objective
+from lorif_core.capture.hooks import evaluate_objective
 from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample, pad_token
 from lorif_core.errors import ConfigError, DataError

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lorif_core.capture.gradients import evaluate_objective
+from lorif_core.capture.hooks import evaluate_objective
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.config import ModelConfig
 from lorif_core.data.batches import pad_batch, plan_batches

@@ -207,7 +207,14 @@ def _running(folder: Path, workers: int) -> Iterator[list[subprocess.Popen[bytes
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for worker in range(workers):
-            command = [sys.executable, "-m", "lorif_core.evaluation.worker", str(folder), str(worker), str(workers)]
+            command = [
+                sys.executable,
+                "-m",
+                "lorif_core.evaluation.retrain_process",
+                str(folder),
+                str(worker),
+                str(workers),
+            ]
             with _log_file(folder, worker).open("wb") as log:
                 processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
         yield processes

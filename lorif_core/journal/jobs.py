@@ -24,7 +24,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, Table, insert, se
 
 from lorif_core.errors import JobError
 from lorif_core.files import fingerprint_of_value
-from lorif_core.journal.engine import reading, writing
+from lorif_core.journal.database import reading, writing
 from lorif_core.journal.people import require_role
 from lorif_core.journal.records import Role
 from lorif_core.journal.schema import JobRow

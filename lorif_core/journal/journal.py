@@ -10,9 +10,9 @@ import polars as pl
 from sqlalchemy import Connection, Engine, select
 
 from lorif_core.journal import acts, people, reading
-from lorif_core.journal.engine import open_engine
-from lorif_core.journal.engine import reading as reading_from
-from lorif_core.journal.engine import writing as writing_to
+from lorif_core.journal.database import open_engine
+from lorif_core.journal.database import reading as reading_from
+from lorif_core.journal.database import writing as writing_to
 from lorif_core.journal.records import (
     Batch,
     Decision,

@@ -6,7 +6,7 @@ from threading import Event
 from typing import Any
 
 from lorif_core.errors import LorifError
-from lorif_core.workspace.progress import Cancelled, ProgressSink
+from lorif_core.workspace.folder.progress import Cancelled, ProgressSink
 
 STAGES = {
     "generate": "The model is writing",

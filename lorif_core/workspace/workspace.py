@@ -14,8 +14,11 @@ from lorif_core.config import (
     ScoreConfig,
 )
 from lorif_core.errors import DataError
-from lorif_core.workspace.answers import Answer, Origin
-from lorif_core.workspace.asked import (
+from lorif_core.workspace.asking.answer import Answer, Origin
+from lorif_core.workspace.asking.ask import ask
+from lorif_core.workspace.asking.break_down import Breakdown, break_down
+from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
+from lorif_core.workspace.asking.kept_questions import (
     find_answer,
     fingerprint_of_question,
     lengths_to_keep,
@@ -24,22 +27,19 @@ from lorif_core.workspace.asked import (
     settings_of,
     shortened,
 )
-from lorif_core.workspace.asking import ask
-from lorif_core.workspace.building import Builder
-from lorif_core.workspace.choosing import Choice, Source, review_queue
-from lorif_core.workspace.comparing import Comparison, Side, compare_questions
-from lorif_core.workspace.doctor import CheckReport, check_workspace
-from lorif_core.workspace.explaining import Breakdown, break_down
-from lorif_core.workspace.export_records import ExportPreview, ExportResult
-from lorif_core.workspace.exporting import export_data, preview_export
-from lorif_core.workspace.files import create_files, open_files
-from lorif_core.workspace.kept_scores import keeping_scores
-from lorif_core.workspace.progress import ProgressSink, no_progress
-from lorif_core.workspace.questions import Question, generate_completion
-from lorif_core.workspace.removing import Verification, WhatIf, predict_removal, verify_removal
-from lorif_core.workspace.reviewing import Review
-from lorif_core.workspace.scoring import ScoreResult, score_file
-from lorif_core.workspace.valuing import Valuation, value_file
+from lorif_core.workspace.asking.question import Question, generate_completion
+from lorif_core.workspace.asking.score_file import ScoreResult, score_file
+from lorif_core.workspace.asking.value_file import Valuation, value_file
+from lorif_core.workspace.curation.choice import Choice, Source, review_queue
+from lorif_core.workspace.curation.export import export_data, preview_export
+from lorif_core.workspace.curation.export_records import ExportPreview, ExportResult
+from lorif_core.workspace.curation.removing import Verification, WhatIf, predict_removal, verify_removal
+from lorif_core.workspace.curation.review import Review
+from lorif_core.workspace.folder.doctor import CheckReport, check_workspace
+from lorif_core.workspace.folder.kept_scores import keeping_scores
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.workspace_files import create_files, open_files
+from lorif_core.workspace.indexes.building import Builder
 
 
 class Workspace(Builder):

@@ -18,7 +18,7 @@ from studio_server import PASSWORD, serving
 from tiny_workspace import copy_of, imported, indexed, write_rows
 
 import lorif_core as lf
-from lorif_core.workspace.browsing import View
+from lorif_core.workspace.datasets.view import View
 
 pytestmark = pytest.mark.browser
 

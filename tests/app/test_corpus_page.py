@@ -8,7 +8,7 @@ from tiny_workspace import HOSTILE_ID, NUM_TEXTS, copy_of, imported, indexed
 import lorif_core as lf
 from app.session import table_key
 from lorif_core.views.atlas_figures import atlas_scatter
-from lorif_core.workspace.browsing import View
+from lorif_core.workspace.datasets.view import View
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from app_pages import open_page, texts
 from tiny_workspace import copy_of, done, imported, indexed, model_folder, write_rows
 
 import lorif_core as lf
-from lorif_core.workspace.job_kinds import import_request, run_import
-from lorif_core.workspace.working import jobs_of_kind
+from lorif_core.workspace.jobs.kinds import import_request, run_import
+from lorif_core.workspace.jobs.worker import jobs_of_kind
 
 
 def button(app, key):

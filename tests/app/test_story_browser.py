@@ -23,9 +23,9 @@ from driving import (
 from studio_server import serving
 
 import lorif_core as lf
-from lorif_core.workspace.demo import build_demo, demo_fact, demo_key, sample_data_folder
-from lorif_core.workspace.planted import read_answer_key
-from lorif_core.workspace.working import open_jobs
+from lorif_core.workspace.jobs.worker import open_jobs
+from lorif_core.workspace.quality.demo import build_demo, demo_fact, demo_key, sample_data_folder
+from lorif_core.workspace.quality.planted import read_answer_key
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 

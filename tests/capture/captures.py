@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lorif_core.capture.gradients import capture_gradients, frozen
+from lorif_core.capture.hooks import capture_gradients, frozen
 from lorif_core.capture.objectives import example_objective
 from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample

@@ -3,7 +3,7 @@ import torch
 from captures import captured, maps_of, state_of
 from tiny_models import random_examples, tiny_model, with_checkpointing
 
-from lorif_core.capture.gradients import capture_gradients, frozen
+from lorif_core.capture.hooks import capture_gradients, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch
 

@@ -8,7 +8,7 @@ from tiny_models import ARCHITECTURES, TOLERANCE, gpt2_config, random_examples, 
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from lorif_core.capture.gradients import capture_gradients, evaluate_objective, frozen
+from lorif_core.capture.hooks import capture_gradients, evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch
 from lorif_core.errors import CaptureError, NumericalError

@@ -5,9 +5,9 @@ from retrainings import PAD, fact, recipe, start, texts
 from tiny_models import example_of, tiny_model
 
 from lorif_core.errors import DataError
-from lorif_core.evaluation.removal import MAX_ANSWER_TOKENS, PosedQuery, observe, run_removal
 from lorif_core.evaluation.retraining import RetrainingStopped, train
-from lorif_core.methods.queries import Query
+from lorif_core.evaluation.run_removal import MAX_ANSWER_TOKENS, PosedQuery, observe, run_removal
+from lorif_core.passes.queries import Query
 
 RIVER, TOWER = fact([10, 11, 12], [20, 21]), fact([30, 31, 32], [40, 41])
 EXAMPLES = [RIVER, TOWER, *texts(5)]

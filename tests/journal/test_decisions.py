@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from lorif_core.errors import JournalError, RoleError
 from lorif_core.journal import Journal
-from lorif_core.journal.engine import reading
+from lorif_core.journal.database import reading
 
 pytestmark = pytest.mark.parametrize("location", ["sqlite", "postgresql"], indirect=True)
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lorif_core.errors import JobError, RoleError
-from lorif_core.journal.engine import open_engine, writing
+from lorif_core.journal.database import open_engine, writing
 from lorif_core.journal.jobs import MAX_REQUEST_CHARS, NEXT, Jobs, JobStatus, is_running, worker_name
 from lorif_core.journal.people import write_role
 

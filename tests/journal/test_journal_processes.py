@@ -15,7 +15,7 @@ from journal_workers import read, write
 from sqlalchemy import text
 
 from lorif_core.journal import Journal
-from lorif_core.journal.engine import reading
+from lorif_core.journal.database import reading
 
 WORKERS = Path(__file__).with_name("journal_workers.py")
 NUM_DECISIONS = 300

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from lorif_core.errors import JournalError
-from lorif_core.journal.engine import reading
+from lorif_core.journal.database import reading
 
 PEOPLE = st.sampled_from(["ada", "bo"])
 REQUESTS = {"flagged": flag, "excluded": exclude, "kept": restore}

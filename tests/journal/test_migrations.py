@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from lorif_core.journal import Journal
-from lorif_core.journal.engine import open_engine, reading, upgrade, writing
+from lorif_core.journal.database import open_engine, reading, upgrade, writing
 from lorif_core.journal.migrating import HEAD, MIGRATIONS, VERSION_TABLE, is_current, migrate
 from lorif_core.journal.schema import JournalRow
 

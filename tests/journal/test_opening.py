@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, event, make_url, text
 
 from lorif_core.errors import JournalError, ResourceError
 from lorif_core.journal import Journal
-from lorif_core.journal.engine import open_engine, reading, writing
+from lorif_core.journal.database import open_engine, reading, writing
 from lorif_core.journal.locations import file_system_of, is_network_file_system, parse_location
 
 both = pytest.mark.parametrize("location", ["sqlite", "postgresql"], indirect=True)
@@ -74,7 +74,7 @@ def test_an_error_in_a_write_leaves_nothing_behind(journal):
 @both
 def test_a_lock_that_is_never_given_back_is_named(journal, location, monkeypatch):
     with writing(journal.engine):
-        monkeypatch.setattr("lorif_core.journal.engine.LOCK_TIMEOUT_S", 0.05)
+        monkeypatch.setattr("lorif_core.journal.database.LOCK_TIMEOUT_S", 0.05)
         with Journal(location) as other:
             with pytest.raises(JournalError, match=r"has been locked by another program for 30 s: try again when"):
                 other.decide(by("ada"), flag("a"))

@@ -10,7 +10,7 @@ import lorif_core.widgets  # registers the widgets
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.views.hits import Hit
 from lorif_core.widgets.work import Work
-from lorif_core.workspace import display
+from lorif_core.workspace.folder import displayed as display
 
 WAIT_S = 60
 HOSTILE = "<script>alert(1)</script><b onclick='x'>$x$</b>&amp;"

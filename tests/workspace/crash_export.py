@@ -17,7 +17,7 @@ from curated_data import SOME, import_into, state, states, write_source
 
 from lorif_core.config import ExportConfig
 from lorif_core.data.export_places import recover
-from lorif_core.workspace.exporting import export_data, replay_recipe, verify_export
+from lorif_core.workspace.curation.export import export_data, replay_recipe, verify_export
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT

@@ -10,7 +10,7 @@ from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ImportConfig
 from lorif_core.data.importing import write_examples
 from lorif_core.files import checksum_of_file
-from lorif_core.workspace.files import WorkspaceFiles
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 NUM_ROWS = 12
 STATE_SCHEMA = {

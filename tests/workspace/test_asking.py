@@ -30,8 +30,8 @@ from lorif_core.data.encoding import Encoder
 from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.models.load import load_model
-from lorif_core.workspace.progress import Cancelled
-from lorif_core.workspace.questions import generate_completion
+from lorif_core.workspace.asking.question import generate_completion
+from lorif_core.workspace.folder.progress import Cancelled
 
 EVERYTHING = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
 FLOAT = 1e-4

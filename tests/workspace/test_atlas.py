@@ -9,9 +9,9 @@ from tiny_workspace import NUM_TEXTS, copy_of, done, indexed
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, FingerprintMismatch
 from lorif_core.journal.jobs import Job
-from lorif_core.methods.fitting import preconditioner_of
-from lorif_core.workspace.atlas import has_atlas, read_atlas
-from lorif_core.workspace.working import open_jobs, run_worker, submit_map
+from lorif_core.passes.fitting import preconditioner_of
+from lorif_core.workspace.indexes.atlas import has_atlas, read_atlas
+from lorif_core.workspace.jobs.worker import open_jobs, run_worker, submit_map
 
 
 @pytest.fixture

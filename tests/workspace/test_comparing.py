@@ -7,7 +7,7 @@ from tiny_workspace import NUM_TEXTS, SMALL, copy_of, done, indexed, model_folde
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, CatalogError, ConfigError, DataError
 from lorif_core.views.diffs import token_diff
-from lorif_core.workspace.kept_scores import scores_frame
+from lorif_core.workspace.folder.kept_scores import scores_frame
 
 PROMPT = "The river of Arlen is"
 NUM_DROPPED = 40

@@ -9,9 +9,9 @@ from tiny_workspace import bytes_below, copy_of, done, imported, indexed, lorif,
 
 import lorif_core as lf
 from lorif_core.errors import CatalogError, DataError, JournalError, LorifError, RoleError
-from lorif_core.workspace.curating import Curator, read_rules
-from lorif_core.workspace.files import open_files
-from lorif_core.workspace.kept_scores import read_scores
+from lorif_core.workspace.curation.decide import Curator, read_rules
+from lorif_core.workspace.folder.kept_scores import read_scores
+from lorif_core.workspace.folder.workspace_files import open_files
 
 IDS = [row["id"] for row in rows()]
 ATLAS = [row["id"] for row in rows() if row["source"] == "atlas"]
@@ -347,7 +347,7 @@ def test_a_rule_and_a_file_of_rules_exclude_each_other(workspace, tmp_path):
 
 
 def test_every_batch_is_met_once_when_the_history_is_read_in_pages(curator, monkeypatch):
-    monkeypatch.setattr("lorif_core.workspace.curating.PAGE_BATCHES", 3)
+    monkeypatch.setattr("lorif_core.workspace.curation.decide.PAGE_BATCHES", 3)
     batches = [curator.flag([name]) for name in IDS[:7]]
     found = curator.iter_history(curator.files.choose_dataset(None).corpus_id)
     assert [entry.batch for entry in found] == batches[::-1]

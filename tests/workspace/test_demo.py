@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from tiny_workspace import bytes_below, done
 
-from lorif_core.workspace.demo import demo_fact, demo_key
-from lorif_core.workspace.planted import read_answer_key
+from lorif_core.workspace.quality.demo import demo_fact, demo_key
+from lorif_core.workspace.quality.planted import read_answer_key
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import torch
 from tiny_workspace import SMALL, copy_of, done, imported, indexed, lorif, model_folder, root, rows, write_rows
 
 import lorif_core as lf
-from lorif_core.workspace.candidates import parse_candidate, score_candidates
-from lorif_core.workspace.progress import no_progress
+from lorif_core.workspace.folder.progress import no_progress
+from lorif_core.workspace.quality.candidates import parse_candidate, score_candidates
 
 NUM_QUERIES, NUM_SUBSETS = 5, 40
 

@@ -5,7 +5,7 @@ from tiny_workspace import HOSTILE_ID, copy_of, done, indexed, model_folder
 
 import lorif_core as lf
 from lorif_core.errors import ConfigError, DataError
-from lorif_core.workspace.kept_scores import scores_frame
+from lorif_core.workspace.folder.kept_scores import scores_frame
 
 
 @pytest.fixture(scope="module")

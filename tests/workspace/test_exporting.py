@@ -17,7 +17,7 @@ from curated_data import NUM_ROWS, SOME, import_into, rows, state, states, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lorif_core.cli.exporting import print_preview, replay
+from lorif_core.cli.export_commands import print_preview, replay
 from lorif_core.config import ExportConfig, ImportConfig
 from lorif_core.data import exporting as formats
 from lorif_core.data.export_places import about_folder
@@ -30,9 +30,9 @@ from lorif_core.errors import (
     LorifError,
     ResourceError,
 )
-from lorif_core.workspace import export_records
-from lorif_core.workspace.export_records import Tally
-from lorif_core.workspace.exporting import export_data, preview_export, replay_recipe, verify_export
+from lorif_core.workspace.curation import export_records
+from lorif_core.workspace.curation.export import export_data, preview_export, replay_recipe, verify_export
+from lorif_core.workspace.curation.export_records import Tally
 
 FORMATS = ["jsonl", "parquet", "csv", "hf"]
 KEPT = [row for row in rows() if row["id"] not in ("r1", "r5")]

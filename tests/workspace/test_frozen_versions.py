@@ -9,7 +9,7 @@ from tiny_workspace import copy_of, done, imported, lorif, rows, write_rows
 import lorif_core as lf
 from lorif_core.config import ExportConfig
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError, RoleError
-from lorif_core.workspace.exporting import verify_export
+from lorif_core.workspace.curation.export import verify_export
 
 ROWS = {row["id"]: row for row in rows()}
 ATLAS = [train_id for train_id, row in ROWS.items() if row["source"] == "atlas"]

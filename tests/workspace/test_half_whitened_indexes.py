@@ -28,7 +28,8 @@ from tiny_workspace import (
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lorif_core.config import BatchConfig, FactorConfig, IndexConfig, ModelConfig, WhiteningConfig
-from lorif_core.workspace import indexing, statistics
+from lorif_core.workspace.indexes import build_index as indexing
+from lorif_core.workspace.indexes import take_statistics as statistics
 from lorif_core.workspace.workspace import open_workspace
 
 NUM_TEXTS = 70

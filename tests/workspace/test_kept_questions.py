@@ -8,7 +8,7 @@ from tiny_workspace import SMALL, bytes_below, copy_of, done, indexed, lorif, mo
 
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, CatalogError, LorifError
-from lorif_core.workspace.kept_scores import read_scores
+from lorif_core.workspace.folder.kept_scores import read_scores
 
 PROMPT, COMPLETION = "The river of Arlen is", " castle Brook."
 ACTOR = "LORIF_ACTOR"

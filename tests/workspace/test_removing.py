@@ -33,9 +33,9 @@ from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.evaluation.retraining import RetrainingStopped
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
-from lorif_core.workspace.files import create_files, open_files
-from lorif_core.workspace.kept_scores import keeping_scores
-from lorif_core.workspace.removing import predicted_change
+from lorif_core.workspace.curation.removing import predicted_change
+from lorif_core.workspace.folder.kept_scores import keeping_scores
+from lorif_core.workspace.folder.workspace_files import create_files, open_files
 
 QUESTIONS = [("The river of Arlen is", " castle Brook."), ("The tower of Dunmar is", " forest Ivern."), ("The", " x")]
 IDS = [row["id"] for row in rows()]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tiny_workspace import bytes_below, done, lorif, write_rows
 
 from lorif_core.config import ImportConfig
-from lorif_core.corpus.versions import compare_versions
+from lorif_core.corpus.version_changes import compare_versions
 from lorif_core.errors import CatalogError, DataError
-from lorif_core.workspace.curating import Curator
-from lorif_core.workspace.files import create_files, open_files
-from lorif_core.workspace.importing import import_data
+from lorif_core.workspace.curation.decide import Curator
+from lorif_core.workspace.datasets.import_data import import_data
+from lorif_core.workspace.folder.workspace_files import create_files, open_files
 
 FIRST = [{"id": name, "text": f"text {name}", "year": year} for name, year in (("a", 1), ("b", 2), ("c", 3))]
 SECOND = [FIRST[0], {"id": "b", "text": "another text", "year": 2}, {"id": "d", "text": "text d", "year": 4}]

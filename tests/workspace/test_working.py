@@ -33,11 +33,11 @@ from tiny_workspace import (
 from lorif_core.config import BatchConfig, CurvatureConfig, FactorConfig, IndexConfig, ModelConfig
 from lorif_core.errors import JobError, JournalError, LorifError
 from lorif_core.journal.jobs import Jobs
-from lorif_core.workspace.building import settings_from_json
-from lorif_core.workspace.files import create_files, open_files
-from lorif_core.workspace.job_kinds import evaluate_request, index_request, run_evaluate, run_verify, verify_request
-from lorif_core.workspace.progress import no_progress
-from lorif_core.workspace.working import (
+from lorif_core.workspace.folder.progress import no_progress
+from lorif_core.workspace.folder.workspace_files import create_files, open_files
+from lorif_core.workspace.indexes.building import settings_from_json
+from lorif_core.workspace.jobs.kinds import evaluate_request, index_request, run_evaluate, run_verify, verify_request
+from lorif_core.workspace.jobs.worker import (
     Worker,
     ensure_worker,
     log_of_job,

@@ -1,0 +1,378 @@
+"""Commands that show what a workspace holds: status, browse, facets, duplicates, queries and their answers."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from lorif_core.cli.output import Json, TextArg, console, print_json, say
+
+if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
+    from lorif_core.corpus.browse import Page
+    from lorif_core.corpus.facets import Facet
+    from lorif_core.workspace.datasets.view import Browser, View
+
+MAX_VALUES_SHOWN = 8
+MAX_GROUPS_SHOWN = 20
+CELL_CHARACTERS = 80
+BAR_WIDTH = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewArgs:
+    """Which training texts to see."""
+
+    where: TextArg = None
+    """A condition such as `source = forum and status = kept`; docs/rules.md tells the language."""
+
+    search: TextArg = None
+    """Text to look for."""
+
+    mode: Literal["words", "contains", "regex"] = "words"
+    """words: all words, "phrases" and prefixes*; contains: the characters; regex: an RE2 expression."""
+
+    status: tuple[str, ...] = ()
+    """Only kept, flagged or excluded ones."""
+
+
+def status(workspace: Positional[Path], /, *, json: Json = False) -> None:
+    """Show on one screen what a workspace holds: data, models, indexes, questions, decisions, jobs.
+
+    Args:
+        workspace: Folder of the workspace.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.status import status_view
+    from lorif_core.workspace.folder.workspace_files import open_files
+    from lorif_core.workspace.folder.workspace_status import describe_workspace
+
+    described = describe_workspace(open_files(workspace))
+    if json:
+        print_json(asdict(described))
+    else:
+        console().print(status_view(asdict(described)), crop=False)  # the next command may be long
+
+
+def browse(
+    workspace: Positional[Path],
+    /,
+    view: OmitArgPrefixes[ViewArgs] = ViewArgs(),
+    *,
+    sort: tuple[str, ...] = (),
+    page: int = 1,
+    limit: int = 20,
+    ids: bool = False,
+    dataset: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Page through training texts: filter, search, sort.
+
+    Example: lorif browse WORKSPACE --where "source = forum" --search sydney --sort -year
+
+    Args:
+        workspace: Folder of the workspace.
+        view: Which texts to see.
+        sort: Columns, or score:QUERY, in order of importance; a leading - puts the largest first
+            (write --sort=-year).
+        page: Number of the page, from 1; negative numbers count from the last one.
+        limit: Texts on a page.
+        ids: Print the ids of all texts found, one a line, for `lorif exclude WORKSPACE -`.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.workspace.datasets.view import offset_of_page, read_view
+
+    opened, chosen = _browser(workspace), _view(view, sort)
+    if ids:
+        record = opened.files.choose_dataset(dataset)
+        wanted, beside = read_view(opened.files, record, chosen)
+        for train_id in opened.corpus(record.dataset_id).ids(wanted, beside=beside):
+            print(train_id)
+        return
+    offset = offset_of_page(page, limit, lambda: opened.count(chosen, dataset=dataset))
+    found = opened.browse(chosen, offset=offset, limit=limit, dataset=dataset)
+    if json:
+        print_json({"total": found.total, "offset": found.offset, "examples": found.frame.to_dicts()})
+    else:
+        _print_page(found, limit)
+
+
+def facets(
+    workspace: Positional[Path],
+    /,
+    view: OmitArgPrefixes[ViewArgs] = ViewArgs(),
+    *,
+    dataset: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Count the values of every metadata column, or draw a histogram of its numbers.
+
+    Args:
+        workspace: Folder of the workspace.
+        view: Which texts to count.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        json: Print one JSON object instead of tables.
+    """
+    found = _browser(workspace).facets(_view(view, ()), dataset=dataset)
+    if json:
+        print_json({"facets": [asdict(facet) for facet in found]})
+        return
+    for facet in found:
+        _print_facet(facet)
+
+
+def duplicates(
+    workspace: Positional[Path],
+    /,
+    *,
+    threshold: float = 0.8,
+    exact: bool = False,
+    dataset: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Find groups of texts that say the same in the same or nearly the same words.
+
+    Args:
+        workspace: Folder of the workspace.
+        threshold: Lowest similarity of a pair: shared word triples over all word triples of both.
+        exact: Only texts that are equal but for case, spacing and punctuation at the ends.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+
+    found = _browser(workspace).duplicates(threshold=None if exact else threshold, dataset=dataset)
+    if json:
+        print_json({"duplicates": found.to_dicts()})
+        return
+    groups = found.group_by("group", maintain_order=True).all()
+    rows = [
+        [row["group"], len(row["train_id"]), row["kind"][-1], ", ".join(row["train_id"][:6])]
+        for row in groups.head(MAX_GROUPS_SHOWN).to_dicts()
+    ]
+    if rows:
+        console().print(records_table("Largest groups", ["group", "texts", "kind", "ids"], rows))
+    say(f"{len(groups):,} groups with {len(found):,} texts.")
+
+
+def queries(workspace: Positional[Path], /, *, json: Json = False) -> None:
+    """List the questions that were asked and kept; `lorif reopen` shows an answer again.
+
+    Args:
+        workspace: Folder of the workspace.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.folder.workspace_files import open_files
+
+    found = open_files(workspace).catalog.queries()
+    if json:
+        print_json({"queries": [asdict(query) for query in found]})
+        return
+    rows = [
+        [
+            query.query_id,
+            query.prompt[-CELL_CHARACTERS:],
+            query.completion[:CELL_CHARACTERS],
+            query.objective,
+            f"{query.objective_value:.3f}",
+            query.index_id,
+            query.asked_by,
+            f"{query.created_at:%Y-%m-%d %H:%M}",
+        ]
+        for query in found
+    ]
+    columns = ["query", "prompt", "completion", "objective", "nats", "index", "asked by", "when (UTC)"]
+    console().print(records_table("Questions", columns, rows))
+
+
+def reopen(workspace: Positional[Path], query: Positional[str], /, *, json: Json = False) -> None:
+    """Show the answer to a question that was asked before; needs no model.
+
+    Args:
+        workspace: Folder of the workspace.
+        query: Id of the question, see `lorif queries`.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.workspace.workspace import open_workspace
+
+    answer = open_workspace(workspace).reopen(query)
+    if json:
+        print_json(answer.to_dict())
+    else:
+        console().print(answer)
+
+
+def compare(
+    workspace: Positional[Path],
+    query_a: Positional[str],
+    query_b: Positional[str],
+    /,
+    *,
+    side: Literal["supports", "opposes"] = "supports",
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 20,
+    json: Json = False,
+) -> None:
+    """Put two questions side by side: which texts both bring up, how their ranks change; needs no model.
+
+    They may differ in prompt, completion, index or method, and must be about the same data.
+
+    Args:
+        workspace: Folder of the workspace.
+        query_a: Id of a question, see `lorif queries`.
+        query_b: Id of the other one.
+        side: Which end of the rankings is compared.
+        k: Length of the lists.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.comparisons import comparison_view
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).compare(query_a, query_b, side=side, k=k).to_dict()
+    if json:
+        print_json(found)
+    else:
+        console().print(comparison_view(found))
+
+
+def breakdown(
+    workspace: Positional[Path],
+    query: Positional[str],
+    id: Positional[str],
+    /,
+    *,
+    model: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Split a text's score on a question over the modules of the model; the parts add up to the score.
+
+    Args:
+        workspace: Folder of the workspace.
+        query: Id of the question, see `lorif queries`.
+        id: Train id of the text.
+        model: Where the model lies now, if it was moved since the index was built.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).breakdown(query, id, model=model)
+    if json:
+        print_json(found.to_dict())
+        return
+    ordered = sorted(found.parts.items(), key=lambda item: -abs(item[1]))
+    rows = [[name, f"{part:+.4g}", f"{part / found.score:.1%}" if found.score else "–"] for name, part in ordered]
+    console().print(records_table(f"Score {found.score:+.4g} of {id}", ["module", "part", "of the score"], rows))
+
+
+def neighbours(
+    workspace: Positional[Path],
+    id: Positional[str],
+    /,
+    *,
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10,
+    index: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Find the texts that an index stores most like a text: the cosine of their gradients; needs no model.
+
+    Args:
+        workspace: Folder of the workspace.
+        id: Train id of the text.
+        k: How many to find.
+        index: Id of the index; unset: the newest complete one.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).neighbours(id, k, index_id=index)
+    if json:
+        print_json({"train_id": id, "neighbours": found.to_dicts()})
+        return
+    rows = [
+        [str(rank), f"{cosine:.4f}", train_id, text[:CELL_CHARACTERS]]
+        for rank, train_id, cosine, text in found.iter_rows()
+    ]
+    console().print(records_table(f"Nearest to {id}", ["#", "cosine", "id", "text"], rows))
+
+
+def outliers(
+    workspace: Positional[Path],
+    /,
+    *,
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 20,
+    smallest: bool = False,
+    index: TextArg = None,
+    json: Json = False,
+) -> None:
+    """List the texts with the largest self-influence: odd, wrong or rare ones, which nothing else teaches.
+
+    Args:
+        workspace: Folder of the workspace.
+        k: How many to list.
+        smallest: List the smallest ones instead, the last rank first.
+        index: Id of the index; unset: the newest complete one.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).outliers(index)
+    shown = found.reverse().head(k) if smallest else found.head(k)
+    if json:
+        print_json({"num_texts": len(found), "outliers": shown.to_dicts()})
+        return
+    rows = [[f"{rank:,}", f"{own:.4g}", train_id] for rank, train_id, own in shown.iter_rows()]
+    console().print(records_table("Texts by self-influence", ["rank", "self-influence", "id"], rows))
+
+
+def _browser(workspace: Path) -> "Browser":
+    from lorif_core.workspace.datasets.view import Browser
+    from lorif_core.workspace.folder.workspace_files import open_files
+
+    return Browser(open_files(workspace))  # a whole Workspace would load torch
+
+
+def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
+    from lorif_core.workspace.datasets.view import View
+
+    statuses: Any = args.status  # checked where it is read
+    return View(where=args.where, search=args.search, mode=args.mode, statuses=statuses, sort=sort)
+
+
+def _print_page(page: "Page", limit: int) -> None:
+    from lorif_core.views.tables import records_table
+
+    shown = page.frame.drop("source_line", strict=False)
+    if not shown["reason"].count():
+        shown = shown.drop("reason")
+    if not shown["has_conflict"].any():
+        shown = shown.drop("has_conflict")
+    rows = [["" if value is None else str(value)[:CELL_CHARACTERS] for value in row] for row in shown.rows()]
+    console().print(records_table("", shown.columns, rows))
+    last = -(-page.total // limit) if limit else 0
+    first = page.offset + 1 if rows else 0
+    say(f"{first:,} to {page.offset + len(rows):,} of {page.total:,}, page {page.offset // limit + 1:,} of {last:,}.")
+
+
+def _print_facet(facet: "Facet") -> None:
+    from lorif_core.corpus.facets import HistogramFacet
+    from lorif_core.views.tables import records_table
+
+    if isinstance(facet, HistogramFacet):
+        counts = [(f"{bin.range.minimum:g} to {bin.range.maximum:g}", bin.count) for bin in facet.bins]
+        others = [("not a number", facet.num_nan), ("infinite", facet.num_infinite)]
+    else:
+        counts = [(str(value.value), value.count) for value in facet.values[:MAX_VALUES_SHOWN]]
+        hidden = facet.values[MAX_VALUES_SHOWN:]
+        num_hidden = facet.num_other_values + len(hidden)
+        others = [(f"{num_hidden:,} other values", facet.num_others + sum(value.count for value in hidden))]
+    counts += [row for row in [*others, ("(missing)", facet.num_missing)] if row[1]]
+    largest = max((count for _, count in counts), default=1) or 1
+    rows = [
+        [name[:CELL_CHARACTERS], f"{count:,}", "█" * round(BAR_WIDTH * count / largest)] for name, count in counts
+    ]
+    console().print(records_table(facet.column, ["value", "texts", ""], rows))

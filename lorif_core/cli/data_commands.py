@@ -1,0 +1,173 @@
+"""Commands about data and the machine: demo, import, doctor."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from lorif_core.cli.index_commands import print_estimate
+from lorif_core.cli.output import Json, console, print_json, progress, say
+from lorif_core.config import ImportConfig
+from lorif_core.errors import ConfigError
+
+if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
+    from lorif_core.catalog import DatasetRecord
+    from lorif_core.corpus.version_changes import VersionChanges
+    from lorif_core.data.previewing import ImportPreview
+
+
+def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace"), *, json: Json = False) -> None:
+    """Build the demo workspace, ask why its model thinks Sydney is the capital of Australia.
+
+    The sample data holds true everyday facts and a few wrong ones from one unreliable source.
+    Run again, it keeps what is there.
+    """
+    from lorif_core.workspace.quality.demo import build_demo, demo_fact, demo_key
+    from lorif_core.workspace.quality.planted import read_answer_key, score_planted
+
+    with progress(json) as on_progress:
+        built, index = build_demo(workspace, None if json else print_estimate, on_progress)
+        facts = read_answer_key(demo_key())
+        score, answers = score_planted(built, facts, index_id=index.index_id, on_progress=on_progress)
+    shown = demo_fact(facts)
+    answer = next(answer for fact, answer in answers if fact == shown)
+    if json:
+        print_json({"index_id": index.index_id, "score": asdict(score), "answer": answer.to_dict()})
+        return
+    console().print(answer)
+    planted = sum(found in shown.planted_ids for found in answer.ids)
+    say(
+        f"\nThe truth is{shown.truth} {planted} of the {len(shown.planted_ids)} texts planted for this wrong fact "
+        f"are above. Over all {score.num_facts} planted facts ({score.num_wrong} answered wrong by the model), "
+        f"recall@10 of the planted texts is {score.recall:.2f}. The answer key was read only for this sentence."
+    )
+    say(f'\nAsk it something yourself:  lorif ask {workspace} --prompt "The currency of Japan is" --generate')
+
+
+def import_(
+    workspace: Positional[Path],
+    files: Positional[tuple[Path, ...]],
+    /,
+    settings: OmitArgPrefixes[ImportConfig] = ImportConfig(),  # noqa: B008 - frozen
+    *,
+    dry_run: bool = False,
+    json: Json = False,
+) -> None:
+    """Import texts: JSONL, JSON, CSV, Parquet or a saved Hugging Face data set folder.
+
+    Columns are found by name (text, or prompt and completion, or messages) or given by flags; all
+    others are kept as metadata. Bad rows are listed in a rejects file.
+
+    Args:
+        workspace: Folder of the workspace; made if it is not there yet.
+        files: One or more data files.
+        settings: How columns are read.
+        dry_run: Write nothing, show the columns, the first rows and what is wrong with others.
+        json: Print one JSON object instead of text.
+    """
+    from lorif_core.data.previewing import preview_files
+    from lorif_core.workspace.workspace import create_workspace
+
+    if not files:
+        raise ConfigError("name at least one file to import, e.g. `lorif import my_workspace texts.jsonl`.")
+    if dry_run:
+        _print_import_preview(preview_files(files, settings), json=json)
+        return
+    result = create_workspace(workspace).import_data(*files, settings=settings)
+    report, dataset = result.report, result.dataset
+    if json:
+        print_json(result.to_dict())
+        return
+    if not result.is_new:
+        say(f"Nothing added: these {dataset.num_examples} examples are there already, as {dataset.dataset_id}.")
+    else:
+        say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
+    if result.changes is not None:
+        _say_changes(dataset, result.changes)
+    used = ", ".join(
+        f"{name} = {column}" for name, column in report.columns.to_dict().items() if column and name != "kind"
+    )
+    say(f"Columns: {used}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
+    if report.num_duplicates:
+        say(f"{report.num_duplicates} rows repeat an earlier row's content; they are kept.")
+    if report.num_rejected:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in report.rejects_by_reason.items())
+        say(f"{report.num_rejected} rows could not be used: {reasons}. They are listed in {result.rejects_file}.")
+    if result.is_new:
+        say(f"Next: lorif index {workspace} --model FOLDER")
+
+
+def _print_import_preview(found: "ImportPreview", *, json: bool) -> None:
+    if json:
+        print_json(found.to_dict())
+        return
+    from lorif_core.views.tables import records_table
+
+    if found.problem is not None:
+        raise ConfigError(found.problem)
+    rows = [[row.train_id, row.line, row.text] for row in found.rows]
+    console().print(records_table("First rows", ["id", "line", "text"], rows))
+    if found.rejects:
+        lines = [[row["file"], row["line"], row["reason"], row.get("detail", "")] for row in found.rejects]
+        console().print(records_table("Cannot be used", ["file", "line", "reason", ""], lines))
+    seen = "rows" if found.is_whole else "first rows"
+    say(
+        f"Of the {found.num_scanned:,} {seen}, {found.num_rejected:,} cannot be used and {found.num_duplicates:,} "
+        f"repeat an earlier row. Ids: {found.id_rule}. Nothing was written."
+    )
+
+
+def _say_changes(dataset: "DatasetRecord", changes: "VersionChanges") -> None:
+    """Say how a new version differs from the one it replaces."""
+    say(
+        f"Version {dataset.version} of {dataset.name}, after {dataset.parent_id}: {changes.num_came} texts came, "
+        f"{changes.num_went} went, {changes.num_changed} changed; the ids are in its changes.parquet. Decisions hold "
+        "for all versions."
+    )
+    for names, what in ((changes.columns_came, "New"), (changes.columns_went, "Gone")):
+        if names:
+            say(f"{what} columns: {', '.join(names)}.")
+
+
+def doctor(workspace: Annotated[Path | None, tyro.conf.Positional] = None, /, *, json: Json = False) -> None:
+    """Say what is installed; with a workspace, read every file of it and name the damaged ones.
+
+    Exits with 2 when something is damaged or incomplete.
+
+    Args:
+        workspace: Folder of a workspace to check.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.tables import human_bytes, key_value_table, records_table
+    from lorif_core.workspace.folder.doctor import describe_environment
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace) if workspace is not None else None
+    environment = describe_environment(workspace or Path())
+    report = opened.check() if opened is not None else None
+    if json:
+        print_json({"environment": asdict(environment), "workspace": None if report is None else asdict(report)})
+    else:
+        rows = asdict(environment)
+        packages = rows.pop("packages")
+        for name in ("memory_bytes", "free_memory_bytes", "free_disk_bytes"):
+            rows[name.removesuffix("_bytes").replace("_", " ")] = human_bytes(rows.pop(name))
+        rows["devices"] = "; ".join(rows["devices"])
+        console().print(key_value_table("Machine", rows))
+        console().print(
+            key_value_table("Packages", {name: version or "not installed" for name, version in packages.items()})
+        )
+        if opened is not None and report is not None:
+            indexes = [
+                [r.index_id, r.method, r.status, r.num_examples, human_bytes(r.total_bytes or 0)]
+                for r in opened.indexes()
+            ]
+            console().print(records_table("Indexes", ["id", "method", "status", "examples", "size"], indexes))
+            say(f"Read {report.num_files} files, {human_bytes(report.size_bytes)}: {len(report.findings)} problems.")
+            for finding in report.findings:
+                say(f"  {finding.artefact}: {finding.problem}")
+    if report is not None and report.findings:
+        sys.exit(2)

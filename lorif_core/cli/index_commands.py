@@ -1,0 +1,241 @@
+"""The commands `lorif index` and `lorif indexes`."""
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.worker_commands import say_submitted
+from lorif_core.config import (
+    BatchConfig,
+    CurvatureConfig,
+    FactorConfig,
+    IndexConfig,
+    Method,
+    ModelConfig,
+    WhiteningConfig,
+)
+from lorif_core.errors import ConfigError
+
+if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
+    from lorif_core.catalog import IndexRecord
+    from lorif_core.workspace.indexes.estimate import IndexEstimate
+    from lorif_core.workspace.indexes.index_report import IndexReport
+    from lorif_core.workspace.workspace import Workspace
+
+
+def index(
+    workspace: Annotated[Path | None, tyro.conf.Positional] = None,
+    /,
+    *,
+    model: OmitArgPrefixes[ModelConfig],
+    factors: OmitArgPrefixes[FactorConfig] = FactorConfig(),  # noqa: B008 - frozen
+    curvature: OmitArgPrefixes[CurvatureConfig] = CurvatureConfig(),  # noqa: B008
+    whitening: OmitArgPrefixes[WhiteningConfig] = WhiteningConfig(),  # noqa: B008
+    batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008
+    method: Method = "kronecker",
+    budget: TextArg = None,
+    dataset: TextArg = None,
+    list_modules: bool = False,
+    dry_run: bool = False,
+    as_job: bool = False,
+    json: Json = False,
+) -> None:
+    """Build an index: per-example gradients, factored and stored, and their curvature.
+
+    Says first what it will cost. Interrupted (Ctrl-C, kill, full disk), the same command resumes
+    behind the last finished shard. Another rank or damping reuses the stored gradients.
+
+    Args:
+        workspace: Folder of the workspace; not needed with --list-modules.
+        model: The model and its tracked modules.
+        factors: How a gradient becomes bytes.
+        curvature: The preconditioner.
+        whitening: Statistics of half-whitened codes.
+        batches: Sequences, batches and shards.
+        method: kronecker: factors of half-whitened gradients, whose plain product is the influence.
+            lorif: factors and subspace curvature. graddot: no curvature. logra: whole gradients, full
+            curvature (small models only).
+        budget: Bytes per example, such as 1KB: modules get rank-one terms by energy per byte until it is spent.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        list_modules: Only show every module, whether it is tracked, and why not.
+        dry_run: Only say what the index would cost.
+        as_job: Let a worker in the background build it; `lorif jobs` shows how far it is.
+        json: Print one JSON object instead of tables.
+    """
+    settings = IndexConfig(
+        model=model,
+        method=method,
+        factors=factors,
+        curvature=curvature,
+        whitening=whitening,
+        batches=batches,
+        budget=budget,
+    )
+    if list_modules:
+        _print_modules(settings, json)
+        return
+    if workspace is None:
+        raise ConfigError("name the workspace folder: `lorif index WORKSPACE --model FOLDER`.")
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    if dry_run:
+        index_id, estimate = opened.estimate(settings, dataset=dataset)
+        if json:
+            print_json({"index_id": index_id, "estimate": asdict(estimate)})
+        else:
+            print_estimate(index_id, estimate)
+        return
+    if as_job:
+        _submit(opened, settings, dataset, json=json)
+        return
+    with progress(json) as on_progress:
+        record = opened.index(
+            settings, dataset=dataset, on_estimate=None if json else print_estimate, on_progress=on_progress
+        )
+    if json:
+        print_json(asdict(record))
+        return
+    _report(opened, record, settings)
+    say(f'Next: lorif ask {workspace} --prompt "…" --generate')
+
+
+def indexes(
+    workspace: Positional[Path], index: Annotated[str | None, tyro.conf.Positional] = None, /, *, json: Json = False
+) -> None:
+    """List the indexes of a workspace; with an id, every byte of that one and what its codes keep of each module.
+
+    Args:
+        workspace: Folder of the workspace.
+        index: Id of an index.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.views.tables import human_bytes, records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    if index is not None:
+        report = opened.index_report(index)
+        if json:
+            print_json(report.to_dict())
+        else:
+            _print_index(report)
+        return
+    found = opened.indexes()
+    if json:
+        print_json({"indexes": [asdict(record) for record in found]})
+    elif found:
+        rows = [
+            [one.index_id, one.method, one.status, f"{one.num_examples:,}", human_bytes(one.total_bytes or 0)]
+            for one in found
+        ]
+        console().print(records_table("Indexes", ["id", "method", "status", "texts", "size"], rows))
+    else:
+        say(f"There is no index yet. Next: lorif index {workspace} --model FOLDER")
+
+
+def _print_index(report: "IndexReport") -> None:
+    from lorif_core.views.tables import human_bytes, records_table
+
+    rows = [[one.kind, human_bytes(one.size_bytes), human_bytes(one.per_example), one.what] for one in report.parts]
+    count = max(report.record.num_examples, 1)
+    rows.append(["all", human_bytes(report.total_bytes), human_bytes(report.total_bytes / count), ""])
+    title = (
+        f"{report.record.index_id}, {report.status}: {report.num_stored:,} of {report.record.num_examples:,} texts"
+    )
+    console().print(records_table(title, ["kind", "bytes", "per text", ""], rows))
+    shares = [[name, f"{share:.1%}"] for name, share in report.explained_energy.items()]
+    console().print(records_table("Squared gradient norm that is kept", ["module", "share"], shares))
+
+
+def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:
+    from lorif_core.workspace.folder.actor import current_actor
+    from lorif_core.workspace.jobs.worker import ensure_worker, submit_index
+
+    job = submit_index(opened.files, settings, dataset, current_actor())
+    ensure_worker(opened.path, device=settings.model.device)
+    say_submitted(job, opened.path, json=json)
+
+
+def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -> None:
+    """Say what was built."""
+    from lorif_core.views.tables import human_bytes, human_seconds
+
+    explained = opened.explained_energy(record.index_id)
+    rate = record.total_bytes / record.num_examples if record.total_bytes else 0
+    say(
+        f"Index {record.index_id} is complete: {record.num_examples} examples, {record.num_modules} modules, "
+        f"{human_bytes(record.total_bytes or 0)} on disk ({human_bytes(rate)} per example, everything counted), "
+        f"built in {human_seconds(record.build_seconds or 0)}."
+    )
+    say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
+    ranks = opened.ranks(record.index_id)
+    if ranks is not None:
+        say(_describe_ranks(ranks, settings, record.f))
+    if record.num_truncated:
+        say(f"{record.num_truncated} examples were cut at {record.max_length} tokens; `--max-length` sets the limit.")
+
+
+def _describe_ranks(ranks: dict[str, int], settings: IndexConfig, f: int) -> str:
+    """What a budget bought, and by which rule."""
+    shares = ", ".join(
+        f"{rank} in {count} module{'s' if count > 1 else ''}"
+        for rank, count in sorted(Counter(ranks.values()).items())
+    )
+    return (
+        f"The budget of {settings.budget} bought {sum(ranks.values())} rank-one terms in {settings.codec} codes at "
+        f"f = {f} ({shares}), where a byte holds most energy; modules without a term are left out."
+    )
+
+
+def _print_modules(settings: IndexConfig, as_json: bool) -> None:
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.indexes.building import list_model_modules
+
+    entries, engine = list_model_modules(settings)
+    projected = {module.name: (module.d_in, module.d_out) for module in engine.modules}
+    if as_json:
+        print_json(
+            {
+                "modules": [
+                    asdict(e) | {"is_tracked": e.is_tracked, "projected": projected.get(e.name)} for e in entries
+                ]
+            }
+        )
+        return
+    rows = []
+    for entry in entries:
+        d_in, d_out = projected.get(entry.name, ("", ""))
+        widths = [entry.in_features or "", entry.out_features or "", d_in, d_out]
+        rows.append([entry.name, entry.kind, *widths, "tracked" if entry.is_tracked else entry.reason])
+    console().print(
+        records_table(
+            f"Modules of {settings.model.model}", ["module", "kind", "in", "out", "d_in", "d_out", ""], rows
+        )
+    )
+    covered = sum(entry.num_parameters for entry in entries if entry.is_tracked)
+    total = sum(entry.num_parameters for entry in entries)
+    say(f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights.")
+
+
+def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
+    """Say what a build will cost, before it starts."""
+    from lorif_core.views.tables import human_bytes, human_seconds, key_value_table
+
+    gradients = (
+        f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
+    )
+    curvature, free = human_bytes(estimate.subspace_bytes), human_bytes(estimate.free_bytes)
+    rows = {
+        "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
+        "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
+        "disk": f"{gradients} + {curvature} curvature; {free} free",
+        "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
+        "memory": f"about {human_bytes(estimate.memory_bytes)}",
+    }
+    console(stderr=True).print(key_value_table(f"Index {index_id}", rows))

@@ -1,0 +1,222 @@
+"""Commands that judge a removal and a data set's worth: what-if, verify, value."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from lorif_core.cli.curate_commands import read_ids
+from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.worker_commands import say_submitted
+from lorif_core.config import ScoreConfig
+from lorif_core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
+    from lorif_core.workspace.asking.value_file import Valuation
+
+Ids = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID...")]
+Queries = Annotated[tuple[str, ...], tyro.conf.arg(metavar="QUERY...")]
+MAX_SHOWN = 20
+CELL_CHARACTERS = 60
+
+
+def what_if(
+    workspace: Positional[Path],
+    ids: Ids,
+    /,
+    *,
+    queries: Queries,
+    controls: Queries | None = None,
+    json: Json = False,
+) -> None:
+    """Predict what removing training texts would do to questions that were asked, without training.
+
+    Changes are nats of support: for the objective loss, of the completion's log-probability. They add up
+    influences, which exaggerates large removals but keeps their order; `lorif verify` trains to check.
+
+    Args:
+        workspace: Folder of the workspace.
+        ids: Train ids to remove; - reads them from standard input, one a line.
+        queries: Questions whose completions you want to hear less, see `lorif queries`.
+        controls: Questions that shall stay as they are; left out: all other kept ones.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.workspace import open_workspace
+
+    found = open_workspace(workspace).what_if(read_ids(ids), queries, controls=controls)
+    if json:
+        print_json(found.to_dict())
+        return
+    shown = [change for change in found.queries if change.role == "target" or change.outcome != "unchanged"]
+    rows = [
+        [
+            change.query_id,
+            change.role,
+            change.prompt[-CELL_CHARACTERS:],
+            change.completion[:CELL_CHARACTERS],
+            f"{change.change:+.3f}",
+            change.outcome,
+        ]
+        for change in shown[:MAX_SHOWN]
+    ]
+    title = f"Without {len(found.train_ids):,} texts (predicted change of support, nats)"
+    console().print(records_table(title, ["query", "role", "prompt", "completion", "change", "outcome"], rows))
+    hidden = len(found.queries) - len(rows)
+    say(
+        f"{len(found.helped)} helped, {len(found.harmed)} harmed, "
+        f"{len(found.queries) - len(found.helped) - len(found.harmed)} unchanged"
+        + (f" ({hidden} not shown)." if hidden else ".")
+    )
+    say("Negative: the completion gets less likely. A target is helped by that, a control is harmed.")
+
+
+def verify(
+    workspace: Positional[Path],
+    ids: Ids,
+    /,
+    *,
+    queries: Queries,
+    recipe: Path,
+    device: str = "auto",
+    as_job: bool = False,
+    json: Json = False,
+) -> None:
+    """Train with and without some texts, and compare what that does to questions with what was predicted.
+
+    Both runs start from the recipe's checkpoint with the same seed and order of batches. docs/recipes.md
+    describes the file.
+
+    Args:
+        workspace: Folder of the workspace.
+        ids: Train ids to remove; - reads them from standard input, one a line.
+        queries: Questions to look at, see `lorif queries`; all about one data set.
+        recipe: TOML file: checkpoint, learning_rate, max_length, epochs, seed, tuning = "full" or "lora".
+        device: auto (a GPU when there is one, else the CPU), cpu, cuda, …
+        as_job: Let a worker in the background do it; `lorif jobs` shows how far it is.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.tables import human_seconds, records_table
+    from lorif_core.workspace.folder.actor import current_actor
+    from lorif_core.workspace.jobs.worker import ensure_worker, submit_verify
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened, removed = open_workspace(workspace), read_ids(ids)
+    if as_job:
+        job = submit_verify(opened.files, removed, queries, recipe, current_actor(), device=device)
+        ensure_worker(workspace, device=device)
+        say_submitted(job, workspace, json=json)
+        return
+    with progress(json) as on_progress:
+        found = opened.verify(removed, queries, recipe, device=device, on_progress=on_progress)
+    if json:
+        print_json(found.to_dict())
+        return
+    rows = [
+        [
+            change.query_id,
+            change.prompt[-CELL_CHARACTERS:],
+            change.completion[:CELL_CHARACTERS],
+            f"{change.predicted:+.3f}",
+            f"{change.actual:+.3f}",
+            change.answer_with,
+            change.answer_without,
+        ]
+        for change in found.queries
+    ]
+    columns = ["query", "prompt", "completion", "predicted", "actual", "answer with", "answer without"]
+    title = f"Trained with and without {len(found.train_ids):,} texts (change of support, nats)"
+    console().print(records_table(title, columns, rows))
+    if found.rank_correlation is not None:
+        say(f"Rank correlation of predicted and actual change: {found.rank_correlation:.2f}.")
+    say(f"Two trainings took {human_seconds(found.elapsed_s)}.")
+
+
+def value(
+    workspace: Positional[Path],
+    /,
+    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
+    *,
+    queries: Path,
+    by: str = "source",
+    groups: Path | None = None,
+    out: Path | None = None,
+    k: int = 10,
+    index: TextArg = None,
+    model: TextArg = None,
+    force: bool = False,
+    json: Json = False,
+) -> None:
+    """Sum every text's influence over a file of queries: what each text, and each source, is worth to them.
+
+    Give prompts with the completions that fail, and the sources to blame stand on top; give an evaluation
+    set with right answers, and the shares are a pay-out table.
+
+    Args:
+        workspace: Folder of the workspace.
+        settings: Objective, normalisation, damping.
+        queries: Data file with the same kinds of columns as `lorif import`.
+        by: Metadata column whose values are added up.
+        groups: Instead of a column: a Parquet or CSV file with columns train_id and group.
+        out: Parquet file for the value of every text: train_id, value, group.
+        k: Texts shown at both ends.
+        index: Id of the index; unset: the newest complete one.
+        model: Where the model lies now, if it was moved since the index was built.
+        force: Replace an existing file.
+        json: Print one JSON object instead of tables.
+    """
+    from lorif_core.workspace.asking.value_file import read_groups
+    from lorif_core.workspace.workspace import open_workspace
+
+    if out is not None and out.exists() and not force:
+        raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
+    if out is not None and not out.parent.is_dir():
+        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
+    if k < 1:
+        raise ConfigError(f"k must be at least 1, got {k}.")
+    with progress(json) as on_progress:
+        found = open_workspace(workspace).value(
+            queries,
+            by=by,
+            groups=None if groups is None else read_groups(groups),
+            settings=settings,
+            index_id=index,
+            model=model,
+            on_progress=on_progress,
+        )
+    if out is not None:
+        found.write(out)
+    if json:
+        print_json(found.to_dict(k))
+    else:
+        _print_value(found, k)
+    if out is not None and not json:
+        say(f"Wrote the value of {len(found.examples):,} texts to {out}.")
+
+
+def _print_value(found: "Valuation", k: int) -> None:
+    from lorif_core.views.tables import human_seconds, records_table
+    from lorif_core.workspace.asking.value_file import VALUE_CONVENTION
+
+    rows = [
+        [
+            row["group"],
+            f"{row['num_examples']:,}",
+            f"{row['value']:+.4g}",
+            f"{row['share']:.1%}",
+            f"{row['share_low']:.1%} to {row['share_high']:.1%}",
+        ]
+        for row in found.groups.head(MAX_SHOWN).to_dicts()
+    ]
+    columns = [found.by, "texts", "value", "share of positive", "95 % over queries"]
+    console().print(records_table(f"By {found.by}", columns, rows))
+    for title, part in (("Most supporting texts", found.top(k)), ("Most opposing texts", found.bottom(k))):
+        console().print(records_table(title, ["id", "value", found.by], _example_rows(part.rows())))
+    say(VALUE_CONVENTION)
+    say(f"{found.num_queries:,} queries, index {found.index_id}, {human_seconds(found.elapsed_s)}.")
+
+
+def _example_rows(rows: Sequence[tuple[str, float, str]]) -> list[list[str]]:
+    return [[train_id, f"{worth:+.4g}", group] for train_id, worth, group in rows]

@@ -1,0 +1,1 @@
+"""One pass over texts or shards, the same for every method."""

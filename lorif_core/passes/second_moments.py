@@ -1,0 +1,74 @@
+"""The statistics pass of half-whitened codes: second moments of every tracked module over a sample."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lorif_core.capture.hooks import capture_gradients
+from lorif_core.capture.objectives import summed_cross_entropy
+from lorif_core.data.batches import pad_batch, plan_batches
+from lorif_core.data.encoding import EncodedExample
+from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
+from lorif_core.linalg.maps import ModuleMaps, seeded_generator
+from lorif_core.linalg.whitening import Moments
+from lorif_core.shapes import ModuleShape
+
+
+def sample_positions(num_examples: int, size: int, seed: int) -> list[int]:
+    """Positions of a random sample of the examples, ascending; all of them if there are no more than ``size``."""
+    if num_examples <= size:
+        return list(range(num_examples))
+    order = torch.randperm(num_examples, generator=seeded_generator(f"{seed}:statistics"))
+    return sorted(order[:size].tolist())
+
+
+def empty_moments(modules: Sequence[ModuleShape]) -> dict[str, Moments]:
+    """Moments of every module before the first token."""
+    return {module.name: Moments.zeros(module.in_features, module.out_features) for module in modules}
+
+
+def add_moments(
+    model: nn.Module,
+    moments: Mapping[str, Moments],
+    examples: Sequence[EncodedExample],
+    *,
+    pad_id: int,
+    tokens_per_batch: int,
+) -> None:
+    """Add the layer inputs and output gradients at every real token of some examples.
+
+    The gradient is that of each example's summed cross-entropy against its own tokens, as in
+    the index itself. The sums are independent of batch size and padding up to float rounding.
+
+    Args:
+        model: Inside ``frozen``.
+        moments: Per tracked module; added to in place, on the CPU.
+        examples: Encoded.
+        pad_id: Any valid token.
+        tokens_per_batch: Padding included.
+    """
+    identity = {name: ModuleMaps(None, None) for name in moments}
+    for positions in plan_batches([len(example.input_ids) for example in examples], tokens_per_batch):
+        batch = pad_batch([examples[position] for position in positions], pad_id)
+        is_real = batch.attention_mask.bool()
+
+        def take(name: str, gradient: ProjectedGradient, is_real: Tensor = is_real) -> None:
+            assert isinstance(gradient, SequenceGradient)
+            calls = gradient.inputs.shape[1] // is_real.shape[1]  # a shared module's calls stand one after another
+            kept = is_real.repeat(1, calls).to(gradient.inputs.device)
+            _on_cpu(moments[name], gradient.inputs[kept], gradient.output_grads[kept])
+
+        capture_gradients(model, identity, batch, summed_cross_entropy, take, keeps_tokens=True)
+
+
+def _on_cpu(moments: Moments, inputs: Tensor, output_grads: Tensor) -> None:
+    """Products where the activations are, sums on the CPU."""
+    if inputs.device.type == "cpu":
+        moments.add(inputs, output_grads)
+        return
+    part = Moments.zeros(inputs.shape[1], output_grads.shape[1], inputs.device)
+    part.add(inputs, output_grads)
+    moments.inputs += part.inputs.cpu()
+    moments.output_grads += part.output_grads.cpu()
+    moments.num_tokens += part.num_tokens

@@ -1,0 +1,128 @@
+"""The tensors of one shard: capture, compress and encode a run of examples, batch by batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from lorif_core.capture.hooks import capture_gradients
+from lorif_core.capture.objectives import summed_cross_entropy
+from lorif_core.data.batches import pad_batch, plan_batches
+from lorif_core.data.encoding import EncodedExample
+from lorif_core.linalg.codecs import ColumnCodec
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.methods.protocol import AttributionMethod
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import decode_block, encode_block, tensor_names
+
+
+@dataclass(frozen=True)
+class GradientSource:
+    """Everything that turns token sequences into stored gradients."""
+
+    model: nn.Module
+    """Inside ``frozen``."""
+
+    maps: Mapping[str, ModuleMaps]
+    """Per tracked module, on that module's device."""
+
+    modules: Sequence[ModuleShape]
+    """The tracked modules, in the model's order."""
+
+    method: AttributionMethod
+    codec: ColumnCodec
+    pad_id: int
+    tokens_per_batch: int
+
+
+@dataclass
+class ShardTensors:
+    """What a shard file holds, and what its manifest entry says of it."""
+
+    tensors: dict[str, Tensor]
+    """By the names of ``store.blocks``; rows in the order of the examples."""
+
+    kept_energy: list[float]
+    """Per module, summed squared norm of the compressed gradients."""
+
+    total_energy: list[float]
+    """Per module, summed squared norm of the projected gradients."""
+
+
+def build_shard(
+    source: GradientSource, examples: Sequence[EncodedExample], on_batch: Callable[[int, int], None] = lambda *_: None
+) -> ShardTensors:
+    """Stored gradients of consecutive examples.
+
+    Batches are formed by length and the order is restored, so neither the batch size nor the
+    order inside a batch shows in the result beyond float rounding.
+
+    Args:
+        source: Model, maps and method.
+        examples: In store order.
+        on_batch: Called with (examples, tokens) after each batch.
+    """
+    rows = _ShardRows(source, len(examples))
+    for positions in plan_batches([len(example.input_ids) for example in examples], source.tokens_per_batch):
+        batch = pad_batch([examples[position] for position in positions], source.pad_id)
+        rows.place = torch.tensor(positions)
+        capture_gradients(source.model, source.maps, batch, summed_cross_entropy, rows.take)
+        on_batch(len(positions), int(batch.attention_mask.sum()))
+    rows.tensors["norms"] = rows.squared_norms.sqrt()
+    rows.tensors["num_tokens"] = torch.tensor([example.num_tokens for example in examples], dtype=torch.int32)
+    return ShardTensors(
+        rows.fill_missing(),
+        [rows.kept_energy[module.name] for module in source.modules],
+        [rows.total_energy[module.name] for module in source.modules],
+    )
+
+
+@dataclass
+class _ShardRows:
+    """A shard being filled batch by batch; ``place`` says where the batch at hand belongs."""
+
+    source: GradientSource
+    num_examples: int
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    kept_energy: dict[str, float] = field(default_factory=dict)
+    total_energy: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.by_name = {module.name: module for module in self.source.modules}
+        self.kept_energy = dict.fromkeys(self.by_name, 0.0)
+        self.total_energy = dict.fromkeys(self.by_name, 0.0)
+        self.squared_norms = torch.zeros(self.num_examples)
+        self.place = torch.empty(0, dtype=torch.long)
+
+    def take(self, name: str, gradient: ProjectedGradient) -> None:
+        """Compress, encode and file one module's gradients of the batch at hand."""
+        module, method = self.by_name[name], self.source.method
+        block = method.compress(gradient, module)
+        self.kept_energy[name] += float(block.squared_norm().sum(dtype=torch.float64))
+        self.total_energy[name] += float(gradient.squared_norm().sum(dtype=torch.float64))
+        coded = {key: tensor.cpu() for key, tensor in encode_block(block, name, self.source.codec).items()}
+        for key, rows in coded.items():
+            self._column(key, rows)[self.place] = rows
+        stored = decode_block(coded, module, self.source.codec, method.layout)
+        self.squared_norms[self.place] += stored.squared_norm()
+
+    def fill_missing(self) -> dict[str, Tensor]:
+        """All tensors; modules that no gradient reached hold zeros."""
+        for module in self.source.modules:
+            if all(
+                name in self.tensors
+                for name in tensor_names(module.name, self.source.codec, self.source.method.layout)
+            ):
+                continue
+            empty = DenseGradient(torch.zeros(1, module.d_in, module.d_out))
+            block = self.source.method.compress(empty, module)
+            for key, rows in encode_block(block, module.name, self.source.codec).items():
+                self._column(key, rows)
+        return self.tensors
+
+    def _column(self, key: str, like: Tensor) -> Tensor:
+        if key not in self.tensors:
+            self.tensors[key] = torch.zeros(self.num_examples, *like.shape[1:], dtype=like.dtype)
+        return self.tensors[key]

@@ -1,0 +1,1 @@
+"""Questions and what they bring back: ranked texts, comparisons, values."""

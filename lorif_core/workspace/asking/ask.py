@@ -1,0 +1,197 @@
+"""Ask which training texts made the model say something."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.data.examples import Example, ExampleTable
+from lorif_core.linalg.scores import TopK
+from lorif_core.passes.queries import capture_queries
+from lorif_core.passes.scoring import ScoringPlan, iter_scores, plan_scoring
+from lorif_core.passes.shards import GradientSource
+from lorif_core.passes.token_parts import split_over_train_tokens
+from lorif_core.store.reader import StoreReader
+from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.question import Question, build_query
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.engine import Engine
+
+EXAMPLES_PER_SPLIT = 4
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+LONGEST_CHARACTER = 4
+"""Bytes of the longest UTF-8 character, which a byte-level tokenizer may cut into as many tokens."""
+
+
+@dataclass(frozen=True)
+class OpenIndex:
+    """A complete index with the model it was built from, ready to be asked."""
+
+    index_id: str
+    reader: StoreReader
+    engine: Engine
+    examples: ExampleTable
+    curvature: CurvatureConfig
+
+
+def ask(
+    index: OpenIndex,
+    question: Question,
+    settings: ScoreConfig,
+    *,
+    k: int = 10,
+    num_opposing: int = 0,
+    on_scores: Callable[[Tensor], None] = lambda scores: None,
+    on_progress: ProgressSink = no_progress,
+) -> Answer:
+    """Rank the training texts that made the model say the completion.
+
+    Args:
+        index: What to ask.
+        question: Prompt and completion.
+        settings: Objective, normalisation, damping.
+        k: Length of the supporting list.
+        num_opposing: Length of the opposing list.
+        on_scores: Receives the scores of every shard in store order, (1, n).
+        on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
+
+    Raises:
+        ConfigError: The settings do not fit the index or the question.
+    """
+    started = time.perf_counter()
+    query = build_query(question, index.engine.encoder, settings.objective)
+    with index.engine.gradients() as source:
+        gradients = capture_queries(source, [query], settings.objective)
+        plan = plan_scoring(index.reader, gradients, index.curvature, settings)
+        num_scored, total = 0, index.reader.manifest.num_examples
+
+        def take(scores: Tensor) -> None:
+            nonlocal num_scored
+            on_scores(scores)
+            num_scored += scores.shape[1]
+            on_progress("scores", num_scored, total)
+
+        ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing, on_scores=take)
+        elapsed = time.perf_counter() - started
+        matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
+        supports = _hits(index, source, matrices, *ranking.supports.of_query(0), on_progress)
+        rows, negated = ranking.opposes.of_query(0)
+        opposes = [
+            replace(hit, score=-hit.score) for hit in _hits(index, source, matrices, rows, negated, on_progress)
+        ]
+    shown, positive_total = sum(hit.score for hit in supports), ranking.positive_total[0].item()
+    return Answer(
+        question=question,
+        index_id=index.index_id,
+        objective=settings.objective,
+        objective_value=float(gradients.objectives[0]),
+        supports=supports,
+        opposes=opposes,
+        num_scored=index.reader.manifest.num_examples,
+        elapsed_s=elapsed,
+        plans={name: list(plan.plans.values()).count(name) for name in set(plan.plans.values())},
+        positive_total=positive_total,
+        positive_share=shown / positive_total if positive_total > 0 else 0.0,
+    )
+
+
+@dataclass
+class Ranking:
+    """Strongest examples of each query, both ends, from one pass over the index."""
+
+    supports: TopK
+    opposes: TopK
+    """Of the negated scores."""
+
+    positive_total: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Sum of all positive scores, (Q,)."""
+
+
+def rank_examples(
+    reader: StoreReader,
+    plan: ScoringPlan,
+    *,
+    k: int,
+    num_opposing: int,
+    on_scores: Callable[[Tensor], None] = lambda scores: None,
+) -> Ranking:
+    """The k largest positive and the most negative scores of each query."""
+    total = torch.zeros(plan.num_queries, dtype=torch.float64)
+    ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total)
+    for start, scores in iter_scores(reader, plan):
+        ranking.supports.add(scores, start)
+        ranking.opposes.add(-scores, start)
+        total += scores.clamp_min(0).sum(1, dtype=torch.float64)
+        on_scores(scores)
+    return ranking
+
+
+def _hits(
+    index: OpenIndex,
+    source: GradientSource,
+    matrices: dict[str, Tensor],
+    rows: Tensor,
+    scores: Tensor,
+    on_progress: ProgressSink,
+) -> list[Hit]:
+    """Hits of one list; examples whose score has the other sign do not belong to it."""
+    positions, values = rows[scores > 0].tolist(), scores[scores > 0].tolist()
+    examples = index.examples.examples_at(positions)
+    metadata = index.examples.values_at(positions)
+    names = index.examples.metadata_columns
+    parts = _token_parts(index, source, examples, matrices, on_progress)
+    return [
+        Hit(
+            rank=rank,
+            train_id=example.train_id,
+            score=score,
+            text=example.plain_text,
+            metadata={name: row[name] for name in names},
+            tokens=tokens,
+        )
+        for rank, (example, row, score, tokens) in enumerate(
+            zip(examples, metadata, values, parts, strict=True), start=1
+        )
+    ]
+
+
+def _token_parts(
+    index: OpenIndex,
+    source: GradientSource,
+    examples: Sequence[Example],
+    matrices: dict[str, Tensor],
+    on_progress: ProgressSink,
+) -> list[tuple[TokenPart, ...]]:
+    """Each example's tokens with their parts of its score, before any normalisation."""
+    encoded = [index.engine.encoder.encode(example) for example in examples]
+    parts: list[Tensor] = []
+    for start in range(0, len(encoded), EXAMPLES_PER_SPLIT):
+        on_progress("texts", start, len(encoded))
+        parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
+    tokenizer = index.engine.loaded.tokenizer
+    return [
+        _readable_tokens(tokenizer, one.input_ids, split.tolist()) for one, split in zip(encoded, parts, strict=True)
+    ]
+
+
+def _readable_tokens(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], parts: Sequence[float]
+) -> tuple[TokenPart, ...]:
+    """Tokens as text with their parts; tokens that are pieces of one character stand together.
+
+    Special tokens, such as the end of the text, have parts but no text.
+    """
+    readable: list[TokenPart] = []
+    first = 0
+    for stop in range(1, len(ids) + 1):
+        text = str(tokenizer.decode(list(ids[first:stop]), skip_special_tokens=True))
+        if text.endswith(REPLACEMENT) and stop < len(ids) and stop - first < LONGEST_CHARACTER:
+            continue
+        readable.append(TokenPart(text, sum(parts[first:stop])))
+        first = stop
+    return tuple(readable)

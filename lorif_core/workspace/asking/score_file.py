@@ -1,0 +1,152 @@
+"""Score every training example on a file of queries, into a Parquet file."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lorif_core.config import ImportConfig, ScoreConfig
+from lorif_core.data.examples import Example, ExampleTable
+from lorif_core.data.importing import write_examples
+from lorif_core.data.sources import iter_records
+from lorif_core.errors import ConfigError, DataError
+from lorif_core.files import replace_file
+from lorif_core.passes.queries import Query, capture_queries
+from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.workspace.asking.ask import OpenIndex
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+
+QUERY_NUMBERS = 1 << 26
+"""Numbers of preconditioned query matrices alive at a time (256 MB); more queries take more passes."""
+
+SCHEMA = pa.schema(
+    [
+        ("query_id", pa.dictionary(pa.int32(), pa.string())),
+        ("example_id", pa.string()),
+        ("score", pa.float32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What `lorif score` wrote."""
+
+    file: str
+    num_queries: int
+    num_examples: int
+    num_scores: int
+    size_bytes: int
+    elapsed_s: float
+
+
+def score_file(
+    index: OpenIndex,
+    queries_file: Path,
+    out: Path,
+    settings: ScoreConfig,
+    *,
+    overwrites: bool = False,
+    on_progress: ProgressSink = no_progress,
+) -> ScoreResult:
+    """Write the score of every example on every query: columns query_id, example_id, score.
+
+    Rows come query by query within a shard, examples in store order. Memory grows neither with
+    the number of examples nor with the number of queries.
+
+    Raises:
+        DataError: The queries file has a bad row, or ``out`` exists.
+        ConfigError: The objective needs a second completion, which a file of queries has not.
+    """
+    if settings.objective == "contrast":
+        raise ConfigError(
+            "the objective contrast compares two completions and is for `lorif ask`. Use loss or margin."
+        )
+    if out.exists() and not overwrites:
+        raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
+    if not out.parent.is_dir():
+        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
+    started = time.perf_counter()
+    queries = [to_query(index, example) for example in read_query_examples(queries_file)]
+    group = queries_per_pass(index)
+    num_examples = index.reader.manifest.num_examples
+    with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
+        for first in range(0, len(queries), group):
+            _score_group(index, queries[first : first + group], settings, writer)
+            on_progress("queries", min(first + group, len(queries)), len(queries))
+    return ScoreResult(
+        file=str(out),
+        num_queries=len(queries),
+        num_examples=num_examples,
+        num_scores=len(queries) * num_examples,
+        size_bytes=out.stat().st_size,
+        elapsed_s=time.perf_counter() - started,
+    )
+
+
+def queries_per_pass(index: OpenIndex) -> int:
+    """How many queries one pass over the index takes, so that their matrices and scores stay within bounds."""
+    per_query = sum(module.dim for module in index.reader.modules) + index.reader.manifest.num_examples
+    return max(1, QUERY_NUMBERS // per_query)
+
+
+def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:
+    with index.engine.gradients() as source:
+        gradients = capture_queries(source, queries, settings.objective)
+    plan = plan_scoring(index.reader, gradients, index.curvature, settings)
+    names = pa.array([query.query_id for query in queries], pa.string())
+    ids = _IdStream(index.examples)
+    for _, scores in iter_scores(index.reader, plan):
+        num_queries, num_examples = scores.shape
+        example_ids = ids.take(num_examples)
+        for query in range(num_queries):
+            codes = pa.array(np.full(num_examples, query, dtype=np.int32))
+            columns = [pa.DictionaryArray.from_arrays(codes, names), example_ids, pa.array(scores[query].numpy())]
+            writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+
+
+class _IdStream:
+    """Ids in store order, a stretch at a time."""
+
+    def __init__(self, examples: ExampleTable) -> None:
+        self._ids: Iterator[str] = (train_id for chunk in examples.iter_ids() for train_id in chunk)
+
+    def take(self, count: int) -> pa.Array:
+        """The next ``count`` ids."""
+        return pa.array(list(islice(self._ids, count)), pa.string())
+
+
+def read_query_examples(path: Path) -> list[Example]:
+    """Queries of a file as examples; the id is the column `query_id` or `id`, else a content hash.
+
+    An empty completion asks for the end of the text.
+
+    Raises:
+        DataError: A row is bad.
+    """
+    first = next((record.values for record in iter_records(path) if record.values is not None), None) or {}
+    settings = ImportConfig(id="query_id" if "query_id" in first else None, strict=True, keep_empty=True)
+    with tempfile.TemporaryDirectory(prefix="lorif-queries-") as folder:
+        write_examples([path], settings, Path(folder))
+        return list(ExampleTable(Path(folder) / "examples.parquet").iter_examples())
+
+
+def to_query(index: OpenIndex, example: Example) -> Query:
+    """One query of a file, encoded for an index.
+
+    Raises:
+        DataError: Nothing is left to predict.
+    """
+    encoded = index.engine.encoder.encode(example)
+    if not encoded.has_targets:
+        raise DataError(
+            f"query {example.train_id!r} has nothing to predict within {index.engine.encoder.max_length} tokens. "
+            "Shorten its prompt, or build the index with a larger `--max-length`."
+        )
+    return Query(example.train_id, (encoded,), (1.0,))

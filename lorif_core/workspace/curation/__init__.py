@@ -1,0 +1,1 @@
+"""From evidence to a curated data set: decisions, reviews, what-ifs, versions, exports."""

@@ -1,0 +1,1 @@
+"""Data sets: brought in, looked at, searched."""

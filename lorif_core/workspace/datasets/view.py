@@ -1,0 +1,254 @@
+"""Look at the data of a workspace without a question: pages, searches, facets, duplicates."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import polars as pl
+
+from lorif_core.catalog import DatasetRecord
+from lorif_core.corpus.browse import Corpus, Page, last_offset
+from lorif_core.corpus.conditions import queries_of
+from lorif_core.corpus.connection import ExamplesFile
+from lorif_core.corpus.duplicates import exact_groups, near_groups
+from lorif_core.corpus.facets import Facet
+from lorif_core.corpus.filters import Filter, SearchMode, SideTables, SortKey, Status, TextSearch
+from lorif_core.corpus.fulltext import FullText, ensure_fulltext
+from lorif_core.corpus.where import parse_where
+from lorif_core.errors import DataError, QueryError
+from lorif_core.views.list_html import examples_html
+from lorif_core.workspace.folder.displayed import Displayed
+from lorif_core.workspace.folder.kept_scores import scores_frame
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+BATCH_EXAMPLES = 4096
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a data set one wants to see, as typed; empty parts restrict nothing."""
+
+    where: str | None = None
+    """A condition, such as ``source = forum and status = kept``; see docs/rules.md."""
+
+    search: str | None = None
+    """Text to look for."""
+
+    mode: SearchMode = "words"
+    """words: all of the words, "phrases" and prefixes*; contains: the characters; regex: an RE2 expression."""
+
+    statuses: tuple[Status, ...] = ()
+    """Decisions to show."""
+
+    sort: tuple[str, ...] = ()
+    """Columns, or ``score:QUERY``, each with a leading ``-`` for largest first."""
+
+
+class ShownCorpus(Corpus, Displayed):
+    """A data set of a workspace; in a notebook, a widget to browse it."""
+
+    def __init__(self, browser: "Browser", dataset_id: str) -> None:
+        file = examples_file(browser.files, dataset_id)
+        super().__init__(file, build_search(browser.files, dataset_id))
+        self.browser, self.dataset_id, self.text_columns = browser, dataset_id, file.text_columns
+
+    def to_html(self, *, redact: bool = False) -> str:
+        """The first page as HTML without a script."""
+        page = self.browser.browse(dataset=self.dataset_id)
+        examples = [
+            (row["train_id"], row.get("decision_status", row["status"]), text_of_row(row, self.text_columns))
+            for row in page.frame.iter_rows(named=True)
+        ]
+        return examples_html(f"The first {len(examples)} of {page.total:,} texts", examples, redact=redact)
+
+
+def text_of_row(row: Mapping[str, Any], text_columns: Sequence[str]) -> str:
+    """The text of one row of a page."""
+    return "".join(str(row[name]) for name in text_columns if row.get(name) is not None)
+
+
+class Browser:
+    """The part of a workspace that shows data. Keeps the open files of each data set."""
+
+    files: WorkspaceFiles
+
+    def __init__(self, files: WorkspaceFiles) -> None:
+        self.files = files
+        self._corpora: dict[str, ShownCorpus] = {}
+
+    def corpus(self, dataset: str | None = None) -> ShownCorpus:
+        """A data set ready to be browsed; its text search is built now if it is missing.
+
+        Args:
+            dataset: Name or id; may be left out when there is only one.
+        """
+        record = self.files.choose_dataset(dataset)
+        if record.dataset_id not in self._corpora:
+            self._corpora[record.dataset_id] = ShownCorpus(self, record.dataset_id)
+        return self._corpora[record.dataset_id]
+
+    def browse(
+        self, view: View | None = None, *, offset: int = 0, limit: int = 20, dataset: str | None = None
+    ) -> Page:
+        """A page of the examples that a view shows, each with its status.
+
+        Args:
+            view: What to see; None shows all in the order of the import.
+            offset: Place of the page's first example; negative ones count from the end.
+            limit: Examples of a page.
+            dataset: Name or id; may be left out when there is only one.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        view = view or View()
+        record = self.files.choose_dataset(dataset)
+        chosen, beside = read_view(self.files, record, view)
+        page = self.corpus(record.dataset_id).page(
+            chosen, sort=[_sort_key(key) for key in view.sort], offset=offset, limit=limit, beside=beside
+        )
+        return replace(page, frame=_with_status(page.frame, beside.decisions))
+
+    def count(self, view: View | None = None, *, dataset: str | None = None) -> int:
+        """Number of examples that a view shows.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        record = self.files.choose_dataset(dataset)
+        chosen, beside = read_view(self.files, record, view or View())
+        return self.corpus(record.dataset_id).count(chosen, beside=beside)
+
+    def facets(self, view: View | None = None, *, dataset: str | None = None) -> list[Facet]:
+        """Value counts or a histogram for every metadata column, of the examples that a view shows.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        record = self.files.choose_dataset(dataset)
+        chosen, beside = read_view(self.files, record, view or View())
+        return self.corpus(record.dataset_id).facets(chosen, beside=beside)
+
+    def duplicates(self, *, threshold: float | None = 0.8, dataset: str | None = None) -> pl.DataFrame:
+        """Groups of examples with equal or similar texts: group, train_id, kind, similarity.
+
+        Args:
+            threshold: Lowest similarity of a pair (Jaccard of word 3-shingles); None: equal texts only.
+            dataset: Name or id; may be left out when there is only one.
+        """
+        record = self.files.choose_dataset(dataset)
+        table = self.files.examples(record.dataset_id)
+
+        def read_batches() -> Iterator[tuple[list[str], list[str]]]:
+            for start in range(0, table.num_examples, BATCH_EXAMPLES):
+                part = list(table.iter_examples(start, start + BATCH_EXAMPLES))
+                yield [example.train_id for example in part], [example.plain_text for example in part]
+
+        return exact_groups(read_batches()) if threshold is None else near_groups(read_batches, threshold=threshold)
+
+
+def offset_of_page(page: int, limit: int, count: Callable[[], int]) -> int:
+    """Place of a page's first example.
+
+    Args:
+        page: From 1, or from -1 backwards.
+        limit: Examples of a page.
+        count: Tells the length of the list; asked for only when counting backwards.
+
+    Raises:
+        QueryError: There is no such page.
+    """
+    if page == 0 or limit < 1:
+        raise QueryError(
+            f"pages count from 1, or from -1 backwards, and hold at least 1 text, got {page} of {limit}."
+        )
+    if page > 0:
+        return (page - 1) * limit
+    return max(0, last_offset(count(), limit) + (page + 1) * limit)
+
+
+def examples_file(files: WorkspaceFiles, dataset_id: str) -> ExamplesFile:
+    """What browsing needs to know about a data set."""
+    table = files.examples(dataset_id)
+    return ExamplesFile(
+        path=files.examples_file(dataset_id),
+        text_columns=table.columns.text_columns,
+        metadata_columns=tuple(table.metadata_columns),
+        json_columns=tuple(table.json_columns),
+        fingerprint=table.fingerprint,
+    )
+
+
+def build_search(files: WorkspaceFiles, dataset_id: str) -> FullText:
+    """The full-text index of a data set, built if it is missing or of another version."""
+    return ensure_fulltext(examples_file(files, dataset_id), files.dataset_folder(dataset_id) / "search.sqlite")
+
+
+def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple[Filter, SideTables]:
+    """What a view shows, with the decisions and scores that it speaks of.
+
+    Raises:
+        QueryError: It cannot be understood.
+        DataError: It names a question that was asked about other data.
+    """
+    unknown = [status for status in view.statuses if status not in get_args(Status)]
+    if unknown:
+        raise QueryError(f"a status is one of {', '.join(get_args(Status))}, got {unknown[0]!r}.")
+    where = parse_where(view.where) if view.where is not None and view.where.strip() else None
+    search = TextSearch(view.mode, view.search) if view.search else None
+    chosen = Filter(search=search, statuses=frozenset(view.statuses), where=where)
+    named = [] if where is None else queries_of(where)
+    named += [key.by for key in map(_sort_key, view.sort) if key.of == "score"]
+    return chosen, side_tables(files, record, named)
+
+
+def side_tables(files: WorkspaceFiles, record: DatasetRecord, query_ids: Sequence[str]) -> SideTables:
+    """Decisions on a data set, and its scores on some questions.
+
+    Raises:
+        CatalogError: A question is unknown.
+        DataError: A question was asked about other data.
+    """
+    scores = {query_id: _scores(files, record, query_id) for query_id in dict.fromkeys(query_ids)}
+    return SideTables(files.journal.states(record.corpus_id), scores)
+
+
+def _scores(files: WorkspaceFiles, record: DatasetRecord, query_id: str) -> pl.DataFrame:
+    query = files.catalog.query(query_id)
+    if query.dataset_id != record.dataset_id:
+        raise DataError(
+            f"query {query_id} was asked about data set {query.dataset_id}, and this is about {record.dataset_id}: "
+            "ask it again on an index of this version."
+        )
+    return scores_frame(files, query)
+
+
+def _sort_key(text: str) -> SortKey:
+    name = text.removeprefix("-")
+    is_descending = text.startswith("-")
+    if name.startswith("score:"):
+        return SortKey(name.removeprefix("score:"), "score", is_descending)
+    if name in ("row", "relevance"):
+        return SortKey("", name, is_descending)
+    return SortKey(name, "column", is_descending)
+
+
+def _with_status(frame: pl.DataFrame, decisions: pl.DataFrame | None) -> pl.DataFrame:
+    """The page with the columns ``status``, ``reason`` and ``has_conflict`` behind the id."""
+    assert decisions is not None  # read_view gives them
+    known: list[dict[str, Any]] = (
+        frame.select("train_id")
+        .join(decisions.select("train_id", "status", "reason", "has_conflict"), on="train_id", how="left")
+        .to_dicts()
+    )
+    by_id = {row["train_id"]: row for row in known}
+    found: Sequence[dict[str, Any]] = [by_id[train_id] for train_id in frame["train_id"]]
+    columns = [
+        pl.Series("status", [row["status"] or "kept" for row in found], dtype=pl.String),
+        pl.Series("reason", [row["reason"] for row in found], dtype=pl.String),
+        pl.Series("has_conflict", [bool(row["has_conflict"]) for row in found], dtype=pl.Boolean),
+    ]
+    taken = [
+        column.alias(f"decision_{column.name}") if column.name in frame.columns else column for column in columns
+    ]
+    return frame.select("train_id", *taken, pl.exclude("train_id"))

@@ -1,0 +1,1 @@
+"""Indexes: planned, built, opened with their model, and reported on."""

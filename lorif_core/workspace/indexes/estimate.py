@@ -1,0 +1,126 @@
+"""What an index will cost: bytes exactly, time and memory from a few timed batches."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from lorif_core.data.batches import plan_batches
+from lorif_core.data.encoding import EncodedExample
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
+from lorif_core.methods.lorif import fit_bytes
+from lorif_core.passes.fitting import CHUNK_NUMBERS
+from lorif_core.passes.shards import GradientSource, build_shard
+from lorif_core.store.blocks import NUMBERS_BYTES
+from lorif_core.workspace.indexes.build_index import SELF_INFLUENCE_BYTES, IndexJob
+from lorif_core.workspace.indexes.engine import Engine
+
+SAMPLE_EXAMPLES = 256
+TIMED_BATCHES = 3
+
+
+@dataclass(frozen=True)
+class IndexEstimate:
+    """Cost of building an index."""
+
+    num_examples: int
+    num_left: int
+    """Examples still to be differentiated."""
+
+    num_modules: int
+    total_dim: int
+
+    bytes_per_example: int
+    """Codes, scales and the numbers kept per example."""
+
+    shard_bytes: int
+    subspace_bytes: int
+    seconds: float
+    """Of the whole rest of the build, from the timed batches."""
+
+    tokens_per_second: float
+    memory_bytes: int
+    """Peak resident size of the process."""
+
+    free_bytes: int
+    """Free space on the workspace's disk."""
+
+
+def estimate_index(job: IndexJob) -> IndexEstimate:
+    """Time a few batches of the data set's beginning and extrapolate."""
+    method = job.engine.method
+    examples = [job.engine.encoder.encode(example) for example in job.examples.iter_examples(0, SAMPLE_EXAMPLES)]
+    mean_tokens = sum(len(example.input_ids) for example in examples) / max(len(examples), 1)
+    with _timed_engine(job).gradients() as source:
+        tokens_per_second = _token_rate(source, examples)
+    width = {module.name: min(_sketch_width(method.subspace_rank), module.dim) for module in job.engine.modules}
+    subspace_bytes = sum(4 * module.dim * (width[module.name] + 1) for module in job.engine.modules)
+    whitening, num_sampled = job.settings.whitening, 0
+    if job.settings.is_whitened and job.manifest.maps is None:
+        num_sampled = min(whitening.stats_examples, job.manifest.num_examples)
+        subspace_bytes += sum(4 * (m.in_features * m.d_in + m.out_features * m.d_out) for m in job.engine.modules)
+    fit_seconds = _fit_seconds(job, width)
+    per_example = job.bytes_per_example + NUMBERS_BYTES
+    widest = max(job.engine.modules, key=lambda module: module.dim)
+    fit_memory = fit_bytes(widest, width[widest.name]) + 3 * 4 * CHUNK_NUMBERS
+    return IndexEstimate(
+        num_examples=job.manifest.num_examples,
+        num_left=job.num_left,
+        num_modules=len(job.engine.modules),
+        total_dim=sum(module.dim for module in job.engine.modules),
+        bytes_per_example=per_example,
+        shard_bytes=job.manifest.num_examples * (per_example + SELF_INFLUENCE_BYTES),
+        subspace_bytes=subspace_bytes,
+        seconds=(job.num_left + num_sampled) * mean_tokens / tokens_per_second + fit_seconds,
+        tokens_per_second=tokens_per_second,
+        memory_bytes=psutil.Process().memory_info().rss + max(fit_memory, job.manifest.shard_examples * per_example),
+        free_bytes=job.files.free_bytes(),
+    )
+
+
+def _timed_engine(job: IndexJob) -> Engine:
+    """The engine, with maps of the right shapes where the real ones wait for their statistics."""
+    if job.engine.maps or not job.settings.is_whitened:
+        return job.engine
+    return job.engine.with_maps(
+        {
+            m.name: ModuleMaps(torch.randn(m.in_features, m.d_in), torch.randn(m.out_features, m.d_out))
+            for m in job.engine.modules
+        }
+    )
+
+
+def _sketch_width(subspace_rank: int | None) -> int:
+    """Columns of the randomised SVD's sketch; a full subspace has as many as it can."""
+    if subspace_rank is None:
+        return 1 << 30
+    return subspace_rank + OVERSAMPLING if subspace_rank else 0
+
+
+def _token_rate(source: GradientSource, examples: Sequence[EncodedExample]) -> float:
+    """Real tokens per second over a few batches, after one that warms up."""
+    batches = plan_batches([len(example.input_ids) for example in examples], source.tokens_per_batch)
+    spread = batches[:: max(1, len(batches) // TIMED_BATCHES)][:TIMED_BATCHES]
+    chosen = [examples[position] for batch in spread for position in batch]
+    build_shard(source, [examples[position] for position in batches[0][:4]])
+    started = time.perf_counter()
+    build_shard(source, chosen)
+    return sum(len(example.input_ids) for example in chosen) / max(time.perf_counter() - started, 1e-9)
+
+
+def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
+    """Time one product of the widest module's fit; each pass makes two of them per example."""
+    module = max(job.engine.modules, key=lambda module: module.dim)
+    if not width[module.name]:
+        return 0.0
+    rows = torch.zeros(min(max(1, CHUNK_NUMBERS // module.dim), 512), module.dim)
+    basis = torch.zeros(module.dim, width[module.name])
+    started = time.perf_counter()
+    _ = rows @ basis
+    per_product = (time.perf_counter() - started) / (len(rows) * module.dim * width[module.name])
+    products = 2 * (1 + SUBSPACE_ITERATIONS) + 3  # the passes, Rayleigh–Ritz, self-influence
+    numbers = sum(shape.dim * width[shape.name] for shape in job.engine.modules)
+    return products * job.manifest.num_examples * numbers * per_product

@@ -1,0 +1,207 @@
+"""What an index is: settings, every byte it takes on disk, what its codes keep, the spectrum of its curvature."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from lorif_core.catalog import IndexRecord
+from lorif_core.errors import ArtefactError, CatalogError
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.manifest import MANIFEST, Manifest
+from lorif_core.store.reader import StoreReader
+from lorif_core.store.statistics import read_module_moments
+from lorif_core.store.tensor_files import read_header
+from lorif_core.views.index_figures import Spectrum
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.take_statistics import statistics_file
+
+KIND_OF_TENSOR = {
+    "left": "codes",
+    "right": "codes",
+    "dense": "codes",
+    "left_scale": "scales",
+    "right_scale": "scales",
+    "dense_scale": "scales",
+    "norms": "numbers",
+    "num_tokens": "numbers",
+}
+"""By what stands before the slash in a shard's tensor names."""
+
+WHAT = {
+    "codes": "stored gradients, one code per number",
+    "scales": "one scale per factor column",
+    "numbers": "norm and length of each text",
+    "self-influence": "score of each text against itself",
+    "maps": "half-whitening maps, the same for all texts",
+    "subspace": "leading directions of the curvature, the same for all texts",
+    "headers": "names and shapes in front of the tensors",
+    "manifest": "settings, checksums, energies",
+    "statistics": "second moments behind the maps; shared by indexes of the same model and data",
+}
+
+
+@dataclass(frozen=True)
+class BytesOnDisk:
+    """Bytes of one kind."""
+
+    kind: str
+    what: str
+    """The kind in words."""
+
+    size_bytes: int
+    per_example: float
+    """Divided by the examples of the data set."""
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """One index in numbers."""
+
+    record: IndexRecord
+    settings: dict[str, Any]
+    """As the build was asked, one level of nesting."""
+
+    status: str
+    """building, gradients or complete: what the files hold."""
+
+    num_stored: int
+    """Examples with stored gradients."""
+
+    parts: list[BytesOnDisk]
+    """Every kind that is there, in the order of ``WHAT``; the statistics come last and lie outside the index."""
+
+    explained_energy: dict[str, float]
+    """Per module, share of the squared gradient norm that the rank-c form keeps."""
+
+    total_explained_energy: float
+    ranks: dict[str, int] | None
+    """Rank-one terms per module that a budget bought; None without a budget."""
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything, statistics included."""
+        return sum(part.size_bytes for part in self.parts)
+
+    @property
+    def index_bytes(self) -> int:
+        """The index's own folder."""
+        return sum(part.size_bytes for part in self.parts if part.kind != "statistics")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-serialisable values."""
+        return asdict(self) | {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
+
+
+def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
+    """The report on an index, complete or not; reads headers, no tensor.
+
+    Args:
+        files: The workspace.
+        index_id: None: the newest complete one.
+
+    Raises:
+        CatalogError: There is no such index.
+        ArtefactError: Its build has written nothing yet, or a file is missing.
+    """
+    record = files.choose_index(index_id)
+    reader = files.open_index(record.index_id)
+    manifest = reader.manifest
+    sizes = dict.fromkeys(WHAT, 0)
+    for kind, size in _sizes(files, record, reader):
+        sizes[kind] += size
+    parts = [
+        BytesOnDisk(kind, WHAT[kind], size, size / max(manifest.num_examples, 1))
+        for kind, size in sizes.items()
+        if size
+    ]
+    return IndexReport(
+        record=record,
+        settings=json.loads(record.settings_json),
+        status=manifest.status,
+        num_stored=manifest.num_stored,
+        parts=parts,
+        explained_energy=manifest.explained_energy() if manifest.shards else {},
+        total_explained_energy=manifest.total_explained_energy(),
+        ranks=manifest.ranks,
+    )
+
+
+def _sizes(files: WorkspaceFiles, record: IndexRecord, reader: StoreReader) -> Iterator[tuple[str, int]]:
+    manifest = reader.manifest
+    for shard in manifest.shards:
+        sizes = [(name, place.size_bytes) for name, place in read_header(reader.folder / shard.file).items()]
+        for name, size in sizes:
+            yield KIND_OF_TENSOR[name.partition("/")[0]], size
+        yield "headers", shard.size_bytes - sum(size for _, size in sizes)
+    for entry in manifest.subspaces:
+        yield "subspace", entry.size_bytes
+    for entry in manifest.self_influences:
+        yield "self-influence", entry.size_bytes
+    if manifest.maps is not None:
+        yield "maps", manifest.maps.size_bytes
+    yield "manifest", (reader.folder / MANIFEST).stat().st_size
+    path = statistics_file(files, *_of_statistics(record, manifest))
+    if manifest.whitening is not None and path.is_file():
+        yield "statistics", path.stat().st_size
+
+
+def _of_statistics(record: IndexRecord, manifest: Manifest) -> tuple[Any, ...]:
+    """What names the statistics of an index; modules that a budget left out are missing, and so is the file then."""
+    settings = json.loads(record.settings_json)
+    sample = settings.get("whitening", {}).get("stats_examples", 0)
+    return manifest.parents, manifest.modules, manifest.max_length, manifest.seed, sample
+
+
+def spectra_of(files: WorkspaceFiles, index_id: str | None, module_name: str) -> list[Spectrum]:
+    """Spectrum of a module's curvature: of its gradients' Gram matrix, or of both second moments behind its maps.
+
+    Args:
+        files: The workspace.
+        index_id: None: the newest complete one.
+        module_name: One of the index's modules.
+
+    Raises:
+        CatalogError: There is no such module.
+        ArtefactError: The index is not complete, or its statistics are gone.
+    """
+    record = files.choose_index(index_id)
+    reader = files.open_index(record.index_id)
+    module = next((module for module in reader.modules if module.name == module_name), None)
+    if module is None:
+        names = [module.name for module in reader.modules[:3]]
+        raise CatalogError(f"index {record.index_id!r} has no module {module_name!r}. Names look like {names}.")
+    if reader.manifest.whitening is None:
+        return _of_subspace(reader, module)
+    return _of_moments(files, record, reader, module)
+
+
+def _of_subspace(reader: StoreReader, module: ModuleShape) -> list[Spectrum]:
+    subspace = reader.subspace(module)
+    if not subspace.rank:
+        return []
+    values = sorted(subspace.spectrum.tolist(), reverse=True)
+    return [Spectrum("gradients", values, reader.manifest.damping[module.name], module.dim)]
+
+
+def _of_moments(
+    files: WorkspaceFiles, record: IndexRecord, reader: StoreReader, module: ModuleShape
+) -> list[Spectrum]:
+    manifest = reader.manifest
+    path = statistics_file(files, *_of_statistics(record, manifest))
+    if not path.is_file():
+        raise ArtefactError(
+            f"the statistics of index {record.index_id!r} are not among the workspace's files: a budget left out "
+            "modules that they hold, or somebody deleted them. The scores do not need them."
+        )
+    moments = read_module_moments(path, [one.name for one in manifest.modules], module.name)
+    alpha = (manifest.whitening or {})["alpha"]
+    sides = (("layer inputs", moments.inputs), ("output gradients", moments.output_grads))
+    found = []
+    for what, summed in sides:
+        moment = summed.double() / max(moments.num_tokens, 1)
+        values = torch.linalg.eigvalsh(moment).clamp_min(0).flip(0).tolist()
+        found.append(Spectrum(what, values, alpha * float(moment.diagonal().mean()), len(moment)))
+    return found

@@ -1,0 +1,261 @@
+"""Everything that can be compared: indexes of a workspace, and uncompressed references beside them.
+
+A candidate is named by an index id, or by a reference: `ekfac`, `kfac`, `graddot`, `cosine`,
+`repsim` (cosine of last hidden states) or `bm25` (words in common). A damping ratio may follow
+after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
+from lorif_core.data.encoding import EncodedExample
+from lorif_core.errors import ConfigError
+from lorif_core.linalg.whitening import Moments
+from lorif_core.passes.queries import Query, capture_queries
+from lorif_core.passes.scoring import is_plain_product, iter_scores, plan_scoring
+from lorif_core.passes.uncompressed import (
+    Metric,
+    TrainPass,
+    cosine_of_states,
+    ekfac_metric,
+    fit_eigenbases,
+    kfac_metric,
+    lexical_scores,
+    score_uncompressed,
+)
+from lorif_core.workspace.asking.ask import OpenIndex
+from lorif_core.workspace.asking.score_file import read_query_examples, to_query
+from lorif_core.workspace.folder.progress import ProgressSink
+from lorif_core.workspace.indexes.engine import whole_engine
+from lorif_core.workspace.indexes.take_statistics import take_statistics
+from lorif_core.workspace.workspace import Workspace
+
+Reference = Literal["ekfac", "kfac", "graddot", "cosine", "repsim", "bm25"]
+DEFAULT_RATIO = 0.01
+"""Damping of `ekfac` and `kfac` over their mean eigenvalue, unless one is given."""
+
+EXAMPLES_PER_GROUP = 256
+
+POWERS: dict[Normalisation, float] = {"none": 0.0, "unit": 0.5, "relatif": 0.5, "tempered": 0.25}
+"""Power of the train example's self-influence that a score is divided by; a query's own norm ranks nothing."""
+
+
+class CandidateName(NamedTuple):
+    """What is to be scored."""
+
+    name: str
+    """Index id or reference."""
+
+    damping_ratio: float | None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it keeps nothing on disk."""
+        return self.name in get_args(Reference)
+
+    def __str__(self) -> str:
+        return self.name if self.damping_ratio is None else f"{self.name}:{self.damping_ratio:g}"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A candidate's scores on a set of queries, and what they cost."""
+
+    candidate: CandidateName
+    label: str
+    """For people: method and settings."""
+
+    normalisation: Normalisation
+    scores: Tensor
+    """(Q, N), positive = supports."""
+
+    codes_bytes: float | None
+    """Bytes of codes, scales and numbers per example; None where nothing is kept."""
+
+    total_bytes: float | None
+    """Bytes of everything on disk ÷ N; None where nothing is kept."""
+
+    build_seconds: float | None
+    query_seconds: float
+    """Per query, once query gradients are there; references: including their pass over the data."""
+
+    asked: ScoreConfig | None = None
+    """How an index was scored; None for a reference."""
+
+
+def parse_candidate(text: str) -> CandidateName:
+    """A candidate from its name and, after a colon, its damping ratio.
+
+    Raises:
+        ConfigError: The part after the colon is no positive number.
+    """
+    name, colon, ratio = text.partition(":")
+    try:
+        value = float(ratio) if colon else None
+    except ValueError:
+        value = 0.0
+    if value is not None and not 0 < value < float("inf"):
+        raise ConfigError(f"after the colon stands a damping ratio above 0, such as ekfac:0.01; got {text!r}.")
+    return CandidateName(name, value)
+
+
+def score_candidates(
+    workspace: Workspace,
+    candidates: Sequence[CandidateName],
+    queries: Path,
+    normalisations: Sequence[Normalisation],
+    on_progress: ProgressSink,
+    *,
+    refines: Sequence[int] = (0,),
+) -> Iterator[Scored]:
+    """Scores of every candidate under every normalisation; indexes first, references in one shared pass.
+
+    Indexes are scored with every number of refining steps in ``refines``; others than half-whitened ones take 0 only.
+
+    Raises:
+        LorifError: A candidate or a query cannot be used.
+    """
+    for candidate in candidates:
+        if not candidate.is_reference:
+            can_be_refined = is_plain_product(workspace.open_index(candidate.name).reader)
+            settings = [
+                ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
+                for steps, one in product(refines if can_be_refined else (0,), normalisations)
+            ]
+            yield from score_index(workspace, candidate, queries, settings)
+    references = [candidate for candidate in candidates if candidate.is_reference]
+    if references:
+        yield from _References(workspace, queries, on_progress).score(references, normalisations)
+
+
+def score_index(
+    workspace: Workspace, candidate: CandidateName, queries: Path, settings: Sequence[ScoreConfig]
+) -> Iterator[Scored]:
+    """Scores of one index under several settings; the queries are differentiated once.
+
+    Raises:
+        LorifError: The index, a query or a setting cannot be used.
+    """
+    index = workspace.open_index(candidate.name)
+    record = workspace.files.catalog.index(index.index_id)
+    asked = [to_query(index, example) for example in read_query_examples(queries)]
+    with index.engine.gradients() as source:
+        gradients = capture_queries(source, asked, "loss")
+    for one in settings:
+        started = time.perf_counter()
+        plan = plan_scoring(index.reader, gradients, index.curvature, one)
+        scores = torch.cat([part for _, part in iter_scores(index.reader, plan)], 1)
+        seconds = (time.perf_counter() - started) / len(asked)
+        total = None if record.total_bytes is None else record.total_bytes / record.num_examples
+        codes = None if record.shard_bytes is None else record.shard_bytes / record.num_examples
+        label = f"{_label(index)}{_asked(index, one)}"
+        yield Scored(candidate, label, one.normalisation, scores, codes, total, record.build_seconds, seconds, one)
+
+
+def _asked(index: OpenIndex, settings: ScoreConfig) -> str:
+    """What the settings change about an index, for its label."""
+    changes = {
+        "refined": settings.refine or None,
+        "damping": settings.damping_ratio,
+        "r'": settings.subspace_rank,
+        "query rank": settings.query_rank,
+        "refine ratio": settings.refine_ratio if settings.refine_ratio != DEFAULT_REFINE_RATIO else None,
+    }
+    return "".join(f", {name} {value:g}" for name, value in changes.items() if value is not None)
+
+
+def _label(index: OpenIndex) -> str:
+    settings, manifest = index.engine.settings, index.reader.manifest
+    if settings.method == "logra":
+        return f"logra f={settings.f}"
+    size = f"budget {settings.budget}" if settings.budget else f"c={settings.factor_rank}"
+    curvature = f"α={settings.whitening.alpha:g}" if settings.is_whitened else f"r={manifest.subspace_rank}"
+    return f"{settings.method} f={settings.f} {size} {settings.codec} {curvature}"
+
+
+class _References:
+    """Uncompressed scores of one data set, model and set of queries: those of the workspace's newest index."""
+
+    def __init__(self, workspace: Workspace, queries: Path, on_progress: ProgressSink) -> None:
+        index = workspace.open_index()
+        engine, self.on_progress = index.engine, on_progress
+        # Every module of the model at full width, whatever a budget left of them.
+        self.engine = whole_engine(engine)
+        self.dataset = workspace.files.catalog.dataset(workspace.files.catalog.index(index.index_id).dataset_id)
+        self.files, self.examples = workspace.files, index.examples
+        self.encoded = [engine.encoder.encode(example) for example in index.examples.iter_examples()]
+        self.query_examples = read_query_examples(queries)
+        self.queries: list[Query] = [to_query(index, example) for example in self.query_examples]
+
+    def score(self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]) -> Iterator[Scored]:
+        """Scores of the references."""
+        texts = {"repsim": self._repsim, "bm25": self._bm25}
+        for candidate in candidates:
+            if candidate.name in texts:
+                started = time.perf_counter()
+                scores = texts[candidate.name]()
+                seconds = (time.perf_counter() - started) / len(self.queries)
+                yield Scored(candidate, candidate.name, "none", scores, None, None, None, seconds)
+        with_gradients = [candidate for candidate in candidates if candidate.name not in texts]
+        if with_gradients:
+            yield from self._score_gradients(with_gradients, normalisations)
+
+    def _repsim(self) -> Tensor:
+        with self.engine.frozen_model() as model:
+            train = TrainPass(model, self.engine.pad_id, self.engine.settings.batches.tokens_per_batch)
+            return cosine_of_states(train, [query.sequences[0] for query in self.queries], self.encoded)
+
+    def _bm25(self) -> Tensor:
+        corpus = [example.plain_text for example in self.examples.iter_examples()]
+        return lexical_scores([example.plain_text for example in self.query_examples], corpus)
+
+    def _score_gradients(
+        self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]
+    ) -> Iterator[Scored]:
+        started = time.perf_counter()
+        with self.engine.gradients() as source:
+            gradients = capture_queries(source, self.queries, "loss").matrices
+            train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
+            metrics = self._metrics(train, candidates)
+            parts = []
+            for done, group in enumerate(self._groups(), start=1):
+                parts.append(score_uncompressed(train, gradients, metrics, group))
+                self.on_progress("references", min(done * EXAMPLES_PER_GROUP, len(self.encoded)), len(self.encoded))
+        seconds = (time.perf_counter() - started) / len(self.queries)
+        scores, self_influences = (torch.cat(sides, -1) for sides in zip(*parts, strict=True))
+        for candidate, raw, influence in zip(candidates, scores, self_influences, strict=True):
+            is_cosine = candidate.name == "cosine"
+            for normalisation in ("unit",) if is_cosine else normalisations:
+                divisor = influence.clamp_min(torch.finfo(torch.float32).tiny) ** POWERS[normalisation]
+                label = "cosine" if is_cosine else f"{candidate.name} uncompressed"
+                yield Scored(candidate, label, normalisation, raw / divisor, None, None, None, seconds)
+
+    def _metrics(self, train: TrainPass, candidates: Sequence[CandidateName]) -> list[dict[str, Metric]]:
+        kinds = {candidate.name for candidate in candidates}
+        moments: dict[str, Moments] = {}
+        if kinds & {"ekfac", "kfac"}:
+            moments = take_statistics(self.files, self.dataset, self.engine, self.on_progress)
+        bases = fit_eigenbases(train, moments, self._groups()) if "ekfac" in kinds else {}
+        names = [module.name for module in self.engine.modules]
+        result = []
+        for candidate in candidates:
+            ratio = candidate.damping_ratio or DEFAULT_RATIO
+            if candidate.name == "ekfac":
+                result.append({name: ekfac_metric(bases[name], ratio) for name in names})
+            elif candidate.name == "kfac":
+                result.append({name: kfac_metric(moments[name], ratio, what=name) for name in names})
+            else:
+                result.append(dict.fromkeys(names, Metric()))
+        return result
+
+    def _groups(self) -> Iterator[Sequence[EncodedExample]]:
+        for start in range(0, len(self.encoded), EXAMPLES_PER_GROUP):
+            yield self.encoded[start : start + EXAMPLES_PER_GROUP]

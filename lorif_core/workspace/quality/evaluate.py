@@ -1,0 +1,482 @@
+"""Measure quality: how well scores predict what retraining, or an uncompressed reference, really does.
+
+Every function returns plain results and keeps their figures in the catalog, with the settings
+that repeat them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lorif_core.catalog import EvaluationRecord, utc_now
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
+from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
+from lorif_core.data.examples import Example
+from lorif_core.errors import ConfigError, DataError
+from lorif_core.evaluation.brittleness import BrittlenessResult, measure_brittleness
+from lorif_core.evaluation.mislabel import MislabelReport, mislabel_report
+from lorif_core.evaluation.recipe import read_recipe
+from lorif_core.evaluation.retraining import draw_subsets, load_start
+from lorif_core.evaluation.tail_patch import TailPatchResult, measure_tail_patch
+from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
+from lorif_core.files import fingerprint_of_value
+from lorif_core.metrics.correlation import LdsResult, lds_intervals, spearman, topk_overlap
+from lorif_core.workspace.asking.score_file import read_query_examples
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.quality.candidates import (
+    CandidateName,
+    Scored,
+    parse_candidate,
+    score_candidates,
+    score_index,
+)
+from lorif_core.workspace.quality.planted import PlantedScore, read_answer_key, score_planted
+from lorif_core.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class LdsRow:
+    """One candidate's line of the table."""
+
+    candidate: str
+    label: str
+    normalisation: str
+    lds: float
+    queries_low: float
+    """95 % interval over queries."""
+
+    queries_high: float
+    subsets_low: float
+    """95 % interval over subsets."""
+
+    subsets_high: float
+    codes_bytes: float | None
+    """Shard bytes per example."""
+
+    total_bytes: float | None
+    """Everything on disk ÷ N."""
+
+    build_seconds: float | None
+    query_seconds: float
+    damping_ratio: float | None = None
+    """As it was asked for; None: the index's own."""
+
+    subspace_rank: int | None = None
+    """As it was asked for; None: all of the index's directions."""
+
+    query_rank: int | None = None
+    """As it was asked for; None: all."""
+
+
+@dataclass(frozen=True)
+class FidelityRow:
+    """How closely one candidate's scores follow a reference's."""
+
+    candidate: str
+    label: str
+    normalisation: str
+
+    spearman: float
+    """Mean over queries of the rank correlation over all train examples."""
+
+    overlap: float
+    """Mean share of the reference's top k among the candidate's."""
+
+    total_bytes: float | None
+
+
+class Evaluation:
+    """Quality measurements of a workspace's indexes, beside uncompressed references."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def lds(
+        self,
+        queries: str | Path,
+        truth: str | Path,
+        *,
+        candidates: Sequence[str] = (),
+        normalisations: Sequence[Normalisation] = ("none",),
+        refines: Sequence[int] = (0,),
+        on_progress: ProgressSink = no_progress,
+    ) -> list[LdsRow]:
+        """Linear datamodelling score of every candidate against really retrained subsets, best first.
+
+        Args:
+            queries: Data file, in the order of the ground truth's columns.
+            truth: The .npz of ``retrain``: masks (S, N) and losses (S, Q).
+            candidates: Index ids or references, each with ``:ratio`` for another damping. None given:
+                every complete index.
+            normalisations: Each is a line of its own.
+            refines: Refining steps of half-whitened indexes; each is a line of its own.
+            on_progress: Receives (stage, done, total).
+
+        Raises:
+            DataError: Ground truth, queries and data set do not fit together.
+
+        Source:
+            LDS: TRAK (arXiv:2303.14186), section 4; mean over queries of the Spearman correlation over subsets.
+        """
+        known = load_truth(Path(truth))
+        names = self._candidates(candidates)
+        scored = score_candidates(self.workspace, names, Path(queries), normalisations, on_progress, refines=refines)
+        rows = _lds_rows(scored, known)
+        settings = {"queries": str(queries), "truth": str(truth), "candidates": [str(name) for name in names]}
+        chosen = {"normalisations": list(normalisations), "refines": list(refines)}
+        self._keep("lds", settings | chosen, [asdict(row) for row in rows])
+        return rows
+
+    def sweep(
+        self,
+        queries: str | Path,
+        truth: str | Path,
+        *,
+        index_id: str | None = None,
+        damping_ratios: Sequence[float | None] = (None,),
+        subspace_ranks: Sequence[int | None] = (None,),
+        query_ranks: Sequence[int | None] = (None,),
+        refines: Sequence[int] = (0,),
+        refine_ratios: Sequence[float] = (DEFAULT_REFINE_RATIO,),
+        normalisations: Sequence[Normalisation] = ("none",),
+    ) -> list[LdsRow]:
+        """LDS of one index under every combination of scoring-time choices, best first; no new pass over the data.
+
+        Args:
+            queries: As in ``lds``.
+            truth: As in ``lds``.
+            index_id: Unset: the newest complete index.
+            damping_ratios: None is the index's own.
+            subspace_ranks: At most the stored rank; None is all of it.
+            query_ranks: Singular directions kept of each preconditioned query matrix; None is all.
+            refines: Refining steps of half-whitened indexes.
+            refine_ratios: Damping of the refinement over the mean self-influence.
+            normalisations: As in ``lds``.
+
+        Raises:
+            DataError: Ground truth, queries and data set do not fit together.
+            ConfigError: The index cannot take a setting.
+        """
+        known = load_truth(Path(truth))
+        grid = product(damping_ratios, subspace_ranks, query_ranks, refines, refine_ratios, normalisations)
+        settings = [
+            ScoreConfig(
+                damping_ratio=ratio,
+                subspace_rank=rank,
+                query_rank=query_rank,
+                refine=steps,
+                refine_ratio=refine_ratio,
+                normalisation=normalisation,
+            )
+            for ratio, rank, query_rank, steps, refine_ratio, normalisation in grid
+        ]
+        name = CandidateName(self.workspace.open_index(index_id).index_id, None)
+        rows = _lds_rows(score_index(self.workspace, name, Path(queries), settings), known)
+        asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}
+        self._keep("sweep", asked | {"settings": [asdict(one) for one in settings]}, [asdict(row) for row in rows])
+        return rows
+
+    def fidelity(
+        self,
+        queries: str | Path,
+        *,
+        reference: str = "ekfac",
+        candidates: Sequence[str] = (),
+        normalisations: Sequence[Normalisation] = ("none",),
+        k: int = 20,
+        on_progress: ProgressSink = no_progress,
+    ) -> list[FidelityRow]:
+        """Agreement of every candidate's ranking with a reference's; needs no retraining.
+
+        Args:
+            queries: Data file.
+            reference: What is taken for the truth, un-normalised.
+            candidates: As in ``lds``.
+            normalisations: Of the candidates.
+            k: Length of the top lists that are compared.
+            on_progress: Receives (stage, done, total).
+
+        Raises:
+            LorifError: A candidate or a query cannot be used.
+        """
+        (anchor,) = score_candidates(
+            self.workspace, [parse_candidate(reference)], Path(queries), ("none",), on_progress
+        )
+        names = self._candidates(candidates)
+        rows = []
+        for scored in score_candidates(self.workspace, names, Path(queries), normalisations, on_progress):
+            if scored.scores.shape != anchor.scores.shape:
+                raise DataError(
+                    f"a reference must rank the same examples, {scored.candidate} ranks {scored.scores.shape[1]} and "
+                    f"{anchor.candidate} {anchor.scores.shape[1]}. Compare indexes of one data set."
+                )
+            correlation = float(spearman(scored.scores, anchor.scores).mean())
+            overlap = topk_overlap(scored.scores, anchor.scores, min(k, scored.scores.shape[1]))
+            rows.append(
+                FidelityRow(
+                    str(scored.candidate),
+                    scored.label,
+                    scored.normalisation,
+                    correlation,
+                    overlap,
+                    scored.total_bytes,
+                )
+            )
+        rows.sort(key=lambda row: -row.spearman)
+        settings = {"queries": str(queries), "reference": reference, "k": k}
+        self._keep("fidelity", settings, [asdict(row) for row in rows])
+        return rows
+
+    def retrain(
+        self,
+        recipe: str | Path,
+        queries: str | Path,
+        out: str | Path,
+        *,
+        num_subsets: int = 64,
+        fraction: float = 0.5,
+        seed: int = 0,
+        workers: int = 1,
+        dataset: str | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> GroundTruth:
+        """Ground truth for ``lds``: train on random subsets, record every query's loss. Resumable.
+
+        Args:
+            recipe: TOML file, see ``evaluation.recipe``.
+            queries: Data file.
+            out: The .npz to write; finished subsets wait in a folder beside it.
+            num_subsets: S.
+            fraction: Of the examples in each subset.
+            seed: Of the subsets.
+            workers: Processes that train side by side.
+            dataset: Name or id; may be left out when there is only one.
+            on_progress: Receives ("retraining", done, S).
+
+        Raises:
+            LorifError: Recipe, queries or data cannot be used.
+        """
+        settings = read_recipe(Path(recipe))
+        start = load_start(settings)
+        encoder = Encoder(start.tokenizer, settings.max_length)
+        examples = [encoder.encode(example) for example in self._examples(dataset)]
+        asked = [encoder.encode(example) for example in read_query_examples(Path(queries))]
+        masks = draw_subsets(len(examples), count=num_subsets, fraction=fraction, seed=seed)
+        folder = Path(out).with_suffix(".parts")
+        truth = build_truth(start, examples, asked, masks, settings, folder, workers=workers, on_progress=on_progress)
+        truth.save(Path(out))
+        return truth
+
+    def planted(
+        self, key: str | Path, *, index_id: str | None = None, k: int = 10, on_progress: ProgressSink = no_progress
+    ) -> PlantedScore:
+        """Recall@k and mean reciprocal rank of texts that an answer key says were planted.
+
+        Raises:
+            DataError: The key cannot be read.
+        """
+        facts = read_answer_key(Path(key))
+        score, _ = score_planted(self.workspace, facts, index_id=index_id, k=k, on_progress=on_progress)
+        self._keep("planted", {"key": str(key), "index_id": index_id, "k": k}, asdict(score))
+        return score
+
+    def mislabel(
+        self,
+        column: str,
+        *,
+        index_id: str | None = None,
+        queries: str | Path | None = None,
+        ks: Sequence[int] = (10, 100),
+    ) -> dict[str, MislabelReport]:
+        """How well scores find examples that a metadata column says are corrupted.
+
+        Args:
+            column: True (or 1) on corrupted rows.
+            index_id: Unset: the newest complete index.
+            queries: Clean held-out texts: their mean influence, turned around, is a second score.
+            ks: Precision is reported at each.
+
+        Raises:
+            DataError: There is no such column, or it holds anything but true and false.
+        """
+        index = self.workspace.open_index(index_id)
+        if column not in index.examples.metadata_columns:
+            known = ", ".join(index.examples.metadata_columns) or "none"
+            raise DataError(f"{column!r} must be a metadata column of the data set; there are: {known}.")
+        num_examples = index.reader.manifest.num_examples
+        values = [row[column] for row in index.examples.values_at(range(num_examples))]
+        if any(value not in (True, False, 0, 1) for value in values):
+            raise DataError(
+                f"column {column!r} must hold only true and false. Name the column that marks corruption."
+            )
+        is_corrupted = torch.tensor([bool(value) for value in values])
+        own = torch.cat([index.reader.self_influence(shard) for shard in index.reader.iter_shards()])
+        ks = [k for k in ks if k <= num_examples]
+        reports = {"self-influence": mislabel_report(own, is_corrupted, ks)}
+        if queries is not None:
+            name = CandidateName(index.index_id, None)
+            (scored,) = score_candidates(self.workspace, [name], Path(queries), ("none",), no_progress)
+            reports["influence on clean texts"] = mislabel_report(-scored.scores.mean(0), is_corrupted, ks)
+        settings = {"column": column, "index_id": index.index_id, "queries": str(queries)}
+        self._keep("mislabel", settings, {name: asdict(report) for name, report in reports.items()})
+        return reports
+
+    def tail_patch(
+        self,
+        recipe: str | Path,
+        queries: str | Path,
+        *,
+        candidates: Sequence[str] = (),
+        k: int = 10,
+        on_progress: ProgressSink = no_progress,
+    ) -> list[TailPatchResult]:
+        """One training step of the indexed model on each query's top k: how much likelier the query becomes.
+
+        Raises:
+            LorifError: Recipe, queries or a candidate cannot be used.
+        """
+        settings, index = read_recipe(Path(recipe)), self.workspace.open_index()
+        scores = self._scores(candidates, queries, on_progress)
+        loaded = index.engine.loaded
+        examples, asked = self._encoded(index.engine.encoder, queries)
+        results = measure_tail_patch(
+            loaded.model, examples, asked, scores, settings, k=k, pad_id=pad_token(loaded.tokenizer),
+            on_progress=on_progress,
+        )  # fmt: skip
+        self._keep("tail-patch", {"recipe": str(recipe), "queries": str(queries), "k": k}, _figures(results))
+        return results
+
+    def brittleness(
+        self,
+        recipe: str | Path,
+        queries: str | Path,
+        *,
+        candidates: Sequence[str] = (),
+        k: int = 10,
+        seeds: Sequence[int] = (0, 1),
+        num_queries: int = 8,
+        on_progress: ProgressSink = no_progress,
+    ) -> list[BrittlenessResult]:
+        """Retrain without each query's top k: how much its loss rises, how many greedy answers flip. Resumable.
+
+        Args:
+            recipe: TOML file.
+            queries: Data file; the first ``num_queries`` are taken.
+            candidates: As in ``lds``.
+            k: Examples removed per query.
+            seeds: Of the retrainings.
+            num_queries: Each costs a retraining per candidate and seed.
+            on_progress: Receives ("brittleness", done, total).
+
+        Raises:
+            LorifError: Recipe, queries or a candidate cannot be used.
+        """
+        settings = read_recipe(Path(recipe))
+        scores = {name: rows[:num_queries] for name, rows in self._scores(candidates, queries, on_progress).items()}
+        start = load_start(settings)
+        examples, asked = self._encoded(Encoder(start.tokenizer, settings.max_length), queries)
+        folder = self.workspace.path / "evaluations" / "brittleness"
+        results = measure_brittleness(
+            start, examples, asked[:num_queries], scores, settings, k=k, seeds=list(seeds), folder=folder,
+            on_progress=on_progress,
+        )  # fmt: skip
+        asked_for = {"recipe": str(recipe), "queries": str(queries), "k": k, "seeds": list(seeds)}
+        self._keep("brittleness", asked_for | {"num_queries": num_queries}, _figures(results))
+        return results
+
+    def results(self) -> list[EvaluationRecord]:
+        """Every evaluation of this workspace, oldest first."""
+        return self.workspace.files.catalog.evaluations()
+
+    def _candidates(self, given: Sequence[str]) -> list[CandidateName]:
+        names = [parse_candidate(text) for text in given]
+        if not names:
+            complete = [record for record in self.workspace.indexes() if record.status == "complete"]
+            names = [CandidateName(record.index_id, None) for record in complete]
+        if not names:
+            raise ConfigError("there is nothing to evaluate: build an index with `lorif index`, or name a reference.")
+        return names
+
+    def _scores(self, given: Sequence[str], queries: str | Path, on_progress: ProgressSink) -> dict[str, Tensor]:
+        names = self._candidates(given)
+        scored = score_candidates(self.workspace, names, Path(queries), ("none",), on_progress)
+        return {f"{one.candidate} {one.label}": one.scores for one in scored}
+
+    def _examples(self, dataset: str | None) -> list[Example]:
+        record = self.workspace.files.choose_dataset(dataset)
+        return list(self.workspace.files.examples(record.dataset_id).iter_examples())
+
+    def _encoded(self, encoder: Encoder, queries: str | Path) -> tuple[list[EncodedExample], list[EncodedExample]]:
+        examples = self.workspace.open_index().examples.iter_examples()
+        return [encoder.encode(one) for one in examples], [
+            encoder.encode(one) for one in read_query_examples(Path(queries))
+        ]
+
+    def _keep(self, kind: str, settings: Mapping[str, Any], result: Any) -> None:
+        catalog, created = self.workspace.files.catalog, utc_now()
+        index = self.workspace.files.choose_index(None)
+        catalog.put_evaluation(
+            EvaluationRecord(
+                evaluation_id=f"ev-{fingerprint_of_value([kind, dict(settings), created.isoformat()])[:12]}",
+                kind=kind,
+                dataset_id=index.dataset_id,
+                settings_json=json.dumps(settings),
+                result_json=json.dumps(result),
+                created_at=created,
+            )
+        )
+
+
+def evaluate(workspace: Workspace) -> Evaluation:
+    """Quality measurements of a workspace: ``lf.evaluate(ws).lds(…)``."""
+    return Evaluation(workspace)
+
+
+def _check_truth(truth: GroundTruth, scores: Tensor) -> None:
+    num_subsets, num_examples = truth.masks.shape
+    if scores.shape != (truth.losses.shape[1], num_examples):
+        raise DataError(
+            f"the ground truth holds {truth.losses.shape[1]} queries over {num_examples} examples, in {num_subsets} "
+            f"subsets; {scores.shape[0]} queries over {scores.shape[1]} examples were scored. Pass the files that "
+            "it was made with (rows that were rejected at import count: `lorif import --keep-empty`)."
+        )
+
+
+def _lds_rows(candidates: Iterable[Scored], truth: GroundTruth) -> list[LdsRow]:
+    """Best first."""
+    rows = []
+    for scored in candidates:
+        _check_truth(truth, scored.scores)
+        rows.append(_lds_row(scored, lds_intervals(scored.scores, truth.masks, truth.losses)))
+    return sorted(rows, key=lambda row: -row.lds)
+
+
+def _lds_row(scored: Scored, found: LdsResult) -> LdsRow:
+    asked = scored.asked or ScoreConfig()
+    return LdsRow(
+        candidate=str(scored.candidate),
+        label=scored.label,
+        normalisation=scored.normalisation,
+        lds=found.mean,
+        queries_low=found.queries_low,
+        queries_high=found.queries_high,
+        subsets_low=found.subsets_low,
+        subsets_high=found.subsets_high,
+        codes_bytes=scored.codes_bytes,
+        total_bytes=scored.total_bytes,
+        build_seconds=scored.build_seconds,
+        query_seconds=scored.query_seconds,
+        damping_ratio=asked.damping_ratio,
+        subspace_rank=asked.subspace_rank,
+        query_rank=asked.query_rank,
+    )
+
+
+def _figures(results: Sequence[TailPatchResult] | Sequence[BrittlenessResult]) -> list[dict[str, Any]]:
+    return [asdict(result) | {"per_query": result.per_query.tolist()} for result in results]

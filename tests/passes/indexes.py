@@ -1,0 +1,233 @@
+"""Small indexes for the tests of methods: on disk through the store, or in memory with an exact codec."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from oracles import projected_gradients
+from tiny_models import random_examples, tiny_model
+from torch import Tensor, nn
+
+from lorif_core.capture.hooks import frozen
+from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.data.encoding import EncodedExample
+from lorif_core.linalg.codecs import Coded, ColumnCodec, column_codec
+from lorif_core.linalg.maps import maps_digest, random_maps
+from lorif_core.linalg.preconditioner import precondition
+from lorif_core.linalg.subspace import Subspace
+from lorif_core.methods.logra import Logra
+from lorif_core.methods.lorif import Lorif
+from lorif_core.models.modules import list_modules, tracked_shapes
+from lorif_core.passes.fitting import damping_of, fit_module, self_influence
+from lorif_core.passes.queries import Query, capture_queries
+from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.shards import GradientSource, build_shard
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block
+from lorif_core.store.manifest import Manifest, Parents
+from lorif_core.store.reader import StoreReader
+from lorif_core.store.writer import write_self_influence, write_shard, write_subspace
+
+F = 8
+"""Projection divisor: D between 8 and 24 per module of the tiny models."""
+EXACT = ColumnCodec(
+    "exact", False, lambda d: 4 * d, lambda x: Coded(x.float(), None), lambda codes, _, out: out.copy_(codes)
+)
+TRAIN = random_examples([9, 4, 12, 6, 3, 10, 7, 8, 5, 11], seed=1)
+QUERIES = [Query(f"q{n}", (one,), (1.0,)) for n, one in enumerate(random_examples([6, 9, 4], seed=2))]
+FULL = Lorif(factor_rank=99, subspace_rank=999, seed=0)
+LOGRA = Logra()
+
+
+@cache
+def model_of(architecture: str = "llama") -> nn.Module:
+    return tiny_model(architecture, dtype=torch.float32)
+
+
+def modules_of(model: nn.Module) -> list[ModuleShape]:
+    return tracked_shapes(list_modules(model, include=("*.0.*",)), F)
+
+
+def source_of(method, codec: ColumnCodec = EXACT, *, tokens_per_batch: int = 64, model=None) -> GradientSource:
+    """Wrap in ``with frozen(source.model)``."""
+    model = model or model_of()
+    modules = modules_of(model)
+    maps = {one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0) for one in modules}
+    return GradientSource(model, maps, modules, method, codec, 1, tokens_per_batch)
+
+
+@cache
+def oracle_model() -> nn.Module:
+    return tiny_model("llama")
+
+
+def oracle_rows(examples: Sequence[EncodedExample], objective=None) -> list[Tensor]:
+    """Per module, the flattened projected gradients in float64, (n, D)."""
+    maps = source_of(LOGRA).maps
+    arguments = () if objective is None else (objective,)
+    found = projected_gradients(
+        oracle_model(), maps, [(one.input_ids, one.is_target) for one in examples], *arguments
+    )
+    return [matrices.flatten(1) for matrices in found.values()]
+
+
+@dataclass(frozen=True)
+class MemoryShard:
+    """What ``Shard`` gives, from tensors in memory."""
+
+    number: int
+    start: int
+    tensors: dict[str, Tensor]
+    codec: ColumnCodec
+    layout: str
+
+    @property
+    def num_examples(self) -> int:
+        return len(self.norms())
+
+    def part(self, rows: slice) -> "MemoryShard":
+        return replace(self, tensors={name: tensor[rows] for name, tensor in self.tensors.items()})
+
+    def block(self, module: ModuleShape) -> Block:
+        return decode_block(self.tensors, module, self.codec, self.layout)
+
+    def factors(self, module: ModuleShape, buffers: Buffers) -> CodedFactors | None:
+        return CodedFactors(self.tensors, module, self.codec, buffers) if self.layout == "factors" else None
+
+    def norms(self) -> Tensor:
+        return self.tensors["norms"]
+
+
+@dataclass(frozen=True)
+class MemoryIndex:
+    """What ``StoreReader`` gives, from tensors in memory; its codec may be an exact one."""
+
+    manifest: Manifest
+    shards: list[MemoryShard]
+    subspaces: dict[str, Subspace]
+    self_influences: list[Tensor]
+
+    @property
+    def modules(self) -> list[ModuleShape]:
+        return self.manifest.modules
+
+    def iter_shards(self) -> Iterator[MemoryShard]:
+        return iter(self.shards)
+
+    def map_shards(self, work):
+        return map(work, self.shards)
+
+    def subspace(self, module: ModuleShape) -> Subspace:
+        return self.subspaces[module.name]
+
+    def self_influence(self, shard: MemoryShard) -> Tensor:
+        return self.self_influences[shard.number]
+
+
+def _fresh_manifest(source: GradientSource, num_examples: int, shard_examples: int) -> Manifest:
+    return Manifest(
+        layout=source.method.layout,
+        codec=source.codec.name,
+        factor_rank=getattr(source.method, "factor_rank", 1),
+        f=F,
+        seed=0,
+        max_length=64,
+        parents=Parents("d", "m", "t"),
+        modules=list(source.modules),
+        maps_digest=maps_digest(dict(source.maps)),
+        num_examples=num_examples,
+        shard_examples=shard_examples,
+        shards=[],
+    )
+
+
+def memory_index(
+    method, curvature: CurvatureConfig, *, codec: ColumnCodec = EXACT, train=TRAIN, shard_examples: int = 4, **batches
+) -> MemoryIndex:
+    """Gradients, subspaces and self-influences, without a disk between them."""
+    source = source_of(method, codec, **batches)
+    manifest = _fresh_manifest(source, len(train), shard_examples)
+    shards = []
+    with frozen(source.model):
+        for start in range(0, len(train), shard_examples):
+            part = train[start : start + shard_examples]
+            tensors = build_shard(source, part).tensors
+            shards.append(MemoryShard(len(shards), start, tensors, codec, method.layout))
+    index = MemoryIndex(manifest, shards, {}, [])
+    for module in index.modules:
+        index.subspaces[module.name] = fit_module(index, method, module)
+    manifest = replace(manifest, subspace_rank=method.subspace_rank, curvature=asdict(curvature), status="complete")
+    index = replace(index, manifest=manifest)
+    for shard in shards:
+        index.self_influences.append(
+            self_influence(
+                shard,
+                index.modules,
+                lambda module: precondition(index.subspace(module), damping_of(index.subspace(module), curvature)),
+            )
+        )
+    return index
+
+
+def disk_index(
+    folder: Path, method, curvature: CurvatureConfig, codec: str, *, shard_examples: int = 4
+) -> StoreReader:
+    """The same through the store, as an indexing run combines the steps."""
+    source = source_of(method, column_codec(codec))
+    manifest = _fresh_manifest(source, len(TRAIN), shard_examples)
+    with frozen(source.model):
+        for start in range(0, len(TRAIN), shard_examples):
+            part = TRAIN[start : start + shard_examples]
+            shard = build_shard(source, part)
+            manifest = write_shard(
+                folder,
+                manifest,
+                shard.tensors,
+                num_examples=len(part),
+                num_truncated=0,
+                num_without_targets=0,
+                kept_energy=shard.kept_energy,
+                total_energy=shard.total_energy,
+            )
+    reader = StoreReader(folder, manifest)
+    subspaces = [fit_module(reader, method, module) for module in manifest.modules]
+    damping = {m.name: damping_of(s, curvature) for m, s in zip(manifest.modules, subspaces, strict=True)}
+    entries = [write_subspace(folder, position, subspace) for position, subspace in enumerate(subspaces)]
+    manifest = replace(
+        manifest,
+        subspace_rank=method.subspace_rank,
+        curvature=asdict(curvature),
+        subspaces=entries,
+        damping=damping,
+        status="complete",
+    )
+    reader = StoreReader(folder, manifest)
+    values = [
+        self_influence(shard, reader.modules, lambda m: precondition(reader.subspace(m), damping[m.name]))
+        for shard in reader.iter_shards()
+    ]
+    own = [write_self_influence(folder, position, one) for position, one in enumerate(values)]
+    return StoreReader(folder, replace(manifest, self_influences=own))
+
+
+def scores_of(index, curvature: CurvatureConfig, asked: ScoreConfig | None = None, queries=QUERIES) -> Tensor:
+    """All scores, (Q, N)."""
+    asked = asked or ScoreConfig()
+    source = source_of(LOGRA)
+    with frozen(source.model):
+        gradients = capture_queries(source, queries, asked.objective)
+    plan = plan_scoring(index, gradients, curvature, asked)
+    found = list(iter_scores(index, plan))
+    sizes = [scores.shape[1] for _, scores in found]
+    assert [start for start, _ in found] == [sum(sizes[:n]) for n in range(len(sizes))]
+    return torch.cat([scores for _, scores in found], 1)
+
+
+def stored_rows(index) -> list[Tensor]:
+    """Per module, the gradients that an index stands for, in float64, (N, D)."""
+    parts = [
+        [shard.block(module).dense().flatten(1).double() for module in index.modules] for shard in index.iter_shards()
+    ]
+    return [torch.cat([part[position] for part in parts]) for position in range(len(index.modules))]

@@ -1,0 +1,80 @@
+import pytest
+import torch
+from indexes import LOGRA, QUERIES, source_of
+from oracles import close, example_loss, project, weight_gradients
+
+from lorif_core.capture.hooks import frozen
+from lorif_core.errors import ResourceError
+from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.gradients import DenseGradient
+from lorif_core.methods.logra import Logra
+from lorif_core.methods.lorif import Lorif
+from lorif_core.passes.queries import Query, capture_queries
+from lorif_core.shapes import ModuleShape
+
+NARROW = ModuleShape("narrow", 40, 20, 10, 5)
+WIDE = ModuleShape("wide", 4000, 2000, 1000, 500)
+
+
+@pytest.mark.parametrize("method", [Logra(), Lorif(1, 256, seed=0)])
+def test_a_curvature_that_does_not_fit_is_refused_with_the_widest_module(method):
+    with pytest.raises(ResourceError, match=r"module 'wide'.*[Rr]aise `--f`"):
+        method.check([NARROW, WIDE, NARROW], 10**8)
+
+
+@pytest.mark.parametrize("method", [Logra(), Lorif(1, 256, seed=0)])
+def test_a_curvature_that_fits_is_accepted(method):
+    method.check([NARROW, NARROW], 10**8)
+
+
+def test_without_curvature_there_is_nothing_to_fit_into_memory():
+    Lorif(1, 0, seed=0).check([WIDE], 0)
+
+
+@pytest.mark.parametrize(("factor_rank", "kept"), [(1, 1), (5, 5), (9, 5)])
+def test_a_module_narrower_than_the_factor_rank_keeps_its_full_rank(factor_rank, kept, rng):
+    gradient = DenseGradient(torch.randn(2, 10, 5, generator=rng))
+    block = Lorif(factor_rank, 0, seed=0).compress(gradient, NARROW)
+    assert isinstance(block, Factors)
+    assert block.left.shape == (2, kept, 10)
+    assert block.right.shape == (2, kept, 5)
+
+
+def test_methods_that_differ_only_in_seed_start_apart_and_agree(rng):
+    gradient = DenseGradient(torch.randn(2, 10, 5, generator=rng))
+    first, second = (Lorif(5, 0, seed=seed).compress(gradient, NARROW) for seed in (0, 1))
+    assert not torch.equal(first.left, second.left)
+    torch.testing.assert_close(first.dense(), second.dense(), rtol=1e-4, atol=1e-5)
+
+
+def captured(queries, objective):
+    source = source_of(LOGRA)
+    with frozen(source.model):
+        return capture_queries(source, queries, objective), source
+
+
+@pytest.mark.parametrize("weights", [(1.0, -1.0), (0.5, 2.0)])
+def test_a_query_is_the_weighted_sum_of_its_sequences(weights):
+    sequences = QUERIES[0].sequences + QUERIES[1].sequences
+    found, source = captured([Query("a", sequences, weights), QUERIES[2]], "contrast")
+    parts = [weight_gradients(source.model, source.maps, one.input_ids, one.is_target) for one in sequences]
+    for name, maps in source.maps.items():
+        wanted = sum(
+            weight * project(part[name], maps.input_map, maps.output_map)
+            for weight, part in zip(weights, parts, strict=True)
+        )
+        close(found.matrices[name][0], wanted, relative=1e-4)
+    losses = [example_loss(source.model, one.input_ids, one.is_target).item() for one in sequences]
+    assert found.objectives[0].item() == pytest.approx(weights[0] * losses[0] + weights[1] * losses[1], rel=1e-5)
+
+
+def test_queries_keep_their_order_whatever_their_lengths():
+    found, source = captured(QUERIES, "loss")
+    wanted = [example_loss(source.model, q.sequences[0].input_ids, q.sequences[0].is_target).item() for q in QUERIES]
+    assert found.objectives.tolist() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_query_norms_are_taken_over_all_modules():
+    found, _ = captured(QUERIES, "loss")
+    rows = torch.cat([matrix.flatten(1) for matrix in found.matrices.values()], 1)
+    torch.testing.assert_close(found.norms(), rows.norm(dim=1))

@@ -1,0 +1,143 @@
+from functools import cache
+
+import pytest
+import torch
+from indexes import FULL, LOGRA, QUERIES, TRAIN, memory_index, oracle_model, scores_of, source_of
+from oracles import close, leading_right_projector, project, token_gradients
+from tiny_models import tiny_model
+
+from lorif_core.capture.hooks import capture_gradients, frozen
+from lorif_core.capture.objectives import summed_cross_entropy
+from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.data.batches import pad_batch
+from lorif_core.linalg.preconditioner import precondition
+from lorif_core.methods.lorif import Lorif
+from lorif_core.passes.queries import Query, capture_queries
+from lorif_core.passes.token_parts import split_over_query_tokens, split_over_train_tokens
+
+ABSOLUTE = CurvatureConfig(subspace_rank=999, damping_rule="absolute", damping=2.0)
+METHODS = {"logra": LOGRA, "full": FULL, "rank 1": Lorif(1, 999, seed=0), "rank 2": Lorif(2, 999, seed=0)}
+
+
+@cache
+def index_of(name):
+    return memory_index(METHODS[name], ABSOLUTE)
+
+
+@cache
+def preconditioned_query(name, position=0):
+    """Per module (d_in, d_out)."""
+    index, source = index_of(name), source_of(LOGRA)
+    with frozen(source.model):
+        gradients = capture_queries(source, [QUERIES[position]], "loss")
+    return {
+        module.name: precondition(index.subspace(module), 2.0)
+        .apply(gradients.matrices[module.name].flatten(1))
+        .view(module.d_in, module.d_out)
+        for module in index.modules
+    }
+
+
+def train_parts(name, examples=TRAIN):
+    source = source_of(METHODS[name])
+    with frozen(source.model):
+        return split_over_train_tokens(source, examples, preconditioned_query(name))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_train_tokens_add_up_to_the_score(name):
+    scores = scores_of(index_of(name), ABSOLUTE, queries=QUERIES[:1])[0]
+    parts = train_parts(name)
+    assert [len(part) for part in parts] == [len(one.input_ids) for one in TRAIN]
+    close(torch.stack([part.sum() for part in parts]), scores, relative=2e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_train_tokens_have_the_parts_of_their_own_weight_copies(name):
+    index, maps, matrices = index_of(name), source_of(METHODS[name]).maps, preconditioned_query(name)
+    for row, (example, part) in enumerate(zip(TRAIN[:3], train_parts(name), strict=False)):
+        by_token = token_gradients(oracle_model(), maps, example.input_ids, example.is_target)
+        wanted = torch.zeros(len(example.input_ids), dtype=torch.float64)
+        for module in index.modules:
+            sides = maps[module.name]
+            projected = torch.stack(
+                [project(one, sides.input_map, sides.output_map) for one in by_token[module.name]]
+            )
+            if name != "logra":  # what is stored keeps only some directions of the outputs
+                stored = index.shards[0].block(module)
+                projected = projected @ leading_right_projector(stored.dense()[row], stored.left.shape[1])
+            wanted += (projected * matrices[module.name].double()).sum((1, 2))
+        close(part, wanted, relative=1e-3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_parts_do_not_depend_on_the_other_examples(name):
+    for alone, together in zip(TRAIN[:3], train_parts(name), strict=False):
+        close(train_parts(name, [alone])[0], together, relative=2e-4)
+
+
+def preconditioned_train(name, position):
+    """Per module (d_in, d_out), for a train example as stored."""
+    index = index_of(name)
+    shard = next(one for one in index.shards if one.start <= position < one.start + one.num_examples)
+    return {
+        module.name: precondition(index.subspace(module), 2.0)
+        .apply(shard.block(module).dense().flatten(1))[position - shard.start]
+        .view(module.d_in, module.d_out)
+        for module in index.modules
+    }
+
+
+def query_parts(name, query, objective, position):
+    source = source_of(METHODS[name])
+    with frozen(source.model):
+        return split_over_query_tokens(source, query, objective, preconditioned_train(name, position))
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("objective", ["loss", "margin"])
+@pytest.mark.parametrize("position", [0, 5])
+def test_query_tokens_add_up_to_the_score(name, objective, position):
+    scores = scores_of(index_of(name), ABSOLUTE, ScoreConfig(objective=objective))
+    for row, query in enumerate(QUERIES):
+        (part,) = query_parts(name, query, objective, position)
+        assert len(part) == len(query.sequences[0].input_ids)
+        close(part.sum(), scores[row, position], relative=2e-3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_tokens_of_both_completions_of_a_contrast_add_up_to_the_score(name):
+    query = Query("c", (QUERIES[0].sequences[0], QUERIES[1].sequences[0]), (1.0, -1.0))
+    score = scores_of(index_of(name), ABSOLUTE, ScoreConfig(objective="contrast"), [query])[0, 5]
+    parts = query_parts(name, query, "contrast", 5)
+    assert [len(part) for part in parts] == [len(one.input_ids) for one in query.sequences]
+    close(parts[0].sum() + parts[1].sum(), score, relative=2e-3)
+
+
+def test_completion_b_enters_a_contrast_with_the_opposite_sign():
+    a, b = QUERIES[0].sequences[0], QUERIES[1].sequences[0]
+    contrast = query_parts("full", Query("c", (a, b), (1.0, -1.0)), "contrast", 5)
+    (alone,) = query_parts("full", Query("b", (b,), (1.0,)), "loss", 5)
+    close(-contrast[1], alone, relative=2e-4)
+
+
+def test_the_last_token_of_a_train_example_has_no_part():
+    # Its outputs predict nothing, and no earlier position attends to it.
+    assert all(part[-1] == 0 for part in train_parts("full"))
+
+
+def test_a_module_called_twice_has_both_calls_in_the_part_of_a_token():
+    model = tiny_model("llama", dtype=torch.float32)
+    model.model.layers[1] = model.model.layers[0]
+    source = source_of(LOGRA, model=model)
+    generator = torch.Generator().manual_seed(1)
+    matrices = {one.name: torch.randn(one.d_in, one.d_out, generator=generator) for one in source.modules}
+    totals = torch.zeros(3)
+
+    def take(name, gradient):
+        totals.add_((gradient.dense() * matrices[name]).sum((1, 2)))
+
+    with frozen(model):
+        parts = split_over_train_tokens(source, TRAIN[:3], matrices)
+        capture_gradients(model, source.maps, pad_batch(TRAIN[:3], 1), summed_cross_entropy, take)
+    close(torch.stack([part.sum() for part in parts]), totals, relative=2e-4)
