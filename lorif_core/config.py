@@ -1,20 +1,17 @@
-"""Settings of every stage as frozen dataclasses.
+"""Settings of every stage as frozen dataclasses; those of the methods are in ``method_settings``.
 
 The command line, the manifest and the documentation are generated from them. Nothing here
 imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
 fields is checked where both live.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 from lorif_core.errors import ConfigError
 
-T = TypeVar("T")
-
 Codec = Literal["bf16", "int8", "int4", "sign"]
 DampingRule = Literal["trace", "spectrum", "absolute"]
-Method = Literal["kronecker", "lorif", "graddot", "logra"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 
@@ -25,26 +22,28 @@ DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
 """Ratio of each rule, in units of the mean eigenvalue that the rule names (DESIGN §3.4)."""
 
 
-class MethodDefaults(NamedTuple):
-    """What a method takes for settings that are left unset."""
+def require(holds: bool, message: str) -> None:
+    """Refuse a setting, with the sentence that says why.
 
-    f: int
-    factor_rank: int
-    codec: Codec
-    subspace_rank: int
-
-
-METHOD_DEFAULTS: dict[Method, MethodDefaults] = {
-    "kronecker": MethodDefaults(f=1, factor_rank=2, codec="sign", subspace_rank=0),
-    "lorif": MethodDefaults(f=4, factor_rank=1, codec="bf16", subspace_rank=256),
-    "graddot": MethodDefaults(f=4, factor_rank=1, codec="bf16", subspace_rank=0),
-    "logra": MethodDefaults(f=4, factor_rank=1, codec="bf16", subspace_rank=256),
-}
-
-
-def _require(holds: bool, message: str) -> None:
+    Raises:
+        ConfigError: It does not hold.
+    """
     if not holds:
         raise ConfigError(message)
+
+
+def check_choice(name: str, value: object, known: Any) -> None:
+    """Refuse a value that a closed choice does not have.
+
+    Args:
+        name: Of the setting, as a person writes it.
+        value: What was given.
+        known: The ``Literal`` of the choice.
+
+    Raises:
+        ConfigError: Names the known values.
+    """
+    require(value in get_args(known), f"{name} must be one of {', '.join(get_args(known))}, got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +77,12 @@ class ImportConfig:
     def __post_init__(self) -> None:
         """Check that at most one kind of text is named."""
         kinds = [self.text, self.prompt or self.completion, self.messages]
-        _require(
+        require(
             sum(kind is not None for kind in kinds) <= 1,
             "name the columns of one kind of text: `--text`, or `--prompt` with `--completion`, or "
             "`--messages`; several were given.",
         )
-        _require(
+        require(
             (self.prompt is None) == (self.completion is None),
             "`--prompt` and `--completion` go together, only one was given. Name both columns.",
         )
@@ -110,41 +109,11 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FactorConfig:
-    """How a per-example gradient becomes bytes."""
-
-    f: int | None = None
-    """Projection divisor: d_in = max(1, in // f), d_out = max(1, out // f). Unset: 1 for kronecker, else 4."""
-
-    factor_rank: int | None = None
-    """Factor rank c: numbers stored per example and module are c * (d_in + d_out). Unset: 2 for
-    kronecker, else 1."""
-
-    codec: Codec | None = None
-    """How a stored number is encoded: bf16 (16 bits), int8, int4 or sign (1 bit). Unset: sign for
-    kronecker, else bf16."""
-
-    seed: int = 0
-    """Seed of the random maps; any machine redraws the same ones."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        _require(
-            self.f is None or self.f >= 1, f"f must be at least 1, got {self.f}: it divides the width of a module."
-        )
-        _require(
-            self.factor_rank is None or self.factor_rank >= 1,
-            f"factor_rank must be at least 1, got {self.factor_rank}. The paper uses 1 to 4.",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class CurvatureConfig:
-    """The preconditioner: subspace rank and damping."""
+    """What a preconditioner was fitted with, or shall be: subspace rank and damping. The manifest keeps it."""
 
     subspace_rank: int | None = None
-    """How many leading directions of the gradient Gram matrix are kept per module; 0 keeps none.
-    Unset: 256 for lorif, 0 for kronecker, whose curvature is in its maps."""
+    """How many leading directions of the gradient Gram matrix are kept per module; 0 keeps none, None all."""
 
     damping_rule: DampingRule = "trace"
     """trace: ratio x mean of all eigenvalues; spectrum: ratio x mean of the kept ones (the paper);
@@ -158,23 +127,24 @@ class CurvatureConfig:
 
     def __post_init__(self) -> None:
         """Check ranges and that rule and value agree."""
-        _require(
+        check_choice("damping_rule", self.damping_rule, DampingRule)
+        require(
             self.subspace_rank is None or self.subspace_rank >= 0,
             f"subspace_rank must be at least 0, got {self.subspace_rank}; 0 is GradDot.",
         )
         if self.damping_rule == "absolute":
-            _require(
+            require(
                 self.damping is not None and self.damping > 0,
                 f"damping must be > 0 with damping_rule=absolute, got {self.damping}: outside the subspace "
                 "the inverse is 1/damping. Pass `--damping`.",
             )
         else:
-            _require(
+            require(
                 self.damping is None,
                 f"damping is only read with damping_rule=absolute, but the rule is {self.damping_rule}. "
                 "Pass `--damping-rule absolute`, or `--damping-ratio` instead.",
             )
-            _require(
+            require(
                 self.ratio > 0,
                 f"damping_ratio must be > 0, got {self.damping_ratio}: the inverse needs some damping.",
             )
@@ -187,20 +157,8 @@ class CurvatureConfig:
         return DEFAULT_DAMPING_RATIO.get(self.damping_rule, 0.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class WhiteningConfig:
-    """The statistics behind half-whitened codes; read by the method kronecker only."""
-
-    alpha: float = 0.003
-    """Damping of the input and of the gradient statistics, over their mean eigenvalues."""
-
-    stats_examples: int = 2048
-    """Examples, drawn at random, over which the statistics are taken; all, if there are fewer."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        _require(self.alpha > 0, f"alpha must be > 0, got {self.alpha}: the inverse needs some damping.")
-        _require(self.stats_examples >= 1, f"stats_examples must be at least 1, got {self.stats_examples}.")
+PLAIN_PRODUCT = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=1.0)
+"""No subspace and damping 1: the inverse of the identity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,116 +176,15 @@ class BatchConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.max_length >= 2, f"max_length must be at least 2 tokens, got {self.max_length}.")
-        _require(
+        require(self.max_length >= 2, f"max_length must be at least 2 tokens, got {self.max_length}.")
+        require(
             self.tokens_per_batch >= 1,
             f"tokens_per_batch must be at least 1, got {self.tokens_per_batch}.",
         )
-        _require(
+        require(
             self.shard_examples is None or self.shard_examples >= 1,
             f"shard_examples must be at least 1, got {self.shard_examples}.",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class IndexConfig:
-    """Everything that decides what an index holds."""
-
-    model: ModelConfig
-    """The model and its tracked modules."""
-
-    method: Method = "kronecker"
-    """kronecker: rank-c factors of half-whitened gradients. lorif: rank-c factors, subspace
-    preconditioner. graddot: the same without curvature. logra: unfactored projected gradients with
-    the full inverse (small models only)."""
-
-    factors: FactorConfig = field(default_factory=FactorConfig)
-    """How a gradient becomes bytes."""
-
-    curvature: CurvatureConfig = field(default_factory=CurvatureConfig)
-    """The preconditioner."""
-
-    whitening: WhiteningConfig = field(default_factory=WhiteningConfig)
-    """Statistics of half-whitened codes."""
-
-    batches: BatchConfig = field(default_factory=BatchConfig)
-    """Sequences, batches and shards."""
-
-    budget: str | None = None
-    """Bytes per example, such as 1KB or 512B: modules get rank-one terms by energy per byte until it is
-    spent. Instead of `factor_rank`; chooses `f` too, if that is unset."""
-
-    def __post_init__(self) -> None:
-        """Fill in what the method takes for settings that were left unset."""
-        if self.budget is not None:
-            parse_bytes(self.budget)
-            _require(
-                self.factors.factor_rank is None,
-                f"a budget decides the factor rank of every module, factor_rank {self.factors.factor_rank} was given "
-                "too. Pass one of `--budget` and `--factor-rank`.",
-            )
-            _require(
-                self.method != "logra", "a budget is for factors, and logra stores none. Use another `--method`."
-            )
-        default, factors, curvature = METHOD_DEFAULTS[self.method], self.factors, self.curvature
-        filled = replace(
-            factors,
-            f=default.f if factors.f is None and self.budget is None else factors.f,
-            factor_rank=default.factor_rank
-            if factors.factor_rank is None and self.budget is None
-            else factors.factor_rank,
-            codec=factors.codec or default.codec,
-        )
-        object.__setattr__(self, "factors", filled)
-        rank = default.subspace_rank if curvature.subspace_rank is None else curvature.subspace_rank
-        curvature = replace(curvature, subspace_rank=rank)
-        object.__setattr__(self, "curvature", _plain_product(curvature) if self.is_plain_product else curvature)
-
-    @property
-    def is_whitened(self) -> bool:
-        """Whether gradients are projected by half-whitening maps."""
-        return self.method == "kronecker"
-
-    @property
-    def is_plain_product(self) -> bool:
-        """Whether a score is the plain inner product: all curvature is in the maps."""
-        return self.is_whitened and self.curvature.subspace_rank in (None, 0)
-
-    @property
-    def f(self) -> int:
-        """Projection divisor in force."""
-        return _set(self.factors.f)
-
-    @property
-    def factor_rank(self) -> int:
-        """Factor rank in force."""
-        return _set(self.factors.factor_rank)
-
-    @property
-    def budget_bytes(self) -> int | None:
-        """Bytes per example that factors may take; None without a budget."""
-        return None if self.budget is None else parse_bytes(self.budget)
-
-    @property
-    def codec(self) -> Codec:
-        """Codec in force."""
-        return _set(self.factors.codec)
-
-    @property
-    def subspace_rank(self) -> int:
-        """Subspace rank in force."""
-        return _set(self.curvature.subspace_rank)
-
-
-def _plain_product(curvature: CurvatureConfig) -> CurvatureConfig:
-    """No subspace and damping 1: the inverse of the identity."""
-    plain = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=1.0)
-    _require(
-        curvature == plain or (curvature.damping_ratio is None and curvature.damping is None),
-        "the damping of half-whitened gradients is `--alpha`; damping_ratio and damping belong to a subspace. "
-        "Pass `--alpha`, or a `--subspace-rank` above 0.",
-    )
-    return plain
 
 
 _UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "KIB": 1024, "MIB": 1024**2}
@@ -345,13 +202,8 @@ def parse_bytes(text: str) -> int:
         value = float(number) * _UNITS[unit]
     except (ValueError, KeyError):
         value = 0.0
-    _require(1 <= value < 2**62, f"a budget is a number of bytes per example like 1KB or 512B, got {text!r}.")
+    require(1 <= value < 2**62, f"a budget is a number of bytes per example like 1KB or 512B, got {text!r}.")
     return int(value)
-
-
-def _set(value: T | None) -> T:
-    assert value is not None  # IndexConfig fills it
-    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -390,28 +242,32 @@ class ScoreConfig:
     """Absolute damping, with `damping_rule=absolute`."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        _require(
+        """Check choices and ranges."""
+        check_choice("objective", self.objective, Objective)
+        check_choice("normalisation", self.normalisation, Normalisation)
+        if self.damping_rule is not None:
+            check_choice("damping_rule", self.damping_rule, DampingRule)
+        require(
             self.refine >= 0,
             f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.",
         )
-        _require(
+        require(
             self.refine_ratio > 0,
             f"refine_ratio must be > 0, got {self.refine_ratio}: the inverse needs some damping.",
         )
-        _require(
+        require(
             self.query_rank is None or self.query_rank >= 1,
             f"query_rank must be at least 1, got {self.query_rank}; leave it unset to keep all.",
         )
-        _require(
+        require(
             self.subspace_rank is None or self.subspace_rank >= 0,
             f"subspace_rank must be at least 0, got {self.subspace_rank}; 0 is GradDot.",
         )
-        _require(
+        require(
             self.damping_ratio is None or self.damping_ratio > 0,
             f"damping_ratio must be > 0, got {self.damping_ratio}: the inverse needs some damping.",
         )
-        _require(
+        require(
             self.damping is None or self.damping > 0,
             f"damping must be > 0, got {self.damping}: outside the subspace the inverse is 1/damping.",
         )
@@ -432,7 +288,7 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(
+        require(
             self.max_new_tokens >= 1 and self.temperature >= 0,
             f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
             f"{self.temperature}.",
@@ -467,12 +323,12 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Check the format and the names of the added columns."""
-        _require(
+        require(
             self.format is None or self.format in EXPORT_FORMATS,
             f"an export is written as one of {', '.join(EXPORT_FORMATS)}, got {self.format!r}. Pass one of them as "
             "`--format`.",
         )
-        _require(
+        require(
             bool(self.status_column and self.reason_column) and self.status_column != self.reason_column,
             f"the added columns need two different names, got {self.status_column!r} and {self.reason_column!r}. "
             "Change `--status-column` or `--reason-column`.",

@@ -5,11 +5,16 @@ reference that LoRIF approximates (full c and full r give the same scores).
 Source: LoGra (arXiv:2405.13954).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lorif_core.errors import ResourceError
+from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.subspace import RowStream, Subspace, fit_subspace
+from lorif_core.method_settings import LograConfig
+from lorif_core.methods.lorif import RandomProjection, curvature_asked
+from lorif_core.methods.protocol import THE_MODEL, Member, Unit
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
@@ -19,17 +24,38 @@ _GRAM_COPIES = 4
 
 
 @dataclass(frozen=True)
-class Logra:
-    """Unfactored gradients, full curvature per module."""
+class WholeFeature:
+    """Projected gradients as they are."""
 
-    layout: Layout = "dense"
-    subspace_rank: int | None = None
+    codec: str
+
+    @property
+    def layout(self) -> Layout:
+        """Whole projected gradients."""
+        return "dense"
+
+    @property
+    def factor_rank(self) -> int:
+        """No factors."""
+        return 1
 
     def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
         """The projected gradients themselves."""
         return DenseGradient(gradient.dense())
 
-    def check(self, modules: list[ModuleShape], available_bytes: int) -> None:
+
+@dataclass(frozen=True)
+class FullCurvature:
+    """``(GᵀG + λI)⁻¹`` with every eigenvector of each module's Gram matrix."""
+
+    fitted: CurvatureConfig
+
+    @property
+    def subspace_rank(self) -> int | None:
+        """All directions."""
+        return None
+
+    def check(self, modules: Sequence[ModuleShape], available_bytes: int) -> None:
         """Refuse when the widest module's Gram matrix would not fit.
 
         Raises:
@@ -47,3 +73,66 @@ class Logra:
     def fit(self, module: ModuleShape, stream_rows: RowStream) -> Subspace:
         """All eigenvectors of the module's gradient Gram matrix."""
         return fit_subspace(stream_rows, module.dim, module.dim, key=module.name)
+
+    def asked(self, built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
+        """The index's curvature with the asked-for damping and rank in their place."""
+        return curvature_asked(built, asked)
+
+
+@dataclass(frozen=True)
+class Logra:
+    """Unfactored gradients, full curvature per module."""
+
+    settings: LograConfig
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The model."""
+        return (THE_MODEL,)
+
+    @property
+    def projection(self) -> RandomProjection:
+        """Random maps."""
+        return RandomProjection(self.settings.f, self.settings.seed)
+
+    @property
+    def feature(self) -> WholeFeature:
+        """Whole projected gradients."""
+        return WholeFeature(self.settings.codec)
+
+    @property
+    def curvature(self) -> FullCurvature:
+        """The full inverse."""
+        return FullCurvature(self.settings.curvature)
+
+    @property
+    def label(self) -> str:
+        """The method and its settings."""
+        return f"{self.settings.name} f={self.settings.f}"
+
+    @property
+    def unit(self) -> Unit:
+        """The Gram matrix is a sum over the examples."""
+        return "nats"
+
+    def unit_per_product(self, num_train_tokens: int) -> float:
+        """Scores are in nats as they are."""
+        return 1.0
+
+    @property
+    def can_be_refined(self) -> bool:
+        """The inverse holds the stored texts' curvature already."""
+        return False
+
+    @property
+    def budget_bytes(self) -> int | None:
+        """Whole gradients have the bytes that they have."""
+        return None
+
+    def with_budget(self, f: int, ranks: Mapping[str, int]) -> "Logra":
+        """Refuse: there are no factors to buy.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError("a budget is for factors, and logra stores none. Use another `--method`.")

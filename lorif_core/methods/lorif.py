@@ -1,67 +1,124 @@
-"""LoRIF: rank-c factors of projected gradients and a truncated-SVD preconditioner.
+"""LoRIF: rank-c factors of randomly projected gradients and a truncated-SVD preconditioner.
 
-With ``subspace_rank = 0`` nothing is left of the curvature and the method is GradDot divided
-by the damping.
+    score(q, n) = Σ_modules ⟨g_q, (GᵀG + λI)⁻¹ g_n⟩,   GᵀG kept as its leading r directions
+
+The Gram matrix is a sum over all examples, so a score is in nats: the first-order change of the query's objective
+when the text is left out.
 Source: LoRIF (arXiv:2601.21929).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any, Generic, Self, TypeVar
 
 from torch import Tensor
 
-from lorif_core.errors import ResourceError
+from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.linalg.maps import ModuleMaps, random_maps
 from lorif_core.linalg.subspace import OVERSAMPLING, RowStream, Subspace, fit_subspace
+from lorif_core.linalg.whitening import Moments
+from lorif_core.method_settings import FactoredSettings, LorifConfig
+from lorif_core.methods.protocol import THE_MODEL, Curvature, Member, Projection, StatisticsSample, Unit
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
+Settings = TypeVar("Settings", bound=FactoredSettings)
+
 
 @dataclass(frozen=True)
-class Lorif:
-    """Factored gradients, curvature in a rank-r subspace per module."""
+class RandomProjection:
+    """Random sign maps, redrawn from the seed wherever they are needed."""
+
+    f: int | None
+    seed: int
+
+    @property
+    def sample(self) -> StatisticsSample | None:
+        """No statistics."""
+        return None
+
+    @property
+    def recorded(self) -> dict[str, Any] | None:
+        """Divisor and seed say all."""
+        return None
+
+    def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
+        """The maps of one module."""
+        assert self.f is not None  # a budget that chooses it has done so
+        return random_maps(module.name, module.in_features, module.out_features, f=self.f, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class FactoredFeature:
+    """Rank-c factors of each projected gradient."""
 
     factor_rank: int
     """c; a module narrower than this keeps its full rank."""
 
-    subspace_rank: int
-    """r; 0 is GradDot."""
-
+    codec: str
     seed: int
-    """Of the power iteration's start and of the randomised SVD."""
-
-    layout: Layout = "factors"
+    """Of the power iteration's start."""
 
     ranks: Mapping[str, int] = field(default_factory=dict)
     """c of modules that have one of their own, by name."""
+
+    @property
+    def layout(self) -> Layout:
+        """Factors."""
+        return "factors"
 
     def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
         """Rank-c factors of each gradient."""
         return factor_gradient(gradient, _start(module, self.ranks.get(module.name, self.factor_rank), self.seed))
 
-    def check(self, modules: list[ModuleShape], available_bytes: int) -> None:
+
+@lru_cache(maxsize=4096)
+def _start(module: ModuleShape, factor_rank: int, seed: int) -> Tensor:
+    rank = min(factor_rank, module.d_in, module.d_out)
+    return random_start(module.name, module.d_out, rank, seed=seed)
+
+
+@dataclass(frozen=True)
+class SubspaceCurvature:
+    """``(GᵀG + λI)⁻¹`` with GᵀG restricted to its leading r directions."""
+
+    fitted: CurvatureConfig
+    seed: int
+    """Of the randomised SVD."""
+
+    @property
+    def subspace_rank(self) -> int | None:
+        """r."""
+        return self.fitted.subspace_rank
+
+    def check(self, modules: Sequence[ModuleShape], available_bytes: int) -> None:
         """Refuse when the widest module's sketch would not fit.
 
         Raises:
             ResourceError: Names the memory it would need and the way out.
         """
-        if not self.subspace_rank:
-            return
+        rank = self.subspace_rank or 0
         widest = max(modules, key=lambda module: module.dim)
-        needed = fit_bytes(widest, self.subspace_rank)
+        needed = fit_bytes(widest, rank) if rank else 0
         if needed > available_bytes:
             raise ResourceError(
-                f"a subspace of rank {self.subspace_rank} needs {needed / 1e9:.1f} GB for module {widest.name!r} "
+                f"a subspace of rank {rank} needs {needed / 1e9:.1f} GB for module {widest.name!r} "
                 f"(D = {widest.dim}), {available_bytes / 1e9:.1f} GB are free. Lower `--subspace-rank`, raise `--f`, "
                 "or exclude the module."
             )
 
     def fit(self, module: ModuleShape, stream_rows: RowStream) -> Subspace:
         """Leading r directions of the module's gradient Gram matrix."""
-        return fit_subspace(stream_rows, module.dim, self.subspace_rank, key=f"{self.seed}:{module.name}")
+        return fit_subspace(stream_rows, module.dim, self.subspace_rank or 0, key=f"{self.seed}:{module.name}")
+
+    def asked(self, built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
+        """The index's curvature with the asked-for damping and rank in their place."""
+        return curvature_asked(built, asked)
 
 
 def fit_bytes(module: ModuleShape, subspace_rank: int) -> int:
@@ -69,7 +126,99 @@ def fit_bytes(module: ModuleShape, subspace_rank: int) -> int:
     return 3 * 8 * module.dim * min(subspace_rank + OVERSAMPLING, module.dim)
 
 
-@lru_cache(maxsize=4096)
-def _start(module: ModuleShape, factor_rank: int, seed: int) -> Tensor:
-    rank = min(factor_rank, module.d_in, module.d_out)
-    return random_start(module.name, module.d_out, rank, seed=seed)
+def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
+    """The curvature that an index was built with, under the damping and the rank that somebody asks for.
+
+    Raises:
+        ConfigError: The rule and the values do not go together, or the index keeps fewer directions.
+    """
+    rank = built.subspace_rank if asked.subspace_rank is None else asked.subspace_rank
+    if built.subspace_rank is not None and (rank or 0) > built.subspace_rank:
+        raise ConfigError(
+            f"subspace_rank must be at most the {built.subspace_rank} directions that this index keeps, got {rank}. "
+            "Run `lorif index` again with the larger rank; stored gradients are reused."
+        )
+    rule = asked.damping_rule or ("absolute" if asked.damping is not None else built.damping_rule)
+    if rule == "absolute" and asked.damping_ratio is not None:
+        raise ConfigError(
+            f"damping_ratio needs the rule trace or spectrum, got {asked.damping_ratio} under absolute damping. Pass "
+            "`--damping-rule trace`, or `--damping` instead."
+        )
+    keeps_rule = rule == built.damping_rule
+    ratio, damping = asked.damping_ratio, asked.damping
+    return CurvatureConfig(
+        subspace_rank=rank,
+        damping_rule=rule,
+        damping_ratio=built.damping_ratio if ratio is None and keeps_rule else ratio,
+        damping=built.damping if damping is None and keeps_rule else damping,
+    )
+
+
+@dataclass(frozen=True)
+class FactoredMethod(Generic[Settings]):
+    """What methods have in common that differentiate one model and store factors of its gradients."""
+
+    settings: Settings
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    """Rank of every module, where a budget decided it."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The model."""
+        return (THE_MODEL,)
+
+    @property
+    def projection(self) -> Projection:
+        """Random maps."""
+        return RandomProjection(self.settings.f, self.settings.seed)
+
+    @property
+    def feature(self) -> FactoredFeature:
+        """Rank-c factors."""
+        own = self.settings
+        return FactoredFeature(own.factor_rank or 1, own.codec, own.seed, self.ranks)
+
+    @property
+    def label(self) -> str:
+        """Name, divisor, size and codec."""
+        own = self.settings
+        size = f"budget {own.budget}" if own.budget else f"c={own.factor_rank}"
+        return f"{own.name} f={own.f} {size} {own.codec}"
+
+    @property
+    def unit(self) -> Unit:
+        """The Gram matrix is a sum over the examples."""
+        return "nats"
+
+    def unit_per_product(self, num_train_tokens: int) -> float:
+        """Scores are in their unit as they are."""
+        return 1.0
+
+    @property
+    def can_be_refined(self) -> bool:
+        """Refining is for plain products that are influences."""
+        return False
+
+    @property
+    def budget_bytes(self) -> int | None:
+        """Bytes per example."""
+        return self.settings.budget_bytes
+
+    def with_budget(self, f: int, ranks: Mapping[str, int]) -> Self:
+        """The same method with the divisor and the ranks that its budget buys."""
+        return replace(self, settings=replace(self.settings, f=f), ranks=ranks)
+
+
+@dataclass(frozen=True)
+class Lorif(FactoredMethod[LorifConfig]):
+    """Factored gradients, curvature in a rank-r subspace per module."""
+
+    @property
+    def curvature(self) -> Curvature:
+        """The damped inverse in a subspace."""
+        return SubspaceCurvature(self.settings.curvature, self.settings.seed)
+
+    @property
+    def label(self) -> str:
+        """The factors, and the rank of the subspace."""
+        return f"{super().label} r={self.settings.subspace_rank}"

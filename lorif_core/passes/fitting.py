@@ -8,7 +8,7 @@ from torch import Tensor
 from lorif_core.config import CurvatureConfig
 from lorif_core.linalg.preconditioner import SubspacePreconditioner, damping_from_ratio, precondition
 from lorif_core.linalg.subspace import Subspace
-from lorif_core.methods.protocol import AttributionMethod
+from lorif_core.methods.protocol import Curvature
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import block_rows
 from lorif_core.store.reader import Shard, StoreReader
@@ -25,9 +25,9 @@ def iter_rows(shard: Shard, module: ModuleShape) -> Iterator[tuple[slice, Tensor
         yield rows, block_rows(shard.part(rows).block(module))
 
 
-def fit_module(reader: StoreReader, method: AttributionMethod, module: ModuleShape) -> Subspace:
+def fit_module(reader: StoreReader, curvature: Curvature, module: ModuleShape) -> Subspace:
     """Curvature of one module from the store, which is streamed a few times."""
-    if method.subspace_rank == 0:
+    if curvature.subspace_rank == 0:
         energies = (shard.block(module).squared_norm().sum(dtype=torch.float64) for shard in reader.iter_shards())
         return Subspace(torch.zeros(module.dim, 0), torch.zeros(0), float(sum(energies)))
 
@@ -36,7 +36,7 @@ def fit_module(reader: StoreReader, method: AttributionMethod, module: ModuleSha
             for _, rows in iter_rows(shard, module):
                 yield rows
 
-    return method.fit(module, stream)
+    return curvature.fit(module, stream)
 
 
 def damping_of(subspace: Subspace, settings: CurvatureConfig) -> float:
@@ -64,10 +64,8 @@ def self_influence(
     return total.float()
 
 
-def preconditioner_of(
-    subspace: Subspace, settings: CurvatureConfig, subspace_rank: int | None
-) -> SubspacePreconditioner:
-    """Preconditioner of one module, with fewer directions than stored if asked for."""
-    if subspace_rank is not None and subspace_rank < subspace.rank:
-        subspace = subspace.restrict(subspace_rank)
+def preconditioner_of(subspace: Subspace, settings: CurvatureConfig) -> SubspacePreconditioner:
+    """Preconditioner of one module, with fewer directions than stored if the settings say so."""
+    if settings.subspace_rank is not None and settings.subspace_rank < subspace.rank:
+        subspace = subspace.restrict(settings.subspace_rank)
     return precondition(subspace, damping_of(subspace, settings))

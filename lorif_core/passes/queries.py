@@ -15,8 +15,10 @@ from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import example_objective
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.encoding import EncodedExample
-from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.passes.shards import GradientSource
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import Block, decode_block, encode_block
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,10 @@ class QueryGradients:
     """Per module, (Q, d_in, d_out), float32; as captured, neither factored nor quantised."""
 
     objectives: Tensor
-    """Value of each query's objective in nats, (Q,)."""
+    """What was differentiated, in nats, (Q,): a loss, or the negative of a margin or a contrast."""
 
-    def norms(self) -> Tensor:
-        """Gradient norm of each query over all modules, (Q,)."""
-        squares = [matrix.square().sum((1, 2)) for matrix in self.matrices.values()]
-        return torch.stack(squares).sum(0).sqrt()
+    stored: dict[str, Block]
+    """Per module, the same gradients as an index would hold them: factored, quantised and read back."""
 
 
 def capture_queries(source: GradientSource, queries: Sequence[Query], objective: str) -> QueryGradients:
@@ -51,6 +51,7 @@ def capture_queries(source: GradientSource, queries: Sequence[Query], objective:
     owner = [position for position, query in enumerate(queries) for _ in query.sequences]
     weights = torch.tensor([weight for query in queries for weight in query.weights])
     matrices = {module.name: torch.zeros(len(queries), module.d_in, module.d_out) for module in source.modules}
+    codes = _Codes(source, len(queries), is_whole=all(query.weights == (1.0,) for query in queries))
     values = torch.zeros(len(queries))
     per_example = example_objective("loss" if objective == "contrast" else objective)
     for positions in plan_batches([len(sequence.input_ids) for sequence in sequences], source.tokens_per_batch):
@@ -60,7 +61,40 @@ def capture_queries(source: GradientSource, queries: Sequence[Query], objective:
 
         def take(name: str, gradient: ProjectedGradient, owners: Tensor = owners, weight: Tensor = weight) -> None:
             matrices[name].index_add_(0, owners, gradient.dense().cpu() * weight[:, None, None])
+            codes.take(name, gradient, owners)
 
         found = capture_gradients(source.model, source.maps, batch, per_example, take)
         values.index_add_(0, owners, found.cpu().float() * weight)
-    return QueryGradients(matrices, values)
+    return QueryGradients(matrices, values, {module.name: codes.block(module, matrices) for module in source.modules})
+
+
+class _Codes:
+    """The queries as an index would hold them, compressed in the same form in which an index meets its texts."""
+
+    def __init__(self, source: GradientSource, num_queries: int, *, is_whole: bool) -> None:
+        self.source, self.num_queries = source, num_queries
+        self.is_whole = is_whole
+        """Whether every query is one sequence; the gradients of others are known when they are summed."""
+
+        self._by_name = {module.name: module for module in source.modules}
+        self._tensors: dict[str, dict[str, Tensor]] = {}
+
+    def take(self, name: str, gradient: ProjectedGradient, owners: Tensor) -> None:
+        """File one module's gradients of a batch."""
+        if not self.is_whole:
+            return
+        coded = self._encode(gradient, self._by_name[name])
+        into = self._tensors.setdefault(
+            name, {key: rows.new_zeros(self.num_queries, *rows.shape[1:]) for key, rows in coded.items()}
+        )
+        for key, rows in coded.items():
+            into[key][owners] = rows
+
+    def block(self, module: ModuleShape, matrices: dict[str, Tensor]) -> Block:
+        """One module's gradients, read back."""
+        coded = self._tensors.get(module.name) or self._encode(DenseGradient(matrices[module.name]), module)
+        return decode_block(coded, module, self.source.codec, self.source.method.feature.layout)
+
+    def _encode(self, gradient: ProjectedGradient, module: ModuleShape) -> dict[str, Tensor]:
+        block = self.source.method.feature.compress(gradient, module)
+        return {key: rows.cpu() for key, rows in encode_block(block, module.name, self.source.codec).items()}

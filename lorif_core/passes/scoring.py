@@ -1,37 +1,60 @@
 """Score a whole index against queries in one pass over its shards."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
-from lorif_core.errors import ConfigError
+from lorif_core.errors import ConfigError, NumericalError
+from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
 from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (
     Plan,
     PreparedQueries,
+    ScoreSums,
     check_finite_scores,
     prepare_queries,
     rank_worth_finding,
+    score_dense_rows,
 )
+from lorif_core.methods.protocol import THE_MODEL, AttributionMethod, Member
 from lorif_core.passes.fitting import preconditioner_of, self_influence
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.stored_gram import add_up, score_plainly
 from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import Block, block_rows
 from lorif_core.store.reader import Shard, StoreReader
+
+
+@dataclass(frozen=True)
+class FittedIndex:
+    """A member's stored features, the method that made them, and what their preconditioner was fitted with."""
+
+    reader: StoreReader
+    """Of a complete index."""
+
+    method: AttributionMethod
+    curvature: CurvatureConfig
+    member: Member = THE_MODEL
+
+    @property
+    def unit_per_product(self) -> float:
+        """What turns the inner product of two preconditioned gradients into a score's unit."""
+        return self.method.unit_per_product(self.reader.num_train_tokens)
 
 
 @dataclass(frozen=True)
 class ScoringPlan:
     """Preconditioned queries, laid out per module, and how the train side is normalised."""
 
+    index: FittedIndex
     matrices: dict[str, Tensor]
-    """Per module, (GᵀG + λI)⁻¹ g_q as (Q, d_in, d_out)."""
+    """Per module, weight · T[g_q] as (Q, d_in, d_out), in the unit of a score."""
 
     prepared: dict[str, PreparedQueries]
     """The same, laid out for the plan chosen per module; unused for whole gradients."""
@@ -39,16 +62,26 @@ class ScoringPlan:
     plans: dict[str, Plan]
     """Plan per module."""
 
+    normalisation: str
     query_norms: Tensor
     """(Q,), divided by under ``unit``."""
 
-    normalisation: str
     preconditioner_of: Callable[[ModuleShape], SubspacePreconditioner]
     has_own_damping: bool
     """Whether the index's stored self-influences hold for these settings."""
 
     scale: float = 1.0
-    """Multiplies every preconditioned product, so that a score is in nats; contained in ``matrices``."""
+    """Multiplies every preconditioned product, so that a score is in its unit; contained in ``matrices``."""
+
+    @property
+    def reader(self) -> StoreReader:
+        """The stored features."""
+        return self.index.reader
+
+    @property
+    def queries(self) -> Mapping[str, ModuleQueries]:
+        """Laid out for what is stored."""
+        return self.matrices if self.reader.manifest.layout == "dense" else self.prepared
 
     @property
     def num_queries(self) -> int:
@@ -56,74 +89,72 @@ class ScoringPlan:
         return len(self.query_norms)
 
 
-def plan_scoring(
-    reader: StoreReader, gradients: QueryGradients, built: CurvatureConfig, asked: ScoreConfig
-) -> ScoringPlan:
+def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConfig) -> ScoringPlan:
     """Precondition the queries and choose how to multiply.
 
     Args:
-        reader: A complete index.
+        index: What is asked.
         gradients: Of the queries.
-        built: The index's own curvature settings.
         asked: May lower the rank or change the damping; neither needs a pass over the data.
-    """
-    _check_damping(reader, asked)
-    curvature = curvature_asked(built, asked)
-    _check_rank(reader, asked.subspace_rank)
-    _check_refine(reader, asked.refine)
-    matrices: dict[str, Tensor] = {}
-    prepared: dict[str, PreparedQueries] = {}
-    plans: dict[str, Plan] = {}
 
-    scale = nats_per_product(reader)
+    Raises:
+        ConfigError: The method or the index cannot take what is asked.
+    """
+    reader, built = index.reader, index.curvature
+    curvature = index.method.curvature.asked(built, asked)
+    _check_refine(index.method, asked.refine)
+    scale = index.unit_per_product
 
     def preconditioner(module: ModuleShape) -> SubspacePreconditioner:
-        return preconditioner_of(reader.subspace(module), curvature, asked.subspace_rank)
+        return preconditioner_of(reader.subspace(module), curvature)
 
+    matrices: dict[str, Tensor] = {}
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        matrices[module.name] = preconditioner(module).apply(rows.flatten(1)).view_as(rows) * scale
+        preconditioned = preconditioner(module).apply(rows.flatten(1)).view_as(rows)
+        matrices[module.name] = preconditioned * (scale * index.member.weight)
     if asked.refine:
-        matrices = _refined(reader, matrices, scale, asked.refine_ratio, asked.refine)
-    # A subspace and a refinement fill up the rank of a query; without them it is at most the number of its tokens.
-    kept_rank = reader.manifest.subspace_rank if asked.subspace_rank is None else asked.subspace_rank
-    is_low_rank = not asked.refine and kept_rank == 0
-    rank_limit = rank_worth_finding(reader.manifest.num_examples) if is_low_rank else 0
-    for module in reader.modules:
-        prepared[module.name] = prepare_queries(
-            matrices[module.name], query_rank=asked.query_rank, rank_limit=rank_limit
-        )
-        plans[module.name] = prepared[module.name].plan
-    is_own = curvature == built and asked.subspace_rank in (None, reader.manifest.subspace_rank)
-    return ScoringPlan(
-        matrices, prepared, plans, gradients.norms(), asked.normalisation, preconditioner, is_own, scale
+        matrices = _refined(reader, matrices, scale, asked)
+    rank_limit = _rank_limit(reader, curvature, asked)
+    prepared = {
+        name: prepare_queries(matrix, query_rank=asked.query_rank, rank_limit=rank_limit)
+        for name, matrix in matrices.items()
+    }
+    plan = ScoringPlan(
+        index=index,
+        matrices=matrices,
+        prepared=prepared,
+        plans={name: one.plan for name, one in prepared.items()},
+        normalisation=asked.normalisation,
+        query_norms=torch.ones(len(gradients.objectives)),
+        preconditioner_of=preconditioner,
+        has_own_damping=curvature == built,
+        scale=scale,
     )
+    if asked.normalisation != "unit":
+        return plan
+    return replace(plan, query_norms=_own_norms(plan, gradients.stored))
 
 
-def nats_per_product(reader: StoreReader) -> float:
-    """What turns the inner product of two preconditioned gradients into nats.
+def _rank_limit(reader: StoreReader, curvature: CurvatureConfig, asked: ScoreConfig) -> int:
+    """Up to which rank it pays to look for the queries' own; 0 where they fill it up.
 
-    A subspace preconditioner inverts the sum GᵀG over examples, whose scores are in nats already. Half-whitening
-    maps divide by second moments *per token*, so that their Fisher matrix is A ⊗ S times the number of tokens.
+    A subspace and a refinement do; without them the rank of a query is at most the number of its tokens.
     """
-    return 1 / reader.num_train_tokens if is_plain_product(reader) else 1.0
+    is_low_rank = not asked.refine and curvature.subspace_rank == 0
+    return rank_worth_finding(reader.manifest.num_examples) if is_low_rank else 0
 
 
-def is_plain_product(reader: StoreReader) -> bool:
-    """Whether all curvature is in half-whitening maps."""
-    return reader.manifest.whitening is not None and reader.manifest.subspace_rank == 0
-
-
-def _check_refine(reader: StoreReader, steps: int) -> None:
-    if steps and not is_plain_product(reader):
+def _check_refine(method: AttributionMethod, steps: int) -> None:
+    if steps and not method.can_be_refined:
         raise ConfigError(
-            f"refine is for half-whitened indexes without a subspace, got {steps} for one that has its "
-            "curvature in a subspace. Leave it out, or ask an index of `--method kronecker`."
+            f"refine is for half-whitened indexes without a subspace, got {steps} for one that is not ({method.label}). "
+            "Leave it out, or ask an index of the default method."
         )
 
 
 def _refined(
-    reader: StoreReader, matrices: dict[str, Tensor], scale: float, ratio: float, steps: int
+    reader: StoreReader, matrices: dict[str, Tensor], scale: float, asked: ScoreConfig
 ) -> dict[str, Tensor]:
     own = torch.cat([reader.self_influence(shard) for shard in reader.iter_shards()])
     return refine_queries(
@@ -132,99 +163,82 @@ def _refined(
         score=partial(score_plainly, reader),
         add_up=partial(add_up, reader),
         scale=scale,
-        ratio=ratio,
-        steps=steps,
+        ratio=asked.refine_ratio,
+        steps=asked.refine,
     )
 
 
-def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
-    """The index's curvature settings with the asked-for damping in their place.
+def _own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
+    """What each query is divided by so that, beside its own stored form, it has the score 1, (Q,).
 
-    Raises:
-        ConfigError: The rule and the values do not go together.
+    A text is divided by the root of its self-influence, √⟨T x̂, x̂⟩. A query is not stored and differs from its stored
+    form by what the factors and the codec lose, so its divisor is ⟨T q, q̂⟩ ÷ √⟨T q̂, q̂⟩: the score of q against q̂ is
+    1 then, whatever was lost.
     """
-    rule = asked.damping_rule or ("absolute" if asked.damping is not None else built.damping_rule)
-    if rule == "absolute" and asked.damping_ratio is not None:
-        raise ConfigError(
-            f"damping_ratio needs the rule trace or spectrum, got {asked.damping_ratio} under absolute damping. Pass "
-            "`--damping-rule trace`, or `--damping` instead."
+    count = plan.num_queries
+    products, own = ScoreSums(count, count), torch.zeros(count, dtype=torch.float64)
+    for module in plan.reader.modules:
+        block, queries = stored[module.name], plan.queries[module.name]
+        if isinstance(block, Factors) and not isinstance(queries, Tensor):
+            queries.add_scores(products, block)
+        else:
+            products.add(score_dense_rows(plan.matrices[module.name], block.dense()))
+        own += plan.preconditioner_of(module).quadratic_form(block_rows(block)).double() * plan.scale
+    diagonal = products.total().diagonal().double()
+    if bool(((diagonal <= 0) & (own > 0)).any()):
+        raise NumericalError(
+            "a query's product with its own stored form must be above 0, it is not: the codes lose too much of it. Ask "
+            "with another normalisation than unit, or build an index with a larger rank or codec."
         )
-    keeps_rule = rule == built.damping_rule
-    ratio, damping = asked.damping_ratio, asked.damping
-    return CurvatureConfig(
-        subspace_rank=built.subspace_rank,
-        damping_rule=rule,
-        damping_ratio=built.damping_ratio if ratio is None and keeps_rule else ratio,
-        damping=built.damping if damping is None and keeps_rule else damping,
-    )
+    return (diagonal / own.sqrt().clamp_min(torch.finfo().tiny)).float()
 
 
-def _check_damping(reader: StoreReader, asked: ScoreConfig) -> None:
-    whitening = reader.manifest.whitening
-    is_asked = (asked.damping_rule, asked.damping_ratio, asked.damping) != (None, None, None)
-    if whitening is not None and is_plain_product(reader) and is_asked:
-        raise ConfigError(
-            f"the damping of half-whitened gradients is in their maps (alpha = {whitening['alpha']}) and cannot be "
-            "changed when asking. Build another index with `--alpha`; its statistics are kept."
-        )
-
-
-def _check_rank(reader: StoreReader, subspace_rank: int | None) -> None:
-    stored = reader.manifest.subspace_rank
-    if subspace_rank is not None and stored is not None and subspace_rank > stored:
-        raise ConfigError(
-            f"subspace_rank must be at most the {stored} directions that this index keeps, got {subspace_rank}. Run "
-            "`lorif index` again with the larger rank; stored gradients are reused."
-        )
-
-
-def iter_scores(reader: StoreReader, plan: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
+def iter_scores(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
     """Scores of every shard in store order: (first position, (Q, n)).
+
+    Args:
+        *plans: One per member of the method, over the same texts in shards of the same size; the sum of their
+            weighted products is the score. Normalised by the first one's self-influences.
 
     Raises:
         NumericalError: A score is not finite; names the shard.
     """
+    first, others = plans[0], plans[1:]
 
     def scores_of(shard: Shard) -> tuple[int, Tensor]:
-        products = shard_products(shard, reader.modules, _queries(reader, plan))
-        scores = _normalise(products, shard, reader, plan)
+        products = shard_products(shard, first.reader.modules, first.queries)
+        for plan in others:
+            products = products + shard_products(plan.reader.shard(shard.number), plan.reader.modules, plan.queries)
+        scores = _normalise(products, shard, first)
         check_finite_scores(scores, shard.number)
         return shard.start, scores
 
-    return reader.map_shards(scores_of)
+    return first.reader.map_shards(scores_of)
 
 
-def split_over_modules(reader: StoreReader, plan: ScoringPlan, position: int) -> dict[str, Tensor]:
+def split_over_modules(plan: ScoringPlan, position: int) -> dict[str, Tensor]:
     """One example's scores as sums over the modules: module name → its part for each query, (Q,).
 
     A score is a sum over modules, and every normalisation divides the sum by one number; so the parts add up to
     what ``iter_scores`` gives.
     """
-    example = reader.at(position)
+    example = plan.reader.at(position)
     parts = {
-        module.name: _normalise(shard_products(example, [module], _queries(reader, plan)), example, reader, plan)[
-            :, 0
-        ]
-        for module in reader.modules
+        module.name: _normalise(shard_products(example, [module], plan.queries), example, plan)[:, 0]
+        for module in plan.reader.modules
     }
     check_finite_scores(torch.stack(list(parts.values())), example.number)
     return parts
 
 
-def _queries(reader: StoreReader, plan: ScoringPlan) -> Mapping[str, ModuleQueries]:
-    return plan.matrices if reader.manifest.layout == "dense" else plan.prepared
-
-
-def _normalise(scores: Tensor, shard: Shard, reader: StoreReader, plan: ScoringPlan) -> Tensor:
+def _normalise(scores: Tensor, shard: Shard, plan: ScoringPlan) -> Tensor:
     """Divide as asked; an example without any gradient has no score to scale and keeps 0."""
     if plan.normalisation == "none":
         return scores
+    own = plan.reader.self_influence(shard) if plan.has_own_damping else None
+    influence = self_influence(shard, plan.reader.modules, plan.preconditioner_of) if own is None else own
+    root = (influence * plan.scale).sqrt()
+    divisor = root.sqrt() if plan.normalisation == "tempered" else root
     if plan.normalisation == "unit":
         scores = scores / plan.query_norms.clamp_min(torch.finfo(scores.dtype).tiny).unsqueeze(1)
-        divisor = shard.norms()
-    else:
-        own = reader.self_influence(shard) if plan.has_own_damping else None
-        influence = self_influence(shard, reader.modules, plan.preconditioner_of) if own is None else own
-        influence = influence * plan.scale
-        divisor = influence.sqrt() if plan.normalisation == "relatif" else influence.sqrt().sqrt()
     return torch.where(divisor > 0, scores / divisor.clamp_min(torch.finfo(scores.dtype).tiny), 0.0)

@@ -99,13 +99,13 @@ class _ShardRows:
     def take(self, name: str, gradient: ProjectedGradient) -> None:
         """Compress, encode and file one module's gradients of the batch at hand."""
         module, method = self.by_name[name], self.source.method
-        block = method.compress(gradient, module)
+        block = method.feature.compress(gradient, module)
         self.kept_energy[name] += float(block.squared_norm().sum(dtype=torch.float64))
         self.total_energy[name] += float(gradient.squared_norm().sum(dtype=torch.float64))
         coded = {key: tensor.cpu() for key, tensor in encode_block(block, name, self.source.codec).items()}
         for key, rows in coded.items():
             self._column(key, rows)[self.place] = rows
-        stored = decode_block(coded, module, self.source.codec, method.layout)
+        stored = decode_block(coded, module, self.source.codec, method.feature.layout)
         self.squared_norms[self.place] += stored.squared_norm()
 
     def fill_missing(self) -> dict[str, Tensor]:
@@ -113,11 +113,11 @@ class _ShardRows:
         for module in self.source.modules:
             if all(
                 name in self.tensors
-                for name in tensor_names(module.name, self.source.codec, self.source.method.layout)
+                for name in tensor_names(module.name, self.source.codec, self.source.method.feature.layout)
             ):
                 continue
             empty = DenseGradient(torch.zeros(1, module.d_in, module.d_out))
-            block = self.source.method.compress(empty, module)
+            block = self.source.method.feature.compress(empty, module)
             for key, rows in encode_block(block, module.name, self.source.codec).items():
                 self._column(key, rows)
         return self.tensors

@@ -39,7 +39,7 @@ def split_over_train_tokens(
 
     def projected(name: str, pair: SequenceGradient) -> Tensor:
         is_short = pair.inputs.shape[1] < min(pair.widths)  # factored as the index factored it
-        block = source.method.compress(pair if is_short else DenseGradient(pair.dense()), by_name[name])
+        block = source.method.feature.compress(pair if is_short else DenseGradient(pair.dense()), by_name[name])
         if not isinstance(block, Factors):
             return pair.output_grads
         # left = G̃ R with orthonormal R, so the columns of ``right`` span R.

@@ -1,0 +1,83 @@
+"""Half-whitened factors: the projection holds the curvature, and influence is a plain inner product.
+
+    Z = (A + λ_A)^-½ G (S + λ_S)^-½,   score(q, n) = Σ_modules ⟨Z_q, Z_n⟩ ÷ number of train tokens
+
+A and S are a module's second moments of layer inputs and output gradients *per token*, so the Fisher matrix of all
+examples is A ⊗ S times the number of their tokens; divided by it a score is in nats. What is stored of Z are rank-c
+factors, one bit per number by default: the truncation and the rounding are taken in the metric in which they matter.
+Source: K-FAC (arXiv:1503.05671); docs/explanation/design.md §2.5.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.whitening import Moments, whitened_maps
+from lorif_core.method_settings import KroneckerConfig
+from lorif_core.methods.graddot import NoCurvature
+from lorif_core.methods.lorif import FactoredMethod, SubspaceCurvature
+from lorif_core.methods.protocol import Curvature, Projection, StatisticsSample
+from lorif_core.shapes import ModuleShape
+
+
+@dataclass(frozen=True)
+class WhitenedProjection:
+    """Inverse roots of the module's second moments, followed by random maps for f > 1."""
+
+    f: int | None
+    seed: int
+    alpha: float
+    """Damping of each side over its mean eigenvalue."""
+
+    stats_examples: int
+
+    @property
+    def sample(self) -> StatisticsSample | None:
+        """Where the moments come from."""
+        return StatisticsSample(self.stats_examples, self.seed)
+
+    @property
+    def recorded(self) -> dict[str, Any] | None:
+        """Damping and sample."""
+        return {"alpha": self.alpha, "stats_examples": self.stats_examples}
+
+    def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
+        """The maps of one module from its moments."""
+        assert self.f is not None  # a budget that chooses it has done so
+        assert moments is not None  # there is a sample
+        return whitened_maps(module, moments, alpha=self.alpha, f=self.f, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Kronecker(FactoredMethod[KroneckerConfig]):
+    """Factored half-whitened gradients, plain products."""
+
+    @property
+    def projection(self) -> Projection:
+        """Half-whitening maps."""
+        own = self.settings
+        return WhitenedProjection(own.f, own.seed, own.alpha, own.stats_examples)
+
+    @property
+    def curvature(self) -> Curvature:
+        """None beside the maps, unless directions are asked for."""
+        if self.settings.subspace_rank:
+            return SubspaceCurvature(self.settings.curvature, self.settings.seed)
+        return NoCurvature(
+            f"the damping of half-whitened gradients is in their maps (alpha = {self.settings.alpha}) and cannot be "
+            "changed when asking. Build another index with `--alpha`; its statistics are kept."
+        )
+
+    @property
+    def label(self) -> str:
+        """The factors, and the damping of the maps."""
+        return f"{super().label} α={self.settings.alpha:g}"
+
+    def unit_per_product(self, num_train_tokens: int) -> float:
+        """Moments are per token; a subspace inverts a sum over examples, whose scores are in nats already."""
+        return 1.0 if self.settings.subspace_rank else 1 / num_train_tokens
+
+    @property
+    def can_be_refined(self) -> bool:
+        """Plain products are."""
+        return not self.settings.subspace_rank
