@@ -25,10 +25,12 @@ from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.scoring import ScoringPlan, plan_scoring
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Buffers, encode_block
-from lorif_core.store.manifest import Manifest, Parents
+from lorif_core.store.manifest import compact
+from lorif_core.store.parts import Origin, ShardFacts, write_part
+from lorif_core.store.plan import Parents, Plan, write_plan
 from lorif_core.store.reader import Shard, StoreReader
-from lorif_core.store.writer import write_shard, write_subspace
-from lorif_core.workspace.asking.ask import rank_examples
+from lorif_core.store.writer import write_subspace
+from lorif_core.workspace.asking.ask.ask.ask import rank_examples
 from lorif_core.workspace.indexes.build_index import shard_size
 
 MODULES, WIDTH, SUBSPACE_RANK = 24, 32, 256
@@ -39,23 +41,24 @@ def build_store(folder: Path, num_examples: int) -> StoreReader:
     """A store of random factors with random subspaces, written as an index is written."""
     modules = [ModuleShape(f"layer.{number}", 128, 128, WIDTH, WIDTH) for number in range(MODULES)]
     codec = column_codec("bf16")
-    per_shard = shard_size(MODULES * WIDTH * 4)
-    manifest = Manifest(
+    plan = Plan(
         layout="factors", codec="bf16", factor_rank=1, f=4, seed=0, max_length=128,
         parents=Parents("", "", ""), modules=modules, maps_digest="", num_examples=num_examples,
-        shard_examples=per_shard, shards=[],
+        shard_examples=shard_size(MODULES * WIDTH * 4),
     )  # fmt: skip
+    write_plan(folder, plan)
+    facts = ShardFacts(
+        num_truncated=0, num_without_targets=0, kept_energy=[1.0] * MODULES, total_energy=[1.0] * MODULES
+    )
     generator = torch.Generator().manual_seed(0)
-    while manifest.num_stored < num_examples:
-        size = min(per_shard, num_examples - manifest.num_stored)
+    for number in range(plan.num_parts):
+        size = len(plan.rows_of(number))
         tensors = {"norms": torch.ones(size), "num_tokens": torch.ones(size, dtype=torch.int32)}
         for module in modules:
             left, right = (torch.randn(size, 1, WIDTH, generator=generator) for _ in range(2))
             tensors |= encode_block(Factors(left, right), module.name, codec)
-        manifest = write_shard(
-            folder, manifest, tensors, num_examples=size, num_truncated=0, num_without_targets=0,
-            kept_energy=[1.0] * MODULES, total_energy=[1.0] * MODULES,
-        )  # fmt: skip
+        write_part(folder, plan, number, tensors, facts, Origin("cpu", torch.__version__, "benchmark", 0.0))
+    manifest = compact(folder)
     basis = torch.linalg.qr(torch.randn(WIDTH**2, SUBSPACE_RANK, generator=generator)).Q
     subspace = Subspace(basis, torch.linspace(100, 1, SUBSPACE_RANK + 10), 5000.0)
     for position in range(MODULES):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     )
     from lorif_core.errors import LorifError
     from lorif_core.views.hits import Hit
-    from lorif_core.workspace.asking.answer import Answer
-    from lorif_core.workspace.asking.compare import Comparison
+    from lorif_core.workspace.asking.ask.answer import Answer
+    from lorif_core.workspace.asking.ask.compare import Comparison
     from lorif_core.workspace.quality.demo import build_demo
     from lorif_core.workspace.quality.evaluate import Evaluation, evaluate
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace

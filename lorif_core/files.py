@@ -9,8 +9,9 @@ guard against, not an adversary.
 import errno
 import json
 import os
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ import xxhash
 from lorif_core.errors import ArtefactError, ResourceError
 
 CHUNK_BYTES = 1 << 22
+
+UNFINISHED = ".unfinished"
+"""What the name of a file ends in until ``put_if_absent`` links it. Such files may be deleted at any time."""
+
+_MOST_SWEEPS = 10
+"""How often in a row a file may be deleted under a writer before that is an error."""
 
 
 @contextmanager
@@ -61,10 +68,73 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def put_if_absent(path: Path, content: bytes) -> bytes:
+    """Create a file unless there is one, and return what it holds now: ``content``, or what was there before.
+
+    Of several writers, also on machines that share the disk, one wins, and all return what the winner wrote. It is on
+    the disk by then. A writer that is killed leaves at most a file whose name ends in ``UNFINISHED``; if that of a
+    living writer is deleted, it writes it again.
+
+    Raises:
+        ResourceError: The disk is full.
+        ArtefactError: The file system has no hard links.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    num_sweeps = 0
+    while True:
+        try:
+            return _link_content(path, content)
+        except FileNotFoundError:
+            num_sweeps += 1
+            if num_sweeps == _MOST_SWEEPS:
+                raise
+
+
+def _link_content(path: Path, content: bytes) -> bytes:
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
+    try:
+        with unfinished.open("xb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        with suppress(FileExistsError):
+            _link(unfinished, path)
+        _sync_folder(path.parent)  # also for a file that is there: its writer may not have come so far
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(disk_full_message(path)) from error
+        raise
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _link(unfinished: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(unfinished)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise ArtefactError(
+                f"an index needs a disk with hard links, {str(path.parent)!r} lies on one without "
+                f"({error.strerror}). Put the workspace on another disk."
+            ) from error
+        raise
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as readable JSON, atomically."""
     with replace_file(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_bytes(_json_bytes(value))
+
+
+def put_json(path: Path, value: Any) -> dict[str, Any]:
+    """Create a JSON file unless there is one, and return the object that it holds now; see ``put_if_absent``."""
+    put_if_absent(path, _json_bytes(value))
+    return read_json(path)
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> dict[str, Any]:

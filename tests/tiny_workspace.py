@@ -6,10 +6,12 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from lorif_core.cli import main
+from lorif_core.store.manifest import read_manifest
 
 THINGS = ["river", "bridge", "tower", "garden", "market", "castle", "harbour", "forest"]
 PLACES = ["Arlen", "Brook", "Corve", "Dunmar", "Eskdale", "Farrow", "Glenby", "Hollin", "Ivern", "Jarrow"]
@@ -179,8 +182,19 @@ def index_folder(workspace: Path) -> Path:
 
 
 def manifest_of(workspace: Path) -> dict[str, Any]:
-    """Manifest of the only index."""
-    return json.loads((index_folder(workspace) / "manifest.json").read_text(encoding="utf-8"))
+    """Manifest of the only index; of an unfinished one, its plan and the parts that are finished."""
+    return asdict(read_manifest(index_folder(workspace)))
+
+
+def num_parts(workspace: Path) -> int:
+    """Finished parts of the only index."""
+    return len(list(workspace.glob("indexes/*/parts/*.json")))
+
+
+def tensors_of_part(workspace: Path, number: int) -> Path:
+    """The file with the tensors of a part of the only index."""
+    (path,) = index_folder(workspace).glob(f"parts/{number:05d}-*.safetensors")
+    return path
 
 
 def bytes_below(folder: Path) -> dict[str, bytes]:
@@ -190,6 +204,19 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.endswith(".lock")
     }
+
+
+def lasting_bytes_below(folder: Path) -> dict[str, bytes]:
+    """What equal builds have in common: every file, but of the parts' entries not who made them and how fast."""
+    return {name: _without_origin(name, content) for name, content in bytes_below(folder).items()}
+
+
+def _without_origin(name: str, content: bytes) -> bytes:
+    if not re.search(r"parts/\d+\.json$", name):
+        return content
+    entry = json.loads(content)
+    assert entry.pop("origin").keys() == {"device", "torch_version", "worker", "seconds"}
+    return json.dumps(entry).encode()
 
 
 def ask(workspace: Path, *arguments: object, prompt: str = "The river of Arlen is") -> dict[str, Any]:

@@ -10,8 +10,8 @@ from app import session
 from app.background import tasks
 from lorif_core.errors import ArtefactError
 from lorif_core.views.hit_filters import statuses_of
-from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.studio import beside_answers as studio
+from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.studio.beside_answers import beside_answers as studio
 
 
 class Context(NamedTuple):

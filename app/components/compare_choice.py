@@ -11,7 +11,7 @@ from app.components.answers import finished_answer
 from app.components.review_queue import label_of
 from lorif_core.catalog import QueryRecord
 from lorif_core.config import GenerateConfig
-from lorif_core.workspace.asking.compare import Side
+from lorif_core.workspace.asking.ask.compare import Side
 
 SIDES: dict[str, Side] = {"Supports": "supports", "Opposes": "opposes"}
 LENGTHS = [10, 20, 50, 100]

@@ -8,7 +8,7 @@ from app.components import corpus_text, decide
 from app.components.answers import dataset_of
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.asking.compare import Comparison
+from lorif_core.workspace.asking.ask.compare import Comparison
 from lorif_core.workspace.curation.choice import texts_of
 
 LISTS = {"both": "In both", "a": "Only in A", "b": "Only in B"}

@@ -18,7 +18,7 @@ from lorif_core.config import (
 )
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.workspace.indexes.estimate import IndexEstimate
-from lorif_core.workspace.studio.starting import start_index, suggested_model
+from lorif_core.workspace.studio.beside_answers.starting import start_index, suggested_model
 
 METHODS = get_args(Method)
 CODECS = get_args(Codec)

@@ -14,7 +14,7 @@ from lorif_core.data.previewing import ImportPreview
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
 from lorif_core.workspace.jobs.worker import jobs_of_kind
-from lorif_core.workspace.studio.starting import start_import
+from lorif_core.workspace.studio.beside_answers.starting import start_import
 
 KINDS = {
     "as the names say": (),

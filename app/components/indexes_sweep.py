@@ -12,7 +12,7 @@ from lorif_core.errors import ConfigError
 from lorif_core.views.evaluations import sweep_figure
 from lorif_core.views.text import visible
 from lorif_core.workspace.indexes.building import settings_from_json
-from lorif_core.workspace.studio.starting import start_sweep, sweeps_of
+from lorif_core.workspace.studio.beside_answers.starting import start_sweep, sweeps_of
 
 NORMALISATIONS = get_args(Normalisation)
 

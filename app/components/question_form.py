@@ -11,10 +11,10 @@ from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import GenerateConfig, ScoreConfig
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
-from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.question import generate_completion
+from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.ask.question import generate_completion
 from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.studio.beside_answers import completion_tokens
+from lorif_core.workspace.studio.beside_answers.beside_answers import completion_tokens
 
 SHORT_WAIT_S = 0.6
 """How long a run waits for the model before it says so and polls."""

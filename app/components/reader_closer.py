@@ -12,8 +12,8 @@ from lorif_core.views.hits import Hit
 from lorif_core.views.index_figures import part_map
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
-from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.break_down import Breakdown
+from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.ask.break_down import Breakdown
 
 SHORT_WAIT_S = 0.6
 NUM_NEIGHBOURS = 10

@@ -7,7 +7,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import session
 from lorif_core.views.text import visible
-from lorif_core.workspace.studio.saved_views import SavedView
+from lorif_core.workspace.studio.beside_answers.saved_views import SavedView
 
 
 def draw(page: str) -> None:

@@ -10,7 +10,7 @@ from app.components import jobs_progress, what_if_result
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
 from lorif_core.workspace.jobs.worker import open_jobs
-from lorif_core.workspace.studio.verifications import (
+from lorif_core.workspace.studio.beside_answers.verifications import (
     start_verification,
     suggested_recipe,
     verification_of,

@@ -50,7 +50,7 @@ def ask(
         forget: Neither keep the question nor answer it from what was kept.
         json: Print one JSON object instead of tables.
     """
-    from lorif_core.workspace.asking.question import joined_without_space
+    from lorif_core.workspace.asking.ask.question import joined_without_space
     from lorif_core.workspace.workspace import open_workspace
 
     if (completion is None) != generate:

@@ -14,7 +14,7 @@ from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
-    from lorif_core.workspace.asking.value_file import Valuation
+    from lorif_core.workspace.asking.ask.value_file import Valuation
 
 Ids = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID...")]
 Queries = Annotated[tuple[str, ...], tyro.conf.arg(metavar="QUERY...")]
@@ -167,7 +167,7 @@ def value(
         force: Replace an existing file.
         json: Print one JSON object instead of tables.
     """
-    from lorif_core.workspace.asking.value_file import read_groups
+    from lorif_core.workspace.asking.ask.value_file import read_groups
     from lorif_core.workspace.workspace import open_workspace
 
     if out is not None and out.exists() and not force:
@@ -198,7 +198,7 @@ def value(
 
 def _print_value(found: "Valuation", k: int) -> None:
     from lorif_core.views.tables import human_seconds, records_table
-    from lorif_core.workspace.asking.value_file import VALUE_CONVENTION
+    from lorif_core.workspace.asking.ask.value_file import VALUE_CONVENTION
 
     rows = [
         [

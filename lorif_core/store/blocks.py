@@ -23,7 +23,7 @@ from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.signs import SignColumns, SignFactors
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.manifest import Layout
+from lorif_core.store.plan import Layout
 
 Block = Factors | DenseGradient
 """Stored gradients of some consecutive examples of one module, decoded to float32."""

@@ -1,98 +1,56 @@
-"""The manifest of an index: what its files hold and what they were built from.
+"""The manifest of an index: its plan, what its parts hold, and the preconditioner that was fitted to them.
 
-It is rewritten after every shard, so a build that was killed resumes behind the last shard
-that it names. It holds no clock time: a resumed build ends with the same bytes.
+It is compacted from the entries when all parts are finished, and written anew when a preconditioner is fitted. Before
+that, reading the manifest of an index gives its plan and the parts that are finished so far. It holds no clock time
+and no fact of the run that made it, so equal builds end with the same bytes (``store/parts.py`` says which).
+
+Format 1 had no plan and no entries: its manifest was rewritten after every shard of ``shards/``, and all maps lay in
+one ``maps.safetensors``. It is read as it is; an unfinished build is adopted, see ``adopt_format_1``.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from lorif_core.errors import ArtefactError
-from lorif_core.files import read_json, write_json
-from lorif_core.shapes import ModuleShape
+from lorif_core.files import fingerprint_of_value, put_json, read_json, write_json
+from lorif_core.store.parts import (
+    PART_FOLDER,
+    PartEntry,
+    ShardEntry,
+    finished_parts,
+    missing_parts,
+    sweep_leftovers,
+    write_entry,
+)
+from lorif_core.store.plan import (
+    FORMAT_VERSION,
+    ONE_MODEL,
+    PLAN,
+    FileEntry,
+    Plan,
+    check_format,
+    fingerprint_of_plan,
+    plan_values,
+    read_plan,
+    write_plan,
+)
+from lorif_core.store.plan import Layout as Layout  # read from here by the layers above
+from lorif_core.store.plan import Parents as Parents
 
-FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+FORMAT_1_SHARDS = "shards"
 
-Layout = Literal["factors", "dense"]
 Status = Literal["building", "gradients", "complete"]
 
 
-@dataclass(frozen=True)
-class Parents:
-    """Fingerprints of what an index was built from."""
-
-    dataset: str
-    model: str
-    tokenizer: str
-
-
-@dataclass(frozen=True)
-class ShardEntry:
-    """One shard file: consecutive examples in store order."""
-
-    file: str
-    start: int
-    """Store position of its first example."""
-
-    num_examples: int
-    size_bytes: int
-    checksum: str
-    """XXH3-128 of the file."""
-
-    num_truncated: int
-    """Examples that were cut at `max_length`."""
-
-    num_without_targets: int
-    """Examples with nothing to predict within `max_length`; their gradient is zero."""
-
-    kept_energy: list[float]
-    """Per module, summed squared norm of the stored rank-c form, before the codec."""
-
-    total_energy: list[float]
-    """Per module, summed squared norm of the projected gradients."""
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """A file of the index and what it must contain."""
-
-    file: str
-    size_bytes: int
-    checksum: str
-    """XXH3-128 of the file."""
-
-
-@dataclass(frozen=True)
-class Manifest:
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Plan):
     """Everything needed to read an index and to know whether it may be used."""
 
-    layout: Layout
-    """``factors``: left and right factors per module; ``dense``: whole projected gradients."""
-
-    codec: str
-    factor_rank: int
-    f: int
-    seed: int
-    max_length: int
-    parents: Parents
-    modules: list[ModuleShape]
-    maps_digest: str
-    num_examples: int
-    shard_examples: int
     shards: list[ShardEntry]
-    whitening: dict[str, Any] | None = None
-    """Settings of the statistics behind half-whitening maps; None for random maps."""
-
-    maps: FileEntry | None = None
-    """Half-whitening maps; random maps are redrawn from the seed."""
-
-    budget_bytes: int | None = None
-    """Bytes per example that were to be spent; None where every module has the rank ``factor_rank``."""
-
-    ranks: dict[str, int] | None = None
-    """Factor rank per module, where a budget decided it; a module without any is not in ``modules``."""
+    """Finished parts in store order; while the index is being built, some between them may be missing."""
 
     subspace_rank: int | None = None
     """r as asked for; a module with fewer dimensions keeps them all. None before the fit."""
@@ -113,7 +71,7 @@ class Manifest:
 
     @property
     def num_stored(self) -> int:
-        """Examples in finished shards; a build resumes here."""
+        """Examples in finished shards."""
         return sum(shard.num_examples for shard in self.shards)
 
     @property
@@ -135,12 +93,6 @@ class Manifest:
         total = sum(sum(shard.total_energy) for shard in self.shards)
         return sum(sum(shard.kept_energy) for shard in self.shards) / total if total > 0 else 1.0
 
-    def with_shard(self, shard: ShardEntry) -> "Manifest":
-        """The manifest after one more shard."""
-        shards = [*self.shards, shard]
-        done = self.num_stored + shard.num_examples == self.num_examples
-        return replace(self, shards=shards, status="gradients" if done else "building")
-
     def as_complete(self, subspace_rank: int | None) -> "Manifest":
         """The manifest of an index whose preconditioner was fitted with that rank."""
         return replace(self, subspace_rank=subspace_rank, status="complete")
@@ -159,39 +111,119 @@ class Manifest:
     @property
     def entries(self) -> list[ShardEntry | FileEntry]:
         """Every file that the manifest names."""
-        maps = [] if self.maps is None else [self.maps]
-        return [*maps, *self.shards, *self.subspaces, *self.self_influences]
+        return [*(self.maps or []), *self.shards, *self.subspaces, *self.self_influences]
+
+
+def manifest_of_plan(plan: Plan, shards: Iterable[ShardEntry] = (), status: Status = "building") -> Manifest:
+    """The manifest of an index with these shards and no preconditioner."""
+    return Manifest(**_values_of(plan), shards=list(shards), status=status)
+
+
+def plan_of_manifest(manifest: Manifest) -> Plan:
+    """The plan that an index was built by."""
+    return Plan(**_values_of(manifest))
+
+
+def _values_of(plan: Plan) -> dict[str, Any]:
+    return {one.name: getattr(plan, one.name) for one in fields(Plan)}
+
+
+def fingerprint_of_manifest(manifest: Manifest) -> str:
+    """Hash of everything that a manifest says.
+
+    What format 1 did not say is left out where the index is as format 1's all were, so old indexes keep their hash.
+    """
+    values = asdict(manifest)
+    if manifest.members == ONE_MODEL:
+        values.pop("members")
+    for shard in values["shards"]:
+        if not shard["failed_ids"]:
+            shard.pop("failed_ids")
+    if manifest.maps is not None and len(manifest.maps) == 1:
+        (values["maps"],) = values["maps"]
+    return fingerprint_of_value(values)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a manifest atomically."""
-    write_json(folder / MANIFEST, {"format": FORMAT_VERSION, **asdict(manifest)})
+    """Write a manifest atomically, in place of the one that is there; one process at a time."""
+    write_json(folder / MANIFEST, _to_json(manifest))
+
+
+def _to_json(manifest: Manifest) -> dict[str, Any]:
+    return {"format": FORMAT_VERSION, **asdict(manifest)}
+
+
+def compact(folder: Path) -> Manifest:
+    """Write the manifest of an index whose parts are all finished, unless it is there; returns the one that is there.
+
+    Raises:
+        ArtefactError: Parts are missing.
+    """
+    plan = read_plan(folder)
+    missing = missing_parts(plan, folder)
+    if missing:
+        raise ArtefactError(
+            f"index {folder.name!r} lacks {len(missing)} of its {plan.num_parts} parts, the first is {missing[0]}. "
+            "Run the same `lorif index` command again; it makes what is missing."
+        )
+    found = manifest_of_plan(plan, (entry.shard for entry in finished_parts(folder).values()), "gradients")
+    put_json(folder / MANIFEST, _to_json(found))
+    sweep_leftovers(folder)
+    return read_manifest(folder)
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a folder holds an index, finished or not."""
+    return (folder / MANIFEST).exists() or (folder / PLAN).exists()
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Manifest of an index folder.
+    """Manifest of an index folder; of an index that is being built, what is finished.
 
     Raises:
         ArtefactError: It is missing, unreadable or from a newer version.
     """
+    if not (folder / MANIFEST).exists() and (folder / PLAN).exists():
+        return manifest_of_plan(read_plan(folder), (entry.shard for entry in finished_parts(folder).values()))
     raw = read_json(folder / MANIFEST)
-    version = raw.pop("format", None)
-    if version != FORMAT_VERSION:
-        raise ArtefactError(
-            f"{str(folder / MANIFEST)!r} has format {version}, this version of LoRIF Studio reads {FORMAT_VERSION}. "
-            "Update LoRIF Studio, or build the index again."
-        )
+    version = check_format(folder / MANIFEST, raw, (1, FORMAT_VERSION))
+    raw.pop("format")
+    if version == 1 and raw.get("maps"):
+        raw["maps"] = [raw["maps"]]
     try:
         return Manifest(
             **{
-                **raw,
-                "parents": Parents(**raw["parents"]),
-                "modules": [ModuleShape(**module) for module in raw["modules"]],
+                **plan_values(raw),
                 "shards": [ShardEntry(**shard) for shard in raw["shards"]],
-                "maps": FileEntry(**raw["maps"]) if raw.get("maps") else None,
                 "subspaces": [FileEntry(**entry) for entry in raw["subspaces"]],
                 "self_influences": [FileEntry(**entry) for entry in raw["self_influences"]],
             }
         )
     except (KeyError, TypeError) as error:
         raise ArtefactError(f"{str(folder / MANIFEST)!r} is incomplete ({error}): build the index again.") from error
+
+
+def adopt_format_1(folder: Path) -> None:
+    """Turn an unfinished build of format 1 into a plan and finished parts; anything else is left alone.
+
+    Its shard files stay where they are and are named by entries. Killed in between, it does the same again. For one
+    process at a time, as format 1 was.
+    """
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    if manifest is None or manifest.status != "building":  # format 2 has no manifest until all parts are finished
+        return
+    plan = plan_of_manifest(manifest)
+    write_plan(folder, plan)
+    for number, shard in enumerate(manifest.shards):
+        write_entry(folder, number, PartEntry(fingerprint_of_plan(plan), shard, origin=None))
+    named = {shard.file for shard in manifest.shards}
+    for path in (folder / FORMAT_1_SHARDS).glob("*"):
+        if f"{FORMAT_1_SHARDS}/{path.name}" not in named:
+            path.unlink()
+    (folder / MANIFEST).unlink()
+
+
+def bookkeeping_bytes(folder: Path) -> int:
+    """Bytes of the files that name the others: plan, entries and manifest."""
+    paths = [folder / PLAN, folder / MANIFEST, *(folder / PART_FOLDER).glob("*.json")]
+    return sum(path.stat().st_size for path in paths if path.exists())

@@ -24,7 +24,9 @@ from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block, subspace_from_tensors, tensor_names
 from lorif_core.store.cores import in_order, num_cores
-from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, read_manifest
+from lorif_core.store.manifest import Manifest, read_manifest
+from lorif_core.store.parts import ShardEntry
+from lorif_core.store.plan import FileEntry
 from lorif_core.store.statistics import maps_from_tensors
 from lorif_core.store.tensor_files import TensorFile
 
@@ -197,7 +199,10 @@ class StoreReader:
         """The index's half-whitening maps, or None when its maps are random and redrawn."""
         if self.manifest.maps is None:
             return None
-        return maps_from_tensors(self._tensors(self.manifest.maps), [module.name for module in self.modules])
+        tensors: dict[str, Tensor] = {}
+        for entry in self.manifest.maps:
+            tensors |= self._tensors(entry)
+        return maps_from_tensors(tensors, [module.name for module in self.modules])
 
     def subspace(self, module: ModuleShape) -> Subspace:
         """Leading subspace of one module.

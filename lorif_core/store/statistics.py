@@ -3,24 +3,27 @@
     input/<module>    (i, i) Σ x xᵀ; in maps, (i, d_in)       output/<module>   (o, o) Σ y yᵀ; in maps, (o, d_out)
     num_tokens        int64 per module, in their order        num_examples      int64, of the sample so far
 
-Source: DESIGN §4, `maps.safetensors`.
+The moments are one file, the maps of an index one file per module (in format 1 one for all).
+Source: DESIGN §10, `maps/`.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import torch
 import xxhash
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
+from lorif_core.files import put_if_absent
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
-from lorif_core.store.manifest import FileEntry
+from lorif_core.store.parts import MAP_FOLDER
+from lorif_core.store.plan import FileEntry
 from lorif_core.store.writer import write_tensors
-
-MAPS = "maps.safetensors"
 
 
 def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int) -> None:
@@ -86,15 +89,21 @@ def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> M
         ) from error
 
 
-def write_maps(folder: Path, maps: Mapping[str, ModuleMaps]) -> FileEntry:
-    """Write the maps of an index."""
-    tensors = {}
-    for name, sides in maps.items():
-        for kind, side in (("input", sides.input_map), ("output", sides.output_map)):
-            if side is not None:
-                tensors[f"{kind}/{name}"] = side.contiguous()
-    checksum, size_bytes = write_tensors(folder / MAPS, tensors)
-    return FileEntry(MAPS, size_bytes, checksum)
+def write_maps(folder: Path, maps: Mapping[str, ModuleMaps]) -> list[FileEntry]:
+    """Write the maps of an index, a file per module; returns the files that are there now.
+
+    A module's file that is there already stays, also where it holds other maps: an earlier run or another worker made
+    it, and its plan may name it.
+    """
+    return [_write_module_maps(folder, name, sides) for name, sides in maps.items()]
+
+
+def _write_module_maps(folder: Path, module_name: str, maps: ModuleMaps) -> FileEntry:
+    sides = {"input": maps.input_map, "output": maps.output_map}
+    tensors = {f"{kind}/{module_name}": side.contiguous() for kind, side in sides.items() if side is not None}
+    name = f"{MAP_FOLDER}/{quote(module_name, safe='')}.safetensors"
+    found = put_if_absent(folder / name, save(tensors))
+    return FileEntry(name, len(found), xxhash.xxh3_128_hexdigest(found))
 
 
 def maps_from_tensors(tensors: Mapping[str, Tensor], names: list[str]) -> dict[str, ModuleMaps]:

@@ -1,4 +1,4 @@
-"""Write an index shard by shard; a shard exists whole, with its manifest entry, or not at all."""
+"""Write what is fitted to an index's gradients: a subspace per module, self-influences per shard."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,46 +9,7 @@ from torch import Tensor
 from lorif_core.files import checksum_of_file, replace_file
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.store.blocks import subspace_tensors
-from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, write_manifest
-
-SHARD_FOLDER = "shards"
-
-
-def write_shard(
-    folder: Path,
-    manifest: Manifest,
-    tensors: Mapping[str, Tensor],
-    *,
-    num_examples: int,
-    num_truncated: int,
-    num_without_targets: int,
-    kept_energy: list[float],
-    total_energy: list[float],
-) -> Manifest:
-    """Write the next shard and the manifest that names it.
-
-    Returns:
-        The new manifest.
-
-    Raises:
-        ResourceError: The disk is full; the index is as before and resumes.
-    """
-    name = f"{SHARD_FOLDER}/{len(manifest.shards):05d}.safetensors"
-    checksum, size_bytes = write_tensors(folder / name, tensors)
-    entry = ShardEntry(
-        file=name,
-        start=manifest.num_stored,
-        num_examples=num_examples,
-        size_bytes=size_bytes,
-        checksum=checksum,
-        num_truncated=num_truncated,
-        num_without_targets=num_without_targets,
-        kept_energy=kept_energy,
-        total_energy=total_energy,
-    )
-    manifest = manifest.with_shard(entry)
-    write_manifest(folder, manifest)
-    return manifest
+from lorif_core.store.plan import FileEntry
 
 
 def write_subspace(folder: Path, position: int, subspace: Subspace) -> FileEntry:

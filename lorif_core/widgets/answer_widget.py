@@ -11,9 +11,9 @@ from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.views.panels import answer_panel, reader_panel, token_strip
 from lorif_core.views.tokens import Payload, signed
 from lorif_core.widgets.panel import Panel, source, told
-from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.ask.answer import Answer
 from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.studio.beside_answers import appearances, completion_tokens, sorted_scores
+from lorif_core.workspace.studio.beside_answers.beside_answers import appearances, completion_tokens, sorted_scores
 
 
 class AnswerWidget(Panel):

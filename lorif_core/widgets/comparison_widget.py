@@ -9,7 +9,7 @@ from lorif_core.errors import ConfigError
 from lorif_core.views.panels import compare_panel, reader_panel
 from lorif_core.views.tokens import Payload
 from lorif_core.widgets.panel import Panel, source, told
-from lorif_core.workspace.asking.compare import Comparison
+from lorif_core.workspace.asking.ask.compare import Comparison
 from lorif_core.workspace.curation.choice import texts_of
 
 

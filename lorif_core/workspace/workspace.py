@@ -14,11 +14,11 @@ from lorif_core.config import (
     ScoreConfig,
 )
 from lorif_core.errors import DataError
-from lorif_core.workspace.asking.answer import Answer, Origin
-from lorif_core.workspace.asking.ask import ask
-from lorif_core.workspace.asking.break_down import Breakdown, break_down
-from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
-from lorif_core.workspace.asking.kept_questions import (
+from lorif_core.workspace.asking.ask.answer import Answer, Origin
+from lorif_core.workspace.asking.ask.ask import ask
+from lorif_core.workspace.asking.ask.break_down import Breakdown, break_down
+from lorif_core.workspace.asking.ask.compare import Comparison, Side, compare_questions
+from lorif_core.workspace.asking.ask.kept_questions import (
     find_answer,
     fingerprint_of_question,
     lengths_to_keep,
@@ -27,9 +27,9 @@ from lorif_core.workspace.asking.kept_questions import (
     settings_of,
     shortened,
 )
-from lorif_core.workspace.asking.question import Question, generate_completion
-from lorif_core.workspace.asking.score_file import ScoreResult, score_file
-from lorif_core.workspace.asking.value_file import Valuation, value_file
+from lorif_core.workspace.asking.ask.question import Question, generate_completion
+from lorif_core.workspace.asking.ask.score_file import ScoreResult, score_file
+from lorif_core.workspace.asking.ask.value_file import Valuation, value_file
 from lorif_core.workspace.curation.choice import Choice, Source, review_queue
 from lorif_core.workspace.curation.export import export_data, preview_export
 from lorif_core.workspace.curation.export_records import ExportPreview, ExportResult

@@ -8,7 +8,7 @@ from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
-from lorif_core.workspace.studio.beside_answers import hit_groups
+from lorif_core.workspace.studio.beside_answers.beside_answers import hit_groups
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,11 @@ from lorif_core.passes.scoring import iter_scores, plan_scoring
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block
-from lorif_core.store.manifest import Manifest, Parents
+from lorif_core.store.manifest import Manifest, compact, manifest_of_plan
+from lorif_core.store.parts import Origin, ShardFacts, write_part
+from lorif_core.store.plan import Parents, Plan, write_plan
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.writer import write_self_influence, write_shard, write_subspace
+from lorif_core.store.writer import write_self_influence, write_subspace
 
 F = 8
 """Projection divisor: D between 8 and 24 per module of the tiny models."""
@@ -126,8 +128,8 @@ class MemoryIndex:
         return self.self_influences[shard.number]
 
 
-def _fresh_manifest(source: GradientSource, num_examples: int, shard_examples: int) -> Manifest:
-    return Manifest(
+def _plan(source: GradientSource, num_examples: int, shard_examples: int) -> Plan:
+    return Plan(
         layout=source.method.layout,
         codec=source.codec.name,
         factor_rank=getattr(source.method, "factor_rank", 1),
@@ -139,7 +141,6 @@ def _fresh_manifest(source: GradientSource, num_examples: int, shard_examples: i
         maps_digest=maps_digest(dict(source.maps)),
         num_examples=num_examples,
         shard_examples=shard_examples,
-        shards=[],
     )
 
 
@@ -148,7 +149,7 @@ def memory_index(
 ) -> MemoryIndex:
     """Gradients, subspaces and self-influences, without a disk between them."""
     source = source_of(method, codec, **batches)
-    manifest = _fresh_manifest(source, len(train), shard_examples)
+    manifest = manifest_of_plan(_plan(source, len(train), shard_examples))
     shards = []
     with frozen(source.model):
         for start in range(0, len(train), shard_examples):
@@ -176,21 +177,20 @@ def disk_index(
 ) -> StoreReader:
     """The same through the store, as an indexing run combines the steps."""
     source = source_of(method, column_codec(codec))
-    manifest = _fresh_manifest(source, len(TRAIN), shard_examples)
+    plan = _plan(source, len(TRAIN), shard_examples)
+    write_plan(folder, plan)
     with frozen(source.model):
-        for start in range(0, len(TRAIN), shard_examples):
-            part = TRAIN[start : start + shard_examples]
-            shard = build_shard(source, part)
-            manifest = write_shard(
-                folder,
-                manifest,
-                shard.tensors,
-                num_examples=len(part),
+        for number in range(plan.num_parts):
+            rows = plan.rows_of(number)
+            shard = build_shard(source, TRAIN[rows.start : rows.stop])
+            facts = ShardFacts(
                 num_truncated=0,
                 num_without_targets=0,
                 kept_energy=shard.kept_energy,
                 total_energy=shard.total_energy,
             )
+            write_part(folder, plan, number, shard.tensors, facts, Origin("cpu", torch.__version__, "test", 0.0))
+    manifest = compact(folder)
     reader = StoreReader(folder, manifest)
     subspaces = [fit_module(reader, method, module) for module in manifest.modules]
     damping = {m.name: damping_of(s, curvature) for m, s in zip(manifest.modules, subspaces, strict=True)}

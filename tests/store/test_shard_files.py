@@ -23,9 +23,11 @@ from lorif_core.store.blocks import (
     subspace_from_tensors,
     subspace_tensors,
 )
-from lorif_core.store.manifest import Manifest, Parents, read_manifest
+from lorif_core.store.manifest import compact, read_manifest
+from lorif_core.store.parts import Origin, ShardFacts, write_part
+from lorif_core.store.plan import Parents, Plan, write_plan
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.writer import write_shard, write_subspace
+from lorif_core.store.writer import write_subspace
 
 CODECS = ["bf16", "int8", "int4", "sign"]
 MODULES = [
@@ -37,9 +39,9 @@ NUM_EXAMPLES = 2_048
 RANK = 2
 
 
-def fresh(codec, layout, num_examples):
+def plan_of(codec, layout, num_examples, shard_examples):
     parents = Parents("data", "model", "tokenizer")
-    return Manifest(
+    return Plan(
         layout=layout,
         codec=codec,
         factor_rank=RANK,
@@ -50,8 +52,7 @@ def fresh(codec, layout, num_examples):
         modules=MODULES,
         maps_digest="maps",
         num_examples=num_examples,
-        shard_examples=num_examples,
-        shards=[],
+        shard_examples=shard_examples,
     )
 
 
@@ -66,23 +67,27 @@ def random_block(module, layout, count, rng):
 
 def write(folder, codec, layout, count, rng, num_shards=1):
     """Random gradients as shards of ``count`` examples; returns the blocks per shard and module."""
-    manifest, blocks = fresh(codec, layout, count * num_shards), []
-    for _ in range(num_shards):
+    plan, blocks = plan_of(codec, layout, count * num_shards, count), []
+    write_plan(folder, plan)
+    facts = ShardFacts(
+        num_truncated=1,
+        num_without_targets=0,
+        kept_energy=[3.0] * len(MODULES),
+        total_energy=[4.0] * len(MODULES),
+    )
+    for number in range(num_shards):
         blocks.append({module.name: random_block(module, layout, count, rng) for module in MODULES})
         tensors = {"norms": torch.ones(count), "num_tokens": torch.arange(count, dtype=torch.int32)}
         for module in MODULES:
             tensors |= encode_block(blocks[-1][module.name], module.name, column_codec(codec))
-        manifest = write_shard(
-            folder,
-            manifest,
-            tensors,
-            num_examples=count,
-            num_truncated=1,
-            num_without_targets=0,
-            kept_energy=[3.0] * len(MODULES),
-            total_energy=[4.0] * len(MODULES),
-        )
+        write_part(folder, plan, number, tensors, facts, Origin("cpu", "2", "test", 0.5))
+    compact(folder)
     return blocks
+
+
+def tensors_of_part(folder, number):
+    (path,) = folder.glob(f"parts/{number:05d}-*.safetensors")
+    return path
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -90,7 +95,7 @@ def write(folder, codec, layout, count, rng, num_shards=1):
 def test_a_shard_takes_the_promised_bytes_per_example(codec, layout, tmp_path, rng):
     write(tmp_path, codec, layout, NUM_EXAMPLES, rng)
     promised = bytes_per_example(MODULES, column_codec(codec), RANK, layout) + NUMBERS_BYTES
-    found = (tmp_path / "shards/00000.safetensors").stat().st_size / NUM_EXAMPLES
+    found = tensors_of_part(tmp_path, 0).stat().st_size / NUM_EXAMPLES
     assert promised <= found <= 1.02 * promised
 
 
@@ -180,11 +185,9 @@ def test_one_example_is_found_by_its_position(position, tmp_path, rng):
 
 @pytest.mark.parametrize("num_shards", [0, 1, 2, 9])
 def test_shards_worked_on_at_once_come_in_store_order(num_shards, three_threads, tmp_path, rng):
-    write(tmp_path, "int8", "factors", 10, rng)
-    opened = StoreReader(tmp_path, replace(read_manifest(tmp_path), shards=[]))
-    if num_shards:
-        write(tmp_path, "int8", "factors", 10, rng, num_shards=num_shards)
-        opened = StoreReader(tmp_path)
+    write(tmp_path, "int8", "factors", 10, rng, num_shards=max(num_shards, 1))
+    manifest = read_manifest(tmp_path)
+    opened = StoreReader(tmp_path, replace(manifest, shards=manifest.shards[:num_shards]))
     found = list(opened.map_shards(lambda shard: (shard.number, shard.start, shard.num_tokens().tolist())))
     assert found == [(number, 10 * number, list(range(10))) for number in range(num_shards)]
 
@@ -206,12 +209,12 @@ def test_shards_too_large_for_memory_are_worked_on_by_fewer(three_threads, tmp_p
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_a_pass_names_the_damaged_shard_after_those_before_it(num_threads, three_threads, tmp_path, rng):
     write(tmp_path, "sign", "factors", 3, rng, num_shards=9)
-    path = tmp_path / "shards/00004.safetensors"
+    path = tensors_of_part(tmp_path, 4)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     torch.set_num_threads(num_threads)
     numbers = StoreReader(tmp_path).map_shards(lambda shard: shard.number)
     assert [next(numbers) for _ in range(4)] == [0, 1, 2, 3]
-    with pytest.raises(DamagedArtefact, match=r"00004.safetensors' is damaged"):
+    with pytest.raises(DamagedArtefact, match=r"00004-\w+.safetensors' is damaged"):
         next(numbers)
 
 
@@ -251,11 +254,11 @@ def test_an_index_without_its_fit_is_refused_for_reading_subspaces(tmp_path, rng
 
 def test_every_flipped_byte_of_a_shard_is_found(tmp_path, rng):
     write(tmp_path, "sign", "factors", 3, rng)
-    path = tmp_path / "shards/00000.safetensors"
+    path = tensors_of_part(tmp_path, 0)
     whole = path.read_bytes()
     for place in range(0, len(whole), 37):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        with pytest.raises(DamagedArtefact, match=r"00000.safetensors' is damaged: its checksum is"):
+        with pytest.raises(DamagedArtefact, match=r"00000-\w+.safetensors' is damaged: its checksum is"):
             list(StoreReader(tmp_path).iter_shards())
 
 

@@ -30,7 +30,7 @@ from lorif_core.data.encoding import Encoder
 from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.models.load import load_model
-from lorif_core.workspace.asking.question import generate_completion
+from lorif_core.workspace.asking.ask.question import generate_completion
 from lorif_core.workspace.folder.progress import Cancelled
 
 EVERYTHING = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
@@ -393,7 +393,7 @@ def times(folder):
 
 def test_the_same_index_command_again_touches_no_artefact(tmp_path):
     workspace = copy_of(indexed(), tmp_path)
-    before = {folder: times(index_folder(workspace) / folder) for folder in ("shards", "subspace", "self_influence")}
+    before = {folder: times(index_folder(workspace) / folder) for folder in ("parts", "subspace", "self_influence")}
     manifest = (index_folder(workspace) / "manifest.json").stat().st_mtime_ns
     records = lf.open_workspace(workspace).indexes()
     done("index", workspace, "--model", model_folder(), *SMALL)
@@ -407,10 +407,10 @@ def test_the_same_index_command_again_touches_no_artefact(tmp_path):
 )
 def test_another_curvature_reuses_the_stored_gradients(settings, tmp_path):
     workspace = copy_of(indexed(), tmp_path)
-    before = times(index_folder(workspace) / "shards")
+    before = times(index_folder(workspace) / "parts")
     subspaces = times(index_folder(workspace) / "subspace")
     done("index", workspace, "--model", model_folder(), *SMALL, *settings)
-    assert times(index_folder(workspace) / "shards") == before
+    assert times(index_folder(workspace) / "parts") == before
     assert times(index_folder(workspace) / "subspace") != subspaces
 
 

@@ -1,7 +1,7 @@
 """Damaged and missing files are named, never averaged over."""
 
 import pytest
-from tiny_workspace import copy_of, index_folder, indexed, lorif, manifest_of, texts_file
+from tiny_workspace import copy_of, index_folder, indexed, lorif, manifest_of, tensors_of_part, texts_file
 
 QUESTION = ("--prompt", "The river of Arlen is", "--completion", " castle.")
 
@@ -36,28 +36,31 @@ def test_the_doctor_reads_every_file_that_the_manifest_names(workspace):
 
 @pytest.mark.parametrize(
     "file",
-    [f"{name}.safetensors" for name in ("shards/00000", "shards/00007", "subspace/00002", "self_influence/00003")],
+    ["parts/00000-*", "parts/00007-*", "subspace/00002.*", "self_influence/00003.*"],
 )
 def test_the_doctor_names_the_file_with_a_flipped_byte_and_no_other(workspace, file):
-    flip_a_byte(index_folder(workspace) / file)
+    (path,) = index_folder(workspace).glob(file)
+    flip_a_byte(path)
     (finding,) = findings(workspace)
-    assert f"{file}' is damaged: its checksum is" in finding["problem"]
+    assert f"{path.parent.name}/{path.name}' is damaged: its checksum is" in finding["problem"]
 
 
-@pytest.mark.parametrize("file", ["shards/00005.safetensors", "subspace/00001.safetensors"])
+@pytest.mark.parametrize("file", ["parts/00005-*", "subspace/00001.*"])
 def test_a_question_is_refused_with_the_name_of_the_damaged_file(workspace, file):
-    flip_a_byte(index_folder(workspace) / file)
+    (path,) = index_folder(workspace).glob(file)
+    flip_a_byte(path)
     refused = lorif("ask", workspace, *QUESTION)
     assert refused.code == 2
-    assert f"{file}' is damaged" in refused.err
+    assert f"{path.parent.name}/{path.name}' is damaged" in refused.err
     assert "Run `lorif doctor WORKSPACE` to see every damaged file" in refused.err
 
 
 def test_scores_over_a_damaged_shard_are_refused_and_nothing_is_written(workspace, tmp_path):
-    flip_a_byte(index_folder(workspace) / "shards/00007.safetensors")
+    path = tensors_of_part(workspace, 7)
+    flip_a_byte(path)
     refused = lorif("score", workspace, "--queries", texts_file(), "--out", tmp_path / "scores.parquet")
     assert refused.code == 2
-    assert "00007.safetensors' is damaged" in refused.err
+    assert f"{path.name}' is damaged" in refused.err
     assert [path.name for path in tmp_path.iterdir()] == ["ws"]
 
 
@@ -69,24 +72,26 @@ def test_a_flipped_self_influence_is_named_when_scores_are_divided_by_it(workspa
 
 
 def test_a_truncated_shard_is_named(workspace):
-    path = index_folder(workspace) / "shards/00001.safetensors"
+    path = tensors_of_part(workspace, 1)
     path.write_bytes(path.read_bytes()[:1000])
     refused = lorif("ask", workspace, *QUESTION)
     assert refused.code == 2
-    assert "shards/00001.safetensors' is damaged" in refused.err
+    assert f"parts/{path.name}' is damaged" in refused.err
 
 
 def test_a_missing_shard_is_named_by_the_doctor(workspace):
-    (index_folder(workspace) / "shards/00004.safetensors").unlink()
+    path = tensors_of_part(workspace, 4)
+    path.unlink()
     (finding,) = findings(workspace)
-    assert "shards/00004.safetensors' is missing" in finding["problem"]
+    assert f"parts/{path.name}' is missing" in finding["problem"]
 
 
 def test_a_missing_shard_is_named_by_a_question(workspace):
-    (index_folder(workspace) / "shards/00004.safetensors").unlink()
+    path = tensors_of_part(workspace, 4)
+    path.unlink()
     refused = lorif("ask", workspace, *QUESTION)
     assert refused.code == 2
-    assert "shards/00004.safetensors' is missing" in refused.err
+    assert f"parts/{path.name}' is missing" in refused.err
 
 
 def examples_file(workspace):

@@ -1,6 +1,5 @@
 """Indexes of half-whitened codes from the command line: scores, statistics, budgets, interruption, damage."""
 
-import json
 import shutil
 import signal
 import time
@@ -17,9 +16,11 @@ from tiny_workspace import (
     copy_of,
     done,
     index_folder,
+    lasting_bytes_below,
     lorif,
     manifest_of,
     model_folder,
+    num_parts,
     root,
     rows,
     start,
@@ -142,15 +143,20 @@ def test_tempered_scores_are_plain_ones_divided_by_the_fourth_root_of_the_stored
 
 
 def shard_tensors(workspace):
-    files = sorted(index_folder(workspace).glob("shards/*.safetensors"))
+    files = sorted(index_folder(workspace).glob("parts/*.safetensors"))
     parts = [load_file(file) for file in files]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def stored_maps(workspace):
+    files = index_folder(workspace).glob("maps/*.safetensors")
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
 
 
 def test_scores_of_packed_signs_are_those_of_the_signs_unpacked_bit_by_bit():
     manifest, stored = manifest_of(built()), shard_tensors(built())
     assert (manifest["codec"], manifest["factor_rank"], manifest["f"]) == ("sign", 2, 1)
-    maps, wanted = load_file(index_folder(built()) / "maps.safetensors"), torch.zeros(NUM_TEXTS, dtype=torch.float64)
+    maps, wanted = stored_maps(built()), torch.zeros(NUM_TEXTS, dtype=torch.float64)
     for module in manifest["modules"]:
         name, query = module["name"], dense_gradients()[module["name"]][0]
         whitened = project(query, maps[f"input/{name}"], maps[f"output/{name}"])
@@ -165,7 +171,7 @@ def test_scores_of_packed_signs_are_those_of_the_signs_unpacked_bit_by_bit():
 def rows_of_codes():
     """What the sign codes stand for, and the query in the same coordinates, in float64: (N, D) and (D,)."""
     manifest, stored = manifest_of(built()), shard_tensors(built())
-    maps, trains, query = load_file(index_folder(built()) / "maps.safetensors"), [], []
+    maps, trains, query = stored_maps(built()), [], []
     for module in manifest["modules"]:
         name = module["name"]
         left = unpack_signs(stored[f"left/{name}"], stored[f"left_scale/{name}"], module["d_in"])
@@ -313,13 +319,13 @@ def test_stored_statistics_are_those_of_every_token_of_the_sample(tmp_path):
 def undisturbed(budget=None):
     workspace = copy_of(imported(), root() / f"whitened-undisturbed-{budget}")
     build(workspace, budget=budget, f=1)
-    return bytes_below(workspace)
+    return lasting_bytes_below(workspace)
 
 
 def assert_same_bytes(workspace, budget=None):
     for folder in ("indexes", "statistics"):
         whole = {name: content for name, content in undisturbed(budget).items() if name.startswith(folder)}
-        found = {f"{folder}/{name}": content for name, content in bytes_below(workspace / folder).items()}
+        found = {f"{folder}/{name}": content for name, content in lasting_bytes_below(workspace / folder).items()}
         assert found.keys() == whole.keys()
         assert [name for name in whole if found[name] != whole[name]] == []
 
@@ -339,7 +345,7 @@ def test_a_build_that_is_stopped_ends_with_the_same_bytes_as_an_undisturbed_one(
 
 def manifest_is_unfinished(workspace):
     found = list((workspace / "indexes").glob("*/manifest.json"))
-    return not found or json.loads(found[0].read_text(encoding="utf-8"))["status"] != "complete"
+    return not found or manifest_of(workspace)["status"] != "complete"
 
 
 def test_statistics_go_on_behind_the_last_step_that_was_saved(tmp_path, monkeypatch):
@@ -367,7 +373,7 @@ def test_a_build_that_is_killed_ends_with_the_same_bytes_as_an_undisturbed_one(t
     workspace = copy_of(imported(), tmp_path / "killed")
     process = start(*index_command(workspace, *slowly))
     deadline = time.monotonic() + 120
-    while not list(workspace.glob("indexes/*/shards/00001.safetensors")):
+    while num_parts(workspace) < 2:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.0005)
@@ -375,7 +381,7 @@ def test_a_build_that_is_killed_ends_with_the_same_bytes_as_an_undisturbed_one(t
     process.communicate()
     assert manifest_is_unfinished(workspace), "the kill came too late to test anything"
     done(*index_command(workspace, *slowly))
-    found, wanted = bytes_below(index_folder(workspace)), bytes_below(index_folder(whole))
+    found, wanted = lasting_bytes_below(index_folder(workspace)), lasting_bytes_below(index_folder(whole))
     assert found.keys() == wanted.keys()
     assert [name for name in wanted if found[name] != wanted[name]] == []
 
@@ -383,7 +389,7 @@ def test_a_build_that_is_killed_ends_with_the_same_bytes_as_an_undisturbed_one(t
 def test_an_index_built_twice_has_the_same_bytes(tmp_path):
     workspace = copy_of(imported(), tmp_path)
     done(*index_command(workspace))
-    assert bytes_below(index_folder(workspace)) == bytes_below(index_folder(built()))
+    assert lasting_bytes_below(index_folder(workspace)) == lasting_bytes_below(index_folder(built()))
 
 
 def bytes_of_an_example(workspace):
@@ -408,7 +414,7 @@ def test_modules_without_a_term_are_neither_in_the_shards_nor_in_the_maps():
     assert kept < names
     assert manifest["ranks"].keys() == kept
     assert all(rank >= 1 for rank in manifest["ranks"].values())
-    maps = load_file(index_folder(workspace) / "maps.safetensors")
+    maps = stored_maps(workspace)
     assert maps.keys() == {f"{side}/{name}" for name in kept for side in ("input", "output")}
     stored = {name.split("/", 1)[1] for name in shard_tensors(workspace) if "/" in name}
     assert stored == kept
@@ -426,7 +432,7 @@ def test_an_index_with_a_budget_has_the_scores_of_its_codes():
     workspace = built("--budget", "500B", "--f", 1)
     manifest, stored = manifest_of(workspace), shard_tensors(workspace)
     maps, wanted = (
-        load_file(index_folder(workspace) / "maps.safetensors"),
+        stored_maps(workspace),
         torch.zeros(NUM_TEXTS, dtype=torch.float64),
     )
     for module in manifest["modules"]:
@@ -495,14 +501,15 @@ def flip_a_byte(path):
 @pytest.mark.parametrize(("damage", "word"), [(flip_a_byte, "is damaged"), (Path.unlink, "is missing")])
 def test_damaged_maps_are_named_by_the_doctor_and_refused_by_a_question(damage, word, tmp_path):
     workspace = copy_of(built(), tmp_path)
-    damage(index_folder(workspace) / "maps.safetensors")
+    path = min(index_folder(workspace).glob("maps/*.safetensors"))
+    damage(path)
     report = lorif("doctor", workspace, "--json")
     assert report.code == 2
     (finding,) = report.json["workspace"]["findings"]
-    assert f"maps.safetensors' {word}" in finding["problem"]
+    assert f"maps/{path.name}' {word}" in finding["problem"]
     refused = lorif("ask", workspace, *QUESTION, "--forget")
     assert refused.code == 2
-    assert f"maps.safetensors' {word}" in refused.err
+    assert f"maps/{path.name}' {word}" in refused.err
 
 
 def test_statistics_that_cannot_be_read_are_named_with_the_way_out(tmp_path):
@@ -553,16 +560,16 @@ def test_a_query_with_an_empty_completion_asks_for_the_end_token(tmp_path):
 
 
 @pytest.mark.parametrize("budget", [None, "120B"])
-def test_a_crash_between_the_maps_and_the_manifest_that_names_them_is_resumed(budget, tmp_path, monkeypatch):
+def test_a_crash_between_the_maps_and_the_plan_that_names_them_is_resumed(budget, tmp_path, monkeypatch):
     workspace = copy_of(imported(), tmp_path)
 
-    def crash(folder, manifest):
+    def crash(folder, plan):
         raise Stop
 
-    monkeypatch.setattr(indexing, "write_manifest", crash)
+    monkeypatch.setattr(indexing, "write_plan", crash)
     with pytest.raises(Stop):
         open_workspace(workspace).index(config_of(budget=budget, f=1))
-    assert list((workspace / "indexes").glob("*/maps.safetensors"))
+    assert list((workspace / "indexes").glob("*/maps/*.safetensors"))
     monkeypatch.undo()
     build(workspace, budget=budget, f=1)
     assert_same_bytes(workspace, budget)

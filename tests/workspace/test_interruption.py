@@ -1,6 +1,5 @@
 """An index build that is killed, stopped or doubled."""
 
-import json
 import shutil
 import signal
 import time
@@ -10,7 +9,18 @@ from subprocess import Popen
 from types import SimpleNamespace
 
 import pytest
-from tiny_workspace import bytes_below, copy_of, done, imported, index_folder, lorif, manifest_of, model_folder, start
+from tiny_workspace import (
+    copy_of,
+    done,
+    imported,
+    index_folder,
+    lasting_bytes_below,
+    lorif,
+    manifest_of,
+    model_folder,
+    num_parts,
+    start,
+)
 
 # Batches of one text and wide subspaces: slow enough to be hit in the middle.
 BUILD = (
@@ -41,8 +51,7 @@ def wait_until(reached: Callable[[], bool], process: Popen[str]) -> None:
 
 
 def has_two_shards(workspace: Path) -> bool:
-    found = list((workspace / "indexes").glob("*/manifest.json"))
-    return bool(found) and len(json.loads(found[0].read_text(encoding="utf-8"))["shards"]) >= 2
+    return num_parts(workspace) >= 2
 
 
 def has_a_self_influence(workspace: Path) -> bool:
@@ -66,7 +75,7 @@ def test_an_index_killed_in_the_middle_ends_with_the_same_bytes_as_an_undisturbe
     process.communicate()
     assert manifest_of(workspace)["status"] != "complete", "the kill came too late to test anything"
     done(*build(workspace))
-    resumed, whole = bytes_below(index_folder(workspace)), bytes_below(index_folder(undisturbed))
+    resumed, whole = lasting_bytes_below(index_folder(workspace)), lasting_bytes_below(index_folder(undisturbed))
     assert resumed.keys() == whole.keys()
     assert [name for name in whole if resumed[name] != whole[name]] == []
 
@@ -132,4 +141,4 @@ def test_the_doctor_names_an_unfinished_index(stopped):
 def test_an_index_resumes_after_ctrl_c_with_the_same_bytes(stopped, undisturbed, tmp_path):
     workspace = shutil.copytree(stopped.workspace, tmp_path / "ws")
     done(*build(workspace))
-    assert bytes_below(index_folder(workspace)) == bytes_below(index_folder(undisturbed))
+    assert lasting_bytes_below(index_folder(workspace)) == lasting_bytes_below(index_folder(undisturbed))

@@ -12,8 +12,8 @@ from tiny_workspace import bytes_below, done, imported, indexed, lorif, root, ro
 import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
-from lorif_core.workspace.asking import score_file as scoring
-from lorif_core.workspace.asking.value_file import _column_groups
+from lorif_core.workspace.asking.ask import score_file as scoring
+from lorif_core.workspace.asking.ask.value_file import _column_groups
 
 IDS = [row["id"] for row in rows()]
 SOURCES = [row["source"] for row in rows()]

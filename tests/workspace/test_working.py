@@ -19,14 +19,15 @@ from jobs_for_tests import CALLS, KINDS
 from tiny_workspace import (
     PLACES,
     THINGS,
-    bytes_below,
     copy_of,
     imported,
     index_folder,
     indexed,
+    lasting_bytes_below,
     lorif,
     manifest_of,
     model_folder,
+    num_parts,
     texts_file,
 )
 
@@ -334,11 +335,6 @@ SLOW_INDEX = IndexConfig(
 )
 
 
-def num_shards(workspace: Path) -> int:
-    found = list((workspace / "indexes").glob("*/manifest.json"))
-    return len(json.loads(found[0].read_text())["shards"]) if found else 0
-
-
 @pytest.fixture(scope="module")
 def one_thread():
     """For the processes of jobs too: sums over other parts of a tensor differ in their last bits."""
@@ -358,12 +354,12 @@ def disturbed(tmp_path_factory, one_thread):
     worker = SPAWN.Process(target=run_worker, args=(files.root,), kwargs={"device": "cpu"})
     worker.start()
     try:
-        wait_until(lambda: num_shards(files.root) >= 2)
+        wait_until(lambda: num_parts(files.root) >= 2)
         jobs.cancel(job_id, "bob")
         seen.cancel_s = wait_until(lambda: jobs.job(job_id).status == "cancelled")
-        seen.status_after_cancel, reached = manifest_of(files.root)["status"], num_shards(files.root)
+        seen.status_after_cancel, reached = manifest_of(files.root)["status"], num_parts(files.root)
         jobs.resume(job_id, "bob")
-        wait_until(lambda: num_shards(files.root) > reached)
+        wait_until(lambda: num_parts(files.root) > reached)
         seen.running = jobs.job(job_id)
     finally:
         worker.kill()
@@ -409,7 +405,7 @@ def test_a_build_resumed_twice_has_the_bytes_of_one_that_was_never_stopped(distu
     workspace = copy_of(imported(), tmp_path)
     record = open_workspace(workspace).index(SLOW_INDEX)
     assert disturbed.done.result["index_id"] == record.index_id
-    assert bytes_below(index_folder(disturbed.files.root)) == bytes_below(index_folder(workspace))
+    assert lasting_bytes_below(index_folder(disturbed.files.root)) == lasting_bytes_below(index_folder(workspace))
 
 
 @pytest.mark.slow

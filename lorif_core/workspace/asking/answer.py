@@ -15,7 +15,7 @@ from lorif_core.views.hit_html import answer_html
 from lorif_core.views.hits import Hit, hits_frame
 from lorif_core.views.score_figures import score_histogram
 from lorif_core.views.tables import answer_view, human_seconds
-from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.ask.question import Question
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress

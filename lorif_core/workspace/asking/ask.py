@@ -17,8 +17,8 @@ from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.token_parts import split_over_train_tokens
 from lorif_core.store.reader import StoreReader
 from lorif_core.views.hits import Hit, TokenPart
-from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.question import Question, build_query
+from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.ask.question import Question, build_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.engine import Engine
 

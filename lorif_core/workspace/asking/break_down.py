@@ -10,9 +10,9 @@ from lorif_core.errors import ConfigError
 from lorif_core.passes.nearest import nearest_examples
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import plan_scoring, split_over_modules
-from lorif_core.workspace.asking.ask import OpenIndex
-from lorif_core.workspace.asking.kept_questions import question_of, settings_of
-from lorif_core.workspace.asking.question import build_query
+from lorif_core.workspace.asking.ask.ask import OpenIndex
+from lorif_core.workspace.asking.ask.kept_questions import question_of, settings_of
+from lorif_core.workspace.asking.ask.question import build_query
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 

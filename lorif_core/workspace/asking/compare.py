@@ -19,7 +19,7 @@ from lorif_core.metrics.correlation import spearman
 from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.diffs import Piece, token_diff
 from lorif_core.views.list_html import comparison_html
-from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.ask.answer import Answer
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles

@@ -11,8 +11,8 @@ from lorif_core.catalog import HitRecord, IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.hits import Hit, TokenPart
-from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.ask.question import Question
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 

@@ -19,7 +19,7 @@ from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
-from lorif_core.workspace.asking.ask import OpenIndex
+from lorif_core.workspace.asking.ask.ask import OpenIndex
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 
 QUERY_NUMBERS = 1 << 26

@@ -22,8 +22,8 @@ from lorif_core.files import replace_file
 from lorif_core.metrics.shares import shares_of_total
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
-from lorif_core.workspace.asking.ask import OpenIndex
-from lorif_core.workspace.asking.score_file import queries_per_pass, read_query_examples, to_query
+from lorif_core.workspace.asking.ask.ask import OpenIndex
+from lorif_core.workspace.asking.ask.score_file import queries_per_pass, read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 
 VALUE_CONVENTION = (

@@ -11,7 +11,7 @@ from lorif_core.config import ExportConfig, ImportConfig
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.journal.records import ExampleEvent
 from lorif_core.views.index_figures import Spectrum
-from lorif_core.workspace.asking.break_down import find_neighbours
+from lorif_core.workspace.asking.ask.break_down import find_neighbours
 from lorif_core.workspace.curation.decide import Curator
 from lorif_core.workspace.curation.versions import (
     FrozenVersion,
@@ -31,7 +31,7 @@ from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.indexes.outliers import rank_self_influences
 from lorif_core.workspace.indexes.trust import Trust, trust_in
-from lorif_core.workspace.studio.saved_views import SavedView, forget_view, save_view, saved_views
+from lorif_core.workspace.studio.beside_answers.saved_views import SavedView, forget_view, save_view, saved_views
 
 
 class Keeper(Curator):

@@ -29,8 +29,8 @@ from lorif_core.evaluation.run_removal import PosedQuery, RemovalRun, run_remova
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman
 from lorif_core.views.removal_figures import change_bars, predicted_against_actual
-from lorif_core.workspace.asking.kept_questions import question_of
-from lorif_core.workspace.asking.question import build_query
+from lorif_core.workspace.asking.ask.kept_questions import question_of
+from lorif_core.workspace.asking.ask.question import build_query
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles

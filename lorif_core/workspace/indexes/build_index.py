@@ -1,17 +1,21 @@
 """Build an index: gradients shard by shard, then a preconditioner. Interrupted, it resumes."""
 
 import json
+import os
+import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
+import torch
 from filelock import FileLock, Timeout
 
 from lorif_core.catalog import DatasetRecord, IndexRecord, ModelRecord, PreconditionerRecord
 from lorif_core.config import CurvatureConfig, IndexConfig
+from lorif_core.data.encoding import EncodedExample
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, FingerprintMismatch, LorifError
 from lorif_core.files import fingerprint_of_value
@@ -20,17 +24,30 @@ from lorif_core.linalg.maps import maps_digest
 from lorif_core.linalg.preconditioner import SubspacePreconditioner, precondition
 from lorif_core.passes.budget import allocate_ranks, measure_energies
 from lorif_core.passes.fitting import damping_of, fit_module, self_influence
+from lorif_core.passes.shards import ShardTensors, build_shard
 from lorif_core.passes.second_moments import sample_positions
-from lorif_core.passes.shards import build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
-from lorif_core.store.manifest import Manifest, Parents, read_manifest, write_manifest
+from lorif_core.store.manifest import (
+    Manifest,
+    adopt_format_1,
+    bookkeeping_bytes,
+    compact,
+    fingerprint_of_manifest,
+    is_begun,
+    manifest_of_plan,
+    plan_of_manifest,
+    read_manifest,
+    write_manifest,
+)
+from lorif_core.store.parts import Origin, ShardFacts, is_finished, missing_parts, sweep_leftovers, write_part
+from lorif_core.store.plan import ONE_MODEL, Parents, Plan, read_plan, write_plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import write_maps
-from lorif_core.store.writer import write_self_influence, write_shard, write_subspace
-from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.store.writer import write_self_influence, write_subspace
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.take_statistics import maps_of_statistics
 
 SHARD_BYTES = 32 << 20
@@ -88,7 +105,8 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
     """The index that these settings name: a fresh one, or the one on disk.
 
     The id depends on everything that decides the stored gradients, not on curvature, batch or
-    shard sizes: another rank or damping reuses the gradients.
+    shard sizes: another rank or damping reuses the gradients. Texts are cut at what the model can read, so two
+    settings that differ only beyond that name one index.
 
     Raises:
         ResourceError: The curvature would not fit into memory.
@@ -100,13 +118,13 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
     codec = column_codec(settings.codec)
     rank = settings.factors.factor_rank or 1
     per_example = settings.budget_bytes or bytes_per_example(engine.modules, codec, rank, layout)
-    fresh = Manifest(
+    fresh = Plan(
         layout=layout,
         codec=codec.name,
         factor_rank=rank,
         f=settings.f,
         seed=settings.factors.seed,
-        max_length=settings.batches.max_length,
+        max_length=engine.encoder.max_length,
         parents=Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
         modules=engine.modules,
         maps_digest=maps_digest(engine.maps),
@@ -114,30 +132,27 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) ->
         whitening=asdict(settings.whitening) if settings.is_whitened else None,
         num_examples=dataset.num_examples,
         shard_examples=settings.batches.shard_examples or shard_size(per_example),
-        shards=[],
     )
-    identity = asdict(fresh)
-    for name in (
-        "shard_examples",
-        "shards",
-        "maps",
-        "ranks",
-        "subspaces",
-        "self_influences",
-        "curvature",
-        "damping",
-        "subspace_rank",
-        "status",
-    ):
+    index_id = index_id_of(fresh)
+    return IndexJob(files, dataset, engine, index_id, _manifest_of(files.index_folder(index_id), fresh))
+
+
+def index_id_of(plan: Plan) -> str:
+    """Name of the index that a plan asks for, before the build decides on maps and ranks."""
+    identity = asdict(plan)
+    for name in ("shard_examples", "maps", "ranks"):
         identity.pop(name)
-    if not settings.is_whitened:
-        identity.pop("whitening")
-    if settings.budget is None:
-        identity.pop("budget_bytes")
-    index_id = f"ix-{fingerprint_of_value(identity)[:12]}"
-    folder = files.index_folder(index_id)
-    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else fresh
-    return IndexJob(files, dataset, engine, index_id, manifest)
+    if plan.members == ONE_MODEL:
+        identity.pop("members")
+    for name in ("whitening", "budget_bytes"):
+        if identity[name] is None:
+            identity.pop(name)
+    return f"ix-{fingerprint_of_value(identity)[:12]}"
+
+
+def _manifest_of(folder: Path, fresh: Plan) -> Manifest:
+    """As on disk, or of a plan that nothing was built by."""
+    return read_manifest(folder) if is_begun(folder) else manifest_of_plan(fresh)
 
 
 def shard_size(bytes_per_example: int) -> int:
@@ -154,7 +169,8 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     with _only_builder(job.folder):
-        manifest = read_manifest(job.folder) if (job.folder / "manifest.json").exists() else job.manifest
+        adopt_format_1(job.folder)
+        manifest = _manifest_of(job.folder, plan_of_manifest(job.manifest))
         started = time.monotonic()
         if _has_curvature(job, manifest) and (known := _registered(job, manifest)):
             return known
@@ -176,7 +192,7 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
 def _registered(job: IndexJob, manifest: Manifest) -> IndexRecord | None:
     """The catalog's record of a complete index, if it speaks of this very manifest."""
     named = {record.fingerprint: record for record in job.files.catalog.indexes() if record.index_id == job.index_id}
-    record = named.get(fingerprint_of_value(asdict(manifest)))
+    record = named.get(fingerprint_of_manifest(manifest))
     return record if record is not None and record.status == "complete" else None
 
 
@@ -194,23 +210,26 @@ def _only_builder(folder: Path) -> Iterator[None]:
 def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tuple[IndexJob, Manifest]:
     """The job with its half-whitening maps and the ranks that its budget buys.
 
-    Both are decided on the first run, written in one step, and read on later ones.
+    Both are decided on the first run, before the plan that names them is written, and read on later ones.
     """
-    engine, settings = job.engine, job.settings
-    if not settings.is_whitened and settings.budget is None:
-        return job, manifest
-    if settings.is_whitened and manifest.maps is None:
-        engine = engine.with_maps(maps_of_statistics(job.files, job.dataset, engine, on_progress))
-    if settings.budget_bytes is not None and manifest.ranks is None:
-        engine = engine.with_ranks(_ranks(job, engine, settings.budget_bytes))
-        manifest = replace(manifest, modules=list(engine.modules), ranks=dict(engine.ranks or {}))
-    if settings.is_whitened and manifest.maps is None:
-        manifest = replace(manifest, maps=write_maps(job.folder, engine.maps))
-    write_manifest(job.folder, manifest)
-    maps = StoreReader(job.folder, manifest).maps()
+    if not is_begun(job.folder):
+        write_plan(job.folder, _decide(job, plan_of_manifest(manifest), on_progress))
+        manifest = read_manifest(job.folder)
+    engine, maps = job.engine, StoreReader(job.folder, manifest).maps()
     if manifest.ranks is not None:
         engine = engine.with_ranks(manifest.ranks)
     return replace(job, engine=engine if maps is None else engine.with_maps(maps)), manifest
+
+
+def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
+    """The plan with the maps and ranks that its settings lead to; writes the maps."""
+    engine, settings = job.engine, job.settings
+    if settings.is_whitened:
+        engine = engine.with_maps(maps_of_statistics(job.files, job.dataset, engine, on_progress))
+    if settings.budget_bytes is not None:
+        engine = engine.with_ranks(_ranks(job, engine, settings.budget_bytes))
+        plan = replace(plan, modules=list(engine.modules), ranks=dict(engine.ranks or {}))
+    return replace(plan, maps=write_maps(job.folder, engine.maps)) if settings.is_whitened else plan
 
 
 def _ranks(job: IndexJob, engine: Engine, budget_bytes: int) -> dict[str, int]:
@@ -222,30 +241,45 @@ def _ranks(job: IndexJob, engine: Engine, budget_bytes: int) -> dict[str, int]:
 
 
 def _store_gradients(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
-    encoder, total = job.engine.encoder, manifest.num_examples
+    """Make the parts that are missing, in whatever order that leaves."""
+    sweep_leftovers(job.folder)
+    plan = read_plan(job.folder)
+    counter = _Counter("gradients", manifest.num_stored, plan.num_examples, on_progress)
     with job.engine.gradients() as source:
-        while manifest.num_stored < total:
-            start = manifest.num_stored
-            stop = min(start + manifest.shard_examples, total)
-            examples = [encoder.encode(example) for example in job.examples.iter_examples(start, stop)]
-            if len(examples) != stop - start:
-                raise FingerprintMismatch(
-                    f"data set {job.dataset.dataset_id!r} has fewer examples than the {total} that the index "
-                    "expects: its examples.parquet was changed. Import the data again."
-                )
-            counter = _Counter("gradients", start, total, on_progress)
+        for number in missing_parts(plan, job.folder):
+            if is_finished(job.folder, number):  # by another worker, meanwhile
+                continue
+            began = time.monotonic()
+            examples = _encoded(job, plan.rows_of(number))
             shard = build_shard(source, examples, counter.add)
-            manifest = write_shard(
-                job.folder,
-                manifest,
-                shard.tensors,
-                num_examples=len(examples),
-                num_truncated=sum(example.is_truncated for example in examples),
-                num_without_targets=sum(not example.has_targets for example in examples),
-                kept_energy=shard.kept_energy,
-                total_energy=shard.total_energy,
-            )
-    return manifest
+            origin = _origin(job, time.monotonic() - began)
+            write_part(job.folder, plan, number, shard.tensors, _facts(examples, shard), origin)
+    return compact(job.folder)
+
+
+def _encoded(job: IndexJob, rows: range) -> list[EncodedExample]:
+    encoder = job.engine.encoder
+    examples = [encoder.encode(example) for example in job.examples.iter_examples(rows.start, rows.stop)]
+    if len(examples) != len(rows):
+        raise FingerprintMismatch(
+            f"data set {job.dataset.dataset_id!r} has fewer examples than the {job.manifest.num_examples} that the "
+            "index expects: its examples.parquet was changed. Import the data again."
+        )
+    return examples
+
+
+def _facts(examples: Sequence[EncodedExample], shard: ShardTensors) -> ShardFacts:
+    return ShardFacts(
+        num_truncated=sum(example.is_truncated for example in examples),
+        num_without_targets=sum(not example.has_targets for example in examples),
+        kept_energy=shard.kept_energy,
+        total_energy=shard.total_energy,
+    )
+
+
+def _origin(job: IndexJob, seconds: float) -> Origin:
+    worker = f"{platform.node()}:{os.getpid()}"
+    return Origin(str(job.engine.loaded.device), torch.__version__, worker, seconds)
 
 
 @dataclass
@@ -337,14 +371,14 @@ def _register(job: IndexJob, manifest: Manifest) -> None:
 
 def _finish(job: IndexJob, manifest: Manifest, seconds: float) -> IndexRecord:
     catalog, curvature = job.files.catalog, job.settings.curvature
-    fingerprint = fingerprint_of_value(asdict(manifest))
+    fingerprint = fingerprint_of_manifest(manifest)
     _register_preconditioner(job, manifest, curvature)
     return catalog.set_index_status(
         job.index_id,
         "complete",
         num_truncated=sum(shard.num_truncated for shard in manifest.shards),
         shard_bytes=manifest.shard_bytes,
-        total_bytes=manifest.total_bytes + (job.folder / "manifest.json").stat().st_size,
+        total_bytes=manifest.total_bytes + bookkeeping_bytes(job.folder),
         fingerprint=fingerprint,
         build_seconds=seconds,
     )

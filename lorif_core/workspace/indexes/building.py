@@ -20,15 +20,16 @@ from lorif_core.config import (
 from lorif_core.errors import FingerprintMismatch
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry, list_modules
-from lorif_core.store.manifest import Parents
-from lorif_core.workspace.asking.ask import OpenIndex
-from lorif_core.workspace.curation.keeping import Keeper
-from lorif_core.workspace.datasets.import_data import ImportResult, import_data
-from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.build_index import IndexJob, build_index, plan_index
+from lorif_core.store.plan import Parents
+from lorif_core.store.reader import StoreReader
+from lorif_core.workspace.asking.ask.ask.ask import OpenIndex
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.datasets.import_data import ImportResult, import_data
+from lorif_core.workspace.indexes.build_index import IndexJob, build_index, plan_index
+from lorif_core.workspace.curation.keeping import Keeper
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 
 
 class Builder(Keeper):
@@ -150,6 +151,9 @@ class Builder(Keeper):
             Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
             loaded.name,
         )
+        # Format 1 kept the length that was asked for, also where the model reads less and texts were cut sooner.
+        longest = min(reader.manifest.max_length, engine.encoder.max_length)
+        reader = StoreReader(reader.folder, replace(reader.manifest, max_length=longest))
         # What was fitted, not what the catalog says was asked for: a build may have stopped in between.
         fitted = CurvatureConfig(**(reader.manifest.curvature or {}))
         return OpenIndex(record.index_id, reader, engine, examples, fitted)

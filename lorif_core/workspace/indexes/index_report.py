@@ -10,7 +10,7 @@ import torch
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, CatalogError
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.manifest import MANIFEST, Manifest
+from lorif_core.store.manifest import Manifest, bookkeeping_bytes
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import read_module_moments
 from lorif_core.store.tensor_files import read_header
@@ -38,7 +38,7 @@ WHAT = {
     "maps": "half-whitening maps, the same for all texts",
     "subspace": "leading directions of the curvature, the same for all texts",
     "headers": "names and shapes in front of the tensors",
-    "manifest": "settings, checksums, energies",
+    "manifest": "settings, checksums, energies, who made which part",
     "statistics": "second moments behind the maps; shared by indexes of the same model and data",
 }
 
@@ -140,9 +140,9 @@ def _sizes(files: WorkspaceFiles, record: IndexRecord, reader: StoreReader) -> I
         yield "subspace", entry.size_bytes
     for entry in manifest.self_influences:
         yield "self-influence", entry.size_bytes
-    if manifest.maps is not None:
-        yield "maps", manifest.maps.size_bytes
-    yield "manifest", (reader.folder / MANIFEST).stat().st_size
+    for entry in manifest.maps or []:
+        yield "maps", entry.size_bytes
+    yield "manifest", bookkeeping_bytes(reader.folder)
     path = statistics_file(files, *_of_statistics(record, manifest))
     if manifest.whitening is not None and path.is_file():
         yield "statistics", path.stat().st_size

@@ -10,7 +10,7 @@ from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, whitened_maps
 from lorif_core.passes.second_moments import add_moments, empty_moments, sample_positions
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.manifest import Parents
+from lorif_core.store.plan import Parents
 from lorif_core.store.statistics import read_moments, write_moments
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -74,7 +74,7 @@ def take_statistics(
 def _path(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) -> Path:
     settings, loaded = engine.settings, engine.loaded
     parents = Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
-    length, sample = settings.batches.max_length, settings.whitening.stats_examples
+    length, sample = engine.encoder.max_length, settings.whitening.stats_examples
     return statistics_file(files, parents, engine.modules, length, settings.factors.seed, sample)
 
 

@@ -31,8 +31,8 @@ from lorif_core.passes.uncompressed import (
     lexical_scores,
     score_uncompressed,
 )
-from lorif_core.workspace.asking.ask import OpenIndex
-from lorif_core.workspace.asking.score_file import read_query_examples, to_query
+from lorif_core.workspace.asking.ask.ask import OpenIndex
+from lorif_core.workspace.asking.ask.score_file import read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.engine import whole_engine
 from lorif_core.workspace.indexes.take_statistics import take_statistics

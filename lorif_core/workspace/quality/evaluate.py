@@ -27,7 +27,7 @@ from lorif_core.evaluation.tail_patch import TailPatchResult, measure_tail_patch
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import LdsResult, lds_intervals, spearman, topk_overlap
-from lorif_core.workspace.asking.score_file import read_query_examples
+from lorif_core.workspace.asking.ask.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.quality.candidates import (
     CandidateName,

@@ -13,8 +13,8 @@ from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.metrics.correlation import bootstrap_interval
 from lorif_core.views.hits import Hit, TokenPart
-from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.kept_questions import settings_of
+from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.ask.kept_questions import settings_of
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.workspace import Workspace
 

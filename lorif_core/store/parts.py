@@ -1,0 +1,203 @@
+"""The parts of an index: shards that any number of workers make, in any order, with no word between them.
+
+    parts/00042-<checksum>.safetensors   the tensors; named by their bytes
+    parts/00042.json                     the entry: what the tensors are, which plan they follow, who made them
+
+Both are only ever created, never changed: a finished, fsynced file of a unique name is linked to the final name if
+that is free (``put_if_absent``), and the folder is fsynced. **A part is finished when its entry exists.**
+
+Why an entry and the tensors that it names always fit:
+
+1. An entry is linked after the tensors that it names are on the disk under their own name.
+2. A name of tensors holds their checksum, so whoever writes that name writes those bytes. A worker with other bytes
+   for the same part writes another name and cannot disturb the first.
+3. The first entry wins, for the link of a second one fails. From then on it is decided which tensors the part has.
+4. Tensors are deleted only where an entry exists and names others. A worker that lost deletes its own so; a worker
+   that was killed between the two links leaves tensors that the same bytes take over, or that ``sweep_leftovers``
+   deletes once the part is finished. While a part has no entry, nobody deletes its tensors: their worker may be about
+   to link its entry.
+
+So a kill loses at most the part in work, and two workers that make one part cost time and nothing else. The link is
+``If-None-Match: *`` on an object store.
+
+**What is byte-identical** between a build that was killed, doubled or divided and one that was not, on equal hardware
+and with equal versions: the plan, the maps, the tensors with their names, the compacted manifest and all that is
+fitted later. An entry is so too but for its ``origin``: device, torch version, worker and seconds are facts of one
+run. They stay in the entry; neither the manifest nor a fingerprint nor a score depends on them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from safetensors.torch import save
+from torch import Tensor
+
+from lorif_core.errors import ArtefactError, FingerprintMismatch
+from lorif_core.files import UNFINISHED, put_if_absent, put_json, read_json
+from lorif_core.store.plan import PLAN, Plan, fingerprint_of_plan, read_plan
+
+PART_FOLDER = "parts"
+MAP_FOLDER = "maps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardFacts:
+    """What is known of a shard beside its tensors."""
+
+    num_truncated: int
+    """Examples that were cut at `max_length`."""
+
+    num_without_targets: int
+    """Examples with nothing to predict within `max_length`; their gradient is zero."""
+
+    kept_energy: list[float]
+    """Per module, summed squared norm of the stored rank-c form, before the codec."""
+
+    total_energy: list[float]
+    """Per module, summed squared norm of the projected gradients."""
+
+    failed_ids: list[str] = field(default_factory=list)
+    """Examples whose gradient could not be taken and is stored as zero. Today a build stops at one, so none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntry(ShardFacts):
+    """One shard file: consecutive examples in store order."""
+
+    file: str
+    """Path below the index folder."""
+
+    start: int
+    """Store position of its first example."""
+
+    num_examples: int
+    size_bytes: int
+    checksum: str
+    """XXH3-128 of the file."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where, by whom and how fast a part was made. Nothing depends on it."""
+
+    device: str
+    torch_version: str
+    worker: str
+    """A name for people, such as host and process."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PartEntry:
+    """A finished part."""
+
+    plan: str
+    """Fingerprint of the plan that it follows."""
+
+    shard: ShardEntry
+    origin: Origin | None
+    """None for a shard that was adopted from format 1."""
+
+
+def write_part(
+    folder: Path, plan: Plan, number: int, tensors: Mapping[str, Tensor], facts: ShardFacts, origin: Origin
+) -> PartEntry:
+    """Write a part unless another worker has, and return the entry of the one that won.
+
+    Raises:
+        ResourceError: The disk is full; no other part is touched.
+        FingerprintMismatch: The part is finished, by another plan.
+    """
+    content = save(dict(tensors))
+    checksum = xxhash.xxh3_128_hexdigest(content)
+    rows = plan.rows_of(number)
+    shard = ShardEntry(
+        **asdict(facts),
+        file=f"{PART_FOLDER}/{number:05d}-{checksum}.safetensors",
+        start=rows.start,
+        num_examples=len(rows),
+        size_bytes=len(content),
+        checksum=checksum,
+    )
+    if not is_finished(folder, number):
+        put_if_absent(folder / shard.file, content)
+    return write_entry(folder, number, PartEntry(fingerprint_of_plan(plan), shard, origin))
+
+
+def write_entry(folder: Path, number: int, entry: PartEntry) -> PartEntry:
+    """Make a part whose tensors are on the disk finished, unless it is; returns the entry that won."""
+    winner = _entry_from_json(_entry_file(folder, number), put_json(_entry_file(folder, number), asdict(entry)))
+    _check_plan(_entry_file(folder, number), winner, entry.plan)
+    _delete_tensors_of_losers(folder, number, winner)
+    return winner
+
+
+def is_finished(folder: Path, number: int) -> bool:
+    """Whether somebody has finished a part."""
+    return _entry_file(folder, number).exists()
+
+
+def missing_parts(plan: Plan, folder: Path) -> list[int]:
+    """Numbers of the parts that nobody has finished."""
+    return [number for number in range(plan.num_parts) if not is_finished(folder, number)]
+
+
+def finished_parts(folder: Path) -> dict[int, PartEntry]:
+    """Entries of all finished parts by their numbers, in store order.
+
+    Raises:
+        ArtefactError: An entry cannot be read.
+        FingerprintMismatch: An entry follows another plan than the folder's.
+    """
+    plan = fingerprint_of_plan(read_plan(folder))
+    found = {}
+    for path in sorted((folder / PART_FOLDER).glob("[0-9]*.json"), key=lambda path: int(path.stem)):
+        found[int(path.stem)] = entry = _entry_from_json(path, read_json(path))
+        _check_plan(path, entry, plan)
+    return found
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Delete what killed writers left; safe at any moment, also beside workers that are writing."""
+    for path in folder.rglob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+    if not (folder / PLAN).exists():
+        return
+    for number, entry in finished_parts(folder).items():
+        _delete_tensors_of_losers(folder, number, entry)
+    named = {entry.file for entry in read_plan(folder).maps or []}
+    for path in (folder / MAP_FOLDER).glob("*.safetensors"):  # of modules that a budget kept in another worker's plan
+        if f"{MAP_FOLDER}/{path.name}" not in named:
+            path.unlink(missing_ok=True)
+
+
+def _delete_tensors_of_losers(folder: Path, number: int, winner: PartEntry) -> None:
+    for path in (folder / PART_FOLDER).glob(f"{number:05d}-*.safetensors"):
+        if f"{PART_FOLDER}/{path.name}" != winner.shard.file:
+            path.unlink(missing_ok=True)
+
+
+def _entry_file(folder: Path, number: int) -> Path:
+    return folder / PART_FOLDER / f"{number:05d}.json"
+
+
+def _entry_from_json(path: Path, raw: dict[str, Any]) -> PartEntry:
+    try:
+        origin = raw["origin"]
+        return PartEntry(raw["plan"], ShardEntry(**raw["shard"]), None if origin is None else Origin(**origin))
+    except (KeyError, TypeError) as error:
+        raise ArtefactError(
+            f"{str(path)!r} is incomplete ({error}): delete it and run `lorif index` again; that part is made anew."
+        ) from error
+
+
+def _check_plan(path: Path, entry: PartEntry, plan: str) -> None:
+    if entry.plan != plan:
+        raise FingerprintMismatch(
+            f"{str(path)!r} follows plan {entry.plan[:8]}…, but {PLAN} beside it is {plan[:8]}…. Delete the file and "
+            "run `lorif index` again; that part is made anew."
+        )
