@@ -9,7 +9,7 @@ A page is a module of ``app/pages`` with a function ``page()``, at most 80 lines
         session.title("History", "Who decided what, when and why.")
         kind = st.segmented_control("Kind", KINDS, key="kind", bind="query-params")
         with session.errors():
-            entries = session.workspace().history(kind=kind, dataset=session.dataset_id())
+            entries = session.workspace().decisions.history(kind=kind, dataset=session.dataset_id())
             history_list(entries)          # drawn in app/components
 
 * ``session.workspace()``: the one ``Workspace`` of this process. ``session.actor()``: who you are; pass it

@@ -45,7 +45,7 @@ def actor() -> str:
 
 @st.cache_data(ttl=5, show_spinner=False)
 def _datasets(path: str) -> list[DatasetRecord]:
-    return workspace().datasets()
+    return workspace().data.records()
 
 
 def forget_datasets() -> None:
@@ -213,7 +213,7 @@ def undo() -> None:
 
 def redo() -> None:
     """Bring back what your latest undo took back."""
-    act("Done again.", lambda: workspace().redo(actor=actor(), dataset=dataset_id()))
+    act("Done again.", lambda: workspace().decisions.redo(actor=actor(), dataset=dataset_id()))
 
 
 def table_key(name: str, ids: Sequence[str]) -> str:

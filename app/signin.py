@@ -4,7 +4,7 @@ import os
 
 import streamlit as st
 
-from lorif_core.workspace.studio.beside_answers.passwords import is_password
+from lorif_core.workspace.studio.passwords import is_password
 
 AUTH_VARIABLE = "LORIF_STUDIO_AUTH"
 """Where `lorif app` says how people sign in: unset, password or oidc."""

@@ -93,7 +93,7 @@ def _import(folder: Path) -> dict[str, Any]:
     from lorif_core.workspace.workspace import create_workspace  # loads torch: not for the other steps
 
     workspace = create_workspace(folder / "workspace")
-    return {"import and index": _timed(lambda: workspace.import_data(folder / "examples.jsonl"))}
+    return {"import and index": _timed(lambda: workspace.data.import_files(folder / "examples.jsonl"))}
 
 
 def _index(folder: Path) -> dict[str, Any]:

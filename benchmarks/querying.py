@@ -21,8 +21,10 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.subspace import Subspace
+from lorif_core.method_settings import LorifConfig
+from lorif_core.methods.lorif import Lorif
 from lorif_core.passes.queries import QueryGradients
-from lorif_core.passes.scoring import ScoringPlan, plan_scoring
+from lorif_core.passes.scoring import FittedIndex, ScoringPlan, plan_scoring
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Buffers, encode_block
 from lorif_core.store.manifest import compact
@@ -30,8 +32,8 @@ from lorif_core.store.parts import Origin, ShardFacts, write_part
 from lorif_core.store.plan import Parents, Plan, write_plan
 from lorif_core.store.reader import Shard, StoreReader
 from lorif_core.store.writer import write_subspace
-from lorif_core.workspace.asking.ask.ask.ask import rank_examples
-from lorif_core.workspace.indexes.build_index import shard_size
+from lorif_core.workspace.asking.answer_question import rank_examples
+from lorif_core.workspace.indexes.index_job import shard_size
 
 MODULES, WIDTH, SUBSPACE_RANK = 24, 32, 256
 MANY = 16
@@ -82,7 +84,7 @@ def measure(num_examples: int) -> dict[str, Any]:
             for rank in (None, 1):
                 plan = _plan(reader, matrices, count, rank)
                 name = f"{count}_{'full' if rank is None else f'rank{rank}'}"
-                tasks[name] = lambda plan=plan: rank_examples(reader, plan, k=20, num_opposing=0)
+                tasks[name] = lambda plan=plan: rank_examples(plan, k=20, num_opposing=0)
         tasks["precondition_1"] = lambda: _plan(reader, matrices, 1, None)
         seconds = interleaved(tasks, rounds=5)
     return {
@@ -102,8 +104,9 @@ def measure(num_examples: int) -> dict[str, Any]:
 
 
 def _plan(reader: StoreReader, matrices: dict[str, torch.Tensor], count: int, query_rank: int | None) -> ScoringPlan:
-    gradients = QueryGradients({name: matrix[:count] for name, matrix in matrices.items()}, torch.zeros(count))
-    return plan_scoring(reader, gradients, CurvatureConfig(), ScoreConfig(query_rank=query_rank))
+    gradients = QueryGradients({name: matrix[:count] for name, matrix in matrices.items()}, torch.zeros(count), {})
+    index = FittedIndex(reader, Lorif(LorifConfig()), CurvatureConfig(subspace_rank=SUBSPACE_RANK))
+    return plan_scoring(index, gradients, ScoreConfig(query_rank=query_rank))
 
 
 def _sum_shards(reader: StoreReader, total: Callable[[torch.Tensor], torch.Tensor]) -> float:

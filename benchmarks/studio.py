@@ -119,7 +119,7 @@ async def _asking(browser: Browser, server: Server) -> dict[str, Any]:
     await _ask(page, "The capital of Australia is", " warm.")
     seconds = [await _ask(page, "The capital of Australia is", f" city{number}.") for number in range(ROUNDS)]
     workspace = lf.open_workspace(server.workspace)
-    ours = [workspace.reopen(query.query_id).elapsed_s for query in workspace.queries()[-ROUNDS:]]
+    ours = [workspace.reopen(query.query_id).elapsed_s for query in workspace.questions.records()[-ROUNDS:]]
     await page.context.close()
     return {
         "click to list, s": statistics.median(seconds),
@@ -151,7 +151,7 @@ async def _load(browser: Browser, server: Server) -> dict[str, Any]:
     end = time.monotonic() + WARM_UP_S + LOAD_S
     sessions = [_session(browser, server, number, end, said, errors, counts) for number in range(SESSIONS)]
     await asyncio.gather(_watch(server, end, memory), *sessions)
-    events = lf.open_workspace(server.workspace).history(limit=100_000)
+    events = lf.open_workspace(server.workspace).decisions.history(limit=100_000)
     kept = sum(entry.batch.kind in ("flag", "restore") for entry in events)
     return {
         **counts,

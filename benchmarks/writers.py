@@ -38,7 +38,7 @@ def measure_writers(workspace: Path, num_decisions: int) -> dict[str, Any]:
     texts = workspace.parent / "texts.jsonl"
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8")
     created = create_workspace(workspace)
-    record = created.import_data(texts).dataset
+    record = created.data.import_files(texts).dataset
     context = multiprocessing.get_context("spawn")
     times, stop = context.Queue(), context.Event()
     writers = [context.Process(target=_write, args=(name, workspace, num_decisions, times)) for name in WRITERS]
@@ -54,13 +54,13 @@ def measure_writers(workspace: Path, num_decisions: int) -> dict[str, Any]:
     stop.set()
     for process in others:
         process.join(600)
-    entries = created.iter_history(record.corpus_id)
+    entries = created.decisions.iter_history(record.corpus_id)
     return {
         "writers": len(writers),
         "decisions_each": num_decisions,
         "events": sum(entry.batch.num_events for entry in entries),
         "failed_processes": sum(process.exitcode != 0 for process in [*writers, *others]),
-        "indexes": [index.status for index in created.indexes()],
+        "indexes": [index.status for index in created.indexes.records()],
         "median_write_s": measured[len(measured) // 2],
         "worst_write_s": measured[-1],
     }
@@ -79,13 +79,14 @@ def _command_line(workspace: Path) -> Callable[[str], None]:
 
 
 def _python(workspace: Path) -> Callable[[str], None]:
-    from lorif_core.workspace.curation.decide import Curator
+    from lorif_core.workspace.curation.decisions import Decisions
+    from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.folder.workspace_files import open_files
 
-    curator = Curator(open_files(workspace))
+    decisions = Decisions(Datasets(open_files(workspace), None))
 
     def exclude(train_id: str) -> None:
-        curator.exclude([train_id], reason="spam", actor="python")
+        decisions.exclude([train_id], reason="spam", actor="python")
 
     return exclude
 
@@ -120,23 +121,26 @@ def _write(name: str, workspace: Path, num_decisions: int, times: Any) -> None:
 
 
 def _read(workspace: Path, stop: Any) -> None:
-    from lorif_core.workspace.curation.decide import Curator
+    from lorif_core.workspace.curation.decisions import Decisions
+    from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.datasets.view import View
     from lorif_core.workspace.folder.workspace_files import open_files
 
-    curator = Curator(open_files(workspace))
+    decisions = Decisions(Datasets(open_files(workspace), None))
     while not stop.is_set():
-        assert curator.browse(View(statuses=("flagged", "excluded"))).total >= 0
-        curator.states()
+        assert decisions.data.browse(View(statuses=("flagged", "excluded"))).total >= 0
+        decisions.states()
 
 
 def _index(workspace: Path) -> None:
-    from lorif_core.config import BatchConfig, IndexConfig, ModelConfig
+    from lorif_core.config import BatchConfig, ModelConfig
+    from lorif_core.method_settings import IndexConfig
     from lorif_core.workspace.quality.demo import sample_data_folder
     from lorif_core.workspace.workspace import open_workspace
 
     model = ModelConfig(model=str(sample_data_folder() / "model"))
-    open_workspace(workspace).index(IndexConfig(model=model, batches=BatchConfig(max_length=64, shard_examples=64)))
+    settings = IndexConfig(model=model, batches=BatchConfig(max_length=64, shard_examples=64))
+    open_workspace(workspace).indexes.build(settings)
 
 
 if __name__ == "__main__":

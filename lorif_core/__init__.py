@@ -15,21 +15,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lorif_core.config import (
-        BatchConfig,
-        CurvatureConfig,
-        FactorConfig,
-        GenerateConfig,
-        ImportConfig,
-        IndexConfig,
-        ModelConfig,
-        ScoreConfig,
-        WhiteningConfig,
-    )
+    from lorif_core.config import BatchConfig, GenerateConfig, ImportConfig, ModelConfig, ScoreConfig
     from lorif_core.errors import LorifError
+    from lorif_core.method_settings import IndexConfig
+    from lorif_core.methods.registry import method_settings
     from lorif_core.views.hits import Hit
-    from lorif_core.workspace.asking.ask.answer import Answer
-    from lorif_core.workspace.asking.ask.compare import Comparison
+    from lorif_core.workspace.asking.answer import Answer
+    from lorif_core.workspace.asking.compare import Comparison
+    from lorif_core.workspace.asking.question import Question
     from lorif_core.workspace.quality.demo import build_demo
     from lorif_core.workspace.quality.evaluate import Evaluation, evaluate
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace
@@ -38,21 +31,20 @@ _HOMES = {
     "Answer": "workspace.asking.answer",
     "BatchConfig": "config",
     "Comparison": "workspace.asking.compare",
-    "CurvatureConfig": "config",
     "Evaluation": "workspace.quality.evaluate",
-    "FactorConfig": "config",
     "GenerateConfig": "config",
     "Hit": "views.hits",
     "ImportConfig": "config",
-    "IndexConfig": "config",
+    "IndexConfig": "method_settings",
     "LorifError": "errors",
     "ModelConfig": "config",
     "ScoreConfig": "config",
-    "WhiteningConfig": "config",
+    "Question": "workspace.asking.question",
     "Workspace": "workspace.workspace",
     "build_demo": "workspace.quality.demo",
     "create_workspace": "workspace.workspace",
     "evaluate": "workspace.quality.evaluate",
+    "method_settings": "methods.registry",
     "open_workspace": "workspace.workspace",
 }
 
@@ -60,21 +52,20 @@ __all__ = [
     "Answer",
     "BatchConfig",
     "Comparison",
-    "CurvatureConfig",
     "Evaluation",
-    "FactorConfig",
     "GenerateConfig",
     "Hit",
     "ImportConfig",
     "IndexConfig",
     "LorifError",
     "ModelConfig",
+    "Question",
     "ScoreConfig",
-    "WhiteningConfig",
     "Workspace",
     "build_demo",
     "create_workspace",
     "evaluate",
+    "method_settings",
     "open_workspace",
 ]
 

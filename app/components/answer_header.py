@@ -11,8 +11,8 @@ from lorif_core.views.hits import SIGN_CONVENTION
 from lorif_core.views.score_figures import score_histogram
 from lorif_core.views.tables import human_seconds
 from lorif_core.views.text import visible
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.studio.beside_answers import beside_answers as studio
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.studio import beside_answers as studio
 
 
 def draw(answer: Answer) -> None:
@@ -108,7 +108,7 @@ TRUST_MARKS = {"not checked": "?", "checked": "✓", "doubtful": "⚠"}
 
 def _trust(index_id: str) -> None:
     """One word on the scores of the index, and the measurements behind it."""
-    found = session.workspace().trust(index_id)
+    found = session.workspace().indexes.trust(index_id)
     st.badge(f"{TRUST_MARKS[found.level]} scores {found.level}", color=TRUST_COLOURS[found.level])
     with st.popover("Why", type="tertiary", key="trust"):
         if not found.checks:

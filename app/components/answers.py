@@ -10,8 +10,8 @@ from app import session
 from app.background import tasks
 from lorif_core.errors import ArtefactError
 from lorif_core.views.hit_filters import statuses_of
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.studio.beside_answers import beside_answers as studio
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.studio import beside_answers as studio
 
 
 class Context(NamedTuple):
@@ -54,7 +54,7 @@ def _sorted_scores(path: str, query_id: str) -> NDArray[np.float32]:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _dataset_at(path: str, index_id: str) -> str:
-    return next(one.dataset_id for one in session.workspace().indexes() if one.index_id == index_id)
+    return next(one.dataset_id for one in session.workspace().indexes.records() if one.index_id == index_id)
 
 
 def dataset_of(index_id: str) -> str:
@@ -116,6 +116,6 @@ def context_of(answer: Answer) -> Context:
     return Context(
         dataset_id=dataset,
         scores=scores,
-        statuses=statuses_of(session.workspace().states(dataset=dataset)),
+        statuses=statuses_of(session.workspace().decisions.states(dataset=dataset)),
         largest=max((abs(hit.score) for hit in answer.hits), default=0.0),
     )

@@ -10,7 +10,9 @@ from lorif_core.views.text import visible
 
 def draw(dataset: str) -> str:
     """Widgets that choose a group; its condition, empty while there is none."""
-    found = {one.column: one for one in session.workspace().facets(dataset=dataset) if isinstance(one, ValuesFacet)}
+    found = {
+        one.column: one for one in session.workspace().data.facets(dataset=dataset) if isinstance(one, ValuesFacet)
+    }
     if not found:
         st.text("The data have no column with values to choose a group by.")
         return ""

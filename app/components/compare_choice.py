@@ -10,8 +10,9 @@ from app.components import question_form
 from app.components.answers import finished_answer
 from app.components.review_queue import label_of
 from lorif_core.catalog import QueryRecord
-from lorif_core.config import GenerateConfig
-from lorif_core.workspace.asking.ask.compare import Side
+from lorif_core.config import ScoreConfig
+from lorif_core.workspace.asking.compare import Side
+from lorif_core.workspace.asking.question import Question
 
 SIDES: dict[str, Side] = {"Supports": "supports", "Opposes": "opposes"}
 LENGTHS = [10, 20, 50, 100]
@@ -104,16 +105,22 @@ def _variation(record: QueryRecord) -> None:
         normalisation = st.selectbox(
             "Scores",
             list(scores),
-            index=list(scores).index(record.normalisation),
+            index=[str(one) for one in scores].index(record.normalisation),
             format_func=lambda one: scores[one],
             key=f"{key}-scores",
         )
         if st.button("Ask", type="primary", key="compare-ask", disabled=not prompt and not completion):
-            contrast = record.contrast or ""
-            question_form.ask(
-                question_form.Request(
-                    prompt, completion, contrast, [], index_id, LENGTHS[1], normalisation, GenerateConfig()
-                )
+            question = Question(
+                prompt=prompt,
+                completion=completion or None,
+                contrast=record.contrast,
+                settings=ScoreConfig(
+                    objective="contrast" if record.contrast else "loss", normalisation=normalisation
+                ),
+                k=LENGTHS[1],
+                num_opposing=LENGTHS[1],
+                index_id=index_id,
             )
+            question_form.ask(question)
             session.set_url(a=record.query_id)
             st.rerun()

@@ -8,8 +8,7 @@ from app.components import corpus_text, decide
 from app.components.answers import dataset_of
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.asking.ask.compare import Comparison
-from lorif_core.workspace.curation.choice import texts_of
+from lorif_core.workspace.asking.compare import Comparison
 
 LISTS = {"both": "In both", "a": "Only in A", "b": "Only in B"}
 MAX_CELL = 300
@@ -34,7 +33,7 @@ def draw(found: Comparison) -> None:
         st.text("No text is in this list.")
         return
     dataset = dataset_of((found.b if listed == "b" else found.a).index_id)
-    statuses = statuses_of(session.workspace().states(dataset=dataset))
+    statuses = statuses_of(session.workspace().decisions.states(dataset=dataset))
     ids = rows["train_id"].to_list()
     chosen = _table(rows, [statuses.get(one, ("kept", None))[0] for one in ids])
     _decide([ids[row] for row in chosen], statuses, dataset, (found.b if listed == "b" else found.a).query_id)
@@ -73,6 +72,6 @@ def _decide(ids: list[str], statuses: dict[str, tuple[str, str | None]], dataset
         status = known.pop() if len(known) == 1 else "mixed"
         decide.buttons(ids, status, key="compare", dataset=dataset, query=query)
     if len(ids) == 1 and not decide.is_asking():
-        (shown,) = texts_of(session.workspace(), ids, dataset)
+        (shown,) = session.workspace().data.texts(ids, dataset)
         status, reason = statuses.get(ids[0], ("kept", None))
         corpus_text.draw(shown, key="compare", status=status, reason=reason)

@@ -7,7 +7,7 @@ from app.components import compare_lists, token_view
 from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import diff
-from lorif_core.workspace.asking.ask.compare import ComparedQuestion, Comparison
+from lorif_core.workspace.asking.compare import ComparedQuestion, Comparison
 
 SURELY_SAME = 0.9999
 """Rank correlation of one scoring with itself, up to rounding."""

@@ -6,7 +6,6 @@ import streamlit as st
 
 from app import session
 from app.components import decide, token_view
-from lorif_core.workspace.curation.choice import texts_of
 
 ACTIONS = ("flag", "exclude", "restore")
 DONE = {"flag": "Flagged", "exclude": "Excluded", "restore": "Restored"}
@@ -48,7 +47,7 @@ def _dialog() -> None:
     ids: list[str] = asked["ids"]
     with session.errors():
         st.text(f"{len(ids):,} texts are meant. Some of them:")
-        for place, shown in enumerate(texts_of(session.workspace(), ids[:SAMPLE], asked["dataset"])):
+        for place, shown in enumerate(session.workspace().data.texts(ids[:SAMPLE], asked["dataset"])):
             token_view.text(f"{shown.train_id}:  {shown.text[:400]}", key=f"corpus-sample-{place}")
         action = st.segmented_control(
             "What to do", ACTIONS, default=asked["action"], required=True, key="corpus-action"

@@ -7,7 +7,6 @@ from app import session
 from app.components import corpus_bulk
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.text import visible
-from lorif_core.workspace.curation.choice import texts_of
 
 THRESHOLDS = {"equal texts": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
 MAX_GROUPS = 500
@@ -22,7 +21,7 @@ def draw(dataset: str) -> None:
     threshold = THRESHOLDS[label or "80 % alike"]
     workspace = session.workspace()
     task = data_tasks().start(
-        ["duplicates", dataset, threshold], lambda: workspace.duplicates(threshold=threshold, dataset=dataset)
+        ["duplicates", dataset, threshold], lambda: workspace.data.duplicates(threshold=threshold, dataset=dataset)
     )
     if task.is_done:
         _groups(task.result(), dataset)
@@ -41,7 +40,7 @@ def _groups(found: pl.DataFrame, dataset: str) -> None:
     st.text(f"{len(groups):,} groups hold {len(found):,} texts. Without {len(rest):,} of them each is said once.")
     shown = groups.sort(["texts", "group"], descending=[True, False]).head(MAX_GROUPS)
     firsts = [ids[0] for ids in shown["train_id"]]
-    texts = texts_of(session.workspace(), firsts, dataset)
+    texts = session.workspace().data.texts(firsts, dataset)
     chosen = st.dataframe(
         {
             "texts": shown["texts"].to_list(),
@@ -79,8 +78,8 @@ def _decide(rest: list[str], chosen: list[str], dataset: str) -> None:
 
 def _members(ids: list[str], dataset: str) -> None:
     st.text("The members of the first selected group; the first one would stay:")
-    statuses = dict(session.workspace().states(dataset=dataset).select("train_id", "status").iter_rows())
-    members = texts_of(session.workspace(), ids, dataset)
+    statuses = dict(session.workspace().decisions.states(dataset=dataset).select("train_id", "status").iter_rows())
+    members = session.workspace().data.texts(ids, dataset)
     st.dataframe(
         {
             "id": [visible(one.train_id) for one in members],

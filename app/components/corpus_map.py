@@ -11,7 +11,8 @@ from app.components.corpus_outliers import fingerprint_of, newest_index
 from lorif_core.views.atlas_figures import MAX_POINTS, atlas_scatter, sampled
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.workspace.indexes.atlas import Atlas, has_atlas, read_atlas
-from lorif_core.workspace.jobs.worker import ensure_worker, jobs_of_kind, open_jobs, submit_map
+from lorif_core.workspace.jobs.requests import MapRequest
+from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs, start_job
 
 STATUS = "status"
 POLL_S = 1.0
@@ -42,9 +43,7 @@ def _compute(index_id: str) -> None:
     workspace = session.workspace()
 
     def start() -> Any:
-        job = submit_map(workspace.files, index_id, session.actor())
-        ensure_worker(workspace.path)
-        return job
+        return start_job(workspace.files, MapRequest(index_id), session.actor())
 
     session.act("The map waits for its worker.", start)
 
@@ -88,7 +87,7 @@ def _map(atlas: Atlas, dataset: str) -> None:
 def _values(points: pl.DataFrame, by: str, dataset: str) -> pl.Series:
     workspace = session.workspace()
     if by == STATUS:
-        known = statuses_of(workspace.states(dataset=dataset))
+        known = statuses_of(workspace.decisions.states(dataset=dataset))
         return pl.Series([known.get(one, ("kept", None))[0] for one in points["train_id"]], dtype=pl.String)
     table = workspace.files.examples(dataset)
     values = pl.DataFrame({"train_id": table.column("train_id"), by: table.column(by)})

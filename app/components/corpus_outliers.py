@@ -35,7 +35,7 @@ def newest_index(dataset: str) -> str | None:
 
 def fingerprint_of(index_id: str) -> str | None:
     """Of an index as it is now, so that what is cached is of it."""
-    return next(one.fingerprint for one in session.workspace().indexes() if one.index_id == index_id)
+    return next(one.fingerprint for one in session.workspace().indexes.records() if one.index_id == index_id)
 
 
 def _first_page() -> None:
@@ -44,4 +44,4 @@ def _first_page() -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _ranked(path: str, index_id: str, fingerprint: str | None) -> pl.DataFrame:
-    return session.workspace().outliers(index_id)
+    return session.workspace().indexes.outliers(index_id)

@@ -9,7 +9,6 @@ from app import session
 from app.components import corpus_bulk, corpus_table, corpus_text, decide
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.curation.choice import texts_of
 
 
 def draw(ids: Sequence[str], numbers: Mapping[str, pl.Series], dataset: str, *, key: str, takes_all: bool) -> None:
@@ -25,7 +24,7 @@ def draw(ids: Sequence[str], numbers: Mapping[str, pl.Series], dataset: str, *, 
     workspace, per_page = session.workspace(), corpus_table.PER_PAGE
     offset = min(corpus_table.current_offset(), max(0, (len(ids) - 1) // per_page * per_page))
     shown = list(ids[offset : offset + per_page])
-    statuses = statuses_of(workspace.states(dataset=dataset))
+    statuses = statuses_of(workspace.decisions.states(dataset=dataset))
     actions = st.container(horizontal=True, vertical_alignment="center", key=f"{key}-actions")
     found = st.dataframe(
         pl.DataFrame(
@@ -33,7 +32,7 @@ def draw(ids: Sequence[str], numbers: Mapping[str, pl.Series], dataset: str, *, 
             | {
                 "id": [visible(one) for one in shown],
                 "status": [statuses.get(one, ("kept", None))[0] for one in shown],
-                "text": [visible(one.text[: corpus_table.MAX_CELL]) for one in texts_of(workspace, shown, dataset)],
+                "text": [visible(one.text[: corpus_table.MAX_CELL]) for one in workspace.data.texts(shown, dataset)],
             }
         ),
         hide_index=True,

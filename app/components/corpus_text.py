@@ -9,7 +9,7 @@ from app.components import token_view
 from lorif_core.journal.records import ExampleEvent
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.curation.choice import ShownText, texts_of
+from lorif_core.workspace.datasets.datasets import ShownText
 
 
 def draw(shown: ShownText, *, key: str, status: str, reason: str | None) -> None:
@@ -22,11 +22,11 @@ def draw(shown: ShownText, *, key: str, status: str, reason: str | None) -> None
 def whole(train_id: str, dataset: str, *, key: str) -> None:
     """A text with everything known about it."""
     workspace = session.workspace()
-    (shown,) = texts_of(workspace, [train_id], dataset)
-    status, reason = statuses_of(workspace.states(dataset=dataset)).get(train_id, ("kept", None))
+    (shown,) = workspace.data.texts([train_id], dataset)
+    status, reason = statuses_of(workspace.decisions.states(dataset=dataset)).get(train_id, ("kept", None))
     draw(shown, key=key, status=status, reason=reason)
     metadata(shown, key=key)
-    time_line(workspace.events_of(train_id, dataset=dataset))
+    time_line(workspace.decisions.events_of(train_id, dataset=dataset))
 
 
 def metadata(shown: ShownText, *, key: str) -> None:

@@ -8,7 +8,6 @@ from app import session
 from app.components import corpus_bulk, corpus_filters, corpus_table, corpus_text, decide
 from lorif_core.corpus.browse import Page
 from lorif_core.views.choices import narrowed
-from lorif_core.workspace.curation.choice import facets_beside, matching_ids, texts_of
 from lorif_core.workspace.datasets.view import View
 
 
@@ -21,10 +20,10 @@ def draw(dataset: str) -> None:
     corpus_filters.chips(chosen.picks, is_filtered=is_filtered)
     left, right = st.columns([3, 9], gap="medium")
     with left, session.errors():
-        corpus_filters.facets(facets_beside(workspace, chosen.view, chosen.picks, dataset), chosen.picks)
+        corpus_filters.facets(workspace.data.facets_beside(chosen.view, chosen.picks, dataset), chosen.picks)
     with right, session.errors():
         view = replace(chosen.view, where=narrowed(chosen.view.where, chosen.picks))
-        found = workspace.browse(
+        found = workspace.data.browse(
             view, offset=corpus_table.current_offset(), limit=corpus_table.PER_PAGE, dataset=dataset
         )
         _list(view, found, dataset)
@@ -33,14 +32,14 @@ def draw(dataset: str) -> None:
 def _list(view: View, found: Page, dataset: str) -> None:
     workspace = session.workspace()
     actions = st.container(horizontal=True, vertical_alignment="center", key="corpus-actions")
-    texts = texts_of(workspace, found.frame["train_id"].to_list(), dataset)
+    texts = workspace.data.texts(found.frame["train_id"].to_list(), dataset)
     selected = corpus_table.draw(found, [one.text for one in texts])
     corpus_table.paging(found.total, found.offset)
     with actions:
         st.text(f"{found.total:,} of {session.datasets()[dataset].num_examples:,}")
         key = session.table_key("corpus-all", [repr(view), str(found.total)])
         takes_all = st.toggle(f"Select all {found.total:,}", key=key, disabled=not found.total)
-        ids = matching_ids(workspace, view, dataset) if takes_all else selected
+        ids = workspace.data.matching_ids(view, dataset) if takes_all else selected
         st.text(f"{len(ids):,} selected")
         chosen = found.frame.filter(found.frame["train_id"].is_in(ids))["status"].unique().to_list()
         status = chosen[0] if len(chosen) == 1 and not takes_all else "mixed"

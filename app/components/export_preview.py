@@ -7,8 +7,7 @@ import streamlit as st
 from app import session
 from lorif_core.journal.records import Batch
 from lorif_core.views.text import visible
-from lorif_core.workspace.curation.choice import texts_of
-from lorif_core.workspace.curation.decide import RulePreview
+from lorif_core.workspace.curation.decisions import RulePreview
 from lorif_core.workspace.curation.export_records import ExportPreview, Tally
 
 MAX_TALLIES = 200
@@ -58,7 +57,7 @@ def rules(dataset: str) -> None:
             st.session_state["export-rules-shown"] = lines
         if lines and st.session_state.get("export-rules-shown") == lines:
             with session.errors():
-                found = [session.workspace().preview(line, dataset=dataset) for line in lines]
+                found = [session.workspace().decisions.preview(line, dataset=dataset) for line in lines]
                 _rules(found, dataset)
 
 
@@ -71,7 +70,7 @@ def _rules(found: Sequence[RulePreview], dataset: str) -> None:
         )
         sample = preview.train_ids[:5]
         if sample:
-            texts = texts_of(session.workspace(), sample, dataset)
+            texts = session.workspace().data.texts(sample, dataset)
             st.dataframe(
                 {"id": [visible(one.train_id) for one in texts], "text": [visible(one.text[:300]) for one in texts]},
                 hide_index=True,
@@ -95,7 +94,7 @@ def _rules(found: Sequence[RulePreview], dataset: str) -> None:
 
 
 def _apply(rules: list[str], requests: list[str], dataset: str) -> None:
-    apply = session.workspace().apply
+    apply = session.workspace().decisions.apply
     for rule, request in zip(rules, requests, strict=True):
         write = _writing(apply, rule, request, dataset)
         if session.act("The rules are applied; every one can be undone.", write) is None:

@@ -68,7 +68,9 @@ def _freeze(settings: ExportConfig, dataset: str, parent: str | None) -> None:
     name, note = st.session_state["freeze-name"].strip(), st.session_state["freeze-note"]  # as typed last
 
     def work() -> FrozenVersion:
-        return workspace.freeze(name, parent=parent, note=note, actor=actor, dataset=dataset, settings=settings)
+        return workspace.versions.freeze(
+            name, parent=parent, note=note, actor=actor, dataset=dataset, settings=settings
+        )
 
     what = ["freeze", dataset, name, parent, note, repr(settings), workspace.journal.revision()]
     task = data_tasks().start(what, work)
@@ -113,7 +115,7 @@ def draw(found: Sequence[FrozenVersion]) -> None:
 
 
 def _version(version: FrozenVersion) -> None:
-    place = session.workspace().version_files(version.name)
+    place = session.workspace().versions.files_of(version.name)
     manifest = read_manifest(place.about)
     recipe = (place.about / RECIPE_FILE).read_text(encoding="utf-8")
     with st.container(border=True, key="export-version"):
@@ -139,7 +141,7 @@ def _version(version: FrozenVersion) -> None:
         with st.expander("Manifest"):
             st.code(visible(json.dumps(manifest, indent=2, ensure_ascii=False)), language="json", height=420)
     with session.errors():
-        export_diff.draw(session.workspace().diff(version=version.name), key="version")
+        export_diff.draw(session.workspace().versions.diff(version=version.name), key="version")
 
 
 def _draft_after(name: str) -> None:

@@ -153,7 +153,7 @@ def conflicts(found: pl.DataFrame, dataset: str) -> None:
 
 
 def _settle(ids: list[str], status: Status, reason: str | None, request: str, dataset: str) -> None:
-    settle = session.workspace().settle
+    settle = session.workspace().decisions.settle
     why = {"actor": session.actor(), "client_id": request, "reason": reason}
     session.act("Settled.", lambda: settle(ids, status, dataset=dataset, **why))
 
@@ -176,5 +176,5 @@ def _take_back(batch_id: str, dataset: str) -> None:
 
 
 def _bring_back(batch_id: str, dataset: str) -> None:
-    redo = session.workspace().redo
+    redo = session.workspace().decisions.redo
     session.act("Brought back.", lambda: redo(batch_id, actor=session.actor(), dataset=dataset))

@@ -5,7 +5,7 @@ import streamlit as st
 from app.components.answers import Context
 from lorif_core.views.hit_filters import HitFilter, value_of
 from lorif_core.views.text import visible
-from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.answer import Answer
 
 STATUSES = ["kept", "flagged", "excluded"]
 MAX_VALUES = 1000

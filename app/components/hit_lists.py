@@ -10,8 +10,8 @@ from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card, percentile_text, signed
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.studio.beside_answers import beside_answers as studio
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.studio import beside_answers as studio
 
 TABS = ["Supports", "Opposes", "All", "Groups"]
 

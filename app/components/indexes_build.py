@@ -6,26 +6,17 @@ import streamlit as st
 
 from app import background, session
 from app.components import jobs_progress
-from lorif_core.config import (
-    BatchConfig,
-    Codec,
-    CurvatureConfig,
-    FactorConfig,
-    IndexConfig,
-    Method,
-    ModelConfig,
-    WhiteningConfig,
-)
+from lorif_core.config import BatchConfig, Codec, ModelConfig
+from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry, method_settings
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.workspace.indexes.estimate import IndexEstimate
-from lorif_core.workspace.studio.beside_answers.starting import start_index, suggested_model
+from lorif_core.workspace.jobs.requests import index_request
+from lorif_core.workspace.jobs.submit import start_job
+from lorif_core.workspace.studio.suggestions import suggested_model
 
-METHODS = get_args(Method)
 CODECS = get_args(Codec)
-METHOD_HELP = """
-**kronecker**: half-whitened factors, one bit per number; the default. **lorif**: the paper's random projection with a
-subspace of the curvature. **graddot**: the same without curvature. **logra**: whole gradients, for small models.
-"""
+METHOD_HELP = "  \n".join(f"**{name}**: {entry.summary}" for name, entry in METHODS.items())
 
 
 def draw() -> None:
@@ -55,7 +46,7 @@ def _settings() -> IndexConfig | None:
             width=460,
             help="Folder or Hugging Face hub name of a causal language model in safetensors.",
         )
-        method = st.selectbox("Method", METHODS, key="method", bind="query-params", width=150, help=METHOD_HELP)
+        method = st.selectbox("Method", list(METHODS), key="method", bind="query-params", width=150, help=METHOD_HELP)
         budget = st.text_input(
             "Bytes per text",
             key="budget",
@@ -67,46 +58,49 @@ def _settings() -> IndexConfig | None:
         length = st.number_input(
             "Longest text, in tokens", 2, 1 << 20, 512, key="length", bind="query-params", width=190
         )
-    chosen = _further(method or METHODS[0], has_budget=bool(budget.strip()))
+    method = method or DEFAULT_METHOD
+    chosen = _further(method, budget.strip())
     if not model.strip():
         return None
     return IndexConfig(
         model=ModelConfig(model=model.strip(), **chosen["model"]),
-        method=method or METHODS[0],
-        factors=FactorConfig(**chosen["factors"]),
-        curvature=CurvatureConfig(**chosen["curvature"]),
-        whitening=WhiteningConfig(**chosen["whitening"]),
+        method=method_settings(method, **chosen["method"]),
         batches=BatchConfig(max_length=int(length), **chosen["batches"]),
-        budget=budget.strip() or None,
     )
 
 
-def _further(method: Method, *, has_budget: bool) -> dict[str, dict[str, Any]]:
+def _further(method: str, budget: str) -> dict[str, dict[str, Any]]:
     """Settings that few people change; what is left empty is the method's own."""
+    known = method_entry(method).settings.__dataclass_fields__  # type: ignore[attr-defined] # every one is a dataclass
+
+    def number(label: str, name: str, usual: int, *, least: int = 1, key: str | None = None) -> int | None:
+        is_free = name in known and not (name == "factor_rank" and budget)
+        return _number(label, key or name, usual, least=least, disabled=not is_free)
+
     with st.expander("Further settings"):
         one, two, three = st.columns(3, gap="large")
         with one:
-            rank = _number("Rank of the codes", "rank", 1, disabled=has_budget or method == "logra")
-            divisor = _number("Projection divisor f", "f", 1)
-            codec = st.selectbox("Codec", CODECS, index=None, placeholder="the method's own", key="build-codec")
+            given: dict[str, Any] = {
+                "factor_rank": number("Rank of the codes", "factor_rank", 1, key="rank"),
+                "f": number("Projection divisor f", "f", 1),
+                "codec": st.selectbox("Codec", CODECS, index=None, placeholder="the method's own", key="build-codec"),
+            }
         with two:
             alpha = st.number_input("Damping α of the codes", 1e-6, 1.0, 0.003, format="%.4g", key="build-alpha",
-                                    disabled=method != "kronecker")  # fmt: skip
-            sample = _number("Texts for the statistics", "sample", 2048, disabled=method != "kronecker")
-            subspace = _number(
-                "Directions of the curvature", "subspace", 256, least=0, disabled=method == "kronecker"
+                                    disabled="alpha" not in known)  # fmt: skip
+            given["alpha"] = alpha if "alpha" in known else None
+            given["stats_examples"] = number("Texts for the statistics", "stats_examples", 2048, key="sample")
+            given["subspace_rank"] = number(
+                "Directions of the curvature", "subspace_rank", 256, least=0, key="subspace"
             )
         with three:
             tokens = _number("Tokens per batch", "tokens", 4096)
             include = st.text_input("Only modules like", key="build-include", placeholder="*.mlp.* *.attn.*")
             exclude = st.text_input("Not modules like", key="build-exclude", placeholder="*.c_proj")
             device = st.text_input("Device", "auto", key="build-device", help="auto, cpu, cuda or cuda:1")
-    given = {"factor_rank": None if has_budget else rank, "f": divisor, "codec": codec}
     return {
         "model": {"include": tuple(include.split()), "exclude": tuple(exclude.split()), "device": device.strip()},
-        "factors": {name: value for name, value in given.items() if value is not None},
-        "curvature": {} if subspace is None or method == "kronecker" else {"subspace_rank": subspace},
-        "whitening": {"alpha": alpha} | ({} if sample is None else {"stats_examples": sample}),
+        "method": {name: value for name, value in (given | {"budget": budget or None}).items() if value is not None},
         "batches": {} if tokens is None else {"tokens_per_batch": tokens},
     }
 
@@ -138,7 +132,7 @@ def _actions(settings: IndexConfig, dataset: str) -> None:
         return
     workspace = session.workspace()
     task = background.tasks().start(
-        ["estimate", dataset, repr(settings)], lambda: workspace.estimate(settings, dataset=dataset)
+        ["estimate", dataset, repr(settings)], lambda: workspace.indexes.estimate(settings, dataset=dataset)
     )
     if not task.is_done:
         st.text("Loading the model and timing a few batches…")
@@ -170,6 +164,7 @@ def _start(settings: IndexConfig, dataset: str) -> None:
     workspace = session.workspace()
 
     def start() -> Any:
-        return start_index(workspace, settings, dataset, session.actor())
+        request = index_request(settings, dataset)
+        return start_job(workspace.files, request, session.actor(), device=settings.model.device)
 
     session.act("The build waits for its worker.", start)

@@ -13,8 +13,8 @@ from lorif_core.config import ImportConfig
 from lorif_core.data.previewing import ImportPreview
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
-from lorif_core.workspace.jobs.worker import jobs_of_kind
-from lorif_core.workspace.studio.beside_answers.starting import start_import
+from lorif_core.workspace.jobs.requests import import_request
+from lorif_core.workspace.jobs.submit import jobs_of_kind, start_job
 
 KINDS = {
     "as the names say": (),
@@ -53,7 +53,7 @@ def _file() -> str:
     with dropped:
         upload = st.file_uploader("… or upload one", SUFFIXES, key="import-upload", max_upload_size=200)
     if upload is not None and st.session_state.get("import-kept") != upload.file_id:
-        kept = session.workspace().keep_upload(upload.name, upload)
+        kept = session.workspace().data.keep_upload(upload.name, upload)
         st.session_state["import-kept"] = upload.file_id
         st.session_state["file"] = str(kept)
     with typed:
@@ -100,9 +100,9 @@ def _columns(path: str) -> ImportConfig:
 def _scan(path: str, settings: ImportConfig) -> ImportPreview | None:
     """The preview, made beside the script and kept; None while it is being made."""
     workspace = session.workspace()
-    stamp = workspace.stamp_of(path)
+    stamp = workspace.data.stamp_of(path)
     task = data_tasks().start(
-        ["preview", path, stamp, repr(settings)], lambda: workspace.preview_import([path], settings)
+        ["preview", path, stamp, repr(settings)], lambda: workspace.data.preview_import([path], settings)
     )
     return task.result() if task.wait(3.0) else wait(task, "Reading the first rows")
 
@@ -200,7 +200,7 @@ def _start(path: str, settings: ImportConfig) -> None:
     settings = replace(settings, name=st.session_state["import-name"].strip() or None)  # as typed last
 
     def start() -> Any:
-        return start_import(workspace, [path], settings, session.actor())
+        return start_job(workspace.files, import_request([path], settings), session.actor())
 
     session.act("The import waits for its worker.", start)
 
@@ -223,7 +223,7 @@ def _latest() -> None:
         if result["rejects_file"]:
             st.text(f"{result['num_rejected']:,} rows could not be used and were set aside:")
             with session.errors():
-                table_of_rejects(session.workspace().rejects(dataset=result["dataset_id"]))
+                table_of_rejects(session.workspace().data.rejects(dataset=result["dataset_id"]))
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,7 @@ def draw() -> None:
     if not session.datasets():
         session.empty_of_data()
         return
-    records = session.workspace().indexes()[::-1]
+    records = session.workspace().indexes.records()[::-1]
     if not records:
         session.empty(
             "No index was built yet.",
@@ -35,7 +35,7 @@ def draw() -> None:
     complete = next((place for place, record in enumerate(records) if record.status == "complete"), 0)
     chosen = st.selectbox("Look at", ids, index=complete, key="ix", bind="query-params", width=320)
     with session.errors():
-        report = session.workspace().index_report(chosen)
+        report = session.workspace().indexes.report(chosen)
         _facts(report)
         left, right = st.columns([6, 5], gap="large")
         with left:
@@ -137,7 +137,7 @@ def _spectrum(report: IndexReport) -> None:
         help="First shown: the one that keeps least.",
     )
     workspace, index_id = session.workspace(), report.record.index_id
-    task = data_tasks().start(["spectra", index_id, module], lambda: workspace.spectra(module, index_id))
+    task = data_tasks().start(["spectra", index_id, module], lambda: workspace.indexes.spectra(module, index_id))
     if not task.wait(1.0):
         wait(task, "Taking the eigenvalues")
         return
@@ -159,5 +159,10 @@ def _settings(report: IndexReport) -> None:
     with st.expander("Settings, and the same in Python"):
         st.code(visible(json.dumps(report.settings, indent=1, ensure_ascii=False)), language="json")
         path, index_id = session.workspace_path(), report.record.index_id
-        lines = ["import lorif_core as lf", "", f"ws = lf.open_workspace({path!r})", f"ws.index_report({index_id!r})"]
+        lines = [
+            "import lorif_core as lf",
+            "",
+            f"ws = lf.open_workspace({path!r})",
+            f"ws.indexes.report({index_id!r})",
+        ]
         st.code("\n".join(lines), language="python")

@@ -9,17 +9,20 @@ from app.components import jobs_progress
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import Normalisation
 from lorif_core.errors import ConfigError
+from lorif_core.methods.make_method import make_method
 from lorif_core.views.evaluations import sweep_figure
 from lorif_core.views.text import visible
-from lorif_core.workspace.indexes.building import settings_from_json
-from lorif_core.workspace.studio.beside_answers.starting import start_sweep, sweeps_of
+from lorif_core.workspace.indexes.index_settings import read_index_settings
+from lorif_core.workspace.jobs.requests import evaluate_request
+from lorif_core.workspace.jobs.submit import start_job
+from lorif_core.workspace.studio.results import sweeps_of
 
 NORMALISATIONS = get_args(Normalisation)
 
 
 def draw() -> None:
     """The form, the jobs, and the latest result."""
-    records = [one for one in session.workspace().indexes()[::-1] if one.status == "complete"]
+    records = [one for one in session.workspace().indexes.records()[::-1] if one.status == "complete"]
     if not records:
         session.empty(
             "No index is complete yet.",
@@ -37,7 +40,7 @@ def draw() -> None:
 
 
 def _form(record: IndexRecord) -> None:
-    plain = settings_from_json(record.settings_json, None).is_plain_product
+    plain = make_method(read_index_settings(record.settings_json).method).curvature.subspace_rank == 0
     st.caption(
         "A sweep scores a file of questions under every combination and compares with models that were really "
         "trained again. The ground truth comes from lorif evaluate retrain, once per data set and recipe."
@@ -83,7 +86,7 @@ def _form(record: IndexRecord) -> None:
             ["none", "tempered"],
             key="sweep-normalisation",
             width=230,
-            help="What scores are divided by: nothing; unit: both gradient norms; relatif: the root of the text's "
+            help="What scores are divided by: nothing; unit: both norms; relatif: the root of the text's "
             "self-influence; tempered: its fourth root.",
         )
     if plain:
@@ -109,16 +112,15 @@ def _start(index_id: str, queries: str, truth: str, ratios: str, ranks: str, kin
     workspace = session.workspace()
 
     def start() -> Any:
-        return start_sweep(
-            workspace,
-            index_id,
-            queries,
-            truth,
-            session.actor(),
-            damping_ratios=_numbers(ratios, "damping ratio"),
-            subspace_ranks=[None if one is None else int(one) for one in _numbers(ranks, "number of directions")],
-            normalisations=kinds,
-        )
+        arguments = {
+            "queries": queries,
+            "truth": truth,
+            "index_id": index_id,
+            "damping_ratios": _numbers(ratios, "damping ratio"),
+            "subspace_ranks": [None if one is None else int(one) for one in _numbers(ranks, "number of directions")],
+            "normalisations": list(kinds),
+        }
+        return start_job(workspace.files, evaluate_request("sweep", arguments), session.actor())
 
     session.act("The sweep waits for its worker.", start)
 

@@ -8,7 +8,8 @@ import streamlit as st
 from app import session
 from lorif_core.journal.jobs import Job, Jobs
 from lorif_core.views.text import visible
-from lorif_core.workspace.jobs.worker import ensure_worker, jobs_of_kind, open_jobs
+from lorif_core.workspace.jobs.ensure_worker import ensure_worker
+from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs
 
 POLL_S = 1.5
 MAX_FOLLOWED = 5

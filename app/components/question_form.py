@@ -1,20 +1,19 @@
 """What is asked: prompt, completion, tokens, and the settings behind them."""
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from app import session
 from app.background import Task, tasks, watch
 from app.components import token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
-from lorif_core.config import GenerateConfig, ScoreConfig
+from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.asking.ask.question import generate_completion
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.generate_completion import generate_completion
+from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.studio.beside_answers.beside_answers import completion_tokens
+from lorif_core.workspace.studio.beside_answers import completion_tokens
 
 SHORT_WAIT_S = 0.6
 """How long a run waits for the model before it says so and polls."""
@@ -22,9 +21,9 @@ SHORT_WAIT_S = 0.6
 ANSWER_WAIT_S = 1.0
 """The same for an answer: one that comes within it is drawn at once, without a page that says to wait."""
 
-NORMALISATIONS = {
+NORMALISATIONS: dict[Normalisation, str] = {
     "none": "As they are",
-    "unit": "Divide by both gradient norms (unit)",
+    "unit": "Divide by both norms, so that a text against itself is 1 (unit)",
     "relatif": "Divide by the root of self-influence (RelatIF)",
     "tempered": "Divide by its fourth root",
 }
@@ -40,7 +39,7 @@ def seed(answer: Answer | None) -> None:
     if answer is None or state.get("seeded") == answer.query_id:
         return
     state["seeded"] = answer.query_id
-    state["ask-prompt"], state["ask-completion"] = answer.question.prompt, answer.question.completion
+    state["ask-prompt"], state["ask-completion"] = answer.question.prompt, answer.question.said
     state["ask-contrast"] = answer.question.contrast or ""
     state["ask-index"] = answer.index_id
     state["ask-tokens"] = list(answer.question.tokens or ())
@@ -48,7 +47,7 @@ def seed(answer: Answer | None) -> None:
 
 @st.cache_data(ttl=5, show_spinner=False)
 def _complete_indexes(path: str) -> list[IndexRecord]:
-    return [one for one in session.workspace().indexes() if one.status == "complete"][::-1]
+    return [one for one in session.workspace().indexes.records() if one.status == "complete"][::-1]
 
 
 def index_names(dataset: str | None = None) -> dict[str, str]:
@@ -82,53 +81,33 @@ def draw() -> None:
     generate = _generation(prompt, list(indexes))
     if st.session_state.get("ask-index") not in indexes:
         st.session_state["ask-index"] = next(iter(indexes))
-    contrast, settings = _options(indexes)
+    contrast, (k, normalisation) = _options(indexes)
     index_id = str(st.session_state["ask-index"])
     chosen = _tokens(prompt, completion, index_id)
-    request = Request(prompt, completion, contrast, chosen, index_id, *settings, generate)
     if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
-        ask(request)
+        question = Question(
+            prompt=prompt,
+            completion=completion or None,
+            contrast=contrast or None,
+            tokens=tuple(chosen) or None,
+            settings=ScoreConfig(objective="contrast" if contrast else "loss", normalisation=normalisation),
+            k=k,
+            num_opposing=k,
+            index_id=index_id,
+            generation=generate,
+        )
+        ask(question)
         st.rerun()
 
 
-@dataclass(frozen=True)
-class Request:
-    """A question with all its settings."""
-
-    prompt: str
-    completion: str
-    contrast: str
-    tokens: list[int]
-    index_id: str
-    k: int
-    normalisation: str
-    generate: GenerateConfig
-
-
-def ask(request: Request) -> None:
+def ask(question: Question) -> None:
     """Start to answer a question; the URL names what is being done."""
-    workspace = session.workspace()
-    contrast = request.contrast or None
-    settings = ScoreConfig(
-        objective="loss" if contrast is None else "contrast",
-        normalisation=request.normalisation,  # type: ignore[arg-type]
-    )
+    questions = session.workspace().questions
 
     def work(report: ProgressSink) -> Answer:
-        return workspace.ask(
-            request.prompt,
-            request.completion or None,
-            contrast=contrast,
-            tokens=request.tokens or None,
-            k=request.k,
-            num_opposing=request.k,
-            settings=settings,
-            generate=request.generate,
-            index_id=request.index_id,
-            on_progress=report,
-        )
+        return questions.ask(question, report)
 
-    task = tasks().start_stoppable(["ask", repr(request)], work)
+    task = tasks().start_stoppable(["ask", repr(question)], work)
     session.set_url(asking=task.task_id)
     task.wait(ANSWER_WAIT_S)
 
@@ -179,11 +158,11 @@ def _generate(prompt: str, index_id: str | None, settings: GenerateConfig) -> Ta
     workspace = session.workspace()
     return tasks().start(
         ["generate", prompt, index_id, repr(settings)],
-        lambda: generate_completion(workspace.open_index(index_id).engine.loaded, prompt, settings),
+        lambda: generate_completion(workspace.indexes.open(index_id).engine.loaded, prompt, settings),
     )
 
 
-def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, str]]:
+def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, Normalisation]]:
     with st.expander("Compare with, index, list length"):
         contrast = st.text_area(
             "Rather than",
@@ -230,7 +209,7 @@ def _tokens(prompt: str, completion: str, index_id: str) -> list[int]:
 
 def earlier_questions() -> None:
     """What to do when no answer is open: the latest questions, to open one."""
-    asked = session.workspace().queries()[: -NUM_EARLIER - 1 : -1]
+    asked = session.workspace().questions.records()[: -NUM_EARLIER - 1 : -1]
     if not asked and not index_names():
         return  # the form says what to do first
     if not asked:

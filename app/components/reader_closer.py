@@ -12,8 +12,8 @@ from lorif_core.views.hits import Hit
 from lorif_core.views.index_figures import part_map
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.asking.ask.break_down import Breakdown
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.break_down import Breakdown
 
 SHORT_WAIT_S = 0.6
 NUM_NEIGHBOURS = 10
@@ -29,12 +29,14 @@ def draw(answer: Answer, hit: Hit, context: Context) -> None:
     assert query_id is not None  # the page shows kept questions
     if closer == "Modules":
         what = ["breakdown", query_id, train_id]
-        task = tasks().start(what, lambda: workspace.breakdown(query_id, train_id))
+        task = tasks().start(what, lambda: workspace.questions.breakdown(query_id, train_id))
         if _is_ready(task, "Splitting the score over the modules…"):
             _modules(task.result())
     elif closer == "Neighbours":
         what = ["neighbours", index_id, train_id]
-        task = data_tasks().start(what, lambda: workspace.neighbours(train_id, NUM_NEIGHBOURS, index_id=index_id))
+        task = data_tasks().start(
+            what, lambda: workspace.indexes.neighbours(train_id, NUM_NEIGHBOURS, index_id=index_id)
+        )
         if _is_ready(task, "Comparing stored gradients…", in_data=True):
             _neighbours(task.result(), answer, context)
 

@@ -59,7 +59,7 @@ def decisions(queue: Queue, train_id: str, reason: str | None, dataset: str, que
             "n",
             queue,
             train_id,
-            lambda ids, why: write.label(ids, LABEL, actor=why["actor"], dataset=dataset),
+            lambda ids, why: write.decisions.label(ids, LABEL, actor=why["actor"], dataset=dataset),
             "Label it for somebody else.",
         )
         st.button("Skip", key="review-skip", shortcut="s", on_click=_skip, args=(queue, train_id))
@@ -127,6 +127,6 @@ def _toggle_note() -> None:
 
 def _save_note(train_id: str, key: str, dataset: str) -> None:
     text: str = st.session_state[key]  # read here: a click right after typing comes with the text, not after it
-    write = session.workspace().note
+    write = session.workspace().decisions.note
     if session.act("Note saved.", lambda: write([train_id], text, actor=session.actor(), dataset=dataset)):
         st.session_state["review-noting"] = False

@@ -9,7 +9,7 @@ from app import session
 from app.components import choose_group
 from lorif_core.catalog import QueryRecord
 from lorif_core.views.text import visible
-from lorif_core.workspace.curation.choice import Choice, Source, review_queue, texts_of
+from lorif_core.workspace.curation.choice import Choice, Source, review_queue
 
 SOURCES: dict[str, Source] = {"Flagged": "flagged", "A question's list": "query", "A condition": "condition"}
 MAX_LABEL = 70
@@ -92,7 +92,7 @@ def open_queue(choice: Choice, dataset: str) -> Queue:
     """
     known = st.session_state.get("review-queue")
     if known is None or known["of"] != (choice, dataset):
-        ids = review_queue(session.workspace(), choice, dataset)
+        ids = review_queue(session.workspace().decisions, choice, dataset)
         if known is None:
             ids = _linked(ids, dataset) + ids
         known = {"of": (choice, dataset), "queue": Queue(ids, {}, [])}
@@ -106,7 +106,7 @@ def _linked(ids: list[str], dataset: str) -> list[str]:
     if not named or named in ids:
         return []
     with session.errors():
-        return [shown.train_id for shown in texts_of(session.workspace(), [named], dataset)]
+        return [shown.train_id for shown in session.workspace().data.texts([named], dataset)]
     return []
 
 

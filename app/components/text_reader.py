@@ -11,8 +11,8 @@ from lorif_core.journal.records import ExampleEvent
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card, heated, signed
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.studio.beside_answers.beside_answers import Appearance, appearances
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.studio.beside_answers import Appearance, appearances
 
 KEYS = decide.Shortcuts(flag="f", exclude="x")
 
@@ -59,7 +59,7 @@ def _drawer(answer: Answer, order: list[str]) -> None:
         reader_closer.draw(answer, hit, context)
     with session.errors():
         _metadata(hit)
-        _history(session.workspace().events_of(hit.train_id, dataset=context.dataset_id))
+        _history(session.workspace().decisions.events_of(hit.train_id, dataset=context.dataset_id))
         _others(appearances(session.workspace(), hit.train_id, answer.query_id))
 
 

@@ -7,7 +7,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import session
 from lorif_core.views.text import visible
-from lorif_core.workspace.studio.beside_answers.saved_views import SavedView
+from lorif_core.workspace.studio.saved_views import SavedView, forget_view, save_view, saved_views
 
 
 def draw(page: str) -> None:
@@ -17,7 +17,7 @@ def draw(page: str) -> None:
         page: Path of the page on screen.
     """
     with st.popover("Views", key="studio-views", help="Pages with their filters, kept under a name."):
-        found = {view.name: view for view in session.workspace().saved_views()}
+        found = {view.name: view for view in saved_views(session.workspace().files)}
         if found:
             _open(found)
         else:
@@ -65,10 +65,10 @@ def _leave_widgets(named: Sequence[str]) -> None:
 
 def _keep(page: str) -> None:
     workspace, query, name = session.workspace(), session.url_items(), st.session_state["views-name"]
-    session.act("The view is kept.", lambda: workspace.save_view(name, page, query, actor=session.actor()))
+    session.act("The view is kept.", lambda: save_view(workspace.files, name, page, query, session.actor()))
 
 
 def _remove() -> None:
     workspace, name = session.workspace(), st.session_state["views-removed"]
-    session.act("The view is removed.", lambda: workspace.forget_view(name))
+    session.act("The view is removed.", lambda: forget_view(workspace.files, name))
     st.session_state["views-removed"] = None

@@ -9,13 +9,10 @@ from app import session
 from app.components import jobs_progress, what_if_result
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
-from lorif_core.workspace.jobs.worker import open_jobs
-from lorif_core.workspace.studio.beside_answers.verifications import (
-    start_verification,
-    suggested_recipe,
-    verification_of,
-    verifications,
-)
+from lorif_core.workspace.jobs.requests import verify_request
+from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs, start_job
+from lorif_core.workspace.studio.results import verification_of
+from lorif_core.workspace.studio.suggestions import suggested_recipe
 
 POLL_S = 1.0
 
@@ -48,7 +45,7 @@ def _start(ids: list[str], queries: list[str]) -> None:
     workspace, recipe = session.workspace(), st.session_state["what-if-recipe"]
 
     def start() -> Any:
-        job = start_verification(workspace, ids, queries, recipe, session.actor())
+        job = start_job(workspace.files, verify_request(ids, queries, recipe), session.actor(), again=False)
         session.set_url(job=job.job_id)
         return job
 
@@ -56,7 +53,7 @@ def _start(ids: list[str], queries: list[str]) -> None:
 
 
 def _result() -> None:
-    known = {job.job_id: job for job in verifications(session.workspace())}
+    known = {job.job_id: job for job in jobs_of_kind(session.workspace().files, "verify")}
     if not known:
         return
     named = st.query_params.get("job")

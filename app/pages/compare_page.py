@@ -11,7 +11,7 @@ def page() -> None:
     session.title("Compare", "Two questions side by side: which texts both bring up, and how ranks change.")
     with session.errors():
         compare_choice.finished_variation()
-    queries = [] if not session.datasets() else session.workspace().queries()
+    queries = [] if not session.datasets() else session.workspace().questions.records()
     if not queries:
         session.empty("No question was asked yet.", 'lorif ask {workspace} --prompt "…" --generate')
         return

@@ -19,18 +19,18 @@ def page() -> None:
     tab = session.tab(TABS)
     with session.errors():
         if tab == TABS[1]:
-            export_versions.draw(session.workspace().versions(dataset=dataset))
+            export_versions.draw(session.workspace().versions.records(dataset=dataset))
         else:
             _draft(dataset)
 
 
 def _draft(dataset: str) -> None:
-    parent = export_versions.choose_parent(session.workspace().versions(dataset=dataset))
+    parent = export_versions.choose_parent(session.workspace().versions.records(dataset=dataset))
     settings = _settings(dataset)
-    found = session.workspace().preview_export(dataset=dataset, settings=settings)
+    found = session.workspace().versions.preview(dataset=dataset, settings=settings)
     export_preview.counts(found)
     with session.errors():
-        diff = session.workspace().diff(against=parent, dataset=dataset, settings=settings)
+        diff = session.workspace().versions.diff(against=parent, dataset=dataset, settings=settings)
         export_diff.draw(diff, key="draft")
     export_preview.rules(dataset)
     export_versions.freeze(settings, dataset, parent, found.num_kept)

@@ -23,7 +23,7 @@ def page() -> None:
     tab = session.tab(TABS)
     with session.errors():
         if tab == TABS[1]:
-            history_list.conflicts(session.workspace().conflicts(dataset=dataset), dataset)
+            history_list.conflicts(session.workspace().decisions.conflicts(dataset=dataset), dataset)
         else:
             _acts(dataset)
 
@@ -38,7 +38,7 @@ def _acts(dataset: str) -> None:
             "Text", key="text", bind="query-params", placeholder="Any id", max_chars=1000, width=180
         )
         limit = st.number_input("At most", STEP, 100_000, STEP, STEP, key="most", bind="query-params", width=150)
-    entries = workspace.history(
+    entries = workspace.decisions.history(
         train_id=train_id.strip() or None,
         actor=who.strip() or None,
         kind=None if kind == "all" else kind,
@@ -53,9 +53,9 @@ def _acts(dataset: str) -> None:
     if chosen is not None:
         batch = chosen.batch
         ids = workspace.journal.examples_of(batch.corpus_id, batch.batch_id)
-        changes = workspace.changes_of(batch.batch_id, dataset=dataset)
+        changes = workspace.decisions.changes_of(batch.batch_id, dataset=dataset)
         shown = history_list.details(chosen, ids, changes, dataset) or shown
     if shown:
         st.subheader("Time line of this text", anchor=False)
         st.text(visible(shown))
-        history_list.time_line(workspace.events_of(shown, dataset=dataset))
+        history_list.time_line(workspace.decisions.events_of(shown, dataset=dataset))

@@ -5,7 +5,7 @@ import streamlit as st
 from app import session
 from app.components import corpus_text, review_keys, review_queue
 from app.components.review_queue import Queue
-from lorif_core.workspace.curation.choice import Choice, texts_of
+from lorif_core.workspace.curation.choice import Choice
 
 
 def page() -> None:
@@ -15,7 +15,7 @@ def page() -> None:
         session.empty_of_data()
         return
     dataset = session.dataset_id()
-    queries = [record for record in session.workspace().queries() if record.dataset_id == dataset]
+    queries = [record for record in session.workspace().questions.records() if record.dataset_id == dataset]
     choice = review_queue.choose(queries)
     if choice.source == "condition" and not choice.where.strip():
         st.text("Type a condition: it says which texts to review.")
@@ -38,8 +38,8 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
         _finished(queue, choice)
         return
     workspace = session.workspace()
-    (shown,) = texts_of(workspace, [train_id], dataset)
-    states = workspace.states(dataset=dataset)
+    (shown,) = workspace.data.texts([train_id], dataset)
+    states = workspace.decisions.states(dataset=dataset)
     state = next(iter(states.filter(states["train_id"] == train_id).to_dicts()), {})
     reading, about = st.columns([8, 4], gap="medium")
     with reading:
@@ -49,7 +49,7 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
         review_keys.note(train_id, dataset)
     with about:
         corpus_text.metadata(shown, key="review")
-        corpus_text.time_line(workspace.events_of(train_id, dataset=dataset))
+        corpus_text.time_line(workspace.decisions.events_of(train_id, dataset=dataset))
 
 
 def _finished(queue: Queue, choice: Choice) -> None:

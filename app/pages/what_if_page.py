@@ -26,7 +26,7 @@ def page() -> None:
         session.empty_of_data()
         return
     dataset = session.dataset_id()
-    queries = [record for record in session.workspace().queries() if record.dataset_id == dataset]
+    queries = [record for record in session.workspace().questions.records() if record.dataset_id == dataset]
     if not queries:
         session.empty("No question was asked yet.", 'lorif ask {workspace} --prompt "…" --generate')
         return
@@ -36,7 +36,7 @@ def page() -> None:
         if choice.source == "condition" and not choice.where.strip():
             st.text("Type a condition: it says which texts to remove.")
             return
-        ids = chosen_ids(session.workspace(), choice, dataset)
+        ids = chosen_ids(session.workspace().decisions, choice, dataset)
         st.text(f"{len(ids):,} texts are meant.")
         targets = _targets(queries, choice, _asked_when_decided(ids, dataset))
         if _is_complete(ids, targets, choice):
@@ -47,7 +47,7 @@ def page() -> None:
 
 def _asked_when_decided(ids: Sequence[str], dataset: str) -> str | None:
     """The question whose answer was on screen when the texts were decided about, where it is one."""
-    states = session.workspace().states(dataset=dataset)
+    states = session.workspace().decisions.states(dataset=dataset)
     asked = states.filter(states["train_id"].is_in(list(ids)))["query_id"].drop_nulls().unique().to_list()
     return asked[0] if len(asked) == 1 else None
 

@@ -46,7 +46,7 @@ from lorif_core.cli.curate_commands import (
 )
 from lorif_core.cli.data_commands import demo, doctor, import_
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
-from lorif_core.cli.index_commands import index, indexes
+from lorif_core.cli.index_commands import index, index_command, indexes, method_among
 from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain
 from lorif_core.cli.process import prepare_process
@@ -129,6 +129,8 @@ def main(argv: list[str] | None = None) -> int:
         is_evaluation = len(words) > 1 and words[0] == "evaluate"
         words = words[1:] if is_evaluation else words
         program, commands = ("lorif evaluate", evaluate_commands.COMMANDS) if is_evaluation else ("lorif", COMMANDS)
+        if words[:1] == ["index"] and not is_evaluation:
+            commands = {**commands, "index": index_command(method_among(words))}
         with plain_mistakes(Typed(program, commands, words)):
             tyro.extras.subcommand_cli_from_dict(
                 commands,

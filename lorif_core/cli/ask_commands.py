@@ -1,6 +1,6 @@
 """Commands that ask an index: ask, score."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,73 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.config import GenerateConfig, ScoreConfig
 from lorif_core.errors import ConfigError
+from lorif_core.workspace.asking.question import Question
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexArgs:
+    """Which index is asked."""
+
+    index: TextArg = None
+    """Id of the index; unset: the newest complete one."""
+
+    model: TextArg = None
+    """Where the model lies now, if it was moved since the index was built."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskArgs:
+    """What is asked."""
+
+    prompt: str
+    """What the model was given."""
+
+    completion: TextArg = None
+    """What it said."""
+
+    generate: bool = False
+    """Let the model complete the prompt."""
+
+    contrast: TextArg = None
+    """A second completion: why the first and not this one?"""
+
+    tokens: TextArg = None
+    """Explain only these tokens of the completion, counted from 0, e.g. 0,2-4."""
+
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10
+    """Length of the list of supporting texts."""
+
+    opposing: int = 0
+    """Length of the list of opposing texts."""
+
+    forget: bool = False
+    """Neither keep the question nor answer it from what was kept."""
+
+    def question(self, settings: ScoreConfig, generation: GenerateConfig, where: IndexArgs) -> Question:
+        """The question that was typed.
+
+        Raises:
+            ConfigError: It says nothing, or contradicts itself.
+        """
+        if (self.completion is None) != self.generate:
+            raise ConfigError(
+                "give either `--completion TEXT` or `--generate`, so that it is clear what is explained."
+            )
+        if self.contrast is not None and settings.objective == "loss":
+            settings = replace(settings, objective="contrast")
+        return Question(
+            prompt=self.prompt,
+            completion=self.completion,
+            contrast=self.contrast,
+            tokens=None if self.tokens is None else tuple(parse_tokens(self.tokens)),
+            settings=settings,
+            k=self.k,
+            num_opposing=self.opposing,
+            index_id=where.index,
+            model=where.model,
+            generation=generation,
+            keeps=not self.forget,
+        )
 
 
 def ask(
@@ -17,17 +84,9 @@ def ask(
     /,
     settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
     generation: OmitArgPrefixes[GenerateConfig] = GenerateConfig(),  # noqa: B008
+    where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
-    prompt: str,
-    completion: TextArg = None,
-    generate: bool = False,
-    contrast: TextArg = None,
-    tokens: TextArg = None,
-    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10,
-    opposing: int = 0,
-    index: TextArg = None,
-    model: TextArg = None,
-    forget: bool = False,
+    asked: OmitArgPrefixes[AskArgs],
     json: Json = False,
 ) -> None:
     """Ask which training texts made the model continue a prompt as it did.
@@ -38,46 +97,19 @@ def ask(
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
         generation: How the model completes the prompt.
-        prompt: What the model was given.
-        completion: What it said.
-        generate: Let the model complete the prompt.
-        contrast: A second completion: why the first and not this one?
-        tokens: Explain only these tokens of the completion, counted from 0, e.g. 0,2-4.
-        k: Length of the list of supporting texts.
-        opposing: Length of the list of opposing texts.
-        index: Id of the index; unset: the newest complete one.
-        model: Where the model lies now, if it was moved since the index was built.
-        forget: Neither keep the question nor answer it from what was kept.
+        where: Which index.
+        asked: Prompt, completion and so on.
         json: Print one JSON object instead of tables.
     """
-    from lorif_core.workspace.asking.ask.question import joined_without_space
     from lorif_core.workspace.workspace import open_workspace
 
-    if (completion is None) != generate:
-        raise ConfigError("give either `--completion TEXT` or `--generate`, so that it is clear what is explained.")
-    if contrast is not None and settings.objective == "loss":
-        settings = replace(settings, objective="contrast")
-    if k < 1 or opposing < 0:
-        raise ConfigError(f"k must be at least 1 and opposing at least 0, got {k} and {opposing}.")
-    chosen = None if tokens is None else parse_tokens(tokens)
-    answer = open_workspace(workspace).ask(
-        prompt,
-        completion,
-        contrast=contrast,
-        tokens=chosen,
-        k=k,
-        num_opposing=opposing,
-        settings=settings,
-        generate=generation,
-        index_id=index,
-        model=model,
-        keeps=not forget,
-    )
+    question = asked.question(settings, generation, where)
+    answer = open_workspace(workspace).questions.ask(question)
     if json:
         print_json(answer.to_dict())
         return
     console().print(answer)
-    if joined_without_space(answer.question):
+    if answer.question.joins_without_space:
         say("Note: prompt and completion were joined without a space between them; most completions start with one.")
 
 
@@ -85,11 +117,10 @@ def score(
     workspace: Positional[Path],
     /,
     settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
+    where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
     queries: Path,
     out: Path,
-    index: TextArg = None,
-    model: TextArg = None,
     force: bool = False,
     json: Json = False,
 ) -> None:
@@ -100,10 +131,9 @@ def score(
     Args:
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
+        where: Which index.
         queries: Data file with the same kinds of columns as `lorif import`; ids in query_id or id.
         out: Parquet file to write.
-        index: Id of the index; unset: the newest complete one.
-        model: Where the model lies now, if it was moved since the index was built.
         force: Replace an existing file.
         json: Print one JSON object instead of text.
     """
@@ -112,8 +142,14 @@ def score(
 
     opened = open_workspace(workspace)
     with progress(json) as on_progress:
-        result = opened.score(
-            queries, out, settings=settings, index_id=index, model=model, overwrites=force, on_progress=on_progress
+        result = opened.questions.score(
+            queries,
+            out,
+            settings=settings,
+            index_id=where.index,
+            model=where.model,
+            overwrites=force,
+            on_progress=on_progress,
         )
     if json:
         print_json(asdict(result))

@@ -12,7 +12,8 @@ from lorif_core.cli.output import Json, TextArg, console, print_json, say
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.corpus.browse import Page
     from lorif_core.corpus.facets import Facet
-    from lorif_core.workspace.datasets.view import Browser, View
+    from lorif_core.workspace.datasets.datasets import Datasets
+    from lorif_core.workspace.datasets.view import View
 
 MAX_VALUES_SHOWN = 8
 MAX_GROUPS_SHOWN = 20
@@ -84,7 +85,7 @@ def browse(
     """
     from lorif_core.workspace.datasets.view import offset_of_page, read_view
 
-    opened, chosen = _browser(workspace), _view(view, sort)
+    opened, chosen = _data(workspace), _view(view, sort)
     if ids:
         record = opened.files.choose_dataset(dataset)
         wanted, beside = read_view(opened.files, record, chosen)
@@ -115,7 +116,7 @@ def facets(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of tables.
     """
-    found = _browser(workspace).facets(_view(view, ()), dataset=dataset)
+    found = _data(workspace).facets(_view(view, ()), dataset=dataset)
     if json:
         print_json({"facets": [asdict(facet) for facet in found]})
         return
@@ -143,7 +144,7 @@ def duplicates(
     """
     from lorif_core.views.tables import records_table
 
-    found = _browser(workspace).duplicates(threshold=None if exact else threshold, dataset=dataset)
+    found = _data(workspace).duplicates(threshold=None if exact else threshold, dataset=dataset)
     if json:
         print_json({"duplicates": found.to_dicts()})
         return
@@ -258,7 +259,7 @@ def breakdown(
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
-    found = open_workspace(workspace).breakdown(query, id, model=model)
+    found = open_workspace(workspace).questions.breakdown(query, id, model=model)
     if json:
         print_json(found.to_dict())
         return
@@ -288,7 +289,7 @@ def neighbours(
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
-    found = open_workspace(workspace).neighbours(id, k, index_id=index)
+    found = open_workspace(workspace).indexes.neighbours(id, k, index_id=index)
     if json:
         print_json({"train_id": id, "neighbours": found.to_dicts()})
         return
@@ -320,7 +321,7 @@ def outliers(
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
-    found = open_workspace(workspace).outliers(index)
+    found = open_workspace(workspace).indexes.outliers(index)
     shown = found.reverse().head(k) if smallest else found.head(k)
     if json:
         print_json({"num_texts": len(found), "outliers": shown.to_dicts()})
@@ -329,11 +330,11 @@ def outliers(
     console().print(records_table("Texts by self-influence", ["rank", "self-influence", "id"], rows))
 
 
-def _browser(workspace: Path) -> "Browser":
-    from lorif_core.workspace.datasets.view import Browser
+def _data(workspace: Path) -> "Datasets":
+    from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.folder.workspace_files import open_files
 
-    return Browser(open_files(workspace))  # a whole Workspace would load torch
+    return Datasets(open_files(workspace), None)  # a whole Workspace would load torch
 
 
 def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":

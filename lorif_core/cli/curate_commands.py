@@ -1,6 +1,7 @@
 """Commands that record and show decisions: flag, exclude, restore, note, label, settle, undo, apply, history …"""
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from lorif_core.errors import ConfigError, DataError, JournalError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.journal.records import Batch, HistoryEntry
-    from lorif_core.workspace.curation.decide import Curator, RulePreview
+    from lorif_core.workspace.curation.decisions import Decisions, RulePreview
 
 Ids = Annotated[
     tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID...", help="Train ids; - reads one a line.")
@@ -37,16 +38,29 @@ class WhyArgs:
     """Id of the question that led to it, see `lorif queries`."""
 
 
-def flag(
-    workspace: Positional[Path],
-    ids: Ids,
-    /,
-    why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
-    *,
-    dataset: TextArg = None,
-    json: Json = False,
-) -> None:
-    """Mark training texts as suspicious. They stay in the data; `lorif exclude` leaves them out.
+def _decision(verb: str, done: str, words: str) -> Callable[..., None]:
+    """The command that gives texts a status.
+
+    Args:
+        verb: Name of the command, and of what it calls.
+        done: What the texts are then.
+        words: What it does, for help.
+    """
+
+    def decide(
+        workspace: Positional[Path],
+        ids: Ids,
+        /,
+        why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
+        *,
+        dataset: TextArg = None,
+        json: Json = False,
+    ) -> None:
+        act = getattr(_opened(workspace), verb)
+        _report(act(read_ids(ids), dataset=dataset, **asdict(why)), done, json=json)
+
+    decide.__name__ = decide.__qualname__ = verb
+    decide.__doc__ = f"""{words}
 
     Args:
         workspace: Folder of the workspace.
@@ -55,49 +69,18 @@ def flag(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).flag(read_ids(ids), dataset=dataset, **asdict(why)), "flagged", json=json)
+    return decide
 
 
-def exclude(
-    workspace: Positional[Path],
-    ids: Ids,
-    /,
-    why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
-    *,
-    dataset: TextArg = None,
-    json: Json = False,
-) -> None:
-    """Leave training texts out of every export from now on; needs a reason. `lorif undo` takes it back.
-
-    Args:
-        workspace: Folder of the workspace.
-        ids: Train ids; - reads them from standard input, one a line.
-        why: Reason, text and question.
-        dataset: Name or id of the data set; may be left out when there is only one.
-        json: Print one JSON object instead of text.
-    """
-    _report(_opened(workspace).exclude(read_ids(ids), dataset=dataset, **asdict(why)), "excluded", json=json)
-
-
-def restore(
-    workspace: Positional[Path],
-    ids: Ids,
-    /,
-    why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
-    *,
-    dataset: TextArg = None,
-    json: Json = False,
-) -> None:
-    """Keep training texts, whatever was decided before.
-
-    Args:
-        workspace: Folder of the workspace.
-        ids: Train ids; - reads them from standard input, one a line.
-        why: Reason, text and question.
-        dataset: Name or id of the data set; may be left out when there is only one.
-        json: Print one JSON object instead of text.
-    """
-    _report(_opened(workspace).restore(read_ids(ids), dataset=dataset, **asdict(why)), "kept", json=json)
+flag = _decision(
+    "flag", "flagged", "Mark training texts as suspicious. They stay in the data; `lorif exclude` leaves them out."
+)
+exclude = _decision(
+    "exclude",
+    "excluded",
+    "Leave training texts out of every export from now on; needs a reason. `lorif undo` takes it back.",
+)
+restore = _decision("restore", "kept", "Keep training texts, whatever was decided before.")
 
 
 def note(workspace: Positional[Path], ids: Ids, /, *, text: str, dataset: TextArg = None, json: Json = False) -> None:
@@ -222,7 +205,7 @@ def apply(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    from lorif_core.workspace.curation.decide import read_rules
+    from lorif_core.workspace.curation.decisions import read_rules
 
     if (rule is None) == (rules is None):
         raise ConfigError("give one rule, or a file of rules with `--rules FILE`.")
@@ -380,11 +363,12 @@ def journal(
     )
 
 
-def _opened(workspace: Path) -> "Curator":
-    from lorif_core.workspace.curation.decide import Curator
+def _opened(workspace: Path) -> "Decisions":
+    from lorif_core.workspace.curation.decisions import Decisions
+    from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.folder.workspace_files import open_files
 
-    return Curator(open_files(workspace))  # a whole Workspace would load torch
+    return Decisions(Datasets(open_files(workspace), None))  # a whole Workspace would load torch
 
 
 def read_ids(ids: tuple[str, ...]) -> list[str]:

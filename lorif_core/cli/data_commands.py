@@ -76,7 +76,7 @@ def import_(
     if dry_run:
         _print_import_preview(preview_files(files, settings), json=json)
         return
-    result = create_workspace(workspace).import_data(*files, settings=settings)
+    result = create_workspace(workspace).data.import_files(*files, settings=settings)
     report, dataset = result.report, result.dataset
     if json:
         print_json(result.to_dict())
@@ -163,7 +163,7 @@ def doctor(workspace: Annotated[Path | None, tyro.conf.Positional] = None, /, *,
         if opened is not None and report is not None:
             indexes = [
                 [r.index_id, r.method, r.status, r.num_examples, human_bytes(r.total_bytes or 0)]
-                for r in opened.indexes()
+                for r in opened.indexes.records()
             ]
             console().print(records_table("Indexes", ["id", "method", "status", "examples", "size"], indexes))
             say(f"Read {report.num_files} files, {human_bytes(report.size_bytes)}: {len(report.findings)} problems.")

@@ -51,7 +51,7 @@ def export(
 
     opened = open_workspace(workspace)
     if dry_run:
-        preview = opened.preview_export(dataset=dataset, settings=settings)
+        preview = opened.versions.preview(dataset=dataset, settings=settings)
         if json:
             print_json(preview.to_dict())
         else:
@@ -133,14 +133,14 @@ def freeze(
 
     opened = open_workspace(workspace)
     with progress(json) as on_progress:
-        version = opened.freeze(
+        version = opened.versions.freeze(
             name, parent=parent, note=note, dataset=dataset, settings=settings, on_progress=on_progress
         )
     if json:
         print_json(asdict(version))
         return
     after = "the first version" if version.parent is None else f"after {version.parent}"
-    say(f"Froze {version.name}, {after}: {version.counts['kept']} texts in {opened.version_files(name).data}.")
+    say(f"Froze {version.name}, {after}: {version.counts['kept']} texts in {opened.versions.files_of(name).data}.")
 
 
 def versions(workspace: Positional[Path], /, *, dataset: TextArg = None, json: Json = False) -> None:
@@ -154,7 +154,7 @@ def versions(workspace: Positional[Path], /, *, dataset: TextArg = None, json: J
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
-    found = open_workspace(workspace).versions(dataset=dataset)
+    found = open_workspace(workspace).versions.records(dataset=dataset)
     if json:
         print_json({"versions": [asdict(one) for one in found]})
     elif found:
@@ -194,7 +194,7 @@ def diff(
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
-    found = opened.diff(version=version, against=against, by=by or None, dataset=dataset, settings=settings)
+    found = opened.versions.diff(version=version, against=against, by=by or None, dataset=dataset, settings=settings)
     if json:
         print_json(found.to_dict())
         return

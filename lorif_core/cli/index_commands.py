@@ -1,7 +1,8 @@
 """The commands `lorif index` and `lorif indexes`."""
 
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,16 +11,10 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
-from lorif_core.config import (
-    BatchConfig,
-    CurvatureConfig,
-    FactorConfig,
-    IndexConfig,
-    Method,
-    ModelConfig,
-    WhiteningConfig,
-)
+from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ConfigError
+from lorif_core.method_settings import FactoredSettings, IndexConfig, MethodSettings
+from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.catalog import IndexRecord
@@ -28,55 +23,86 @@ if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.workspace.workspace import Workspace
 
 
-def index(
-    workspace: Annotated[Path | None, tyro.conf.Positional] = None,
-    /,
-    *,
-    model: OmitArgPrefixes[ModelConfig],
-    factors: OmitArgPrefixes[FactorConfig] = FactorConfig(),  # noqa: B008 - frozen
-    curvature: OmitArgPrefixes[CurvatureConfig] = CurvatureConfig(),  # noqa: B008
-    whitening: OmitArgPrefixes[WhiteningConfig] = WhiteningConfig(),  # noqa: B008
-    batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008
-    method: Method = "kronecker",
-    budget: TextArg = None,
-    dataset: TextArg = None,
-    list_modules: bool = False,
-    dry_run: bool = False,
-    as_job: bool = False,
-    json: Json = False,
-) -> None:
-    """Build an index: per-example gradients, factored and stored, and their curvature.
+@dataclass(frozen=True, kw_only=True)
+class BuildArgs:
+    """What is done besides building."""
 
-    Says first what it will cost. Interrupted (Ctrl-C, kill, full disk), the same command resumes
-    behind the last finished shard. Another rank or damping reuses the stored gradients.
+    list_modules: bool = False
+    """Only show every module, whether it is tracked, and why not."""
 
-    Args:
-        workspace: Folder of the workspace; not needed with --list-modules.
-        model: The model and its tracked modules.
-        factors: How a gradient becomes bytes.
-        curvature: The preconditioner.
-        whitening: Statistics of half-whitened codes.
-        batches: Sequences, batches and shards.
-        method: kronecker: factors of half-whitened gradients, whose plain product is the influence.
-            lorif: factors and subspace curvature. graddot: no curvature. logra: whole gradients, full
-            curvature (small models only).
-        budget: Bytes per example, such as 1KB: modules get rank-one terms by energy per byte until it is spent.
-        dataset: Name or id of the data set; may be left out when there is only one.
-        list_modules: Only show every module, whether it is tracked, and why not.
-        dry_run: Only say what the index would cost.
-        as_job: Let a worker in the background build it; `lorif jobs` shows how far it is.
-        json: Print one JSON object instead of tables.
+    dry_run: bool = False
+    """Only say what the index would cost."""
+
+    as_job: bool = False
+    """Let a worker in the background build it; `lorif jobs` shows how far it is."""
+
+
+MethodArg = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar=f"{{{','.join(METHODS)}}}",
+        help="How a gradient is stored and compared; `lorif index --method NAME --help` shows its settings. "
+        + " ".join(f"{name}: {entry.summary}" for name, entry in METHODS.items()),
+    ),
+]
+
+
+def index_command(method_name: str) -> Callable[..., None]:
+    """The command `lorif index` with the settings of a method.
+
+    Raises:
+        ConfigError: There is no such method.
     """
-    settings = IndexConfig(
-        model=model,
-        method=method,
-        factors=factors,
-        curvature=curvature,
-        whitening=whitening,
-        batches=batches,
-        budget=budget,
-    )
-    if list_modules:
+    kind = method_entry(method_name).settings
+
+    def index(
+        workspace: Annotated[Path | None, tyro.conf.Positional] = None,
+        /,
+        *,
+        model: OmitArgPrefixes[ModelConfig],
+        settings: OmitArgPrefixes[kind],  # pyright: ignore[reportInvalidTypeForm] - known when the command is typed
+        batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008 - frozen
+        method: MethodArg = DEFAULT_METHOD,
+        dataset: TextArg = None,
+        how: OmitArgPrefixes[BuildArgs] = BuildArgs(),
+        json: Json = False,
+    ) -> None:
+        """Build an index: per-example gradients, factored and stored, and their curvature.
+
+        Says first what it will cost. Interrupted (Ctrl-C, kill, full disk), the same command resumes
+        with the parts that are missing. Another rank or damping reuses the stored gradients.
+
+        Args:
+            workspace: Folder of the workspace; not needed with --list-modules.
+            model: The model and its tracked modules.
+            settings: Of the method.
+            batches: Sequences, batches and shards.
+            method: How a gradient is stored and compared.
+            dataset: Name or id of the data set; may be left out when there is only one.
+            how: What is done besides building.
+            json: Print one JSON object instead of tables.
+        """
+        _index(workspace, IndexConfig(model=model, method=settings, batches=batches), dataset, how, json=json)
+
+    return index
+
+
+index = index_command(DEFAULT_METHOD)
+"""With the default method's settings."""
+
+
+def method_among(words: Sequence[str]) -> str:
+    """The method that is named behind `lorif index`; the default where none is."""
+    for position, word in enumerate(words):
+        if word == "--method" and position + 1 < len(words):
+            return words[position + 1]
+        if word.startswith("--method="):
+            return word.removeprefix("--method=")
+    return DEFAULT_METHOD
+
+
+def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, how: BuildArgs, *, json: bool) -> None:
+    if how.list_modules:
         _print_modules(settings, json)
         return
     if workspace is None:
@@ -84,18 +110,18 @@ def index(
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
-    if dry_run:
-        index_id, estimate = opened.estimate(settings, dataset=dataset)
+    if how.dry_run:
+        index_id, estimate = opened.indexes.estimate(settings, dataset=dataset)
         if json:
             print_json({"index_id": index_id, "estimate": asdict(estimate)})
         else:
             print_estimate(index_id, estimate)
         return
-    if as_job:
+    if how.as_job:
         _submit(opened, settings, dataset, json=json)
         return
     with progress(json) as on_progress:
-        record = opened.index(
+        record = opened.indexes.build(
             settings, dataset=dataset, on_estimate=None if json else print_estimate, on_progress=on_progress
         )
     if json:
@@ -120,13 +146,13 @@ def indexes(
 
     opened = open_workspace(workspace)
     if index is not None:
-        report = opened.index_report(index)
+        report = opened.indexes.report(index)
         if json:
             print_json(report.to_dict())
         else:
             _print_index(report)
         return
-    found = opened.indexes()
+    found = opened.indexes.records()
     if json:
         print_json({"indexes": [asdict(record) for record in found]})
     elif found:
@@ -155,10 +181,11 @@ def _print_index(report: "IndexReport") -> None:
 
 def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:
     from lorif_core.workspace.folder.actor import current_actor
-    from lorif_core.workspace.jobs.worker import ensure_worker, submit_index
+    from lorif_core.workspace.jobs.requests import index_request
+    from lorif_core.workspace.jobs.submit import start_job
 
-    job = submit_index(opened.files, settings, dataset, current_actor())
-    ensure_worker(opened.path, device=settings.model.device)
+    request = index_request(settings, opened.files.choose_dataset(dataset).dataset_id)
+    job = start_job(opened.files, request, current_actor(), device=settings.model.device, again=False)
     say_submitted(job, opened.path, json=json)
 
 
@@ -166,7 +193,7 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
     """Say what was built."""
     from lorif_core.views.tables import human_bytes, human_seconds
 
-    explained = opened.explained_energy(record.index_id)
+    explained = opened.indexes.explained_energy(record.index_id)
     rate = record.total_bytes / record.num_examples if record.total_bytes else 0
     say(
         f"Index {record.index_id} is complete: {record.num_examples} examples, {record.num_modules} modules, "
@@ -174,15 +201,16 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
         f"built in {human_seconds(record.build_seconds or 0)}."
     )
     say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
-    ranks = opened.ranks(record.index_id)
+    ranks = opened.indexes.ranks(record.index_id)
     if ranks is not None:
-        say(_describe_ranks(ranks, settings, record.f))
+        say(_describe_ranks(ranks, settings.method, record.f))
     if record.num_truncated:
         say(f"{record.num_truncated} examples were cut at {record.max_length} tokens; `--max-length` sets the limit.")
 
 
-def _describe_ranks(ranks: dict[str, int], settings: IndexConfig, f: int) -> str:
+def _describe_ranks(ranks: dict[str, int], settings: MethodSettings, f: int) -> str:
     """What a budget bought, and by which rule."""
+    assert isinstance(settings, FactoredSettings)  # the others have no budget
     shares = ", ".join(
         f"{rank} in {count} module{'s' if count > 1 else ''}"
         for rank, count in sorted(Counter(ranks.values()).items())
@@ -195,7 +223,7 @@ def _describe_ranks(ranks: dict[str, int], settings: IndexConfig, f: int) -> str
 
 def _print_modules(settings: IndexConfig, as_json: bool) -> None:
     from lorif_core.views.tables import records_table
-    from lorif_core.workspace.indexes.building import list_model_modules
+    from lorif_core.workspace.indexes.all_indexes import list_model_modules
 
     entries, engine = list_model_modules(settings)
     projected = {module.name: (module.d_in, module.d_out) for module in engine.modules}

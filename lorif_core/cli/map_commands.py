@@ -32,17 +32,18 @@ def map_(
     """
     from lorif_core.files import replace_file
     from lorif_core.workspace.folder.actor import current_actor
-    from lorif_core.workspace.jobs.worker import ensure_worker, submit_map
+    from lorif_core.workspace.jobs.requests import MapRequest
+    from lorif_core.workspace.jobs.submit import start_job
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
     if as_job:
-        job = submit_map(opened.files, index, current_actor(), seed=seed)
-        ensure_worker(workspace)
+        request = MapRequest(opened.files.choose_index(index).index_id, seed)
+        job = start_job(opened.files, request, current_actor())
         say_submitted(job, workspace, json=json)
         return
     with progress(json) as on_progress:
-        found = opened.map(index, seed=seed, on_progress=on_progress)
+        found = opened.indexes.map(index, seed=seed, on_progress=on_progress)
     if out is not None:
         with replace_file(out) as partial:
             found.points.write_parquet(partial)

@@ -1,20 +1,22 @@
 """Commands that judge a removal and a data set's worth: what-if, verify, value."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from lorif_core.cli.ask_commands import IndexArgs
 from lorif_core.cli.curate_commands import read_ids
-from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.output import Json, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
-    from lorif_core.workspace.asking.ask.value_file import Valuation
+    from lorif_core.workspace.asking.value_file import Valuation
 
 Ids = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID...")]
 Queries = Annotated[tuple[str, ...], tyro.conf.arg(metavar="QUERY...")]
@@ -100,17 +102,18 @@ def verify(
     """
     from lorif_core.views.tables import human_seconds, records_table
     from lorif_core.workspace.folder.actor import current_actor
-    from lorif_core.workspace.jobs.worker import ensure_worker, submit_verify
+    from lorif_core.workspace.jobs.requests import verify_request
+    from lorif_core.workspace.jobs.submit import start_job
     from lorif_core.workspace.workspace import open_workspace
 
     opened, removed = open_workspace(workspace), read_ids(ids)
     if as_job:
-        job = submit_verify(opened.files, removed, queries, recipe, current_actor(), device=device)
-        ensure_worker(workspace, device=device)
+        request = verify_request(removed, queries, recipe)
+        job = start_job(opened.files, request, current_actor(), device=device, again=False)
         say_submitted(job, workspace, json=json)
         return
     with progress(json) as on_progress:
-        found = opened.verify(removed, queries, recipe, device=device, on_progress=on_progress)
+        found = opened.removals.verify(removed, queries, recipe, device=device, on_progress=on_progress)
     if json:
         print_json(found.to_dict())
         return
@@ -134,18 +137,29 @@ def verify(
     say(f"Two trainings took {human_seconds(found.elapsed_s)}.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ValueArgs:
+    """What is added up."""
+
+    queries: Path
+    """Data file with the same kinds of columns as `lorif import`."""
+
+    by: str = "source"
+    """Metadata column whose values are added up."""
+
+    groups: Path | None = None
+    """Instead of a column: a Parquet or CSV file with columns train_id and group."""
+
+
 def value(
     workspace: Positional[Path],
     /,
     settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
+    where: OmitArgPrefixes[IndexArgs] = IndexArgs(),  # noqa: B008
     *,
-    queries: Path,
-    by: str = "source",
-    groups: Path | None = None,
+    what: OmitArgPrefixes[ValueArgs],
     out: Path | None = None,
     k: int = 10,
-    index: TextArg = None,
-    model: TextArg = None,
     force: bool = False,
     json: Json = False,
 ) -> None:
@@ -157,17 +171,14 @@ def value(
     Args:
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
-        queries: Data file with the same kinds of columns as `lorif import`.
-        by: Metadata column whose values are added up.
-        groups: Instead of a column: a Parquet or CSV file with columns train_id and group.
+        where: Which index.
+        what: Queries and groups.
         out: Parquet file for the value of every text: train_id, value, group.
         k: Texts shown at both ends.
-        index: Id of the index; unset: the newest complete one.
-        model: Where the model lies now, if it was moved since the index was built.
         force: Replace an existing file.
         json: Print one JSON object instead of tables.
     """
-    from lorif_core.workspace.asking.ask.value_file import read_groups
+    from lorif_core.workspace.asking.value_file import read_groups
     from lorif_core.workspace.workspace import open_workspace
 
     if out is not None and out.exists() and not force:
@@ -177,13 +188,13 @@ def value(
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
     with progress(json) as on_progress:
-        found = open_workspace(workspace).value(
-            queries,
-            by=by,
-            groups=None if groups is None else read_groups(groups),
+        found = open_workspace(workspace).questions.value(
+            what.queries,
+            by=what.by,
+            groups=None if what.groups is None else read_groups(what.groups),
             settings=settings,
-            index_id=index,
-            model=model,
+            index_id=where.index,
+            model=where.model,
             on_progress=on_progress,
         )
     if out is not None:
@@ -198,7 +209,7 @@ def value(
 
 def _print_value(found: "Valuation", k: int) -> None:
     from lorif_core.views.tables import human_seconds, records_table
-    from lorif_core.workspace.asking.ask.value_file import VALUE_CONVENTION
+    from lorif_core.workspace.asking.value_file import VALUE_CONVENTION
 
     rows = [
         [

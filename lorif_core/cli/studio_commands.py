@@ -42,7 +42,7 @@ def app(
         set_password: Read a new password from the terminal or standard input, keep its hash, and stop.
     """
     from lorif_core.workspace.folder.workspace_files import open_files
-    from lorif_core.workspace.studio.beside_answers.passwords import keep_password
+    from lorif_core.workspace.studio.passwords import keep_password
 
     files = open_files(workspace)
     if set_password:
@@ -99,7 +99,7 @@ def server_settings(host: str, port: int, allow_host: tuple[str, ...] = ()) -> d
 
 def _environment(files: Any, auth: str | None) -> dict[str, str]:
     """What the pages read: the workspace, and how people sign in."""
-    from lorif_core.workspace.studio.beside_answers.passwords import hash_password, kept_hash
+    from lorif_core.workspace.studio.passwords import hash_password, kept_hash
 
     found = {"LORIF_STUDIO_WORKSPACE": str(files.root.resolve()), "LORIF_STUDIO_AUTH": auth or ""}
     if auth == "password":

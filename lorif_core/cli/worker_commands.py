@@ -43,7 +43,7 @@ def jobs(workspace: Positional[Path], /, *, status: TextArg = None, limit: int =
         json: Print one JSON object instead of a table.
     """
     from lorif_core.workspace.folder.workspace_files import open_files
-    from lorif_core.workspace.jobs.worker import open_jobs
+    from lorif_core.workspace.jobs.submit import open_jobs
 
     known = open_jobs(open_files(workspace))
     known.reap()
@@ -66,7 +66,7 @@ def cancel(workspace: Positional[Path], job: Positional[str], /, *, json: Json =
     """
     from lorif_core.workspace.folder.actor import current_actor
     from lorif_core.workspace.folder.workspace_files import open_files
-    from lorif_core.workspace.jobs.worker import open_jobs
+    from lorif_core.workspace.jobs.submit import open_jobs
 
     known = open_jobs(open_files(workspace))
     cancelled = known.cancel(job, current_actor())
@@ -89,7 +89,8 @@ def resume(workspace: Positional[Path], job: Positional[str], /, *, json: Json =
     """
     from lorif_core.workspace.folder.actor import current_actor
     from lorif_core.workspace.folder.workspace_files import open_files
-    from lorif_core.workspace.jobs.worker import ensure_worker, open_jobs
+    from lorif_core.workspace.jobs.ensure_worker import ensure_worker
+    from lorif_core.workspace.jobs.submit import open_jobs
 
     known = open_jobs(open_files(workspace))
     known.reap()

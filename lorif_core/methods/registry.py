@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from lorif_core.errors import ConfigError
 from lorif_core.method_settings import GraddotConfig, KroneckerConfig, LograConfig, LorifConfig, MethodSettings
 
+
 class MethodEntry(NamedTuple):
     """One method."""
 
@@ -91,5 +92,3 @@ def settings_of_name(name: str) -> type[MethodSettings]:
         ConfigError: There is no such method.
     """
     return method_entry(name).settings
-
-

@@ -148,14 +148,12 @@ def _rank_limit(reader: StoreReader, curvature: CurvatureConfig, asked: ScoreCon
 def _check_refine(method: AttributionMethod, steps: int) -> None:
     if steps and not method.can_be_refined:
         raise ConfigError(
-            f"refine is for half-whitened indexes without a subspace, got {steps} for one that is not ({method.label}). "
-            "Leave it out, or ask an index of the default method."
+            f"refine is for half-whitened indexes without a subspace, got {steps} for one that has its "
+            f"curvature elsewhere ({method.label}). Leave it out, or ask an index of the default method."
         )
 
 
-def _refined(
-    reader: StoreReader, matrices: dict[str, Tensor], scale: float, asked: ScoreConfig
-) -> dict[str, Tensor]:
+def _refined(reader: StoreReader, matrices: dict[str, Tensor], scale: float, asked: ScoreConfig) -> dict[str, Tensor]:
     own = torch.cat([reader.self_influence(shard) for shard in reader.iter_shards()])
     return refine_queries(
         matrices,
@@ -187,8 +185,8 @@ def _own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
     diagonal = products.total().diagonal().double()
     if bool(((diagonal <= 0) & (own > 0)).any()):
         raise NumericalError(
-            "a query's product with its own stored form must be above 0, it is not: the codes lose too much of it. Ask "
-            "with another normalisation than unit, or build an index with a larger rank or codec."
+            "a query's product with its own stored form must be above 0, it is not: the codes lose too much of it. "
+            "Ask with another normalisation than unit, or build an index with a larger rank or codec."
         )
     return (diagonal / own.sqrt().clamp_min(torch.finfo().tiny)).float()
 

@@ -137,7 +137,7 @@ class StoreReader:
                 fetched.result()
                 if number + 1 < len(entries):
                     fetched = ahead.submit(self.verify, entries[number + 1])
-                yield self._open(number)
+                yield self.shard(number)
 
     def map_shards(self, work: Callable[[Shard], Result]) -> Iterator[Result]:
         """What ``work`` gives for every shard, in store order.
@@ -152,7 +152,7 @@ class StoreReader:
         num_workers = min(num_cores(), MOST_WORKERS, num_shards, WORKING_BYTES // max(self._bytes_per_worker(), 1))
         if num_workers <= 1:
             return map(work, self.iter_shards())
-        return in_order(lambda number: work(self._open(number)), range(num_shards), num_workers)
+        return in_order(lambda number: work(self.shard(number)), range(num_shards), num_workers)
 
     def _bytes_per_worker(self) -> int:
         """Most bytes of one module of a shard as numbers: both sides and their product, or whole gradients."""
@@ -177,9 +177,14 @@ class StoreReader:
         shards = self.manifest.shards
         number = next(n for n, one in enumerate(shards) if one.start <= position < one.start + one.num_examples)
         row = position - shards[number].start
-        return self._open(number, slice(row, row + 1))
+        return self.shard(number, slice(row, row + 1))
 
-    def _open(self, number: int, rows: slice = ALL_ROWS) -> Shard:
+    def shard(self, number: int, rows: slice = ALL_ROWS) -> Shard:
+        """A shard, or some of its examples.
+
+        Raises:
+            DamagedArtefact: Its bytes differ from its checksum.
+        """
         entry = self.manifest.shards[number]
         self.verify(entry)
         return Shard(number, self.manifest, TensorFile(self.folder / entry.file), range(entry.num_examples)[rows])

@@ -8,10 +8,10 @@ from lorif_core.widgets.comparison_widget import CompareWidget
 from lorif_core.widgets.corpus_widget import CorpusWidget
 from lorif_core.widgets.figures import FigureWidget, figure_widget
 from lorif_core.widgets.review_widget import ReviewWidget
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.asking.ask.compare import Comparison
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.compare import Comparison
 from lorif_core.workspace.curation.review import Review
-from lorif_core.workspace.datasets.view import ShownCorpus
+from lorif_core.workspace.datasets.datasets import ShownCorpus
 from lorif_core.workspace.folder.displayed import register_widget
 
 __all__ = ["AnswerWidget", "CompareWidget", "CorpusWidget", "FigureWidget", "ReviewWidget", "figure_widget"]

@@ -11,9 +11,10 @@ from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.views.panels import answer_panel, reader_panel, token_strip
 from lorif_core.views.tokens import Payload, signed
 from lorif_core.widgets.panel import Panel, source, told
-from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.studio.beside_answers.beside_answers import appearances, completion_tokens, sorted_scores
+from lorif_core.workspace.studio.beside_answers import appearances, completion_tokens, sorted_scores
+from lorif_core.workspace.workspace import Workspace
 
 
 class AnswerWidget(Panel):
@@ -28,18 +29,18 @@ class AnswerWidget(Panel):
     """Places of the tokens that are explained, counted from 0; none: all. Setting them asks again."""
 
     def __init__(self, answer: Answer, *, redact: bool = False) -> None:
-        if answer.origin is None:
+        if not isinstance(answer.home, Workspace):
             raise ConfigError("the answer does not know its workspace: get it from `ws.ask` or `ws.reopen`.")
         self.answer = answer
         self._strip: list[Payload] = []
-        workspace = answer.origin.workspace
-        dataset = next(one.dataset_id for one in workspace.indexes() if one.index_id == answer.index_id)
+        workspace = answer.home
+        dataset = next(one.dataset_id for one in workspace.indexes.records() if one.index_id == answer.index_id)
         super().__init__(workspace, dataset, query=answer.query_id, redact=redact)
         self._commands["load"] = lambda _: self._load_tokens()
         self._draw()
         self.selected_tokens = list(answer.question.tokens or ())
         self.observe(self._ask_again, "selected_tokens")
-        if workspace.has_open(answer.index_id):
+        if workspace.indexes.has_open(answer.index_id):
             self._load_tokens()
 
     def top(self, k: int = 10) -> pl.DataFrame:
@@ -61,7 +62,7 @@ class AnswerWidget(Panel):
             f"{one.side} #{one.rank} ({signed(one.score)}): {one.prompt} ▸{one.completion}"
             for one in appearances(self.workspace, train_id, self.query)
         ]
-        events = told(self.workspace.events_of(train_id, dataset=self.dataset_id))
+        events = told(self.workspace.decisions.events_of(train_id, dataset=self.dataset_id))
         return reader_panel(
             train_id,
             hit.text,
@@ -75,7 +76,7 @@ class AnswerWidget(Panel):
     def _draw(self) -> None:
         answer, asked = self.answer, self.answer.question
         shown = answer_panel(
-            (asked.prompt, asked.completion, asked.contrast),
+            (asked.prompt, asked.said, asked.contrast),
             answer.supports,
             answer.opposes,
             answer.facts(),
@@ -98,7 +99,7 @@ class AnswerWidget(Panel):
         asked, index_id = self.answer.question, self.answer.index_id
 
         def load(report: ProgressSink) -> list[Payload]:
-            return token_strip(completion_tokens(self.workspace, asked.prompt, asked.completion, index_id))
+            return token_strip(completion_tokens(self.workspace, asked.prompt, asked.said, index_id))
 
         def show(tokens: list[Payload]) -> None:
             self._strip = tokens

@@ -9,8 +9,8 @@ from lorif_core.errors import ConfigError
 from lorif_core.views.panels import compare_panel, reader_panel
 from lorif_core.views.tokens import Payload
 from lorif_core.widgets.panel import Panel, source, told
-from lorif_core.workspace.asking.ask.compare import Comparison
-from lorif_core.workspace.curation.choice import texts_of
+from lorif_core.workspace.asking.compare import Comparison
+from lorif_core.workspace.workspace import Workspace
 
 
 class CompareWidget(Panel):
@@ -22,9 +22,9 @@ class CompareWidget(Panel):
     """Train ids of all texts in either list, the best rank first."""
 
     def __init__(self, comparison: Comparison, *, redact: bool = False) -> None:
-        if comparison.workspace is None:
+        if not isinstance(comparison.home, Workspace):
             raise ConfigError("the comparison does not know its workspace: get it from `ws.compare`.")
-        self.comparison, workspace = comparison, comparison.workspace
+        self.comparison, workspace = comparison, comparison.home
         dataset = workspace.files.catalog.query(comparison.b.query_id).dataset_id
         super().__init__(workspace, dataset, query=comparison.b.query_id, redact=redact)
         self._put("data", self._drawn(comparison.to_dict()))
@@ -40,8 +40,8 @@ class CompareWidget(Panel):
 
     def read_example(self, train_id: str) -> Payload:
         """What the reader shows of a text."""
-        (shown,) = texts_of(self.workspace, [train_id], self.dataset_id)
-        events = told(self.workspace.events_of(train_id, dataset=self.dataset_id))
+        (shown,) = self.workspace.data.texts([train_id], self.dataset_id)
+        events = told(self.workspace.decisions.events_of(train_id, dataset=self.dataset_id))
         return reader_panel(train_id, shown.text, shown.metadata, events)
 
     def _drawn(self, found: dict[str, Any]) -> Payload:

@@ -14,8 +14,8 @@ from lorif_core.views.choices import column_of, narrowed, of_bins, of_values, va
 from lorif_core.views.panels import facet_panel, page_card, reader_panel
 from lorif_core.views.tokens import Payload
 from lorif_core.widgets.panel import Panel, source, told
-from lorif_core.workspace.curation.choice import facets_beside, matching_ids, texts_of
-from lorif_core.workspace.datasets.view import ShownCorpus, View, text_of_row
+from lorif_core.workspace.datasets.datasets import ShownCorpus, text_of_row
+from lorif_core.workspace.datasets.view import View
 from lorif_core.workspace.workspace import Workspace
 
 START: dict[str, Any] = {"search": "", "mode": "words", "where": "", "status": "", "sort": "", "picks": []}
@@ -34,14 +34,14 @@ class CorpusWidget(Panel):
     """Train ids of the page."""
 
     def __init__(self, corpus: ShownCorpus, *, redact: bool = False) -> None:
-        if not isinstance(corpus.browser, Workspace):
+        if not isinstance(corpus.home, Workspace):
             raise ConfigError("the corpus does not know its workspace: get it from `ws.corpus`.")
         self.corpus, self._offset = corpus, 0
         self.page: Page | None = None
         """The examples on screen."""
 
         self._facets: list[Facet] = []
-        super().__init__(corpus.browser, corpus.dataset_id, query=None, redact=redact)
+        super().__init__(corpus.home, corpus.dataset_id, query=None, redact=redact)
         self._commands |= {"view": self._see, "page": self.turn_to, "pick": self._pick}
         self.observe(lambda _: self.turn_to(0, anew=True), "view")
         self.turn_to(0, anew=True)
@@ -53,7 +53,7 @@ class CorpusWidget(Panel):
 
     def matching(self) -> list[str]:
         """Train ids of everything that the view shows, on all pages."""
-        return matching_ids(self.workspace, self._chosen(), self.dataset_id)
+        return self.workspace.data.matching_ids(self._chosen(), self.dataset_id)
 
     def to_html(self) -> str:
         """The first page of the data set as HTML without a script."""
@@ -64,17 +64,17 @@ class CorpusWidget(Panel):
         view, beside = self._chosen(), self._chosen(picks=False)
 
         def read(_: object) -> tuple[Page, list[Facet]]:
-            page = self.workspace.browse(view, offset=offset, limit=LIMIT, dataset=self.dataset_id)
+            page = self.workspace.data.browse(view, offset=offset, limit=LIMIT, dataset=self.dataset_id)
             picks = self.view["picks"]
-            facets = facets_beside(self.workspace, beside, picks, self.dataset_id) if anew else self._facets
+            facets = self.workspace.data.facets_beside(beside, picks, self.dataset_id) if anew else self._facets
             return page, facets
 
         self._work.start("texts", read, lambda found: self._draw(*found))
 
     def read_example(self, train_id: str) -> Payload:
         """What the reader shows of a text."""
-        (shown,) = texts_of(self.workspace, [train_id], self.dataset_id)
-        events = told(self.workspace.events_of(train_id, dataset=self.dataset_id))
+        (shown,) = self.workspace.data.texts([train_id], self.dataset_id)
+        events = told(self.workspace.decisions.events_of(train_id, dataset=self.dataset_id))
         return reader_panel(train_id, shown.text, shown.metadata, events)
 
     def _chosen(self, *, picks: bool = True) -> View:

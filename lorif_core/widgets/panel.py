@@ -115,7 +115,7 @@ class Panel(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Show the decisions as they stand in the journal."""
-        self.statuses = status_words(statuses_of(self.workspace.states(dataset=self.dataset_id)))
+        self.statuses = status_words(statuses_of(self.workspace.decisions.states(dataset=self.dataset_id)))
         if opened := self._shown("reader").get("key"):
             self.show(opened)
 
@@ -191,7 +191,7 @@ class Panel(anywidget.AnyWidget):
         client_id = f"notebook-{fingerprint_of_value([token or self.said['token'], act, chosen])}"
         why: dict[str, Any] = {"client_id": client_id, "dataset": self.dataset_id}
         if act == "note":
-            batch = self.workspace.note(chosen, text or "", **why)
+            batch = self.workspace.decisions.note(chosen, text or "", **why)
         else:
             write = {
                 "flag": self.workspace.flag,

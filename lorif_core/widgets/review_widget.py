@@ -6,12 +6,12 @@ from typing import Any
 import polars as pl
 import traitlets
 
-from lorif_core.errors import LorifError
+from lorif_core.errors import ConfigError, LorifError
 from lorif_core.views.panels import reader_panel
 from lorif_core.views.tokens import Payload
 from lorif_core.widgets.panel import Panel, source, told
-from lorif_core.workspace.curation.choice import texts_of
 from lorif_core.workspace.curation.review import Review
+from lorif_core.workspace.workspace import Workspace
 
 NEEDS_REVIEW = "needs-review"
 
@@ -30,7 +30,9 @@ class ReviewWidget(Panel):
         """Train id → what was done with it here."""
 
         self._trail: list[str] = []
-        super().__init__(review.workspace, review.dataset_id, query=review.choice.query, redact=redact)
+        if not isinstance(review.home, Workspace):
+            raise ConfigError("the queue does not know its workspace: get it from `ws.review`.")
+        super().__init__(review.home, review.dataset_id, query=review.choice.query, redact=redact)
         self._commands["review"] = self._key
         self._go(review.ids[0] if review.ids else None)
 
@@ -64,8 +66,8 @@ class ReviewWidget(Panel):
 
     def read_example(self, train_id: str) -> Payload:
         """What is shown of a text."""
-        (shown,) = texts_of(self.workspace, [train_id], self.dataset_id)
-        events = told(self.workspace.events_of(train_id, dataset=self.dataset_id))
+        (shown,) = self.workspace.data.texts([train_id], self.dataset_id)
+        events = told(self.workspace.decisions.events_of(train_id, dataset=self.dataset_id))
         return reader_panel(train_id, shown.text, shown.metadata, events)
 
     def _key(self, asked: Mapping[str, Any]) -> None:
@@ -85,7 +87,7 @@ class ReviewWidget(Panel):
     def _decide_here(self, act: str, reason: str | None, token: str) -> None:
         ids = self._open_ids()
         if act == "needs-review":
-            batch = self.workspace.label(
+            batch = self.workspace.decisions.label(
                 ids, NEEDS_REVIEW, client_id=f"review-{token}-{len(self._trail)}", dataset=self.dataset_id
             )
             self._done(batch, "Labelled for somebody else.")

@@ -53,6 +53,6 @@ def new_page(open_studio, studio) -> Iterator[Callable]:
     """Opens a page of the shared studio; what a test decided there is taken back."""
     yield lambda path="/", **options: open_studio(studio, path, **options)
     workspace = lf.open_workspace(studio.workspace)
-    decided = workspace.states().filter(pl.col("status") != "kept")["train_id"].to_list()
+    decided = workspace.decisions.states().filter(pl.col("status") != "kept")["train_id"].to_list()
     if decided:
         workspace.restore(decided, actor="tester")

@@ -34,7 +34,7 @@ def opened(studio):
 
 def statuses(workspace):
     """Train id → status of every text that is not kept."""
-    return dict(workspace.states().filter(pl.col("status") != "kept").select("train_id", "status").iter_rows())
+    return dict(workspace.decisions.states().filter(pl.col("status") != "kept").select("train_id", "status").iter_rows())
 
 
 def corpus_ids(page):
@@ -93,7 +93,7 @@ def test_undo_and_redo_of_a_group(new_page, opened):
     wait_until(flag.is_enabled)
     flag.click()
     wait_until(lambda: len(statuses(opened)) == int(count))
-    sources = opened.browse(View(where=f"source = {name}"), limit=200).frame["train_id"].to_list()
+    sources = opened.data.browse(View(where=f"source = {name}"), limit=200).frame["train_id"].to_list()
     assert set(statuses(opened)) <= set(sources)
     page.get_by_role("button", name="Undo", exact=True).click()
     wait_until(lambda: statuses(opened) == {})
@@ -106,7 +106,7 @@ def test_undo_and_redo_of_five_hundred(open_studio, tmp_path):
         tmp_path / "many.jsonl", [{"id": f"m{place:03d}", "text": f"text {place}"} for place in range(500)]
     )
     workspace = lf.create_workspace(tmp_path / "ws")
-    workspace.import_data(file)
+    workspace.data.import_files(file)
     with serving(workspace.path) as studio:
         page = open_studio(studio, "/corpus")
         page.get_by_text("Select all 500").click()
@@ -192,7 +192,7 @@ def test_two_people_who_disagree_are_both_kept_and_shown(open_studio, tmp_path):
         bert.get_by_role("option", name="spam").click()
         dialog.get_by_role("button", name="Exclude", exact=True).click()
         said(bert, "Excluded 1 text.")
-        events = lf.open_workspace(studio.workspace).events_of(train_id)
+        events = lf.open_workspace(studio.workspace).decisions.events_of(train_id)
         assert {(event.batch.actor, event.batch.kind) for event in events} == {("anna", "flag"), ("bert", "exclude")}
         anna.get_by_role("link", name="History").click()
         anna.get_by_text("Disagreements", exact=True).click()
@@ -206,7 +206,7 @@ def test_the_history_says_who_when_what_and_why_and_a_revert_is_a_new_act(new_pa
     page = new_page(f"/history?text={first}")
     cells = rows_of(table(page, "history-acts"))[0]
     assert {"anna", "exclude", "spam", "sells things", "#1"} <= set(cells)
-    (event, *_) = opened.events_of(first)
+    (event, *_) = opened.decisions.events_of(first)
     assert f"{event.batch.at:%Y-%m-%d %H:%M:%S}" in cells
     life = rows_of(described(page, "Time line of one text"))[0]
     assert {"kept", "excluded"} <= set(life)
@@ -216,4 +216,4 @@ def test_the_history_says_who_when_what_and_why_and_a_revert_is_a_new_act(new_pa
     said(page, "Reverted.")
     assert opened.journal.revision() == revision + 1
     assert statuses(opened) == {}
-    assert {event.batch.kind for event in opened.events_of(first)} >= {"exclude", "undo"}
+    assert {event.batch.kind for event in opened.decisions.events_of(first)} >= {"exclude", "undo"}

@@ -53,7 +53,7 @@ def run(page):
 
 def ask_slowly(page, opened, prompt):
     """Ask the slow model to complete the prompt at length; returns while it writes."""
-    slow = opened.indexes()[0].index_id
+    slow = opened.indexes.records()[0].index_id
     fill(page, prompt, "")
     page.get_by_role("button", name="Let the model say it").click()
     length = page.get_by_label("Longest, in tokens", exact=True)
@@ -68,7 +68,7 @@ def ask_slowly(page, opened, prompt):
 
 
 def asked(opened, prompt):
-    return [query for query in opened.queries() if query.prompt == prompt]
+    return [query for query in opened.questions.records() if query.prompt == prompt]
 
 
 def test_other_tokens_change_the_ranking_or_the_page_says_same(new_page, opened):

@@ -58,7 +58,7 @@ def test_a_flag_names_the_selected_text_and_its_question(monkeypatch, workspace)
     }
     app.run()
     next(one for one in app.button if one.key == "compare-flag").click().run()
-    event = opened.events_of(found.only_b[1])[0]
+    event = opened.decisions.events_of(found.only_b[1])[0]
     assert (event.batch.kind, event.batch.query_id) == ("flag", "3")
 
 
@@ -70,7 +70,7 @@ def test_a_variation_of_a_becomes_b(monkeypatch, workspace):
         if "asking" not in app.query_params:
             break
         app.run()
-    newest = lf.open_workspace(workspace).queries()[-1]
+    newest = lf.open_workspace(workspace).questions.records()[-1]
     assert newest.normalisation == "relatif"
     assert app.query_params["b"] == newest.query_id
     assert "They differ in: scores" in texts(app)

@@ -36,7 +36,7 @@ def test_the_count_is_that_of_the_workspace_under_every_filter(monkeypatch, work
     opened = lf.open_workspace(workspace)
     app.text_input(key="q").set_value("river").run()
     app.text_input(key="where").set_value(f"train_id != {HOSTILE_ID}").run()
-    count = opened.count(View(search="river", where=f"train_id != {HOSTILE_ID}"))
+    count = opened.data.count(View(search="river", where=f"train_id != {HOSTILE_ID}"))
     assert 0 < count < NUM_TEXTS
     assert f"{count} of {NUM_TEXTS}" in texts(app)
     button(app, "corpus-reset").click().run()
@@ -60,7 +60,7 @@ def test_flagging_selected_rows_names_exactly_their_ids(monkeypatch, workspace):
     wanted = [listed(app)[row] for row in (1, 3)]
     select(app, [1, 3])
     button(app, "corpus-flag").click().run()
-    states = lf.open_workspace(workspace).states()
+    states = lf.open_workspace(workspace).decisions.states()
     assert sorted(states.filter(states["status"] == "flagged")["train_id"]) == sorted(wanted)
 
 
@@ -82,8 +82,8 @@ def test_deciding_about_more_than_fifty_texts_needs_a_confirmation(monkeypatch, 
     assert button(app, "corpus-decide").disabled
     app.checkbox(key="corpus-sure").check().run()
     button(app, "corpus-decide").click().run()
-    assert len(lf.open_workspace(workspace).states()) == NUM_TEXTS
-    assert len(lf.open_workspace(workspace).history()) == 1
+    assert len(lf.open_workspace(workspace).decisions.states()) == NUM_TEXTS
+    assert len(lf.open_workspace(workspace).decisions.history()) == 1
 
 
 def test_a_bulk_exclusion_needs_a_reason(monkeypatch, workspace):
@@ -112,7 +112,7 @@ def with_index(tmp_path):
 
 
 def test_outliers_are_listed_by_self_influence_and_can_be_turned_round(monkeypatch, with_index):
-    wanted = lf.open_workspace(with_index).outliers()["train_id"].to_list()
+    wanted = lf.open_workspace(with_index).indexes.outliers()["train_id"].to_list()
     app = open_page(monkeypatch, with_index, "corpus", tab="Outliers")
     assert not app.exception
     assert listed(app) == wanted[:25]
@@ -121,14 +121,14 @@ def test_outliers_are_listed_by_self_influence_and_can_be_turned_round(monkeypat
 
 
 def test_a_flag_among_the_outliers_names_the_selected_text(monkeypatch, with_index):
-    wanted = lf.open_workspace(with_index).outliers()["train_id"].to_list()
+    wanted = lf.open_workspace(with_index).indexes.outliers()["train_id"].to_list()
     app = open_page(monkeypatch, with_index, "corpus", tab="Outliers")
     app.session_state[table_key("corpus-outliers-rows", wanted[:25])] = {
         "selection": {"rows": [2], "columns": [], "cells": []}
     }
     app.run()
     button(app, "corpus-flag").click().run()
-    assert lf.open_workspace(with_index).events_of(wanted[2])[0].batch.kind == "flag"
+    assert lf.open_workspace(with_index).decisions.events_of(wanted[2])[0].batch.kind == "flag"
 
 
 def test_without_a_map_the_page_offers_to_compute_it(monkeypatch, with_index):
@@ -139,7 +139,7 @@ def test_without_a_map_the_page_offers_to_compute_it(monkeypatch, with_index):
 
 def test_a_lasso_lists_exactly_the_texts_of_its_points(monkeypatch, with_index):
     opened = lf.open_workspace(with_index)
-    atlas = opened.map()
+    atlas = opened.indexes.map()
     wanted = atlas.points["train_id"].to_list()[5:9]
     app = open_page(monkeypatch, with_index, "corpus", tab="Map", colour="source")
     assert not app.exception

@@ -38,7 +38,7 @@ def test_what_if_lists_gains_and_harms_and_refuses_an_empty_set(new_page, studio
     wait_until(lambda: page.get_by_test_id("stMetric").count() >= 4)
     page.get_by_role("combobox", name="Questions whose completions").wait_for()
     wait_for_run(page)
-    (*_, last) = queries = opened.queries()
+    (*_, last) = queries = opened.questions.records()
     alike = [q.query_id for q in queries if (q.prompt, q.completion) == (last.prompt, last.completion)]
     expected = opened.what_if(ids, alike)
     wait_until(lambda: metric(page, "Helped") == str(len(expected.helped)))
@@ -54,14 +54,14 @@ def test_what_if_lists_gains_and_harms_and_refuses_an_empty_set(new_page, studio
 def test_the_dry_run_counts_the_lines_that_are_downloaded(open_studio, tmp_path):
     with serving(copy_of(imported(), tmp_path)) as studio:
         opened = lf.open_workspace(studio.workspace)
-        opened.exclude(opened.browse(limit=4).frame["train_id"].to_list(), reason="spam", actor="tester")
+        opened.exclude(opened.data.browse(limit=4).frame["train_id"].to_list(), reason="spam", actor="tester")
         page = open_studio(studio, "/export")
         told = int(number(metric(page, "In the export")))
         page.get_by_role("button", name=f"Write {told} texts").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download the data").click()
         lines = download.value.path().read_text(encoding="utf-8").splitlines()
-        assert len([json.loads(line) for line in lines]) == told == opened.preview_export().num_kept
+        assert len([json.loads(line) for line in lines]) == told == opened.versions.preview().num_kept
         assert metric(page, "Left out") == "4"
 
 

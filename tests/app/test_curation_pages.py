@@ -51,7 +51,7 @@ def test_an_empty_removal_is_refused_with_the_next_step(monkeypatch, asked):
 
 def test_the_dry_run_counts_what_the_file_holds(monkeypatch, plain):
     opened = lf.open_workspace(plain)
-    ids = opened.browse(limit=4).frame["train_id"].to_list()
+    ids = opened.data.browse(limit=4).frame["train_id"].to_list()
     opened.exclude(ids, reason="spam", actor="tester")
     app = open_page(monkeypatch, plain, "export")
     counts = {metric.label: metric.value for metric in app.metric}
@@ -75,9 +75,9 @@ def test_a_rule_is_applied_only_after_its_preview_was_confirmed(monkeypatch, pla
     app.checkbox(key="export-rules-sure").check().run()
     button(app, "export-apply-rules").click().run()
     opened = lf.open_workspace(plain)
-    (entry,) = opened.history()
+    (entry,) = opened.decisions.history()
     assert entry.batch.rule == "exclude where source = atlas because spam"
-    assert entry.batch.num_events == len(opened.states())
+    assert entry.batch.num_events == len(opened.decisions.states())
 
 
 def test_a_rule_that_cannot_be_read_is_one_sentence(monkeypatch, plain):
@@ -90,7 +90,7 @@ def test_a_rule_that_cannot_be_read_is_one_sentence(monkeypatch, plain):
 
 def test_reverting_an_act_writes_a_new_one_and_marks_it_undone(monkeypatch, plain):
     opened = lf.open_workspace(plain)
-    ids = opened.browse(limit=2).frame["train_id"].to_list()
+    ids = opened.data.browse(limit=2).frame["train_id"].to_list()
     first = opened.flag(ids[:1], actor="tester")
     second = opened.flag(ids[1:], actor="tester")
     app = open_page(monkeypatch, plain, "history")
@@ -98,7 +98,7 @@ def test_reverting_an_act_writes_a_new_one_and_marks_it_undone(monkeypatch, plai
     app.session_state[key] = {"selection": {"rows": [1], "columns": [], "cells": []}}
     app.run()
     button(app, f"history-revert-{first.batch_id}").click().run()
-    undone = {entry.batch.batch_id: entry.is_undone for entry in lf.open_workspace(plain).history()}
+    undone = {entry.batch.batch_id: entry.is_undone for entry in lf.open_workspace(plain).decisions.history()}
     assert len(undone) == 3
     assert undone[first.batch_id]
     assert not undone[second.batch_id]
@@ -106,7 +106,7 @@ def test_reverting_an_act_writes_a_new_one_and_marks_it_undone(monkeypatch, plai
 
 def test_the_history_filters_by_person(monkeypatch, plain):
     opened = lf.open_workspace(plain)
-    ids = opened.browse(limit=2).frame["train_id"].to_list()
+    ids = opened.data.browse(limit=2).frame["train_id"].to_list()
     opened.flag(ids[:1], actor="anna")
     opened.flag(ids[1:], actor="bert")
     app = open_page(monkeypatch, plain, "history")
@@ -117,17 +117,17 @@ def test_the_history_filters_by_person(monkeypatch, plain):
 
 def test_settling_ends_a_disagreement(monkeypatch, plain):
     opened = lf.open_workspace(plain)
-    train_id = opened.browse(limit=1).frame["train_id"].item()
+    train_id = opened.data.browse(limit=1).frame["train_id"].item()
     opened.flag([train_id], actor="anna")
     opened.exclude([train_id], reason="spam", actor="bert")
     app = open_page(monkeypatch, plain, "history")
     app.button_group(key="tab").set_value("Disagreements").run()
-    rows = opened.conflicts().to_dicts()
+    rows = opened.decisions.conflicts().to_dicts()
     key = table_key("history-conflicts", [f"{row['train_id']}\0{row['batch_id']}" for row in rows])
     app.session_state[key] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     app.run()
     button(app, "history-settle-now").click().run()
-    assert lf.open_workspace(plain).conflicts().is_empty()
+    assert lf.open_workspace(plain).decisions.conflicts().is_empty()
 
 
 def test_a_waiting_job_is_cancelled_by_its_button(monkeypatch, plain):
@@ -165,17 +165,17 @@ def test_a_draft_is_frozen_and_the_next_one_names_it_as_its_parent(monkeypatch, 
     frozen(app, "v1")
     assert app.selectbox(key="parent").value == "v1"
     opened = lf.open_workspace(plain)
-    opened.exclude(opened.browse(limit=2).frame["train_id"].to_list(), reason="spam", actor="tester")
+    opened.exclude(opened.data.browse(limit=2).frame["train_id"].to_list(), reason="spam", actor="tester")
     app.run()
     assert any(
         one.startswith("Against version v1: 121 texts before, 119 after; 0 came, 2 went") for one in texts(app)
     )
     frozen(app, "v2")
-    assert [(one.name, one.parent) for one in opened.versions()] == [("v1", None), ("v2", "v1")]
+    assert [(one.name, one.parent) for one in opened.versions.records()] == [("v1", None), ("v2", "v1")]
 
 
 def test_a_frozen_version_offers_downloads_and_a_draft_and_nothing_that_edits(monkeypatch, plain):
-    lf.open_workspace(plain).freeze("v1", actor="tester")
+    lf.open_workspace(plain).versions.freeze("v1", actor="tester")
     app = open_page(monkeypatch, plain, "export", tab="Versions")
     assert not app.exception
     assert [one.label for one in app.get("download_button")] == [
@@ -190,7 +190,7 @@ def test_a_frozen_version_offers_downloads_and_a_draft_and_nothing_that_edits(mo
 
 def test_an_act_shows_the_status_of_its_texts_before_and_after(monkeypatch, plain):
     opened = lf.open_workspace(plain)
-    ids = opened.browse(limit=3).frame["train_id"].to_list()
+    ids = opened.data.browse(limit=3).frame["train_id"].to_list()
     opened.flag(ids[:1], actor="anna")
     batch = opened.exclude(ids, reason="spam", actor="tester")
     app = open_page(monkeypatch, plain, "history", kind="exclude")

@@ -49,7 +49,7 @@ def test_the_next_steps_lead_from_nothing_to_an_answer(monkeypatch, empty):
         follow(
             next(one for one in next_steps(fresh(monkeypatch, empty)) if one.startswith(f"lorif {command}")), empty
         )
-    assert [query.prompt for query in lf.open_workspace(empty).queries()] == ["The river of Arlen is"]
+    assert [query.prompt for query in lf.open_workspace(empty).questions.records()] == ["The river of Arlen is"]
     assert not next_steps(fresh(monkeypatch, empty))
 
 
@@ -58,7 +58,7 @@ def test_the_next_step_without_decisions_is_one(monkeypatch, tmp_path, page):
     workspace = copy_of(imported(), tmp_path)
     (step,) = next_steps(open_page(monkeypatch, workspace, page))
     assert shlex.split(step)[:3] == ["lorif", "flag", str(workspace)]
-    done("flag", workspace, lf.open_workspace(workspace).browse(limit=1).frame["train_id"].item())
+    done("flag", workspace, lf.open_workspace(workspace).data.browse(limit=1).frame["train_id"].item())
     assert not next_steps(open_page(monkeypatch, workspace, page))
 
 

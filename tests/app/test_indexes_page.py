@@ -43,7 +43,7 @@ def test_the_report_shows_the_bytes_that_the_workspace_reports(monkeypatch):
     app = open_page(monkeypatch, indexed(), "indexes")
     assert not app.exception
     shown = next(frame.value for frame in app.dataframe if "per text" in frame.value.columns)
-    report = lf.open_workspace(indexed()).index_report()
+    report = lf.open_workspace(indexed()).indexes.report()
     assert shown["bytes"].to_list() == [part.size_bytes for part in report.parts]
 
 
@@ -67,7 +67,7 @@ def test_an_import_is_a_job_whose_good_rows_come_in(monkeypatch, tmp_path, bad_f
     app.selectbox(key="import-completion").set_value("answer").run()
     button(app, "import-start").click().run()
     run_until(app, lambda: any("3 texts, as more version 1" in one for one in texts(app)))
-    assert [one.num_examples for one in lf.open_workspace(folder).datasets()] == [121, 3]
+    assert [one.num_examples for one in lf.open_workspace(folder).data.records()] == [121, 3]
 
 
 def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_file):
@@ -78,11 +78,11 @@ def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_fi
     found = run_import(tmp_path / "ws", request, lambda *step: steps.append(step))
     assert json.loads(json.dumps(found))["num_rejected"] == 1
     assert steps[-1] == ("rows read", 4, 0)
-    assert lf.open_workspace(tmp_path / "ws").rejects()[0]["line"] == 4
+    assert lf.open_workspace(tmp_path / "ws").data.rejects()[0]["line"] == 4
 
 
 def test_an_upload_keeps_its_name_and_no_folder(plain):
-    kept = lf.open_workspace(plain).keep_upload("../../etc/My file.jsonl", io.BytesIO(b'{"text": "a"}\n'))
+    kept = lf.open_workspace(plain).data.keep_upload("../../etc/My file.jsonl", io.BytesIO(b'{"text": "a"}\n'))
     assert kept.name == "My-file.jsonl"
     assert kept.resolve().is_relative_to((plain / "uploads").resolve())
     assert kept.read_bytes() == b'{"text": "a"}\n'
@@ -92,9 +92,9 @@ def test_an_estimate_is_that_of_the_workspace_and_builds_nothing(monkeypatch, pl
     app = open_page(monkeypatch, plain, "indexes", tab="Build", model=str(model_folder()))
     button(app, "build-estimate").click().run()
     run_until(app, lambda: any("texts to do" in one for one in texts(app)), 120)
-    index_id, _ = lf.open_workspace(plain).estimate(lf.IndexConfig(model=lf.ModelConfig(model=str(model_folder()))))
+    index_id, _ = lf.open_workspace(plain).indexes.estimate(lf.IndexConfig(model=lf.ModelConfig(model=str(model_folder()))))
     assert any(one.startswith(f"{index_id}: 121 of 121 texts to do") for one in texts(app))
-    assert lf.open_workspace(plain).indexes() == []
+    assert lf.open_workspace(plain).indexes.records() == []
 
 
 def test_a_setting_that_cannot_be_is_one_sentence(monkeypatch, plain):

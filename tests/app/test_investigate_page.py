@@ -4,11 +4,11 @@ import json
 
 import pytest
 from app_pages import open_page, texts
+from lorif_core.workspace.studio.beside_answers import hit_groups
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
-from lorif_core.workspace.studio.beside_answers.beside_answers import hit_groups
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_asking_puts_the_new_query_into_the_url(monkeypatch, workspace):
     button(app, "ask-run").click().run()
     run_until(app, lambda now: "asking" not in now.query_params)
     assert app.query_params["query"] != "1"
-    newest = lf.open_workspace(workspace).queries()[-1]
+    newest = lf.open_workspace(workspace).questions.records()[-1]
     assert newest.completion == " tower Dunmar."
     assert app.query_params["query"] == newest.query_id
 
@@ -65,11 +65,11 @@ def test_a_flag_names_the_text_of_its_card_and_the_question(monkeypatch, workspa
     second = opened.reopen("1").ids[1]
     app = open_page(monkeypatch, workspace, query="1")
     button(app, f"hit-{second}-flag").click().run()
-    event = opened.events_of(second)[0]
+    event = opened.decisions.events_of(second)[0]
     assert (event.batch.kind, event.batch.actor, event.batch.query_id) == ("flag", "tester", "1")
     assert button(app, f"hit-{second}-flag").disabled
     button(app, "studio-undo").click().run()
-    assert opened.events_of(second)[0].batch.kind == "undo"
+    assert opened.decisions.events_of(second)[0].batch.kind == "undo"
     assert not button(app, f"hit-{second}-flag").disabled
 
 
@@ -106,13 +106,13 @@ def test_the_reader_splits_the_score_over_the_modules_only_when_asked(monkeypatc
 def test_a_flag_in_the_reader_names_the_selected_neighbour(monkeypatch, workspace):
     opened = lf.open_workspace(workspace)
     first = opened.reopen("1").ids[0]
-    near = opened.neighbours(first)["train_id"].to_list()
+    near = opened.indexes.neighbours(first)["train_id"].to_list()
     app = open_page(monkeypatch, workspace, "investigate", query="1", open=first, closer="Neighbours")
     run_until(app, lambda now: any(one.value.startswith("Cosine of stored") for one in now.caption))
     app.session_state[table_key("reader-neighbours", near)] = {"selection": {"rows": [2], "columns": [], "cells": []}}
     app.run()
     button(app, "neighbours-flag").click().run()
-    assert opened.events_of(near[2])[0].batch.kind == "flag"
+    assert opened.decisions.events_of(near[2])[0].batch.kind == "flag"
     opened.undo(actor="tester")
 
 

@@ -12,7 +12,7 @@ def flagged(tmp_path):
     """A workspace with three flagged texts, and their ids in the order of the queue."""
     folder = copy_of(imported(), tmp_path)
     opened = lf.open_workspace(folder)
-    ids = opened.browse(limit=3).frame["train_id"].to_list()
+    ids = opened.data.browse(limit=3).frame["train_id"].to_list()
     opened.flag(ids, actor="tester")
     return folder, ids
 
@@ -28,7 +28,7 @@ def opened(app):
 
 
 def status(folder, train_id):
-    states = lf.open_workspace(folder).states()
+    states = lf.open_workspace(folder).decisions.states()
     return states.filter(states["train_id"] == train_id)["status"].item()
 
 
@@ -46,7 +46,7 @@ def test_an_exclusion_waits_for_a_reason_and_records_it(monkeypatch, flagged):
     assert next(one for one in app.button if one.key == "review-exclude").disabled
     press(app, "reason-outdated")
     press(app, "exclude")
-    states = lf.open_workspace(folder).states()
+    states = lf.open_workspace(folder).decisions.states()
     assert states.filter(states["train_id"] == ids[0])["reason"].item() == "outdated"
     assert status(folder, ids[0]) == "excluded"
 
@@ -70,7 +70,7 @@ def test_skipping_writes_nothing(monkeypatch, flagged):
 def test_needs_review_is_a_label(monkeypatch, flagged):
     folder, ids = flagged
     press(open_page(monkeypatch, folder, "review"), "needs-review")
-    states = lf.open_workspace(folder).states()
+    states = lf.open_workspace(folder).decisions.states()
     assert states.filter(states["train_id"] == ids[0])["labels"].item().to_list() == ["needs-review"]
 
 
@@ -93,7 +93,7 @@ def test_a_note_is_written_beside_the_text(monkeypatch, flagged):
     app = press(open_page(monkeypatch, folder, "review"), "note")
     app.text_area(key=f"review-note-{ids[0]}").set_value("looks odd").run()
     press(app, "save-note")
-    event = lf.open_workspace(folder).events_of(ids[0])[0]
+    event = lf.open_workspace(folder).decisions.events_of(ids[0])[0]
     assert (event.batch.kind, event.batch.text) == ("note", "looks odd")
 
 

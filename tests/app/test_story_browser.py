@@ -110,7 +110,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     for train_id in card_ids(page)[:3]:
         page.locator(f".st-key-actions-hit-{train_id}").get_by_role("button", name="Flag", exact=True).click()
         page.locator(f".st-key-card-hit-{train_id} .chip.flagged").wait_for()
-    become(lambda: set(workspace.states()["train_id"]), planted)
+    become(lambda: set(workspace.decisions.states()["train_id"]), planted)
     picture(page, "4-flagged")
 
     page.locator(f".st-key-card-hit-{card_ids(page)[0]}").get_by_role("button", name="Read").click()
@@ -138,7 +138,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     picture(page, "7-reason")
     confirm.click()
     said(page, f"Excluded {members} texts.")
-    states = workspace.states()
+    states = workspace.decisions.states()
     excluded = set(states.filter(states["status"] == "excluded")["train_id"])
     assert len(excluded) == members
     assert planted <= excluded

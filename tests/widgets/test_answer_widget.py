@@ -30,7 +30,7 @@ def click(widget, act, ids, **more):
 
 
 def num_batches(ws):
-    return len(ws.history())
+    return len(ws.decisions.history())
 
 
 def test_an_answer_in_a_cell_shows_the_widget_with_html_beside_it(answer, widget):
@@ -90,9 +90,9 @@ def test_an_answer_by_itself_cannot_give_a_longer_list(answer):
 def test_a_click_on_flag_writes_the_event(ws, widget):
     train_id = widget.ids[3]
     widget._receive(None, click(widget, "flag", [train_id]), [])
-    (entry,) = ws.history()
+    (entry,) = ws.decisions.history()
     assert (entry.batch.kind, entry.batch.query_id, entry.batch.num_events) == ("flag", widget.answer.query_id, 1)
-    assert ws.states()["train_id"].to_list() == [train_id]
+    assert ws.decisions.states()["train_id"].to_list() == [train_id]
     assert widget.statuses[train_id]["status"] == "flagged"
 
 
@@ -109,7 +109,7 @@ def test_both_halves_of_a_double_click_on_undo_take_back_one_decision(ws, widget
     once = click(widget, "undo", [])
     widget._receive(None, once, [])
     widget._receive(None, once, [])
-    assert [entry.batch.kind for entry in ws.history()] == ["undo", "flag", "flag"]
+    assert [entry.batch.kind for entry in ws.decisions.history()] == ["undo", "flag", "flag"]
 
 
 def test_an_exclusion_without_a_reason_is_refused_in_words(ws, widget):
@@ -123,7 +123,7 @@ def test_decisions_from_python_are_about_the_selected_ids(ws, widget):
     widget.selected = widget.ids[1:3]
     widget.exclude(reason="spam")
     widget.note("looked at twice")
-    assert ws.states()["status"].to_list() == ["excluded", "excluded"]
+    assert ws.decisions.states()["status"].to_list() == ["excluded", "excluded"]
     widget.undo()
     widget.selected = []
     with pytest.raises(DataError, match="none is selected"):

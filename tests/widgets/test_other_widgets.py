@@ -45,7 +45,7 @@ def test_a_comparison_lists_the_texts_and_ranks_of_its_frame(compared, shown):
 
 def test_a_text_can_be_flagged_from_a_comparison(ws, compared, shown):
     shown(compared).flag(compared.shared[:1] or compared.only_a[:1])
-    assert ws.states()["status"].to_list() == ["flagged"]
+    assert ws.decisions.states()["status"].to_list() == ["flagged"]
 
 
 def test_the_keys_of_the_review_decide_and_go_on(ws, answer, shown):
@@ -57,7 +57,7 @@ def test_the_keys_of_the_review_decide_and_go_on(ws, answer, shown):
     press(widget, "exclude", reason="toxic")
     press(widget, "needs-review")
     press(widget, "skip")
-    states = {row["train_id"]: row for row in ws.states().to_dicts()}
+    states = {row["train_id"]: row for row in ws.decisions.states().to_dicts()}
     assert (states[first]["status"], states[second]["status"]) == ("flagged", "excluded")
     assert states[third]["labels"] == ["needs-review"]
     assert fourth not in states
@@ -73,7 +73,7 @@ def test_undo_in_the_review_takes_back_and_opens_the_text_again(ws, answer, show
     press(widget, "undo")
     press(widget, "undo")
     assert widget.current == first
-    assert [entry.batch.kind for entry in ws.history()] == ["undo", "restore"]
+    assert [entry.batch.kind for entry in ws.decisions.history()] == ["undo", "restore"]
 
 
 def test_excluding_in_the_review_without_a_reason_stays_where_it_is(ws, answer, shown):
@@ -82,7 +82,7 @@ def test_excluding_in_the_review_without_a_reason_stays_where_it_is(ws, answer, 
     press(widget, "exclude")
     assert widget.current == first
     assert "needs a reason" in widget.said["text"]
-    assert ws.history() == []
+    assert ws.decisions.history() == []
 
 
 def test_a_double_press_decides_about_one_text(ws, answer, shown):
@@ -90,7 +90,7 @@ def test_a_double_press_decides_about_one_text(ws, answer, shown):
     once = {"kind": "review", "value": {"act": "flag", "token": widget.said["token"]}}
     widget._receive(None, once, [])
     widget._receive(None, once, [])
-    assert len(ws.history()) == 1
+    assert len(ws.decisions.history()) == 1
 
 
 def test_the_flagged_texts_are_a_queue_and_so_are_those_of_a_condition(ws):
@@ -101,7 +101,7 @@ def test_the_flagged_texts_are_a_queue_and_so_are_those_of_a_condition(ws):
 
 def test_the_corpus_shows_the_page_that_browse_gives(ws, shown):
     widget = shown(ws.corpus())
-    assert widget.ids == ws.browse(limit=10).frame["train_id"].to_list()
+    assert widget.ids == ws.data.browse(limit=10).frame["train_id"].to_list()
     widget.turn_to(120)
     widget.wait(WAIT_S)
     assert widget.ids == [HOSTILE_ID]

@@ -67,7 +67,7 @@ def test_the_keys_of_the_review_decide_in_order_and_leave_the_cells_alone(page, 
     for key, done_so_far in (("f", 1), ("s", 2), ("1", 2), ("x", 3), ("k", 4), ("u", 3)):
         page.keyboard.press(key)
         box.get_by_text(f"{done_so_far} of 6 done").wait_for()
-    states = {row["train_id"]: (row["status"], row["reason"]) for row in ws.states().to_dicts()}
+    states = {row["train_id"]: (row["status"], row["reason"]) for row in ws.decisions.states().to_dicts()}
     assert states["t000"][0] == "flagged"
     assert states["t002"] == ("excluded", first_reason)
     assert "t001" not in states
@@ -75,7 +75,7 @@ def test_the_keys_of_the_review_decide_in_order_and_leave_the_cells_alone(page, 
     for left in (2, 1, 0):
         page.keyboard.press("u")
         box.get_by_text(f"{left} of 6 done").wait_for()
-    assert set(ws.states()["status"]) <= {"kept"}
+    assert set(ws.decisions.states()["status"]) <= {"kept"}
 
 
 def test_a_note_in_the_review_takes_letters_as_letters(page, ws):
@@ -86,7 +86,7 @@ def test_a_note_in_the_review_takes_letters_as_letters(page, ws):
     assert ws.journal.revision() == before
     box.get_by_role("button", name="Save note").click()
     wait_until(lambda: ws.journal.revision() == before + 1)
-    assert ws.history(limit=1)[0].batch.text == "fx k u"
+    assert ws.decisions.history(limit=1)[0].batch.text == "fx k u"
 
 
 def test_the_corpus_is_searched_narrowed_and_paged(page, lab):

@@ -6,6 +6,7 @@ import shutil
 import polars as pl
 import pytest
 import torch
+from lorif_core.workspace.asking.question import generate_completion
 from tiny_workspace import (
     HOSTILE,
     HOSTILE_ID,
@@ -30,7 +31,6 @@ from lorif_core.data.encoding import Encoder
 from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.models.load import load_model
-from lorif_core.workspace.asking.ask.question import generate_completion
 from lorif_core.workspace.folder.progress import Cancelled
 
 EVERYTHING = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS)
@@ -179,7 +179,7 @@ def test_a_longer_limit_continues_the_same_greedy_completion():
 
 
 def test_a_completion_ends_where_the_model_can_read_no_further():
-    loaded = lf.open_workspace(indexed()).open_index().engine.loaded
+    loaded = lf.open_workspace(indexed()).indexes.open().engine.loaded
     said = generate_completion(loaded, "The river of", lf.GenerateConfig(max_new_tokens=500))
     assert 0 < len(said) < loaded.max_positions * 20
 
@@ -193,15 +193,15 @@ def test_a_completion_nobody_waits_for_any_more_is_not_said_to_its_end():
             raise Cancelled
 
     workspace = lf.open_workspace(indexed())
-    before = len(workspace.queries())
+    before = len(workspace.questions.records())
     with pytest.raises(Cancelled):
         workspace.ask("The river of", generate=lf.GenerateConfig(max_new_tokens=9), on_progress=stop_at_three)
     assert said == [("generate", done, 9) for done in (1, 2, 3)]
-    assert len(workspace.queries()) == before
+    assert len(workspace.questions.records()) == before
 
 
 def test_a_prompt_that_leaves_no_room_is_refused():
-    loaded = lf.open_workspace(indexed()).open_index().engine.loaded
+    loaded = lf.open_workspace(indexed()).indexes.open().engine.loaded
     with pytest.raises(DataError, match=f"reads at most {loaded.max_positions}: shorten"):
         generate_completion(loaded, "The river of " * 100, lf.GenerateConfig())
 
@@ -216,7 +216,7 @@ def test_a_text_longer_than_the_model_reads_is_cut(tmp_path):
         ),
     )
     done("index", workspace, "--model", model_folder(), *SMALL)
-    (index,) = lf.open_workspace(workspace).indexes()
+    (index,) = lf.open_workspace(workspace).indexes.records()
     assert index.num_truncated == 1
     assert ask(workspace)["supports"]
 
@@ -395,9 +395,9 @@ def test_the_same_index_command_again_touches_no_artefact(tmp_path):
     workspace = copy_of(indexed(), tmp_path)
     before = {folder: times(index_folder(workspace) / folder) for folder in ("parts", "subspace", "self_influence")}
     manifest = (index_folder(workspace) / "manifest.json").stat().st_mtime_ns
-    records = lf.open_workspace(workspace).indexes()
+    records = lf.open_workspace(workspace).indexes.records()
     done("index", workspace, "--model", model_folder(), *SMALL)
-    assert lf.open_workspace(workspace).indexes() == records
+    assert lf.open_workspace(workspace).indexes.records() == records
     assert {folder: times(index_folder(workspace) / folder) for folder in before} == before
     assert (index_folder(workspace) / "manifest.json").stat().st_mtime_ns == manifest
 

@@ -20,38 +20,38 @@ def workspace(tmp_path):
 
 
 def test_a_map_has_a_point_per_text_and_is_the_same_every_time(workspace, tmp_path):
-    first = workspace.map()
+    first = workspace.indexes.map()
     assert (
         first.points["train_id"].to_list()
-        == workspace.files.examples(workspace.datasets()[0].dataset_id).column("train_id").to_list()
+        == workspace.files.examples(workspace.data.records()[0].dataset_id).column("train_id").to_list()
     )
     assert first.points.select("x", "y").null_count().row(0) == (0, 0)
     workspace.files.map_file(first.index_id).unlink()
-    assert workspace.map().points.equals(first.points)
+    assert workspace.indexes.map().points.equals(first.points)
 
 
 def test_a_kept_map_is_read_back_without_a_pass_over_the_index(workspace):
-    first = workspace.map()
+    first = workspace.indexes.map()
     told = []
-    again = workspace.map(on_progress=lambda *progress: told.append(progress))
+    again = workspace.indexes.map(on_progress=lambda *progress: told.append(progress))
     assert told == []
     assert again.points.equals(first.points)
     assert 0 < sum(first.explained) <= 1
 
 
 def test_another_seed_is_another_map(workspace):
-    assert not workspace.map().points.equals(workspace.map(seed=1).points)
+    assert not workspace.indexes.map().points.equals(workspace.indexes.map(seed=1).points)
 
 
 def test_progress_counts_both_passes(workspace):
     told = []
-    workspace.map(on_progress=lambda *progress: told.append(progress))
+    workspace.indexes.map(on_progress=lambda *progress: told.append(progress))
     assert told == [("map", done, 16) for done in range(1, 17)]
 
 
 def test_a_map_of_an_index_that_was_built_anew_is_refused(workspace):
-    index = workspace.indexes()[0]
-    workspace.map()
+    index = workspace.indexes.records()[0]
+    workspace.indexes.map()
     workspace.files.catalog.put_index(replace(index, fingerprint="another"))
     assert not has_atlas(workspace.files, index.index_id)
     with pytest.raises(FingerprintMismatch, match="compute it again"):
@@ -68,12 +68,12 @@ def test_a_worker_computes_the_map(workspace):
     run_worker(workspace.path, device="cpu", once=True, on_event=lambda line: None)
     ended = open_jobs(workspace.files).job(job.job_id)
     assert (ended.status, ended.result["num_points"]) == ("done", NUM_TEXTS)
-    assert has_atlas(workspace.files, workspace.indexes()[0].index_id)
+    assert has_atlas(workspace.files, workspace.indexes.records()[0].index_id)
 
 
 def test_outliers_are_ordered_by_the_score_of_each_text_on_itself(workspace):
-    found = workspace.outliers()
-    index = workspace.open_index()
+    found = workspace.indexes.outliers()
+    index = workspace.indexes.open()
     reader, ids = index.reader, index.examples.column("train_id").to_list()
     own = torch.zeros(NUM_TEXTS, dtype=torch.float64)
     for module in reader.modules:
@@ -89,12 +89,12 @@ def test_outliers_are_ordered_by_the_score_of_each_text_on_itself(workspace):
 def test_the_commands_print_what_python_returns(workspace, tmp_path):
     out = tmp_path / "points.parquet"
     printed = done("map", workspace.path, "--out", out, "--json").json
-    assert printed == workspace.map().to_dict()
+    assert printed == workspace.indexes.map().to_dict()
     assert out.is_file()
     assert "plane" in done("map", workspace.path).out
     assert (
         done("outliers", workspace.path, "-k", "3", "--json").json["outliers"]
-        == workspace.outliers().head(3).to_dicts()
+        == workspace.indexes.outliers().head(3).to_dicts()
     )
     last = done("outliers", workspace.path, "-k", "1", "--smallest", "--json").json["outliers"]
-    assert last == workspace.outliers().tail(1).to_dicts()
+    assert last == workspace.indexes.outliers().tail(1).to_dicts()

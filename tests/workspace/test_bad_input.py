@@ -155,7 +155,7 @@ def test_weird_texts_are_kept_as_they_are(workspace):
     for typed in ("'; DROP TABLE event; --", '"', "NEAR(", "%_*", "\u202etxet", "🐺"):
         done("label", workspace, typed, "t005")
         done("note", workspace, "t005", "--text", typed)
-        found = lf.open_workspace(workspace).history(train_id="t005", limit=2)
+        found = lf.open_workspace(workspace).decisions.history(train_id="t005", limit=2)
         assert [entry.batch.text for entry in found] == [typed, typed]
         quoted = typed.replace('"', '""')
         assert done("browse", workspace, "--where", f'label = "{quoted}"', "--ids").out == "t005\n"
@@ -169,7 +169,7 @@ def test_weird_ids_and_values_come_back_as_they_are(tmp_path):
         done("flag", tmp_path / "ws", typed)
         quoted = typed.replace('"', '""')
         assert done("browse", tmp_path / "ws", "--where", f'source = "{quoted}"', "--ids").out == f"{typed}\n"
-    assert len(lf.open_workspace(tmp_path / "ws").states()) == len(texts)
+    assert len(lf.open_workspace(tmp_path / "ws").decisions.states()) == len(texts)
 
 
 def cut(path):

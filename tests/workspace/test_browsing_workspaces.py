@@ -10,7 +10,7 @@ from tiny_workspace import HOSTILE_ID, NUM_TEXTS, copy_of, done, indexed, lorif,
 
 import lorif_core as lf
 from lorif_core.errors import DataError, QueryError
-from lorif_core.workspace.curation.decide import Curator
+from lorif_core.workspace.curation.decisions import Curator
 from lorif_core.workspace.datasets.view import Browser, View, offset_of_page
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.workspace_files import open_files

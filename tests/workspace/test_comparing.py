@@ -29,7 +29,7 @@ def ask_about_the_rest(folder, file):
     lines = texts_file().read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join(lines[NUM_DROPPED:]) + "\n", encoding="utf-8")
     done("import", folder, file)
-    newest = lf.open_workspace(folder).datasets()[-1]
+    newest = lf.open_workspace(folder).data.records()[-1]
     done("index", folder, "--model", model_folder(), *SMALL, "--dataset", newest.dataset_id)
     return lf.open_workspace(folder).ask(PROMPT, " castle Brook.").query_id
 

@@ -9,7 +9,7 @@ from tiny_workspace import bytes_below, copy_of, done, imported, indexed, lorif,
 
 import lorif_core as lf
 from lorif_core.errors import CatalogError, DataError, JournalError, LorifError, RoleError
-from lorif_core.workspace.curation.decide import Curator, read_rules
+from lorif_core.workspace.curation.decisions import Curator, read_rules
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.workspace_files import open_files
 

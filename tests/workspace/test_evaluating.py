@@ -34,7 +34,7 @@ def scores_of(workspace: Path, name: str) -> np.ndarray:
 
 
 def index_id(workspace: Path) -> str:
-    return lf.open_workspace(workspace).indexes()[0].index_id
+    return lf.open_workspace(workspace).indexes.records()[0].index_id
 
 
 def write_truth(path: Path, scores: np.ndarray) -> Path:

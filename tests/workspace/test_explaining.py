@@ -22,7 +22,7 @@ def asked(tmp_path_factory):
 def test_the_parts_add_up_to_the_listed_score(asked, query):
     opened = lf.open_workspace(asked)
     for hit in opened.reopen(query).supports:
-        found = opened.breakdown(query, hit.train_id)
+        found = opened.questions.breakdown(query, hit.train_id)
         assert found.score == pytest.approx(hit.score, rel=1e-4)
         assert sum(found.to_polars()["part"]) == pytest.approx(hit.score, rel=1e-4)
 
@@ -30,13 +30,13 @@ def test_the_parts_add_up_to_the_listed_score(asked, query):
 def test_a_text_that_no_list_shows_has_its_parts_too(asked):
     opened = lf.open_workspace(asked)
     scores = dict(scores_frame(opened.files, opened.files.catalog.query("1")).iter_rows())
-    assert opened.breakdown("1", HOSTILE_ID).score == pytest.approx(scores[HOSTILE_ID], rel=1e-4)
+    assert opened.questions.breakdown("1", HOSTILE_ID).score == pytest.approx(scores[HOSTILE_ID], rel=1e-4)
 
 
 def test_neighbours_need_no_model_and_never_name_the_text_itself(asked):
     away = model_folder().rename(model_folder().with_name("away"))
     try:
-        found = lf.open_workspace(asked).neighbours("t003", 120)
+        found = lf.open_workspace(asked).indexes.neighbours("t003", 120)
     finally:
         away.rename(model_folder())
     assert "t003" not in found["train_id"]
@@ -46,8 +46,8 @@ def test_neighbours_need_no_model_and_never_name_the_text_itself(asked):
 
 def test_being_neighbours_is_mutual(asked):
     opened = lf.open_workspace(asked)
-    nearest = opened.neighbours("t003", 1).row(0, named=True)
-    back = opened.neighbours(nearest["train_id"], 120)
+    nearest = opened.indexes.neighbours("t003", 1).row(0, named=True)
+    back = opened.indexes.neighbours(nearest["train_id"], 120)
     assert dict(back.select("train_id", "cosine").iter_rows())["t003"] == pytest.approx(nearest["cosine"], abs=1e-6)
 
 
@@ -55,20 +55,20 @@ def test_the_commands_print_what_python_returns(asked):
     opened = lf.open_workspace(asked)
     (first, *_) = opened.reopen("1").ids
     parts = done("breakdown", asked, "1", first, "--json").json["parts"]
-    assert parts == pytest.approx(opened.breakdown("1", first).parts)
+    assert parts == pytest.approx(opened.questions.breakdown("1", first).parts)
     assert "of the score" in done("breakdown", asked, "1", first).out
     printed = done("neighbours", asked, first, "-k", "3", "--json").json["neighbours"]
-    assert printed == opened.neighbours(first, 3).to_dicts()
+    assert printed == opened.indexes.neighbours(first, 3).to_dicts()
     assert f"Nearest to {first}" in done("neighbours", asked, first, "-k", "3").out
 
 
 def test_an_unknown_text_is_refused(asked):
     with pytest.raises(DataError, match="nothing"):
-        lf.open_workspace(asked).neighbours("nothing")
+        lf.open_workspace(asked).indexes.neighbours("nothing")
     with pytest.raises(DataError, match="nothing"):
-        lf.open_workspace(asked).breakdown("1", "nothing")
+        lf.open_workspace(asked).questions.breakdown("1", "nothing")
 
 
 def test_no_neighbours_are_not_asked_for(asked):
     with pytest.raises(ConfigError, match="at least 1"):
-        lf.open_workspace(asked).neighbours("t003", 0)
+        lf.open_workspace(asked).indexes.neighbours("t003", 0)

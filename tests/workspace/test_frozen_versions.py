@@ -21,39 +21,39 @@ def workspace(tmp_path):
 
 
 def kept_ids(workspace, name):
-    about = workspace.version_files(name).about
+    about = workspace.versions.files_of(name).about
     return {json.loads(line)["id"] for line in (about / "kept.jsonl").read_text(encoding="utf-8").splitlines()}
 
 
 def test_every_version_names_the_one_before_and_holds_what_was_kept_then(workspace):
-    workspace.freeze("v1", note="as imported")
+    workspace.versions.freeze("v1", note="as imported")
     workspace.exclude(ATLAS[:3], reason="spam", actor="ann")
-    second = workspace.freeze("v2", actor="ann")
-    assert [(one.name, one.parent) for one in workspace.versions()] == [("v1", None), ("v2", "v1")]
+    second = workspace.versions.freeze("v2", actor="ann")
+    assert [(one.name, one.parent) for one in workspace.versions.records()] == [("v1", None), ("v2", "v1")]
     assert kept_ids(workspace, "v1") == set(ROWS)
     assert kept_ids(workspace, "v2") == set(ROWS) - set(ATLAS[:3])
     assert second.counts == {"input": 121, "kept": 118, "excluded": 3, "flagged": 0}
 
 
 def test_a_frozen_version_is_whole_and_its_files_are_read_only(workspace):
-    workspace.freeze("v1")
-    about = workspace.version_files("v1").about
+    workspace.versions.freeze("v1")
+    about = workspace.versions.files_of("v1").about
     assert verify_export(about)["counts"]["kept"] == 121
     assert {path.stat().st_mode & 0o222 for path in about.iterdir()} == {0}
 
 
 def test_a_name_is_given_once(workspace):
-    workspace.freeze("v1")
+    workspace.versions.freeze("v1")
     workspace.exclude(ATLAS[:1], reason="spam")
     with pytest.raises(DataError, match="a frozen version cannot be edited, and 'v1' is one"):
-        workspace.freeze("v1")
+        workspace.versions.freeze("v1")
     assert kept_ids(workspace, "v1") == set(ROWS)
 
 
 def test_of_two_who_freeze_under_one_name_at_once_one_succeeds(workspace):
     def freeze(_):
         try:
-            return lf.open_workspace(workspace.path).freeze("v1", actor="ann").name
+            return lf.open_workspace(workspace.path).versions.freeze("v1", actor="ann").name
         except DataError:
             return None
 
@@ -63,44 +63,44 @@ def test_of_two_who_freeze_under_one_name_at_once_one_succeeds(workspace):
 
 
 def test_a_record_that_was_changed_is_refused(workspace):
-    workspace.freeze("v1")
+    workspace.versions.freeze("v1")
     path = workspace.path / "exports" / "versions" / "v1.json"
     os.chmod(path, 0o644)  # noqa: PTH101 - what a person would type
     path.write_text(path.read_text(encoding="utf-8").replace('"note": ""', '"note": "mine"'), encoding="utf-8")
     with pytest.raises(DamagedArtefact, match="was changed since it was frozen"):
-        workspace.versions()
+        workspace.versions.records()
 
 
 def test_nothing_new_is_no_version(workspace):
-    workspace.freeze("v1")
+    workspace.versions.freeze("v1")
     with pytest.raises(DataError, match="nothing changed since 'v1'"):
-        workspace.freeze("v2")
+        workspace.versions.freeze("v2")
 
 
 @pytest.mark.parametrize("name", ["", "../v1", "a/b", ".hidden", "x" * 65])
 def test_a_name_that_is_no_file_name_is_refused(workspace, name):
     with pytest.raises(ConfigError, match="the name of a version has"):
-        workspace.freeze(name)
+        workspace.versions.freeze(name)
 
 
 def test_an_unknown_parent_is_refused_with_those_that_are_there(workspace):
-    workspace.freeze("v1")
+    workspace.versions.freeze("v1")
     with pytest.raises(ConfigError, match="no version is called 'v0'; there are: v1"):
-        workspace.freeze("v2", parent="v0")
+        workspace.versions.freeze("v2", parent="v0")
 
 
 def test_a_viewer_freezes_nothing(workspace):
     workspace.journal.set_role("ann", "admin", "ann")
     with pytest.raises(RoleError, match="only a curator may freeze"):
-        workspace.freeze("v1", actor="ben")
+        workspace.versions.freeze("v1", actor="ben")
 
 
 def test_a_difference_counts_by_value_what_came_and_went(workspace):
     workspace.exclude(ATLAS[:5], reason="spam")
-    workspace.freeze("v1")
+    workspace.versions.freeze("v1")
     workspace.undo()
     workspace.exclude(ATLAS[3:7], reason="spam")
-    found = workspace.diff(against="v1")
+    found = workspace.versions.diff(against="v1")
     groups = {one.value: (one.before, one.after, one.came, one.went) for one in found.by["source"]}
     assert (found.num_came, found.num_went) == (3, 2)
     assert groups["atlas"] == (len(ATLAS) - 5, len(ATLAS) - 4, 3, 2)
@@ -109,14 +109,14 @@ def test_a_difference_counts_by_value_what_came_and_went(workspace):
 
 def test_the_first_draft_differs_from_the_import_by_what_is_left_out(workspace):
     workspace.flag(ATLAS[:2])
-    kept = workspace.diff(settings=ExportConfig())
-    dropped = workspace.diff(settings=ExportConfig(drop_flagged=True), by=["year"])
+    kept = workspace.versions.diff(settings=ExportConfig())
+    dropped = workspace.versions.diff(settings=ExportConfig(drop_flagged=True), by=["year"])
     assert (kept.num_went, dropped.num_went) == (0, 2)
     assert sum(one.went for one in dropped.by["year"]) == 2
 
 
 def test_lengths_are_those_of_the_text_columns(workspace):
-    (groups,) = workspace.diff(by=["length"]).by.values()
+    (groups,) = workspace.versions.diff(by=["length"]).by.values()
     sizes = [len(row["prompt"] + row["completion"]) for row in ROWS.values()]
     expected = Counter("0 to 63 characters" if size < 64 else "64 to 127 characters" for size in sizes)
     assert max(sizes) < 128
@@ -124,11 +124,11 @@ def test_lengths_are_those_of_the_text_columns(workspace):
 
 
 def test_a_version_is_compared_with_its_parent_also_over_a_new_import(workspace, tmp_path):
-    workspace.freeze("v1")
+    workspace.versions.freeze("v1")
     fewer = write_rows(tmp_path / "texts.jsonl", rows()[10:])
-    workspace.import_data(fewer, settings=lf.ImportConfig(name="texts"))
-    workspace.freeze("v2")
-    found = workspace.diff(version="v2")
+    workspace.data.import_files(fewer, settings=lf.ImportConfig(name="texts"))
+    workspace.versions.freeze("v2")
+    found = workspace.versions.diff(version="v2")
     assert (found.parent, found.num_before, found.num_after, found.num_went) == ("v1", 121, 111, 10)
     assert sum(one.went for one in found.by["source"]) == 10
 

@@ -268,7 +268,7 @@ def build(workspace, *, stop_at=None, **changes):
     """An index through the interface of the workspace, which says its stages."""
     stages = Stages(stop_at)
     try:
-        open_workspace(workspace).index(config_of(**changes), on_progress=stages)
+        open_workspace(workspace).indexes.build(config_of(**changes), on_progress=stages)
     except Stop:
         assert stop_at is not None
     else:
@@ -531,7 +531,7 @@ def test_a_row_with_an_empty_completion_is_kept_and_its_end_token_is_its_target(
     kept = {example.train_id: example for example in opened.files.examples(record.dataset_id).iter_examples()}
     assert kept.keys() == {row["id"] for row in EMPTY}
     done(*index_command(tmp_path / "ws"))
-    index = opened.open_index()
+    index = opened.indexes.open()
     found = index.engine.encoder.encode(kept["silent"])
     ids, targets = encoded("The tower of Brook is", "")
     assert (found.input_ids, found.is_target) == (ids, targets)
@@ -568,7 +568,7 @@ def test_a_crash_between_the_maps_and_the_plan_that_names_them_is_resumed(budget
 
     monkeypatch.setattr(indexing, "write_plan", crash)
     with pytest.raises(Stop):
-        open_workspace(workspace).index(config_of(budget=budget, f=1))
+        open_workspace(workspace).indexes.build(config_of(budget=budget, f=1))
     assert list((workspace / "indexes").glob("*/maps/*.safetensors"))
     monkeypatch.undo()
     build(workspace, budget=budget, f=1)
@@ -577,7 +577,7 @@ def test_a_crash_between_the_maps_and_the_plan_that_names_them_is_resumed(budget
 
 def test_the_catalog_counts_the_modules_that_a_budget_left():
     workspace = built("--budget", "120B", "--f", 1)
-    (record,) = open_workspace(workspace).indexes()
+    (record,) = open_workspace(workspace).indexes.records()
     modules = manifest_of(workspace)["modules"]
     assert record.num_modules == len(modules)
     assert record.total_dim == sum(module["d_in"] * module["d_out"] for module in modules)

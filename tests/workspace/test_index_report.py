@@ -21,13 +21,13 @@ def size_below(folder):
 
 
 def parts_of(workspace):
-    return {part.kind: part.size_bytes for part in lf.open_workspace(workspace).index_report().parts}
+    return {part.kind: part.size_bytes for part in lf.open_workspace(workspace).indexes.report().parts}
 
 
 @pytest.mark.parametrize("name", ["lorif", "whitened"])
 def test_the_parts_of_an_index_are_all_bytes_of_its_folder(name, whitened):
     workspace = whitened if name == "whitened" else indexed()
-    report = lf.open_workspace(workspace).index_report()
+    report = lf.open_workspace(workspace).indexes.report()
     assert report.index_bytes == size_below(index_folder(workspace))
     statistics = workspace / "statistics"
     assert report.total_bytes - report.index_bytes == (size_below(statistics) if statistics.exists() else 0)
@@ -44,7 +44,7 @@ def test_codes_and_scales_are_the_bytes_of_the_tensors_that_hold_them(whitened):
 
 
 def test_a_report_names_the_share_that_every_module_keeps(whitened):
-    report = lf.open_workspace(whitened).index_report()
+    report = lf.open_workspace(whitened).indexes.report()
     manifest = manifest_of(whitened)
     kept = [sum(shard["kept_energy"][place] for shard in manifest["shards"]) for place in range(8)]
     total = [sum(shard["total_energy"][place] for shard in manifest["shards"]) for place in range(8)]
@@ -53,7 +53,7 @@ def test_a_report_names_the_share_that_every_module_keeps(whitened):
 
 def test_a_half_whitened_spectrum_is_that_of_the_mean_second_moments(whitened):
     module = manifest_of(whitened)["modules"][0]["name"]
-    inputs, outputs = lf.open_workspace(whitened).spectra(module)
+    inputs, outputs = lf.open_workspace(whitened).indexes.spectra(module)
     (path,) = (whitened / "statistics").iterdir()
     tensors = load_file(path)
     moment = tensors[f"input/{module}"].double() / int(tensors["num_tokens"][0])
@@ -65,7 +65,7 @@ def test_a_half_whitened_spectrum_is_that_of_the_mean_second_moments(whitened):
 
 def test_the_spectrum_of_a_subspace_is_the_stored_one_with_the_module_s_damping():
     module = manifest_of(indexed())["modules"][0]["name"]
-    (spectrum,) = lf.open_workspace(indexed()).spectra(module)
+    (spectrum,) = lf.open_workspace(indexed()).indexes.spectra(module)
     stored = load_file(index_folder(indexed()) / "subspace" / "00000.safetensors")["spectrum"]
     assert spectrum.eigenvalues == stored.tolist()
     assert spectrum.damping == manifest_of(indexed())["damping"][module]
@@ -73,7 +73,7 @@ def test_the_spectrum_of_a_subspace_is_the_stored_one_with_the_module_s_damping(
 
 def test_an_unknown_module_is_refused_with_names_that_exist():
     with pytest.raises(CatalogError, match=r"has no module 'nothing'\. Names look like"):
-        lf.open_workspace(indexed()).spectra("nothing")
+        lf.open_workspace(indexed()).indexes.spectra("nothing")
 
 
 def test_the_effective_dimension_counts_directions_above_the_damping():
@@ -100,6 +100,6 @@ def test_the_spectrum_figure_leaves_out_what_rounding_made_and_draws_each_dampin
 def test_the_command_prints_the_same_bytes(whitened):
     index_id = index_folder(whitened).name
     found = done("indexes", whitened, index_id, "--json").json
-    assert found["total_bytes"] == lf.open_workspace(whitened).index_report().total_bytes
+    assert found["total_bytes"] == lf.open_workspace(whitened).indexes.report().total_bytes
     assert index_id in done("indexes", whitened).out
     assert "maps" in done("indexes", whitened, index_id).out

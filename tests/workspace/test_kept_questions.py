@@ -87,13 +87,13 @@ def test_a_shorter_list_is_the_beginning_of_the_kept_one(asked):
 @pytest.mark.parametrize(("k", "num_opposing"), [(12, 3), (5, 8)])
 def test_a_longer_list_is_computed_anew_and_keeps_the_id_and_who_asked_first(asked, monkeypatch, k, num_opposing):
     workspace, first = asked
-    (before,) = lf.open_workspace(workspace).queries()
+    (before,) = lf.open_workspace(workspace).questions.records()
     monkeypatch.setenv(ACTOR, "somebody else")
     longer = ask(workspace, k=k, num_opposing=num_opposing)
     assert (longer.query_id, longer.is_kept) == ("1", False)
     assert (len(longer.supports), len(longer.opposes)) == (k, num_opposing)
     assert (longer.ids[:5], lines(longer.opposes[:3])) == (first.ids, lines(first.opposes))
-    (after,) = lf.open_workspace(workspace).queries()
+    (after,) = lf.open_workspace(workspace).questions.records()
     assert (after.k, after.num_opposing) == (k, num_opposing)
     assert (after.created_at, after.asked_by) == (before.created_at, before.asked_by)
     again = lf.open_workspace(workspace).reopen("1")
@@ -134,16 +134,16 @@ def test_kept_scores_are_those_that_score_writes(asked, tmp_path):
     done("score", workspace, "--queries", queries, "--out", tmp_path / "scores.parquet")
     written = pl.read_parquet(tmp_path / "scores.parquet")
     opened = lf.open_workspace(workspace)
-    kept = read_scores(opened.files, opened.queries()[0])
+    kept = read_scores(opened.files, opened.questions.records()[0])
     assert len(kept) == len(written)
     assert kept.tolist() == pytest.approx(written["score"].to_list(), rel=1e-5, abs=1e-7)
-    assert read_scores(opened.files, opened.queries()[0], [7, 3]).tolist() == [kept[7], kept[3]]
+    assert read_scores(opened.files, opened.questions.records()[0], [7, 3]).tolist() == [kept[7], kept[3]]
 
 
 def test_the_kept_lists_are_the_extremes_of_the_kept_scores(asked):
     workspace, first = asked
     opened = lf.open_workspace(workspace)
-    kept = sorted(read_scores(opened.files, opened.queries()[0]).tolist())
+    kept = sorted(read_scores(opened.files, opened.questions.records()[0]).tolist())
     assert [hit.score for hit in first.supports] == pytest.approx(kept[::-1][:5])
     assert [hit.score for hit in first.opposes] == pytest.approx(kept[:3])
     assert first.positive_total == pytest.approx(sum(score for score in kept if score > 0), rel=1e-4)
@@ -168,7 +168,7 @@ def test_contrast_tokens_and_settings_make_other_questions_and_ids_count_up(aske
         found = [other.ask(**{"prompt": PROMPT, "completion": COMPLETION, **kind}, k=2) for kind in kinds]
     assert [lines(answer.hits) for answer in found] == [lines(answer.hits) for answer in asked_now]
     assert [answer.question for answer in found] == [answer.question for answer in asked_now]
-    assert [query.asked_by for query in other.queries()[1:]] == ["bob"] * 5
+    assert [query.asked_by for query in other.questions.records()[1:]] == ["bob"] * 5
     listed = done("queries", workspace, "--json").json["queries"]
     assert [query["query_id"] for query in listed] == ["1", "2", "3", "4", "5", "6"]
 
@@ -188,7 +188,7 @@ def test_a_question_whose_scores_are_gone_is_asked_anew_under_its_id(asked):
     file.unlink()
     opened = lf.open_workspace(workspace)
     with pytest.raises(ArtefactError, match=r"scores of query 1 are missing .* ask it again"):
-        read_scores(opened.files, opened.queries()[0])
+        read_scores(opened.files, opened.questions.records()[0])
     assert opened.reopen("1").ids == first.ids
     with without_model(), pytest.raises(LorifError):
         ask(workspace, k=5)

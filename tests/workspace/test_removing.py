@@ -400,7 +400,7 @@ def test_progress_counts_the_steps_of_both_trainings():
 def test_a_verification_is_kept_with_what_repeats_it():
     path, opened, found, _ = verified()
     (kept,) = opened.files.catalog.evaluations()
-    assert (kept.kind, kept.dataset_id) == ("verify", opened.datasets()[0].dataset_id)
+    assert (kept.kind, kept.dataset_id) == ("verify", opened.data.records()[0].dataset_id)
     assert json.loads(kept.settings_json) == {"train_ids": ["fact"], "queries": taught()[1], "recipe": str(path)}
     assert json.loads(kept.result_json) == found.to_dict()
     assert abs((utc_now() - kept.created_at).total_seconds()) < 600

@@ -6,7 +6,7 @@ from tiny_workspace import NUM_TEXTS, copy_of, done, imported, indexed, lorif
 
 import lorif_core as lf
 from lorif_core.errors import JournalError
-from lorif_core.workspace.curation.decide import Curator
+from lorif_core.workspace.curation.decisions import Curator
 from lorif_core.workspace.folder.journal_place import place_of, use_journal
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
 from lorif_core.workspace.folder.workspace_status import describe_workspace

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from lorif_core.workspace.asking.value_file import _column_groups
 from tiny_workspace import bytes_below, done, imported, indexed, lorif, root, rows, write_rows
 
 import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
-from lorif_core.workspace.asking.ask import score_file as scoring
-from lorif_core.workspace.asking.ask.value_file import _column_groups
+from lorif_core.workspace.asking.answer_question import score_file as scoring
 
 IDS = [row["id"] for row in rows()]
 SOURCES = [row["source"] for row in rows()]
@@ -148,9 +148,9 @@ def test_examples_without_a_source_form_a_group(tmp_path):
     workspace = tmp_path / "ws"
     texts = [row | {"source": None if row["id"] == "t001" else row["source"]} for row in rows()[:6]]
     done("import", workspace, write_rows(tmp_path / "texts.jsonl", texts))
-    dataset = lf.open_workspace(workspace).files.examples(lf.open_workspace(workspace).datasets()[0].dataset_id)
+    dataset = lf.open_workspace(workspace).files.examples(lf.open_workspace(workspace).data.records()[0].dataset_id)
     assert dataset.column("source").null_count() == 1
-    index = lf.open_workspace(indexed()).open_index()
+    index = lf.open_workspace(indexed()).indexes.open()
     grouping = _column_groups(replace(index, examples=dataset), "source")
     assert [grouping.names[code] for code in grouping.code_of.tolist()].count("(none)") == 1
 

@@ -12,7 +12,7 @@ from tiny_workspace import bytes_below, done, lorif, write_rows
 from lorif_core.config import ImportConfig
 from lorif_core.corpus.version_changes import compare_versions
 from lorif_core.errors import CatalogError, DataError
-from lorif_core.workspace.curation.decide import Curator
+from lorif_core.workspace.curation.decisions import Curator
 from lorif_core.workspace.datasets.import_data import import_data
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
 

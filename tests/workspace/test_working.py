@@ -403,7 +403,7 @@ def test_a_build_whose_worker_was_killed_has_failed_with_a_reason(disturbed):
 def test_a_build_resumed_twice_has_the_bytes_of_one_that_was_never_stopped(disturbed, tmp_path):
     assert (disturbed.done.status, disturbed.done.attempts) == ("done", 3)
     workspace = copy_of(imported(), tmp_path)
-    record = open_workspace(workspace).index(SLOW_INDEX)
+    record = open_workspace(workspace).indexes.build(SLOW_INDEX)
     assert disturbed.done.result["index_id"] == record.index_id
     assert lasting_bytes_below(index_folder(disturbed.files.root)) == lasting_bytes_below(index_folder(workspace))
 

@@ -2,41 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import plotly.graph_objects as go
 import polars as pl
 from rich.console import RenderableType
 
-from lorif_core.config import ScoreConfig
 from lorif_core.errors import DataError
 from lorif_core.linalg.scores import Plan
 from lorif_core.views.hit_html import answer_html
 from lorif_core.views.hits import Hit, hits_frame
 from lorif_core.views.score_figures import score_histogram
 from lorif_core.views.tables import answer_view, human_seconds
-from lorif_core.workspace.asking.ask.question import Question
+from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-
-if TYPE_CHECKING:
-    from lorif_core.workspace.workspace import Workspace
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where an answer came from: what it takes to ask for other tokens, or for longer lists."""
+class Asker(Protocol):
+    """Who answers questions."""
 
-    workspace: "Workspace"
-    settings: ScoreConfig
-    k: int
-    num_opposing: int
+    files: WorkspaceFiles
 
-    model: str | None = None
-    """Where the model lies now, if it was moved."""
-
-    keeps: bool = True
+    def ask(self, question: Question, on_progress: ProgressSink = no_progress) -> "Answer":
+        """The answer to a question."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,11 +36,13 @@ class Answer(Displayed):
     """The training texts behind a completion."""
 
     question: Question
+    """As it was asked, with what the model said."""
+
     index_id: str
     objective: str
 
     objective_value: float
-    """Of the completion, in nats."""
+    """In nats: loss −log p of the completion, margin log p − log(1 − p), contrast log p(A) − log p(B)."""
 
     supports: list[Hit]
     """Largest positive scores first."""
@@ -75,8 +69,14 @@ class Answer(Displayed):
     is_kept: bool = False
     """Whether this answer was read back instead of computed."""
 
-    origin: Origin | None = field(default=None, repr=False, compare=False)
-    """Who was asked, and how; None for an answer by itself."""
+    remark: str | None = None
+    """What a reader has to know of the scores; None: they are what the settings say."""
+
+    asker: Asker | None = field(default=None, repr=False, compare=False)
+    """Who was asked; None for an answer by itself."""
+
+    home: object = field(default=None, repr=False, compare=False)
+    """The workspace it came from, which widgets decide in."""
 
     @property
     def hits(self) -> list[Hit]:
@@ -94,7 +94,7 @@ class Answer(Displayed):
         facts = self.facts()
         facts.insert(1, f"plan: {plans}")
         return answer_view(
-            self.question.prompt, self.question.completion, self.question.contrast, self.supports, self.opposes, facts
+            self.question.prompt, self.question.said, self.question.contrast, self.supports, self.opposes, facts
         )
 
     def facts(self) -> list[str]:
@@ -107,6 +107,8 @@ class Answer(Displayed):
         ]
         if self.query_id is not None:
             found.append(f"query {self.query_id}{' (kept earlier)' if self.is_kept else ''}")
+        if self.remark is not None:
+            found.append(self.remark)
         return found
 
     def top(self, k: int = 10) -> pl.DataFrame:
@@ -115,9 +117,9 @@ class Answer(Displayed):
         Raises:
             DataError: The list is shorter, and the answer does not know whom to ask.
         """
-        if self.origin is not None and k > self.origin.k:
+        if self.asker is not None and k > self.question.k:
             return self.ask_again(k=k).top(k)
-        if self.origin is None and k > len(self.supports):
+        if self.asker is None and k > len(self.supports):
             raise DataError(f"the answer lists {len(self.supports)} texts, got k = {k}: ask with a larger `k`.")
         return hits_frame(self.supports[:k])
 
@@ -135,28 +137,21 @@ class Answer(Displayed):
             DataError: The answer does not know whom to ask.
             LorifError: The question or the settings do not fit the index.
         """
-        if self.origin is None:
+        if self.asker is None:
             raise DataError("the answer does not know its workspace: get it from `ws.ask` or `ws.reopen`.")
-        asked, origin = self.question, self.origin
-        return origin.workspace.ask(
-            asked.prompt,
-            asked.completion,
-            contrast=asked.contrast,
-            tokens=asked.tokens if tokens is None else tokens or None,
-            k=k or origin.k,
-            num_opposing=origin.num_opposing,
-            settings=origin.settings,
+        asked = replace(
+            self.question,
+            tokens=self.question.tokens if tokens is None else tuple(tokens) or None,
+            k=k or self.question.k,
             index_id=self.index_id,
-            model=origin.model,
-            keeps=origin.keeps,
-            on_progress=on_progress,
         )
+        return self.asker.ask(asked, on_progress)
 
     def to_html(self, *, redact: bool = False) -> str:
         """Both lists as HTML without a script; every text is escaped."""
         asked = self.question
         return answer_html(
-            asked.prompt, asked.completion, asked.contrast, self.supports, self.opposes, self.facts(), redact=redact
+            asked.prompt, asked.said, asked.contrast, self.supports, self.opposes, self.facts(), redact=redact
         )
 
     def score_figure(self) -> go.Figure:
@@ -166,9 +161,9 @@ class Answer(Displayed):
             DataError: The answer was not kept.
             ArtefactError: Its scores are gone.
         """
-        if self.origin is None or self.query_id is None:
+        if self.asker is None or self.query_id is None:
             raise DataError("the scores of all texts are kept with a question only: ask with `keeps=True`.")
-        files = self.origin.workspace.files
+        files = self.asker.files
         return score_histogram(
             read_scores(files, files.catalog.query(self.query_id)),
             self.supports[-1].score if self.supports else None,
@@ -181,6 +176,6 @@ class Answer(Displayed):
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON-serialisable values."""
-        values = asdict(replace(self, origin=None))
-        del values["origin"]
-        return values
+        values = asdict(replace(self, asker=None, home=None))
+        asked = {name: values["question"][name] for name in ("prompt", "completion", "contrast", "tokens")}
+        return {name: value for name, value in values.items() if name not in ("asker", "home")} | {"question": asked}

@@ -1,4 +1,4 @@
-"""What lies behind one text: which modules of the model its score comes from, and which texts it resembles."""
+"""Which modules of the model a text's score comes from."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,14 +6,11 @@ from typing import Any
 import polars as pl
 
 from lorif_core.catalog import QueryRecord
-from lorif_core.errors import ConfigError
-from lorif_core.passes.nearest import nearest_examples
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import plan_scoring, split_over_modules
-from lorif_core.workspace.asking.ask.ask import OpenIndex
-from lorif_core.workspace.asking.ask.kept_questions import question_of, settings_of
-from lorif_core.workspace.asking.ask.question import build_query
-from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.asking.encode_question import encode_question
+from lorif_core.workspace.asking.kept_questions import question_of
+from lorif_core.workspace.indexes.open_index import OpenIndex
 
 
 @dataclass(frozen=True)
@@ -53,37 +50,10 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
         DataError: The index's data does not hold the text.
     """
     (position,) = index.examples.rows_of([train_id])
-    settings = settings_of(query)
-    asked = build_query(question_of(query), index.engine.encoder, settings.objective)
+    question = question_of(query)
+    asked = encode_question(question, index.engine.encoder)
     with index.engine.gradients() as source:
-        gradients = capture_queries(source, [asked], settings.objective)
-    plan = plan_scoring(index.reader, gradients, index.curvature, settings)
-    parts = {name: float(part[0]) for name, part in split_over_modules(index.reader, plan, position).items()}
+        gradients = capture_queries(source, [asked], question.scoring.objective)
+    plan = plan_scoring(index.fitted, gradients, question.scoring)
+    parts = {name: float(part[0]) for name, part in split_over_modules(plan, position).items()}
     return Breakdown(query.query_id, train_id, sum(parts.values()), parts)
-
-
-def find_neighbours(files: WorkspaceFiles, train_id: str, k: int, index_id: str | None) -> pl.DataFrame:
-    """The k texts whose stored gradients are most like those of a text: rank, train_id, cosine, text.
-
-    Raises:
-        ConfigError: ``k`` is below 1.
-        DataError: The index's data does not hold the text.
-        ArtefactError: The index is damaged.
-    """
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, got {k}.")
-    record = files.choose_index(index_id)
-    reader, examples = files.open_index(record.index_id), files.examples(record.dataset_id)
-    reader.require_complete()
-    (position,) = examples.rows_of([train_id])
-    positions, cosines = nearest_examples(reader, position, k)
-    found = examples.examples_at(positions.tolist())
-    return pl.DataFrame(
-        {
-            "rank": range(1, len(found) + 1),
-            "train_id": [one.train_id for one in found],
-            "cosine": cosines.tolist(),
-            "text": [one.plain_text for one in found],
-        },
-        schema={"rank": pl.Int64, "train_id": pl.String, "cosine": pl.Float64, "text": pl.String},
-    )

@@ -5,7 +5,7 @@ still has its exact rank there. Ranks compare between methods and normalisations
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,13 +19,10 @@ from lorif_core.metrics.correlation import spearman
 from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.diffs import Piece, token_diff
 from lorif_core.views.list_html import comparison_html
-from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-
-if TYPE_CHECKING:
-    from lorif_core.workspace.workspace import Workspace
 
 Side = Literal["supports", "opposes"]
 
@@ -85,8 +82,8 @@ class Comparison(Displayed):
     num_common: int
     """How many texts both questions ranked."""
 
-    workspace: "Workspace | None" = field(default=None, repr=False, compare=False)
-    """Where they were asked, for decisions from a widget."""
+    home: object = field(default=None, repr=False, compare=False)
+    """The workspace they were asked in, which widgets decide in."""
 
     @property
     def shared(self) -> list[str]:

@@ -10,40 +10,53 @@ from dataclasses import asdict, replace
 from lorif_core.catalog import HitRecord, IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
 from lorif_core.files import fingerprint_of_value
+from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.asking.ask.question import Question
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
+CONVENTION = "convention"
+"""Key beside a kept question's settings: by which convention its figures are. Version 0.1 wrote none."""
 
-def fingerprint_of_question(index: IndexRecord, question: Question, settings: ScoreConfig) -> str:
+SINCE_0_2 = 2
+"""Objectives are shown as they are defined; ``unit`` divides by both sides' norms in the method's own metric."""
+
+UNIT_OF_0_1 = (
+    "unit as version 0.1 took it: divided by Euclidean norms, so a text against itself is not 1; ask again for the "
+    "method's own metric"
+)
+
+
+def fingerprint_of_question(index: IndexRecord, question: Question) -> str:
     """Hash of everything that decides an answer but for the length of its lists."""
-    return fingerprint_of_value([index.index_id, index.fingerprint, asdict(question), asdict(settings)])
+    asked = {name: getattr(question, name) for name in ("prompt", "completion", "contrast", "tokens")}
+    # Other scores than version 0.1's, which are not given for them.
+    convention = [SINCE_0_2] if question.scoring.normalisation == "unit" else []
+    return fingerprint_of_value([index.index_id, index.fingerprint, asked, asdict(question.scoring), *convention])
 
 
-def remember(
-    files: WorkspaceFiles, answer: Answer, fingerprint: str, settings: ScoreConfig, k: int, opposing: int
-) -> Answer:
+def remember(files: WorkspaceFiles, answer: Answer, fingerprint: str) -> Answer:
     """Keep an answer in the catalog; the answer with its query id."""
-    question = answer.question
+    question, settings = answer.question, answer.question.scoring
     record = QueryRecord(
         query_id="",
         fingerprint=fingerprint,
         index_id=answer.index_id,
         dataset_id=files.catalog.index(answer.index_id).dataset_id,
         prompt=question.prompt,
-        completion=question.completion,
+        completion=question.said,
         contrast=question.contrast,
         tokens_json=None if question.tokens is None else json.dumps(question.tokens),
         objective=answer.objective,
         normalisation=settings.normalisation,
-        settings_json=json.dumps(asdict(settings)),
+        settings_json=json.dumps(settings_to_json(settings) | {CONVENTION: SINCE_0_2}),
         objective_value=answer.objective_value,
         num_scored=answer.num_scored,
         positive_total=answer.positive_total,
-        k=k,
-        num_opposing=opposing,
+        k=question.k,
+        num_opposing=question.num_opposing,
         elapsed_s=answer.elapsed_s,
         plans_json=json.dumps(answer.plans),
         asked_by=current_actor(),
@@ -65,55 +78,57 @@ def _hit_record(hit: Hit, side: str) -> HitRecord:
     )
 
 
-def find_answer(files: WorkspaceFiles, fingerprint: str, k: int, opposing: int) -> Answer | None:
+def find_answer(files: WorkspaceFiles, fingerprint: str, question: Question) -> Answer | None:
     """The kept answer to a question, if its lists are long enough and its scores are still there."""
     known = files.catalog.queries(fingerprint=fingerprint)
     if (
         not known
-        or known[0].k < k
-        or known[0].num_opposing < opposing
+        or known[0].k < question.k
+        or known[0].num_opposing < question.num_opposing
         or not files.scores_file(fingerprint).is_file()
     ):
         return None
-    return reopen(files, known[0].query_id, k=k, num_opposing=opposing)
+    return shortened(reopen(files, known[0].query_id), question)
 
 
-def lengths_to_keep(files: WorkspaceFiles, fingerprint: str, k: int, num_opposing: int) -> tuple[int, int]:
-    """Lengths of both lists of a question that is asked anew: never shorter than what was kept of it."""
+def with_kept_lengths(files: WorkspaceFiles, fingerprint: str, question: Question) -> Question:
+    """The question with lists that are never shorter than what was kept of it."""
     known = files.catalog.queries(fingerprint=fingerprint)
-    return max([k, *(query.k for query in known)]), max([num_opposing, *(query.num_opposing for query in known)])
+    longest = max([question.k, *(query.k for query in known)])
+    return replace(question, k=longest, num_opposing=max([question.num_opposing, *(q.num_opposing for q in known)]))
 
 
-def shortened(answer: Answer, k: int, num_opposing: int) -> Answer:
-    """The answer with lists of at most these lengths."""
-    supports = answer.supports[:k]
+def shortened(answer: Answer, question: Question) -> Answer:
+    """The answer with lists of at most the lengths that a question asks for."""
+    supports = answer.supports[: question.k]
     shown = sum(hit.score for hit in supports)
     share = shown / answer.positive_total if answer.positive_total > 0 else 0.0
-    return replace(answer, supports=supports, opposes=answer.opposes[:num_opposing], positive_share=share)
+    opposes = answer.opposes[: question.num_opposing]
+    return replace(answer, question=question, supports=supports, opposes=opposes, positive_share=share)
 
 
-def reopen(files: WorkspaceFiles, query_id: str, *, k: int | None = None, num_opposing: int | None = None) -> Answer:
+def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
     """The answer of a question that was asked, read back; no model is needed.
 
     Args:
         files: The workspace.
-        query_id: As ``ws.queries()`` lists them.
-        k: Shorten the supporting list.
-        num_opposing: Shorten the opposing list.
+        query_id: As ``ws.questions.records()`` lists them.
 
     Raises:
         CatalogError: There is no such question.
     """
     record = files.catalog.query(query_id)
     found = files.catalog.hits(query_id=query_id)
-    supports = _read_hits(files, record, [hit for hit in found if hit.side == "supports"][:k])
-    opposes = _read_hits(files, record, [hit for hit in found if hit.side == "opposes"][:num_opposing])
+    supports = _read_hits(files, record, [hit for hit in found if hit.side == "supports"])
+    opposes = _read_hits(files, record, [hit for hit in found if hit.side == "opposes"])
     shown = sum(hit.score for hit in supports)
+    question, is_of_0_1 = question_of(record), CONVENTION not in json.loads(record.settings_json)
+    turned = is_of_0_1 and record.objective != "loss"  # margins and contrasts were kept with the sign of a loss
     return Answer(
-        question=question_of(record),
+        question=question,
         index_id=record.index_id,
         objective=record.objective,
-        objective_value=record.objective_value,
+        objective_value=-record.objective_value if turned else record.objective_value,
         supports=supports,
         opposes=opposes,
         num_scored=record.num_scored,
@@ -123,18 +138,28 @@ def reopen(files: WorkspaceFiles, query_id: str, *, k: int | None = None, num_op
         positive_share=shown / record.positive_total if record.positive_total > 0 else 0.0,
         query_id=query_id,
         is_kept=True,
+        remark=UNIT_OF_0_1 if is_of_0_1 and record.normalisation == "unit" else None,
     )
 
 
 def question_of(record: QueryRecord) -> Question:
     """The question as it was asked."""
-    tokens = None if record.tokens_json is None else tuple(json.loads(record.tokens_json))
-    return Question(record.prompt, record.completion, record.contrast, tokens)
+    return Question(
+        prompt=record.prompt,
+        completion=record.completion,
+        contrast=record.contrast,
+        tokens=None if record.tokens_json is None else tuple(json.loads(record.tokens_json)),
+        settings=settings_of(record),
+        k=record.k,
+        num_opposing=record.num_opposing,
+        index_id=record.index_id,
+    )
 
 
 def settings_of(record: QueryRecord) -> ScoreConfig:
     """The scoring settings of a kept question."""
-    return ScoreConfig(**json.loads(record.settings_json))
+    raw = {name: value for name, value in json.loads(record.settings_json).items() if name != CONVENTION}
+    return settings_from_json(ScoreConfig, raw)
 
 
 def _read_hits(files: WorkspaceFiles, record: QueryRecord, hits: Sequence[HitRecord]) -> list[Hit]:

@@ -1,25 +1,19 @@
-"""From what a person types to queries the engine can differentiate."""
+"""A question: what is asked, of which index, how it is scored, and how long the lists shall be. One value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import torch
-from transformers import StoppingCriteriaList
-
-from lorif_core.config import GenerateConfig, Objective
-from lorif_core.data.encoding import EncodedExample, Encoder, encode_prompt, pad_token
-from lorif_core.data.examples import Example
-from lorif_core.errors import ConfigError, DataError
-from lorif_core.models.load import LoadedModel
-from lorif_core.passes.queries import Query
-from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.config import GenerateConfig, ScoreConfig
+from lorif_core.errors import ConfigError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
-    """A prompt and the completion that is to be explained."""
+    """A question to an index. Made once by a front end, checked here, and passed on as it is."""
 
     prompt: str
-    completion: str
+
+    completion: str | None = None
+    """What the model said, which is explained; None lets it say it now."""
 
     contrast: str | None = None
     """Completion B of "why A and not B"."""
@@ -27,98 +21,58 @@ class Question:
     tokens: tuple[int, ...] | None = None
     """Restrict the objective to these tokens of the completion, counted from 0. None: all."""
 
+    settings: ScoreConfig | None = None
+    """Objective, normalisation, damping. None: the defaults, and the objective contrast where there is a second
+    completion; ``scoring`` says which."""
 
-def build_query(question: Question, encoder: Encoder, objective: Objective, query_id: str = "q") -> Query:
-    """Encode a question as its objective needs.
+    k: int = 10
+    """Length of the supporting list."""
 
-    Raises:
-        ConfigError: The objective and the question do not fit together, or a token does not exist.
-        DataError: There is nothing to predict.
-    """
-    if (objective == "contrast") != (question.contrast is not None):
-        raise ConfigError(
-            "the objective contrast and a second completion go together, only one was given. Pass "
-            "`--contrast COMPLETION`, or another objective."
-        )
-    first = _encode(question.prompt, question.completion, encoder)
-    if question.tokens is not None:
-        first = _restrict(first, question.tokens)
-    if question.contrast is None:
-        return Query(query_id, (first,), (1.0,))
-    second = _encode(question.prompt, question.contrast, encoder)
-    return Query(query_id, (first, second), (1.0, -1.0))
+    num_opposing: int = 0
+    """Length of the opposing list."""
 
+    index_id: str | None = None
+    """None: the newest complete index."""
 
-def _encode(prompt: str, completion: str, encoder: Encoder) -> EncodedExample:
-    if not completion:
-        raise DataError("the completion must not be empty: it is what gets explained. Type one, or use `--generate`.")
-    encoded = encoder.encode(Example("query", prompt=prompt, completion=completion))
-    if not encoded.has_targets:
-        raise DataError(
-            f"nothing of the completion is left to predict within {encoder.max_length} tokens. Shorten it, or build "
-            "the index with a larger `--max-length`."
-        )
-    return encoded
+    model: str | None = None
+    """Where the model lies now, if it was moved."""
 
+    generation: GenerateConfig = field(default_factory=GenerateConfig)
+    """How the model completes the prompt when no completion is given."""
 
-def _restrict(encoded: EncodedExample, tokens: tuple[int, ...]) -> EncodedExample:
-    targets = [position for position, is_target in enumerate(encoded.is_target) if is_target]
-    unknown = [token for token in tokens if not 0 <= token < len(targets)]
-    if unknown or not tokens:
-        raise ConfigError(
-            f"tokens must lie between 0 and {len(targets) - 1}, the completion's last token; got {list(tokens)}."
-        )
-    chosen = {targets[token] for token in tokens}
-    return encoded._replace(is_target=[position in chosen for position in range(len(encoded.is_target))])
+    keeps: bool = True
+    """Whether the question is kept, so that it can be opened again without the model, and a question that was asked
+    before is answered from what was kept."""
 
+    def __post_init__(self) -> None:
+        """Check bounds, and that a second completion and the objective contrast come together."""
+        if self.k < 1 or self.num_opposing < 0:
+            raise ConfigError(f"k must be at least 1 and opposing at least 0, got {self.k} and {self.num_opposing}.")
+        if self.tokens is not None:
+            object.__setattr__(self, "tokens", tuple(self.tokens))
+        if (self.scoring.objective == "contrast") != (self.contrast is not None):
+            raise ConfigError(
+                "the objective contrast and a second completion go together, only one was given. Pass "
+                "`--contrast COMPLETION`, or another objective."
+            )
 
-def generate_completion(
-    loaded: LoadedModel, prompt: str, settings: GenerateConfig, on_progress: ProgressSink = no_progress
-) -> str:
-    """Let the model complete the prompt, greedily or sampled with a seed, within the length that it reads.
+    @property
+    def scoring(self) -> ScoreConfig:
+        """The settings in force."""
+        return self.settings or ScoreConfig(objective="loss" if self.contrast is None else "contrast")
 
-    Args:
-        loaded: Who completes it.
-        prompt: What it is given.
-        settings: Length and sampling.
-        on_progress: Receives ("generate", tokens said, the most that it may say). What it raises ends the work.
+    @property
+    def said(self) -> str:
+        """The completion that is explained.
 
-    Raises:
-        DataError: The prompt leaves no room, or the model ends at once.
-    """
-    tokenizer = loaded.tokenizer
-    ids = encode_prompt(tokenizer, prompt)
-    room = settings.max_new_tokens if loaded.max_positions is None else loaded.max_positions - len(ids)
-    if room < 1:
-        raise DataError(
-            f"the prompt has {len(ids)} tokens and the model reads at most {loaded.max_positions}: shorten it."
-        )
-    longest = min(settings.max_new_tokens, room)
+        Raises:
+            ConfigError: There is none yet.
+        """
+        if self.completion is None:
+            raise ConfigError("a question needs the completion that it explains: give one, or let the model say it.")
+        return self.completion
 
-    def go_on(said: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        on_progress("generate", said.shape[1] - len(ids), longest)
-        return torch.zeros(len(said), dtype=torch.bool, device=said.device)  # nothing has to stop here
-
-    prompt_ids = torch.tensor([ids], device=loaded.device)
-    sampling = (
-        {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
-    )
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(settings.sampling_seed)
-        output = loaded.generate(
-            prompt_ids,
-            attention_mask=torch.ones_like(prompt_ids),
-            max_new_tokens=longest,
-            stopping_criteria=StoppingCriteriaList([go_on]),
-            pad_token_id=pad_token(tokenizer),
-            **sampling,
-        )
-    completion = str(tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True))
-    if not completion:
-        raise DataError(f"the model ends at once after the prompt {prompt!r}: there is no completion to explain.")
-    return completion
-
-
-def joined_without_space(question: Question) -> bool:
-    """Whether prompt and completion meet without white space, which is rarely meant."""
-    return bool(question.prompt) and not question.prompt[-1].isspace() and question.completion[:1].isalnum()
+    @property
+    def joins_without_space(self) -> bool:
+        """Whether prompt and completion meet without white space, which is rarely meant."""
+        return bool(self.prompt) and not self.prompt[-1].isspace() and self.said[:1].isalnum()

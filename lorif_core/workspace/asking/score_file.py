@@ -19,8 +19,8 @@ from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
-from lorif_core.workspace.asking.ask.ask import OpenIndex
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.open_index import OpenIndex
 
 QUERY_NUMBERS = 1 << 26
 """Numbers of preconditioned query matrices alive at a time (256 MB); more queries take more passes."""
@@ -99,10 +99,10 @@ def queries_per_pass(index: OpenIndex) -> int:
 def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:
     with index.engine.gradients() as source:
         gradients = capture_queries(source, queries, settings.objective)
-    plan = plan_scoring(index.reader, gradients, index.curvature, settings)
+    plan = plan_scoring(index.fitted, gradients, settings)
     names = pa.array([query.query_id for query in queries], pa.string())
     ids = _IdStream(index.examples)
-    for _, scores in iter_scores(index.reader, plan):
+    for _, scores in iter_scores(plan):
         num_queries, num_examples = scores.shape
         example_ids = ids.take(num_examples)
         for query in range(num_queries):

@@ -22,9 +22,9 @@ from lorif_core.files import replace_file
 from lorif_core.metrics.shares import shares_of_total
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
-from lorif_core.workspace.asking.ask.ask import OpenIndex
-from lorif_core.workspace.asking.ask.score_file import queries_per_pass, read_query_examples, to_query
+from lorif_core.workspace.asking.score_file import queries_per_pass, read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.open_index import OpenIndex
 
 VALUE_CONVENTION = (
     "Positive: training on it made the completions of these queries likelier; negative: less likely. "
@@ -170,8 +170,8 @@ def _add_scores(
     """Add one pass over the index to the value of each example and to what each group holds per query."""
     with index.engine.gradients() as source:
         gradients = capture_queries(source, queries, settings.objective)
-    plan = plan_scoring(index.reader, gradients, index.curvature, settings)
-    for start, scores in iter_scores(index.reader, plan):
+    plan = plan_scoring(index.fitted, gradients, settings)
+    for start, scores in iter_scores(plan):
         stop = start + scores.shape[1]
         wide = scores.double()
         values[start:stop] += wide.sum(0)

@@ -20,7 +20,6 @@ import polars as pl
 import torch
 
 from lorif_core.catalog import EvaluationRecord, QueryRecord, utc_now
-from lorif_core.config import Objective
 from lorif_core.data.encoding import Encoder, encode_prompt
 from lorif_core.errors import ConfigError
 from lorif_core.evaluation.recipe import read_recipe
@@ -29,8 +28,8 @@ from lorif_core.evaluation.run_removal import PosedQuery, RemovalRun, run_remova
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman
 from lorif_core.views.removal_figures import change_bars, predicted_against_actual
-from lorif_core.workspace.asking.ask.kept_questions import question_of
-from lorif_core.workspace.asking.ask.question import build_query
+from lorif_core.workspace.asking.encode_question import encode_question
+from lorif_core.workspace.asking.kept_questions import question_of
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -267,10 +266,9 @@ def retrain_without(
 
 
 def _posed(query: QueryRecord, encoder: Encoder) -> PosedQuery:
-    objective: Objective = query.objective  # pyright: ignore[reportAssignmentType] - it was one when it was kept
     question = question_of(query)
     prompt = tuple(encode_prompt(encoder.tokenizer, question.prompt))
-    return PosedQuery(build_query(question, encoder, objective, query.query_id), objective, prompt)
+    return PosedQuery(encode_question(question, encoder, query.query_id), question.scoring.objective, prompt)
 
 
 def _checked(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:

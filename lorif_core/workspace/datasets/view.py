@@ -1,23 +1,19 @@
-"""Look at the data of a workspace without a question: pages, searches, facets, duplicates."""
+"""What of a data set somebody wants to see, as typed, and what it takes to show it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import polars as pl
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.corpus.browse import Corpus, Page, last_offset
+from lorif_core.corpus.browse import last_offset
 from lorif_core.corpus.conditions import queries_of
 from lorif_core.corpus.connection import ExamplesFile
-from lorif_core.corpus.duplicates import exact_groups, near_groups
-from lorif_core.corpus.facets import Facet
 from lorif_core.corpus.filters import Filter, SearchMode, SideTables, SortKey, Status, TextSearch
 from lorif_core.corpus.fulltext import FullText, ensure_fulltext
 from lorif_core.corpus.where import parse_where
 from lorif_core.errors import DataError, QueryError
-from lorif_core.views.list_html import examples_html
-from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -42,109 +38,6 @@ class View:
 
     sort: tuple[str, ...] = ()
     """Columns, or ``score:QUERY``, each with a leading ``-`` for largest first."""
-
-
-class ShownCorpus(Corpus, Displayed):
-    """A data set of a workspace; in a notebook, a widget to browse it."""
-
-    def __init__(self, browser: "Browser", dataset_id: str) -> None:
-        file = examples_file(browser.files, dataset_id)
-        super().__init__(file, build_search(browser.files, dataset_id))
-        self.browser, self.dataset_id, self.text_columns = browser, dataset_id, file.text_columns
-
-    def to_html(self, *, redact: bool = False) -> str:
-        """The first page as HTML without a script."""
-        page = self.browser.browse(dataset=self.dataset_id)
-        examples = [
-            (row["train_id"], row.get("decision_status", row["status"]), text_of_row(row, self.text_columns))
-            for row in page.frame.iter_rows(named=True)
-        ]
-        return examples_html(f"The first {len(examples)} of {page.total:,} texts", examples, redact=redact)
-
-
-def text_of_row(row: Mapping[str, Any], text_columns: Sequence[str]) -> str:
-    """The text of one row of a page."""
-    return "".join(str(row[name]) for name in text_columns if row.get(name) is not None)
-
-
-class Browser:
-    """The part of a workspace that shows data. Keeps the open files of each data set."""
-
-    files: WorkspaceFiles
-
-    def __init__(self, files: WorkspaceFiles) -> None:
-        self.files = files
-        self._corpora: dict[str, ShownCorpus] = {}
-
-    def corpus(self, dataset: str | None = None) -> ShownCorpus:
-        """A data set ready to be browsed; its text search is built now if it is missing.
-
-        Args:
-            dataset: Name or id; may be left out when there is only one.
-        """
-        record = self.files.choose_dataset(dataset)
-        if record.dataset_id not in self._corpora:
-            self._corpora[record.dataset_id] = ShownCorpus(self, record.dataset_id)
-        return self._corpora[record.dataset_id]
-
-    def browse(
-        self, view: View | None = None, *, offset: int = 0, limit: int = 20, dataset: str | None = None
-    ) -> Page:
-        """A page of the examples that a view shows, each with its status.
-
-        Args:
-            view: What to see; None shows all in the order of the import.
-            offset: Place of the page's first example; negative ones count from the end.
-            limit: Examples of a page.
-            dataset: Name or id; may be left out when there is only one.
-
-        Raises:
-            QueryError: The view cannot be understood, or takes too long.
-        """
-        view = view or View()
-        record = self.files.choose_dataset(dataset)
-        chosen, beside = read_view(self.files, record, view)
-        page = self.corpus(record.dataset_id).page(
-            chosen, sort=[_sort_key(key) for key in view.sort], offset=offset, limit=limit, beside=beside
-        )
-        return replace(page, frame=_with_status(page.frame, beside.decisions))
-
-    def count(self, view: View | None = None, *, dataset: str | None = None) -> int:
-        """Number of examples that a view shows.
-
-        Raises:
-            QueryError: The view cannot be understood, or takes too long.
-        """
-        record = self.files.choose_dataset(dataset)
-        chosen, beside = read_view(self.files, record, view or View())
-        return self.corpus(record.dataset_id).count(chosen, beside=beside)
-
-    def facets(self, view: View | None = None, *, dataset: str | None = None) -> list[Facet]:
-        """Value counts or a histogram for every metadata column, of the examples that a view shows.
-
-        Raises:
-            QueryError: The view cannot be understood, or takes too long.
-        """
-        record = self.files.choose_dataset(dataset)
-        chosen, beside = read_view(self.files, record, view or View())
-        return self.corpus(record.dataset_id).facets(chosen, beside=beside)
-
-    def duplicates(self, *, threshold: float | None = 0.8, dataset: str | None = None) -> pl.DataFrame:
-        """Groups of examples with equal or similar texts: group, train_id, kind, similarity.
-
-        Args:
-            threshold: Lowest similarity of a pair (Jaccard of word 3-shingles); None: equal texts only.
-            dataset: Name or id; may be left out when there is only one.
-        """
-        record = self.files.choose_dataset(dataset)
-        table = self.files.examples(record.dataset_id)
-
-        def read_batches() -> Iterator[tuple[list[str], list[str]]]:
-            for start in range(0, table.num_examples, BATCH_EXAMPLES):
-                part = list(table.iter_examples(start, start + BATCH_EXAMPLES))
-                yield [example.train_id for example in part], [example.plain_text for example in part]
-
-        return exact_groups(read_batches()) if threshold is None else near_groups(read_batches, threshold=threshold)
 
 
 def offset_of_page(page: int, limit: int, count: Callable[[], int]) -> int:
@@ -198,7 +91,7 @@ def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple
     search = TextSearch(view.mode, view.search) if view.search else None
     chosen = Filter(search=search, statuses=frozenset(view.statuses), where=where)
     named = [] if where is None else queries_of(where)
-    named += [key.by for key in map(_sort_key, view.sort) if key.of == "score"]
+    named += [key.by for key in map(sort_key, view.sort) if key.of == "score"]
     return chosen, side_tables(files, record, named)
 
 
@@ -223,7 +116,8 @@ def _scores(files: WorkspaceFiles, record: DatasetRecord, query_id: str) -> pl.D
     return scores_frame(files, query)
 
 
-def _sort_key(text: str) -> SortKey:
+def sort_key(text: str) -> SortKey:
+    """The key that a typed one means: a column, ``score:QUERY``, row or relevance, with ``-`` for largest first."""
     name = text.removeprefix("-")
     is_descending = text.startswith("-")
     if name.startswith("score:"):
@@ -233,7 +127,7 @@ def _sort_key(text: str) -> SortKey:
     return SortKey(name, "column", is_descending)
 
 
-def _with_status(frame: pl.DataFrame, decisions: pl.DataFrame | None) -> pl.DataFrame:
+def with_status(frame: pl.DataFrame, decisions: pl.DataFrame | None) -> pl.DataFrame:
     """The page with the columns ``status``, ``reason`` and ``has_conflict`` behind the id."""
     assert decisions is not None  # read_view gives them
     known: list[dict[str, Any]] = (

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from lorif_core.capture.hooks import frozen
-from lorif_core.config import IndexConfig
+from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.data.encoding import Encoder, pad_token
 from lorif_core.linalg.codecs import column_codec
-from lorif_core.linalg.maps import ModuleMaps, random_maps
-from lorif_core.methods.choose import choose_method
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.make_method import make_method
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.load import LoadedModel
 from lorif_core.models.modules import check_patterns, list_modules, tracked_shapes
@@ -23,27 +24,23 @@ from lorif_core.shapes import ModuleShape
 
 @dataclass(frozen=True)
 class Engine:
-    """A loaded model, the modules that are tracked and their maps."""
+    """A loaded model, the method, the modules that are tracked and their maps."""
 
     loaded: LoadedModel
-    settings: IndexConfig
+    method: AttributionMethod
+    batches: BatchConfig
     modules: list[ModuleShape]
+
+    f: int
+    """Projection divisor: the method's, or what its budget chose."""
 
     maps: Mapping[str, ModuleMaps]
     """On the CPU, float32; empty while half-whitening maps wait for their statistics."""
 
-    ranks: Mapping[str, int] | None = None
-    """Factor rank per module, where a budget decided it."""
-
-    @property
-    def method(self) -> AttributionMethod:
-        """The attribution method that the settings name."""
-        return choose_method(self.settings, self.ranks)
-
     @property
     def encoder(self) -> Encoder:
         """From text to tokens, cut to what the settings say and the model can read."""
-        length, longest = self.settings.batches.max_length, self.loaded.max_positions
+        length, longest = self.batches.max_length, self.loaded.max_positions
         return Encoder(self.loaded.tokenizer, length if longest is None else min(length, longest))
 
     @property
@@ -55,9 +52,8 @@ class Engine:
         """The same engine with a rank per module; modules without any are no longer tracked."""
         modules = [module for module in self.modules if ranks.get(module.name)]
         maps = {module.name: self.maps[module.name] for module in modules if module.name in self.maps}
-        return replace(
-            self, modules=modules, maps=maps, ranks={module.name: ranks[module.name] for module in modules}
-        )
+        kept = {module.name: ranks[module.name] for module in modules}
+        return replace(self, modules=modules, maps=maps, method=self.method.with_budget(self.f, kept))
 
     def with_maps(self, maps: Mapping[str, ModuleMaps]) -> "Engine":
         """The same engine with other maps."""
@@ -83,45 +79,36 @@ class Engine:
                 maps=placed,
                 modules=self.modules,
                 method=self.method,
-                codec=column_codec(self.settings.codec),
+                codec=column_codec(self.method.feature.codec),
                 pad_id=self.pad_id,
-                tokens_per_batch=self.settings.batches.tokens_per_batch,
+                tokens_per_batch=self.batches.tokens_per_batch,
             )
 
 
-def whole_engine(engine: Engine) -> Engine:
+def whole_engine(engine: Engine, model: ModelConfig) -> Engine:
     """The same model with every tracked module at its full width, whatever an index keeps of them."""
-    settings = engine.settings
-    entries = list_modules(engine.loaded.model, settings.model.include, settings.model.exclude)
+    entries = list_modules(engine.loaded.model, model.include, model.exclude)
     modules = tracked_shapes(entries, 1)
-    return Engine(engine.loaded, settings, modules, {module.name: ModuleMaps(None, None) for module in modules})
+    return replace(engine, modules=modules, f=1, maps={module.name: ModuleMaps(None, None) for module in modules})
 
 
 def build_engine(loaded: LoadedModel, settings: IndexConfig, maps: Mapping[str, ModuleMaps] | None = None) -> Engine:
     """Choose the modules of a loaded model and draw their maps, unless they are given.
 
-    Half-whitening maps come from statistics, which are taken when the index is built.
+    Maps that need statistics are made when the index is built.
 
     Raises:
         TargetError: A pattern matches nothing, or nothing is left to track.
     """
-    entries = list_modules(loaded.model, settings.model.include, settings.model.exclude)
-    check_patterns(entries, settings.model.include + settings.model.exclude)
-    if settings.factors.f is None:  # left to the budget
+    method, model = make_method(settings.method), settings.model
+    entries = list_modules(loaded.model, model.include, model.exclude)
+    check_patterns(entries, model.include + model.exclude)
+    f = method.projection.f
+    if f is None:  # left to the budget
         widths = [(module.in_features, module.out_features) for module in tracked_shapes(entries, 1)]
-        f = choose_divisor(widths, column_codec(settings.codec), settings.budget_bytes or 0)
-        settings = replace(settings, factors=replace(settings.factors, f=f))
-    modules = tracked_shapes(entries, settings.f)
-    if maps is not None or settings.is_whitened:
-        return Engine(loaded, settings, modules, maps or {})
-    drawn = {
-        module.name: random_maps(
-            module.name,
-            module.in_features,
-            module.out_features,
-            f=settings.f,
-            seed=settings.factors.seed,
-        )
-        for module in modules
-    }
-    return Engine(loaded, settings, modules, drawn)
+        f = choose_divisor(widths, column_codec(method.feature.codec), method.budget_bytes or 0)
+        method = method.with_budget(f, {})
+    modules = tracked_shapes(entries, f)
+    if maps is None and method.projection.sample is None:
+        maps = {module.name: method.projection.maps(module, None) for module in modules}
+    return Engine(loaded, method, settings.batches, modules, f, maps or {})

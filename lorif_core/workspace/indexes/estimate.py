@@ -15,8 +15,8 @@ from lorif_core.methods.lorif import fit_bytes
 from lorif_core.passes.fitting import CHUNK_NUMBERS
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.store.blocks import NUMBERS_BYTES
-from lorif_core.workspace.indexes.build_index import SELF_INFLUENCE_BYTES, IndexJob
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.index_job import SELF_INFLUENCE_BYTES, IndexJob
 
 SAMPLE_EXAMPLES = 256
 TIMED_BATCHES = 3
@@ -51,16 +51,16 @@ class IndexEstimate:
 
 def estimate_index(job: IndexJob) -> IndexEstimate:
     """Time a few batches of the data set's beginning and extrapolate."""
-    method = job.engine.method
+    curvature, projection = job.engine.method.curvature, job.engine.method.projection
     examples = [job.engine.encoder.encode(example) for example in job.examples.iter_examples(0, SAMPLE_EXAMPLES)]
     mean_tokens = sum(len(example.input_ids) for example in examples) / max(len(examples), 1)
     with _timed_engine(job).gradients() as source:
         tokens_per_second = _token_rate(source, examples)
-    width = {module.name: min(_sketch_width(method.subspace_rank), module.dim) for module in job.engine.modules}
+    width = {module.name: min(_sketch_width(curvature.subspace_rank), module.dim) for module in job.engine.modules}
     subspace_bytes = sum(4 * module.dim * (width[module.name] + 1) for module in job.engine.modules)
-    whitening, num_sampled = job.settings.whitening, 0
-    if job.settings.is_whitened and job.manifest.maps is None:
-        num_sampled = min(whitening.stats_examples, job.manifest.num_examples)
+    num_sampled = 0
+    if projection.sample is not None and job.manifest.maps is None:
+        num_sampled = min(projection.sample.num_examples, job.manifest.num_examples)
         subspace_bytes += sum(4 * (m.in_features * m.d_in + m.out_features * m.d_out) for m in job.engine.modules)
     fit_seconds = _fit_seconds(job, width)
     per_example = job.bytes_per_example + NUMBERS_BYTES
@@ -83,7 +83,7 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
 
 def _timed_engine(job: IndexJob) -> Engine:
     """The engine, with maps of the right shapes where the real ones wait for their statistics."""
-    if job.engine.maps or not job.settings.is_whitened:
+    if job.engine.maps:
         return job.engine
     return job.engine.with_maps(
         {

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, CatalogError
+from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import Manifest, bookkeeping_bytes
 from lorif_core.store.reader import StoreReader
@@ -110,7 +112,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
     reader = files.open_index(record.index_id)
     manifest = reader.manifest
     sizes = dict.fromkeys(WHAT, 0)
-    for kind, size in _sizes(files, record, reader):
+    for kind, size in _sizes(files, reader):
         sizes[kind] += size
     parts = [
         BytesOnDisk(kind, WHAT[kind], size, size / max(manifest.num_examples, 1))
@@ -129,7 +131,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
     )
 
 
-def _sizes(files: WorkspaceFiles, record: IndexRecord, reader: StoreReader) -> Iterator[tuple[str, int]]:
+def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, int]]:
     manifest = reader.manifest
     for shard in manifest.shards:
         sizes = [(name, place.size_bytes) for name, place in read_header(reader.folder / shard.file).items()]
@@ -143,16 +145,14 @@ def _sizes(files: WorkspaceFiles, record: IndexRecord, reader: StoreReader) -> I
     for entry in manifest.maps or []:
         yield "maps", entry.size_bytes
     yield "manifest", bookkeeping_bytes(reader.folder)
-    path = statistics_file(files, *_of_statistics(record, manifest))
-    if manifest.whitening is not None and path.is_file():
+    if manifest.whitening is not None and (path := _statistics_of(files, manifest)).is_file():
         yield "statistics", path.stat().st_size
 
 
-def _of_statistics(record: IndexRecord, manifest: Manifest) -> tuple[Any, ...]:
-    """What names the statistics of an index; modules that a budget left out are missing, and so is the file then."""
-    settings = json.loads(record.settings_json)
-    sample = settings.get("whitening", {}).get("stats_examples", 0)
-    return manifest.parents, manifest.modules, manifest.max_length, manifest.seed, sample
+def _statistics_of(files: WorkspaceFiles, manifest: Manifest) -> Path:
+    """The statistics behind an index's maps; another name, and no file, where a budget left out modules."""
+    sample = StatisticsSample((manifest.whitening or {}).get("stats_examples", 0), manifest.seed)
+    return statistics_file(files, manifest.parents, manifest.modules, manifest.max_length, sample)
 
 
 def spectra_of(files: WorkspaceFiles, index_id: str | None, module_name: str) -> list[Spectrum]:
@@ -190,7 +190,7 @@ def _of_moments(
     files: WorkspaceFiles, record: IndexRecord, reader: StoreReader, module: ModuleShape
 ) -> list[Spectrum]:
     manifest = reader.manifest
-    path = statistics_file(files, *_of_statistics(record, manifest))
+    path = _statistics_of(files, manifest)
     if not path.is_file():
         raise ArtefactError(
             f"the statistics of index {record.index_id!r} are not among the workspace's files: a budget left out "

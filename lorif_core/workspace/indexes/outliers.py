@@ -3,14 +3,15 @@
 import polars as pl
 import torch
 
-from lorif_core.passes.scoring import nats_per_product
+from lorif_core.methods.make_method import make_method
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.index_settings import read_index_settings
 
 
 def rank_self_influences(files: WorkspaceFiles, index_id: str | None) -> pl.DataFrame:
     """Every example's score on itself under the index's own damping: rank, train_id, self_influence.
 
-    The largest first; equal ones in store order. In nats, as scores are.
+    The largest first; equal ones in store order. In the unit of the index's scores.
 
     Raises:
         ArtefactError: The index is not complete, or damaged.
@@ -18,7 +19,9 @@ def rank_self_influences(files: WorkspaceFiles, index_id: str | None) -> pl.Data
     record = files.choose_index(index_id)
     reader, examples = files.open_index(record.index_id), files.examples(record.dataset_id)
     reader.require_complete()
-    own = torch.cat([reader.self_influence(shard) for shard in reader.iter_shards()]) * nats_per_product(reader)
+    method = make_method(read_index_settings(record.settings_json).method)
+    own = torch.cat([reader.self_influence(shard) for shard in reader.iter_shards()])
+    own *= method.unit_per_product(reader.num_train_tokens)
     frame = pl.DataFrame({"train_id": examples.column("train_id"), "self_influence": own.numpy()})
     ordered = frame.sort("self_influence", descending=True, maintain_order=True)
     return ordered.with_row_index("rank", offset=1).with_columns(pl.col("rank").cast(pl.Int64))

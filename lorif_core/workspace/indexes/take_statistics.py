@@ -7,7 +7,8 @@ from pathlib import Path
 from lorif_core.catalog import DatasetRecord
 from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.maps import ModuleMaps
-from lorif_core.linalg.whitening import Moments, whitened_maps
+from lorif_core.linalg.whitening import Moments
+from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.passes.second_moments import add_moments, empty_moments, sample_positions
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.plan import Parents
@@ -30,25 +31,20 @@ def maps_of_statistics(
     Raises:
         NumericalError: A module's statistics are not finite, or zero.
     """
-    settings = engine.settings
-    moments = take_statistics(files, dataset, engine, on_progress)
-    return {
-        module.name: whitened_maps(
-            module, moments[module.name], alpha=settings.whitening.alpha, f=settings.f, seed=settings.factors.seed
-        )
-        for module in engine.modules
-    }
+    projection = engine.method.projection
+    assert projection.sample is not None  # nobody asks otherwise
+    moments = take_statistics(files, dataset, engine, projection.sample, on_progress)
+    return {module.name: projection.maps(module, moments[module.name]) for module in engine.modules}
 
 
 def take_statistics(
-    files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine, on_progress: ProgressSink
+    files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine, sample: StatisticsSample, on_progress: ProgressSink
 ) -> dict[str, Moments]:
-    """Second moments over the sample that the settings name; an interrupted pass goes on where it was saved."""
-    path = _path(files, dataset, engine)
+    """Second moments over a sample; an interrupted pass goes on where it was saved."""
+    path = _path(files, dataset, engine, sample)
     names = [module.name for module in engine.modules]
     moments, done = read_moments(path, names) if path.exists() else (empty_moments(engine.modules), 0)
-    settings = engine.settings
-    positions = sample_positions(dataset.num_examples, settings.whitening.stats_examples, settings.factors.seed)
+    positions = sample_positions(dataset.num_examples, sample.num_examples, sample.seed)
     if done == len(positions):
         return moments
     examples, encoder = files.examples(dataset.dataset_id), engine.encoder
@@ -61,7 +57,7 @@ def take_statistics(
                 moments,
                 [encoder.encode(example) for example in chosen],
                 pad_id=engine.pad_id,
-                tokens_per_batch=settings.batches.tokens_per_batch,
+                tokens_per_batch=engine.batches.tokens_per_batch,
             )
             done += len(chosen)
             on_progress("statistics", done, len(positions))
@@ -71,11 +67,10 @@ def take_statistics(
     return moments
 
 
-def _path(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine) -> Path:
-    settings, loaded = engine.settings, engine.loaded
+def _path(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine, sample: StatisticsSample) -> Path:
+    loaded = engine.loaded
     parents = Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
-    length, sample = engine.encoder.max_length, settings.whitening.stats_examples
-    return statistics_file(files, parents, engine.modules, length, settings.factors.seed, sample)
+    return statistics_file(files, parents, engine.modules, engine.encoder.max_length, sample)
 
 
 def statistics_file(
@@ -83,15 +78,14 @@ def statistics_file(
     parents: Parents,
     modules: Sequence[ModuleShape],
     max_length: int,
-    seed: int,
-    stats_examples: int,
+    sample: StatisticsSample,
 ) -> Path:
     """Where the moments lie that these decide: the file is named by all of them."""
     identity = {
         "parents": [parents.dataset, parents.model, parents.tokenizer],
         "modules": [[module.name, module.in_features, module.out_features] for module in modules],
         "max_length": max_length,
-        "seed": seed,
-        "stats_examples": stats_examples,
+        "seed": sample.seed,
+        "stats_examples": sample.num_examples,
     }
     return files.root / "statistics" / f"{fingerprint_of_value(identity)[:12]}.safetensors"

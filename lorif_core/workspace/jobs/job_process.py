@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from lorif_core.errors import LorifError
-from lorif_core.workspace.jobs.kinds import JobKind
+from lorif_core.workspace.jobs.kinds import Work
 
 REPORT_S = 0.25
 """Progress is reported no more often."""
@@ -56,7 +56,7 @@ class Assignment(NamedTuple):
     """What a job's process is to do."""
 
     workspace: Path
-    work: JobKind
+    work: Work
     request: dict[str, Any]
     device: str
     log: Path

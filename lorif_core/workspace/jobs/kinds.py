@@ -1,132 +1,113 @@
-"""What jobs can do: one function per kind, called in a process of its own.
+"""What jobs can do: one row per kind, its request and the function that does it in a process of its own.
 
-A request holds JSON values only, and no relative path: the worker may run in another folder. Nothing here
-imports torch before a job needs it.
+Nothing here imports torch before a job needs it.
 """
 
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from lorif_core.config import ImportConfig, IndexConfig
 from lorif_core.errors import JobError
-from lorif_core.files import checksum_of_file
+from lorif_core.methods.registry import settings_of_name
+from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.workspace.folder.progress import ProgressSink
+from lorif_core.workspace.indexes.index_settings import from_version_0_1
+from lorif_core.workspace.jobs.requests import (
+    EvaluateRequest,
+    ImportRequest,
+    IndexRequest,
+    MapRequest,
+    Request,
+    VerifyRequest,
+)
 
-JobKind = Callable[[Path, dict[str, Any], ProgressSink], dict[str, Any]]
-"""Does a request in the workspace at a path, and returns the result as JSON values."""
-
-MEASUREMENTS = ("lds", "sweep", "fidelity", "retrain", "planted", "mislabel", "tail_patch", "brittleness")
-"""The methods of ``Evaluation`` that a job may call."""
-
-PATHS = ("queries", "truth", "recipe", "out", "key")
-"""Arguments of measurements that name files."""
-
-
-def index_request(settings: IndexConfig, dataset_id: str) -> dict[str, Any]:
-    """Request of an index job. The device is not part of it: any one builds the same index."""
-    model = settings.model.model
-    placed = str(Path(model).resolve()) if Path(model).is_dir() else model
-    return {
-        "settings": asdict(replace(settings, model=replace(settings.model, model=placed, device="auto"))),
-        "dataset": dataset_id,
-    }
+Work = Callable[[Path, dict[str, Any], ProgressSink], dict[str, Any]]
+"""Does a request, as JSON values, in the workspace at a path; returns the result as JSON values."""
 
 
-def evaluate_request(measurement: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Request of an evaluate job. The same files with other contents make another request.
+@dataclass(frozen=True)
+class JobKind:
+    """One kind of job. Called with a request as JSON values it does it, see ``Work``."""
 
-    Args:
-        measurement: A method of ``Evaluation``.
-        arguments: Its arguments by name, but for ``on_progress``.
+    request: type
+    run: Callable[[Path, Any, ProgressSink], dict[str, Any]]
+    """With a request of that type."""
 
-    Raises:
-        JobError: There is no such measurement.
-    """
-    if measurement not in MEASUREMENTS:
-        raise JobError(f"a measurement is one of {', '.join(MEASUREMENTS)}, got {measurement!r}.")
-    placed = {
-        name: str(Path(value).resolve()) if name in PATHS and value is not None else value
-        for name, value in arguments.items()
-    }
-    read = [Path(value) for name, value in placed.items() if name in PATHS and name != "out" and value is not None]
-    return {"measurement": measurement, "arguments": placed, "read": _checksums(read)}
+    def __call__(self, path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+        """Do what the journal says."""
+        return self.run(path, self.read(request), on_progress)
 
-
-def verify_request(train_ids: Sequence[str], queries: Sequence[str], recipe: str | Path) -> dict[str, Any]:
-    """Request of a verify job, as ``Workspace.verify`` takes it. Another content of the recipe is another request."""
-    placed = Path(recipe).resolve()
-    arguments = {"train_ids": list(train_ids), "queries": list(queries), "recipe": str(placed)}
-    return {"arguments": arguments, "read": _checksums([placed])}
+    def read(self, request: dict[str, Any]) -> Request:
+        """The request that the journal holds; one of version 0.1, too."""
+        if self.request is IndexRequest:
+            request = request | {"settings": from_version_0_1(request["settings"])}
+        return settings_from_json(self.request, request, settings_of_name)
 
 
-def import_request(paths: Sequence[str | Path], settings: ImportConfig) -> dict[str, Any]:
-    """Request of an import job. A file of another size or time is another request."""
-    placed = [Path(path).resolve() for path in paths]
-    seen = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in placed if path.is_file()}
-    return {"paths": [str(path) for path in placed], "settings": asdict(settings), "read": seen}
-
-
-def run_import(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+def run_import(path: Path, request: ImportRequest, on_progress: ProgressSink) -> dict[str, Any]:
     """Import data files; returns what they brought."""
     from lorif_core.workspace.workspace import open_workspace
 
-    settings = ImportConfig(**request["settings"])
-    found = open_workspace(path).import_data(
-        *request["paths"], settings=settings, on_progress=lambda num_rows: on_progress("rows read", num_rows, 0)
+    found = open_workspace(path).data.import_files(
+        *request.paths,
+        settings=request.settings,
+        on_progress=lambda num_rows: on_progress("rows read", num_rows, 0),
     )
     return found.to_dict()
 
 
-def run_index(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+def run_index(path: Path, request: IndexRequest, on_progress: ProgressSink) -> dict[str, Any]:
     """Build or resume an index; returns its record."""
-    from lorif_core.workspace.indexes.building import settings_from_json
     from lorif_core.workspace.workspace import open_workspace
 
-    settings = settings_from_json(json.dumps(request["settings"]), None)
-    record = open_workspace(path).index(settings, dataset=request["dataset"], on_progress=on_progress)
-    return _plain(record)
+    indexes = open_workspace(path).indexes
+    return _plain(indexes.build(request.settings, dataset=request.dataset, on_progress=on_progress))
 
 
-def run_evaluate(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+def run_evaluate(path: Path, request: EvaluateRequest, on_progress: ProgressSink) -> dict[str, Any]:
     """Measure quality; the figures are in the result, and in the catalog."""
     from lorif_core.workspace.quality.evaluate import Evaluation
     from lorif_core.workspace.workspace import open_workspace
 
-    measure = getattr(Evaluation(open_workspace(path)), request["measurement"])
-    return {"measurement": request["measurement"], "result": _call(measure, request["arguments"], on_progress)}
+    measure = getattr(Evaluation(open_workspace(path)), request.measurement)
+    return {"measurement": request.measurement, "result": _call(measure, request.arguments, on_progress)}
 
 
-def run_verify(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+def run_verify(path: Path, request: VerifyRequest, on_progress: ProgressSink) -> dict[str, Any]:
     """Retrain with and without examples, and compare with what was predicted."""
     from lorif_core.workspace.workspace import open_workspace
 
-    return _plain(open_workspace(path).verify(**request["arguments"], on_progress=on_progress))
+    return _plain(open_workspace(path).removals.verify(**request.arguments, on_progress=on_progress))
 
 
-def run_map(path: Path, request: dict[str, Any], on_progress: ProgressSink) -> dict[str, Any]:
+def run_map(path: Path, request: MapRequest, on_progress: ProgressSink) -> dict[str, Any]:
     """Compute the map of an index; returns what it is."""
     from lorif_core.workspace.workspace import open_workspace
 
-    return open_workspace(path).map(request["index_id"], seed=request["seed"], on_progress=on_progress).to_dict()
+    indexes = open_workspace(path).indexes
+    return indexes.map(request.index_id, seed=request.seed, on_progress=on_progress).to_dict()
 
 
 KINDS: Mapping[str, JobKind] = {
-    "import": run_import,
-    "index": run_index,
-    "evaluate": run_evaluate,
-    "verify": run_verify,
-    "map": run_map,
+    "import": JobKind(ImportRequest, run_import),
+    "index": JobKind(IndexRequest, run_index),
+    "evaluate": JobKind(EvaluateRequest, run_evaluate),
+    "verify": JobKind(VerifyRequest, run_verify),
+    "map": JobKind(MapRequest, run_map),
 }
 """Every kind of job that a worker can do."""
 
 
-def _checksums(paths: Sequence[Path]) -> dict[str, str]:
-    """Of the files that are there; the job says what is wrong with the others."""
-    return {str(path): checksum_of_file(path) for path in paths if path.is_file()}
+def kind_of(request: Request) -> str:
+    """Name of the kind of job that does a request."""
+    return next(name for name, kind in KINDS.items() if kind.request is type(request))
+
+
+def json_of(request: Request) -> dict[str, Any]:
+    """The request as the journal keeps it."""
+    return settings_to_json(request)
 
 
 def _call(function: Callable[..., Any], arguments: Mapping[str, Any], on_progress: ProgressSink) -> Any:

@@ -8,36 +8,28 @@ job that is queued once more goes on where it was.
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
-
-from lorif_core.config import ImportConfig, IndexConfig
-from lorif_core.errors import ArtefactError, JobError, JournalError
-from lorif_core.files import read_json, write_json
-from lorif_core.journal.jobs import ANY_DEVICE, Job, Jobs, is_running, worker_name
+from lorif_core.errors import JobError, JournalError
+from lorif_core.journal.jobs import ANY_DEVICE, Job, Jobs, worker_name
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles, open_files
-from lorif_core.workspace.jobs.job_process import SMALLER, Assignment, Done, Failed, Progress, gpu_id, run_assignment
-from lorif_core.workspace.jobs.kinds import (
-    KINDS,
-    JobKind,
-    evaluate_request,
-    import_request,
-    index_request,
-    verify_request,
+from lorif_core.workspace.jobs.job_process import SMALLER, Assignment, Done, Failed, Progress, run_assignment
+from lorif_core.workspace.jobs.kinds import KINDS, Work
+from lorif_core.workspace.jobs.places import (
+    device_lock,
+    log_of_job,
+    logs_folder,
+    place_of_worker,
+    resolve_device,
+    starting_file,
 )
+from lorif_core.workspace.jobs.submit import open_jobs
 
 IDLE_EXIT_S = 60.0
 POLL_S = 0.25
@@ -55,102 +47,13 @@ SPAWN = multiprocessing.get_context("spawn")
 """Not fork: a copy of a process with threads or a GPU may hang."""
 
 
-def open_jobs(files: WorkspaceFiles) -> Jobs:
-    """The jobs of a workspace.
-
-    Raises:
-        JournalError: The journal cannot be opened.
-    """
-    return Jobs(files.journal.engine)
-
-
-def submit_index(
-    files: WorkspaceFiles, settings: IndexConfig, dataset: str | None, actor: str, *, again: bool = False
-) -> Job:
-    """The job that builds the index that the settings name. Start a worker with ``ensure_worker``.
-
-    Args:
-        files: The workspace.
-        settings: Model, method, factors, curvature; the model's device is where it will run.
-        dataset: Name or id; None when there is only one.
-        actor: Who asks.
-        again: Look again whether the index is complete, if the job is done.
-
-    Raises:
-        LorifError: The data set is not there, or the job cannot be kept.
-    """
-    request = index_request(settings, files.choose_dataset(dataset).dataset_id)
-    return open_jobs(files).submit("index", request, actor=actor, device=_normal(settings.model.device), again=again)
-
-
-def submit_import(files: WorkspaceFiles, paths: Sequence[str | Path], settings: ImportConfig, actor: str) -> Job:
-    """The job that imports data files, see ``Workspace.import_data``; a done one is done again.
-
-    Raises:
-        LorifError: The job cannot be kept.
-    """
-    return open_jobs(files).submit("import", import_request(paths, settings), actor=actor, again=True)
-
-
-def jobs_of_kind(files: WorkspaceFiles, kind: str, limit: int = 100) -> list[Job]:
-    """Those among the ``limit`` newest jobs that are of a kind, newest first; dead ones are ended first.
-
-    Raises:
-        JournalError: The journal cannot be opened.
-    """
-    jobs = open_jobs(files)
-    jobs.reap()
-    return [job for job in jobs.jobs(None, limit) if job.kind == kind]
-
-
-def submit_evaluation(
-    files: WorkspaceFiles, measurement: str, arguments: Mapping[str, Any], actor: str, *, again: bool = False
-) -> Job:
-    """The job that measures quality, such as ``submit_evaluation(files, "planted", {"key": path}, "ann")``.
-
-    Raises:
-        LorifError: There is no such measurement, or the job cannot be kept.
-    """
-    request = evaluate_request(measurement, arguments)
-    return open_jobs(files).submit("evaluate", request, actor=actor, again=again)
-
-
-def submit_verify(
-    files: WorkspaceFiles,
-    train_ids: Sequence[str],
-    queries: Sequence[str],
-    recipe: str | Path,
-    actor: str,
-    *,
-    device: str = ANY_DEVICE,
-    again: bool = False,
-) -> Job:
-    """The job that retrains with and without examples, see ``Workspace.verify``.
-
-    Raises:
-        LorifError: The job cannot be kept.
-    """
-    request = verify_request(train_ids, queries, recipe)
-    return open_jobs(files).submit("verify", request, actor=actor, device=_normal(device), again=again)
-
-
-def submit_map(files: WorkspaceFiles, index_id: str | None, actor: str, *, seed: int = 0) -> Job:
-    """The job that computes the map of an index, see ``Workspace.map``; a done one looks again whether it is there.
-
-    Raises:
-        LorifError: There is no such index, or the job cannot be kept.
-    """
-    request = {"index_id": files.choose_index(index_id).index_id, "seed": seed}
-    return open_jobs(files).submit("map", request, actor=actor, again=True)
-
-
 def run_worker(
     workspace_path: Path | str,
     *,
     device: str = ANY_DEVICE,
     idle_exit_s: float = IDLE_EXIT_S,
     once: bool = False,
-    kinds: Mapping[str, JobKind] = KINDS,
+    kinds: Mapping[str, Work] = KINDS,
     on_event: Callable[[str], None] = print,
 ) -> int:
     """Do the jobs of a workspace until there are none.
@@ -189,57 +92,6 @@ def run_worker(
             return num_begun
 
 
-def ensure_worker(workspace_path: Path | str, *, device: str = ANY_DEVICE) -> bool:
-    """Start a worker in the background, unless the workspace has one for the device. Does not wait for it.
-
-    It outlives this process, writes into ``logs/`` of the workspace and leaves when there is nothing to do.
-
-    Returns:
-        Whether one was started.
-
-    Raises:
-        LorifError: The workspace or the device cannot be used.
-    """
-    files, device = open_files(Path(workspace_path)), resolve_device(device)
-    with place_of_worker(files, device, 0) as is_free:
-        if not is_free or _is_starting(files, device):
-            return False
-    command = [sys.executable, "-m", "lorif_core.cli", "worker", str(files.root.resolve()), "--device", device]
-    with (_logs(files) / f"worker-{_plain(device)}.log").open("ab") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    write_json(starting_file(files, device), {"worker": worker_name(process.pid)})
-    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie once it has left
-    return True
-
-
-def resolve_device(device: str) -> str:
-    """`cpu` or `cuda:N`.
-
-    Raises:
-        ModelError: The device is unknown or not there.
-    """
-    from lorif_core.models.load import choose_device
-
-    return _normal(str(choose_device(device)))
-
-
-def log_of_job(files: WorkspaceFiles, job_id: str) -> Path:
-    """Where a job's process prints."""
-    return files.root / "logs" / f"{job_id}.log"
-
-
-def starting_file(files: WorkspaceFiles, device: str) -> Path:
-    """Names a worker that was started and has not taken its place yet."""
-    return files.root / f"worker-{_plain(device)}.starting"
-
-
-@contextmanager
-def place_of_worker(files: WorkspaceFiles, device: str, timeout_s: float) -> Iterator[bool]:
-    """Hold the place of a workspace's worker for a device; yields whether it was free."""
-    with _held(files.root / f"worker-{_plain(device)}.lock", timeout_s) as is_free:
-        yield is_free
-
-
 @dataclass(frozen=True)
 class Worker:
     """Does the jobs of one workspace on one device. Whoever runs it holds the place of the worker."""
@@ -249,7 +101,7 @@ class Worker:
     device: str
     """As from ``resolve_device``."""
 
-    kinds: Mapping[str, JobKind]
+    kinds: Mapping[str, Work]
     on_event: Callable[[str], None]
     name: str = field(default_factory=worker_name)
 
@@ -298,7 +150,7 @@ class Worker:
                 job, f"a job is one of {', '.join(self.kinds)}, got {job.kind!r}: update LoRIF Studio."
             )
         log = log_of_job(self.files, job.job_id)
-        _logs(self.files)
+        logs_folder(self.files)
         receiver, sender = SPAWN.Pipe(duplex=False)
         given = Assignment(self.files.root, work, job.request, self.device, log)
         process = SPAWN.Process(target=run_assignment, args=(given, sender), name=job.job_id)
@@ -354,33 +206,6 @@ class Worker:
         self.on_event(f"{datetime.now():%Y-%m-%d %H:%M:%S} {self.device} {text}")
 
 
-@contextmanager
-def device_lock(device: str, timeout_s: float) -> Iterator[bool]:
-    """Hold a GPU against all other workers of this machine; yields whether it was free. The CPU is shared."""
-    gpu = gpu_id(device)
-    path = Path(tempfile.gettempdir()) / f"lorif-gpu-{gpu}.lock"
-    with nullcontext(True) if gpu is None else _held(path, timeout_s, mode=0o666) as is_free:
-        yield is_free
-
-
-@contextmanager
-def _held(path: Path, timeout_s: float, *, mode: int = 0o644) -> Iterator[bool]:
-    lock = FileLock(path, timeout=timeout_s, mode=mode, poll_interval=0.02, fallback_to_soft=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise JobError(
-            f"a worker needs to lock {str(path)!r}, which cannot be done ({error.strerror}): check who owns the file."
-        ) from error
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
 def _end(process: SpawnProcess, pid: int) -> None:
     """Wait until the process and all its children are gone; those that linger are killed."""
     wait([process.sentinel], GRACE_S)
@@ -397,24 +222,3 @@ def _describe_exit(exitcode: int | None, log: Path) -> str:
     if exitcode is not None and exitcode < 0:
         return f"its process died of {signal.Signals(-exitcode).name}, see the log file {str(log)!r}. Resume the job."
     return f"its process ended without a word (code {exitcode}), see the log file {str(log)!r}. Resume the job."
-
-
-def _is_starting(files: WorkspaceFiles, device: str) -> bool:
-    try:
-        return is_running(read_json(starting_file(files, device))["worker"])
-    except ArtefactError:  # there is no such file, or no more
-        return False
-
-
-def _logs(files: WorkspaceFiles) -> Path:
-    folder = files.root / "logs"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def _normal(device: str) -> str:
-    return "cuda:0" if device == "cuda" else device
-
-
-def _plain(device: str) -> str:
-    return device.replace(":", "-")

@@ -19,8 +19,9 @@ from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.whitening import Moments
+from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.passes.queries import Query, capture_queries
-from lorif_core.passes.scoring import is_plain_product, iter_scores, plan_scoring
+from lorif_core.passes.scoring import iter_scores, plan_scoring
 from lorif_core.passes.uncompressed import (
     Metric,
     TrainPass,
@@ -31,8 +32,7 @@ from lorif_core.passes.uncompressed import (
     lexical_scores,
     score_uncompressed,
 )
-from lorif_core.workspace.asking.ask.ask import OpenIndex
-from lorif_core.workspace.asking.ask.score_file import read_query_examples, to_query
+from lorif_core.workspace.asking.score_file import read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.engine import whole_engine
 from lorif_core.workspace.indexes.take_statistics import take_statistics
@@ -43,6 +43,9 @@ DEFAULT_RATIO = 0.01
 """Damping of `ekfac` and `kfac` over their mean eigenvalue, unless one is given."""
 
 EXAMPLES_PER_GROUP = 256
+
+STATISTICS = StatisticsSample(2048, 0)
+"""Of the moments behind `ekfac` and `kfac`: that of the default method, whose file they share."""
 
 POWERS: dict[Normalisation, float] = {"none": 0.0, "unit": 0.5, "relatif": 0.5, "tempered": 0.25}
 """Power of the train example's self-influence that a score is divided by; a query's own norm ranks nothing."""
@@ -125,7 +128,7 @@ def score_candidates(
     """
     for candidate in candidates:
         if not candidate.is_reference:
-            can_be_refined = is_plain_product(workspace.open_index(candidate.name).reader)
+            can_be_refined = workspace.indexes.open(candidate.name).engine.method.can_be_refined
             settings = [
                 ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
@@ -144,23 +147,23 @@ def score_index(
     Raises:
         LorifError: The index, a query or a setting cannot be used.
     """
-    index = workspace.open_index(candidate.name)
+    index = workspace.indexes.open(candidate.name)
     record = workspace.files.catalog.index(index.index_id)
     asked = [to_query(index, example) for example in read_query_examples(queries)]
     with index.engine.gradients() as source:
         gradients = capture_queries(source, asked, "loss")
     for one in settings:
         started = time.perf_counter()
-        plan = plan_scoring(index.reader, gradients, index.curvature, one)
-        scores = torch.cat([part for _, part in iter_scores(index.reader, plan)], 1)
+        plan = plan_scoring(index.fitted, gradients, one)
+        scores = torch.cat([part for _, part in iter_scores(plan)], 1)
         seconds = (time.perf_counter() - started) / len(asked)
         total = None if record.total_bytes is None else record.total_bytes / record.num_examples
         codes = None if record.shard_bytes is None else record.shard_bytes / record.num_examples
-        label = f"{_label(index)}{_asked(index, one)}"
+        label = f"{index.engine.method.label}{_asked(one)}"
         yield Scored(candidate, label, one.normalisation, scores, codes, total, record.build_seconds, seconds, one)
 
 
-def _asked(index: OpenIndex, settings: ScoreConfig) -> str:
+def _asked(settings: ScoreConfig) -> str:
     """What the settings change about an index, for its label."""
     changes = {
         "refined": settings.refine or None,
@@ -172,23 +175,14 @@ def _asked(index: OpenIndex, settings: ScoreConfig) -> str:
     return "".join(f", {name} {value:g}" for name, value in changes.items() if value is not None)
 
 
-def _label(index: OpenIndex) -> str:
-    settings, manifest = index.engine.settings, index.reader.manifest
-    if settings.method == "logra":
-        return f"logra f={settings.f}"
-    size = f"budget {settings.budget}" if settings.budget else f"c={settings.factor_rank}"
-    curvature = f"α={settings.whitening.alpha:g}" if settings.is_whitened else f"r={manifest.subspace_rank}"
-    return f"{settings.method} f={settings.f} {size} {settings.codec} {curvature}"
-
-
 class _References:
     """Uncompressed scores of one data set, model and set of queries: those of the workspace's newest index."""
 
     def __init__(self, workspace: Workspace, queries: Path, on_progress: ProgressSink) -> None:
-        index = workspace.open_index()
+        index = workspace.indexes.open()
         engine, self.on_progress = index.engine, on_progress
         # Every module of the model at full width, whatever a budget left of them.
-        self.engine = whole_engine(engine)
+        self.engine = whole_engine(engine, index.model)
         self.dataset = workspace.files.catalog.dataset(workspace.files.catalog.index(index.index_id).dataset_id)
         self.files, self.examples = workspace.files, index.examples
         self.encoded = [engine.encoder.encode(example) for example in index.examples.iter_examples()]
@@ -210,7 +204,7 @@ class _References:
 
     def _repsim(self) -> Tensor:
         with self.engine.frozen_model() as model:
-            train = TrainPass(model, self.engine.pad_id, self.engine.settings.batches.tokens_per_batch)
+            train = TrainPass(model, self.engine.pad_id, self.engine.batches.tokens_per_batch)
             return cosine_of_states(train, [query.sequences[0] for query in self.queries], self.encoded)
 
     def _bm25(self) -> Tensor:
@@ -242,7 +236,7 @@ class _References:
         kinds = {candidate.name for candidate in candidates}
         moments: dict[str, Moments] = {}
         if kinds & {"ekfac", "kfac"}:
-            moments = take_statistics(self.files, self.dataset, self.engine, self.on_progress)
+            moments = take_statistics(self.files, self.dataset, self.engine, STATISTICS, self.on_progress)
         bases = fit_eigenbases(train, moments, self._groups()) if "ekfac" in kinds else {}
         names = [module.name for module in self.engine.modules]
         result = []

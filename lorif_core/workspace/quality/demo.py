@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.config import BatchConfig, IndexConfig, ModelConfig
+from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ArtefactError
+from lorif_core.method_settings import IndexConfig
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.estimate import IndexEstimate
 from lorif_core.workspace.quality.planted import PlantedFact
@@ -36,9 +37,11 @@ def build_demo(
     """The demo workspace at ``path`` with its index; what is there already is kept."""
     data = sample_data_folder()
     workspace = create_workspace(path)
-    dataset = workspace.import_data(data / "facts.jsonl").dataset
+    dataset = workspace.data.import_files(data / "facts.jsonl").dataset
     settings = IndexConfig(model=ModelConfig(model=str(data / "model")), batches=BatchConfig(max_length=MAX_LENGTH))
-    index = workspace.index(settings, dataset=dataset.dataset_id, on_estimate=on_estimate, on_progress=on_progress)
+    index = workspace.indexes.build(
+        settings, dataset=dataset.dataset_id, on_estimate=on_estimate, on_progress=on_progress
+    )
     return workspace, index
 
 

@@ -27,7 +27,7 @@ from lorif_core.evaluation.tail_patch import TailPatchResult, measure_tail_patch
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import LdsResult, lds_intervals, spearman, topk_overlap
-from lorif_core.workspace.asking.ask.score_file import read_query_examples
+from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.quality.candidates import (
     CandidateName,
@@ -176,7 +176,7 @@ class Evaluation:
             )
             for ratio, rank, query_rank, steps, refine_ratio, normalisation in grid
         ]
-        name = CandidateName(self.workspace.open_index(index_id).index_id, None)
+        name = CandidateName(self.workspace.indexes.open(index_id).index_id, None)
         rows = _lds_rows(score_index(self.workspace, name, Path(queries), settings), known)
         asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}
         self._keep("sweep", asked | {"settings": [asdict(one) for one in settings]}, [asdict(row) for row in rows])
@@ -305,7 +305,7 @@ class Evaluation:
         Raises:
             DataError: There is no such column, or it holds anything but true and false.
         """
-        index = self.workspace.open_index(index_id)
+        index = self.workspace.indexes.open(index_id)
         if column not in index.examples.metadata_columns:
             known = ", ".join(index.examples.metadata_columns) or "none"
             raise DataError(f"{column!r} must be a metadata column of the data set; there are: {known}.")
@@ -341,7 +341,7 @@ class Evaluation:
         Raises:
             LorifError: Recipe, queries or a candidate cannot be used.
         """
-        settings, index = read_recipe(Path(recipe)), self.workspace.open_index()
+        settings, index = read_recipe(Path(recipe)), self.workspace.indexes.open()
         scores = self._scores(candidates, queries, on_progress)
         loaded = index.engine.loaded
         examples, asked = self._encoded(index.engine.encoder, queries)
@@ -397,7 +397,7 @@ class Evaluation:
     def _candidates(self, given: Sequence[str]) -> list[CandidateName]:
         names = [parse_candidate(text) for text in given]
         if not names:
-            complete = [record for record in self.workspace.indexes() if record.status == "complete"]
+            complete = [record for record in self.workspace.indexes.records() if record.status == "complete"]
             names = [CandidateName(record.index_id, None) for record in complete]
         if not names:
             raise ConfigError("there is nothing to evaluate: build an index with `lorif index`, or name a reference.")
@@ -413,7 +413,7 @@ class Evaluation:
         return list(self.workspace.files.examples(record.dataset_id).iter_examples())
 
     def _encoded(self, encoder: Encoder, queries: str | Path) -> tuple[list[EncodedExample], list[EncodedExample]]:
-        examples = self.workspace.open_index().examples.iter_examples()
+        examples = self.workspace.indexes.open().examples.iter_examples()
         return [encoder.encode(one) for one in examples], [
             encoder.encode(one) for one in read_query_examples(Path(queries))
         ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from lorif_core.errors import DataError
 from lorif_core.files import read_json
 from lorif_core.metrics.retrieval import recall_at_k, reciprocal_rank
-from lorif_core.workspace.asking.ask.answer import Answer
+from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.workspace import Workspace
 

@@ -13,8 +13,8 @@ from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.metrics.correlation import bootstrap_interval
 from lorif_core.views.hits import Hit, TokenPart
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.asking.ask.kept_questions import settings_of
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.kept_questions import settings_of
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.workspace import Workspace
 
@@ -52,10 +52,10 @@ def completion_tokens(
     """
     if not completion:
         raise DataError("the completion is empty: type what the model said, or let it say it.")
-    engine = workspace.open_index(index_id).engine
+    engine = workspace.indexes.open(index_id).engine
     encoded = engine.encoder.encode(Example("query", prompt=prompt, completion=completion))
     ids = torch.tensor([encoded.input_ids], device=engine.loaded.device)
-    with workspace.model_lock, torch.no_grad():
+    with torch.no_grad():
         logits = engine.loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
     log_probs = torch.log_softmax(logits[:-1].float(), dim=-1)  # (T - 1, vocabulary)
     tokenizer = engine.loaded.tokenizer

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from lorif_core.config import CurvatureConfig, ScoreConfig
-from lorif_core.data.examples import Example, ExampleTable
+from lorif_core.config import Objective
+from lorif_core.data.examples import Example
 from lorif_core.linalg.scores import TopK
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import ScoringPlan, iter_scores, plan_scoring
 from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.token_parts import split_over_train_tokens
-from lorif_core.store.reader import StoreReader
 from lorif_core.views.hits import Hit, TokenPart
-from lorif_core.workspace.asking.ask.answer import Answer
-from lorif_core.workspace.asking.ask.question import Question, build_query
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.encode_question import encode_question
+from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.open_index import OpenIndex
 
 EXAMPLES_PER_SPLIT = 4
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -28,24 +28,10 @@ LONGEST_CHARACTER = 4
 """Bytes of the longest UTF-8 character, which a byte-level tokenizer may cut into as many tokens."""
 
 
-@dataclass(frozen=True)
-class OpenIndex:
-    """A complete index with the model it was built from, ready to be asked."""
-
-    index_id: str
-    reader: StoreReader
-    engine: Engine
-    examples: ExampleTable
-    curvature: CurvatureConfig
-
-
-def ask(
+def answer_question(
     index: OpenIndex,
     question: Question,
-    settings: ScoreConfig,
     *,
-    k: int = 10,
-    num_opposing: int = 0,
     on_scores: Callable[[Tensor], None] = lambda scores: None,
     on_progress: ProgressSink = no_progress,
 ) -> Answer:
@@ -53,10 +39,7 @@ def ask(
 
     Args:
         index: What to ask.
-        question: Prompt and completion.
-        settings: Objective, normalisation, damping.
-        k: Length of the supporting list.
-        num_opposing: Length of the opposing list.
+        question: With its completion.
         on_scores: Receives the scores of every shard in store order, (1, n).
         on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
 
@@ -64,10 +47,11 @@ def ask(
         ConfigError: The settings do not fit the index or the question.
     """
     started = time.perf_counter()
-    query = build_query(question, index.engine.encoder, settings.objective)
+    settings = question.scoring
+    query = encode_question(question, index.engine.encoder)
     with index.engine.gradients() as source:
         gradients = capture_queries(source, [query], settings.objective)
-        plan = plan_scoring(index.reader, gradients, index.curvature, settings)
+        plan = plan_scoring(index.fitted, gradients, settings)
         num_scored, total = 0, index.reader.manifest.num_examples
 
         def take(scores: Tensor) -> None:
@@ -76,7 +60,7 @@ def ask(
             num_scored += scores.shape[1]
             on_progress("scores", num_scored, total)
 
-        ranking = rank_examples(index.reader, plan, k=k, num_opposing=num_opposing, on_scores=take)
+        ranking = rank_examples(plan, k=question.k, num_opposing=question.num_opposing, on_scores=take)
         elapsed = time.perf_counter() - started
         matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
         supports = _hits(index, source, matrices, *ranking.supports.of_query(0), on_progress)
@@ -89,15 +73,24 @@ def ask(
         question=question,
         index_id=index.index_id,
         objective=settings.objective,
-        objective_value=float(gradients.objectives[0]),
+        objective_value=shown_objective(settings.objective, float(gradients.objectives[0])),
         supports=supports,
         opposes=opposes,
-        num_scored=index.reader.manifest.num_examples,
+        num_scored=total,
         elapsed_s=elapsed,
         plans={name: list(plan.plans.values()).count(name) for name in set(plan.plans.values())},
         positive_total=positive_total,
         positive_share=shown / positive_total if positive_total > 0 else 0.0,
     )
+
+
+def shown_objective(objective: Objective, differentiated: float) -> float:
+    """What people read of an objective, from what is differentiated, in nats.
+
+    A loss is shown as it is. Margin and contrast are differentiated with the sign of a loss, so that a positive score
+    supports the completion, and shown as they are defined: log p − log(1 − p), and log p(A) − log p(B).
+    """
+    return differentiated if objective == "loss" else -differentiated
 
 
 @dataclass
@@ -113,7 +106,6 @@ class Ranking:
 
 
 def rank_examples(
-    reader: StoreReader,
     plan: ScoringPlan,
     *,
     k: int,
@@ -123,7 +115,7 @@ def rank_examples(
     """The k largest positive and the most negative scores of each query."""
     total = torch.zeros(plan.num_queries, dtype=torch.float64)
     ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total)
-    for start, scores in iter_scores(reader, plan):
+    for start, scores in iter_scores(plan):
         ranking.supports.add(scores, start)
         ranking.opposes.add(-scores, start)
         total += scores.clamp_min(0).sum(1, dtype=torch.float64)

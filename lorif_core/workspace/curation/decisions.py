@@ -14,7 +14,8 @@ from lorif_core.corpus.rules import Rule, parse_rule, parse_rules
 from lorif_core.errors import DataError
 from lorif_core.journal.journal import Journal
 from lorif_core.journal.records import STATUS_OF, Batch, Decision, ExampleEvent, HistoryEntry, Scope, Status
-from lorif_core.workspace.datasets.view import Browser, side_tables
+from lorif_core.workspace.datasets.datasets import Datasets
+from lorif_core.workspace.datasets.view import side_tables
 from lorif_core.workspace.folder.actor import current_actor
 
 SAMPLE_EXAMPLES = 5
@@ -70,8 +71,12 @@ class RulePreview:
         }
 
 
-class Curator(Browser):
-    """The part of a workspace that records decisions."""
+class Decisions:
+    """What people decide about the texts of a workspace, and what they decided."""
+
+    def __init__(self, data: Datasets) -> None:
+        self.data = data
+        self.files = data.files
 
     @property
     def journal(self) -> Journal:
@@ -195,6 +200,17 @@ class Curator(Browser):
         self.files.examples(record.dataset_id).rows_of([train_id])
         return self.journal.events_of(record.corpus_id, train_id)
 
+    def changes_of(self, batch_id: str, *, dataset: str | None = None, limit: int = 100) -> list[ExampleEvent]:
+        """What an act did to each of its first texts: status before and after, in the order of the act.
+
+        Raises:
+            JournalError: There is no such act.
+        """
+        corpus_id = self.files.choose_dataset(dataset).corpus_id
+        ids = self.journal.examples_of(corpus_id, batch_id)[:limit]
+        histories = (self.journal.events_of(corpus_id, train_id) for train_id in ids)
+        return [next(event for event in events if event.batch.batch_id == batch_id) for events in histories]
+
     def preview(self, rule: str, *, dataset: str | None = None) -> RulePreview:
         """What a rule would do, without doing it.
 
@@ -233,7 +249,7 @@ class Curator(Browser):
 
     def _preview(self, record: DatasetRecord, rule: Rule) -> RulePreview:
         beside = side_tables(self.files, record, queries_of(rule.condition))
-        corpus, chosen = self.corpus(record.dataset_id), Filter(where=rule.condition)
+        corpus, chosen = self.data.corpus(record.dataset_id), Filter(where=rule.condition)
         matching = corpus.ids(chosen, beside=beside)
         states = self.journal.states(record.corpus_id)
         changing = _changing(matching, states, rule)

@@ -1,0 +1,169 @@
+"""The questions of a workspace: asked, kept, opened again, compared."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from lorif_core.catalog import QueryRecord
+from lorif_core.config import ScoreConfig
+from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.answer_question import answer_question
+from lorif_core.workspace.asking.break_down import Breakdown, break_down
+from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
+from lorif_core.workspace.asking.generate_completion import generate_completion
+from lorif_core.workspace.asking.kept_questions import (
+    find_answer,
+    fingerprint_of_question,
+    remember,
+    reopen,
+    shortened,
+    with_kept_lengths,
+)
+from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.score_file import ScoreResult, score_file
+from lorif_core.workspace.asking.value_file import Valuation, value_file
+from lorif_core.workspace.folder.kept_scores import keeping_scores
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.all_indexes import Indexes
+
+
+class Questions:
+    """Asks the indexes of a workspace, and keeps what they answered."""
+
+    def __init__(self, indexes: Indexes, home: object) -> None:
+        self.indexes = indexes
+        self.files = indexes.files
+        self.home = home
+        """The workspace, which widgets decide in."""
+
+    def ask(self, question: Question, on_progress: ProgressSink = no_progress) -> Answer:
+        """Rank the training texts that made the model continue the prompt as it did.
+
+        Args:
+            question: What is asked.
+            on_progress: Receives ("generate", tokens said, the most) if the model is to say something, then
+                ("scores", examples done, all), then ("texts", texts of the lists, all). What it raises ends the work.
+
+        Raises:
+            LorifError: The question or the settings do not fit the index.
+        """
+        if question.completion is None:
+            loaded = self.indexes.open(question.index_id, model=question.model).engine.loaded
+            said = generate_completion(loaded, question.prompt, question.generation, on_progress)
+            question = replace(question, completion=said)
+        answer = self._kept(question, on_progress) if question.keeps else self._fresh(question, on_progress)
+        return replace(answer, asker=self, home=self.home)
+
+    def _fresh(self, question: Question, on_progress: ProgressSink) -> Answer:
+        index = self.indexes.open(question.index_id, model=question.model)
+        return answer_question(index, question, on_progress=on_progress)
+
+    def _kept(self, question: Question, on_progress: ProgressSink) -> Answer:
+        record = self.files.choose_index(question.index_id)
+        fingerprint = fingerprint_of_question(record, question)
+        if known := find_answer(self.files, fingerprint, question):
+            return known
+        index = self.indexes.open(record.index_id, model=question.model)
+        longer = with_kept_lengths(self.files, fingerprint, question)
+        with keeping_scores(self.files.scores_file(fingerprint)) as keep:
+            answer = answer_question(
+                index, longer, on_scores=lambda scores: keep(scores[0].numpy()), on_progress=on_progress
+            )
+        return shortened(remember(self.files, answer, fingerprint), question)
+
+    def records(self) -> list[QueryRecord]:
+        """Every question that was asked and kept, oldest first."""
+        return self.files.catalog.queries()
+
+    def reopen(self, query_id: str) -> Answer:
+        """The answer to a kept question, read back without a model.
+
+        Raises:
+            CatalogError: There is no such question.
+        """
+        return replace(reopen(self.files, query_id), asker=self, home=self.home)
+
+    def compare(self, a: str | Answer, b: str | Answer, *, side: Side = "supports", k: int = 20) -> Comparison:
+        """Two kept questions side by side: shared texts, changes of rank, rank correlation; needs no model.
+
+        Args:
+            a: Id of a kept question, or an answer that was kept.
+            b: The other one: another completion, prompt, index or method, about the same data.
+            side: Which end of the rankings is compared.
+            k: Length of the lists.
+
+        Raises:
+            LorifError: A question is unknown or its scores are gone, or they are about different data.
+        """
+        return replace(compare_questions(self.files, a, b, side=side, k=k), home=self.home)
+
+    def breakdown(self, query_id: str, train_id: str, *, model: str | None = None) -> Breakdown:
+        """Which modules of the model a text's score on a kept question comes from; the parts add up to it.
+
+        Args:
+            query_id: The question.
+            train_id: The text, listed or not.
+            model: Where the model lies now, if it was moved.
+
+        Raises:
+            LorifError: The question or the text is unknown, or the index's model cannot be opened.
+        """
+        record = self.files.catalog.query(query_id)
+        return break_down(self.indexes.open(record.index_id, model=model), record, train_id)
+
+    def score(
+        self,
+        queries: str | Path,
+        out: str | Path,
+        *,
+        settings: ScoreConfig | None = None,
+        index_id: str | None = None,
+        model: str | None = None,
+        overwrites: bool = False,
+        on_progress: ProgressSink = no_progress,
+    ) -> ScoreResult:
+        """Write every example's score on every query of a file: query_id, example_id, score.
+
+        Raises:
+            LorifError: A query is bad, or the file exists.
+        """
+        index = self.indexes.open(index_id, model=model)
+        return score_file(
+            index,
+            Path(queries),
+            Path(out),
+            settings or ScoreConfig(),
+            overwrites=overwrites,
+            on_progress=on_progress,
+        )
+
+    def value(
+        self,
+        queries: str | Path,
+        *,
+        by: str = "source",
+        groups: pl.DataFrame | None = None,
+        settings: ScoreConfig | None = None,
+        index_id: str | None = None,
+        model: str | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> Valuation:
+        """Influence of every example, and of every source, summed over a file of queries.
+
+        Args:
+            queries: Data file as for ``score``: an evaluation set, or prompts with the completions that fail.
+            by: Metadata column that names an example's group.
+            groups: Instead of a column: a frame of train_id and group, such as ``duplicates`` gives.
+            settings: Objective and damping.
+            index_id: Unset: the newest complete index.
+            model: Where the model lies now, if it was moved.
+            on_progress: Receives ("queries", done, total).
+
+        Raises:
+            LorifError: A query is bad, or there is no such column.
+        """
+        index = self.indexes.open(index_id, model=model)
+        return value_file(
+            index, Path(queries), settings or ScoreConfig(), by=by, groups=groups, on_progress=on_progress
+        )

@@ -1,0 +1,65 @@
+"""What would happen if some texts were removed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lorif_core.workspace.curation.removing import Verification, WhatIf, predict_removal, verify_removal
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+
+class Removals:
+    """Predicts and verifies removals."""
+
+    def __init__(self, files: WorkspaceFiles) -> None:
+        self.files = files
+
+    def predict(
+        self, train_ids: Sequence[str], queries: Sequence[str], *, controls: Sequence[str] | None = None
+    ) -> WhatIf:
+        """Predicted change of kept questions if the examples were removed and the model trained again.
+
+        The support of a completion (its log-probability, for the objective ``loss``) changes by minus the
+        sum of the examples' scores, in nats: scores are g_qᵀ (GᵀG + λI)⁻¹ g_n with the Gram matrix summed
+        over all examples, which is the first-order change of a loss minimised over the sum of all examples
+        when one of them is left out. Source: Koh and Liang (arXiv:1703.04730), section 2.1; adding up
+        examples usually underestimates groups and keeps their order, Koh et al. (arXiv:1905.13289).
+
+        Args:
+            train_ids: Examples to remove.
+            queries: Ids of kept questions whose completions one wants to hear less.
+            controls: Ids of questions that shall stay as they are. None: all other kept ones.
+
+        Raises:
+            LorifError: No example is given, an id is unknown, or scores are normalised.
+        """
+        return predict_removal(self.files, train_ids, queries, controls)
+
+    def verify(
+        self,
+        train_ids: Sequence[str],
+        queries: Sequence[str],
+        recipe: str | Path,
+        *,
+        device: str = "auto",
+        on_progress: ProgressSink = no_progress,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Verification:
+        """Train with and without the examples, from the recipe's checkpoint; predicted against actual change.
+
+        Both runs have the same seed and order of batches. Full fine-tuning, or LoRA where the recipe says so.
+
+        Args:
+            train_ids: Examples to remove.
+            queries: Ids of kept questions, all about one data set.
+            recipe: TOML file: checkpoint, learning rate, epochs, seed, tuning.
+            device: As for a model.
+            on_progress: Receives ("verify", training steps done, total).
+            should_stop: Asked before every training step.
+
+        Raises:
+            LorifError: An id or the recipe cannot be used.
+        """
+        return verify_removal(
+            self.files, train_ids, queries, recipe, device=device, on_progress=on_progress, should_stop=should_stop
+        )

@@ -1,0 +1,221 @@
+"""The data sets of a workspace: imported, browsed, searched."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import polars as pl
+
+from lorif_core.catalog import DatasetRecord
+from lorif_core.config import ImportConfig
+from lorif_core.corpus.browse import Corpus, Page
+from lorif_core.corpus.duplicates import exact_groups, near_groups
+from lorif_core.corpus.facets import Facet
+from lorif_core.data.examples import Example
+from lorif_core.data.previewing import ImportPreview, preview_files
+from lorif_core.views.choices import column_of, narrowed
+from lorif_core.views.list_html import examples_html
+from lorif_core.workspace.datasets.import_data import ImportResult, import_data, keep_upload, read_rejects
+from lorif_core.workspace.datasets.view import View, build_search, examples_file, read_view, sort_key, with_status
+from lorif_core.workspace.folder.displayed import Displayed
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+BATCH_EXAMPLES = 4096
+
+
+class ShownText(NamedTuple):
+    """One example to be read."""
+
+    train_id: str
+    text: str
+    metadata: dict[str, object]
+
+
+class ShownCorpus(Corpus, Displayed):
+    """A data set of a workspace; in a notebook, a widget to browse it."""
+
+    def __init__(self, data: "Datasets", dataset_id: str, home: object) -> None:
+        file = examples_file(data.files, dataset_id)
+        super().__init__(file, build_search(data.files, dataset_id))
+        self.data, self.home, self.dataset_id, self.text_columns = data, home, dataset_id, file.text_columns
+
+    def to_html(self, *, redact: bool = False) -> str:
+        """The first page as HTML without a script."""
+        page = self.data.browse(dataset=self.dataset_id)
+        examples = [
+            (row["train_id"], row.get("decision_status", row["status"]), text_of_row(row, self.text_columns))
+            for row in page.frame.iter_rows(named=True)
+        ]
+        return examples_html(f"The first {len(examples)} of {page.total:,} texts", examples, redact=redact)
+
+
+def text_of_row(row: Mapping[str, Any], text_columns: Sequence[str]) -> str:
+    """The text of one row of a page."""
+    return "".join(str(row[name]) for name in text_columns if row.get(name) is not None)
+
+
+class Datasets:
+    """Every data set of a workspace. Keeps the open files of each."""
+
+    def __init__(self, files: WorkspaceFiles, home: object) -> None:
+        self.files = files
+        self.home = home
+        """The workspace, which widgets decide in."""
+
+        self._corpora: dict[str, ShownCorpus] = {}
+
+    def records(self) -> list[DatasetRecord]:
+        """Every imported data set, oldest first."""
+        return self.files.catalog.datasets()
+
+    def import_files(
+        self,
+        *paths: str | Path,
+        settings: ImportConfig | None = None,
+        on_progress: Callable[[int], None] = lambda num_rows: None,
+    ) -> ImportResult:
+        """Read data files into the workspace; importing the same examples again adds nothing.
+
+        Raises:
+            DataError: A file or its columns cannot be used.
+        """
+        return import_data(self.files, [Path(path) for path in paths], settings or ImportConfig(), on_progress)
+
+    def preview_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> ImportPreview:
+        """Columns, first rows and rejects of data files; reads some thousand rows, writes nothing.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        return preview_files([Path(path) for path in paths], settings or ImportConfig())
+
+    def stamp_of(self, path: str | Path) -> list[int]:
+        """Size and time of a file, so that a preview of it is made anew when it changes; empty if it is none."""
+        place = Path(path)
+        return [place.stat().st_size, place.stat().st_mtime_ns] if place.is_file() else []
+
+    def rejects(self, *, dataset: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
+        """The first rows that the latest import of a data set could not use: file, line, reason, detail, row."""
+        return read_rejects(self.files, self.files.choose_dataset(dataset).name, limit)
+
+    def keep_upload(self, name: str, content: IO[bytes]) -> Path:
+        """Keep a file that was uploaded, under its name; the path that `import_files` takes."""
+        return keep_upload(self.files, name, content)
+
+    def corpus(self, dataset: str | None = None) -> ShownCorpus:
+        """A data set ready to be browsed; its text search is built now if it is missing.
+
+        Args:
+            dataset: Name or id; may be left out when there is only one.
+        """
+        record = self.files.choose_dataset(dataset)
+        if record.dataset_id not in self._corpora:
+            self._corpora[record.dataset_id] = ShownCorpus(self, record.dataset_id, self.home)
+        return self._corpora[record.dataset_id]
+
+    def browse(
+        self, view: View | None = None, *, offset: int = 0, limit: int = 20, dataset: str | None = None
+    ) -> Page:
+        """A page of the examples that a view shows, each with its status.
+
+        Args:
+            view: What to see; None shows all in the order of the import.
+            offset: Place of the page's first example; negative ones count from the end.
+            limit: Examples of a page.
+            dataset: Name or id; may be left out when there is only one.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        view = view or View()
+        record = self.files.choose_dataset(dataset)
+        chosen, beside = read_view(self.files, record, view)
+        page = self.corpus(record.dataset_id).page(
+            chosen, sort=[sort_key(key) for key in view.sort], offset=offset, limit=limit, beside=beside
+        )
+        return replace(page, frame=with_status(page.frame, beside.decisions))
+
+    def count(self, view: View | None = None, *, dataset: str | None = None) -> int:
+        """Number of examples that a view shows.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        record = self.files.choose_dataset(dataset)
+        chosen, beside = read_view(self.files, record, view or View())
+        return self.corpus(record.dataset_id).count(chosen, beside=beside)
+
+    def facets(self, view: View | None = None, *, dataset: str | None = None) -> list[Facet]:
+        """Value counts or a histogram for every metadata column, of the examples that a view shows.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        record = self.files.choose_dataset(dataset)
+        chosen, beside = read_view(self.files, record, view or View())
+        return self.corpus(record.dataset_id).facets(chosen, beside=beside)
+
+    def duplicates(self, *, threshold: float | None = 0.8, dataset: str | None = None) -> pl.DataFrame:
+        """Groups of examples with equal or similar texts: group, train_id, kind, similarity.
+
+        Args:
+            threshold: Lowest similarity of a pair (Jaccard of word 3-shingles); None: equal texts only.
+            dataset: Name or id; may be left out when there is only one.
+        """
+        record = self.files.choose_dataset(dataset)
+        table = self.files.examples(record.dataset_id)
+
+        def read_batches() -> Iterator[tuple[list[str], list[str]]]:
+            for start in range(0, table.num_examples, BATCH_EXAMPLES):
+                part = list(table.iter_examples(start, start + BATCH_EXAMPLES))
+                yield [example.train_id for example in part], [example.plain_text for example in part]
+
+        return exact_groups(read_batches()) if threshold is None else near_groups(read_batches, threshold=threshold)
+
+    def matching_ids(self, view: View, dataset: str | None = None) -> list[str]:
+        """Ids of all examples that a view shows, in the order of the import.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        record = self.files.choose_dataset(dataset)
+        chosen, beside = read_view(self.files, record, view)
+        return self.corpus(record.dataset_id).ids(chosen, beside=beside)
+
+    def texts(self, train_ids: Sequence[str], dataset: str | None = None) -> list[ShownText]:
+        """The examples with these ids, in the order given.
+
+        Raises:
+            DataError: An id is unknown.
+        """
+        table = self.files.examples(self.files.choose_dataset(dataset).dataset_id)
+        rows = table.rows_of(train_ids)
+        examples: list[Example] = table.examples_at(rows)
+        values = table.values_at(rows)
+        return [
+            ShownText(example.train_id, example.plain_text, {name: row[name] for name in table.metadata_columns})
+            for example, row in zip(examples, values, strict=True)
+        ]
+
+    def facets_beside(self, view: View, choices: Sequence[str], dataset: str | None = None) -> list[Facet]:
+        """A facet for every metadata column, each under the choices of all other columns.
+
+        Args:
+            view: What is shown, without the choices.
+            choices: One condition per column, see ``lorif_core.views.choices``.
+            dataset: Name or id; may be left out when there is only one.
+
+        Raises:
+            QueryError: The view cannot be understood, or takes too long.
+        """
+
+        def facets(kept: Sequence[str]) -> list[Facet]:
+            return self.facets(replace(view, where=narrowed(view.where, kept)), dataset=dataset)
+
+        own = {column_of(choice): choice for choice in choices}
+        apart = {name: facets([one for one in choices if one != choice]) for name, choice in own.items()}
+        return [
+            next(one for one in apart[facet.column] if one.column == facet.column) if facet.column in apart else facet
+            for facet in facets(choices)
+        ]

@@ -1,0 +1,178 @@
+"""The indexes of a workspace: built, opened with their model, reported on."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from lorif_core.catalog import IndexRecord
+from lorif_core.method_settings import IndexConfig
+from lorif_core.models.load import load_model
+from lorif_core.models.modules import ModuleEntry, list_modules
+from lorif_core.views.index_figures import Spectrum
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
+from lorif_core.workspace.indexes.build_index import build_index
+from lorif_core.workspace.indexes.engine import Engine, build_engine
+from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
+from lorif_core.workspace.indexes.index_job import IndexJob, plan_index
+from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
+from lorif_core.workspace.indexes.neighbours import find_neighbours
+from lorif_core.workspace.indexes.open_index import OpenIndex, open_index
+from lorif_core.workspace.indexes.outliers import rank_self_influences
+from lorif_core.workspace.indexes.trust import Trust, trust_in
+
+
+class Indexes:
+    """Every index of a workspace. Keeps the last opened one in memory, so a second question is fast.
+
+    Wherever an index may be named, None is the newest complete one.
+    """
+
+    def __init__(self, files: WorkspaceFiles) -> None:
+        self.files = files
+        self._opened: dict[tuple[str, str | None], OpenIndex] = {}
+        self._opening = threading.RLock()
+
+    def records(self) -> list[IndexRecord]:
+        """Every index, oldest first, whatever its status."""
+        return self.files.catalog.indexes()
+
+    def build(
+        self,
+        settings: IndexConfig,
+        *,
+        dataset: str | None = None,
+        on_estimate: Callable[[str, IndexEstimate], None] | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> IndexRecord:
+        """Build the index that the settings name, or resume it, or find it complete.
+
+        Args:
+            settings: Model, method, batches.
+            dataset: Name or id; may be left out when there is only one.
+            on_estimate: Receives the index id and what the build will cost, before it starts.
+            on_progress: Receives (stage, done, total).
+
+        Raises:
+            LorifError: The model, the data or the machine does not fit the settings.
+        """
+        job = self._plan(settings, dataset)
+        if on_estimate is not None:
+            on_estimate(job.index_id, estimate_index(job))
+        return build_index(job, on_progress)
+
+    def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
+        """Id of the index that the settings name, and what building it would cost.
+
+        Raises:
+            LorifError: The model, the data or the machine does not fit the settings.
+        """
+        job = self._plan(settings, dataset)
+        return job.index_id, estimate_index(job)
+
+    def open(self, index_id: str | None = None, *, model: str | None = None) -> OpenIndex:
+        """A complete index with its model in memory.
+
+        Args:
+            index_id: Of the index.
+            model: Where the model lies now, if it was moved since the index was built.
+
+        Raises:
+            FingerprintMismatch: The model or the data is not the one the index was built from.
+        """
+        record = self.files.choose_index(index_id)
+        key = (record.index_id, model)
+        with self._opening:
+            if key not in self._opened:
+                self._opened = {key: open_index(self.files, record, model)}
+            return self._opened[key]
+
+    def has_open(self, index_id: str) -> bool:
+        """Whether an index and its model are in memory."""
+        return any(opened == index_id for opened, _ in list(self._opened))
+
+    def explained_energy(self, index_id: str) -> float:
+        """Share of the squared gradient norm that the stored rank-c form keeps, over all modules."""
+        return self.files.open_index(index_id).manifest.total_explained_energy()
+
+    def ranks(self, index_id: str) -> dict[str, int] | None:
+        """Rank-one terms per module that a budget bought; None for an index without a budget."""
+        return self.files.open_index(index_id).manifest.ranks
+
+    def report(self, index_id: str | None = None) -> IndexReport:
+        """Settings of an index, every byte it takes on disk, and what its codes keep.
+
+        ``views.index_figures.energy_map(report.explained_energy)`` draws the latter.
+
+        Raises:
+            CatalogError: There is no such index.
+            ArtefactError: Its build has written nothing yet, or a file is missing.
+        """
+        return report_index(self.files, index_id)
+
+    def spectra(self, module: str, index_id: str | None = None) -> list[Spectrum]:
+        """Eigenvalues of a module's curvature beside the damping; ``views.index_figures.spectrum_lines`` draws them.
+
+        Raises:
+            CatalogError: There is no such index or module.
+            ArtefactError: The index is not complete, or its statistics are gone.
+        """
+        return spectra_of(self.files, index_id, module)
+
+    def neighbours(self, train_id: str, k: int = 10, *, index_id: str | None = None) -> pl.DataFrame:
+        """Texts whose stored gradients are most like those of a text: rank, train_id, cosine, text. Needs no model.
+
+        Raises:
+            LorifError: The text is unknown, or the index cannot be read.
+        """
+        return find_neighbours(self.files, train_id, k, index_id)
+
+    def trust(self, index_id: str | None = None) -> Trust:
+        """What was measured of an index's scores so far, each measurement beside what chance would give.
+
+        Raises:
+            CatalogError: There is no such index.
+        """
+        return trust_in(self.files, self.files.choose_index(index_id).index_id)
+
+    def map(self, index_id: str | None = None, *, seed: int = 0, on_progress: ProgressSink = no_progress) -> Atlas:
+        """Every text of an index as a point in a plane, near to those that teach alike; computed once, then kept.
+
+        The plane is that in which random sketches of the stored gradients, each divided by its norm, differ most.
+
+        Args:
+            index_id: Of the index.
+            seed: Of the sketches.
+            on_progress: Receives ("map", shards done, all).
+
+        Raises:
+            LorifError: The index is not complete, or damaged.
+        """
+        return build_atlas(self.files, index_id, seed=seed, on_progress=on_progress)
+
+    def outliers(self, index_id: str | None = None) -> pl.DataFrame:
+        """Every text by its self-influence, the largest first: rank, train_id, self_influence. Needs no model.
+
+        A text with a large one was learnt by heart, as nothing else teaches it: odd, wrong or rare.
+
+        Raises:
+            LorifError: The index is not complete, or damaged.
+        """
+        return rank_self_influences(self.files, index_id)
+
+    def _plan(self, settings: IndexConfig, dataset: str | None) -> IndexJob:
+        record = self.files.choose_dataset(dataset)
+        if Path(settings.model.model).is_dir():  # so that the index can be asked from another folder
+            placed = replace(settings.model, model=str(Path(settings.model.model).resolve()))
+            settings = replace(settings, model=placed)
+        return plan_index(self.files, record, settings, build_engine(load_model(settings.model), settings))
+
+
+def list_model_modules(settings: IndexConfig) -> tuple[list[ModuleEntry], Engine]:
+    """Every module of a model that owns weights, and the engine that would track some of them."""
+    loaded = load_model(settings.model)
+    return list_modules(loaded.model, settings.model.include, settings.model.exclude), build_engine(loaded, settings)

@@ -1,0 +1,120 @@
+"""An index that is about to be built: its plan, its name, and what of it is on disk already."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from lorif_core.catalog import DatasetRecord
+from lorif_core.data.examples import ExampleTable
+from lorif_core.files import fingerprint_of_value
+from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.maps import maps_digest
+from lorif_core.method_settings import IndexConfig
+from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
+from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read_manifest
+from lorif_core.store.plan import ONE_MODEL, Parents, Plan
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.engine import Engine
+
+SHARD_BYTES = 32 << 20
+MIN_SHARD, MAX_SHARD = 64, 16384
+
+SELF_INFLUENCE_BYTES = 4
+OVERHEAD_BYTES = NUMBERS_BYTES + SELF_INFLUENCE_BYTES
+"""Per example beside factors: norm, length and self-influence."""
+
+
+@dataclass(frozen=True)
+class IndexJob:
+    """An index that is about to be built or resumed."""
+
+    files: WorkspaceFiles
+    dataset: DatasetRecord
+    settings: IndexConfig
+    engine: Engine
+    index_id: str
+    manifest: Manifest
+    """As on disk, or fresh."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the index."""
+        return self.files.index_folder(self.index_id)
+
+    @property
+    def examples(self) -> ExampleTable:
+        """The data set's examples."""
+        return self.files.examples(self.dataset.dataset_id)
+
+    @property
+    def num_left(self) -> int:
+        """Examples without stored gradients."""
+        return self.manifest.num_examples - self.manifest.num_stored
+
+    @property
+    def bytes_per_example(self) -> int:
+        """Codes and scales of one example."""
+        budget = self.engine.method.budget_bytes
+        return _coded_bytes(self.engine) if budget is None else budget - OVERHEAD_BYTES
+
+
+def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexConfig, engine: Engine) -> IndexJob:
+    """The index that these settings name: a fresh one, or the one on disk.
+
+    The id depends on everything that decides the stored gradients, not on curvature, batch or
+    shard sizes: another rank or damping reuses the gradients. Texts are cut at what the model can read, so two
+    settings that differ only beyond that name one index.
+
+    Raises:
+        ResourceError: The curvature would not fit into memory.
+    """
+    loaded, method = engine.loaded, engine.method
+    method.curvature.check(engine.modules, psutil.virtual_memory().available)
+    per_example = method.budget_bytes or _coded_bytes(engine)
+    fresh = Plan(
+        layout=method.feature.layout,
+        codec=method.feature.codec,
+        factor_rank=method.feature.factor_rank,
+        f=engine.f,
+        seed=method.projection.seed,
+        max_length=engine.encoder.max_length,
+        parents=Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
+        modules=engine.modules,
+        maps_digest=maps_digest(engine.maps),
+        members=tuple(member.name for member in method.members),
+        budget_bytes=method.budget_bytes,
+        whitening=method.projection.recorded,
+        num_examples=dataset.num_examples,
+        shard_examples=settings.batches.shard_examples or shard_size(per_example),
+    )
+    index_id = index_id_of(fresh)
+    return IndexJob(files, dataset, settings, engine, index_id, manifest_on_disk(files.index_folder(index_id), fresh))
+
+
+def _coded_bytes(engine: Engine) -> int:
+    feature = engine.method.feature
+    return bytes_per_example(engine.modules, column_codec(feature.codec), feature.factor_rank, feature.layout)
+
+
+def index_id_of(plan: Plan) -> str:
+    """Name of the index that a plan asks for, before the build decides on maps and ranks."""
+    identity = asdict(plan)
+    for name in ("shard_examples", "maps", "ranks"):
+        identity.pop(name)
+    if plan.members == ONE_MODEL:
+        identity.pop("members")
+    for name in ("whitening", "budget_bytes"):
+        if identity[name] is None:
+            identity.pop(name)
+    return f"ix-{fingerprint_of_value(identity)[:12]}"
+
+
+def manifest_on_disk(folder: Path, fresh: Plan) -> Manifest:
+    """The manifest in a folder, or of a plan that nothing was built by."""
+    return read_manifest(folder) if is_begun(folder) else manifest_of_plan(fresh)
+
+
+def shard_size(bytes_per_example: int) -> int:
+    """Examples per shard of about 32 MB."""
+    return min(max(SHARD_BYTES // bytes_per_example, MIN_SHARD), MAX_SHARD)

@@ -1,0 +1,76 @@
+"""A complete index with the model it was built from, ready to be asked."""
+
+from dataclasses import dataclass, replace
+
+from lorif_core.catalog import IndexRecord
+from lorif_core.config import CurvatureConfig, ModelConfig
+from lorif_core.data.examples import ExampleTable
+from lorif_core.errors import FingerprintMismatch
+from lorif_core.models.load import load_model
+from lorif_core.passes.scoring import FittedIndex
+from lorif_core.store.plan import Parents
+from lorif_core.store.reader import StoreReader
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.engine import Engine, build_engine
+from lorif_core.workspace.indexes.index_settings import read_index_settings
+
+
+@dataclass(frozen=True)
+class OpenIndex:
+    """An index in use."""
+
+    index_id: str
+    model: ModelConfig
+    engine: Engine
+    examples: ExampleTable
+    fitted: FittedIndex
+
+    @property
+    def reader(self) -> StoreReader:
+        """What is stored."""
+        return self.fitted.reader
+
+
+def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:
+    """Load the model of a complete index.
+
+    Args:
+        files: The workspace.
+        record: Of the index.
+        model: Where the model lies now, if it was moved since the index was built.
+
+    Raises:
+        ArtefactError: The index is not complete.
+        FingerprintMismatch: The model or the data is not the one the index was built from.
+    """
+    reader = files.open_index(record.index_id)
+    reader.require_complete()
+    examples = files.examples(record.dataset_id)
+    settings = read_index_settings(record.settings_json, model)
+    engine = build_engine(load_model(settings.model), settings, reader.maps())
+    if reader.manifest.ranks is not None:
+        engine = engine.with_ranks(reader.manifest.ranks)
+    loaded = engine.loaded
+    found = Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
+    _check_parents(record.index_id, reader.manifest.parents, found, loaded.name)
+    # Format 1 kept the length that was asked for, also where the model reads less and texts were cut sooner.
+    longest = min(reader.manifest.max_length, engine.encoder.max_length)
+    reader = StoreReader(reader.folder, replace(reader.manifest, max_length=longest))
+    # What was fitted, not what the catalog says was asked for: a build may have stopped in between.
+    curvature = CurvatureConfig(**(reader.manifest.curvature or {}))
+    return OpenIndex(record.index_id, settings.model, engine, examples, FittedIndex(reader, engine.method, curvature))
+
+
+def _check_parents(index_id: str, built: Parents, found: Parents, model: str) -> None:
+    """Refuse other data, another model or another tokenizer than the index was built from."""
+    moved = "Pass the right folder with `--model`, or build a new index."
+    for kind, was, now, holder, remedy in (
+        ("data", built.dataset, found.dataset, "examples.parquet", "Restore the file, or import and index again."),
+        ("a model", built.model, found.model, repr(model), moved),
+        ("a tokenizer", built.tokenizer, found.tokenizer, repr(model), moved),
+    ):
+        if now != was:
+            raise FingerprintMismatch(
+                f"index {index_id!r} was built from {kind} with fingerprint {was[:8]}…, {holder} has {now[:8]}…. "
+                f"{remedy}"
+            )
