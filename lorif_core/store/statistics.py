@@ -3,7 +3,7 @@
     input/<module>    (i, i) Σ x xᵀ; in maps, (i, d_in)       output/<module>   (o, o) Σ y yᵀ; in maps, (o, d_out)
     num_tokens        int64 per module, in their order        num_examples      int64, of the sample so far
 
-Source: DESIGN §4, `maps.safetensors`.
+Source: docs/explanation/design.md §4.1 (statistics), §4.2 (`maps.safetensors`).
 """
 
 from collections.abc import Mapping, Sequence
