@@ -1,1 +1,1 @@
-"""Measurements of the promises in the design: speed, memory, bytes. Run with ``make bench``."""
+"""Measurements of the promises of docs/explanation/design.md §5: speed, memory, bytes. Run with ``make bench``."""

@@ -19,7 +19,7 @@ DEFAULT_REFINE_RATIO = 3.0
 """Damping of the refinement over the mean self-influence: helps on both ground truths, 1 on one of them only."""
 
 DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
-"""Ratio of each rule, in units of the mean eigenvalue that the rule names (DESIGN §3.4)."""
+"""Ratio of each rule, in units of the mean eigenvalue that the rule names (docs/explanation/design.md §2.5)."""
 
 
 def require(holds: bool, message: str) -> None:

@@ -6,7 +6,7 @@ A mean over tokens or over the batch would make scores depend on how examples ar
 completion, so that a positive score again means "supports the completion". ``contrast``, the
 loss of completion A minus that of completion B, is linear: its gradient is the difference of
 two ``loss`` gradients, taken where both are at hand.
-Source: DESIGN §3.1; TRAK (arXiv:2303.14186), section 3.
+Source: docs/explanation/design.md §2.2; TRAK (arXiv:2303.14186), section 3.
 """
 
 from collections.abc import Callable

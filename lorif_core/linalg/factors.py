@@ -81,7 +81,8 @@ def factor_gradient(gradient: ProjectedGradient, start: Float[Tensor, "d_out c"]
         start: From ``random_start``; its width is the factor rank c ≤ min(d_in, d_out).
 
     Source:
-        LoRIF (arXiv:2601.21929); 8 iterations for c = 1, else 16 (DESIGN §3.3).
+        LoRIF (arXiv:2601.21929); 8 iterations for c = 1, else 16
+        (docs/explanation/design.md §2.4).
     """
     if start.shape[1] == 1 and isinstance(gradient, DenseGradient) and min(gradient.widths) <= GRAM_WIDTH:
         return _balance(*_power_of_gram(gradient.matrix, start))

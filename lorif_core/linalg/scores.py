@@ -12,7 +12,7 @@ low rank, at most its number of tokens; where Q' has a rank k that pays, its k d
 left out of Q' is at most ``RANK_TOLERANCE`` of its norm, so by Cauchy and Schwarz no score moves by more than
 ``RANK_TOLERANCE``·‖Q'‖·‖g_n‖, far below the rounding of the stored codes. A person may ask for fewer directions.
 Example rows stay in store order and ties break by row, so pages are stable.
-Source: LoRIF (arXiv:2601.21929), equation 9; DESIGN §3.7.
+Source: LoRIF (arXiv:2601.21929), equation 9; docs/explanation/design.md §2.9.
 """
 
 from dataclasses import dataclass

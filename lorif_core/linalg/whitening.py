@@ -8,7 +8,7 @@ S = E[y yᵀ] of the output gradients, per real token. Influence is then
 so a code of Z that loses little of it loses little of the influence. The two roots are the
 input and output map of the module, and a gradient projected by them costs what a random
 projection costs. λ_A = α · mean eigenvalue of A, λ_S likewise.
-Source: DESIGN §3.5; K-FAC: Martens and Grosse (arXiv:1503.05671).
+Source: docs/explanation/design.md §2.6; K-FAC: Martens and Grosse (arXiv:1503.05671).
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ G̃ = Σ_t x_t y_tᵀ is a sum over positions, and a score is linear in each sid
 with R the orthonormal right factors, so on the train side y_t is first projected on R, and
 the parts add up to the score before the codec's rounding. Parts are computed on demand from
 the text, for what is on screen.
-Source: DESIGN §3.9.
+Source: docs/explanation/design.md §2.12.
 """
 
 from collections.abc import Mapping, Sequence

@@ -122,7 +122,8 @@ def tensor_names(module_name: str, codec: ColumnCodec, layout: Layout) -> list[s
 
 
 def bytes_per_example(modules: list[ModuleShape], codec: ColumnCodec, factor_rank: int, layout: Layout) -> int:
-    """Bytes of one example's codes and scales over all modules (DESIGN §3.6), without headers."""
+    """Bytes of one example's codes and scales over all modules, without headers
+    (docs/explanation/design.md §2.8)."""
     if layout == "dense":
         return sum(codec.column_bytes(module.dim) for module in modules)
     return sum(

@@ -4,7 +4,7 @@
     num_tokens        int64 per module, in their order        num_examples      int64, of the sample so far
 
 The moments are one file, the maps of an index one file per module (in format 1 one for all).
-Source: DESIGN §10, `maps/`.
+Source: docs/explanation/design.md §4.1 (statistics), §4.2 (`maps/`).
 """
 
 from collections.abc import Mapping, Sequence
