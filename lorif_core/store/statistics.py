@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import xxhash
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
+from lorif_core.files import start_hash
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.store.manifest import FileEntry
@@ -34,7 +34,7 @@ def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int)
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
     """Of names and bytes; kept inside the file, which nothing else names."""
-    digest = xxhash.xxh3_128()
+    digest = start_hash()
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].contiguous().numpy().tobytes())
