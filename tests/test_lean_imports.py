@@ -1,5 +1,6 @@
 """What computes runs on a machine with torch, transformers, safetensors, numpy and pytest (docs/decisions/0021)."""
 
+import os
 import pkgutil
 import re
 import subprocess
@@ -74,3 +75,12 @@ def test_a_hash_without_xxhash_is_refused_with_what_is_missing(monkeypatch, tmp_
     for hash_something in (lambda: fingerprint_of_value(1), lambda: checksum_of_file(tmp_path / "file")):
         with pytest.raises(ConfigError, match=r"need the package xxhash, .* Run `pip install xxhash`"):
             hash_something()
+
+
+def test_the_gpu_tests_pass_on_the_cpu_of_a_machine_with_torch_and_little_else():
+    command = [sys.executable, "tests/lean_machine.py", "pytest", "-c", "tests/gpu/pytest.ini", "tests/gpu"]
+    environment = os.environ | {"LORIF_GPU_TEST_DEVICE": "cpu"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
+    reasons = set(re.findall(r"SKIPPED .*?: (.*)", done.stdout))
+    assert reasons == {f"could not import {name!r}: No module named {name!r}" for name in ("peft", "xxhash")}

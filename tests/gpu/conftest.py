@@ -1,18 +1,18 @@
 """Where the tests of this folder find the others' oracles and models, and the device that they run on.
 
-They import nothing that a machine with torch, transformers, safetensors, numpy and pytest lacks (docs/decisions/0021).
+They import nothing beside torch, transformers, safetensors, numpy and pytest (docs/decisions/0021).
 """
 
 import os
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "capture"), str(TESTS / "methods")]
-
-import pytest
-import torch
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ FLOAT32 = 2e-5
 """Some hundred roundings of 2⁻²⁴ each, over two layers."""
 
 BFLOAT16 = dict.fromkeys(ARCHITECTURES, 32 * 2**-8) | {"opt": 64 * 2**-8}
-"""Some ten products, each rounded to 2⁻⁸, there and back, in models whose weights are wide enough for sharp attention.
-A ReLU also opens or closes where a number is rounded across zero."""
+"""Some ten products, each rounded to 2⁻⁸, there and back, in models whose weights are wide enough for sharp
+attention. A ReLU also opens or closes where a number is rounded across zero."""
 
 NOT_IN = {
     # Rounding may send a token to another expert, which is another function.

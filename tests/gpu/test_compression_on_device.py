@@ -75,7 +75,7 @@ def test_grid_codes_are_within_half_a_step(name, top, width, device, generator):
     coded = codec.encode(columns.to(device))
     step = coded.scales.float().cpu().unsqueeze(-1)
     # The scale is rounded up to 8 bits, on a device from a product that may be rounded once more.
-    assert bool((step * top <= columns.abs().amax(-1, keepdim=True) * (1 + 2**-7) + 1e-9).all())
+    assert bool((step * top <= columns.abs().amax(-1, keepdim=True) * (1 + 2**-7 + 1e-6)).all())
     decoded = codec.decode(coded.codes, coded.scales, width).cpu()
     assert bool(((decoded - columns).abs() <= step / 2 * (1 + 1e-5)).all())
     assert torch.equal(decoded, codec.decode(coded.codes.cpu(), coded.scales.cpu(), width))
