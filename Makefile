@@ -1,9 +1,11 @@
 # Everything runs in .venv, which the first call makes. No other tool is needed than Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+# A machine with a GPU may have no way to install anything: what needs torch and little else runs with its own Python.
+LEAN := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo app notebook test test-notebooks test-browser check bench clean
+.PHONY: demo app notebook test test-notebooks test-browser test-gpu check bench bench-gpu clean
 
 demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 	$(BIN)/lorif demo
@@ -24,6 +26,9 @@ test: .venv/.dev-ready  ## run the tests
 test-browser: .venv/.dev-ready  ## drive the studio with Debian's chromium
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser
 
+test-gpu:  ## compare a GPU with the CPU; needs torch, transformers, safetensors, numpy and pytest, and no .venv
+	$(LEAN) -m pytest -c tests/gpu/pytest.ini tests/gpu
+
 check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -32,6 +37,9 @@ check: .venv/.dev-ready  ## format, lint, types, import contracts
 
 bench: .venv/.dev-ready  ## measure speed, memory and bytes (minutes; wants an idle machine)
 	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks
+
+bench-gpu:  ## indexing beside a training step on a GPU, in four minutes; needs torch and transformers, and no .venv
+	$(LEAN) -m benchmarks.gpu $(BENCH_GPU)
 
 clean:
 	rm -rf .venv demo_workspace

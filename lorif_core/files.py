@@ -13,11 +13,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import xxhash
+from lorif_core.errors import ArtefactError, ConfigError, ResourceError
 
-from lorif_core.errors import ArtefactError, ResourceError
+if TYPE_CHECKING:
+    import xxhash
 
 CHUNK_BYTES = 1 << 22
 
@@ -154,9 +155,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def start_hash(content: bytes = b"") -> "xxhash.xxh3_128":
+    """XXH3-128 of ``content``, to which more can be added.
+
+    Raises:
+        ConfigError: The package xxhash is not installed.
+    """
+    try:
+        import xxhash  # not at the top: what only computes must import without it (docs/decisions/0021)
+    except ImportError as error:
+        raise ConfigError(
+            "checksums and fingerprints need the package xxhash, which is not installed. Run `pip install xxhash`."
+        ) from error
+    return xxhash.xxh3_128(content)
+
+
 def checksum_of_file(path: Path) -> str:
     """XXH3-128 of a file's bytes, as 32 hexadecimal digits."""
-    digest = xxhash.xxh3_128()
+    digest = start_hash()
     with path.open("rb", buffering=0) as handle:
         while block := handle.read(CHUNK_BYTES):
             digest.update(block)
@@ -171,4 +187,4 @@ def fingerprint_of_files(paths: list[Path]) -> str:
 def fingerprint_of_value(value: Any) -> str:
     """Hash of a JSON-serialisable value, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return xxhash.xxh3_128_hexdigest(text.encode())
+    return start_hash(text.encode()).hexdigest()

@@ -5,13 +5,33 @@
     i  input axis of a module     o  output axis      d_in, d_out  projected widths
 
 One letter, one axis, in every einsum and comment; shapes stand in signatures or in an
-end-of-line comment, ``# (B, T, d_in)``.
+end-of-line comment, ``# (B, T, d_in)``. Signatures take ``Float`` and its like from here: they are
+jaxtyping's, which the tests check at every call, and plain types where jaxtyping is not installed.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+    from jaxtyping import Int as Int
+    from jaxtyping import UInt8 as UInt8
+else:
+    try:
+        from jaxtyping import Bool, Float, Int, UInt8
+    except ImportError:  # a machine that only computes, with torch and little else
+
+        class _Unchecked:
+            """Stands in for jaxtyping's annotations: of a type and its shape only the type is left."""
+
+            def __class_getitem__(cls, annotation: tuple[Any, str]) -> Any:
+                array, _ = annotation
+                return array
+
+        Bool = Float = Int = UInt8 = _Unchecked
 
 
 class TokenBatch(NamedTuple):

@@ -184,8 +184,8 @@ def token_pairs(
         model.zero_grad()
     return {
         name: (
-            torch.cat([inputs.detach()[0].double() for inputs, _ in calls]),
-            torch.cat([output.grad[0].double() for _, output in calls]),
+            torch.cat([inputs.detach().flatten(0, -2).double() for inputs, _ in calls]),
+            torch.cat([output.grad.flatten(0, -2).double() for _, output in calls]),
         )
         for name, calls in seen.items()
     }

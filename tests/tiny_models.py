@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 import transformers as hf
-from peft import LoraConfig, get_peft_model
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import nn
 
@@ -40,6 +39,8 @@ def llama_config(**changes: object) -> hf.LlamaConfig:
 
 
 def _llama_with_lora() -> nn.Module:
+    from peft import LoraConfig, get_peft_model  # not at the top: a machine that only computes may not have it
+
     targets = ["q_proj", "v_proj", "down_proj"]
     with warnings.catch_warnings():
         # peft 0.21 reads an attribute that transformers 5.23 renames; no way around it from here.

@@ -12,10 +12,10 @@ Source: docs/explanation/design.md §2.2; TRAK (arXiv:2303.14186), section 3.
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lorif_core.errors import ConfigError, NumericalError
+from lorif_core.shapes import Bool, Float, Int
 
 ExampleObjective = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logits (B, K, vocabulary), labels (B, K), is_target (B, K)) → (B,): one number per example from

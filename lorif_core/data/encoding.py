@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-from lorif_core.data.examples import Example
+from lorif_core.data.example import Example
 from lorif_core.errors import DataError
 
 _GENERATION_MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")

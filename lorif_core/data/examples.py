@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from lorif_core.data.columns import OWN_COLUMNS, ColumnPlan, Columns, Storage
+from lorif_core.data.example import Example
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 
 LAYOUT_KEY = "lorif_layout"
@@ -118,32 +119,6 @@ class ExampleWriter:
             raise DataError(f"a file changed while it was read ({error}): import it again.") from error
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=len(rows))
         self._pending, self._pending_bytes = [], 0
-
-
-class Example(NamedTuple):
-    """One training example; the fields of its kind are set, the others are None."""
-
-    train_id: str
-    """Stable across runs and imports."""
-
-    text: str | None = None
-    """Plain text."""
-
-    prompt: str | None = None
-    """Prompt; may be empty."""
-
-    completion: str | None = None
-    """Completion."""
-
-    messages: list[dict[str, Any]] | None = None
-    """Chat messages with at least ``role`` and ``content``."""
-
-    @property
-    def plain_text(self) -> str:
-        """The text as people read it: whole, prompt and completion joined, or a line per message."""
-        if self.messages is not None:
-            return "\n".join(f"{turn['role']}: {turn['content']}" for turn in self.messages)
-        return self.text if self.text is not None else f"{self.prompt or ''}{self.completion or ''}"
 
 
 class ExampleTable:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorif_core.capture.hooks import evaluate_objective
@@ -33,6 +32,7 @@ from lorif_core.evaluation.retraining import (
 from lorif_core.files import fingerprint_of_value, read_json, write_json
 from lorif_core.metrics.correlation import bootstrap_interval, top_positions
 from lorif_core.models.load import LoadedModel
+from lorif_core.shapes import Float
 
 STAGE = "brittleness"
 RANDOM = "random"

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lorif_core.data.examples import Example
+from lorif_core.data.example import Example
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.metrics.detection import auc, precision_at_k
+from lorif_core.shapes import Bool, Float
 
 
 @dataclass(frozen=True)

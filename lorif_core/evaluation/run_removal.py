@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorif_core.capture.hooks import evaluate_objective
@@ -22,6 +21,7 @@ from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import OnProgress, ShouldStop, check_trainable, restored, train, without_dropout
 from lorif_core.models.load import LoadedModel
 from lorif_core.passes.queries import Query
+from lorif_core.shapes import Float
 
 STAGE = "verify"
 MAX_ANSWER_TOKENS = 16

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorif_core.data.encoding import EncodedExample
@@ -30,6 +29,7 @@ from lorif_core.evaluation.retraining import (
     without_dropout,
 )
 from lorif_core.metrics.correlation import bootstrap_interval, top_positions
+from lorif_core.shapes import Float
 
 STAGE = "tail-patch"
 

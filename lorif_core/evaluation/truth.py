@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lorif_core.data.encoding import EncodedExample, pad_token
@@ -41,6 +40,7 @@ from lorif_core.evaluation.retraining import (
 )
 from lorif_core.files import fingerprint_of_value, read_json, replace_file, write_json
 from lorif_core.models.load import LoadedModel
+from lorif_core.shapes import Bool, Float
 
 STAGE = "retraining"
 POLL_S = 0.2

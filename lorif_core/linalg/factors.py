@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient, times
 from lorif_core.linalg.maps import seeded_generator
+from lorif_core.shapes import Float
 
 ITERATIONS_RANK_ONE = 8
 ITERATIONS = 16

@@ -14,11 +14,11 @@ Source: LoRIF (arXiv:2601.21929), equation 9.
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.subspace import Subspace
+from lorif_core.shapes import Float
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ the Woodbury identity.
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.errors import NumericalError
+from lorif_core.shapes import Float
 
 Matrices = Mapping[str, Tensor]
 """Per module, one matrix per query, (Q, d_in, d_out)."""

@@ -20,12 +20,12 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.factors import Factors, FactorSides
 from lorif_core.linalg.signs import MOST_VECTORS, SignFactors, SignTable, sign_table
+from lorif_core.shapes import Float, Int
 
 Plan = Literal["direct", "factored"]
 

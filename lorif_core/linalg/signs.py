@@ -10,11 +10,11 @@ Source: the table of Arlazarov, Dinic, Kronrod and Faradžev (1970), known as th
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
 from lorif_core.linalg.codecs import signs_of_bytes
+from lorif_core.shapes import Float, UInt8
 
 VALUES_OF_BYTE, SIGNS_OF_BYTE = 256, 8
 

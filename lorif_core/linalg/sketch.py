@@ -9,12 +9,11 @@ Source: Kar and Karnick (arXiv:1201.6530), random maps for products of inner pro
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.maps import random_signs
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import Float, ModuleShape
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.maps import seeded_generator
+from lorif_core.shapes import Float
 
 OVERSAMPLING = 10
 SUBSPACE_ITERATIONS = 3

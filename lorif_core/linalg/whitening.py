@@ -14,12 +14,11 @@ Source: docs/explanation/design.md §2.6; K-FAC: Martens and Grosse (arXiv:1503.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.maps import ModuleMaps, random_maps
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import Float, ModuleShape
 
 
 @dataclass

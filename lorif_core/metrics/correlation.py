@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lorif_core.errors import ConfigError, DataError, NumericalError
+from lorif_core.shapes import Bool, Float
 
 NUM_DRAWS = 1000
 LEVEL = 0.95

@@ -1,11 +1,11 @@
 """How well scores tell the positive items (planted, mislabelled, relevant) from the others."""
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lorif_core.errors import DataError
 from lorif_core.metrics.correlation import mean_ranks, top_positions
+from lorif_core.shapes import Bool, Float
 
 
 def auc(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " N"]) -> float:

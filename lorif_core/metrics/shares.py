@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
+
+from lorif_core.shapes import Float
 
 NUM_RESAMPLES = 1000
 HOLDERS_PER_BLOCK = 1024

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.scores import FactoredQueries, PreparedQueries, ScoreSums, score_dense_rows
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Buffers
 from lorif_core.store.reader import Shard
 

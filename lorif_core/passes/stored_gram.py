@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.scores import prepare_queries
 from lorif_core.passes.products import shard_products
+from lorif_core.shapes import Float
 from lorif_core.store.reader import StoreReader
 
 

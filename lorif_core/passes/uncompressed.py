@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorif_core.capture.hooks import capture_gradients
@@ -29,6 +28,7 @@ from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, inverse_root
+from lorif_core.shapes import Float
 
 
 @dataclass(frozen=True)

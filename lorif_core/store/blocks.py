@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lorif_core.linalg.codecs import Coded, ColumnCodec, factor_bytes
@@ -22,7 +21,7 @@ from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.signs import SignColumns, SignFactors
 from lorif_core.linalg.subspace import Subspace
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.plan import Layout
 
 Block = Factors | DenseGradient

@@ -69,7 +69,7 @@ class Plan:
     """Examples of every part but the last, which may have fewer."""
 
     members: tuple[str, ...] = ONE_MODEL
-    """The models that are differentiated (DESIGN §9)."""
+    """The models that are differentiated (docs/explanation/design.md §3)."""
 
     whitening: dict[str, Any] | None = None
     """Settings of the statistics behind half-whitening maps; None for random maps."""

@@ -12,13 +12,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import torch
-import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
-from lorif_core.files import put_if_absent
+from lorif_core.files import put_if_absent, start_hash
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.store.parts import MAP_FOLDER
@@ -37,7 +36,7 @@ def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int)
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
     """Of names and bytes; kept inside the file, which nothing else names."""
-    digest = xxhash.xxh3_128()
+    digest = start_hash()
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].contiguous().numpy().tobytes())

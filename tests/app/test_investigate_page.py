@@ -4,11 +4,11 @@ import json
 
 import pytest
 from app_pages import open_page, texts
-from lorif_core.workspace.studio.beside_answers import hit_groups
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
+from lorif_core.workspace.studio.beside_answers import hit_groups
 
 
 @pytest.fixture(scope="module")

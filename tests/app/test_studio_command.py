@@ -1,6 +1,11 @@
 """What `lorif app` refuses, and how it serves."""
 
 import pytest
+from tiny_workspace import copy_of, imported
+
+from lorif_core.cli.studio_commands import app, is_loopback, server_settings
+from lorif_core.errors import ArtefactError, ConfigError
+from lorif_core.workspace.folder.workspace_files import open_files
 from lorif_core.workspace.studio.passwords import (
     PASSWORD_FILE,
     hash_password,
@@ -8,11 +13,6 @@ from lorif_core.workspace.studio.passwords import (
     keep_password,
     kept_hash,
 )
-from tiny_workspace import copy_of, imported
-
-from lorif_core.cli.studio_commands import app, is_loopback, server_settings
-from lorif_core.errors import ArtefactError, ConfigError
-from lorif_core.workspace.folder.workspace_files import open_files
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "studio.example.org", ""])

@@ -323,15 +323,3 @@ def test_an_adapter_around_learned_positions_is_independent_of_padding(padding_s
         wanted = weight_gradients(model, maps, example.input_ids, example.is_target)
         for name in maps:
             close(found[name][row], wanted[name], relative=1e-10)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("architecture", ["gpt2", "llama", "llama_lora"])
-def test_gradients_on_a_gpu_equal_those_on_the_cpu(architecture):
-    model = model_of(architecture)
-    wanted = captured(model, maps_of(model, 4), EXAMPLES)
-    on_gpu = tiny_model(architecture, dtype=torch.float32).cuda()
-    found = captured(on_gpu, maps_of(on_gpu, 4), EXAMPLES)
-    for name in wanted:
-        error = (found[name].cpu().double() - wanted[name]).norm() / wanted[name].norm()
-        assert error < 0.05  # bfloat16 autocast, see the CPU twin with bfloat16 weights

@@ -56,7 +56,11 @@ def source_of(method, codec: ColumnCodec = EXACT, *, tokens_per_batch: int = 64,
     """Wrap in ``with frozen(source.model)``."""
     model = model or model_of()
     modules = modules_of(model)
-    maps = {one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0) for one in modules}
+    device = next(model.parameters()).device
+    maps = {
+        one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0).to(device, torch.float32)
+        for one in modules
+    }
     return GradientSource(model, maps, modules, method, codec, 1, tokens_per_batch)
 
 
@@ -173,10 +177,10 @@ def memory_index(
 
 
 def disk_index(
-    folder: Path, method, curvature: CurvatureConfig, codec: str, *, shard_examples: int = 4
+    folder: Path, method, curvature: CurvatureConfig, codec: str, *, shard_examples: int = 4, **batches
 ) -> StoreReader:
     """The same through the store, as an indexing run combines the steps."""
-    source = source_of(method, column_codec(codec))
+    source = source_of(method, column_codec(codec), **batches)
     plan = _plan(source, len(TRAIN), shard_examples)
     write_plan(folder, plan)
     with frozen(source.model):
@@ -212,10 +216,12 @@ def disk_index(
     return StoreReader(folder, replace(manifest, self_influences=own))
 
 
-def scores_of(index, curvature: CurvatureConfig, asked: ScoreConfig | None = None, queries=QUERIES) -> Tensor:
+def scores_of(
+    index, curvature: CurvatureConfig, asked: ScoreConfig | None = None, queries=QUERIES, *, model=None
+) -> Tensor:
     """All scores, (Q, N)."""
     asked = asked or ScoreConfig()
-    source = source_of(LOGRA)
+    source = source_of(LOGRA, model=model)
     with frozen(source.model):
         gradients = capture_queries(source, queries, asked.objective)
     plan = plan_scoring(index, gradients, curvature, asked)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from lorif_core.workspace.asking.value_file import _column_groups
 from tiny_workspace import bytes_below, done, imported, indexed, lorif, root, rows, write_rows
 
 import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.workspace.asking.answer_question import score_file as scoring
+from lorif_core.workspace.asking.value_file import _column_groups
 
 IDS = [row["id"] for row in rows()]
 SOURCES = [row["source"] for row in rows()]

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from jobs_for_tests import CALLS, KINDS
+from lorif_core.workspace.indexes.building import settings_from_json
 from tiny_workspace import (
     PLACES,
     THINGS,
@@ -36,7 +37,6 @@ from lorif_core.errors import JobError, JournalError, LorifError
 from lorif_core.journal.jobs import Jobs
 from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
-from lorif_core.workspace.indexes.building import settings_from_json
 from lorif_core.workspace.jobs.kinds import evaluate_request, index_request, run_evaluate, run_verify, verify_request
 from lorif_core.workspace.jobs.worker import (
     Worker,

@@ -1,0 +1,32 @@
+"""One training example or one question, as it is written: an id and the texts of its kind.
+
+Apart from the Parquet file that holds imported examples, so that texts can be encoded without pyarrow and polars.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Example(NamedTuple):
+    """One training example; the fields of its kind are set, the others are None."""
+
+    train_id: str
+    """Stable across runs and imports."""
+
+    text: str | None = None
+    """Plain text."""
+
+    prompt: str | None = None
+    """Prompt; may be empty."""
+
+    completion: str | None = None
+    """Completion."""
+
+    messages: list[dict[str, Any]] | None = None
+    """Chat messages with at least ``role`` and ``content``."""
+
+    @property
+    def plain_text(self) -> str:
+        """The text as people read it: whole, prompt and completion joined, or a line per message."""
+        if self.messages is not None:
+            return "\n".join(f"{turn['role']}: {turn['content']}" for turn in self.messages)
+        return self.text if self.text is not None else f"{self.prompt or ''}{self.completion or ''}"
