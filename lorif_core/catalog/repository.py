@@ -7,7 +7,7 @@ the records of a transaction lie.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Protocol, TypeVar, Unpack
+from typing import Protocol, TypeVar, Unpack, runtime_checkable
 
 from lorif_core.catalog.records import (
     KINDS,
@@ -32,6 +32,7 @@ MAX_IDS_SHOWN = 5
 R = TypeVar("R", bound=Record)
 
 
+@runtime_checkable
 class Records(Protocol):
     """The records of all kinds, inside one transaction."""
 
@@ -52,6 +53,7 @@ class Records(Protocol):
         ...
 
 
+@runtime_checkable
 class Catalog(Protocol):
     """Facts about the artefacts of a workspace.
 

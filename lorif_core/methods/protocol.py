@@ -4,7 +4,7 @@ Everything else (capture, coding, storage, scoring) is shared, so methods differ
 are and not in how they are run.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.subspace import RowStream, Subspace
@@ -13,6 +13,7 @@ from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
 
+@runtime_checkable
 class AttributionMethod(Protocol):
     """A method that scores stored train gradients against preconditioned query gradients."""
 
