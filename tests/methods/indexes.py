@@ -25,9 +25,9 @@ from lorif_core.methods.scoring import iter_scores, plan_scoring
 from lorif_core.methods.shards import GradientSource, build_shard
 from lorif_core.models.modules import list_modules, tracked_shapes
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block
-from lorif_core.store.manifest import Manifest, Parents
-from lorif_core.store.reader import StoreReader
+from lorif_core.store.manifest import Manifest, Parents, ShardEntry
+from lorif_core.store.reader import Shard, StoreReader
+from lorif_core.store.tensor_files import TensorFile
 from lorif_core.store.writer import write_self_influence, write_shard, write_subspace
 
 F = 8
@@ -73,45 +73,32 @@ def oracle_rows(examples: Sequence[EncodedExample], objective=None) -> list[Tens
     return [matrices.flatten(1) for matrices in found.values()]
 
 
-@dataclass(frozen=True)
-class MemoryShard:
-    """What ``Shard`` gives, from tensors in memory."""
+class MemoryFile(TensorFile):
+    """Tensors in memory."""
 
-    number: int
-    start: int
-    tensors: dict[str, Tensor]
-    codec: ColumnCodec
-    layout: str
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def rows(self, name: str, rows: range) -> Tensor:
+        return self.tensors[name][rows.start : rows.stop]
+
+
+class MemoryShard(Shard):
+    """A shard whose codec may be an exact one."""
 
     @property
-    def num_examples(self) -> int:
-        return len(self.norms())
-
-    def part(self, rows: slice) -> "MemoryShard":
-        return replace(self, tensors={name: tensor[rows] for name, tensor in self.tensors.items()})
-
-    def block(self, module: ModuleShape) -> Block:
-        return decode_block(self.tensors, module, self.codec, self.layout)
-
-    def factors(self, module: ModuleShape, buffers: Buffers) -> CodedFactors | None:
-        return CodedFactors(self.tensors, module, self.codec, buffers) if self.layout == "factors" else None
-
-    def norms(self) -> Tensor:
-        return self.tensors["norms"]
+    def _codec(self) -> ColumnCodec:
+        return EXACT if self.manifest.codec == EXACT.name else column_codec(self.manifest.codec)
 
 
 @dataclass(frozen=True)
-class MemoryIndex:
-    """What ``StoreReader`` gives, from tensors in memory; its codec may be an exact one."""
+class MemoryIndex(StoreReader):
+    """An index in memory."""
 
     manifest: Manifest
     shards: list[MemoryShard]
     subspaces: dict[str, Subspace]
     self_influences: list[Tensor]
-
-    @property
-    def modules(self) -> list[ModuleShape]:
-        return self.manifest.modules
 
     def iter_shards(self) -> Iterator[MemoryShard]:
         return iter(self.shards)
@@ -149,12 +136,14 @@ def memory_index(
     """Gradients, subspaces and self-influences, without a disk between them."""
     source = source_of(method, codec, **batches)
     manifest = _fresh_manifest(source, len(train), shard_examples)
-    shards = []
+    files = []
     with frozen(source.model):
         for start in range(0, len(train), shard_examples):
             part = train[start : start + shard_examples]
-            tensors = build_shard(source, part).tensors
-            shards.append(MemoryShard(len(shards), start, tensors, codec, method.layout))
+            manifest.shards.append(ShardEntry("", start, len(part), 0, "", 0, 0, [], []))
+            files.append(MemoryFile(build_shard(source, part).tensors))
+    entries = enumerate(manifest.shards)
+    shards = [MemoryShard(number, manifest, files[number], range(one.num_examples)) for number, one in entries]
     index = MemoryIndex(manifest, shards, {}, [])
     for module in index.modules:
         index.subspaces[module.name] = fit_module(index, method, module)
