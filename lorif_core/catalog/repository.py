@@ -7,7 +7,7 @@ the records of a transaction lie.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Protocol, TypeVar, Unpack
+from typing import Protocol, TypeVar, Unpack, runtime_checkable
 
 from lorif_core.catalog.records import (
     KINDS,
@@ -16,7 +16,6 @@ from lorif_core.catalog.records import (
     HitRecord,
     IndexMeasures,
     IndexRecord,
-    IndexStatus,
     ModelRecord,
     PreconditionerRecord,
     QueryRecord,
@@ -32,6 +31,7 @@ MAX_IDS_SHOWN = 5
 R = TypeVar("R", bound=Record)
 
 
+@runtime_checkable
 class Records(Protocol):
     """The records of all kinds, inside one transaction."""
 
@@ -52,6 +52,7 @@ class Records(Protocol):
         ...
 
 
+@runtime_checkable
 class Catalog(Protocol):
     """Facts about the artefacts of a workspace.
 
@@ -123,7 +124,7 @@ class Catalog(Protocol):
         """Insert a preconditioner, or replace the one with its id."""
         self._put(record)
 
-    def set_index_status(self, index_id: str, status: IndexStatus, **measures: Unpack[IndexMeasures]) -> IndexRecord:
+    def set_index_status(self, index_id: str, status: str, **measures: Unpack[IndexMeasures]) -> IndexRecord:
         """Change the status of an index, and with it what its build measured.
 
         Returns:

@@ -238,7 +238,7 @@ class _Sets(NamedTuple):
     starts: NDArray[np.int64]
     hashes: NDArray[np.uint64]
 
-    def of(self, row: int) -> NDArray[np.uint64]:
+    def of(self, row: int | np.int64) -> NDArray[np.uint64]:
         at = np.searchsorted(self.rows, row)
         return self.hashes[self.starts[at] : self.starts[at + 1]]
 

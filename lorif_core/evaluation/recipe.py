@@ -65,10 +65,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every value by itself, and that the LoRA settings come with LoRA."""
-        for name, (rule, holds) in _RULES.items():
-            value = getattr(self, name)
-            if value is not None and not holds(value):
-                raise ConfigError(f"{name} must be {rule}, got {value!r}. Correct it in the recipe.")
+        _check_each(vars(self))
         wants_lora = self.tuning == "lora"
         for name in ("lora_rank", "lora_alpha"):
             if (getattr(self, name) is not None) != wants_lora:
@@ -101,6 +98,13 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "lora_rank": ("a whole number of at least 1", lambda value: _is_whole(value, 1)),
     "lora_alpha": ("a number > 0", lambda value: _is_number(value) and value > 0),
 }
+
+
+def _check_each(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        rule, holds = _RULES[name]
+        if value is not None and not holds(value):
+            raise ConfigError(f"{name} must be {rule}, got {value!r}. Correct it in the recipe.")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -136,6 +140,7 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     missing = [name for name, field in known.items() if field.default is MISSING and name not in values]
     if missing:
         raise ConfigError(f"a recipe must say {', '.join(missing)}: add `{missing[0]} = …`.")
+    _check_each(values)  # before they are taken for what the fields of a recipe are declared to be
     return Recipe(**values)
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast, get_args
 from uuid import uuid4
 
 import psutil
-from sqlalchemy import Connection, Engine, RowMapping, Select, Table, insert, select, update
+from sqlalchemy import Connection, Engine, Select, Table, insert, select, update
 
 from lorif_core.errors import JobError
 from lorif_core.files import fingerprint_of_value
@@ -435,7 +435,7 @@ def _select(connection: Connection, query: Select[Any]) -> list[Job]:
     return [_job(row) for row in connection.execute(query).mappings()]
 
 
-def _job(row: RowMapping) -> Job:
+def _job(row: Mapping[Any, Any]) -> Job:
     plain = {field.name: row[field.name] for field in fields(Job) if field.name in row}
     result = row["result_json"]
     return Job(

@@ -4,7 +4,6 @@ import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 import polars as pl
 from sqlalchemy import Connection, Engine, select
@@ -52,7 +51,7 @@ class Journal:
         """Give back its connections. A call after that opens new ones."""
         self.engine.dispose()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:

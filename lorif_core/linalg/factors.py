@@ -10,7 +10,7 @@ Source: LoRIF (arXiv:2601.21929), rank-c factorisation by block power iteration.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ GRAM_WIDTH = 128
 """Narrower width up to which the Gram matrix is worth forming."""
 
 
+@runtime_checkable
 class FactorSides(Protocol):
     """Both sides of rank-c factors of n examples, where a side may be decoded anew whenever it is asked for."""
 

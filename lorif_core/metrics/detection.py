@@ -1,4 +1,8 @@
-"""How well scores tell the positive items (planted, mislabelled, relevant) from the others."""
+"""How well scores tell the positive items (planted, mislabelled, relevant) from the others.
+
+That every score has its flag is checked here and refused in the words of a ``DataError``, so the signatures leave
+the number of flags open.
+"""
 
 import torch
 from torch import Tensor
@@ -8,7 +12,7 @@ from lorif_core.metrics.correlation import mean_ranks, top_positions
 from lorif_core.shapes import Bool, Float
 
 
-def auc(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " N"]) -> float:
+def auc(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " _"]) -> float:
     """Probability that a positive item scores above a negative one, ties counted half; 0.5 is chance.
 
     Raises:
@@ -26,7 +30,7 @@ def auc(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " N"]) -> float:
     return wins / (num_positive * num_negative)
 
 
-def precision_at_k(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " N"], k: int) -> float:
+def precision_at_k(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " _"], k: int) -> float:
     """Share of positive items among the k highest scores; equal scores rank in order of position.
 
     Raises:

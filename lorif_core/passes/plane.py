@@ -5,7 +5,7 @@ store, one for the plane and one for the coordinates; memory does not grow with 
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ NUM_COLUMNS = 512
 nearly orthogonal, so a smaller sketch shows mostly its own noise."""
 
 
+@runtime_checkable
 class OnShard(Protocol):
     """Told after every shard."""
 

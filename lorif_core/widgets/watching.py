@@ -3,7 +3,7 @@
 import threading
 import time
 import weakref
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lorif_core.errors import JournalError
 from lorif_core.workspace.workspace import Workspace
@@ -12,6 +12,7 @@ POLL_S = 1.5
 """A decision made elsewhere is on screen within about this time."""
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """What wants to know."""
 

@@ -1,5 +1,7 @@
 import math
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -99,6 +101,15 @@ FIELDS = {
 SQL_TYPES = """train_id VARCHAR, source VARCHAR, odd VARCHAR, year BIGINT, weight DOUBLE, ok BOOLEAN,
 "when" TIMESTAMP, labels VARCHAR[], actor VARCHAR, has_conflict BOOLEAN, score DOUBLE,
 top_rank BIGINT, top_share DOUBLE, bottom_rank BIGINT, bottom_share DOUBLE"""
+
+
+@pytest.fixture
+def frames_for_checks():
+    """A call whose types are checked takes several frames of the stack, a plain one takes one."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10 * limit)
+    yield
+    sys.setrecursionlimit(limit)
 
 
 @pytest.fixture(scope="module")
@@ -393,17 +404,32 @@ def test_a_refusal_quotes_the_place_and_says_what_was_expected(typed_text, colum
         ("(" * 4000, r"nest at most 100 deep"),
     ],
 )
+@pytest.mark.usefixtures("frames_for_checks")
 def test_a_text_that_cannot_be_one_is_refused(typed_text, message):
     with pytest.raises(QueryError, match=message):
         parse_where(typed_text)
 
 
+@pytest.mark.usefixtures("frames_for_checks")
 def test_the_deepest_condition_is_read_written_and_run(table):
     typed_text = "year = 1 or year = 2 and (" * MAX_DEPTH + "year = 3" + ")" * MAX_DEPTH
     condition = parse_where(typed_text)
     assert parse_where(str(condition)) == condition
     assert found(table, condition) == expected(condition)
     assert queries_of(condition) == []
+
+
+def test_the_deepest_condition_fits_on_the_stack_of_a_plain_python():
+    program = """
+from lorif_core.corpus.reading import MAX_DEPTH
+from lorif_core.corpus.where import Field, compile_where, parse_where
+typed_text = "year = 1 or year = 2 and (" * MAX_DEPTH + "year = 3" + ")" * MAX_DEPTH
+condition = parse_where(typed_text)
+compile_where(condition, {"year": Field("year", "number")})
+print(parse_where(str(condition)) == condition)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout == "True\n", result.stderr
 
 
 def test_nesting_counts_what_is_open_not_what_was():

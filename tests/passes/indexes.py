@@ -17,19 +17,21 @@ from lorif_core.linalg.codecs import Coded, ColumnCodec, column_codec
 from lorif_core.linalg.maps import maps_digest, random_maps
 from lorif_core.linalg.preconditioner import precondition
 from lorif_core.linalg.subspace import Subspace
+from lorif_core.method_settings import LograConfig, LorifConfig
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.modules import list_modules, tracked_shapes
 from lorif_core.passes.fitting import damping_of, fit_module, self_influence
 from lorif_core.passes.queries import Query, capture_queries
-from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.scoring import FittedIndex, iter_scores, plan_scoring
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block
 from lorif_core.store.manifest import Manifest, compact, manifest_of_plan
-from lorif_core.store.parts import Origin, ShardFacts, write_part
+from lorif_core.store.parts import Origin, ShardEntry, ShardFacts, write_part
 from lorif_core.store.plan import Parents, Plan, write_plan
-from lorif_core.store.reader import StoreReader
+from lorif_core.store.reader import Shard, StoreReader
+from lorif_core.store.tensor_files import TensorFile
 from lorif_core.store.writer import write_self_influence, write_subspace
 
 F = 8
@@ -39,8 +41,8 @@ EXACT = ColumnCodec(
 )
 TRAIN = random_examples([9, 4, 12, 6, 3, 10, 7, 8, 5, 11], seed=1)
 QUERIES = [Query(f"q{n}", (one,), (1.0,)) for n, one in enumerate(random_examples([6, 9, 4], seed=2))]
-FULL = Lorif(factor_rank=99, subspace_rank=999, seed=0)
-LOGRA = Logra()
+FULL = Lorif(LorifConfig(factor_rank=99, subspace_rank=999))
+LOGRA = Logra(LograConfig())
 
 
 @cache
@@ -56,11 +58,7 @@ def source_of(method, codec: ColumnCodec = EXACT, *, tokens_per_batch: int = 64,
     """Wrap in ``with frozen(source.model)``."""
     model = model or model_of()
     modules = modules_of(model)
-    device = next(model.parameters()).device
-    maps = {
-        one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0).to(device, torch.float32)
-        for one in modules
-    }
+    maps = {one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0) for one in modules}
     return GradientSource(model, maps, modules, method, codec, 1, tokens_per_batch)
 
 
@@ -79,45 +77,40 @@ def oracle_rows(examples: Sequence[EncodedExample], objective=None) -> list[Tens
     return [matrices.flatten(1) for matrices in found.values()]
 
 
-@dataclass(frozen=True)
-class MemoryShard:
-    """What ``Shard`` gives, from tensors in memory."""
+class MemoryFile(TensorFile):
+    """Tensors in memory."""
 
-    number: int
-    start: int
-    tensors: dict[str, Tensor]
-    codec: ColumnCodec
-    layout: str
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def rows(self, name: str, rows: range) -> Tensor:
+        return self.tensors[name][rows.start : rows.stop]
+
+
+class MemoryShard(Shard):
+    """A shard whose codec may be an exact one."""
 
     @property
-    def num_examples(self) -> int:
-        return len(self.norms())
-
-    def part(self, rows: slice) -> "MemoryShard":
-        return replace(self, tensors={name: tensor[rows] for name, tensor in self.tensors.items()})
-
-    def block(self, module: ModuleShape) -> Block:
-        return decode_block(self.tensors, module, self.codec, self.layout)
-
-    def factors(self, module: ModuleShape, buffers: Buffers) -> CodedFactors | None:
-        return CodedFactors(self.tensors, module, self.codec, buffers) if self.layout == "factors" else None
-
-    def norms(self) -> Tensor:
-        return self.tensors["norms"]
+    def _codec(self) -> ColumnCodec:
+        return EXACT if self.manifest.codec == EXACT.name else column_codec(self.manifest.codec)
 
 
 @dataclass(frozen=True)
-class MemoryIndex:
-    """What ``StoreReader`` gives, from tensors in memory; its codec may be an exact one."""
+class MemoryIndex(StoreReader):
+    """An index in memory."""
 
     manifest: Manifest
     shards: list[MemoryShard]
     subspaces: dict[str, Subspace]
     self_influences: list[Tensor]
+    method: AttributionMethod
 
     @property
-    def modules(self) -> list[ModuleShape]:
-        return self.manifest.modules
+    def num_train_tokens(self) -> int:
+        return sum(int(shard.num_tokens().sum()) for shard in self.shards)
+
+    def shard(self, number: int, rows: slice = slice(None)) -> Shard:
+        return self.shards[number].part(rows)
 
     def iter_shards(self) -> Iterator[MemoryShard]:
         return iter(self.shards)
@@ -134,9 +127,9 @@ class MemoryIndex:
 
 def _plan(source: GradientSource, num_examples: int, shard_examples: int) -> Plan:
     return Plan(
-        layout=source.method.layout,
+        layout=source.method.feature.layout,
         codec=source.codec.name,
-        factor_rank=getattr(source.method, "factor_rank", 1),
+        factor_rank=source.method.feature.factor_rank,
         f=F,
         seed=0,
         max_length=64,
@@ -154,16 +147,18 @@ def memory_index(
     """Gradients, subspaces and self-influences, without a disk between them."""
     source = source_of(method, codec, **batches)
     manifest = manifest_of_plan(_plan(source, len(train), shard_examples))
-    shards = []
+    files = []
     with frozen(source.model):
         for start in range(0, len(train), shard_examples):
             part = train[start : start + shard_examples]
-            tensors = build_shard(source, part).tensors
-            shards.append(MemoryShard(len(shards), start, tensors, codec, method.layout))
-    index = MemoryIndex(manifest, shards, {}, [])
+            manifest.shards.append(ShardEntry("", start, len(part), 0, "", 0, 0, [], []))
+            files.append(MemoryFile(build_shard(source, part).tensors))
+    entries = enumerate(manifest.shards)
+    shards = [MemoryShard(number, manifest, files[number], range(one.num_examples)) for number, one in entries]
+    index = MemoryIndex(manifest, shards, {}, [], method)
     for module in index.modules:
-        index.subspaces[module.name] = fit_module(index, method, module)
-    manifest = replace(manifest, subspace_rank=method.subspace_rank, curvature=asdict(curvature), status="complete")
+        index.subspaces[module.name] = fit_module(index, method.curvature, module)
+    manifest = replace(manifest, subspace_rank=method.curvature.subspace_rank, curvature=asdict(curvature), status="complete")
     index = replace(index, manifest=manifest)
     for shard in shards:
         index.self_influences.append(
@@ -196,12 +191,12 @@ def disk_index(
             write_part(folder, plan, number, shard.tensors, facts, Origin("cpu", torch.__version__, "test", 0.0))
     manifest = compact(folder)
     reader = StoreReader(folder, manifest)
-    subspaces = [fit_module(reader, method, module) for module in manifest.modules]
+    subspaces = [fit_module(reader, method.curvature, module) for module in manifest.modules]
     damping = {m.name: damping_of(s, curvature) for m, s in zip(manifest.modules, subspaces, strict=True)}
     entries = [write_subspace(folder, position, subspace) for position, subspace in enumerate(subspaces)]
     manifest = replace(
         manifest,
-        subspace_rank=method.subspace_rank,
+        subspace_rank=method.curvature.subspace_rank,
         curvature=asdict(curvature),
         subspaces=entries,
         damping=damping,
@@ -213,19 +208,25 @@ def disk_index(
         for shard in reader.iter_shards()
     ]
     own = [write_self_influence(folder, position, one) for position, one in enumerate(values)]
-    return StoreReader(folder, replace(manifest, self_influences=own))
+    built = StoreReader(folder, replace(manifest, self_influences=own))
+    vars(built)["method"] = method  # which an index on disk knows from its settings
+    return built
 
 
-def scores_of(
-    index, curvature: CurvatureConfig, asked: ScoreConfig | None = None, queries=QUERIES, *, model=None
-) -> Tensor:
+def fitted(index, curvature: CurvatureConfig) -> FittedIndex:
+    """An index with its method, whose scores are as if it had been fitted with ``curvature``."""
+    return FittedIndex(index, index.method, curvature)
+
+
+def scores_of(index, curvature: CurvatureConfig, asked: ScoreConfig | None = None, queries=QUERIES) -> Tensor:
     """All scores, (Q, N)."""
     asked = asked or ScoreConfig()
-    source = source_of(LOGRA, model=model)
+    codec = EXACT if index.manifest.codec == EXACT.name else column_codec(index.manifest.codec)
+    source = source_of(index.method, codec)
     with frozen(source.model):
         gradients = capture_queries(source, queries, asked.objective)
-    plan = plan_scoring(index, gradients, curvature, asked)
-    found = list(iter_scores(index, plan))
+    plan = plan_scoring(fitted(index, curvature), gradients, asked)
+    found = list(iter_scores(plan))
     sizes = [scores.shape[1] for _, scores in found]
     assert [start for start, _ in found] == [sum(sizes[:n]) for n in range(len(sizes))]
     return torch.cat([scores for _, scores in found], 1)
