@@ -1,5 +1,6 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from lorif_core.files import (
     checksum_of_file,
     fingerprint_of_files,
     fingerprint_of_value,
+    put_if_absent,
+    put_json,
     read_json,
     replace_file,
     write_json,
@@ -101,3 +104,42 @@ def test_a_fingerprint_of_files_depends_on_names_and_contents_but_not_on_folder_
 def test_a_fingerprint_of_a_value_depends_on_it_but_not_on_the_order_of_its_keys():
     assert fingerprint_of_value({"a": 1, "b": [2, 3]}) == fingerprint_of_value({"b": [2, 3], "a": 1})
     assert fingerprint_of_value({"a": 1, "b": [2, 3]}) != fingerprint_of_value({"a": 1, "b": [3, 2]})
+
+
+def test_a_file_is_put_where_there_is_none_and_its_folder_is_made(tmp_path):
+    assert put_if_absent(tmp_path / "folder/file", b"first") == b"first"
+    assert (tmp_path / "folder/file").read_bytes() == b"first"
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
+
+
+def test_a_file_that_is_there_stays_and_is_returned(tmp_path):
+    put_if_absent(tmp_path / "file", b"first")
+    assert put_if_absent(tmp_path / "file", b"second") == b"first"
+    assert put_json(tmp_path / "json", {"a": 1}) == {"a": 1}
+    assert put_json(tmp_path / "json", {"a": 2}) == {"a": 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "json"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        (errno.ENOSPC, ResourceError, "is full while writing 'file'"),
+        (errno.EPERM, ArtefactError, "needs a disk with hard links, .* Put the workspace on another disk"),
+        (errno.EOPNOTSUPP, ArtefactError, "needs a disk with hard links"),
+        (errno.EIO, OSError, "broken"),
+    ],
+)
+def test_a_link_that_fails_says_why_and_leaves_nothing(code, kind, message, tmp_path, monkeypatch):
+    def fail(source, target, **options):
+        raise OSError(code, "broken")
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(kind, match=message):
+        put_if_absent(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_whose_file_vanishes_again_and_again_gives_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", lambda source, target, **options: Path(source).unlink())
+    with pytest.raises(FileNotFoundError):
+        put_if_absent(tmp_path / "file", b"content")
