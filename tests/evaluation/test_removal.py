@@ -157,6 +157,7 @@ def test_progress_never_falls_also_when_batches_get_empty():
 
 def test_removals_do_not_see_each_other():
     forth, back = (run_removal(start(), EXAMPLES, rows, QUERIES, SHORT) for rows in (ROWS, ROWS[::-1]))
+    assert len(forth) == len(back) == len(ROWS) > 1
     for one, other in zip(forth, back[::-1], strict=True):
         assert torch.equal(one.change, other.change)
         assert one.removed.answers == other.removed.answers

@@ -188,6 +188,8 @@ def test_disjoint_removals_add_up_and_everything_is_the_total(method):
     workspace, query_ids = asked(method)
     opened = lf.open_workspace(workspace)
     one, other, both = (changes(opened.what_if(ids, query_ids)) for ids in (IDS[:40], IDS[40:], IDS))
+    assert set(query_ids) <= set(both)
+    assert len(query_ids) > 1
     for query_id in query_ids:
         assert both[query_id] == pytest.approx(one[query_id] + other[query_id], rel=1e-9, abs=1e-9)
         assert both[query_id] == pytest.approx(-scores(method)[query_id].sum(), rel=1e-3)
