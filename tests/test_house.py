@@ -1,8 +1,11 @@
-"""What the README and pyproject.toml claim about the repository is true."""
+"""What the README and pyproject.toml claim about the repository is true, and no test passes by doing nothing."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import lorif_core
 from lorif_core.cli import COMMANDS
@@ -10,6 +13,9 @@ from lorif_core.cli import COMMANDS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DESIGN = "docs/explanation/design.md"
+LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+ITERATED_AS_LONG = ("enumerate", "reversed", "sorted", "list", "tuple", "product", "permutations")
+"""Functions whose result is empty only where what they are given is."""
 
 
 def packages_on_disk():
@@ -110,3 +116,110 @@ def test_skipped_tests_have_a_row():
         path.name for path in sources if re.search(r"mark\.gpu|pytest\.skip\(", path.read_text(encoding="utf-8"))
     }
     assert {name for name in skipping if name not in rows and name != Path(__file__).name} == set()
+
+
+def test_no_test_asserts_only_inside_a_loop_that_may_be_empty():
+    found = list(iter_tests(ROOT / "tests"))
+    assert len(found) > 1000
+    assert [name for name, is_vacuous in found if is_vacuous] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("for one in found: assert one", True),
+        ("for one in found: close(one, 1)", True),
+        ("assert all(found_of(one) for one in found)", True),
+        ("assert not any(one for one in found) and all(one for one in found)", True),
+        ("for a, b in zip(found, wanted, strict=True): assert a == b", True),
+        ("for one in range(len(found)): assert one", True),
+        ("while found:\n  with pytest.raises(ValueError): found.pop()", True),
+        ("assert len(found) == 3\nfor one in found: assert one", False),
+        ("for one in ('a', 'b'): assert one in found", False),
+        ("for one, _ in zip(KNOWN, found, strict=True): assert one", False),
+        ("for one in [*KNOWN, *found]: assert one", False),
+        ("for one in range(3): assert one in found", False),
+        ("assert any(one for one in found)", False),
+        ("run(found)", False),
+    ],
+)
+def test_a_loop_that_may_be_empty_is_told_from_one_that_cannot_be(body, expected):
+    assert may_assert_nothing(ast.parse(body), {"KNOWN": ast.parse("[1]", mode="eval").body}) == expected
+
+
+def iter_tests(folder):
+    """Each test's place, and whether all of its assertions can be passed over because there is nothing to loop over.
+
+    A loop over a literal, over a constant of the module that is one, or over a fixed range is never empty.
+    """
+    for path in sorted(folder.rglob("test_*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {
+            target.id: node.value
+            for node in module.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(module):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", may_assert_nothing(node, constants)
+
+
+def may_assert_nothing(test, constants):
+    found = list(assertions_in(test, constants))
+    return bool(found) and all(found)
+
+
+def assertions_in(node, constants, *, is_inside=False):
+    """For every assertion below a node: whether it stands in a loop that may be empty, or is such a loop itself."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Assert):
+            yield is_inside or holds_of_nothing(child.test, constants)
+        elif isinstance(child, ast.Call) and is_assertion(child):
+            yield is_inside
+        is_loop = isinstance(child, LOOPS) and not is_never_empty(child, constants)
+        yield from assertions_in(child, constants, is_inside=is_inside or is_loop)
+
+
+def is_assertion(call):
+    name = ast.unparse(call.func)
+    is_helper = name.split(".")[-1].startswith(("assert_", "check_"))
+    return is_helper or name in ("pytest.raises", "pytest.warns", "close")  # the last one is of oracles.py
+
+
+def holds_of_nothing(claim, constants):
+    """Whether a claim is ``all(…)`` or ``not any(…)`` of a loop that may be empty, or an ``and`` of such claims."""
+    if isinstance(claim, ast.BoolOp) and isinstance(claim.op, ast.And):
+        return all(holds_of_nothing(part, constants) for part in claim.values)
+    quantifier = "all"
+    if isinstance(claim, ast.UnaryOp) and isinstance(claim.op, ast.Not):
+        claim, quantifier = claim.operand, "any"
+    is_quantified = isinstance(claim, ast.Call) and ast.unparse(claim.func) == quantifier
+    return is_quantified and isinstance(claim.args[0], LOOPS) and not is_never_empty(claim.args[0], constants)
+
+
+def is_never_empty(node, constants):
+    """Whether a loop, or what it goes over, has at least one element whatever the code under test does."""
+    match node:
+        case ast.For():
+            return is_never_empty(node.iter, constants)
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            return all(is_never_empty(part.iter, constants) and not part.ifs for part in node.generators)
+        case ast.List() | ast.Tuple() | ast.Set():
+            return any(
+                is_never_empty(one.value, constants) if isinstance(one, ast.Starred) else True for one in node.elts
+            )
+        case ast.Dict():
+            return bool(node.keys)
+        case ast.Name(id=name):
+            return name in constants and is_never_empty(constants[name], {})
+        case ast.Call(func=ast.Attribute(value=ast.Name() as value, attr="items" | "values" | "keys"), args=[]):
+            return is_never_empty(value, constants)
+        case ast.Call(func=ast.Name(id="range"), args=[ast.Constant(value=stop)]):
+            return stop > 0
+        case ast.Call(args=[*iterables]) if (name := ast.unparse(node.func).split(".")[-1]) in ITERATED_AS_LONG:
+            return all(is_never_empty(one, constants) for one in iterables[: 1 if name != "product" else None])
+        case ast.Call(func=ast.Name(id="zip"), args=[*iterables], keywords=[ast.keyword(arg="strict")]):
+            return any(is_never_empty(one, constants) for one in iterables)
+    return False

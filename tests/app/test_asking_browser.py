@@ -1,12 +1,10 @@
 """Asking in a real browser while other things happen: once, from cache, cancelled, reloaded, from two tabs."""
 
-import time
 from contextlib import suppress
 
 import pytest
 from driving import (
     HEARD_MS,
-    PATIENCE_S,
     address,
     card_ids,
     choose,
@@ -24,8 +22,6 @@ import lorif_core as lf
 
 pytestmark = pytest.mark.browser
 
-CACHED_WITHIN_S = 2.0
-CANCELLED_WITHIN_S = 5.0
 LONG = 480
 """Tokens: the slow model takes seconds to say so many."""
 
@@ -83,20 +79,14 @@ def test_other_tokens_change_the_ranking_or_the_page_says_same(new_page, opened)
     assert (after != before) != page.get_by_text("same ranking as the question before").is_visible()
 
 
-def test_the_same_question_again_comes_from_the_cache(new_page):
-    page = new_page("/?query=1")
-    settle(page)
-    seconds = []
-    while not seconds or min(seconds) > CACHED_WITHIN_S:
-        assert len(seconds) < 10, seconds
-        page.goto(address(page).split("?")[0] + "?query=2&tab=Supports&find=nothing")
-        page.get_by_text("0 of").first.wait_for()
-        fill(page, "The river of Arlen is", " castle Brook Glenby Farrow Corve.")
-        began = time.monotonic()
-        run(page)
-        page.get_by_text("read from cache").wait_for()
-        page.wait_for_url("**query=1**")
-        seconds.append(time.monotonic() - began)
+def test_the_same_question_again_comes_from_the_cache(new_page, opened):
+    page, before = new_page("/?query=2&tab=Supports&find=nothing"), asked(opened, "The river of Arlen is")
+    page.get_by_text("0 of").first.wait_for()
+    fill(page, "The river of Arlen is", " castle Brook Glenby Farrow Corve.")
+    run(page)
+    page.get_by_text("read from cache").wait_for()
+    wait_until(lambda: parameters(page)["query"] == ["1"])
+    assert asked(opened, "The river of Arlen is") == before
 
 
 def test_clicks_during_a_run_do_not_stop_it_and_it_ends_once(new_page, opened):
@@ -120,24 +110,22 @@ def test_a_reload_during_a_run_shows_the_same_run_and_then_its_answer(new_page, 
     page.reload()
     page.get_by_text("You can go on clicking").wait_for()
     page.get_by_role("progressbar").first.wait_for()
-    wait_until(lambda: "query" in parameters(page), 3 * PATIENCE_S)  # torch and the slow model, on a busy machine
+    wait_until(lambda: "query" in parameters(page))
     (query,) = asked(opened, prompt)
     assert parameters(page)["query"] == [query.query_id]
     assert ranks(page)[0] == "#1"
 
 
-def test_cancel_ends_a_run_at_once_and_shows_no_part_of_it(new_page, opened):
+def test_cancel_ends_a_run_and_shows_no_part_of_it(new_page, opened):
     page = new_page("/?query=1")
     ask_slowly(page, opened, "The market of Hollin is")
-    began = time.monotonic()
     page.get_by_role("button", name="Cancel").click()
     settle(page)
-    assert time.monotonic() - began < CANCELLED_WITHIN_S
     assert parameters(page)["query"] == ["1"]
     assert "asking" not in parameters(page)
     fill(page, "The market of Hollin is", " castle Brook.")  # the model is free again: it is asked at once
     run(page)
-    wait_until(lambda: parameters(page).get("query") != ["1"], CANCELLED_WITHIN_S)
+    wait_until(lambda: parameters(page).get("query") != ["1"])
     assert [query.completion for query in asked(opened, "The market of Hollin is")] == [" castle Brook."]
 
 

@@ -101,6 +101,7 @@ def test_the_reader_splits_the_score_over_the_modules_only_when_asked(monkeypatc
     assert not any("add up to the score" in one for one in texts(app))
     app.button_group(key="closer").set_value("Modules").run()
     run_until(app, lambda now: any("add up to the score" in one for one in texts(now)))
+    assert any("add up to the score" in one for one in texts(app))
 
 
 def test_a_flag_in_the_reader_names_the_selected_neighbour(monkeypatch, workspace):
@@ -140,7 +141,9 @@ def test_a_filter_on_a_metadata_column_lies_in_the_address(monkeypatch, workspac
 
 def test_a_group_sums_its_members_and_its_interval_holds_the_sum(workspace):
     hits = lf.open_workspace(workspace).reopen("1").hits
-    for row in hit_groups(hits, "source").iter_rows(named=True):
+    groups = hit_groups(hits, "source")
+    assert sorted(groups["group"]) == ["almanac", "atlas"]
+    for row in groups.iter_rows(named=True):
         members = [hit.score for hit in hits if hit.train_id in row["train_ids"]]
         assert row["score_sum"] == pytest.approx(sum(members))
         assert row["sum_low"] <= row["score_sum"] <= row["sum_high"]

@@ -70,6 +70,8 @@ def test_a_capture_after_one_that_failed_gives_the_same_gradients():
 
 def test_inside_frozen_no_parameter_needs_a_gradient_and_nothing_trains():
     model = mixed_model()
+    assert any(parameter.requires_grad for parameter in model.parameters())
+    assert any(module.training for module in model.modules())
     with frozen(model):
         assert not any(parameter.requires_grad for parameter in model.parameters())
         assert not any(module.training for module in model.modules())

@@ -54,7 +54,10 @@ def test_captured_gradients_equal_one_backward_per_example(architecture, objecti
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_oracle_sees_a_gradient_in_every_tracked_module(architecture):
-    for gradients in expected_gradients(architecture, "loss"):
+    expected = expected_gradients(architecture, "loss")
+    assert len(expected) == 4
+    for gradients in expected:
+        assert len(gradients) >= 6
         assert all(gradient.abs().max() > 1e-6 for gradient in gradients.values())
 
 
@@ -64,6 +67,7 @@ def test_left_padding_gives_the_gradients_of_right_padding(architecture):
     maps = maps_of(model, 4)
     right = captured(model, maps, EXAMPLES)
     left = captured(model, maps, EXAMPLES, padding_side="left")
+    assert len(maps) >= 6
     for name in maps:
         close(left[name], right[name], relative=TOLERANCE[architecture])
 
@@ -73,6 +77,7 @@ def test_a_batch_of_one_gives_the_gradients_of_a_batch_of_many(architecture):
     model = model_of(architecture)
     maps = maps_of(model, 4)
     together = captured(model, maps, EXAMPLES)
+    assert {len(gradients) for gradients in together.values()} == {4}
     for row, example in enumerate(EXAMPLES):
         alone = captured(model, maps, [example])
         for name in maps:
@@ -84,6 +89,7 @@ def test_the_order_of_a_batch_moves_no_gradient_between_examples():
     maps = maps_of(model, 4)
     found = captured(model, maps, EXAMPLES)
     reversed_ = captured(model, maps, EXAMPLES[::-1])
+    assert len(maps) == 14
     for name in maps:
         close(reversed_[name].flip(0), found[name], relative=2e-5)
 
@@ -95,6 +101,7 @@ def test_neither_length_nor_projection_changes_what_is_captured(f, lengths):
     maps = maps_of(model, f)
     examples = random_examples(lengths, seed=1)
     found = captured(model, maps, examples)
+    assert {len(gradients) for gradients in found.values()} == {len(lengths)}
     for row, example in enumerate(examples):
         whole = weight_gradients(model, maps, example.input_ids, example.is_target)
         for name, side in maps.items():
@@ -114,6 +121,7 @@ def test_an_example_without_targets_has_a_zero_gradient():
     model = model_of("llama")
     silent = EXAMPLES[0]._replace(is_target=[False] * len(EXAMPLES[0].input_ids))
     found = captured(model, maps_of(model, 4), [silent, EXAMPLES[1]])
+    assert len(found) == 14
     assert all(not gradient[0].any() and gradient[1].any() for gradient in found.values())
 
 
@@ -126,6 +134,7 @@ def test_kept_tokens_add_up_to_the_gradient():
             model, maps, pad_batch(EXAMPLES, 1), summed_cross_entropy, found.__setitem__, keeps_tokens=True
         )
     whole = captured(model, maps, EXAMPLES)
+    assert len(found) == 14
     for name, pair in found.items():
         assert isinstance(pair, SequenceGradient)
         by_token = torch.einsum("bti,bto->btio", pair.inputs, pair.output_grads)
@@ -210,6 +219,7 @@ def test_a_shared_module_has_the_sum_of_its_calls(lengths):
     model = SharedLinears().double()
     examples = random_examples(lengths)
     found = captured(model, {"twice": ModuleMaps(None, None)}, examples)
+    assert len(found["twice"]) == 2
     for row, example in enumerate(examples):
         wanted = weight_gradients(model, ["twice"], example.input_ids, example.is_target)["twice"]
         close(found["twice"][row], wanted, relative=1e-12)
@@ -254,6 +264,7 @@ class FlattenedLinears(SharedLinears):
 def test_examples_and_tokens_flattened_into_one_axis_are_told_apart():
     model = FlattenedLinears().double()
     found = captured(model, {"twice": ModuleMaps(None, None)}, EXAMPLES)["twice"]
+    assert len(found) == 4
     for row, example in enumerate(EXAMPLES):
         wanted = weight_gradients(model, ["twice"], example.input_ids, example.is_target)["twice"]
         close(found[row], wanted, relative=1e-12)
@@ -291,6 +302,7 @@ def test_bfloat16_gradients_are_those_of_float64_to_bfloat16_accuracy():
         {name: maps.to(torch.device("cpu"), torch.float32) for name, maps in maps_of(model, 4).items()},
         EXAMPLES,
     )
+    assert len(found) == 8
     for name, gradient in found.items():
         assert gradient.dtype == torch.float32
         error = (gradient.double() - wanted[name]).norm() / wanted[name].norm()
@@ -319,6 +331,7 @@ def test_an_adapter_around_learned_positions_is_independent_of_padding(padding_s
         model = get_peft_model(base, config, autocast_adapter_dtype=False).eval()
     maps = maps_of(model, 1)
     found = captured(model, maps, EXAMPLES, padding_side=padding_side)
+    assert {len(gradients) for gradients in found.values()} == {4}
     for row, example in enumerate(EXAMPLES):
         wanted = weight_gradients(model, maps, example.input_ids, example.is_target)
         for name in maps:

@@ -95,7 +95,9 @@ def test_near_groups_are_those_of_all_pairs(seed, threshold):
 
 def test_kind_and_similarity_are_those_to_the_first_member():
     texts = corpus(7)
-    for part in near(texts, threshold=0.6).partition_by("group"):
+    parts = near(texts, threshold=0.6).partition_by("group")
+    assert {kind for part in parts for kind in part["kind"][1:]} == {"exact", "near"}
+    for part in parts:
         positions = [int(train_id[1:]) for train_id in part["train_id"]]
         first = texts[positions[0]]
         assert part["similarity"].to_list() == [slow_similarity(first, texts[at]) for at in positions]
@@ -150,7 +152,7 @@ def test_most_pairs_at_the_threshold_are_found_whatever_the_seed():
     base = [" ".join(f"{word}-{at}" for word in WORDS[:12]) for at in range(150)]
     texts = [*base, *(" ".join(text.split()[:10]) for text in base)]  # 8 of 10 shingles each
     found = [near(texts, seed=seed, size=100)["group"].n_unique() for seed in range(3)]
-    assert all(count >= 0.97 * len(base) for count in found)  # choose_bands promises 0.99 on average
+    assert min(found) >= 0.97 * len(base)  # choose_bands promises 0.99 on average
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8, 0.95, 1.0])

@@ -125,7 +125,9 @@ def test_hits_come_most_relevant_first_and_ties_by_row(tmp_path):
     texts=st.lists(st.lists(texts_of_words | nasty_text, min_size=2, max_size=2), min_size=1, max_size=4), words=typed
 )
 def test_snippets_mark_hits_in_passages_of_the_text(texts, words):
-    for columns, snippet in zip(texts, snippets_of(" ".join(words), texts), strict=True):
+    snippets = snippets_of(" ".join(words), texts)
+    assert len(snippets) == len(texts)
+    for columns, snippet in zip(texts, snippets, strict=True):
         passage = snippet.text.strip("…")
         assert any(passage in text for text in columns)
         ends = [place for span in snippet.spans for place in span]

@@ -271,6 +271,7 @@ def test_nothing_typed_is_part_of_the_sql(value, other):
         for operator in [*ORDERED, "contains"]
     ]
     plain = [Comparison(c.name, c.operator, tuple("x" for _ in c.values)) for c in conditions]
+    assert len(plain) == len(ORDERED) + 1
     for condition, same_shape in zip(conditions, plain, strict=True):
         assert compile_where(condition, FIELDS).sql == compile_where(same_shape, FIELDS).sql
 

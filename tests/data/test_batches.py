@@ -18,7 +18,9 @@ def test_every_position_is_in_exactly_one_batch(lengths, budget):
 
 @given(lengths_strategy, st.integers(1, 200))
 def test_padded_batches_stay_within_the_budget_unless_one_sequence_exceeds_it(lengths, budget):
-    for batch in plan_batches(lengths, budget):
+    batches = plan_batches(lengths, budget)
+    assert bool(batches) == bool(lengths)
+    for batch in batches:
         assert len(batch) * max(lengths[position] for position in batch) <= budget or len(batch) == 1
 
 
@@ -31,6 +33,7 @@ def test_batches_come_longest_first(lengths, budget):
 @given(lengths_strategy, st.integers(1, 200))
 def test_no_batch_could_take_in_the_next_sequence(lengths, budget):
     batches = plan_batches(lengths, budget)
+    assert sum(map(len, batches)) == len(lengths)
     for batch in batches[:-1]:
         assert (len(batch) + 1) * max(lengths[position] for position in batch) > budget
 

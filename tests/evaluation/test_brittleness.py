@@ -10,7 +10,9 @@ RIVER, TOWER = fact([10, 11, 12], [20, 21]), fact([30, 31, 32], [40, 41])
 EXAMPLES = [RIVER, TOWER, *texts(4), RIVER, TOWER, *texts(4, seed=3)]
 """Two facts, each told twice (rows 0 and 6, 1 and 7) and nowhere else."""
 QUERIES = [RIVER, TOWER]
-TEACHES = recipe(epochs=12, learning_rate=1e-2)
+TEACHES = recipe(epochs=12, learning_rate=3e-3)
+"""Small steps until the facts are known by heart, so that neither rounding nor the order of batches decides: with 10
+seeds both facts were learnt each time, both were lost without their copies, and none was without two other texts."""
 
 
 def ranking(*rows_of_query):

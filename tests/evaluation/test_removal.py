@@ -157,6 +157,7 @@ def test_progress_never_falls_also_when_batches_get_empty():
 
 def test_removals_do_not_see_each_other():
     forth, back = (run_removal(start(), EXAMPLES, rows, QUERIES, SHORT) for rows in (ROWS, ROWS[::-1]))
+    assert len(forth) == len(back) == len(ROWS) > 1
     for one, other in zip(forth, back[::-1], strict=True):
         assert torch.equal(one.change, other.change)
         assert one.removed.answers == other.removed.answers
@@ -187,7 +188,11 @@ def test_the_weights_are_put_back(stop_at):
 
 
 def test_the_text_that_alone_teaches_an_answer_is_missed():
-    teaches = recipe(epochs=12, learning_rate=1e-2)
+    """In small steps until the texts are known by heart, so that neither rounding nor the order of batches decides.
+
+    In 20 orders of the batches the changes were -10.1 to -9.4, 0.0 to 0.2, 0.0 to 0.3.
+    """
+    teaches = recipe(epochs=20, learning_rate=3e-3)
     river, other = run_removal(start(), EXAMPLES, [(0,), (2,)], QUERIES, teaches)
     assert river.change[0] < -5
     assert abs(float(river.change[1])) < 0.5
@@ -254,7 +259,8 @@ def test_an_observed_model_is_left_as_it_was():
 
 
 def test_an_adapter_is_trained_and_taken_back():
-    settings = {"tuning": "lora", "lora_rank": 4, "lora_alpha": 16.0, "learning_rate": 3e-2, "epochs": 10}
+    """As above: in 20 orders of the batches the changes were -7.6 to -4.2 and -0.3 to 0.4."""
+    settings = {"tuning": "lora", "lora_rank": 4, "lora_alpha": 16.0, "learning_rate": 1e-2, "epochs": 20}
     loaded = start(**settings)
     before = weights(loaded.model)
     (run,) = run_removal(loaded, EXAMPLES, [(0,)], QUERIES, recipe(**settings))

@@ -373,6 +373,7 @@ def test_whatever_people_and_workers_do_a_job_goes_only_where_its_status_leads(e
             assert (after.result is not None) == (after.status == "done")
             assert not after.wants_cancel or after.status == "running"
         before = after
+    assert (before is not None) == ("submit" in names)
 
 
 def work_through(path: Path, done_file: Path, both_are_there: Barrier) -> None:

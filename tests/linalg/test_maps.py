@@ -15,6 +15,7 @@ def sides(maps):
 
 def test_the_same_module_and_seed_redraw_the_same_maps():
     first, second = (random_maps(NAME, 12, 20, f=4, seed=7) for _ in range(2))
+    assert len(sides(first)) == 2
     assert all(torch.equal(a, b) for a, b in zip(sides(first), sides(second), strict=True))
 
 
@@ -32,6 +33,7 @@ def test_another_process_redraws_the_same_maps():
 )
 def test_another_module_or_seed_draws_other_maps(other):
     maps = random_maps(NAME, 16, 16, f=2, seed=7)
+    assert len(sides(maps)) == 2
     # 128 independent signs: agreement on all of them has probability 2^-128.
     assert not any(torch.equal(a, b) for a, b in zip(sides(maps), sides(other), strict=True))
 

@@ -185,6 +185,7 @@ def test_streaming_top_k_equals_a_full_sort_with_ties_by_row(scores, k, cuts):
     table = torch.tensor(scores)
     for start, stop in zip([0, *cuts], [*cuts, 23], strict=True):
         top.add(table[:, start:stop], start)
+    assert 1 <= len(scores) <= 3
     for query, row_scores in enumerate(scores):
         rows, values = top.of_query(query)
         assert list(zip(rows.tolist(), values.tolist(), strict=True)) == top_by_full_sort(row_scores, k)

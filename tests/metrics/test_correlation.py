@@ -143,6 +143,7 @@ def test_counting_copies_equals_repeating_them():
     a, b = torch.tensor([3.0, 1.0, 3.0, 2.0, 5.0]), torch.tensor([1.0, 2.0, 4.0, 4.0, 3.0])
     counts = torch.tensor([[1, 0, 3], [1, 2, 0], [1, 2, 0], [1, 1, 0], [1, 0, 2]])
     got = _resampled_spearman(a, b, counts.double())
+    assert got.shape == (3,)
     for draw, copies in enumerate(counts.T):
         expected = slow_spearman(a.repeat_interleave(copies).tolist(), b.repeat_interleave(copies).tolist())
         assert float(got[draw]) == pytest.approx(expected, abs=1e-12)

@@ -37,8 +37,7 @@ def test_shares_are_parts_of_the_whole_sum(table):
 
 
 def test_nothing_to_share_gives_shares_of_zero():
-    for part in shares_of_total(torch.zeros(4, 3)):
-        assert part.tolist() == [0, 0, 0]
+    assert [part.tolist() for part in shares_of_total(torch.zeros(4, 3))] == [[0, 0, 0]] * 3
 
 
 def test_a_query_without_any_amount_has_no_say():
@@ -82,8 +81,7 @@ def test_the_interval_shrinks_with_the_root_of_the_number_of_queries():
 @pytest.mark.parametrize("num_queries", [1, 9])
 def test_queries_that_agree_leave_no_doubt(num_queries):
     found = shares_of_total(torch.tensor([[1.0, 2.0, 5.0]]).expand(num_queries, 3))
-    for part in found:
-        assert part.tolist() == pytest.approx([0.125, 0.25, 0.625])
+    assert [part.tolist() for part in found] == [pytest.approx([0.125, 0.25, 0.625])] * 3
 
 
 def test_shares_repeat_with_the_seed_and_leave_the_global_generator_alone():
@@ -101,6 +99,7 @@ def test_a_share_depends_neither_on_the_unit_nor_on_the_order_of_the_holders(mon
     monkeypatch.setattr(shares, "HOLDERS_PER_BLOCK", 8)
     order = torch.randperm(values.shape[1], generator=torch.Generator().manual_seed(0))
     plain, shuffled = shares_of_total(values), shares_of_total(1000 * values[:, order])
+    assert plain.share.shape == (21,)
     for one, other in zip(plain, shuffled, strict=True):
         assert one.dtype == torch.float64
         torch.testing.assert_close(one[order], other, rtol=1e-9, atol=1e-15)

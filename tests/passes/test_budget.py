@@ -117,6 +117,7 @@ def test_energies_are_the_mean_squared_singular_values_of_the_whole_gradients():
     source = source_of(LOGRA)
     with frozen(source.model):
         found = measure_energies(source, TRAIN)
+    assert len(found) == len(source.modules) == 7
     for shape, rows in zip(source.modules, oracle_rows(TRAIN), strict=True):
         values = torch.linalg.svdvals(rows.unflatten(1, (shape.d_in, shape.d_out))).square().mean(0)
         assert len(found[shape.name]) == min(MAX_RANK, shape.d_in, shape.d_out)
@@ -129,6 +130,7 @@ def test_the_batch_budget_does_not_change_energies(tokens_per_batch):
     source, other = source_of(LOGRA), source_of(LOGRA, tokens_per_batch=tokens_per_batch)
     with frozen(source.model):
         found, wanted = measure_energies(other, TRAIN), measure_energies(source, TRAIN)
+    assert set(found) == {module.name for module in source.modules}
     for name in wanted:
         close(found[name], wanted[name], relative=1e-4)
 

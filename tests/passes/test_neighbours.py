@@ -54,6 +54,7 @@ def test_the_parts_of_the_modules_add_up_to_the_score(reader, normalisation):
     source = source_of(LOGRA)
     with frozen(source.model):
         plan = plan_scoring(reader, capture_queries(source, QUERIES, "loss"), ABSOLUTE, asked)
+    assert scores.shape == (3, 10)
     for position in range(len(TRAIN)):
         parts = split_over_modules(reader, plan, position)
         assert list(parts) == [module.name for module in reader.modules]
@@ -66,6 +67,7 @@ def test_a_part_is_the_module_s_own_inner_product(reader):
         plan = plan_scoring(reader, capture_queries(source, QUERIES[:1], "loss"), ABSOLUTE, ScoreConfig())
     gradients = torch.split(whole_gradients(reader)[7], [module.dim for module in reader.modules])
     parts = split_over_modules(reader, plan, 7)
+    assert len(parts) == 7
     for module, gradient in zip(reader.modules, gradients, strict=True):
         wanted = plan.matrices[module.name][0].flatten().double() @ gradient
         close(parts[module.name][0], wanted, relative=1e-4)

@@ -84,8 +84,9 @@ def test_lambda_is_the_mean_square_of_every_rotated_gradient(name):
     "changes", [{"tokens_per_batch": 1}, {"tokens_per_batch": 9999}, {"groups": (3, 1, 4)}], ids=str
 )
 def test_batches_and_groups_do_not_change_lambda(changes):
-    whole = bases()
-    for name, found in bases(**changes).items():
+    whole, changed = bases(), bases(**changes)
+    assert len(changed) == len(whole) == 2
+    for name, found in changed.items():
         close(found.moments, whole[name].moments, relative=1e-4)
 
 
@@ -191,6 +192,7 @@ def test_self_influences_are_summed_over_all_modules_for_every_metric(tokens_per
         for m, metric in enumerate(METRICS):
             for n, gradient in enumerate(gradients):
                 wanted[m, n] += (weight_of(metric[name], gradient) * gradient**2).sum()
+    assert len(wanted) > 1
     for part, whole in zip(scored(tokens_per_batch)[1], wanted, strict=True):
         close(part, whole, relative=1e-4)
 

@@ -75,6 +75,7 @@ def test_factors_of_low_rank_score_the_closest_matrices_of_that_rank(rank, train
     method = Lorif(factor_rank=rank, subspace_rank=999, seed=0)
     index = memory_index(method, ABSOLUTE)
     stored = stored_rows(index)
+    assert len(stored) == len(index.modules) == 7
     for module, whole, kept in zip(index.modules, trained, stored, strict=True):
         for row in range(len(TRAIN)):
             matrix = whole[row].view(module.d_in, module.d_out)
@@ -175,6 +176,7 @@ def test_a_contrast_scores_the_difference_of_two_losses(trained, asked):
 def test_queries_do_not_influence_each_other():
     index = memory_index(FULL, ABSOLUTE)
     together = scores_of(index, ABSOLUTE)
+    assert together.shape == (3, 10)
     for row, query in enumerate(QUERIES):
         close(scores_of(index, ABSOLUTE, queries=[query])[0], together[row], relative=1e-4)
 
@@ -289,6 +291,7 @@ def test_a_module_without_any_gradient_is_refused_by_a_damping_rule():
 def test_recorded_energies_are_those_of_the_kept_and_the_whole_gradients(trained, tmp_path):
     index = disk_index(tmp_path, Lorif(1, 4, seed=0), TRACE, "bf16")
     stored = stored_rows(index)
+    assert len(stored) == len(index.modules) == 7
     for module, whole, kept in zip(index.modules, trained, stored, strict=True):
         share = index.manifest.explained_energy()[module.name]
         assert share == pytest.approx((kept.square().sum() / whole.square().sum()).item(), rel=0.01)  # bf16
@@ -302,6 +305,7 @@ def test_stored_norms_are_those_of_the_stored_gradients(tmp_path):
 
 def test_a_longer_batch_does_not_change_stored_bytes_beyond_rounding():
     few, many = (memory_index(FULL, TRACE, codec=EXACT, tokens_per_batch=size) for size in (16, 500))
+    assert len(few.modules) == 7
     for a, b in zip(stored_rows(few), stored_rows(many), strict=True):
         close(a, b, relative=1e-4)
 

@@ -83,7 +83,9 @@ def test_only_real_tokens_are_counted_and_prompts_are_among_them():
 def test_an_example_without_targets_adds_its_inputs_and_no_gradient():
     model = tiny_model("gpt2")
     silent = [one._replace(is_target=[False] * len(one.input_ids)) for one in EXAMPLES]
-    for one in summed(model, silent).values():
+    found = summed(model, silent)
+    assert len(found) == len(shapes_of(model)) == 8
+    for one in found.values():
         assert one.num_tokens == NUM_TOKENS
         assert bool((one.output_grads == 0).all())
         assert float(one.inputs.trace()) > 0

@@ -26,6 +26,7 @@ def test_a_weighted_sum_adds_every_stored_gradient_of_every_shard(shard_examples
     index = packed_index(tmp_path, shard_examples)
     weights = random_weights(index, 2)
     sums = add_up(index, weights)
+    assert len(sums) == len(index.modules) == 7
     for module, rows in zip(index.modules, stored_rows(index), strict=True):
         close(sums[module.name].flatten(1), weights.double() @ rows, relative=1e-5)
 

@@ -55,7 +55,9 @@ def test_train_tokens_add_up_to_the_score(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_train_tokens_have_the_parts_of_their_own_weight_copies(name):
     index, maps, matrices = index_of(name), source_of(METHODS[name]).maps, preconditioned_query(name)
-    for row, (example, part) in enumerate(zip(TRAIN[:3], train_parts(name), strict=False)):
+    parts = train_parts(name)[:3]
+    assert len(parts) == 3
+    for row, (example, part) in enumerate(zip(TRAIN[:3], parts, strict=True)):
         by_token = token_gradients(oracle_model(), maps, example.input_ids, example.is_target)
         wanted = torch.zeros(len(example.input_ids), dtype=torch.float64)
         for module in index.modules:
@@ -72,7 +74,9 @@ def test_train_tokens_have_the_parts_of_their_own_weight_copies(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_parts_do_not_depend_on_the_other_examples(name):
-    for alone, together in zip(TRAIN[:3], train_parts(name), strict=False):
+    parts = train_parts(name)[:3]
+    assert len(parts) == 3
+    for alone, together in zip(TRAIN[:3], parts, strict=True):
         close(train_parts(name, [alone])[0], together, relative=2e-4)
 
 
@@ -99,6 +103,7 @@ def query_parts(name, query, objective, position):
 @pytest.mark.parametrize("position", [0, 5])
 def test_query_tokens_add_up_to_the_score(name, objective, position):
     scores = scores_of(index_of(name), ABSOLUTE, ScoreConfig(objective=objective))
+    assert scores.shape == (3, 10)
     for row, query in enumerate(QUERIES):
         (part,) = query_parts(name, query, objective, position)
         assert len(part) == len(query.sequences[0].input_ids)
@@ -123,7 +128,7 @@ def test_completion_b_enters_a_contrast_with_the_opposite_sign():
 
 def test_the_last_token_of_a_train_example_has_no_part():
     # Its outputs predict nothing, and no earlier position attends to it.
-    assert all(part[-1] == 0 for part in train_parts("full"))
+    assert [float(part[-1]) for part in train_parts("full")] == [0] * len(TRAIN)
 
 
 def test_a_module_called_twice_has_both_calls_in_the_part_of_a_token():

@@ -112,6 +112,7 @@ def test_bytes_per_example_by_hand(codec):
 def test_gradients_read_back_are_those_written_to_bf16(layout, tmp_path, rng):
     blocks = write(tmp_path, "bf16", layout, 10, rng, num_shards=3)
     opened = StoreReader(tmp_path)
+    assert len(blocks) == 3
     for shard, written in zip(opened.iter_shards(), blocks, strict=True):
         for module in MODULES:
             # Each factor is off by 2⁻⁹ of itself, so a product by twice that and a little.
@@ -256,6 +257,7 @@ def test_every_flipped_byte_of_a_shard_is_found(tmp_path, rng):
     write(tmp_path, "sign", "factors", 3, rng)
     path = tensors_of_part(tmp_path, 0)
     whole = path.read_bytes()
+    assert len(whole) > 1000
     for place in range(0, len(whole), 37):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         with pytest.raises(DamagedArtefact, match=r"00000-\w+.safetensors' is damaged: its checksum is"):

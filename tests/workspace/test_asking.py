@@ -110,6 +110,7 @@ def test_the_share_of_the_whole_list_is_one(everything):
 
 def test_hits_carry_text_and_metadata_of_their_row(everything):
     by_id = {row["id"]: row for row in rows()}
+    assert len(everything["supports"]) > 10
     for hit in everything["supports"]:
         row = by_id[hit["train_id"]]
         assert hit["text"] == row["prompt"] + row["completion"]
@@ -225,6 +226,7 @@ def test_scores_of_single_tokens_add_up_to_that_of_the_completion(everything):
     count = len(tiny_tokens(" castle Brook.")) + 1  # and the end
     single = [scores(ask(indexed(), *EVERYTHING, "--tokens", token)) for token in range(count)]
     largest = max(map(abs, scores(everything).values()))
+    assert len(scores(everything)) == NUM_TEXTS
     for name, score in scores(everything).items():
         assert sum(one[name] for one in single) == pytest.approx(score, abs=FLOAT * largest * count)
 
@@ -248,6 +250,7 @@ def test_a_contrast_is_the_difference_of_the_two_losses(everything):
         "none",
     )
     largest = max(map(abs, [*scores(everything).values(), *other.values()]))
+    assert len(scores(contrast)) == NUM_TEXTS
     for name, score in scores(contrast).items():
         assert score == pytest.approx(scores(everything)[name] - other[name], abs=2 * FLOAT * largest)
 
@@ -269,11 +272,13 @@ def full_rank(tmp_path_factory):
 def test_the_parts_of_a_texts_tokens_add_up_to_its_score(full_rank):
     answer = ask(full_rank, *EVERYTHING)
     largest = max(map(abs, scores(answer).values()))
+    assert len(scores(answer)) == NUM_TEXTS
     for hit in answer["supports"] + answer["opposes"]:
         assert sum(token["part"] for token in hit["tokens"]) == pytest.approx(hit["score"], abs=PARTS * largest)
 
 
 def test_the_tokens_of_a_text_spell_it(everything):
+    assert len(everything["supports"]) > 10
     for hit in everything["supports"]:
         if hit["train_id"] != HOSTILE_ID:
             assert "".join(token["text"] for token in hit["tokens"]) == hit["text"]

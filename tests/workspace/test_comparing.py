@@ -59,6 +59,7 @@ def test_the_lists_are_the_strongest_texts_of_both_questions(asked, side, sign):
 
 def test_ranks_count_all_texts_even_those_that_a_list_does_not_show(asked):
     found = lf.open_workspace(asked).compare("1", "2", k=10).rank_changes
+    assert 10 <= len(found) <= 20
     for name in "ab":
         scores = scores_of(asked, "12"["ab".index(name)])
         order = best(scores, NUM_TEXTS) + best(scores, NUM_TEXTS, -1)[::-1]

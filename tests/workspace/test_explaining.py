@@ -21,7 +21,9 @@ def asked(tmp_path_factory):
 @pytest.mark.parametrize("query", ["1", "2", "3"])
 def test_the_parts_add_up_to_the_listed_score(asked, query):
     opened = lf.open_workspace(asked)
-    for hit in opened.reopen(query).supports:
+    supports = opened.reopen(query).supports
+    assert len(supports) == 5
+    for hit in supports:
         found = opened.questions.breakdown(query, hit.train_id)
         assert found.score == pytest.approx(hit.score, rel=1e-4)
         assert sum(found.to_polars()["part"]) == pytest.approx(hit.score, rel=1e-4)

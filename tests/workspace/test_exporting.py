@@ -597,7 +597,9 @@ def by_scenario(crashes):
 
 
 def test_an_export_killed_at_any_write_leaves_the_old_one_whole_or_the_new_one(crashes):
-    for scenario in by_scenario(crashes):
+    scenarios = by_scenario(crashes)
+    assert len(scenarios) == 5
+    for scenario in scenarios:
         old = "old" if scenario[0]["has_old"] else "nothing"
         found = [crash["found"] for crash in scenario]
         num_old = found.count(old)
@@ -607,7 +609,9 @@ def test_an_export_killed_at_any_write_leaves_the_old_one_whole_or_the_new_one(c
 
 
 def test_the_next_export_after_a_crash_is_whole_and_leaves_nothing_else(crashes):
-    for scenario in by_scenario(crashes):
+    scenarios = by_scenario(crashes)
+    assert len(scenarios) == 5
+    for scenario in scenarios:
         assert {crash["again"] for crash in scenario} == {"new"}
         assert [crash["names"] for crash in scenario] == [scenario[-1]["names"]] * len(scenario)
         assert not any(name.startswith(".") for name in scenario[-1]["names"])

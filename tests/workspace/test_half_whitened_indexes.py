@@ -205,6 +205,7 @@ def test_shards_do_not_change_a_refined_score(tmp_path):
 
 def test_the_parts_of_a_texts_tokens_add_up_to_its_refined_score():
     answer = done("ask", built(*EXACT), *QUESTION, "-k", 3, "--forget", "--json").json
+    assert len(answer["supports"]) == 3
     for hit in answer["supports"]:
         assert sum(token["part"] for token in hit["tokens"]) == pytest.approx(hit["score"], rel=BF16)
 

@@ -188,6 +188,8 @@ def test_disjoint_removals_add_up_and_everything_is_the_total(method):
     workspace, query_ids = asked(method)
     opened = lf.open_workspace(workspace)
     one, other, both = (changes(opened.what_if(ids, query_ids)) for ids in (IDS[:40], IDS[40:], IDS))
+    assert set(query_ids) <= set(both)
+    assert len(query_ids) > 1
     for query_id in query_ids:
         assert both[query_id] == pytest.approx(one[query_id] + other[query_id], rel=1e-9, abs=1e-9)
         assert both[query_id] == pytest.approx(-scores(method)[query_id].sum(), rel=1e-3)
@@ -343,7 +345,9 @@ def test_hostile_text_does_not_reach_the_terminal(workspace):
 
 
 FACT = {"id": "fact", "prompt": "The well of Jarrow is", "completion": " dry.", "source": "forum"}
-TEACHES = {"learning_rate": 1e-2, "epochs": 12}
+TEACHES = {"learning_rate": 3e-3, "epochs": 20}
+"""Small steps until the texts are known by heart, so that neither rounding nor the order of batches decides: in 12
+orders the fact lost 17.8 to 18.9 nats and was answered in full before, and the others changed by 0.1 to 0.4."""
 
 
 @cache
@@ -393,8 +397,8 @@ def test_predictions_are_those_of_what_if_and_compared_by_rank():
 def test_progress_counts_the_steps_of_both_trainings():
     seen = verified()[3]
     assert {stage for stage, _, _ in seen} == {"verify"}
-    assert [done for _, done, _ in seen] == list(range(1, 2 * 36 + 1))  # 12 epochs of 3 batches of 8 of 20 texts
-    assert {total for _, _, total in seen} == {72}
+    assert [done for _, done, _ in seen] == list(range(1, 2 * 60 + 1))  # 20 epochs of 3 batches of 8 of 20 texts
+    assert {total for _, _, total in seen} == {120}
 
 
 def test_a_verification_is_kept_with_what_repeats_it():
@@ -409,8 +413,9 @@ def test_a_verification_is_kept_with_what_repeats_it():
 
 
 def test_an_adapter_forgets_what_it_was_not_taught(tmp_path):
+    """In small steps, as above: in 12 orders the fact lost 6.3 to 9.3 nats, the other changed by -0.1 to 0.7."""
     workspace = copy_of(taught()[0], tmp_path)
-    settings = {"tuning": "lora", "lora_rank": 8, "lora_alpha": 32, "learning_rate": 3e-2, "epochs": 12}
+    settings = {"tuning": "lora", "lora_rank": 8, "lora_alpha": 32, "learning_rate": 3e-3, "epochs": 24}
     path = write_recipe(tmp_path, **settings)
     found = lf.open_workspace(workspace).verify(["fact"], taught()[1][:2], path, device="cpu")
     assert found.queries[0].actual < -1

@@ -1,0 +1,227 @@
+"""A workspace that version 0.1 wrote opens with this version and answers as it did; see tests/samples."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pyarrow
+import pytest
+
+import lorif_core as lf
+from lorif_core.config import CurvatureConfig
+from lorif_core.workspace.curation.export import verify_export
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+EXPECTED = json.loads((SAMPLES / "workspace-0.1.expected.json").read_text(encoding="utf-8"))
+INDEXES = {method: index_id for index_id, _, method, _ in EXPECTED["indexes"]}
+SETTINGS = {
+    "lorif": {"budget": "400B", "curvature": CurvatureConfig(subspace_rank=6)},
+    "logra": {},
+    "graddot": {"factors": lf.FactorConfig(codec="int8", factor_rank=2)},
+    "kronecker": {},
+}
+"""What each index was built with, besides the model and the batches."""
+
+ROUNDING = 1e-5
+"""Of a score, over the largest of its question: a text's codes are read from the file, but the query's gradient is
+computed anew in float32, whose sums of some thousand products differ by 1e-6 between processors and threads."""
+
+
+# Everything that this file asks of the present code; the tests below only compare.
+
+
+def opened(place):
+    return lf.open_workspace(place)
+
+
+def model_of(place):
+    """The model of the sample: the place that the catalog says is a folder of the machine that made it."""
+    return str(place / "model")
+
+
+def settings_of(question):
+    objective = question.get("objective", "contrast" if "contrast" in question else "loss")
+    return lf.ScoreConfig(objective=objective, normalisation=question.get("normalisation", "none"))
+
+
+def ask(place, question, index_id, *, keeps, k):
+    asked = {key: question[key] for key in ("prompt", "completion", "contrast", "tokens") if key in question}
+    return opened(place).ask(
+        **asked,
+        settings=settings_of(question),
+        index_id=index_id,
+        model=model_of(place),
+        keeps=keeps,
+        k=k,
+        num_opposing=k,
+    )
+
+
+def reopened(place, query_id):
+    return opened(place).reopen(query_id)
+
+
+def index_again(place, method, dataset_id, on_progress):
+    settings = lf.IndexConfig(
+        model=lf.ModelConfig(model=model_of(place), device="cpu"),
+        method=method,
+        batches=lf.BatchConfig(shard_examples=16, max_length=48),
+        **SETTINGS[method],
+    )
+    return opened(place).index(settings, dataset=dataset_id, on_progress=on_progress)
+
+
+def listed(place):
+    """Facts of the catalog, in the form of the expected ones."""
+    ws = opened(place)
+    return {
+        "datasets": [[record.dataset_id, record.version, record.num_examples] for record in ws.data.records()],
+        "indexes": [[record.index_id, record.dataset_id, record.method, record.status] for record in ws.indexes.records()],
+        "evaluations": [[record.kind, record.result_json] for record in ws.files.catalog.evaluations()],
+        "frozen": [[version.name, version.checksum] for version in ws.versions.records()],
+    }
+
+
+def decided(place):
+    """States, conflicts and history, as JSON has them."""
+    ws = opened(place)
+    found = {
+        "states": ws.decisions.states().to_dicts(),
+        "conflicts": ws.decisions.conflicts().to_dicts(),
+        "history": [
+            [entry.batch.actor, entry.batch.kind, entry.batch.reason, entry.batch.text, entry.is_undone]
+            for entry in ws.decisions.history()
+        ],
+    }
+    return json.loads(json.dumps(found, default=str))
+
+
+def exported(place, out):
+    opened(place).export(out)
+    return out
+
+
+def kept_exports(place):
+    return [path for path in sorted((place / "exports").iterdir()) if path.name != "versions"]
+
+
+# The tests.
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return shutil.copytree(SAMPLES / "workspace-0.1", tmp_path / "ws")
+
+
+def scores_of(hits):
+    return [[hit.train_id, pytest.approx(hit.score, rel=1e-12)] for hit in hits]
+
+
+def test_the_sample_holds_an_index_of_every_method_and_questions_of_every_kind():
+    assert sorted(INDEXES) == sorted(SETTINGS)
+    assert len(EXPECTED["fresh"]) == 4 * len(INDEXES)
+    assert len(EXPECTED["kept"]) == 4 * len(INDEXES) + 1
+    kinds = {
+        (found["question"].get("objective"), found["question"].get("normalisation")) for found in EXPECTED["fresh"]
+    }
+    assert kinds == {(None, None), (None, "relatif"), ("margin", "unit"), (None, "tempered")}
+
+
+def test_data_sets_indexes_evaluations_and_versions_are_listed(workspace):
+    assert listed(workspace) == {name: EXPECTED[name] for name in ("datasets", "indexes", "evaluations", "frozen")}
+
+
+def test_every_decision_is_there(workspace):
+    assert decided(workspace) == {name: EXPECTED[name] for name in ("states", "conflicts", "history")}
+
+
+def test_roles_reasons_and_saved_views_are_there(workspace):
+    ws = opened(workspace)
+    assert [(member.actor, member.role) for member in ws.journal.members()] == [("ann", "admin"), ("bob", "curator")]
+    assert "hearsay" in [reason.name for reason in ws.journal.reasons()]
+    assert [[view.name, view.page, [list(pair) for pair in view.query]] for view in ws.saved_views()] == [
+        [view["name"], view["page"], view["query"]] for view in EXPECTED["views"]
+    ]
+
+
+def test_a_decision_can_be_added_and_the_first_ones_undone(workspace):
+    ws = opened(workspace)
+    ws.exclude(["t20"], reason="hearsay", actor="bob")
+    ws.undo(actor="ann")  # the rule about late years, her latest act
+    status_of = dict(ws.decisions.states().select("train_id", "status").iter_rows())
+    assert (status_of["t20"], status_of["t39"]) == ("excluded", "kept")
+    assert {row["train_id"]: row["status"] for row in EXPECTED["states"]}["t39"] == "flagged"
+
+
+@pytest.mark.parametrize("query_id", EXPECTED["kept"])
+def test_a_kept_answer_reopens_with_its_lists(workspace, query_id):
+    kept, expected = reopened(workspace, query_id), EXPECTED["kept"][query_id]
+    assert (kept.index_id, kept.objective) == (expected["index_id"], expected["objective"])
+    assert scores_of(kept.supports) == expected["supports"]
+    assert scores_of(kept.opposes) == expected["opposes"]
+    if kept.objective == "loss":  # the values of margin and contrast are to change on purpose
+        assert kept.objective_value == pytest.approx(expected["objective_value"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        found
+        for found in EXPECTED["fresh"]
+        # Normalised scores of graddot are to change on purpose.
+        if not (found["method"] == "graddot" and found["question"].get("normalisation") in ("unit", "relatif"))
+    ],
+    ids=lambda found: f"{found['method']}-{found['question'].get('normalisation', 'none')}",
+)
+def test_a_question_asked_anew_has_the_scores_of_then(workspace, expected):
+    answer = ask(workspace, expected["question"], expected["index_id"], keeps=False, k=40)
+    found = {hit.train_id: hit.score for hit in answer.hits}
+    assert len(expected["scores"]) == 40
+    largest = max(abs(score) for score in expected["scores"].values())
+    assert found == pytest.approx(expected["scores"], rel=ROUNDING, abs=ROUNDING * largest)
+    if answer.objective == "loss":  # as above
+        assert answer.objective_value == pytest.approx(expected["objective_value"], rel=ROUNDING)
+
+
+def test_a_question_can_be_asked_and_kept(workspace):
+    question = {"prompt": "the bridge of eskdale is", "completion": " old."}
+    answer = ask(workspace, question, INDEXES["kronecker"], keeps=True, k=3)
+    assert answer.query_id == str(len(EXPECTED["kept"]) + 1)
+    assert reopened(workspace, answer.query_id).ids == answer.ids
+
+
+@pytest.mark.parametrize(("index_id", "dataset_id", "method"), [row[:3] for row in EXPECTED["indexes"]])
+def test_the_same_settings_find_the_index_complete(workspace, index_id, dataset_id, method):
+    done = []
+    record = index_again(workspace, method, dataset_id, lambda *progress: done.append(progress))
+    assert (record.index_id, record.status) == (index_id, "complete")
+    assert done == []
+    assert listed(workspace)["indexes"] == EXPECTED["indexes"]
+
+
+def test_the_doctor_finds_nothing(workspace):
+    report = opened(workspace).check()
+    assert report.findings == []
+    assert report.num_files > len(EXPECTED["datasets"]) + len(EXPECTED["indexes"])
+
+
+def test_a_jsonl_export_has_the_bytes_of_then(workspace, tmp_path):
+    out = exported(workspace, tmp_path / "draft.jsonl")
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == EXPECTED["exports"]["jsonl"]
+
+
+def test_a_parquet_export_has_the_bytes_of_then(workspace, tmp_path):
+    out = exported(workspace, tmp_path / "draft.parquet")
+    lines = exported(workspace, tmp_path / "draft.jsonl").read_text(encoding="utf-8").splitlines()
+    assert pl.read_parquet(out).to_dicts() == [json.loads(line) for line in lines]
+    if pyarrow.__version__ == EXPECTED["versions"]["pyarrow"]:  # a Parquet file names the version that wrote it
+        assert hashlib.sha256(out.read_bytes()).hexdigest() == EXPECTED["exports"]["parquet"]
+
+
+def test_the_exports_in_it_are_whole(workspace):
+    exports = kept_exports(workspace)
+    assert len(exports) == 2
+    for export in exports:
+        verify_export(export)
