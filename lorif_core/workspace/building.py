@@ -37,8 +37,8 @@ class Builder(Keeper):
     def __init__(self, files: WorkspaceFiles) -> None:
         super().__init__(files)
         self._opened: dict[tuple[str, str | None], OpenIndex] = {}
-        self.model_lock = threading.RLock()
-        """Held while the model is loaded or runs: a thread that asks would disturb the gradients of another."""
+        self._loading = threading.Lock()
+        """Held while a model is loaded, so that two threads do not load it twice."""
 
     @property
     def path(self) -> Path:
@@ -119,7 +119,7 @@ class Builder(Keeper):
         """
         record = self.files.choose_index(index_id)
         key = (record.index_id, model)
-        with self.model_lock:
+        with self._loading:
             if key not in self._opened:
                 self._opened = {key: self._open(record, model)}
             return self._opened[key]

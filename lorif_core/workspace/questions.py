@@ -11,6 +11,7 @@ from lorif_core.data.examples import Example
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.methods.queries import Query
 from lorif_core.models.load import LoadedModel
+from lorif_core.turns import turn_on
 from lorif_core.workspace.progress import ProgressSink, no_progress
 
 
@@ -103,7 +104,8 @@ def generate_completion(
     sampling = (
         {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
     )
-    with torch.random.fork_rng(), torch.no_grad():
+    # The turn is taken before the seed is set: torch's random numbers are one stream for all threads.
+    with turn_on(loaded.model), torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(settings.sampling_seed)
         output = loaded.generate(
             prompt_ids,

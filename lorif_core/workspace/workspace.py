@@ -14,6 +14,7 @@ from lorif_core.config import (
     ScoreConfig,
 )
 from lorif_core.errors import DataError
+from lorif_core.turns import turn_on
 from lorif_core.workspace.answers import Answer, Origin
 from lorif_core.workspace.asked import (
     find_answer,
@@ -90,8 +91,7 @@ class Workspace(Builder):
         origin = Origin(self, settings, k, num_opposing, model, keeps)
         if not keeps:
             index = self.open_index(index_id, model=model)
-            with self.model_lock:
-                answer = ask(index, question, settings, k=k, num_opposing=num_opposing, on_progress=on_progress)
+            answer = ask(index, question, settings, k=k, num_opposing=num_opposing, on_progress=on_progress)
             return replace(answer, origin=origin)
         record = self.files.choose_index(index_id)
         fingerprint = fingerprint_of_question(record, question, settings)
@@ -99,7 +99,8 @@ class Workspace(Builder):
             return replace(known, origin=origin)
         index = self.open_index(record.index_id, model=model)
         longest, most_opposing = lengths_to_keep(self.files, fingerprint, k, num_opposing)
-        with self.model_lock, keeping_scores(self.files.scores_file(fingerprint)) as keep:
+        # Two threads may ask the same: the scores' file is written in the model's turn, too.
+        with turn_on(index.engine.loaded.model), keeping_scores(self.files.scores_file(fingerprint)) as keep:
             answer = ask(
                 index,
                 question,
