@@ -1,7 +1,6 @@
 """One thread at a time on a model, whoever uses it and however."""
 
 import gc
-import sys
 import threading
 import time
 import weakref
@@ -29,15 +28,6 @@ PATIENCE_S = 60
 
 WAIT_S = 0.5
 """How long a thread is given to do what it may not; a few milliseconds would do."""
-
-
-@pytest.fixture
-def hasty_threads():
-    """Threads that let others run as often as Python allows."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(usual)
 
 
 def generated(model):

@@ -1,6 +1,5 @@
 """Several threads on one workspace get the numbers that each would get alone."""
 
-import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import polars as pl
@@ -19,15 +18,6 @@ TIMES = 6
 PROMPT, COMPLETION = "The river of Arlen is", " castle Brook."
 SAMPLED = lf.GenerateConfig(max_new_tokens=6, temperature=1.0, sampling_seed=3)
 RECIPE = 'checkpoint = "{checkpoint}"\nlearning_rate = 0.05\nepochs = 1\nbatch_size = 4\nmax_length = 64\n'
-
-
-@pytest.fixture
-def hasty_threads():
-    """Threads that let others run as often as Python allows."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(usual)
 
 
 @pytest.fixture(scope="module")
