@@ -1,4 +1,5 @@
 import os
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -32,6 +33,15 @@ def three_threads():
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def hasty_threads():
+    """Threads that let others run as often as Python allows."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from lorif_core.linalg.gradients import (
 )
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.shapes import TokenBatch
+from lorif_core.turns import base_of, turn_on
 
 GradientSink = Callable[[str, ProjectedGradient], None]
 """Called once per tracked module that received a gradient, in the order of the backward pass."""
@@ -67,7 +68,7 @@ def capture_gradients(
         NumericalError: An objective is not finite.
     """
     capture = _Capture(maps, sink, batch.input_ids.shape, keeps_tokens)
-    with ExitStack() as hooks:
+    with turn_on(model), ExitStack() as hooks:
         for name in maps:
             handle = model.get_submodule(name).register_forward_hook(partial(capture.on_forward, name))
             hooks.callback(handle.remove)
@@ -93,7 +94,7 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     """
     device = input_embeddings(model).weight.device
     ids, attention, targets = (part.to(device) for part in batch)
-    accepted = signature(_innermost(model).forward).parameters
+    accepted = signature(base_of(model).forward).parameters  # an adapter wrapper's names none
     inputs = {"input_ids": ids, "attention_mask": attention, "use_cache": False}
     if "position_ids" in accepted:
         # Explicit positions: counted from the first real token, so left padding shifts nothing.
@@ -102,17 +103,13 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     keeps = "logits_to_keep" in accepted and len(predicting) > 0
     if keeps:
         inputs["logits_to_keep"] = predicting
-    with torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext():
+    autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+    with turn_on(model), autocast:
         logits = model(**inputs).logits
     if not keeps:
         logits = logits[:, predicting.to(logits.device)]
     labels, is_target = ids[:, predicting + 1], targets[:, predicting + 1]
     return objective(logits, labels.to(logits.device), is_target.to(logits.device))
-
-
-def _innermost(model: nn.Module) -> nn.Module:
-    """The model under an adapter wrapper, whose forward names its arguments."""
-    return getattr(model, "get_base_model", lambda: model)()
 
 
 def input_embeddings(model: nn.Module) -> nn.Embedding:
@@ -134,29 +131,31 @@ def input_embeddings(model: nn.Module) -> nn.Embedding:
 def frozen(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, frozen weights and a gradient that starts at the input embeddings.
 
-    Restores the training flag of every submodule and ``requires_grad`` of every parameter,
+    No other thread uses the model meanwhile: its forwards would run into the hooks, and its own ``frozen`` would end
+    this one. Restores the training flag of every submodule and ``requires_grad`` of every parameter,
     also when the block raises. Layers that checkpoint their activations stay in training mode
     themselves, because transformers checkpoints only there; what they contain does not, and a
     layer whose own ``forward`` reads the flag (for a dropout of its own, as OPT's) is rather not
     checkpointed.
     """
-    modes = {module: module.training for module in model.modules()}
-    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    entry = input_embeddings(model).register_forward_hook(lambda module, args, output: output.requires_grad_())
-    try:
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        model.eval()
-        for module in modes:
-            if getattr(module, "gradient_checkpointing", False) and not _reads_training_flag(type(module)):
-                module.training = True
-        yield
-    finally:
-        entry.remove()
-        for module, mode in modes.items():
-            module.training = mode
-        for parameter, requires_grad in trainable.items():
-            parameter.requires_grad_(requires_grad)
+    with turn_on(model):
+        modes = {module: module.training for module in model.modules()}
+        trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
+        entry = input_embeddings(model).register_forward_hook(lambda module, args, output: output.requires_grad_())
+        try:
+            for parameter in trainable:
+                parameter.requires_grad_(False)
+            model.eval()
+            for module in modes:
+                if getattr(module, "gradient_checkpointing", False) and not _reads_training_flag(type(module)):
+                    module.training = True
+            yield
+        finally:
+            entry.remove()
+            for module, mode in modes.items():
+                module.training = mode
+            for parameter, requires_grad in trainable.items():
+                parameter.requires_grad_(requires_grad)
 
 
 @lru_cache

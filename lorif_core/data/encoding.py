@@ -8,6 +8,7 @@ whose assistant mask tells the targets. Examples and queries take this same path
 
 import re
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
@@ -17,6 +18,10 @@ from lorif_core.errors import DataError
 
 _GENERATION_MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
 """Not just the word, which nearly every template has in `add_generation_prompt`."""
+
+_RENDERING = Lock()
+"""Held while a chat is rendered: transformers notes the assistant's turns in the compiled template, which all
+tokenizers of this process share, so that chats of two threads would get each other's targets."""
 
 
 class EncodedExample(NamedTuple):
@@ -89,9 +94,10 @@ class Encoder:
                 "{% endgeneration %} around assistant turns. Add them to the template, or import `prompt` and "
                 "`completion` columns."
             )
-        encoded: Any = self.tokenizer.apply_chat_template(
-            example.messages or [], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-        )
+        with _RENDERING:
+            encoded: Any = self.tokenizer.apply_chat_template(
+                example.messages or [], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+            )
         return list(encoded["input_ids"]), [bool(flag) for flag in encoded["assistant_masks"]]
 
     def _ids(self, text: str, *, adds_special_tokens: bool) -> list[int]:

@@ -26,6 +26,7 @@ from lorif_core.errors import ConfigError, DataError, LorifError, NumericalError
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.files import fingerprint_of_value
 from lorif_core.models.load import LoadedModel, load_model
+from lorif_core.turns import turn_on
 
 OnStep = Callable[[int, int], None]
 """(steps done, steps in all)."""
@@ -90,11 +91,11 @@ def train(
     gone = frozenset(left_out)
     batches = _batch_order(len(examples), recipe, seed)
     steps = [(place, kept) for place, rows in enumerate(batches) if (kept := [n for n in rows if n not in gone])]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = make_optimiser(trained, recipe)
     falls = recipe.schedule == "linear"
     losses = []
     with without_dropout(model):
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimiser = make_optimiser(trained, recipe)
         for number, (place, rows) in enumerate(steps):
             if should_stop is not None and should_stop():
                 raise RetrainingStopped(f"training was stopped after {number} of {len(steps)} steps.")
@@ -138,16 +139,19 @@ def take_step(
         NumericalError: The loss is not finite.
     """
     batch = pad_batch(examples, pad_id)
-    # A batch may hold only texts too short to have a target: its gradient is 0.
-    loss = evaluate_objective(model, batch, summed_cross_entropy).sum() / batch.target_mask.sum().clamp_min(1)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise NumericalError(f"the training loss is {value}: lower the learning rate, now {recipe.learning_rate:g}.")
-    optimiser.zero_grad()
-    loss.backward()
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-    optimiser.step()
+    with turn_on(model):
+        # A batch may hold only texts too short to have a target: its gradient is 0.
+        loss = evaluate_objective(model, batch, summed_cross_entropy).sum() / batch.target_mask.sum().clamp_min(1)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise NumericalError(
+                f"the training loss is {value}: lower the learning rate, now {recipe.learning_rate:g}."
+            )
+        optimiser.zero_grad()
+        loss.backward()
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+        optimiser.step()
     return value
 
 
@@ -195,29 +199,37 @@ def seed_of(*parts: object) -> int:
 
 @contextmanager
 def restored(model: nn.Module) -> Iterator[Callable[[], None]]:
-    """Hand out a function that puts the weights back to what they are now; they also are at the end."""
-    start = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    """Hand out a function that puts the weights back to what they are now; they also are at the end.
+
+    No other thread uses the model meanwhile: it would meet weights that are about to be put back.
+    """
 
     def restore() -> None:
         model.load_state_dict(start)
         model.zero_grad()
 
-    try:
-        yield restore
-    finally:
-        restore()
+    with turn_on(model):
+        start = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        try:
+            yield restore
+        finally:
+            restore()
 
 
 @contextmanager
 def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, gradients as they were; the training flags come back at the end."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    """Evaluation mode, gradients as they were; the training flags come back at the end.
+
+    No other thread uses the model meanwhile: flags that it set would end up as the old ones here, and the reverse.
+    """
+    with turn_on(model):
+        modes = {module: module.training for module in model.modules()}
+        try:
+            model.eval()
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
 
 
 def _batch_order(num_examples: int, recipe: Recipe, seed: int) -> list[list[int]]:

@@ -92,18 +92,18 @@ def measure_tail_patch(
         raise ConfigError(f"k must be between 1 and the {len(examples)} train examples, got {k}.")
     top: dict[str, list[list[int]]] = {name: top_positions(values, k).tolist() for name, values in scores.items()}
     top[RANDOM] = [random_rows(len(examples), k, recipe.seed, query) for query in range(len(queries))]
-    before = query_losses(model, queries, pad_id)
     total, done = len(top) * len(queries), 0
     results = []
     with restored(model) as restore:
+        before = query_losses(model, queries, pad_id)
         for name, rows_of_query in top.items():
             gains = torch.zeros(len(queries), dtype=torch.float64)
             for query, rows in enumerate(rows_of_query):
                 if should_stop is not None and should_stop():
                     raise RetrainingStopped(f"tail-patch was stopped after {done} of {total} steps.")
-                restore()
                 _take_first_step(model, [examples[row] for row in rows], recipe, pad_id)
                 gains[query] = before[query] - query_losses(model, [queries[query]], pad_id)[0]
+                restore()  # before anybody is called, who may ask the model
                 done += 1
                 if on_progress is not None:
                     on_progress(STAGE, done, total)

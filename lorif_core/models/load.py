@@ -17,6 +17,7 @@ from transformers import logging as transformers_logging
 from lorif_core.config import ModelConfig
 from lorif_core.errors import ModelError
 from lorif_core.files import fingerprint_of_files, fingerprint_of_value, read_json
+from lorif_core.turns import turn_on
 
 _WEIGHT_PATTERNS = ("*.safetensors",)
 _ADAPTER_CONFIG = "adapter_config.json"
@@ -66,7 +67,8 @@ class LoadedModel:
     def generate(self, prompt_ids: torch.Tensor, **settings: Any) -> torch.Tensor:
         """Token ids of the prompt and its continuation, (1, T)."""
         model: Any = self.model  # transformers mixes `generate` in, torch's types do not know it
-        return model.generate(prompt_ids, **settings)
+        with turn_on(self.model):
+            return model.generate(prompt_ids, **settings)
 
     @property
     def num_parameters(self) -> int:

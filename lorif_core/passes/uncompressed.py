@@ -29,6 +29,7 @@ from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, inverse_root
 from lorif_core.shapes import Float
+from lorif_core.turns import turn_on
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def cosine_of_states(
 
 def _last_states(train: TrainPass, examples: Sequence[EncodedExample]) -> Float[Tensor, "n width"]:
     states: dict[int, Tensor] = {}
-    with torch.no_grad():
+    with turn_on(train.model), torch.no_grad():
         for positions in plan_batches([len(example.input_ids) for example in examples], train.tokens_per_batch):
             batch = pad_batch([examples[position] for position in positions], train.pad_id)
             device = next(train.model.parameters()).device

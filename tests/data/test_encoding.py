@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,6 +155,15 @@ def test_a_long_chat_is_cut_at_the_end():
 
 def test_a_chat_without_assistant_turns_has_no_target():
     assert not encoder(chat_template=MARKED).encode(Example("id", messages=CHAT[:1])).has_targets
+
+
+def test_chats_that_several_threads_encode_get_their_own_targets(hasty_threads):
+    encoders = [encoder(chat_template=MARKED) for _ in range(2)]  # one template, which transformers compiles once
+    chats = [Example("id", messages=CHAT), Example("id", messages=CHAT[1:] + CHAT)]
+    wanted = [encoders[0].encode(chat) for chat in chats]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: encoders[number % 2].encode(chats[number // 2 % 2]), range(1000)))
+    assert found == [wanted[number // 2 % 2] for number in range(1000)]
 
 
 @pytest.mark.parametrize("dash", ["", "-"])

@@ -7,6 +7,7 @@ import polars as pl
 
 from lorif_core.catalog import QueryRecord
 from lorif_core.config import ScoreConfig
+from lorif_core.turns import turn_on
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.answer_question import answer_question
 from lorif_core.workspace.asking.break_down import Breakdown, break_down
@@ -66,7 +67,8 @@ class Questions:
             return known
         index = self.indexes.open(record.index_id, model=question.model)
         longer = with_kept_lengths(self.files, fingerprint, question)
-        with keeping_scores(self.files.scores_file(fingerprint)) as keep:
+        # Two threads may ask the same: the scores' file is written in the model's turn, too.
+        with turn_on(index.engine.loaded.model), keeping_scores(self.files.scores_file(fingerprint)) as keep:
             answer = answer_question(
                 index, longer, on_scores=lambda scores: keep(scores[0].numpy()), on_progress=on_progress
             )

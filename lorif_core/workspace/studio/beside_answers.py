@@ -12,6 +12,7 @@ from lorif_core.corpus.duplicates import near_groups
 from lorif_core.data.examples import Example
 from lorif_core.errors import DataError
 from lorif_core.metrics.correlation import bootstrap_interval
+from lorif_core.turns import turn_on
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.kept_questions import settings_of
@@ -55,7 +56,7 @@ def completion_tokens(
     engine = workspace.indexes.open(index_id).engine
     encoded = engine.encoder.encode(Example("query", prompt=prompt, completion=completion))
     ids = torch.tensor([encoded.input_ids], device=engine.loaded.device)
-    with torch.no_grad():
+    with turn_on(engine.loaded.model), torch.no_grad():
         logits = engine.loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
     log_probs = torch.log_softmax(logits[:-1].float(), dim=-1)  # (T - 1, vocabulary)
     tokenizer = engine.loaded.tokenizer
