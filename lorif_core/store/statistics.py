@@ -102,7 +102,9 @@ def _write_module_maps(folder: Path, module_name: str, maps: ModuleMaps) -> File
     tensors = {f"{kind}/{module_name}": side.contiguous() for kind, side in sides.items() if side is not None}
     name = f"{MAP_FOLDER}/{quote(module_name, safe='')}.safetensors"
     found = put_if_absent(folder / name, save(tensors))
-    return FileEntry(name, len(found), xxhash.xxh3_128_hexdigest(found))
+    digest = start_hash()
+    digest.update(found)
+    return FileEntry(name, len(found), digest.hexdigest())
 
 
 def maps_from_tensors(tensors: Mapping[str, Tensor], names: list[str]) -> dict[str, ModuleMaps]:

@@ -34,7 +34,9 @@ def opened(studio):
 
 def statuses(workspace):
     """Train id → status of every text that is not kept."""
-    return dict(workspace.decisions.states().filter(pl.col("status") != "kept").select("train_id", "status").iter_rows())
+    return dict(
+        workspace.decisions.states().filter(pl.col("status") != "kept").select("train_id", "status").iter_rows()
+    )
 
 
 def corpus_ids(page):

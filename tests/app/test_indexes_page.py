@@ -92,7 +92,9 @@ def test_an_estimate_is_that_of_the_workspace_and_builds_nothing(monkeypatch, pl
     app = open_page(monkeypatch, plain, "indexes", tab="Build", model=str(model_folder()))
     button(app, "build-estimate").click().run()
     run_until(app, lambda: any("texts to do" in one for one in texts(app)), 120)
-    index_id, _ = lf.open_workspace(plain).indexes.estimate(lf.IndexConfig(model=lf.ModelConfig(model=str(model_folder()))))
+    index_id, _ = lf.open_workspace(plain).indexes.estimate(
+        lf.IndexConfig(model=lf.ModelConfig(model=str(model_folder())))
+    )
     assert any(one.startswith(f"{index_id}: 121 of 121 texts to do") for one in texts(app))
     assert lf.open_workspace(plain).indexes.records() == []
 

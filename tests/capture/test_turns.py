@@ -16,8 +16,8 @@ from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import make_optimiser, restored, take_step, train, without_dropout
-from lorif_core.passes.uncompressed import TrainPass, cosine_of_states
 from lorif_core.models.load import LoadedModel
+from lorif_core.passes.uncompressed import TrainPass, cosine_of_states
 from lorif_core.turns import turn_on
 
 PAD = 1

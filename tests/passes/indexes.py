@@ -158,7 +158,9 @@ def memory_index(
     index = MemoryIndex(manifest, shards, {}, [], method)
     for module in index.modules:
         index.subspaces[module.name] = fit_module(index, method.curvature, module)
-    manifest = replace(manifest, subspace_rank=method.curvature.subspace_rank, curvature=asdict(curvature), status="complete")
+    manifest = replace(
+        manifest, subspace_rank=method.curvature.subspace_rank, curvature=asdict(curvature), status="complete"
+    )
     index = replace(index, manifest=manifest)
     for shard in shards:
         index.self_influences.append(

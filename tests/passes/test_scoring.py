@@ -14,6 +14,7 @@ from indexes import (
     scores_of,
     stored_rows,
 )
+from lorif_core.methods.choose import choose_method
 from oracles import best_rank, close, example_margin, gram_eigenvalues, influence_scores
 from safetensors.torch import load_file
 from tiny_models import random_examples
@@ -21,7 +22,6 @@ from tiny_models import random_examples
 from lorif_core.config import CurvatureConfig, FactorConfig, IndexConfig, ModelConfig, ScoreConfig
 from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.codecs import column_codec
-from lorif_core.methods.choose import choose_method
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
 from lorif_core.passes.queries import Query

@@ -68,24 +68,24 @@ def fill(place: Path, beside: Path) -> None:
     lf.create_workspace(place)
     write_model(place / "model")
     ws = lf.open_workspace(place)
-    first = ws.data.import_files(write_rows(beside, rows()[:-4]), settings=lf.ImportConfig(name="texts")).dataset
+    first = ws.import_data(write_rows(beside, rows()[:-4]), settings=lf.ImportConfig(name="texts")).dataset
     build_index(ws, method="lorif", budget="400B", dataset=first.dataset_id)
-    second = ws.data.import_files(write_rows(beside, rows()[4:]), settings=lf.ImportConfig(name="texts")).dataset
+    second = ws.import_data(write_rows(beside, rows()[4:]), settings=lf.ImportConfig(name="texts")).dataset
     build_index(ws, method="logra", dataset=second.dataset_id)
     build_index(ws, method="graddot", dataset=second.dataset_id, factors=lf.FactorConfig(codec="int8", factor_rank=2))
     build_index(ws, method="kronecker", dataset=second.dataset_id)
-    for record in ws.indexes.records():
+    for record in ws.indexes():
         for question in QUESTIONS:
             ask(ws, question, k=4, num_opposing=2, index_id=record.index_id)
-    ask(ws, QUESTIONS[0], k=4, index_id=ws.indexes.records()[-1].index_id, refine=2)
+    ask(ws, QUESTIONS[0], k=4, index_id=ws.indexes()[-1].index_id, refine=2)
     decide(ws)
     queries = write_rows(beside, [{key: question[key] for key in ("prompt", "completion")} for question in QUESTIONS])
     lf.evaluate(ws).mislabel("is_wrong")
-    lf.evaluate(ws).fidelity(queries, reference="ekfac", candidates=[record.index_id for record in ws.indexes.records()[1:]])
+    lf.evaluate(ws).fidelity(queries, reference="ekfac", candidates=[record.index_id for record in ws.indexes()[1:]])
     for source in beside.glob("*.jsonl"):
         source.unlink()  # from here on exports write their lines anew
-    ws.versions.freeze("v1", note="the first", actor=FIRST)
-    ws.decisions.label(["t07"], "seen again", actor=SECOND)
+    ws.freeze("v1", note="the first", actor=FIRST)
+    ws.label(["t07"], "seen again", actor=SECOND)
     ws.exclude(["t30"], reason="spam", actor=SECOND)
     ws.export(settings=ExportConfig(format="parquet", with_decisions=True))
     ws.save_view("Old texts", "corpus", [("where", "year < 1920"), ("sort", "-year")], actor=FIRST)
@@ -128,7 +128,7 @@ def build_index(ws: lf.Workspace, *, dataset: str, **settings: Any) -> None:
     curvature = {"curvature": CurvatureConfig(subspace_rank=6)} if settings["method"] == "lorif" else {}
     model = lf.ModelConfig(model=str(ws.path / "model"), device="cpu")
     batches = lf.BatchConfig(shard_examples=16, max_length=48)
-    ws.indexes.build(lf.IndexConfig(model=model, batches=batches, **curvature, **settings), dataset=dataset)
+    ws.index(lf.IndexConfig(model=model, batches=batches, **curvature, **settings), dataset=dataset)
 
 
 def ask(ws: lf.Workspace, question: dict[str, Any], *, refine: int = 0, **how: Any) -> lf.Answer:
@@ -146,23 +146,23 @@ def decide(ws: lf.Workspace) -> None:
     ws.journal.add_reason("hearsay", "Nobody knows who said it.", by=FIRST)
     ws.flag(["t05", "t06"], reason="misinformation", query="1", text="looks odd", actor=FIRST)
     ws.exclude(["t07", "t08"], reason="hearsay", actor=FIRST)
-    ws.exclude(["t01"], reason="hearsay", actor=FIRST, dataset=ws.data.records()[0].dataset_id)  # in version 1 only
+    ws.exclude(["t01"], reason="hearsay", actor=FIRST, dataset=ws.datasets()[0].dataset_id)  # in version 1 only
     ws.exclude(["t09", "t10"], reason="duplicate", actor=SECOND)
     ws.restore(["t10"], actor=SECOND)
     ws.restore(["t08"], actor=SECOND)  # the two disagree
     ws.exclude(["t11"], reason="other", text="to be settled", actor=FIRST)
     ws.flag(["t11"], actor=SECOND)
-    ws.decisions.settle(["t11"], "kept", actor=FIRST)
-    ws.decisions.note(["t12", "t13"], "a note", actor=FIRST)
-    ws.decisions.label(["t14", "t15"], "checked", actor=SECOND)
-    ws.decisions.label(["t15"], "second", actor=SECOND)
-    ws.decisions.unlabel(["t14"], "checked", actor=SECOND)
+    ws.settle(["t11"], "kept", actor=FIRST)
+    ws.note(["t12", "t13"], "a note", actor=FIRST)
+    ws.label(["t14", "t15"], "checked", actor=SECOND)
+    ws.label(["t15"], "second", actor=SECOND)
+    ws.unlabel(["t14"], "checked", actor=SECOND)
     ws.exclude(["t16"], reason="toxic", actor=FIRST)
     ws.undo(actor=FIRST)
     ws.exclude(["t17"], reason="outdated", actor=SECOND, client_id="a request")
     ws.undo(actor=SECOND)
-    ws.decisions.redo(actor=SECOND)
-    ws.decisions.apply("flag where year > 1938 because low-quality", actor=FIRST)
+    ws.redo(actor=SECOND)
+    ws.apply("flag where year > 1938 because low-quality", actor=FIRST)
 
 
 def fold_logs(out: Path) -> None:
@@ -186,19 +186,19 @@ def fold_logs(out: Path) -> None:
 def expected(place: Path, beside: Path) -> dict[str, Any]:
     """What the sample answers."""
     ws = lf.open_workspace(place)
-    kept = [ws.reopen(record.query_id) for record in ws.questions.records()]
+    kept = [ws.reopen(record.query_id) for record in ws.queries()]
     return {
         "versions": {"pyarrow": pyarrow.__version__, "torch": torch.__version__},
-        "datasets": [[record.dataset_id, record.version, record.num_examples] for record in ws.data.records()],
-        "indexes": [[record.index_id, record.dataset_id, record.method, record.status] for record in ws.indexes.records()],
+        "datasets": [[record.dataset_id, record.version, record.num_examples] for record in ws.datasets()],
+        "indexes": [[record.index_id, record.dataset_id, record.method, record.status] for record in ws.indexes()],
         "evaluations": [[record.kind, record.result_json] for record in ws.files.catalog.evaluations()],
-        "frozen": [[version.name, version.checksum] for version in ws.versions.records()],
+        "frozen": [[version.name, version.checksum] for version in ws.versions()],
         "views": [asdict(view) for view in ws.saved_views()],
-        "states": ws.decisions.states().to_dicts(),
-        "conflicts": ws.decisions.conflicts().to_dicts(),
+        "states": ws.states().to_dicts(),
+        "conflicts": ws.conflicts().to_dicts(),
         "history": [
             [entry.batch.actor, entry.batch.kind, entry.batch.reason, entry.batch.text, entry.is_undone]
-            for entry in ws.decisions.history()
+            for entry in ws.history()
         ],
         "kept": {
             answer.query_id: {
@@ -211,7 +211,7 @@ def expected(place: Path, beside: Path) -> dict[str, Any]:
             for answer in kept
         },
         "fresh": [
-            fresh(ws, question, record.index_id, record.method) for record in ws.indexes.records() for question in QUESTIONS
+            fresh(ws, question, record.index_id, record.method) for record in ws.indexes() for question in QUESTIONS
         ],
         "exports": {name: sha256_of_export(ws, beside / f"draft.{name}") for name in ("jsonl", "parquet")},
     }

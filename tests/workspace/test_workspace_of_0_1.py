@@ -78,7 +78,9 @@ def listed(place):
     ws = opened(place)
     return {
         "datasets": [[record.dataset_id, record.version, record.num_examples] for record in ws.data.records()],
-        "indexes": [[record.index_id, record.dataset_id, record.method, record.status] for record in ws.indexes.records()],
+        "indexes": [
+            [record.index_id, record.dataset_id, record.method, record.status] for record in ws.indexes.records()
+        ],
         "evaluations": [[record.kind, record.result_json] for record in ws.files.catalog.evaluations()],
         "frozen": [[version.name, version.checksum] for version in ws.versions.records()],
     }
