@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lorif_core.config import BatchConfig, GenerateConfig, ImportConfig, ModelConfig, ScoreConfig
     from lorif_core.errors import LorifError
-    from lorif_core.method_settings import IndexConfig
+    from lorif_core.methods.method_settings import IndexConfig
     from lorif_core.methods.registry import method_settings
     from lorif_core.views.hits import Hit
     from lorif_core.workspace.asking.answer import Answer
@@ -35,7 +35,7 @@ _HOMES = {
     "GenerateConfig": "config",
     "Hit": "views.hits",
     "ImportConfig": "config",
-    "IndexConfig": "method_settings",
+    "IndexConfig": "methods.method_settings",
     "LorifError": "errors",
     "ModelConfig": "config",
     "ScoreConfig": "config",

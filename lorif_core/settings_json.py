@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 
 from lorif_core.config import require
 from lorif_core.errors import ConfigError
-from lorif_core.method_settings import MethodSettings
+from lorif_core.methods.method_settings import MethodSettings
 
 Settings = TypeVar("Settings")
 SettingsOfName = Callable[[str], type[MethodSettings]]

@@ -13,7 +13,7 @@ from lorif_core.cli.output import Json, TextArg, console, print_json, progress, 
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ConfigError
-from lorif_core.method_settings import FactoredSettings, IndexConfig, MethodSettings
+from lorif_core.methods.method_settings import FactoredSettings, IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not

@@ -13,8 +13,8 @@ import torch
 from lorif_core.config import PLAIN_PRODUCT, CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.subspace import RowStream, Subspace
-from lorif_core.method_settings import GraddotConfig
 from lorif_core.methods.lorif import FactoredMethod, curvature_asked
+from lorif_core.methods.method_settings import GraddotConfig
 from lorif_core.methods.protocol import Curvature, Unit
 from lorif_core.shapes import ModuleShape
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, whitened_maps
-from lorif_core.method_settings import KroneckerConfig
 from lorif_core.methods.graddot import NoCurvature
 from lorif_core.methods.lorif import FactoredMethod, SubspaceCurvature
+from lorif_core.methods.method_settings import KroneckerConfig
 from lorif_core.methods.protocol import Curvature, Projection, StatisticsSample
 from lorif_core.shapes import ModuleShape
 

@@ -12,8 +12,8 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.subspace import RowStream, Subspace, fit_subspace
-from lorif_core.method_settings import LograConfig
 from lorif_core.methods.lorif import RandomProjection, curvature_asked
+from lorif_core.methods.method_settings import LograConfig
 from lorif_core.methods.protocol import THE_MODEL, Member, Unit
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block

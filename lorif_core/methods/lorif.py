@@ -21,7 +21,7 @@ from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps, random_maps
 from lorif_core.linalg.subspace import OVERSAMPLING, RowStream, Subspace, fit_subspace
 from lorif_core.linalg.whitening import Moments
-from lorif_core.method_settings import FactoredSettings, LorifConfig
+from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
 from lorif_core.methods.protocol import THE_MODEL, Curvature, Member, Projection, StatisticsSample, Unit
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib import import_module
 
-from lorif_core.method_settings import MethodSettings
+from lorif_core.methods.method_settings import MethodSettings
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.methods.registry import method_entry
 

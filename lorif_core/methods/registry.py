@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lorif_core.errors import ConfigError
-from lorif_core.method_settings import GraddotConfig, KroneckerConfig, LograConfig, LorifConfig, MethodSettings
+from lorif_core.methods.method_settings import (
+    GraddotConfig,
+    KroneckerConfig,
+    LograConfig,
+    LorifConfig,
+    MethodSettings,
+)
 
 
 class MethodEntry(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry, list_modules
 from lorif_core.views.index_figures import Spectrum

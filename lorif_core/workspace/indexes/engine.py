@@ -12,8 +12,8 @@ from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.data.encoding import Encoder, pad_token
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
-from lorif_core.method_settings import IndexConfig
 from lorif_core.methods.make_method import make_method
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.load import LoadedModel
 from lorif_core.models.modules import check_patterns, list_modules, tracked_shapes

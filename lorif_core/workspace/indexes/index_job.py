@@ -10,7 +10,7 @@ from lorif_core.data.examples import ExampleTable
 from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import maps_digest
-from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read_manifest
 from lorif_core.store.plan import ONE_MODEL, Parents, Plan

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import settings_of_name
 from lorif_core.settings_json import settings_from_json, settings_to_json
 
@@ -39,8 +39,8 @@ def from_version_0_1(raw: Mapping[str, Any]) -> dict[str, Any]:
         return dict(raw)
     name = raw["method"]
     given = {**raw["factors"], **raw["curvature"], **raw.get("whitening", {}), "budget": raw.get("budget")}
-    if name == "kronecker" and not given["subspace_rank"]:  # it was kept as the damping 1 of a plain product
-        given |= {"damping_rule": "trace", "damping": None}
-    known = settings_of_name(name).__dataclass_fields__  # pyright: ignore[reportAttributeAccessIssue] - a dataclass
+    known = {one.name: one for one in fields(settings_of_name(name))}  # pyright: ignore[reportArgumentType]
+    if not given["subspace_rank"] and "subspace_rank" in known and known["subspace_rank"].default == 0:
+        given |= {"damping_rule": "trace", "damping": None}  # a plain product was kept as absolute damping 1
     own = {key: value for key, value in given.items() if key in known}
     return {"model": raw["model"], "method": {"name": name, **own}, "batches": raw["batches"]}

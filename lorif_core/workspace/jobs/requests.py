@@ -12,7 +12,7 @@ from typing import Any
 from lorif_core.config import ImportConfig
 from lorif_core.errors import JobError
 from lorif_core.files import checksum_of_file
-from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig
 
 MEASUREMENTS = ("lds", "sweep", "fidelity", "retrain", "planted", "mislabel", "tail_patch", "brittleness")
 """The methods of ``Evaluation`` that a job may call."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ArtefactError
-from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.estimate import IndexEstimate
 from lorif_core.workspace.quality.planted import PlantedFact
