@@ -134,7 +134,7 @@ def _read(workspace: Path, stop: Any) -> None:
 
 def _index(workspace: Path) -> None:
     from lorif_core.config import BatchConfig, ModelConfig
-    from lorif_core.method_settings import IndexConfig
+    from lorif_core.methods.method_settings import IndexConfig
     from lorif_core.workspace.quality.demo import sample_data_folder
     from lorif_core.workspace.workspace import open_workspace
 

@@ -7,7 +7,7 @@ import streamlit as st
 from app import background, session
 from app.components import jobs_progress
 from lorif_core.config import BatchConfig, Codec, ModelConfig
-from lorif_core.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry, method_settings
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.workspace.indexes.estimate import IndexEstimate
