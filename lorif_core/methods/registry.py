@@ -98,3 +98,14 @@ def settings_of_name(name: str) -> type[MethodSettings]:
         ConfigError: There is no such method.
     """
     return method_entry(name).settings
+
+
+REFERENCES: Mapping[str, str] = {
+    "ekfac": "lorif_core.methods.references.ekfac:Ekfac",
+    "kfac": "lorif_core.methods.references.kfac:Kfac",
+    "graddot": "lorif_core.methods.references.whole_gradients:WholeGradients",
+    "cosine": "lorif_core.methods.references.cosine:Cosine",
+    "repsim": "lorif_core.methods.references.repsim:Repsim",
+    "bm25": "lorif_core.methods.references.bm25:Bm25",
+}
+"""Uncompressed references by name: where their classes are, ``module:class``."""

@@ -1,19 +1,10 @@
-"""Uncompressed references: what a stored code is measured against.
+"""Passes over the texts for references that compress nothing (``methods.references``).
 
 They keep nothing per example: every train gradient is formed again, in full, for each set of
 queries, so they cost a pass over the data per question and anchor the curve of quality
 against bytes.
-
-    graddot   ⟨G_q, G_n⟩
-    cosine    the same, divided by both norms
-    kfac      ⟨(A + λ_A)⁻¹ G_q (S + λ_S)⁻¹, G_n⟩, λ a ratio of each mean eigenvalue
-    repsim    cosine of the last layer's hidden states;  bm25    words in common
-    ekfac     Q_A [(Q_Aᵀ G_q Q_S) / (Λ + λ)] Q_Sᵀ with Λ = E_n[(Q_Aᵀ G_n Q_S)²], λ a ratio of mean Λ
-
-Source: K-FAC (arXiv:1503.05671); EK-FAC (arXiv:1806.03884), for influence arXiv:2308.03296.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,51 +15,12 @@ from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.encoding import EncodedExample
-from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
-from lorif_core.linalg.whitening import Moments, inverse_root
+from lorif_core.linalg.metric import Eigenbasis, Metric
+from lorif_core.linalg.whitening import Moments
 from lorif_core.shapes import Float
 from lorif_core.turns import turn_on
-
-
-@dataclass(frozen=True)
-class Eigenbasis:
-    """Eigenvectors of one module's A and S, and the gradient's second moments in them."""
-
-    inputs: Float[Tensor, "i i"]
-    """Eigenvectors of A as columns."""
-
-    output_grads: Float[Tensor, "o o"]
-    """Eigenvectors of S as columns."""
-
-    moments: Float[Tensor, "i o"]
-    """Λ: mean over examples of the squared rotated gradient."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """An inner product of gradients, ⟨G, left ((leftᵀ G' right) ⊙ weights) rightᵀ⟩; None stands for the identity."""
-
-    left: Float[Tensor, "i a"] | None = None
-    right: Float[Tensor, "o b"] | None = None
-    weights: Float[Tensor, "a b"] | None = None
-
-    def apply(self, gradients: Float[Tensor, "n i o"]) -> Float[Tensor, "n i o"]:
-        """Precondition gradients, so that a plain product with others is their influence."""
-        inside = self._inside(gradients)
-        inside = inside if self.weights is None else inside * self.weights
-        inside = inside if self.left is None else self.left @ inside
-        return inside if self.right is None else inside @ self.right.mT
-
-    def squared_norm(self, gradients: Float[Tensor, "n i o"]) -> Float[Tensor, " n"]:
-        """Each gradient's inner product with itself: its self-influence."""
-        energy = self._inside(gradients).square()
-        return (energy if self.weights is None else energy * self.weights).sum((1, 2))
-
-    def _inside(self, gradients: Tensor) -> Tensor:
-        inside = gradients if self.left is None else self.left.mT @ gradients
-        return inside if self.right is None else inside @ self.right
 
 
 @dataclass(frozen=True)
@@ -126,29 +78,6 @@ def fit_eigenbases(
     return {name: Eigenbasis(*sides, squares[name] / max(count, 1)) for name, sides in vectors.items()}
 
 
-def ekfac_metric(basis: Eigenbasis, ratio: float) -> Metric:
-    """The damped inverse of EK-FAC for one module; ``ratio`` is the damping over the mean of Λ."""
-    if not float(basis.moments.mean()) > 0:
-        raise NumericalError(
-            "a module's gradients are all zero, so it has no curvature. Exclude it with `--exclude`."
-        )
-    return Metric(basis.inputs, basis.output_grads, 1 / (basis.moments + ratio * basis.moments.mean()))
-
-
-def kfac_metric(moments: Moments, ratio: float, *, what: str) -> Metric:
-    """(A + λ_A)⁻¹ ⊗ (S + λ_S)⁻¹ for one module.
-
-    Args:
-        moments: Of the module.
-        ratio: Damping of each side over its mean eigenvalue.
-        what: Name of the module, for messages.
-    """
-    return Metric(
-        inverse_root(moments.inputs, moments.num_tokens, ratio, what=what).float(),
-        inverse_root(moments.output_grads, moments.num_tokens, ratio, what=what).float(),
-    )
-
-
 def score_uncompressed(
     train: TrainPass,
     gradients: Mapping[str, Float[Tensor, "Q i o"]],
@@ -181,15 +110,8 @@ def score_uncompressed(
     return scores, self_influences
 
 
-def cosine_of_states(
-    train: TrainPass, queries: Sequence[EncodedExample], examples: Sequence[EncodedExample]
-) -> Float[Tensor, "Q n"]:
-    """Cosine of the last layer's hidden states at the last token (RepSim)."""
-    one, other = (torch.nn.functional.normalize(_last_states(train, part), dim=1) for part in (queries, examples))
-    return one @ other.mT
-
-
-def _last_states(train: TrainPass, examples: Sequence[EncodedExample]) -> Float[Tensor, "n width"]:
+def last_states(train: TrainPass, examples: Sequence[EncodedExample]) -> Float[Tensor, "n width"]:
+    """The last layer's hidden state at the last token of each example."""
     states: dict[int, Tensor] = {}
     with turn_on(train.model), torch.no_grad():
         for positions in plan_batches([len(example.input_ids) for example in examples], train.tokens_per_batch):
@@ -205,22 +127,3 @@ def _last_states(train: TrainPass, examples: Sequence[EncodedExample]) -> Float[
             found = output.hidden_states[-1][torch.arange(len(positions)), last.to(device)].float().cpu()
             states |= dict(zip(positions, found, strict=True))
     return torch.stack([states[position] for position in range(len(examples))])
-
-
-def lexical_scores(queries: Sequence[str], corpus: Sequence[str]) -> Float[Tensor, "Q n"]:
-    """BM25 of each query's words in every text.
-
-    Raises:
-        ConfigError: The extra `bm25` is not installed.
-    """
-    try:
-        import bm25s
-    except ImportError as error:
-        raise ConfigError("bm25 needs the package bm25s. Run `pip install 'lorif-studio[bm25]'`.") from error
-    index = bm25s.BM25()
-    index.index([_words(text) for text in corpus], show_progress=False)
-    return torch.stack([torch.from_numpy(index.get_scores(_words(text))).float() for text in queries])
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())

@@ -9,17 +9,11 @@ from tiny_models import random_examples, tiny_model
 
 from lorif_core.capture.hooks import frozen
 from lorif_core.errors import NumericalError
+from lorif_core.linalg.metric import Eigenbasis, Metric
 from lorif_core.linalg.whitening import Moments
-from lorif_core.passes.uncompressed import (
-    Eigenbasis,
-    Metric,
-    TrainPass,
-    cosine_of_states,
-    ekfac_metric,
-    fit_eigenbases,
-    kfac_metric,
-    score_uncompressed,
-)
+from lorif_core.methods.references.ekfac import ekfac_metric
+from lorif_core.methods.references.kfac import kfac_metric
+from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, score_uncompressed
 
 FLOAT32 = 2e-5
 EXAMPLES = random_examples([9, 3, 12, 6, 2, 7, 10, 5], seed=6)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,27 +18,21 @@ from torch import Tensor
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.errors import ConfigError
+from lorif_core.linalg.metric import Metric
 from lorif_core.linalg.whitening import Moments
+from lorif_core.methods.make_method import make_reference
 from lorif_core.methods.protocol import StatisticsSample
+from lorif_core.methods.references.reference import Curvatures, GradientReference, StateReference, TextReference
+from lorif_core.methods.registry import REFERENCES
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
-from lorif_core.passes.uncompressed import (
-    Metric,
-    TrainPass,
-    cosine_of_states,
-    ekfac_metric,
-    fit_eigenbases,
-    kfac_metric,
-    lexical_scores,
-    score_uncompressed,
-)
+from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
 from lorif_core.workspace.asking.score_file import read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.engine import whole_engine
 from lorif_core.workspace.indexes.take_statistics import take_statistics
 from lorif_core.workspace.workspace import Workspace
 
-Reference = Literal["ekfac", "kfac", "graddot", "cosine", "repsim", "bm25"]
 DEFAULT_RATIO = 0.01
 """Damping of `ekfac` and `kfac` over their mean eigenvalue, unless one is given."""
 
@@ -62,7 +56,7 @@ class CandidateName(NamedTuple):
     @property
     def is_reference(self) -> bool:
         """Whether it keeps nothing on disk."""
-        return self.name in get_args(Reference)
+        return self.name in REFERENCES
 
     def __str__(self) -> str:
         return self.name if self.damping_ratio is None else f"{self.name}:{self.damping_ratio:g}"
@@ -191,64 +185,62 @@ class _References:
 
     def score(self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]) -> Iterator[Scored]:
         """Scores of the references."""
-        texts = {"repsim": self._repsim, "bm25": self._bm25}
+        by_gradients: list[tuple[CandidateName, GradientReference]] = []
         for candidate in candidates:
-            if candidate.name in texts:
-                started = time.perf_counter()
-                scores = texts[candidate.name]()
-                seconds = (time.perf_counter() - started) / len(self.queries)
-                yield Scored(candidate, candidate.name, "none", scores, None, None, None, seconds)
-        with_gradients = [candidate for candidate in candidates if candidate.name not in texts]
-        if with_gradients:
-            yield from self._score_gradients(with_gradients, normalisations)
+            reference = make_reference(candidate.name)
+            if isinstance(reference, GradientReference):
+                by_gradients.append((candidate, reference))
+                continue
+            started = time.perf_counter()
+            scores = self._score_at_once(reference)
+            seconds = (time.perf_counter() - started) / len(self.queries)
+            yield Scored(candidate, reference.label, "none", scores, None, None, None, seconds)
+        if by_gradients:
+            yield from self._score_gradients(by_gradients, normalisations)
 
-    def _repsim(self) -> Tensor:
+    def _score_at_once(self, reference: StateReference | TextReference) -> Tensor:
+        if isinstance(reference, TextReference):
+            corpus = [example.plain_text for example in self.examples.iter_examples()]
+            return reference.score_texts([example.plain_text for example in self.query_examples], corpus)
         with self.engine.frozen_model() as model:
             train = TrainPass(model, self.engine.pad_id, self.engine.batches.tokens_per_batch)
-            return cosine_of_states(train, [query.sequences[0] for query in self.queries], self.encoded)
-
-    def _bm25(self) -> Tensor:
-        corpus = [example.plain_text for example in self.examples.iter_examples()]
-        return lexical_scores([example.plain_text for example in self.query_examples], corpus)
+            asked = last_states(train, [query.sequences[0] for query in self.queries])
+            return reference.score_states(asked, last_states(train, self.encoded))
 
     def _score_gradients(
-        self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]
+        self, named: Sequence[tuple[CandidateName, GradientReference]], normalisations: Sequence[Normalisation]
     ) -> Iterator[Scored]:
         started = time.perf_counter()
         with self.engine.gradients() as source:
             gradients = capture_queries(source, self.queries, "loss").matrices
             train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
-            metrics = self._metrics(train, candidates)
+            metrics = self._metrics(train, named)
             parts = []
             for done, group in enumerate(self._groups(), start=1):
                 parts.append(score_uncompressed(train, gradients, metrics, group))
                 self.on_progress("references", min(done * EXAMPLES_PER_GROUP, len(self.encoded)), len(self.encoded))
         seconds = (time.perf_counter() - started) / len(self.queries)
         scores, self_influences = (torch.cat(sides, -1) for sides in zip(*parts, strict=True))
-        for candidate, raw, influence in zip(candidates, scores, self_influences, strict=True):
-            is_cosine = candidate.name == "cosine"
-            for normalisation in ("unit",) if is_cosine else normalisations:
+        for (candidate, reference), raw, influence in zip(named, scores, self_influences, strict=True):
+            for normalisation in reference.normalisations(normalisations):
                 divisor = influence.clamp_min(torch.finfo(torch.float32).tiny) ** POWERS[normalisation]
-                label = "cosine" if is_cosine else f"{candidate.name} uncompressed"
-                yield Scored(candidate, label, normalisation, raw / divisor, None, None, None, seconds)
+                yield Scored(candidate, reference.label, normalisation, raw / divisor, None, None, None, seconds)
 
-    def _metrics(self, train: TrainPass, candidates: Sequence[CandidateName]) -> list[dict[str, Metric]]:
-        kinds = {candidate.name for candidate in candidates}
+    def _metrics(
+        self, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]]
+    ) -> list[dict[str, Metric]]:
         moments: dict[str, Moments] = {}
-        if kinds & {"ekfac", "kfac"}:
+        if any(reference.needs_moments for _, reference in named):
             moments = take_statistics(self.files, self.dataset, self.engine, STATISTICS, self.on_progress)
-        bases = fit_eigenbases(train, moments, self._groups()) if "ekfac" in kinds else {}
-        names = [module.name for module in self.engine.modules]
-        result = []
-        for candidate in candidates:
-            ratio = candidate.damping_ratio or DEFAULT_RATIO
-            if candidate.name == "ekfac":
-                result.append({name: ekfac_metric(bases[name], ratio) for name in names})
-            elif candidate.name == "kfac":
-                result.append({name: kfac_metric(moments[name], ratio, what=name) for name in names})
-            else:
-                result.append(dict.fromkeys(names, Metric()))
-        return result
+        needs_bases = any(reference.needs_bases for _, reference in named)
+        fitted = Curvatures(moments, fit_eigenbases(train, moments, self._groups()) if needs_bases else {})
+        return [
+            {
+                module.name: reference.metric(module.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
+                for module in self.engine.modules
+            }
+            for candidate, reference in named
+        ]
 
     def _groups(self) -> Iterator[Sequence[EncodedExample]]:
         for start in range(0, len(self.encoded), EXAMPLES_PER_GROUP):

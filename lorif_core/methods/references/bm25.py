@@ -1,0 +1,40 @@
+"""BM25: words in common, as search engines weigh them; knows no model."""
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lorif_core.errors import ConfigError
+from lorif_core.shapes import Float
+
+
+class Bm25:
+    """Compares words."""
+
+    label: ClassVar[str] = "bm25"
+
+    def score_texts(self, queries: Sequence[str], texts: Sequence[str]) -> Float[Tensor, "Q n"]:
+        """BM25 of each query's words in every text."""
+        return lexical_scores(queries, texts)
+
+
+def lexical_scores(queries: Sequence[str], corpus: Sequence[str]) -> Float[Tensor, "Q n"]:
+    """BM25 of each query's words in every text.
+
+    Raises:
+        ConfigError: The extra `bm25` is not installed.
+    """
+    try:
+        import bm25s
+    except ImportError as error:
+        raise ConfigError("bm25 needs the package bm25s. Run `pip install 'lorif-studio[bm25]'`.") from error
+    index = bm25s.BM25()
+    index.index([_words(text) for text in corpus], show_progress=False)
+    return torch.stack([torch.from_numpy(index.get_scores(_words(text))).float() for text in queries])
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
