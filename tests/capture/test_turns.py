@@ -17,7 +17,7 @@ from lorif_core.data.batches import pad_batch
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import make_optimiser, restored, take_step, train, without_dropout
 from lorif_core.models.load import LoadedModel
-from lorif_core.passes.uncompressed import TrainPass, cosine_of_states
+from lorif_core.passes.uncompressed import TrainPass, last_states
 from lorif_core.turns import turn_on
 
 PAD = 1
@@ -50,7 +50,7 @@ CALLS = {
     "generate": generated,
     "take_step": stepped,
     "train": lambda model: train(model, EXAMPLES, RECIPE, seed=0, pad_id=PAD),
-    "cosine_of_states": lambda model: cosine_of_states(TrainPass(model, PAD, 64), EXAMPLES, EXAMPLES),
+    "last_states": lambda model: last_states(TrainPass(model, PAD, 64), EXAMPLES),
 }
 """What runs a model."""
 

@@ -206,5 +206,6 @@ def test_similarity_of_states_is_the_cosine_at_the_last_real_token(tokens_per_ba
             one, other = state(query), state(example)
             wanted[q, n] = one @ other / (one @ one * (other @ other)) ** 0.5
     with frozen(model):
-        found = cosine_of_states(TrainPass(model, 1, tokens_per_batch), queries, EXAMPLES)
+        train = TrainPass(model, 1, tokens_per_batch)
+        found = Repsim().score_states(last_states(train, queries), last_states(train, EXAMPLES))
     close(found, wanted, relative=FLOAT32)
