@@ -13,7 +13,8 @@ from lorif_core.linalg.metric import Eigenbasis, Metric
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.references.ekfac import ekfac_metric
 from lorif_core.methods.references.kfac import kfac_metric
-from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, score_uncompressed
+from lorif_core.methods.references.repsim import Repsim
+from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
 
 FLOAT32 = 2e-5
 EXAMPLES = random_examples([9, 3, 12, 6, 2, 7, 10, 5], seed=6)

@@ -7,6 +7,7 @@ from lorif_core.config import GenerateConfig
 from lorif_core.data.encoding import encode_prompt, pad_token
 from lorif_core.errors import DataError
 from lorif_core.models.load import LoadedModel
+from lorif_core.turns import turn_on
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 
 
@@ -41,7 +42,8 @@ def generate_completion(
     sampling = (
         {"do_sample": True, "temperature": settings.temperature} if settings.temperature else {"do_sample": False}
     )
-    with torch.random.fork_rng(), torch.no_grad():
+    # The turn is taken before the seed is set: torch's random numbers are one stream for all threads.
+    with turn_on(loaded.model), torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(settings.sampling_seed)
         output = loaded.generate(
             prompt_ids,

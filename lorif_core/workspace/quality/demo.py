@@ -22,7 +22,7 @@ def sample_data_folder() -> Path:
     Raises:
         ArtefactError: It was not installed.
     """
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     for folder in (package.parent / "sample_data", package / "sample_data"):
         if (folder / "facts.jsonl").is_file():
             return folder
