@@ -7,6 +7,7 @@ Source: TracIn (arXiv:2002.08484), section 3.2.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -58,6 +59,8 @@ class NoCurvature:
 @dataclass(frozen=True)
 class Graddot(FactoredMethod[GraddotConfig]):
     """Factored gradients, plain products."""
+
+    shares_gradients: ClassVar[bool] = True
 
     @property
     def curvature(self) -> Curvature:

@@ -9,7 +9,7 @@ Source: K-FAC (arXiv:1503.05671); docs/explanation/design.md §2.5.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, whitened_maps
@@ -51,6 +51,8 @@ class WhitenedProjection:
 @dataclass(frozen=True)
 class Kronecker(FactoredMethod[KroneckerConfig]):
     """Factored half-whitened gradients, plain products."""
+
+    shares_gradients: ClassVar[bool] = True
 
     @property
     def projection(self) -> Projection:

@@ -7,6 +7,7 @@ Source: LoGra (arXiv:2405.13954).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
@@ -82,6 +83,8 @@ class FullCurvature:
 @dataclass(frozen=True)
 class Logra:
     """Unfactored gradients, full curvature per module."""
+
+    shares_gradients: ClassVar[bool] = True
 
     settings: LograConfig
 

@@ -10,7 +10,7 @@ Source: LoRIF (arXiv:2601.21929).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
@@ -22,7 +22,15 @@ from lorif_core.linalg.maps import ModuleMaps, random_maps
 from lorif_core.linalg.subspace import OVERSAMPLING, RowStream, Subspace, fit_subspace
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
-from lorif_core.methods.protocol import THE_MODEL, Curvature, Member, Projection, StatisticsSample, Unit
+from lorif_core.methods.protocol import (
+    THE_MODEL,
+    AttributionMethod,
+    Curvature,
+    Member,
+    Projection,
+    StatisticsSample,
+    Unit,
+)
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
@@ -158,6 +166,8 @@ def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConf
 class FactoredMethod(Generic[Settings]):
     """What methods have in common that differentiate one model and store factors of its gradients."""
 
+    shares_gradients: ClassVar[bool] = False
+
     settings: Settings
     ranks: Mapping[str, int] = field(default_factory=dict)
     """Rank of every module, where a budget decided it."""
@@ -177,6 +187,11 @@ class FactoredMethod(Generic[Settings]):
         """Rank-c factors."""
         own = self.settings
         return FactoredFeature(own.factor_rank or 1, own.codec, own.seed, self.ranks)
+
+    @property
+    def curvature(self) -> Curvature:
+        """What each of these methods has of its own."""
+        raise NotImplementedError
 
     @property
     def label(self) -> str:
@@ -204,7 +219,7 @@ class FactoredMethod(Generic[Settings]):
         """Bytes per example."""
         return self.settings.budget_bytes
 
-    def with_budget(self, f: int, ranks: Mapping[str, int]) -> Self:
+    def with_budget(self, f: int, ranks: Mapping[str, int]) -> AttributionMethod:
         """The same method with the divisor and the ranks that its budget buys."""
         return replace(self, settings=replace(self.settings, f=f), ranks=ranks)
 
@@ -212,6 +227,8 @@ class FactoredMethod(Generic[Settings]):
 @dataclass(frozen=True)
 class Lorif(FactoredMethod[LorifConfig]):
     """Factored gradients, curvature in a rank-r subspace per module."""
+
+    shares_gradients: ClassVar[bool] = True
 
     @property
     def curvature(self) -> Curvature:

@@ -10,7 +10,7 @@ Source: docs/explanation/design.md §3.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.linalg.gradients import ProjectedGradient
@@ -150,6 +150,10 @@ class Curvature(Protocol):
 @runtime_checkable
 class AttributionMethod(Protocol):
     """An attribution method with its settings."""
+
+    shares_gradients: ClassVar[bool]
+    """Whether its scores follow from what an index stores and what its curvature was fitted with, so that an index of
+    another method that stores the same is refitted for it. Where they do not, its indexes are its own."""
 
     @property
     def members(self) -> tuple[Member, ...]:

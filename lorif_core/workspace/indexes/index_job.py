@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -11,6 +12,7 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import maps_digest
 from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.settings_json import settings_to_json
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read_manifest
 from lorif_core.store.plan import ONE_MODEL, Parents, Plan
@@ -88,7 +90,8 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         num_examples=dataset.num_examples,
         shard_examples=settings.batches.shard_examples or shard_size(per_example),
     )
-    index_id = index_id_of(fresh)
+    own = None if method.shares_gradients else settings_to_json(settings.method)
+    index_id = index_id_of(fresh, own)
     return IndexJob(files, dataset, settings, engine, index_id, manifest_on_disk(files.index_folder(index_id), fresh))
 
 
@@ -97,8 +100,13 @@ def _coded_bytes(engine: Engine) -> int:
     return bytes_per_example(engine.modules, column_codec(feature.codec), feature.factor_rank, feature.layout)
 
 
-def index_id_of(plan: Plan) -> str:
-    """Name of the index that a plan asks for, before the build decides on maps and ranks."""
+def index_id_of(plan: Plan, method: dict[str, Any] | None = None) -> str:
+    """Name of the index that a plan asks for, before the build decides on maps and ranks.
+
+    Args:
+        plan: What decides the stored gradients.
+        method: Settings of a method whose scores rest on more than these and a curvature.
+    """
     identity = asdict(plan)
     for name in ("shard_examples", "maps", "ranks"):
         identity.pop(name)
@@ -107,6 +115,8 @@ def index_id_of(plan: Plan) -> str:
     for name in ("whitening", "budget_bytes"):
         if identity[name] is None:
             identity.pop(name)
+    if method is not None:
+        identity["method"] = method
     return f"ix-{fingerprint_of_value(identity)[:12]}"
 
 
