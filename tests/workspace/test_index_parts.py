@@ -35,7 +35,7 @@ from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.parts import finished_parts
 from lorif_core.store.plan import Parents, Plan
-from lorif_core.workspace.indexing import index_id_of
+from lorif_core.workspace.indexes.build_index import index_id_of
 from lorif_core.workspace.workspace import open_workspace
 
 SETTINGS = IndexConfig(
