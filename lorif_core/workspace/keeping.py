@@ -138,16 +138,17 @@ class Keeper(Curator):
         if parent is None:
             latest = versions(self.files, record.corpus_id)
             parent = latest[-1].name if latest else None
+        decided = self.journal.snapshot(record.corpus_id)
         return freeze(
             self.files,
             record,
-            self.journal.states(record.corpus_id),
+            decided.states,
             name,
             parent=parent,
             note=note,
             actor=actor or current_actor(),
             settings=settings or ExportConfig(),
-            batches=[asdict(entry.batch) for entry in self.iter_history(record.corpus_id)],
+            batches=[asdict(batch) for batch in decided.batches],
             on_progress=on_progress,
         )
 

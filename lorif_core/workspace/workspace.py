@@ -322,13 +322,14 @@ class Workspace(Builder):
             LorifError: The settings or the place do not fit, or the disk is full. Nothing is half-written.
         """
         record = self.files.choose_dataset(dataset)
+        decided = self.journal.snapshot(record.corpus_id)
         return export_data(
             self.files,
             record,
-            self.journal.states(record.corpus_id),
+            decided.states,
             None if out is None else Path(out),
             settings or ExportConfig(),
-            batches=[asdict(entry.batch) for entry in self.iter_history(record.corpus_id)],
+            batches=[asdict(batch) for batch in decided.batches],
             overwrites=overwrites,
             on_progress=on_progress,
         )
