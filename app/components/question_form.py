@@ -107,7 +107,7 @@ class Request:
 
 def ask(request: Request) -> None:
     """Start to answer a question; the URL names what is being done."""
-    workspace = session.workspace()
+    workspace, actor = session.workspace(), session.actor()
     contrast = request.contrast or None
     settings = ScoreConfig(
         objective="loss" if contrast is None else "contrast",
@@ -125,6 +125,7 @@ def ask(request: Request) -> None:
             settings=settings,
             generate=request.generate,
             index_id=request.index_id,
+            actor=actor,
             on_progress=report,
         )
 

@@ -23,9 +23,15 @@ def fingerprint_of_question(index: IndexRecord, question: Question, settings: Sc
 
 
 def remember(
-    files: WorkspaceFiles, answer: Answer, fingerprint: str, settings: ScoreConfig, k: int, opposing: int
+    files: WorkspaceFiles,
+    answer: Answer,
+    fingerprint: str,
+    settings: ScoreConfig,
+    k: int,
+    opposing: int,
+    actor: str | None = None,
 ) -> Answer:
-    """Keep an answer in the catalog; the answer with its query id."""
+    """Keep an answer in the catalog, as asked by the actor or whoever runs this; the answer with its query id."""
     question = answer.question
     record = QueryRecord(
         query_id="",
@@ -46,7 +52,7 @@ def remember(
         num_opposing=opposing,
         elapsed_s=answer.elapsed_s,
         plans_json=json.dumps(answer.plans),
-        asked_by=current_actor(),
+        asked_by=actor or current_actor(),
     )
     hits = [_hit_record(hit, "supports") for hit in answer.supports]
     hits += [_hit_record(hit, "opposes") for hit in answer.opposes]

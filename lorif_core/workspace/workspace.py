@@ -60,6 +60,7 @@ class Workspace(Builder):
         index_id: str | None = None,
         model: str | None = None,
         keeps: bool = True,
+        actor: str | None = None,
         on_progress: ProgressSink = no_progress,
     ) -> Answer:
         """Rank the training texts that made the model continue the prompt as it did.
@@ -77,6 +78,7 @@ class Workspace(Builder):
             model: Where the model lies now, if it was moved.
             keeps: Whether the question is kept, so that it can be opened again without the model, and a
                 question that was asked before is answered from what was kept.
+            actor: Who asks, for a kept question. None: LORIF_ACTOR, else the system's user.
             on_progress: Receives ("generate", tokens said, the most) if the model is to say something, then
                 ("scores", examples done, all), then ("texts", texts of the lists, all). What it raises ends the work.
 
@@ -110,7 +112,7 @@ class Workspace(Builder):
                 on_scores=lambda scores: keep(scores[0].numpy()),
                 on_progress=on_progress,
             )
-        answer = remember(self.files, answer, fingerprint, settings, longest, most_opposing)
+        answer = remember(self.files, answer, fingerprint, settings, longest, most_opposing, actor)
         return replace(shortened(answer, k, num_opposing), origin=origin)
 
     def queries(self) -> list[QueryRecord]:
