@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+from disk_log import record_disk
 
 from lorif_core.errors import ArtefactError, ResourceError
 from lorif_core.files import (
@@ -40,6 +41,28 @@ def test_an_error_leaves_the_old_file_and_nothing_else(error, tmp_path):
         write_half(path, error)
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def replaced(path):
+    with replace_file(path) as partial:
+        partial.write_text("new", encoding="utf-8")
+
+
+def written(path):
+    write_json(path, {"a": 1})
+
+
+@pytest.mark.parametrize("write", [replaced, written])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_writer_goes_on(
+    write, is_there, tmp_path, monkeypatch
+):
+    path = tmp_path / "file"
+    if is_there:
+        path.write_text("old", encoding="utf-8")
+    steps = record_disk(monkeypatch)
+    write(path)
+    assert steps == [("fsync", tmp_path / ".file.partial"), ("replace", path), ("fsync", tmp_path)]
 
 
 def test_an_error_before_anything_was_written_leaves_nothing(tmp_path):

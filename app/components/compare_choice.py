@@ -120,6 +120,7 @@ def _variation(record: QueryRecord) -> None:
                 k=LENGTHS[1],
                 num_opposing=LENGTHS[1],
                 index_id=index_id,
+                actor=session.actor(),
             )
             question_form.ask(question)
             session.set_url(a=record.query_id)

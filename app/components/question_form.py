@@ -95,6 +95,7 @@ def draw() -> None:
             num_opposing=k,
             index_id=index_id,
             generation=generate,
+            actor=session.actor(),
         )
         ask(question)
         st.rerun()

@@ -119,6 +119,14 @@ class Journal:
         with reading_from(self.engine) as connection:
             return reading.read_states(connection, corpus_id, train_ids)
 
+    def snapshot(self, corpus_id: str) -> reading.Snapshot:
+        """The states of ``states`` and the acts of ``history``, all of them, from one transaction.
+
+        A decision that is made meanwhile is in both or in neither.
+        """
+        with reading_from(self.engine) as connection:
+            return reading.read_snapshot(connection, corpus_id)
+
     def conflicts(self, corpus_id: str) -> pl.DataFrame:
         """The present decision of each person on every example on which they disagree, oldest first."""
         with reading_from(self.engine) as connection:

@@ -6,7 +6,7 @@ with SQL, and a test holds the two to the same answer.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, Select, and_, select
@@ -47,6 +47,23 @@ ROWS_AT_ONCE = 65_536
 
 MOST_LOOKED_UP = 500
 """So many examples are looked up by the index; for more, the whole corpus is read once."""
+
+
+class Snapshot(NamedTuple):
+    """Where everything stands, and how it came about, at one moment."""
+
+    states: pl.DataFrame
+    """As ``Journal.states`` gives them."""
+
+    batches: list[Batch]
+    """Every act behind them, newest first; those that are undone too."""
+
+
+def read_snapshot(connection: Connection, corpus_id: str) -> Snapshot:
+    """States and acts of a corpus; of one moment, because the transaction of ``connection`` is."""
+    acts = select(*BATCH_COLUMNS).where(BatchRow.corpus_id == corpus_id).order_by(BatchRow.revision.desc())
+    states = read_states(connection, corpus_id, None)
+    return Snapshot(states, [batch_of(row) for row in connection.execute(acts)])
 
 
 def read_states(connection: Connection, corpus_id: str, train_ids: Iterable[str] | None) -> pl.DataFrame:

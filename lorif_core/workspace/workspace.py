@@ -37,6 +37,7 @@ class Asked(TypedDict, total=False):
     index_id: str | None
     model: str | None
     generation: GenerateConfig
+    actor: str | None
     keeps: bool
 
 

@@ -59,7 +59,7 @@ def remember(files: WorkspaceFiles, answer: Answer, fingerprint: str) -> Answer:
         num_opposing=question.num_opposing,
         elapsed_s=answer.elapsed_s,
         plans_json=json.dumps(answer.plans),
-        asked_by=current_actor(),
+        asked_by=question.actor or current_actor(),
     )
     hits = [_hit_record(hit, "supports") for hit in answer.supports]
     hits += [_hit_record(hit, "opposes") for hit in answer.opposes]

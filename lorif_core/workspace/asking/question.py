@@ -40,6 +40,9 @@ class Question:
     generation: GenerateConfig = field(default_factory=GenerateConfig)
     """How the model completes the prompt when no completion is given."""
 
+    actor: str | None = None
+    """Who asks, for a kept question. None: LORIF_ACTOR, else the system's user."""
+
     keeps: bool = True
     """Whether the question is kept, so that it can be opened again without the model, and a question that was asked
     before is answered from what was kept."""

@@ -63,13 +63,14 @@ class Versions:
             LorifError: The settings or the place do not fit, or the disk is full. Nothing is half-written.
         """
         record = self.files.choose_dataset(dataset)
+        decided = self.files.journal.snapshot(record.corpus_id)
         return export_data(
             self.files,
             record,
-            self.files.journal.states(record.corpus_id),
+            decided.states,
             None if out is None else Path(out),
             settings or ExportConfig(),
-            batches=[asdict(entry.batch) for entry in self.decisions.iter_history(record.corpus_id)],
+            batches=[asdict(batch) for batch in decided.batches],
             overwrites=overwrites,
             on_progress=on_progress,
         )
@@ -103,16 +104,17 @@ class Versions:
         if parent is None:
             latest = versions(self.files, record.corpus_id)
             parent = latest[-1].name if latest else None
+        decided = self.files.journal.snapshot(record.corpus_id)
         return freeze(
             self.files,
             record,
-            self.files.journal.states(record.corpus_id),
+            decided.states,
             name,
             parent=parent,
             note=note,
             actor=actor or current_actor(),
             settings=settings or ExportConfig(),
-            batches=[asdict(entry.batch) for entry in self.decisions.iter_history(record.corpus_id)],
+            batches=[asdict(batch) for batch in decided.batches],
             on_progress=on_progress,
         )
 

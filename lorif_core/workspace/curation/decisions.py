@@ -251,7 +251,8 @@ class Decisions:
         beside = side_tables(self.files, record, queries_of(rule.condition))
         corpus, chosen = self.data.corpus(record.dataset_id), Filter(where=rule.condition)
         matching = corpus.ids(chosen, beside=beside)
-        states = self.journal.states(record.corpus_id)
+        states = beside.decisions  # what the condition saw, too: read again, it might be another moment
+        assert states is not None  # side tables of a data set have them
         changing = _changing(matching, states, rule)
         status_of = dict(states.select("train_id", "status").iter_rows())
         by_status: dict[Status, int] = {}
