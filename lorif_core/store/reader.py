@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
@@ -27,6 +26,7 @@ from lorif_core.store.cores import in_order, num_cores
 from lorif_core.store.manifest import FileEntry, Manifest, ShardEntry, read_manifest
 from lorif_core.store.statistics import maps_from_tensors
 from lorif_core.store.tensor_files import TensorFile
+from lorif_core.store.typed_safetensors import read_tensors
 
 Result = TypeVar("Result")
 
@@ -225,7 +225,7 @@ class StoreReader:
 
     def _tensors(self, entry: FileEntry) -> dict[str, Tensor]:
         self.verify(entry)
-        return load_file(self.folder / entry.file)
+        return read_tensors(self.folder / entry.file)
 
 
 def verify_file(path: Path, checksum: str) -> None:
