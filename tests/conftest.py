@@ -28,6 +28,16 @@ def rng() -> torch.Generator:
 
 
 @pytest.fixture
+def unchecked_types():
+    """Calls as outside the tests, where nobody checks them: for refusals of what a declared type already excludes."""
+    from jaxtyping import config
+
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
 def three_threads():
     """torch on three threads; without it tests have one."""
     torch.set_num_threads(3)

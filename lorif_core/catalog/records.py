@@ -136,9 +136,9 @@ class IndexRecord(_Created):
     method: str
     """Attribution method, as in the settings."""
 
-    status: str = "building"
-    """One of ``IndexStatus``: ``building`` until the last shard is written; ``failed`` if the build stopped with
-    an error; ``damaged`` once a file differs from its checksum."""
+    status: IndexStatus = "building"
+    """``building`` until the last shard is written; ``failed`` if the build stopped with an error;
+    ``damaged`` once a file differs from its checksum."""
 
     factor_rank: int | None
     """Factor rank c; None for a method without factors."""

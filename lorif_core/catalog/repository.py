@@ -16,6 +16,7 @@ from lorif_core.catalog.records import (
     HitRecord,
     IndexMeasures,
     IndexRecord,
+    IndexStatus,
     ModelRecord,
     PreconditionerRecord,
     QueryRecord,
@@ -124,7 +125,7 @@ class Catalog(Protocol):
         """Insert a preconditioner, or replace the one with its id."""
         self._put(record)
 
-    def set_index_status(self, index_id: str, status: str, **measures: Unpack[IndexMeasures]) -> IndexRecord:
+    def set_index_status(self, index_id: str, status: IndexStatus, **measures: Unpack[IndexMeasures]) -> IndexRecord:
         """Change the status of an index, and with it what its build measured.
 
         Returns:

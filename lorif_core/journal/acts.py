@@ -9,10 +9,11 @@ import json
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sqlalchemy import Connection, Select, Text, and_, distinct, func, insert, literal, select, text, update
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningInsert
 
 from lorif_core.errors import JournalError
 from lorif_core.journal.people import check_reason, require_role
@@ -44,7 +45,7 @@ IS_UNDONE = func.coalesce(
 ) == literal("undo", Text())
 """Whether a batch is taken back: what was last done to it is an undo."""
 
-BATCH_COLUMNS = [getattr(BatchRow, name) for name in Batch.__dataclass_fields__]
+BATCH_COLUMNS: list[Any] = [getattr(BatchRow, name) for name in Batch.__dataclass_fields__]
 
 
 def next_revision(connection: Connection) -> int:
@@ -142,8 +143,8 @@ def _write_batch(connection: Connection, client_id: str | None, values: dict[str
         "at": utc_now(),
         "client_id": client_id,
     }
-    row = connection.execute(insert(BatchRow).values(new | values).returning(*BATCH_COLUMNS)).one()
-    return batch_of(row)
+    written = cast("ReturningInsert[Any]", insert(BatchRow).values(new | values).returning(*BATCH_COLUMNS))
+    return batch_of(connection.execute(written).one())
 
 
 def _batch_of_request(connection: Connection, client_id: str | None, request: dict[str, Any]) -> Batch | None:

@@ -8,7 +8,7 @@ journal as it was when they began. A write is on the disk before it is acknowled
 import errno
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,7 @@ def open_engine(location: Path | str) -> Engine:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine) -> Generator[Connection, None, None]:
     """One consistent view of the journal, which takes no lock.
 
     Raises:
@@ -66,7 +66,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine) -> Generator[Connection, None, None]:
     """One write, alone among all writers of all processes, committed when the block ends without an error.
 
     Raises:
@@ -131,7 +131,7 @@ def _upgrade_or_close(engine: Engine) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _alone(path: Path) -> Generator[None, None, None]:
     """The turn to open the file or to write to it, which one thread of all processes has at a time."""
     # A new lock each time: one object would count threads of this process as one holder.
     lock = FileLock(

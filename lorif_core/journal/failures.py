@@ -1,6 +1,6 @@
 """What a database says when it cannot do its work, as one sentence that a person can act on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,7 +46,7 @@ POSTGRES_CAUSES = {
 
 
 @contextmanager
-def plain_errors(engine: Engine) -> Iterator[None]:
+def plain_errors(engine: Engine) -> Generator[None, None, None]:
     """Turn what a person can fix into one sentence; a defect in our SQL keeps its traceback.
 
     Raises:

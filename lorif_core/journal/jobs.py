@@ -268,7 +268,7 @@ class Jobs:
             suspects = _select(connection, _with_status("running"))
         if not any(self._cause_of_death(job, timeout_s) for job in suspects):
             return []
-        ended = []
+        ended: list[Job] = []
         with writing(self._engine) as connection:
             for job in _select(connection, _with_status("running")):
                 cause = self._cause_of_death(job, timeout_s)

@@ -1,7 +1,7 @@
 """The journal as its users see it: one object, one transaction per call."""
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -235,7 +235,7 @@ class Journal:
             return people.write_reason(connection, name, description, by)
 
     @contextmanager
-    def _counted_write(self) -> Iterator[Connection]:
+    def _counted_write(self) -> Generator[Connection, None, None]:
         with writing_to(self.engine) as connection:
             yield connection
             acts.next_revision(connection)

@@ -27,8 +27,8 @@ REASON_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def read_members(connection: Connection) -> list[Member]:
     """Everyone with a role, by name."""
     table = MemberRow.__table__
-    rows = connection.execute(select(table.c.actor, table.c.role, table.c.added_by, table.c.at))
-    return sorted((Member(**row._mapping) for row in rows), key=lambda member: member.actor)
+    rows = connection.execute(select(table.c.actor, table.c.role, table.c.added_by, table.c.at)).mappings()
+    return sorted((Member(**row) for row in rows), key=lambda member: member.actor)
 
 
 def role_of(connection: Connection, actor: str) -> Role:

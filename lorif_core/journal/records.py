@@ -267,13 +267,17 @@ def _distinct_ids(train_ids: Sequence[str]) -> tuple[str, ...]:
     distinct = tuple(dict.fromkeys(train_ids))
     if not distinct:
         raise JournalError("a decision is about at least one example, got none: select some first.")
-    other = next((train_id for train_id in distinct if not isinstance(train_id, str) or not train_id), None)
+    other = next((train_id for train_id in distinct if not _is_id(train_id)), None)
     if other is not None:
         raise JournalError(f"a train id is a text that is not empty, got {other!r}.")
     joined = "".join(distinct)
     if "\0" in joined or not _is_utf8(joined):
         raise JournalError("a train id may hold no zero byte and no half character: no data set has such an id.")
     return distinct
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _is_utf8(value: str) -> bool:

@@ -129,7 +129,7 @@ def _encode_sign(columns: Tensor) -> Coded:
     scales = columns.float().abs().mean(-1).bfloat16()
     bits = torch.nn.functional.pad((columns >= 0).to(torch.uint8), (0, -columns.shape[-1] % 8))
     weights = torch.tensor(_BITS, dtype=torch.uint8, device=columns.device)
-    return Coded((bits.unflatten(-1, (-1, 8)) * weights).sum(-1, dtype=torch.uint8), scales)
+    return Coded((bits.view(*bits.shape[:-1], bits.shape[-1] // 8, 8) * weights).sum(-1, dtype=torch.uint8), scales)
 
 
 def _decode_sign(codes: Tensor, scales: Tensor | None, out: Tensor) -> None:

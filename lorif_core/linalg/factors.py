@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient, times
 from lorif_core.linalg.maps import seeded_generator
+from lorif_core.linalg.typed_torch import eigh, orthonormal_basis, vector_norm
 from lorif_core.shapes import Float
 
 ITERATIONS_RANK_ONE = 8
@@ -60,9 +61,7 @@ class Factors:
     def squared_norm(self) -> Float[Tensor, " n"]:
         """Squared Frobenius norm per example, from the c × c Gram matrices."""
         if self.left.shape[1] == 1:
-            return (
-                torch.linalg.vector_norm(self.left, dim=2) * torch.linalg.vector_norm(self.right, dim=2)
-            ).square()[:, 0]
+            return (vector_norm(self.left, 2) * vector_norm(self.right, 2)).square()[:, 0]
         left_gram = self.left @ self.left.mT
         right_gram = self.right @ self.right.mT
         return (left_gram * right_gram).sum((1, 2)).clamp_min(0)
@@ -71,7 +70,7 @@ class Factors:
 def random_start(module_name: str, d_out: int, factor_rank: int, *, seed: int) -> Float[Tensor, "d_out c"]:
     """Orthonormal start of the power iteration, drawn from the seed and the module's name."""
     generator = seeded_generator(f"{seed}:{module_name}:start")
-    return torch.linalg.qr(torch.randn(d_out, factor_rank, generator=generator, dtype=torch.float64)).Q
+    return orthonormal_basis(torch.randn(d_out, factor_rank, generator=generator, dtype=torch.float64))
 
 
 def factor_gradient(gradient: ProjectedGradient, start: Float[Tensor, "d_out c"]) -> Factors:
@@ -116,7 +115,7 @@ def _power_of_gram(matrices: Tensor, start: Float[Tensor, "d_out 1"]) -> tuple[T
     row = _orthonormal(times(matrices, row.mT)).mT
     vectors = _orthonormal(_times_symmetric(row, gram, ITERATIONS_RANK_ONE - 1).mT)
     right = times(matrices.mT, vectors)
-    norm = torch.linalg.vector_norm(right, dim=1, keepdim=True).clamp_min(torch.finfo(gram.dtype).tiny)
+    norm = vector_norm(right, 1, keepdim=True).clamp_min(torch.finfo(gram.dtype).tiny)
     return times(gram, vectors) * (trace / norm), right / norm
 
 
@@ -159,9 +158,9 @@ def _per_largest(matrices: Tensor) -> Tensor:
 def _orthonormal(columns: Tensor) -> Tensor:
     """Orthonormal basis of each example's columns, (B, d, c); a zero vector stays zero when c = 1."""
     if columns.shape[2] == 1:
-        norm = torch.linalg.vector_norm(columns, dim=1, keepdim=True)
+        norm = vector_norm(columns, 1, keepdim=True)
         return columns / norm.clamp_min(torch.finfo(columns.dtype).tiny)
-    return torch.linalg.qr(columns).Q
+    return orthonormal_basis(columns)
 
 
 def _balance(left: Tensor, right: Tensor) -> Factors:
@@ -172,8 +171,8 @@ def _balance(left: Tensor, right: Tensor) -> Factors:
     """
     if left.shape[2] > 1:
         gram = (left.mT @ left).double()
-        rotation = torch.linalg.eigh(gram).eigenvectors.flip(-1).to(left.dtype)
+        rotation = eigh(gram).vectors.flip(-1).to(left.dtype)
         left, right = left @ rotation, right @ rotation
-    root = torch.linalg.vector_norm(left, dim=1, keepdim=True).sqrt()
+    root = vector_norm(left, 1, keepdim=True).sqrt()
     share = torch.where(root > 0, 1 / root, torch.zeros_like(root))
     return Factors((left * share).mT.contiguous(), (right * root).mT.contiguous())

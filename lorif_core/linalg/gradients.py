@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.typed_torch import vector_norm
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class DenseGradient:
 
     def squared_norm(self) -> Tensor:
         """Squared Frobenius norm per example, (B,)."""
-        return torch.linalg.vector_norm(self.matrix, dim=(1, 2)).square()
+        return vector_norm(self.matrix, (1, 2)).square()
 
     @property
     def widths(self) -> tuple[int, int]:

@@ -30,7 +30,10 @@ class ModuleMaps:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "ModuleMaps":
         """The same maps on another device, in another dtype."""
-        move = lambda m: None if m is None else m.to(device, dtype)  # noqa: E731 - used twice, here only
+
+        def move(side: Tensor | None) -> Tensor | None:
+            return None if side is None else side.to(device, dtype)
+
         return ModuleMaps(move(self.input_map), move(self.output_map))
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.factors import Factors, FactorSides
 from lorif_core.linalg.signs import MOST_VECTORS, SignFactors, SignTable, sign_table
+from lorif_core.linalg.typed_torch import eigh, matrix_norm, orthonormal_basis, thin_svd
 from lorif_core.shapes import Float, Int
 
 Plan = Literal["direct", "factored"]
@@ -69,7 +70,8 @@ class ScoreSums:
         assert len(self._scores) == 1
         is_one = left.shape[1] == 1
         # Column by column, so that modules of any c add to the same sums.
-        for ours, theirs in [(left, right)] if is_one else zip(left.split(1, 1), right.split(1, 1), strict=True):
+        columns = [(left, right)] if is_one else zip(torch.split(left, 1, 1), torch.split(right, 1, 1), strict=True)
+        for ours, theirs in columns:
             if left.shape[2] in self._products:
                 self._products[left.shape[2]].addcmul_(ours, theirs)
             else:
@@ -146,7 +148,7 @@ class FactoredQueries:
     def _pieces(self) -> list[tuple[Tensor, Tensor]]:
         """Both sides of as many queries as are multiplied at once."""
         columns = max(1, COLUMNS_AT_ONCE // self.rank) * self.rank
-        return list(zip(self.left.split(columns, 1), self.right.split(columns, 1), strict=True))
+        return list(zip(torch.split(self.left, columns, 1), torch.split(self.right, columns, 1), strict=True))
 
     @property
     def reads_signs(self) -> bool:
@@ -216,7 +218,7 @@ def prepare_queries(
 
 
 def _leading_factors(matrices: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    u, s, vh = torch.linalg.svd(matrices.double(), full_matrices=False)
+    u, s, vh = thin_svd(matrices.double())
     left = (u[:, :, :rank] * s[:, None, :rank]).to(matrices.dtype)
     return left, vh[:, :rank].mT.to(matrices.dtype)
 
@@ -235,16 +237,16 @@ def _numerical_factors(matrices: Float[Tensor, "Q d_in d_out"], rank_limit: int)
     """
     wide = matrices.double()
     d_in, d_out = wide.shape[1:]
-    allowed = RANK_TOLERANCE * torch.linalg.matrix_norm(wide)
+    allowed = RANK_TOLERANCE * matrix_norm(wide)
     most = min(d_in * d_out // (d_in + d_out), rank_limit)  # the first: where both plans cost the same
     generator = torch.Generator(wide.device).manual_seed(0)
     size = FIRST_SKETCH
     while True:
         size = min(size, most)
         probes = torch.randn(d_out, size + OVERSAMPLING, generator=generator, dtype=wide.dtype, device=wide.device)
-        basis = torch.linalg.qr(wide @ probes).Q
+        basis = orthonormal_basis(wide @ probes)
         inside = basis.mT @ wide
-        missing = torch.linalg.matrix_norm(wide - basis @ inside)
+        missing = matrix_norm(wide - basis @ inside)
         if bool((missing <= allowed).all()):
             break
         if size >= most:
@@ -252,7 +254,7 @@ def _numerical_factors(matrices: Float[Tensor, "Q d_in d_out"], rank_limit: int)
         size *= 2
     # Squared singular values from a small Gram matrix: in float64 they are known to 1e-16 of the largest, and
     # RANK_TOLERANCE squared is 1e-10 of it.
-    squares, directions = torch.linalg.eigh(inside @ inside.mT)
+    squares, directions = eigh(inside @ inside.mT)
     left_out = squares.clamp_min(0).cumsum(1)  # [j]: by leaving out the j + 1 weakest directions
     can_go = (left_out <= (allowed.square() - missing.square())[:, None]).sum(1)
     rank = max(squares.shape[1] - int(can_go.min()), 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.maps import random_signs
+from lorif_core.linalg.typed_torch import eigh
 from lorif_core.shapes import Float, ModuleShape
 
 
@@ -75,7 +76,7 @@ class Moments:
         """The two leading principal directions."""
         mean = self.total / max(self.count, 1)
         covariance = self.products / max(self.count, 1) - torch.outer(mean, mean)
-        values, vectors = torch.linalg.eigh(covariance)
+        values, vectors = eigh(covariance)
         axes = vectors[:, [-1, -2]]
         strongest = axes.abs().argmax(0)
         axes = axes * axes[strongest, [0, 1]].sign()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.maps import seeded_generator
+from lorif_core.linalg.typed_torch import eigh, orthonormal_basis
 from lorif_core.shapes import Float
 
 OVERSAMPLING = 10
@@ -83,7 +84,7 @@ def fit_subspace(stream_rows: RowStream, dim: int, subspace_rank: int, *, key: s
         return _exact_subspace(stream_rows, dim, min(subspace_rank, dim))
     basis = torch.randn(dim, width, generator=seeded_generator(f"{key}:subspace"), dtype=torch.float64)
     for _ in range(1 + SUBSPACE_ITERATIONS):
-        basis = torch.linalg.qr(_multiply_by_gram(stream_rows, basis)).Q
+        basis = orthonormal_basis(_multiply_by_gram(stream_rows, basis))
     return _rayleigh_ritz(stream_rows, basis, subspace_rank)
 
 
@@ -115,7 +116,7 @@ def _exact_subspace(stream_rows: RowStream, dim: int, rank: int) -> Subspace:
 
 def _leading(basis: Tensor | None, gram: Tensor, rank: int, trace: float) -> Subspace:
     """Eigenvectors of ``gram`` (in the coordinates of ``basis``), largest first, first ``rank`` kept."""
-    eigenvalues, eigenvectors = torch.linalg.eigh(gram)
+    eigenvalues, eigenvectors = eigh(gram)
     kept = eigenvectors.flip(1)[:, :rank]
     directions = kept if basis is None else basis @ kept
     return Subspace(directions.float(), eigenvalues.flip(0).clamp_min(0).float(), trace)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.maps import ModuleMaps, random_maps
+from lorif_core.linalg.typed_torch import eigh
 from lorif_core.shapes import Float, ModuleShape
 
 
@@ -36,7 +37,10 @@ class Moments:
     @classmethod
     def zeros(cls, in_features: int, out_features: int, device: torch.device | None = None) -> "Moments":
         """Nothing seen yet."""
-        square = lambda width: torch.zeros(width, width, device=device)  # noqa: E731 - used twice, here only
+
+        def square(width: int) -> Tensor:
+            return torch.zeros(width, width, device=device)
+
         return cls(square(in_features), square(out_features))
 
     def add(self, inputs: Float[Tensor, "t i"], output_grads: Float[Tensor, "t o"]) -> None:
@@ -82,7 +86,7 @@ def inverse_root(summed: Float[Tensor, "d d"], count: int, alpha: float, *, what
             f"the second moment of {what} must be finite and above 0, its mean eigenvalue is {mean}: nothing reaches "
             "this module, or the gradients overflowed. Exclude it with `--exclude`."
         )
-    values, vectors = torch.linalg.eigh(moment)
+    values, vectors = eigh(moment)
     return (vectors * (values.clamp_min(0) + alpha * mean).rsqrt()) @ vectors.mT
 
 

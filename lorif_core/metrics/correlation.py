@@ -9,8 +9,6 @@ percentile bootstraps. Queries are resampled as they are. When subsets are resam
 change with the multiplicities: with c_j copies of subset j the mean rank of subset i is
 Σ_j c_j ([v_j < v_i] + ½ [v_j = v_i]) up to a constant, one matrix product for all draws, and the
 correlation is the Pearson correlation of these ranks weighted by c.
-Axes that two arguments must share carry no letter in a signature: a caller's lists of different lengths are
-refused in the words of a ``DataError``.
 Source: LDS from TRAK (arXiv:2303.14186).
 """
 
@@ -68,7 +66,7 @@ class PairedDifference:
     high: float
 
 
-def spearman(a: Float[Tensor, "*rest _"], b: Float[Tensor, "..."]) -> Float[Tensor, "*rest"]:
+def spearman(a: Float[Tensor, "*rest S"], b: Float[Tensor, "*rest S"]) -> Float[Tensor, "*rest"]:
     """Rank correlation along the last axis in float64; ties get their mean rank, constant input gives 0.
 
     Raises:
@@ -104,14 +102,14 @@ def mean_ranks(values: Float[Tensor, "*rest S"]) -> Float[Tensor, "*rest S"]:
 
 
 def lds_per_query(
-    scores: Float[Tensor, "Q _"], masks: Bool[Tensor, "_ _"], losses: Float[Tensor, "_ _"]
+    scores: Float[Tensor, "Q N"], masks: Bool[Tensor, "S N"], losses: Float[Tensor, "S Q"]
 ) -> Float[Tensor, " Q"]:
     """LDS of each query in [-1, 1], float64.
 
     Args:
-        scores: (Q, N), positive = supports the completion.
-        masks: (S, N): which examples each subset holds.
-        losses: (S, Q): loss of each query in nats after training on each subset.
+        scores: Positive = supports the completion.
+        masks: Which examples each subset holds.
+        losses: Loss of each query in nats after training on each subset.
 
     Raises:
         DataError: The shapes do not belong together, or there are fewer than two subsets.
@@ -121,15 +119,15 @@ def lds_per_query(
 
 
 def lds_intervals(
-    scores: Float[Tensor, "Q _"],
-    masks: Bool[Tensor, "_ _"],
-    losses: Float[Tensor, "_ _"],
+    scores: Float[Tensor, "Q N"],
+    masks: Bool[Tensor, "S N"],
+    losses: Float[Tensor, "S Q"],
     *,
     seed: int = 0,
     num_draws: int = NUM_DRAWS,
     level: float = LEVEL,
 ) -> LdsResult:
-    """Mean LDS over queries, with an interval over queries and one over subsets; arguments as of ``lds_per_query``.
+    """Mean LDS over queries, with an interval over queries and one over subsets.
 
     Raises:
         ConfigError: ``num_draws`` or ``level`` is out of range.
@@ -165,7 +163,7 @@ def bootstrap_interval(
 
 def paired_difference(
     per_query_a: Float[Tensor, " Q"],
-    per_query_b: Float[Tensor, " _"],
+    per_query_b: Float[Tensor, " Q"],
     *,
     seed: int = 0,
     num_draws: int = NUM_DRAWS,
@@ -186,7 +184,7 @@ def paired_difference(
     return PairedDifference(float(differences.mean()), *interval)
 
 
-def topk_overlap(a: Float[Tensor, "Q N"], b: Float[Tensor, "_ _"], k: int) -> float:
+def topk_overlap(a: Float[Tensor, "Q N"], b: Float[Tensor, "Q N"], k: int) -> float:
     """Mean over queries of |top-k of a ∩ top-k of b| ÷ k, in [0, 1]; equal scores rank in order of position.
 
     Raises:
@@ -260,8 +258,8 @@ def _percentiles(draws: Tensor, level: float) -> Interval:
     if not 0 < level < 1:
         raise ConfigError(f"level must be between 0 and 1, got {level}; 0.95 is usual.")
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=draws.dtype, device=draws.device)
-    low, high = draws.quantile(ends).tolist()
-    return Interval(low, high)
+    low, high = draws.quantile(ends)
+    return Interval(float(low), float(high))
 
 
 def _resampled_spearman(a: Tensor, b: Tensor, counts: Tensor) -> Tensor:

@@ -1,8 +1,4 @@
-"""How well scores tell the positive items (planted, mislabelled, relevant) from the others.
-
-That every score has its flag is checked here and refused in the words of a ``DataError``, so the signatures leave
-the number of flags open.
-"""
+"""How well scores tell the positive items (planted, mislabelled, relevant) from the others."""
 
 import torch
 from torch import Tensor
@@ -12,7 +8,7 @@ from lorif_core.metrics.correlation import mean_ranks, top_positions
 from lorif_core.shapes import Bool, Float
 
 
-def auc(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " _"]) -> float:
+def auc(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " N"]) -> float:
     """Probability that a positive item scores above a negative one, ties counted half; 0.5 is chance.
 
     Raises:
@@ -30,7 +26,7 @@ def auc(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " _"]) -> float:
     return wins / (num_positive * num_negative)
 
 
-def precision_at_k(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " _"], k: int) -> float:
+def precision_at_k(scores: Float[Tensor, " N"], is_positive: Bool[Tensor, " N"], k: int) -> float:
     """Share of positive items among the k highest scores; equal scores rank in order of position.
 
     Raises:

@@ -35,9 +35,8 @@ def shares_of_total(amounts: Float[Tensor, "Q S"], *, seed: int = 0) -> Shares:
     counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
     totals = counts @ amounts.sum(1)
     levels = torch.tensor([0.025, 0.975], dtype=torch.float64)
-    ends = [
-        torch.quantile(_over(counts @ block, totals), levels, dim=0) for block in amounts.split(HOLDERS_PER_BLOCK, 1)
-    ]
+    blocks = torch.split(amounts, HOLDERS_PER_BLOCK, 1)
+    ends = [torch.quantile(_over(counts @ block, totals), levels, dim=0) for block in blocks]
     low, high = torch.cat(ends, 1)
     return Shares(_over(amounts.sum(0, keepdim=True), amounts.sum()[None])[0], low, high)
 

@@ -104,7 +104,7 @@ def decode_block(tensors: Mapping[str, Tensor], module: ModuleShape, codec: Colu
     """The stored gradients that the tensors of one module stand for."""
     if layout == "dense":
         rows = codec.decode(*_codes(tensors, "dense", module), module.dim)
-        return DenseGradient(rows.unflatten(1, (module.d_in, module.d_out)))
+        return DenseGradient(rows.view(len(rows), module.d_in, module.d_out))
     coded = CodedFactors(tensors, module, codec, Buffers())
     return Factors(coded.left, coded.right)
 

@@ -55,16 +55,16 @@ class Manifest(Plan):
     subspace_rank: int | None = None
     """r as asked for; a module with fewer dimensions keeps them all. None before the fit."""
 
-    subspaces: list[FileEntry] = field(default_factory=list)
+    subspaces: list[FileEntry] = field(default_factory=list[FileEntry])
     """One file per module, in the order of ``modules``."""
 
-    self_influences: list[FileEntry] = field(default_factory=list)
+    self_influences: list[FileEntry] = field(default_factory=list[FileEntry])
     """One file per shard: each example's score against itself under the index's own damping."""
 
     curvature: dict[str, Any] | None = None
     """The curvature settings that the preconditioner was fitted with."""
 
-    damping: dict[str, float] = field(default_factory=dict)
+    damping: dict[str, float] = field(default_factory=dict[str, float])
     """Absolute damping per module that the index's settings gave."""
 
     status: Status = "building"
@@ -81,7 +81,7 @@ class Manifest(Plan):
 
     def explained_energy(self) -> dict[str, float]:
         """Per module, share of the squared gradient norm that the rank-c form keeps."""
-        shares = {}
+        shares: dict[str, float] = {}
         for position, module in enumerate(self.modules):
             total = sum(shard.total_energy[position] for shard in self.shards)
             kept = sum(shard.kept_energy[position] for shard in self.shards)
@@ -191,14 +191,12 @@ def read_manifest(folder: Path) -> Manifest:
     if version == 1 and raw.get("maps"):
         raw["maps"] = [raw["maps"]]
     try:
-        return Manifest(
-            **{
-                **plan_values(raw),
-                "shards": [ShardEntry(**shard) for shard in raw["shards"]],
-                "subspaces": [FileEntry(**entry) for entry in raw["subspaces"]],
-                "self_influences": [FileEntry(**entry) for entry in raw["self_influences"]],
-            }
-        )
+        values: dict[str, Any] = plan_values(raw) | {
+            "shards": [ShardEntry(**shard) for shard in raw["shards"]],
+            "subspaces": [FileEntry(**entry) for entry in raw["subspaces"]],
+            "self_influences": [FileEntry(**entry) for entry in raw["self_influences"]],
+        }
+        return Manifest(**values)
     except (KeyError, TypeError) as error:
         raise ArtefactError(f"{str(folder / MANIFEST)!r} is incomplete ({error}): build the index again.") from error
 

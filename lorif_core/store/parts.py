@@ -59,7 +59,7 @@ class ShardFacts:
     total_energy: list[float]
     """Per module, summed squared norm of the projected gradients."""
 
-    failed_ids: list[str] = field(default_factory=list)
+    failed_ids: list[str] = field(default_factory=list[str])
     """Examples whose gradient could not be taken and is stored as zero. Today a build stops at one, so none."""
 
 
@@ -154,7 +154,7 @@ def finished_parts(folder: Path) -> dict[int, PartEntry]:
         FingerprintMismatch: An entry follows another plan than the folder's.
     """
     plan = fingerprint_of_plan(read_plan(folder))
-    found = {}
+    found: dict[int, PartEntry] = {}
     for path in sorted((folder / PART_FOLDER).glob("[0-9]*.json"), key=lambda path: int(path.stem)):
         found[int(path.stem)] = entry = _entry_from_json(path, read_json(path))
         _check_plan(path, entry, plan)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
@@ -29,6 +28,7 @@ from lorif_core.store.parts import ShardEntry
 from lorif_core.store.plan import FileEntry
 from lorif_core.store.statistics import maps_from_tensors
 from lorif_core.store.tensor_files import TensorFile
+from lorif_core.store.typed_safetensors import read_tensors
 
 Result = TypeVar("Result")
 
@@ -235,7 +235,7 @@ class StoreReader:
 
     def _tensors(self, entry: FileEntry) -> dict[str, Tensor]:
         self.verify(entry)
-        return load_file(self.folder / entry.file)
+        return read_tensors(self.folder / entry.file)
 
 
 def verify_file(path: Path, checksum: str) -> None:

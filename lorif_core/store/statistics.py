@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.store.parts import MAP_FOLDER
 from lorif_core.store.plan import FileEntry
+from lorif_core.store.typed_safetensors import read_metadata, read_tensors
 from lorif_core.store.writer import write_tensors
 
 
@@ -50,15 +51,12 @@ def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]
         DamagedArtefact: The file cannot be read.
     """
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            recorded = (file.metadata() or {}).get("checksum")
-        if recorded != _checksum(tensors):
+        tensors = read_tensors(path)
+        if read_metadata(path).get("checksum") != _checksum(tensors):
             raise ValueError("its checksum differs from the recorded one")
-        counts = tensors["num_tokens"].tolist()
         moments = {
-            name: Moments(tensors[f"input/{name}"], tensors[f"output/{name}"], count)
-            for name, count in zip(names, counts, strict=True)
+            name: Moments(tensors[f"input/{name}"], tensors[f"output/{name}"], int(count))
+            for name, count in zip(names, tensors["num_tokens"], strict=True)
         }
         return moments, int(tensors["num_examples"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
@@ -79,9 +77,9 @@ def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> M
         DamagedArtefact: The file cannot be read.
     """
     try:
-        with safe_open(path, "pt") as file:
-            count = int(file.get_tensor("num_tokens")[list(names).index(module_name)])
-            return Moments(file.get_tensor(f"input/{module_name}"), file.get_tensor(f"output/{module_name}"), count)
+        tensors = read_tensors(path, ("num_tokens", f"input/{module_name}", f"output/{module_name}"))
+        count = int(tensors["num_tokens"][list(names).index(module_name)])
+        return Moments(tensors[f"input/{module_name}"], tensors[f"output/{module_name}"], count)
     except (SafetensorError, IndexError, OSError) as error:
         raise DamagedArtefact(
             f"{str(path)!r} cannot be read ({error}). Delete it; the statistics are taken again."

@@ -9,7 +9,7 @@ from studio_server import serving
 from tiny_workspace import copy_of, imported, indexed, model_folder
 
 import lorif_core as lf
-from lorif_core.workspace.jobs.worker import open_jobs
+from lorif_core.workspace.jobs.submit import open_jobs
 
 pytestmark = pytest.mark.browser
 

@@ -9,7 +9,7 @@ from tiny_workspace import copy_of, imported, indexed
 import lorif_core as lf
 from app.session import table_key
 from lorif_core.journal.jobs import worker_name
-from lorif_core.workspace.jobs.worker import open_jobs
+from lorif_core.workspace.jobs.submit import open_jobs
 
 
 def button(app, key):

@@ -9,8 +9,9 @@ from app_pages import open_page, texts
 from tiny_workspace import copy_of, done, imported, indexed, model_folder, write_rows
 
 import lorif_core as lf
-from lorif_core.workspace.jobs.kinds import import_request, run_import
-from lorif_core.workspace.jobs.worker import jobs_of_kind
+from lorif_core.workspace.jobs.kinds import KINDS, json_of
+from lorif_core.workspace.jobs.requests import import_request
+from lorif_core.workspace.jobs.submit import jobs_of_kind
 
 
 def button(app, key):
@@ -72,10 +73,10 @@ def test_an_import_is_a_job_whose_good_rows_come_in(monkeypatch, tmp_path, bad_f
 
 def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_file):
     settings = lf.ImportConfig(prompt="question", completion="answer")
-    request = json.loads(json.dumps(import_request([bad_file], settings)))
+    request = json.loads(json.dumps(json_of(import_request([bad_file], settings))))
     lf.create_workspace(tmp_path / "ws")
     steps = []
-    found = run_import(tmp_path / "ws", request, lambda *step: steps.append(step))
+    found = KINDS["import"](tmp_path / "ws", request, lambda *step: steps.append(step))
     assert json.loads(json.dumps(found))["num_rejected"] == 1
     assert steps[-1] == ("rows read", 4, 0)
     assert lf.open_workspace(tmp_path / "ws").data.rejects()[0]["line"] == 4

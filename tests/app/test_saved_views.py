@@ -6,6 +6,7 @@ from tiny_workspace import copy_of, imported
 
 import lorif_core as lf
 from lorif_core.errors import ConfigError
+from lorif_core.workspace.studio.saved_views import forget_view, save_view, saved_views
 
 
 @pytest.fixture
@@ -15,24 +16,24 @@ def workspace(tmp_path):
 
 def test_a_view_is_kept_with_every_filter_and_found_by_another_process(workspace):
     query = [("q", "a & b"), ("pick", "source = atlas"), ("pick", "year > 1950")]
-    workspace.save_view("Röntgen/2", "corpus", query, actor="ann")
-    (found,) = lf.open_workspace(workspace.path).saved_views()
+    save_view(workspace.files, "Röntgen/2", "corpus", query, actor="ann")
+    (found,) = saved_views(lf.open_workspace(workspace.path).files)
     assert (found.name, found.page, found.query, found.actor) == ("Röntgen/2", "corpus", query, "ann")
     assert found.address == "/corpus?q=a+%26+b&pick=source+%3D+atlas&pick=year+%3E+1950"
 
 
 def test_a_view_of_the_same_name_is_replaced_and_a_forgotten_one_gone(workspace):
-    workspace.save_view("mine", "corpus")
-    workspace.save_view("mine", "history", [("who", "ann")])
-    assert [view.address for view in workspace.saved_views()] == ["/history?who=ann"]
-    workspace.forget_view("mine")
-    assert workspace.saved_views() == []
+    save_view(workspace.files, "mine", "corpus", [], actor="ann")
+    save_view(workspace.files, "mine", "history", [("who", "ann")], actor="ann")
+    assert [view.address for view in saved_views(workspace.files)] == ["/history?who=ann"]
+    forget_view(workspace.files, "mine")
+    assert saved_views(workspace.files) == []
 
 
 @pytest.mark.parametrize(("name", "page"), [("", "corpus"), ("a\nb", "corpus"), ("x" * 81, "corpus"), ("a", "../x")])
 def test_what_cannot_be_a_view_is_refused(workspace, name, page):
     with pytest.raises(ConfigError):
-        workspace.save_view(name, page)
+        save_view(workspace.files, name, page, [], actor="ann")
 
 
 def test_the_header_keeps_what_is_on_screen(monkeypatch, workspace):
@@ -40,19 +41,19 @@ def test_the_header_keeps_what_is_on_screen(monkeypatch, workspace):
     app.text_input(key="views-name").set_value("Why Sydney").run()
     next(one for one in app.button if one.key == "views-keep").click().run()
     assert not app.exception
-    (found,) = workspace.saved_views()
+    (found,) = saved_views(workspace.files)
     assert (found.page, found.query) == ("investigate", [("query", "7")])
     assert app.selectbox(key="views-chosen").options == ["Why Sydney"]
 
 
 def test_the_header_removes_the_chosen_view_only(monkeypatch, workspace):
-    workspace.save_view("mine", "corpus")
-    workspace.save_view("yours", "history")
+    save_view(workspace.files, "mine", "corpus", [], actor="ann")
+    save_view(workspace.files, "yours", "history", [], actor="ann")
     app = open_page(monkeypatch, workspace.path)
     assert app.button(key="views-remove").disabled
     app.selectbox(key="views-removed").set_value("mine").run()
     app.button(key="views-remove").click().run()
     assert not app.exception
-    assert [view.name for view in workspace.saved_views()] == ["yours"]
+    assert [view.name for view in saved_views(workspace.files)] == ["yours"]
     assert app.selectbox(key="views-removed").options == ["yours"]
     assert app.button(key="views-remove").disabled

@@ -11,8 +11,10 @@ from tiny_workspace import copy_of, imported, indexed, model_folder, write_rows
 
 import lorif_core as lf
 from app.session import table_key
+from lorif_core.workspace.jobs.places import place_of_worker
+from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs
 from lorif_core.workspace.studio.passwords import hash_password
-from lorif_core.workspace.jobs.worker import jobs_of_kind, open_jobs, place_of_worker
+from lorif_core.workspace.studio.saved_views import saved_views
 
 ANN = "Ann"
 PASSWORD = "open sesame"
@@ -65,7 +67,7 @@ def press(app, *keys):
 
 def acts(folder):
     """Kind and person of every act, oldest first."""
-    return [(entry.batch.kind, entry.batch.actor) for entry in lf.open_workspace(folder).history()][::-1]
+    return [(entry.batch.kind, entry.batch.actor) for entry in lf.open_workspace(folder).decisions.history()][::-1]
 
 
 def by_ann(*kinds):
@@ -73,7 +75,7 @@ def by_ann(*kinds):
 
 
 def ids(folder, count=2):
-    return lf.open_workspace(folder).browse(limit=count).frame["train_id"].to_list()
+    return lf.open_workspace(folder).data.browse(limit=count).frame["train_id"].to_list()
 
 
 def select(app, key, shown, rows):
@@ -127,7 +129,7 @@ def test_reverting_and_bringing_back_what_another_did(monkeypatch, workspace):
     flagged = opened.flag(ids(workspace), actor="bob")
     app = open_as_ann(monkeypatch, workspace, "history")
     for _ in range(2):  # the selected act is Bob's, then undone
-        shown = [entry.batch.batch_id for entry in opened.history()]
+        shown = [entry.batch.batch_id for entry in opened.decisions.history()]
         select(app, "history-acts", shown, [shown.index(flagged.batch_id)])
         press(app, f"history-revert-{flagged.batch_id}")
     assert acts(workspace)[1:] == by_ann("undo", "redo")
@@ -141,11 +143,11 @@ def test_settling_a_disagreement(monkeypatch, workspace):
     opened.flag([train_id], actor="bob")
     opened.exclude([train_id], reason="spam", actor="eve")
     app = open_as_ann(monkeypatch, workspace, "history", tab="Disagreements")
-    rows = opened.conflicts().to_dicts()
+    rows = opened.decisions.conflicts().to_dicts()
     select(app, "history-conflicts", [f"{row['train_id']}\0{row['batch_id']}" for row in rows], [0])
     press(app, "history-settle-now")
     assert acts(workspace)[2:] == by_ann("restore")
-    assert opened.history()[0].batch.settles
+    assert opened.decisions.history()[0].batch.settles
 
 
 def test_applying_rules(monkeypatch, workspace):
@@ -163,7 +165,7 @@ def test_freezing_a_version(monkeypatch, workspace):
     app.text_input(key="freeze-name").set_value("v1").run()
     press(app, "freeze-start")
     for _ in range(60):
-        if found := lf.open_workspace(workspace).versions():
+        if found := lf.open_workspace(workspace).versions.records():
             break
         app.run()
     assert [(one.name, one.actor) for one in found] == [("v1", ANN)]
@@ -173,7 +175,7 @@ def test_keeping_a_view(monkeypatch, workspace):
     app = open_as_ann(monkeypatch, workspace)
     app.text_input(key="views-name").set_value("mine").run()
     press(app, "views-keep")
-    assert [(one.name, one.actor) for one in lf.open_workspace(workspace).saved_views()] == [("mine", ANN)]
+    assert [(one.name, one.actor) for one in saved_views(lf.open_workspace(workspace).files)] == [("mine", ANN)]
 
 
 def start_import(monkeypatch, folder):
@@ -246,4 +248,4 @@ def test_a_question_is_kept_under_the_name_of_who_asked_it(monkeypatch, asked):
         if "asking" not in app.query_params:
             break
         app.run()
-    assert lf.open_workspace(asked).queries()[-1].asked_by == ANN
+    assert lf.open_workspace(asked).questions.records()[-1].asked_by == ANN

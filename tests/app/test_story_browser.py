@@ -23,7 +23,7 @@ from driving import (
 from studio_server import serving
 
 import lorif_core as lf
-from lorif_core.workspace.jobs.worker import open_jobs
+from lorif_core.workspace.jobs.submit import open_jobs
 from lorif_core.workspace.quality.demo import build_demo, demo_fact, demo_key, sample_data_folder
 from lorif_core.workspace.quality.planted import read_answer_key
 

@@ -235,6 +235,7 @@ class TestCatalog:
         assert catalog.index("i1").status == "damaged"
         assert catalog.index("i1").total_bytes == 12
 
+    @pytest.mark.usefixtures("unchecked_types")
     def test_an_unknown_status_is_refused_and_changes_nothing(self, catalog):
         catalog.put_index(INDEX)
         with pytest.raises(CatalogError, match=r"one of building, complete, failed, damaged, got 'done'"):
@@ -346,6 +347,7 @@ def test_a_record_refuses_a_time_without_a_zone():
         replace(INDEX, updated_at=datetime(2026, 1, 1))
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_a_record_refuses_an_unknown_status():
     with pytest.raises(CatalogError, match=r"one of building, complete, failed, damaged, got 'ok'"):
         replace(INDEX, status="ok")

@@ -23,6 +23,7 @@ def test_an_example_counts_once_however_often_it_is_named():
     ],
     ids=["none", "text", "number", "empty", "zero", "surrogate"],
 )
+@pytest.mark.usefixtures("unchecked_types")
 def test_what_is_no_list_of_ids_is_refused(train_ids, message):
     with pytest.raises(JournalError, match=message):
         Decision(kind="flag", train_ids=train_ids)
@@ -42,6 +43,7 @@ def test_a_decision_says_what_its_kind_needs():
 
 
 @pytest.mark.parametrize("kind", ["undo", "delete", ""])
+@pytest.mark.usefixtures("unchecked_types")
 def test_an_unknown_kind_is_refused_with_the_known_ones(kind):
     with pytest.raises(JournalError, match=r"one of flag, exclude, restore, note, label, unlabel, got"):
         Decision(kind=kind, train_ids=["a"])

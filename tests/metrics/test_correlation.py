@@ -91,6 +91,7 @@ def test_a_value_that_is_not_finite_is_refused():
         spearman(torch.tensor([1.0, float("nan"), 2.0]), torch.tensor([1.0, 2.0, 3.0]))
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_lists_of_different_length_are_refused():
     with pytest.raises(DataError, match="two equal shapes"):
         spearman(torch.zeros(3), torch.zeros(4))
@@ -163,6 +164,7 @@ def test_a_full_size_interval_takes_two_seconds_at_most(rng):
     assert time.process_time() - start < 4  # 2 s on an idle machine, twice that beside other work
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_masks_of_other_train_examples_are_refused(rng):
     scores, masks, losses = random_problem(rng)
     with pytest.raises(DataError, match=r"got \(5, 11\), \(20, 12\) and \(20, 5\)"):
@@ -191,6 +193,7 @@ def test_a_shared_difficulty_of_the_queries_does_not_widen_a_paired_difference(r
     assert difference.high == pytest.approx(0.5)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_a_paired_difference_of_other_queries_is_refused():
     with pytest.raises(DataError, match="same queries"):
         paired_difference(torch.zeros(3), torch.zeros(4))

@@ -41,6 +41,7 @@ def test_k_beyond_the_items_is_refused():
         precision_at_k(torch.zeros(2), torch.tensor([True, False]), 3)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_flags_that_do_not_fit_the_scores_are_refused():
     with pytest.raises(DataError, match="every score needs one true or false"):
         precision_at_k(torch.zeros(2), torch.tensor([True]), 1)
