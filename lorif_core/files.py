@@ -42,7 +42,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)
-        _sync_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         partial.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -61,7 +61,8 @@ def disk_full_message(path: Path) -> str:
     )
 
 
-def _sync_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk; what they name has to be there before."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

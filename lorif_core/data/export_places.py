@@ -22,6 +22,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lorif_core.errors import ArtefactError, DataError, ResourceError
+from lorif_core.files import flush_folder
 
 MANIFEST_FILE = "manifest.json"
 LOCK_FILE = "lock"
@@ -103,7 +104,7 @@ def publish_folder(new: Path, place: Path, staging: Path) -> None:
     if place.exists():
         place.rename(staging / "old")
     new.rename(place)
-    _flush_folder(place.parent)
+    flush_folder(place.parent)
 
 
 def publish_file(new: Path, out: Path, about: Path | None, export_id: str, staging: Path) -> None:
@@ -128,10 +129,10 @@ def publish_file(new: Path, out: Path, about: Path | None, export_id: str, stagi
             if place.exists():
                 place.rename(staging / "damaged")
             about.rename(place)
-        _flush_folder(out.parent)
+        flush_folder(out.parent)
     is_replaced = out.exists()
     new.replace(out)
-    _flush_folder(out.parent)
+    flush_folder(out.parent)
     if about is not None and is_replaced:
         for former in about_folders(out):
             if former != about_folder(out, export_id):
@@ -139,19 +140,13 @@ def publish_file(new: Path, out: Path, about: Path | None, export_id: str, stagi
 
 
 def flush(path: Path) -> None:
-    """Force a file, or every file below a folder, to the disk."""
-    for file in [path] if path.is_file() else sorted(path.rglob("*")):
-        if file.is_file():
-            with file.open("rb+") as handle:
+    """Force a file, or a folder with everything below it, to the disk."""
+    for found in [*sorted(path.rglob("*"), reverse=True), path]:  # what a folder holds, then the folder
+        if found.is_dir():
+            flush_folder(found)
+        else:
+            with found.open("rb+") as handle:
                 os.fsync(handle.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _same_files(one: Path, other: Path) -> bool:

@@ -14,6 +14,7 @@ import datasets
 import polars as pl
 import pytest
 from curated_data import NUM_ROWS, SOME, import_into, rows, state, states, write_source
+from disk_log import record_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -422,7 +423,7 @@ def test_a_disk_that_takes_no_more_leaves_what_was_there(imported, out, monkeypa
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
 
 
-@pytest.mark.parametrize("num_flushed", range(6))
+@pytest.mark.parametrize("num_flushed", range(7))
 def test_whichever_file_cannot_be_flushed_nothing_new_is_left(imported, out, monkeypatch, num_flushed):
     export(imported, out / "kept.jsonl", [])
     before = bytes_of(out)
@@ -430,6 +431,24 @@ def test_whichever_file_cannot_be_flushed_nothing_new_is_left(imported, out, mon
     with pytest.raises(ResourceError, match="nothing was changed"):
         export(imported, out / "kept.jsonl", overwrites=True)
     assert bytes_of(out) == before
+
+
+@pytest.mark.parametrize("has_old", [False, True])
+@pytest.mark.parametrize("file_format", ["jsonl", "hf"])
+def test_an_export_is_on_the_disk_before_it_has_its_name(imported, out, monkeypatch, file_format, has_old):
+    place = out / f"kept{SUFFIXES[file_format]}"
+    if has_old:
+        export(imported, place, [], format=file_format)
+    steps = record_disk(monkeypatch)
+    about = export(imported, place, format=file_format, overwrites=has_old).about
+    folders = [about] if about == place else [about, place]  # beside a file, the folder comes first
+    for published in folders:
+        (named,) = (number for number, step in enumerate(steps) if step.path == published and step.what != "fsync")
+        flushed = [step.path.name for step in steps[:named] if step.what == "fsync"]
+        inside = [path.name for path in published.iterdir()] if published.is_dir() else ["data.jsonl"]
+        assert set(inside) <= set(flushed)
+        assert flushed[-1] == ("new" if published.is_dir() else out.name)  # the folder's own name, then its new one
+        assert steps[named + 1] == ("fsync", out)
 
 
 def test_a_file_where_a_folder_is_needed_is_one_sentence(imported, tmp_path):

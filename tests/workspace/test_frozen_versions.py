@@ -4,6 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from disk_log import record_disk
 from tiny_workspace import copy_of, done, imported, lorif, rows, write_rows
 
 import lorif_core as lf
@@ -48,6 +49,15 @@ def test_a_name_is_given_once(workspace):
     with pytest.raises(DataError, match="a frozen version cannot be edited, and 'v1' is one"):
         workspace.versions.freeze("v1")
     assert kept_ids(workspace, "v1") == set(ROWS)
+
+
+def test_a_version_is_on_the_disk_before_it_has_its_name_and_its_name_after(workspace, monkeypatch):
+    steps = record_disk(monkeypatch)
+    workspace.freeze("v1")
+    folder = workspace.path / "exports" / "versions"
+    written, named, flushed = steps[-3:]
+    assert (written.what, written.path.parent) == ("fsync", folder)
+    assert (named, flushed) == (("link", folder / "v1.json"), ("fsync", folder))
 
 
 def test_of_two_who_freeze_under_one_name_at_once_one_succeeds(workspace):

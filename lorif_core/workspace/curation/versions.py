@@ -21,7 +21,7 @@ from lorif_core.config import ExportConfig
 from lorif_core.data.export_selection import Decisions, Selection
 from lorif_core.data.exporting import FILE_OF_FORMAT
 from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, DataError, RoleError
-from lorif_core.files import fingerprint_of_value, read_json
+from lorif_core.files import fingerprint_of_value, flush_folder, read_json
 from lorif_core.workspace.curation.export import EXPORTS_FOLDER, export_data
 from lorif_core.workspace.curation.export_records import KEPT_FILE, iter_entries
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -278,6 +278,7 @@ def _write_once(place: Path, version: FrozenVersion) -> None:
             os.fsync(handle.fileno())
         partial.chmod(READ_ONLY)
         os.link(partial, place)
+        flush_folder(place.parent)
     except FileExistsError as error:
         raise DataError(
             f"a frozen version cannot be edited, and {version.name!r} is one: choose another name."
