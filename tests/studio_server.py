@@ -15,7 +15,7 @@ from tiny_workspace import SMALL, done, model_folder, root, rows, write_model, w
 
 import lorif_core as lf
 
-STARTS_WITHIN_S = 180
+STARTS_WITHIN_S = 600
 SERVE = (
     "import sys; from pathlib import Path; from lorif_core.cli.studio_commands import app; "
     "app(Path(sys.argv[1]), port=int(sys.argv[2]), auth=sys.argv[3] or None)"
@@ -67,7 +67,7 @@ class Studio:
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text()
             try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=30):
                     return
             except OSError:
                 time.sleep(0.2)
@@ -76,13 +76,13 @@ class Studio:
     def kill(self) -> None:
         """As kill -9 does."""
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait()
 
     def stop(self) -> None:
         """As Ctrl-C does, with a kill for one that does not listen."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
 

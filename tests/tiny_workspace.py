@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,10 +67,32 @@ def done(*arguments: object) -> Run:
     return run
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start a command in a process of its own."""
+SIGNALLED = """
+import os, runpy, sys
+
+place, number = sys.argv[1], int(sys.argv[2])
+sys.argv[1:] = sys.argv[3:]
+
+def send(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(place) and os.path.exists(arguments[0]):
+        os.kill(os.getpid(), number)
+
+sys.addaudithook(send)
+runpy.run_module("lorif_core.cli", run_name="__main__")
+"""
+"""A command that sends itself a signal at a place that it comes to whatever else the machine does."""
+
+
+def start(*arguments: object, at: str, gets: signal.Signals) -> subprocess.Popen[str]:
+    """Start a command in a process of its own, which gets a signal between writing a file and giving it its name.
+
+    Args:
+        *arguments: Of the command.
+        at: The end of the path under which the file is written, as in ``shards/.00002.safetensors.partial``.
+        gets: The signal.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "lorif_core.cli", *(str(argument) for argument in arguments)],
+        [sys.executable, "-c", SIGNALLED, at, str(int(gets)), *(str(argument) for argument in arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 SCRIPT = "from app.shell import run\n\nrun()\n"
 """As app/script/main.py. AppTest would take the folder app/pages beside that file for pages of the old kind."""
 
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 
 
 def open_page(monkeypatch, workspace: Path, page: str | None = None, **url: str) -> AppTest:

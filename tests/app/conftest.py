@@ -8,15 +8,6 @@ from studio_server import Studio, build_workspace, serving
 
 import lorif_core as lf
 
-TIMEOUT_S = 600
-"""Of a test in a browser: the first one of a server waits for torch and the model, on a busy machine for minutes."""
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
-
 
 @pytest.fixture(autouse=True)
 def _main_module_is_put_back():

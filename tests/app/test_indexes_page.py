@@ -18,7 +18,7 @@ def button(app, key):
     return next(one for one in app.button if one.key == key)
 
 
-def run_until(app, claim, seconds=240):
+def run_until(app, claim, seconds=600):
     end = time.monotonic() + seconds
     while not claim():
         assert time.monotonic() < end, texts(app)

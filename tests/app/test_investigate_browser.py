@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from driving import address, parameters, ranks, scores, selected_tokens, token, wait_until
+from driving import address, parameters, ranks, scores, selected_tokens, token, wait_for_run, wait_until
 from tiny_workspace import HOSTILE_ID
 
 import lorif_core as lf
@@ -80,7 +80,8 @@ def test_a_double_click_on_flag_makes_one_event(new_page, studio):
     before = lf.open_workspace(studio.workspace).journal.revision()
     page.get_by_role("button", name="Flag", exact=True).first.dblclick()
     page.locator(".chip.flagged").first.wait_for()
-    time.sleep(1.5)
+    time.sleep(1.5)  # for a second event, if one were to come
+    wait_for_run(page)
     assert lf.open_workspace(studio.workspace).journal.revision() == before + 1
     page.get_by_role("button", name="Undo").click()
     wait_until(lambda: page.locator(".chip.flagged").count() == 0)
@@ -92,7 +93,7 @@ def test_a_flag_made_elsewhere_shows_without_a_reload(new_page, studio):
     elsewhere = lf.open_workspace(studio.workspace)
     first = elsewhere.reopen("1").ids[0]
     elsewhere.flag([first], actor="tester")
-    page.locator(".chip.flagged").first.wait_for(timeout=15_000)
+    page.locator(".chip.flagged").first.wait_for()
     elsewhere.restore([first], actor="tester")
 
 

@@ -27,7 +27,7 @@ from lorif_core.workspace.jobs.submit import open_jobs
 from lorif_core.workspace.quality.demo import build_demo, demo_fact, demo_key, sample_data_folder
 from lorif_core.workspace.quality.planted import read_answer_key
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SHORT_RECIPE = """
 checkpoint = "{base}"
@@ -41,10 +41,6 @@ clip_norm = 1.0
 seed = 0
 """
 """A quarter of the demo model's training: enough to learn the planted facts a little."""
-
-
-FIRST_ANSWER_MS = 240_000
-"""Loads torch, the model and the index, on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +87,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     page.get_by_role("textbox", name="Prompt").click()
     wait_for_run(page)
     page.get_by_role("button", name="Run", exact=True).click()
-    page.wait_for_url("**query=**", timeout=FIRST_ANSWER_MS)
+    page.wait_for_url("**query=**")
     planted = set(fact.planted_ids)
     assert set(card_ids(page)[: len(planted)]) == planted
     picture(page, "2-answer")

@@ -18,7 +18,7 @@ EIGHT = [TokenPart(f" w{place}", -float(place)) for place in range(8)]
 def drawn(chromium):
     """Draws a payload into an empty page; what the renderer emitted is in `window.emitted`."""
     page = chromium.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(300_000)
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     script, style = renderer_source()
 

@@ -15,7 +15,7 @@ from lorif_core.journal import Journal
 def write(location, actor, number, start, results):
     """Open a journal that may be new, and decide so many times."""
     try:
-        start.wait(60)
+        start.wait()
         seconds = []
         with Journal(location) as journal:
             for turn in range(number):
@@ -31,7 +31,7 @@ def write(location, actor, number, start, results):
 def read(location, actor, start, stop, results):
     """Read until told to stop; report how often the example that all decide on was there."""
     try:
-        start.wait(60)
+        start.wait()
         reads, last = 0, 0
         with Journal(location) as journal:
             while not stop.is_set():

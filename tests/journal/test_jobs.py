@@ -379,7 +379,7 @@ def test_whatever_people_and_workers_do_a_job_goes_only_where_its_status_leads(e
 def work_through(path: Path, done_file: Path, both_are_there: Barrier) -> None:
     """A worker that does nothing but claim and finish, as fast as it can."""
     jobs = Jobs(open_engine(path))
-    both_are_there.wait(60)
+    both_are_there.wait()
     with done_file.open("w") as handle:
         while job := jobs.claim(worker_name(), "cpu"):
             jobs.finish(job, {})
@@ -395,7 +395,7 @@ def test_two_workers_never_do_one_job_twice(tmp_path):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join()
     done = [file.read_text().split() for file in files]
     assert sorted(done[0] + done[1]) == sorted(ids)
     assert {job.attempts for job in jobs.jobs("done", limit=1000)} == {1}

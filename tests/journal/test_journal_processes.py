@@ -1,7 +1,6 @@
 """Several processes at once, and processes that are killed."""
 
 import multiprocessing
-import os
 import sqlite3
 import statistics
 import subprocess
@@ -23,8 +22,7 @@ NUM_DECISIONS = 300
 
 @pytest.mark.parametrize("new_location", ["sqlite", "postgresql"], indirect=True)
 def test_three_writers_and_a_reader_lose_nothing(new_location):
-    """They also open the new journal at the same moment. On a machine that is free, no write takes a second."""
-    others = os.getloadavg()[0] / (os.cpu_count() or 1)  # processes per core that want to run beside the test
+    """They also open the new journal at the same moment. None waits till another one is done with all its writes."""
     context = multiprocessing.get_context("spawn")
     start, stop, results = context.Barrier(4), context.Event(), context.Queue()
     actors = ["ada", "bo", "cy"]
@@ -34,11 +32,11 @@ def test_three_writers_and_a_reader_lose_nothing(new_location):
     reader = context.Process(target=read, args=(new_location, "reader", start, stop, results))
     for process in (*writers, reader):
         process.start()
-    seconds = dict(results.get(timeout=90) for _ in actors)
+    seconds = dict(results.get() for _ in actors)
     stop.set()
-    reads = results.get(timeout=30)
+    reads = results.get()
     for process in (*writers, reader):
-        process.join(30)
+        process.join()
     failures = [result for result in (*seconds.values(), reads[1]) if isinstance(result, str)]
     assert failures == []
     assert [process.exitcode for process in (*writers, reader)] == [0, 0, 0, 0]
@@ -53,14 +51,13 @@ def test_three_writers_and_a_reader_lose_nothing(new_location):
     assert reads[1] > 0
     everyone = [second for one in seconds.values() for second in one]
     print(f"median write {statistics.median(everyone) * 1e3:.2f} ms, worst {max(everyone) * 1e3:.0f} ms")
-    assert max(everyone) < 1 * max(1, others)
+    # Of a writer that had to wait for the other two, one write would be two thirds of its time.
+    assert max(max(one) / sum(one) for one in seconds.values()) < 0.5
 
 
 def test_a_writer_killed_at_any_moment_loses_no_acknowledged_decision(tmp_path):
     path = tmp_path / "journal.sqlite"
-    run = subprocess.run(
-        [sys.executable, WORKERS, path, "50"], capture_output=True, text=True, timeout=60, cwd=WORKERS.parent
-    )
+    run = subprocess.run([sys.executable, WORKERS, path, "50"], capture_output=True, text=True, cwd=WORKERS.parent)
     assert run.returncode == 0, run.stderr
     acknowledged = dict(line.split() for line in run.stdout.splitlines())
     assert len(acknowledged) >= 40
@@ -90,5 +87,5 @@ def test_the_same_request_from_many_threads_is_one_decision(journal):
 
 def test_a_journal_loads_neither_torch_nor_transformers():
     code = "import sys, lorif_core.journal; print({'torch', 'transformers', 'alembic'} & set(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout == "set()\n", run.stderr

@@ -67,8 +67,8 @@ def exported(workspace):
 
 
 def frozen(workspace):
-    workspace.freeze("v1", actor="ada")
-    return workspace.version_files("v1").about
+    workspace.versions.freeze("v1", actor="ada")
+    return workspace.versions.files_of("v1").about
 
 
 @pytest.mark.parametrize("write", [exported, frozen])
@@ -90,6 +90,6 @@ def test_the_manifest_names_the_acts_behind_what_was_left_out(workspace, write):
 def test_a_rule_is_previewed_on_the_decisions_that_its_condition_saw(workspace):
     other = lf.open_workspace(workspace.path)
     with writing_between(workspace.journal.engine, lambda: other.restore(["t000"], actor="bo")):
-        found = workspace.preview("restore where status = excluded")
+        found = workspace.decisions.preview("restore where status = excluded")
     assert found.train_ids == ["t000"]
     assert found.by_status == {"excluded": 1}

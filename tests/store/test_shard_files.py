@@ -36,6 +36,7 @@ MODULES = [
     ModuleShape("thin", 4, 5, 1, 1),
 ]
 NUM_EXAMPLES = 2_048
+PATIENCE_S = 300
 RANK = 2
 
 
@@ -196,15 +197,23 @@ def test_shards_worked_on_at_once_come_in_store_order(num_shards, three_threads,
 def test_shards_too_large_for_memory_are_worked_on_by_fewer(three_threads, tmp_path, rng, monkeypatch):
     write(tmp_path, "int8", "factors", 10, rng, num_shards=4)
 
-    def num_workers(working_bytes):
+    def num_workers(working_bytes, expected):
+        """How many work at once; at least as many as are expected, or their barrier breaks."""
         monkeypatch.setattr(reader, "WORKING_BYTES", working_bytes)
-        names = set(
-            StoreReader(tmp_path).map_shards(lambda _: (time.sleep(0.05), threading.current_thread().name)[1])
-        )
-        return len(names)
+        all_at_work = threading.Barrier(expected, timeout=PATIENCE_S)
+
+        def work(shard):
+            if shard.number < expected:
+                all_at_work.wait()
+            time.sleep(0.05)  # so that one more, if there were one, would get a shard too
+            return threading.current_thread().name
+
+        return len(set(StoreReader(tmp_path).map_shards(work)))
 
     largest = 10 * 4 * RANK * (8 + 2 * 23)  # examples, bytes, and the numbers of the module "first"
-    assert [num_workers(size) for size in (3 * largest, 3 * largest - 1, 2 * largest - 1)] == [3, 2, 1]
+    assert num_workers(3 * largest, 3) == 3
+    assert num_workers(3 * largest - 1, 2) == 2
+    assert num_workers(2 * largest - 1, 1) == 1
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])

@@ -9,13 +9,11 @@ from tiny_workspace import done
 
 from lorif_core.views.tokens import signed
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 OPEN = "import json\nimport lorif_core as lf\nws = lf.open_workspace('ws')"
 PROMPT, COMPLETION = "The bridge of Corve is", " castle Brook Glenby Farrow."
 ASK = f"hits = ws.ask({PROMPT!r}, {COMPLETION!r}, k=20)\nhits"
-WITHIN_MS = 5_000
-"""A decision made at one place is on screen at the other."""
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +64,14 @@ def test_the_notebook_the_studio_and_the_command_line_list_the_same(lab, top, st
 def test_a_decision_in_the_notebook_shows_in_the_studio_and_so_does_its_undo(notebook, top, studio_page):
     card_in_notebook(notebook, top[1][3]).get_by_role("button", name="Flag").click()
     shown = card_in_studio(studio_page, 3).locator(".chip.flagged")
-    shown.wait_for(timeout=WITHIN_MS)
+    shown.wait_for()
     notebook.get_by_role("button", name="Undo").click()
-    shown.wait_for(state="detached", timeout=WITHIN_MS)
+    shown.wait_for(state="detached")
 
 
 def test_a_decision_in_the_studio_shows_in_the_notebook_and_so_does_its_undo(notebook, top, studio_page):
     card_in_studio(studio_page, 5).get_by_role("button", name="Flag").click()
     shown = card_in_notebook(notebook, top[1][5]).locator(".chip.flagged")
-    shown.wait_for(timeout=WITHIN_MS)
+    shown.wait_for()
     studio_page.get_by_role("button", name="Undo", exact=True).first.click()
-    shown.wait_for(state="detached", timeout=WITHIN_MS)
+    shown.wait_for(state="detached")

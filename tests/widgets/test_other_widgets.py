@@ -5,7 +5,7 @@ from tiny_workspace import HOSTILE_ID
 
 from lorif_core.widgets import figure_widget
 
-WAIT_S = 60
+WAIT_S = 600
 
 
 @pytest.fixture

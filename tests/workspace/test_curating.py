@@ -137,7 +137,7 @@ def test_a_minus_reads_the_ids_from_standard_input(workspace, monkeypatch):
 def test_standard_input_that_is_no_text_is_refused(workspace):
     run = subprocess.run(
         [sys.executable, "-X", "utf8", "-m", "lorif_core.cli", "flag", str(workspace), "-"],
-        input=b"t001\nt\xff2\n", capture_output=True, timeout=120, check=False,
+        input=b"t001\nt\xff2\n", capture_output=True, check=False,
         env={"PYTHONIOENCODING": "utf-8:strict", "LORIF_ACTOR": "ann"},
     )  # fmt: skip
     assert run.returncode == 2

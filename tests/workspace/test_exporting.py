@@ -602,9 +602,7 @@ def crashes():
     folder = tempfile.mkdtemp(dir=memory if memory.is_dir() and os.access(memory, os.W_OK) else None)
     try:
         program = Path(__file__).with_name("crash_export.py")
-        run = subprocess.run(
-            [sys.executable, str(program), folder], capture_output=True, text=True, timeout=300, check=False
-        )
+        run = subprocess.run([sys.executable, str(program), folder], capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         return [json.loads(line) for line in run.stdout.splitlines()]
     finally:

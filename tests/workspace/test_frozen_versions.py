@@ -53,7 +53,7 @@ def test_a_name_is_given_once(workspace):
 
 def test_a_version_is_on_the_disk_before_it_has_its_name_and_its_name_after(workspace, monkeypatch):
     steps = record_disk(monkeypatch)
-    workspace.freeze("v1")
+    workspace.versions.freeze("v1")
     folder = workspace.path / "exports" / "versions"
     written, named, flushed = steps[-3:]
     assert (written.what, written.path.parent) == ("fsync", folder)

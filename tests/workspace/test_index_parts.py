@@ -83,14 +83,14 @@ def test_a_part_that_another_worker_finishes_meanwhile_is_not_made_again(tmp_pat
             for path in sorted(whole.glob("parts/00005*")):  # tensors first
                 shutil.copy(path, folder / "parts" / path.name)
 
-    open_workspace(workspace).index(SETTINGS, on_progress=on_progress)
+    open_workspace(workspace).indexes.build(SETTINGS, on_progress=on_progress)
     assert steps[-1] == len(rows()) - 16
     assert lasting_bytes_below(index_folder(workspace)) == lasting_bytes_below(whole)
 
 
 def test_an_entry_says_where_and_by_whom_its_part_was_made(tmp_path):
     workspace = copy_of(imported(), tmp_path)
-    open_workspace(workspace).index(SETTINGS)
+    open_workspace(workspace).indexes.build(SETTINGS)
     origins = [entry.origin for entry in finished_parts(index_folder(workspace)).values()]
     assert {(origin.device, origin.torch_version) for origin in origins} == {("cpu", torch.__version__)}
     assert all(origin.worker.endswith(f":{os.getpid()}") and origin.seconds > 0 for origin in origins)
@@ -99,7 +99,7 @@ def test_an_entry_says_where_and_by_whom_its_part_was_made(tmp_path):
 def test_an_unfinished_index_is_reported_with_what_is_there(tmp_path):
     workspace = copy_of(indexed(), tmp_path)
     forget(index_folder(workspace), 0, 3)
-    report = lf.open_workspace(workspace).index_report()
+    report = lf.open_workspace(workspace).indexes.report()
     assert (report.status, report.num_stored) == ("building", len(rows()) - 2 * 16)
     paths = [path for path in index_folder(workspace).rglob("*") if path.is_file() and path.name != ".lock"]
     assert report.index_bytes == sum(path.stat().st_size for path in paths)
@@ -107,7 +107,7 @@ def test_an_unfinished_index_is_reported_with_what_is_there(tmp_path):
 
 def test_the_catalog_counts_every_byte_of_the_folder(tmp_path):
     workspace = copy_of(imported(), tmp_path)
-    record = open_workspace(workspace).index(SETTINGS)
+    record = open_workspace(workspace).indexes.build(SETTINGS)
     assert record.total_bytes == sum(len(content) for content in bytes_below(index_folder(workspace)).values())
 
 
@@ -191,10 +191,10 @@ def test_a_complete_index_of_format_1_answers_as_before(built, tmp_path):
 def test_a_complete_index_of_format_1_is_left_alone_by_the_same_command(built, tmp_path):
     workspace = copy_of(built[0], tmp_path)
     as_format_1(workspace, 8)
-    before, records = bytes_below(index_folder(workspace)), open_workspace(workspace).indexes()
+    before, records = bytes_below(index_folder(workspace)), open_workspace(workspace).indexes.records()
     done("index", workspace, "--model", model_folder(), *built[1])
     assert bytes_below(index_folder(workspace)) == before
-    assert open_workspace(workspace).indexes() == records
+    assert open_workspace(workspace).indexes.records() == records
 
 
 @pytest.mark.parametrize("num_shards", [0, 3])
@@ -313,7 +313,7 @@ def test_a_length_beyond_what_the_model_reads_changes_no_score(cut):
 
 def test_nats_are_divided_by_the_tokens_that_were_read(cut, short_model):
     for workspace in cut.values():
-        assert open_workspace(workspace).open_index().reader.num_train_tokens == num_read_tokens(short_model)
+        assert open_workspace(workspace).indexes.open().reader.num_train_tokens == num_read_tokens(short_model)
 
 
 def test_the_same_command_with_a_longer_length_finds_the_index(cut, short_model, tmp_path):

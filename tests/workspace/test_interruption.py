@@ -1,11 +1,9 @@
 """An index build that is killed, stopped or doubled."""
 
+import os
 import shutil
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import Popen
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +20,7 @@ from tiny_workspace import (
     start,
 )
 
-# Batches of one text and wide subspaces: slow enough to be hit in the middle.
+# Batches of one text and wide subspaces.
 BUILD = (
     "--method",
     "lorif",
@@ -35,27 +33,12 @@ BUILD = (
     "--subspace-rank",
     64,
 )
-PATIENCE_S = 120
+THIRD_SHARD = "shards/.00002.safetensors.partial"
+SECOND_SELF_INFLUENCE = "self_influence/.00001.safetensors.partial"
 
 
 def build(workspace: Path) -> tuple[object, ...]:
     return ("index", workspace, "--model", model_folder(), *BUILD)
-
-
-def wait_until(reached: Callable[[], bool], process: Popen[str]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not reached():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.0005)
-
-
-def has_two_shards(workspace: Path) -> bool:
-    return num_parts(workspace) >= 2
-
-
-def has_a_self_influence(workspace: Path) -> bool:
-    return any((workspace / "indexes").glob("*/self_influence/00000.safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +49,16 @@ def undisturbed(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [has_two_shards, has_a_self_influence])
-def test_an_index_killed_in_the_middle_ends_with_the_same_bytes_as_an_undisturbed_one(moment, undisturbed, tmp_path):
+@pytest.mark.parametrize(("place", "status"), [(THIRD_SHARD, "building"), (SECOND_SELF_INFLUENCE, "gradients")])
+def test_an_index_killed_in_the_middle_ends_with_the_same_bytes_as_an_undisturbed_one(
+    place, status, undisturbed, tmp_path
+):
     workspace = copy_of(imported(), tmp_path)
-    process = start(*build(workspace))
-    wait_until(lambda: moment(workspace), process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert manifest_of(workspace)["status"] != "complete", "the kill came too late to test anything"
+    process = start(*build(workspace), at=place, gets=signal.SIGKILL)
+    _, err = process.communicate()
+    assert process.returncode == -signal.SIGKILL, err
+    assert manifest_of(workspace)["status"] == status
+    assert [path.name for path in index_folder(workspace).rglob("*.partial")] == [Path(place).name]
     done(*build(workspace))
     resumed, whole = lasting_bytes_below(index_folder(workspace)), lasting_bytes_below(index_folder(undisturbed))
     assert resumed.keys() == whole.keys()
@@ -84,13 +69,12 @@ def test_an_index_killed_in_the_middle_ends_with_the_same_bytes_as_an_undisturbe
 def stopped(tmp_path_factory) -> SimpleNamespace:
     """A build that is held while a second one is tried, then gets Ctrl-C."""
     workspace = copy_of(imported(), tmp_path_factory.mktemp("stopped"))
-    process = start(*build(workspace))
-    wait_until(lambda: has_two_shards(workspace), process)
-    process.send_signal(signal.SIGSTOP)
+    process = start(*build(workspace), at=THIRD_SHARD, gets=signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     second = lorif(*build(workspace))
-    process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE_S)
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate()
     return SimpleNamespace(workspace=workspace, second=second, code=process.returncode, err=err)
 
 

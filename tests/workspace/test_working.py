@@ -15,8 +15,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from jobs_for_tests import CALLS, KINDS
-from lorif_core.workspace.indexes.building import settings_from_json
+from jobs_for_tests import CALLS, HELD_AT, KINDS, build_in_steps
 from tiny_workspace import (
     PLACES,
     THINGS,
@@ -35,10 +34,14 @@ from tiny_workspace import (
 from lorif_core.config import BatchConfig, CurvatureConfig, FactorConfig, IndexConfig, ModelConfig
 from lorif_core.errors import JobError, JournalError, LorifError
 from lorif_core.journal.jobs import Jobs
-from lorif_core.workspace.folder.progress import no_progress
+from lorif_core.workspace.indexes.building import settings_from_json
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
 from lorif_core.workspace.jobs.kinds import evaluate_request, index_request, run_evaluate, run_verify, verify_request
+from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.jobs.worker import (
+    BEAT_S,
+    GRACE_S,
+    POLL_S,
     Worker,
     ensure_worker,
     log_of_job,
@@ -51,8 +54,7 @@ from lorif_core.workspace.jobs.worker import (
 from lorif_core.workspace.workspace import open_workspace
 
 SPAWN = multiprocessing.get_context("spawn")
-CANCEL_S = 5.0
-PATIENCE_S = 300
+PATIENCE_S = 600
 
 
 @pytest.fixture
@@ -80,13 +82,11 @@ def result_of(files, jobs, kind, **request):
     return jobs.job(job.job_id)
 
 
-def wait_until(reached: Callable[[], bool]) -> float:
-    """Seconds until it was so."""
-    began = time.monotonic()
+def wait_until(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
     while not reached():
-        assert time.monotonic() - began < PATIENCE_S
+        assert time.monotonic() < end, "it did not come true in time"
         time.sleep(0.05)
-    return time.monotonic() - began
 
 
 @contextmanager
@@ -176,26 +176,35 @@ def test_what_a_job_leaves_running_ends_with_it(files, jobs):
 
 
 @pytest.mark.parametrize("kind", ["report", "stay"])
-def test_a_job_is_cancelled_within_5_s_even_if_it_refuses(files, jobs, kind):
+def test_a_job_is_cancelled_even_if_it_refuses(files, jobs, kind):
     job = submit(jobs, kind)
     with in_the_background(lambda: run_once(files)):
         wait_until(lambda: jobs.job(job.job_id).stage is not None)
         jobs.cancel(job.job_id, "bob")
-        assert wait_until(lambda: jobs.job(job.job_id).status == "cancelled") < CANCEL_S
+        wait_until(lambda: jobs.job(job.job_id).status == "cancelled")  # neither ends by itself
     assert jobs.job(job.job_id).message == "cancelled by bob"
 
 
+def test_a_worker_takes_at_most_5_s_from_a_cancellation_to_the_signal_that_cannot_be_refused():
+    assert POLL_S + BEAT_S + GRACE_S < 5
+
+
 def test_of_two_workers_for_one_device_the_second_is_refused_and_no_job_runs_twice(files, jobs):
+    second_was_here = files.root / "second-was-here"
     for number in range(3):
-        submit(jobs, "note", number=number, seconds=2 if number == 0 else 0.1)
+        submit(jobs, "note", number=number, until=str(second_was_here))
 
     def work():
         run_worker(files.root, device="cpu", idle_exit_s=0, kinds=KINDS, on_event=lambda text: None)
 
-    with in_the_background(work) as first, in_the_background(work) as second:
-        pass
-    (refused,) = first + second
-    assert "a workspace has one worker per device" in str(refused)
+    with in_the_background(work) as raised:
+        try:
+            wait_until(lambda: jobs.jobs("running"))
+            with pytest.raises(JobError, match="a workspace has one worker per device"):
+                work()
+        finally:
+            second_was_here.touch()
+    assert raised == []
     assert sorted(number for number, _, _ in calls(files.root)) == [0, 1, 2]
     assert not overlap(calls(files.root))
 
@@ -261,11 +270,16 @@ def test_ctrl_c_in_a_worker_leaves_a_failed_job_and_no_process(files, jobs):
 
 
 def test_a_beat_that_cannot_be_written_does_not_end_the_work(files, jobs):
-    job = submit(jobs, "note", number=1, seconds=1.0)
-    worker = Worker(files, Unlucky(files, JournalError("the disk is away.")), "cpu", KINDS, (events := []).append)
-    worker.serve(0, once=True)
+    beat_failed = files.root / "beat-failed"
+    job = submit(jobs, "note", number=1, until=str(beat_failed))
+
+    def on_event(text):
+        if "goes on, its progress cannot be written: the disk is away." in text:
+            beat_failed.touch()
+
+    Worker(files, Unlucky(files, JournalError("the disk is away.")), "cpu", KINDS, on_event).serve(0, once=True)
     assert jobs.job(job.job_id).status == "done"
-    assert any("goes on, its progress cannot be written: the disk is away." in event for event in events)
+    assert beat_failed.exists()
 
 
 @pytest.mark.parametrize(
@@ -325,7 +339,7 @@ def test_an_unknown_measurement_is_refused_before_it_becomes_a_job(files, jobs):
     assert jobs.jobs() == []
 
 
-# Batches of one text and a wide subspace: slow enough to be hit in the middle.
+# Batches of one text: it is held in the middle of a shard.
 SLOW_INDEX = IndexConfig(
     model=ModelConfig(model=str(model_folder())),
     method="lorif",
@@ -351,15 +365,17 @@ def disturbed(tmp_path_factory, one_thread):
     job = submit_index(files, SLOW_INDEX, None, "ann")
     job_id, seen = job.job_id, SimpleNamespace(files=files, jobs=jobs, job=job)
     seen.same = submit_index(files, SLOW_INDEX, None, "bob")
-    worker = SPAWN.Process(target=run_worker, args=(files.root,), kwargs={"device": "cpu"})
+    kinds = {"index": build_in_steps}
+    worker = SPAWN.Process(target=run_worker, args=(files.root,), kwargs={"device": "cpu", "kinds": kinds})
     worker.start()
     try:
-        wait_until(lambda: num_parts(files.root) >= 2)
+        wait_until(lambda: num_shards(files.root) == HELD_AT[0] // 16)
         jobs.cancel(job_id, "bob")
-        seen.cancel_s = wait_until(lambda: jobs.job(job_id).status == "cancelled")
-        seen.status_after_cancel, reached = manifest_of(files.root)["status"], num_parts(files.root)
+        wait_until(lambda: jobs.job(job_id).status == "cancelled")
+        seen.status_after_cancel = manifest_of(files.root)["status"]
+        (files.root / f"beyond-{HELD_AT[0]}").touch()
         jobs.resume(job_id, "bob")
-        wait_until(lambda: num_parts(files.root) > reached)
+        wait_until(lambda: num_shards(files.root) > HELD_AT[0] // 16)
         seen.running = jobs.job(job_id)
     finally:
         worker.kill()
@@ -379,8 +395,7 @@ def test_the_same_index_asked_for_twice_is_one_job(disturbed):
 
 
 @pytest.mark.slow
-def test_an_index_build_is_cancelled_within_5_s_and_is_not_taken_for_complete(disturbed):
-    assert disturbed.cancel_s < CANCEL_S
+def test_an_index_build_is_cancelled_and_is_not_taken_for_complete(disturbed):
     assert disturbed.status_after_cancel == "building"
 
 
@@ -393,7 +408,7 @@ def test_a_running_build_shows_its_progress(disturbed):
 
 @pytest.mark.slow
 def test_a_build_whose_worker_was_killed_has_failed_with_a_reason(disturbed):
-    assert disturbed.status_after_kill == "building", "the kill came too late to test anything"
+    assert disturbed.status_after_kill == "building"
     assert disturbed.failed.job_id == disturbed.job.job_id
     assert disturbed.failed.message.startswith("its worker, process ")
     assert "is gone: it was killed" in disturbed.failed.message
