@@ -101,7 +101,7 @@ def _link_content(path: Path, content: bytes) -> bytes:
             os.fsync(handle.fileno())
         with suppress(FileExistsError):
             _link(unfinished, path)
-        _sync_folder(path.parent)  # also for a file that is there: its writer may not have come so far
+        flush_folder(path.parent)  # also for a file that is there: its writer may not have come so far
         return path.read_bytes()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -16,14 +16,14 @@ def open_page(monkeypatch, workspace: Path, page: str | None = None, **url: str)
     Args:
         monkeypatch: Sets what `lorif app` would.
         workspace: Its folder.
-        page: Module below app/pages, drawn without the frame; None is home with the frame.
+        page: Module below app/pages without its `_page`, drawn without the frame; None is home with the frame.
         **url: Query parameters.
     """
     monkeypatch.setenv("LORIF_STUDIO_WORKSPACE", str(workspace))
     monkeypatch.setenv("LORIF_STUDIO_AUTH", "")
     monkeypatch.setenv("LORIF_ACTOR", "tester")
     app = AppTest.from_string(
-        SCRIPT if page is None else f"from app.pages.{page} import page\n\npage()\n", default_timeout=TIMEOUT_S
+        SCRIPT if page is None else f"from app.pages.{page}_page import page\n\npage()\n", default_timeout=TIMEOUT_S
     )
     for name, value in url.items():
         app.query_params[name] = value
