@@ -1,17 +1,71 @@
 """Commands `lorif evaluate …`: how good are the scores?"""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from lorif_core.evaluation.retraining import SubsetChoices
     from lorif_core.workspace.quality.evaluate import Evaluation
+    from lorif_core.workspace.quality.sweep_choices import SweepChoices
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepArgs:
+    """What is combined."""
+
+    damping_ratios: tuple[float, ...] = ()
+    """Unset: the index's own. Half-whitened indexes have theirs in their maps."""
+
+    subspace_ranks: tuple[int, ...] = ()
+    """At most the stored rank. Unset: all of it."""
+
+    query_ranks: tuple[int, ...] = ()
+    """Directions kept of each preconditioned query. Unset: all."""
+
+    refine: tuple[int, ...] = (0,)
+    """Refining steps of half-whitened indexes."""
+
+    refine_ratios: tuple[float, ...] = (DEFAULT_REFINE_RATIO,)
+    """Damping of the refinement over the mean self-influence."""
+
+    normalisations: tuple[Normalisation, ...] = ("none", "tempered", "relatif")
+    """none, unit, relatif, tempered."""
+
+    def choices(self) -> "SweepChoices":
+        """The same, as ``Evaluation.sweep`` takes it."""
+        return {
+            "damping_ratios": self.damping_ratios or (None,),
+            "subspace_ranks": self.subspace_ranks or (None,),
+            "query_ranks": self.query_ranks or (None,),
+            "refines": self.refine,
+            "refine_ratios": self.refine_ratios,
+            "normalisations": self.normalisations,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetArgs:
+    """Which subsets are trained on."""
+
+    subsets: int = 64
+    """How many trainings."""
+
+    fraction: float = 0.5
+    """Share of the examples in each."""
+
+    seed: int = 0
+    """Of the subsets."""
+
+    def choices(self) -> "SubsetChoices":
+        """The same, as ``Evaluation.retrain`` takes it."""
+        return {"num_subsets": self.subsets, "fraction": self.fraction, "seed": self.seed}
 
 
 def lds(
@@ -66,46 +120,26 @@ def lds(
 def sweep(
     workspace: Positional[Path],
     /,
+    grid: OmitArgPrefixes[SweepArgs] = SweepArgs(),  # noqa: B008 - frozen
     *,
     queries: Path,
     truth: Path,
     index: TextArg = None,
-    damping_ratios: tuple[float, ...] = (),
-    subspace_ranks: tuple[int, ...] = (),
-    query_ranks: tuple[int, ...] = (),
-    refine: tuple[int, ...] = (0,),
-    refine_ratios: tuple[float, ...] = (DEFAULT_REFINE_RATIO,),
-    normalisations: tuple[Normalisation, ...] = ("none", "tempered", "relatif"),
     json: Json = False,
 ) -> None:
     """LDS of one index under every combination of scoring-time choices, best first. Reads no training text again.
 
     Args:
         workspace: Folder of the workspace.
+        grid: What is combined.
         queries: Data file of queries, in the order of the ground truth.
         truth: .npz with masks (S, N) and losses (S, Q).
         index: Id of the index; unset: the newest complete one.
-        damping_ratios: Unset: the index's own. Half-whitened indexes have theirs in their maps.
-        subspace_ranks: At most the stored rank. Unset: all of it.
-        query_ranks: Directions kept of each preconditioned query. Unset: all.
-        refine: Refining steps of half-whitened indexes.
-        refine_ratios: Damping of the refinement over the mean self-influence.
-        normalisations: none, unit, relatif, tempered.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.evaluations import lds_table
 
-    rows = _open(workspace).sweep(
-        queries,
-        truth,
-        index_id=index,
-        damping_ratios=damping_ratios or (None,),
-        subspace_ranks=subspace_ranks or (None,),
-        query_ranks=query_ranks or (None,),
-        refines=refine,
-        refine_ratios=refine_ratios,
-        normalisations=normalisations,
-    )
+    rows = _open(workspace).sweep(queries, truth, index_id=index, **grid.choices())
     plain = [asdict(row) for row in rows]
     if json:
         print_json({"rows": plain})
@@ -156,13 +190,11 @@ def fidelity(
 def retrain(
     workspace: Positional[Path],
     /,
+    drawn: OmitArgPrefixes[SubsetArgs] = SubsetArgs(),  # noqa: B008 - frozen
     *,
     recipe: Path,
     queries: Path,
     out: Path,
-    subsets: int = 64,
-    fraction: float = 0.5,
-    seed: int = 0,
     workers: int = 1,
     dataset: TextArg = None,
     json: Json = False,
@@ -174,12 +206,10 @@ def retrain(
 
     Args:
         workspace: Folder of the workspace.
+        drawn: Which subsets.
         recipe: How to train.
         queries: Data file of queries.
         out: The .npz to write.
-        subsets: How many trainings.
-        fraction: Share of the examples in each.
-        seed: Of the subsets.
         workers: Processes that train side by side.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
@@ -189,12 +219,10 @@ def retrain(
             recipe,
             queries,
             out,
-            num_subsets=subsets,
-            fraction=fraction,
-            seed=seed,
             workers=workers,
             dataset=dataset,
             on_progress=on_progress,
+            **drawn.choices(),
         )
     num_subsets, num_queries = truth.losses.shape
     if json:

@@ -17,21 +17,13 @@ from torch import Tensor, nn
 
 from lorif_core.capture.hooks import evaluate_objective
 from lorif_core.data.batches import pad_batch
-from lorif_core.data.encoding import EncodedExample, pad_token
+from lorif_core.data.encoding import EncodedExample
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.evaluation.recipe import Recipe
-from lorif_core.evaluation.retraining import (
-    OnProgress,
-    ShouldStop,
-    query_losses,
-    restored,
-    seed_of,
-    train,
-    without_dropout,
-)
+from lorif_core.evaluation.retraining import OnProgress, ShouldStop, restored, seed_of, without_dropout
+from lorif_core.evaluation.trial import Trial
 from lorif_core.files import fingerprint_of_value, read_json, write_json
 from lorif_core.metrics.correlation import bootstrap_interval, top_positions
-from lorif_core.models.load import LoadedModel
 from lorif_core.shapes import Float
 
 STAGE = "brittleness"
@@ -81,19 +73,26 @@ class _Outcome(NamedTuple):
     is_correct: bool
 
 
+class _Run(NamedTuple):
+    """One retraining."""
+
+    removed: tuple[int, ...]
+    """Rows of the train examples that it does without, ascending; none is the full-data model."""
+
+    seed: int
+
+
 class _Removal(NamedTuple):
+    """Why there is a run: the rows that a method ranks highest for a query."""
+
     name: str
     query: int
-    seed: int
-    rows: tuple[int, ...]
+    run: _Run
 
 
 def measure_brittleness(
-    start: LoadedModel,
-    examples: Sequence[EncodedExample],
-    queries: Sequence[EncodedExample],
+    trial: Trial,
     scores: Mapping[str, Float[Tensor, "Q N"]],
-    recipe: Recipe,
     *,
     k: int,
     seeds: Sequence[int],
@@ -106,11 +105,9 @@ def measure_brittleness(
     Costs (methods + 1) · Q · seeds + seeds retrainings, less those that remove the same examples.
 
     Args:
-        start: From ``load_start(recipe)``; its weights are put back at the end.
-        examples: All N train examples.
-        queries: The Q queries.
+        trial: What is trained and asked; the weights of its start are put back at the end, and each of ``seeds``
+            takes the place of its recipe's.
         scores: Scores by method; positive = supports.
-        recipe: How to train; each of ``seeds`` takes the place of its seed.
         k: Train examples to remove per query.
         seeds: Seeds of the training and of the random removal.
         folder: Where finished retrainings are kept, so that a run that was stopped goes on; None keeps none.
@@ -123,32 +120,25 @@ def measure_brittleness(
         NumericalError: A score is not finite, or a training diverged.
         RetrainingStopped: ``should_stop`` said so.
     """
-    _check(scores, len(queries), len(examples), k, seeds)
-    removals = list(_plan(scores, len(queries), len(examples), k, seeds))
-    runs = list(dict.fromkeys([((), seed) for seed in seeds] + [(one.rows, one.seed) for one in removals]))
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    outcomes: dict[tuple[tuple[int, ...], int], list[_Outcome]] = {}
-    inputs = fingerprint_of_value([start.fingerprint, _settings_of(recipe), list(examples), list(queries)])
-    with restored(start.model) as restore:
-        for done, (rows, seed) in enumerate(runs, start=1):
-            file = None if folder is None else folder / f"{fingerprint_of_value([inputs, rows, seed])}.json"
-            if file is not None and file.exists():
-                outcomes[rows, seed] = [_Outcome(*values) for values in read_json(file)["outcomes"]]
-            else:
+    num_queries, num_examples = len(trial.queries), len(trial.examples)
+    _check(scores, num_queries, num_examples, k, seeds)
+    removals = list(_plan(scores, num_queries, num_examples, k, seeds))
+    runs = list(dict.fromkeys([_Run((), seed) for seed in seeds] + [one.run for one in removals]))
+    outcomes: dict[_Run, list[_Outcome]] = {}
+    with restored(trial.start.model) as restore:
+        for done, (run, file) in enumerate(_files_of(runs, trial, folder), start=1):
+            outcomes[run] = _read_outcomes(file)
+            if not outcomes[run]:
                 restore()
-                outcomes[rows, seed] = _retrain_without(
-                    start, examples, queries, rows, recipe, seed=seed, should_stop=should_stop
-                )
-                if file is not None:
-                    write_json(file, {"removed": rows, "seed": seed, "outcomes": outcomes[rows, seed]})
+                outcomes[run] = _retrain_without(trial, run, should_stop)
+                _keep_outcomes(file, run, outcomes[run])
             if on_progress is not None:
                 on_progress(STAGE, done, len(runs))
     pairs: dict[str, list[tuple[int, _Outcome, _Outcome]]] = {name: [] for name in [*scores, RANDOM]}
     for one in removals:
-        full, without = outcomes[(), one.seed][one.query], outcomes[one.rows, one.seed][one.query]
+        full, without = outcomes[_Run((), one.run.seed)][one.query], outcomes[one.run][one.query]
         pairs[one.name].append((one.query, full, without))
-    return [_summarise(name, k, len(queries), found) for name, found in pairs.items()]
+    return [_summarise(name, k, num_queries, found) for name, found in pairs.items()]
 
 
 def greedy_tokens(model: nn.Module, query: EncodedExample) -> list[int]:
@@ -159,24 +149,38 @@ def greedy_tokens(model: nn.Module, query: EncodedExample) -> list[int]:
     return best[0].tolist()
 
 
-def _retrain_without(
-    start: LoadedModel,
-    examples: Sequence[EncodedExample],
-    queries: Sequence[EncodedExample],
-    rows: Sequence[int],
-    recipe: Recipe,
-    *,
-    seed: int,
-    should_stop: ShouldStop | None,
-) -> list[_Outcome]:
-    pad_id, removed = pad_token(start.tokenizer), set(rows)
-    kept = [example for row, example in enumerate(examples) if row not in removed]
-    train(start.model, kept, recipe, seed=seed, pad_id=pad_id, should_stop=should_stop)
-    losses = query_losses(start.model, queries, pad_id).tolist()
-    greedy = [greedy_tokens(start.model, query) for query in queries]
+def _files_of(runs: Sequence[_Run], trial: Trial, folder: Path | None) -> Iterator[tuple[_Run, Path | None]]:
+    """Every run with the file where its outcomes are kept."""
+    if folder is None:
+        yield from ((run, None) for run in runs)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = fingerprint_of_value(
+        [trial.start.fingerprint, _settings_of(trial.recipe), list(trial.examples), list(trial.queries)]
+    )
+    yield from ((run, folder / f"{fingerprint_of_value([inputs, *run])}.json") for run in runs)
+
+
+def _read_outcomes(file: Path | None) -> list[_Outcome]:
+    """What an earlier call kept; empty: nothing."""
+    if file is None or not file.exists():
+        return []
+    return [_Outcome(*values) for values in read_json(file)["outcomes"]]
+
+
+def _keep_outcomes(file: Path | None, run: _Run, outcomes: list[_Outcome]) -> None:
+    if file is not None:
+        write_json(file, {"removed": run.removed, "seed": run.seed, "outcomes": outcomes})
+
+
+def _retrain_without(trial: Trial, run: _Run, should_stop: ShouldStop | None) -> list[_Outcome]:
+    removed = set(run.removed)
+    kept = [row for row in range(len(trial.examples)) if row not in removed]
+    trial.train_on(kept, seed=run.seed, should_stop=should_stop)
+    greedy = [greedy_tokens(trial.start.model, query) for query in trial.queries]
     return [
         _Outcome(loss, tokens, tokens == _targets(query))
-        for loss, tokens, query in zip(losses, greedy, queries, strict=True)
+        for loss, tokens, query in zip(trial.losses().tolist(), greedy, trial.queries, strict=True)
     ]
 
 
@@ -193,10 +197,11 @@ def _plan(
 ) -> Iterator[_Removal]:
     for name, values in scores.items():
         for query, rows in enumerate(top_positions(values, k).tolist()):
-            yield from (_Removal(name, query, seed, tuple(sorted(rows))) for seed in seeds)
+            yield from (_Removal(name, query, _Run(tuple(sorted(rows)), seed)) for seed in seeds)
     for query in range(num_queries):
         for seed in seeds:
-            yield _Removal(RANDOM, query, seed, tuple(sorted(random_rows(num_examples, k, seed, query))))
+            rows = random_rows(num_examples, k, seed, query)
+            yield _Removal(RANDOM, query, _Run(tuple(sorted(rows)), seed))
 
 
 def random_rows(num_examples: int, k: int, seed: int, query: int) -> list[int]:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,18 @@ EVALUATION_TOKENS = 4096
 
 class RetrainingStopped(LorifError):
     """The person stopped a run; what was finished is kept."""
+
+
+class SubsetChoices(TypedDict, total=False):
+    """Which subsets ``draw_subsets`` draws; what is not named has its default."""
+
+    num_subsets: int
+    """S."""
+
+    fraction: float
+    """Of the examples in each subset."""
+
+    seed: int
 
 
 def load_start(recipe: Recipe, *, device: str = "auto") -> LoadedModel:
@@ -173,21 +185,21 @@ def query_losses(model: nn.Module, examples: Sequence[EncodedExample], pad_id: i
     return losses
 
 
-def draw_subsets(num_examples: int, *, count: int, fraction: float, seed: int) -> Tensor:
+def draw_subsets(num_examples: int, *, num_subsets: int = 64, fraction: float = 0.5, seed: int = 0) -> Tensor:
     """Random subsets of one size, round(fraction · N), as masks (S, N) bool.
 
     Raises:
-        ConfigError: ``count`` is below 1, or no subset of that size is neither empty nor everything.
+        ConfigError: ``num_subsets`` is below 1, or no subset of that size is neither empty nor everything.
     """
     size = round(fraction * num_examples) if 0 < fraction < 1 else 0
-    if count < 1 or not 0 < size < num_examples:
+    if num_subsets < 1 or not 0 < size < num_examples:
         raise ConfigError(
             f"subsets must leave some of the {num_examples} examples out and keep some, and there must be one; got "
-            f"fraction {fraction} and count {count}. Half of the examples is usual."
+            f"fraction {fraction} and num_subsets {num_subsets}. Half of the examples is usual."
         )
     generator = torch.Generator().manual_seed(seed)
-    masks = torch.zeros(count, num_examples, dtype=torch.bool)
-    for subset in range(count):
+    masks = torch.zeros(num_subsets, num_examples, dtype=torch.bool)
+    for subset in range(num_subsets):
         masks[subset, torch.randperm(num_examples, generator=generator)[:size]] = True
     return masks
 

@@ -12,12 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lorif_core.data.encoding import EncodedExample
 from lorif_core.errors import ConfigError
 from lorif_core.evaluation.brittleness import RANDOM, check_scores, random_rows
-from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import (
     OnProgress,
     RetrainingStopped,
@@ -28,6 +26,7 @@ from lorif_core.evaluation.retraining import (
     take_step,
     without_dropout,
 )
+from lorif_core.evaluation.trial import Trial
 from lorif_core.metrics.correlation import bootstrap_interval, top_positions
 from lorif_core.shapes import Float
 
@@ -57,27 +56,20 @@ class TailPatchResult:
 
 
 def measure_tail_patch(
-    model: nn.Module,
-    examples: Sequence[EncodedExample],
-    queries: Sequence[EncodedExample],
+    trial: Trial,
     scores: Mapping[str, Float[Tensor, "Q N"]],
-    recipe: Recipe,
     *,
     k: int,
-    pad_id: int,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> list[TailPatchResult]:
     """Take one step on each query's top k: one result per method, then ``random``.
 
     Args:
-        model: The final model; its weights are put back at the end.
-        examples: All N train examples.
-        queries: The Q queries.
+        trial: Starts from the final model, whose weights are put back at the end; of its recipe count the learning
+            rate, the weight decay and the clipping of the step, and the seed of the random rows.
         scores: Scores by method; positive = supports.
-        recipe: Learning rate, weight decay and clipping of the step, and the seed of the random rows.
         k: Train examples per step.
-        pad_id: Any valid token id.
         on_progress: Called with ("tail-patch", steps done, total).
         should_stop: Asked before every step.
 
@@ -87,22 +79,24 @@ def measure_tail_patch(
         NumericalError: A score or a loss is not finite.
         RetrainingStopped: ``should_stop`` said so.
     """
-    check_scores(scores, len(queries), len(examples))
-    if not 1 <= k <= len(examples):
-        raise ConfigError(f"k must be between 1 and the {len(examples)} train examples, got {k}.")
+    num_queries, num_examples = len(trial.queries), len(trial.examples)
+    check_scores(scores, num_queries, num_examples)
+    if not 1 <= k <= num_examples:
+        raise ConfigError(f"k must be between 1 and the {num_examples} train examples, got {k}.")
     top: dict[str, list[list[int]]] = {name: top_positions(values, k).tolist() for name, values in scores.items()}
-    top[RANDOM] = [random_rows(len(examples), k, recipe.seed, query) for query in range(len(queries))]
-    total, done = len(top) * len(queries), 0
+    top[RANDOM] = [random_rows(num_examples, k, trial.recipe.seed, query) for query in range(num_queries)]
+    total, done = len(top) * num_queries, 0
     results = []
-    with restored(model) as restore:
-        before = query_losses(model, queries, pad_id)
+    with restored(trial.start.model) as restore:
+        before = trial.losses()
         for name, rows_of_query in top.items():
-            gains = torch.zeros(len(queries), dtype=torch.float64)
+            gains = torch.zeros(num_queries, dtype=torch.float64)
             for query, rows in enumerate(rows_of_query):
                 if should_stop is not None and should_stop():
                     raise RetrainingStopped(f"tail-patch was stopped after {done} of {total} steps.")
-                _take_first_step(model, [examples[row] for row in rows], recipe, pad_id)
-                gains[query] = before[query] - query_losses(model, [queries[query]], pad_id)[0]
+                _take_first_step(trial, rows)
+                after = query_losses(trial.start.model, [trial.queries[query]], trial.pad_id)
+                gains[query] = before[query] - after[0]
                 restore()  # before anybody is called, who may ask the model
                 done += 1
                 if on_progress is not None:
@@ -111,7 +105,9 @@ def measure_tail_patch(
     return results
 
 
-def _take_first_step(model: nn.Module, examples: Sequence[EncodedExample], recipe: Recipe, pad_id: int) -> None:
+def _take_first_step(trial: Trial, rows: Sequence[int]) -> None:
+    model, recipe = trial.start.model, trial.recipe
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with without_dropout(model):
-        take_step(model, examples, make_optimiser(trained, recipe), recipe, pad_id)
+        batch = [trial.examples[row] for row in rows]
+        take_step(model, batch, make_optimiser(trained, recipe), recipe, trial.pad_id)

@@ -25,21 +25,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorif_core.data.encoding import EncodedExample, pad_token
+from lorif_core.data.encoding import EncodedExample
 from lorif_core.errors import ConfigError, DataError, FingerprintMismatch, LorifError
-from lorif_core.evaluation.recipe import Recipe, recipe_from_dict
+from lorif_core.evaluation.recipe import recipe_from_dict
 from lorif_core.evaluation.retraining import (
     OnProgress,
     RetrainingStopped,
     ShouldStop,
     load_start,
-    query_losses,
     restored,
     seed_of,
-    train,
 )
+from lorif_core.evaluation.trial import Trial
 from lorif_core.files import fingerprint_of_value, read_json, replace_file, write_json
-from lorif_core.models.load import LoadedModel
 from lorif_core.shapes import Bool, Float
 
 STAGE = "retraining"
@@ -88,11 +86,8 @@ def load_truth(path: Path) -> GroundTruth:
 
 
 def build_truth(
-    start: LoadedModel,
-    examples: Sequence[EncodedExample],
-    queries: Sequence[EncodedExample],
+    trial: Trial,
     masks: Bool[Tensor, "S N"],
-    recipe: Recipe,
     folder: Path,
     *,
     device: str = "auto",
@@ -107,13 +102,10 @@ def build_truth(
     with different numbers of threads agree to rounding, carried through the training.
 
     Args:
-        start: From ``load_start(recipe)``; its weights are put back at the end.
-        examples: All N train examples, encoded with the recipe's ``max_length``.
-        queries: The Q queries, encoded likewise.
+        trial: What is trained and asked; the weights of its start are put back at the end.
         masks: The subsets.
-        recipe: How to train.
         folder: Where finished subsets are kept; made if it is missing.
-        device: Where the workers train; ``start`` stays where it is.
+        device: Where the workers train; the trial's start stays where it is.
         workers: Processes; 1 trains in this one.
         on_progress: Called with ("retraining", subsets done, S).
         should_stop: Asked before every step.
@@ -127,22 +119,22 @@ def build_truth(
     """
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}.")
-    if masks.ndim != 2 or masks.dtype != torch.bool or masks.shape[1] != len(examples) or not len(masks):
+    if masks.ndim != 2 or masks.dtype != torch.bool or masks.shape[1] != len(trial.examples) or not len(masks):
         raise DataError(
-            f"masks must be true or false of shape (subsets, {len(examples)} train examples), got {masks.dtype} "
+            f"masks must be true or false of shape (subsets, {len(trial.examples)} train examples), got {masks.dtype} "
             f"{tuple(masks.shape)}."
         )
-    if not queries:
+    if not trial.queries:
         raise DataError("ground truth needs at least one query, got none.")
     report = on_progress or (lambda stage, done, total: None)
-    _prepare_folder(folder, start, examples, queries, masks, recipe, device)
+    _prepare_folder(folder, trial, masks, device)
     missing = _missing_subsets(folder, len(masks))
     report(STAGE, len(masks) - len(missing), len(masks))
     if missing and workers == 1:
-        _train_subsets(start, examples, queries, masks, recipe, folder, missing, report, should_stop)
+        _train_subsets(trial, masks, folder, missing, report, should_stop)
     elif missing:
         _run_workers(folder, len(masks), min(workers, len(missing)), report, should_stop)
-    losses = [_read_losses(folder, subset, len(queries)) for subset in range(len(masks))]
+    losses = [_read_losses(folder, subset, len(trial.queries)) for subset in range(len(masks))]
     return GroundTruth(masks, torch.stack(losses))
 
 
@@ -154,30 +146,25 @@ def work(folder: Path, worker: int, workers: int) -> None:
     texts = read_json(folder / "texts.json")
     examples, queries = (_decode_texts(texts[name]) for name in ("examples", "queries"))
     masks = torch.from_numpy(_read_npz(folder / "masks.npz", ("masks",))["masks"])
-    start = load_start(recipe, device=plan["device"])
+    trial = Trial(load_start(recipe, device=plan["device"]), examples, queries, recipe)
     mine = [subset for subset in range(worker, len(masks), workers) if not _subset_file(folder, subset).exists()]
-    _train_subsets(start, examples, queries, masks, recipe, folder, mine, lambda *_: None, None)
+    _train_subsets(trial, masks, folder, mine, lambda *_: None, None)
 
 
 def _train_subsets(
-    start: LoadedModel,
-    examples: Sequence[EncodedExample],
-    queries: Sequence[EncodedExample],
+    trial: Trial,
     masks: Tensor,
-    recipe: Recipe,
     folder: Path,
     missing: Sequence[int],
     report: OnProgress,
     should_stop: ShouldStop | None,
 ) -> None:
-    pad_id = pad_token(start.tokenizer)
-    with restored(start.model) as restore:
+    with restored(trial.start.model) as restore:
         for done, subset in enumerate(missing, start=len(masks) - len(missing) + 1):
             restore()
-            kept = [examples[row] for row in masks[subset].nonzero().squeeze(1).tolist()]
-            seed = seed_of(recipe.seed, subset)
-            train(start.model, kept, recipe, seed=seed, pad_id=pad_id, should_stop=should_stop)
-            _write_npz(_subset_file(folder, subset), losses=query_losses(start.model, queries, pad_id))
+            rows = masks[subset].nonzero().squeeze(1).tolist()
+            trial.train_on(rows, seed=seed_of(trial.recipe.seed, subset), should_stop=should_stop)
+            _write_npz(_subset_file(folder, subset), losses=trial.losses())
             report(STAGE, done, len(masks))
 
 
@@ -238,20 +225,13 @@ def _log_file(folder: Path, worker: int) -> Path:
     return folder / f"worker-{worker}.log"
 
 
-def _prepare_folder(
-    folder: Path,
-    start: LoadedModel,
-    examples: Sequence[EncodedExample],
-    queries: Sequence[EncodedExample],
-    masks: Tensor,
-    recipe: Recipe,
-    device: str,
-) -> None:
+def _prepare_folder(folder: Path, trial: Trial, masks: Tensor, device: str) -> None:
     """Write the plan into an empty folder, or check that the one that is there is the same."""
-    texts = {"examples": _encode_texts(examples), "queries": _encode_texts(queries)}
-    decisive = {name: value for name, value in asdict(recipe).items() if name != "checkpoint"}  # a path may move
+    texts = {"examples": _encode_texts(trial.examples), "queries": _encode_texts(trial.queries)}
+    settings = asdict(trial.recipe)
+    decisive = {name: value for name, value in settings.items() if name != "checkpoint"}  # a path may move
     fingerprint = fingerprint_of_value(
-        [start.fingerprint, decisive, texts, [row.nonzero().squeeze(1).tolist() for row in masks]]
+        [trial.start.fingerprint, decisive, texts, [row.nonzero().squeeze(1).tolist() for row in masks]]
     )
     plan_file = folder / "plan.json"
     if plan_file.exists() and read_json(plan_file).get("fingerprint") != fingerprint:
@@ -266,7 +246,7 @@ def _prepare_folder(
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "texts.json", texts)
     _write_npz(folder / "masks.npz", masks=masks)
-    write_json(plan_file, {"fingerprint": fingerprint, "recipe": asdict(recipe), "device": device})
+    write_json(plan_file, {"fingerprint": fingerprint, "recipe": settings, "device": device})
 
 
 def _finished(folder: Path) -> Iterable[Path]:

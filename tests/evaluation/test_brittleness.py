@@ -5,6 +5,7 @@ from retrainings import fact, recipe, start, texts
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.evaluation.brittleness import greedy_tokens, measure_brittleness
 from lorif_core.evaluation.retraining import RetrainingStopped
+from lorif_core.evaluation.trial import Trial
 
 RIVER, TOWER = fact([10, 11, 12], [20, 21]), fact([30, 31, 32], [40, 41])
 EXAMPLES = [RIVER, TOWER, *texts(4), RIVER, TOWER, *texts(4, seed=3)]
@@ -26,7 +27,8 @@ RIGHT, WRONG = ranking((0, 6), (1, 7)), ranking((2, 3), (4, 5))
 
 
 def measure(scores, *, k=2, seeds=(0, 1), **options):
-    return measure_brittleness(start(), EXAMPLES, QUERIES, scores, TEACHES, k=k, seeds=seeds, **options)
+    trial = Trial(start(), EXAMPLES, QUERIES, TEACHES)
+    return measure_brittleness(trial, scores, k=k, seeds=seeds, **options)
 
 
 def test_an_answer_goes_with_the_texts_that_alone_teach_it():
@@ -48,9 +50,8 @@ def test_one_of_two_copies_is_not_missed():
 
 
 def test_without_a_correct_answer_nothing_can_flip():
-    untaught = measure_brittleness(
-        start(), EXAMPLES[2:6], QUERIES, {"m": torch.zeros(2, 4)}, recipe(), k=1, seeds=(0,)
-    )
+    trial = Trial(start(), EXAMPLES[2:6], QUERIES, recipe())
+    untaught = measure_brittleness(trial, {"m": torch.zeros(2, 4)}, k=1, seeds=(0,))
     assert (untaught[0].num_correct, untaught[0].share_flipped) == (0, None)
 
 

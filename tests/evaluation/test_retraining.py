@@ -179,12 +179,12 @@ def test_lora_without_peft_is_a_sentence(monkeypatch):
 
 
 def test_subsets_have_one_size_and_differ():
-    masks = draw_subsets(11, count=6, fraction=0.5, seed=0)
+    masks = draw_subsets(11, num_subsets=6, fraction=0.5, seed=0)
     assert masks.shape == (6, 11)
     assert set(masks.sum(1).tolist()) == {6}  # round(5.5), to even
     assert len({tuple(row) for row in masks.tolist()}) == 6
-    assert torch.equal(masks, draw_subsets(11, count=6, fraction=0.5, seed=0))
-    assert not torch.equal(masks, draw_subsets(11, count=6, fraction=0.5, seed=1))
+    assert torch.equal(masks, draw_subsets(11, num_subsets=6, fraction=0.5, seed=0))
+    assert not torch.equal(masks, draw_subsets(11, num_subsets=6, fraction=0.5, seed=1))
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_subsets_have_one_size_and_differ():
 )
 def test_subsets_of_nothing_or_everything_are_refused(count, fraction):
     with pytest.raises(ConfigError, match="must leave some of the 10 examples out"):
-        draw_subsets(10, count=count, fraction=fraction, seed=0)
+        draw_subsets(10, num_subsets=count, fraction=fraction, seed=0)

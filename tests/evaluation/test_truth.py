@@ -5,15 +5,16 @@ from retrainings import PAD, recipe, start, texts
 
 from lorif_core.errors import ConfigError, DataError, FingerprintMismatch, LorifError
 from lorif_core.evaluation.retraining import RetrainingStopped, draw_subsets, query_losses
+from lorif_core.evaluation.trial import Trial
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
 
 EXAMPLES, QUERIES = texts(10), texts(3, seed=1)
-MASKS = draw_subsets(10, count=4, fraction=0.5, seed=0)
+MASKS = draw_subsets(10, num_subsets=4, fraction=0.5, seed=0)
 
 
 def build(folder, *, masks=MASKS, examples=EXAMPLES, settings=None, **options):
-    settings = settings or recipe()
-    return build_truth(start(), examples, QUERIES, masks, settings, folder, device="cpu", **options)
+    trial = Trial(start(), examples, QUERIES, settings or recipe())
+    return build_truth(trial, masks, folder, device="cpu", **options)
 
 
 def test_every_subset_starts_from_the_same_weights(tmp_path):
@@ -40,7 +41,7 @@ def test_a_subset_is_trained_on_its_own_examples_only(tmp_path):
 def test_losses_are_those_after_training_and_the_start_is_put_back(tmp_path):
     model = start()
     before = query_losses(model.model, QUERIES, PAD)
-    truth = build_truth(model, EXAMPLES, QUERIES, MASKS, recipe(), tmp_path, device="cpu")
+    truth = build_truth(Trial(model, EXAMPLES, QUERIES, recipe()), MASKS, tmp_path, device="cpu")
     assert torch.equal(before, query_losses(model.model, QUERIES, PAD))
     assert not torch.isclose(truth.losses, before).any()
 
@@ -83,7 +84,7 @@ def test_a_worker_says_what_went_wrong(tmp_path):
     "change",
     [
         {"settings": recipe(learning_rate=1e-4)},
-        {"masks": draw_subsets(10, count=4, fraction=0.5, seed=1)},
+        {"masks": draw_subsets(10, num_subsets=4, fraction=0.5, seed=1)},
         {"examples": texts(10, seed=2)},
     ],
 )

@@ -17,9 +17,9 @@ from lorif_core.linalg.codecs import Coded, ColumnCodec, column_codec
 from lorif_core.linalg.maps import maps_digest, random_maps
 from lorif_core.linalg.preconditioner import precondition
 from lorif_core.linalg.subspace import Subspace
-from lorif_core.methods.method_settings import LograConfig, LorifConfig
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LograConfig, LorifConfig
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.modules import list_modules, tracked_shapes
 from lorif_core.passes.fitting import damping_of, fit_module, self_influence

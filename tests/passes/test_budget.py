@@ -8,9 +8,11 @@ from indexes import LOGRA, TRAIN, oracle_rows, source_of
 from oracles import close
 
 from lorif_core.capture.hooks import frozen
-from lorif_core.config import FactorConfig, IndexConfig, ModelConfig, parse_bytes
+from lorif_core.config import parse_bytes
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.codecs import column_codec, factor_bytes
+from lorif_core.methods.method_settings import KroneckerConfig
+from lorif_core.methods.registry import method_settings
 from lorif_core.passes.budget import MAX_RANK, allocate_ranks, choose_divisor, measure_energies
 from lorif_core.shapes import ModuleShape
 
@@ -160,21 +162,21 @@ def test_other_words_are_no_number_of_bytes(text):
 
 
 def test_a_budget_leaves_rank_and_divisor_open_and_nothing_else():
-    settings = IndexConfig(model=ModelConfig(model="m"), method="kronecker", budget="1KiB")
+    settings = KroneckerConfig(budget="1KiB")
     assert settings.budget_bytes == 1024
-    assert settings.factors == FactorConfig(f=None, factor_rank=None, codec="sign")
+    assert (settings.f, settings.factor_rank, settings.codec) == (None, None, "sign")
 
 
 def test_a_given_divisor_stands_beside_a_budget():
-    settings = IndexConfig(model=ModelConfig(model="m"), factors=FactorConfig(f=2), budget="1KB")
+    settings = KroneckerConfig(f=2, budget="1KB")
     assert settings.f == 2
 
 
 def test_a_budget_with_a_factor_rank_is_refused():
     with pytest.raises(ConfigError, match="Pass one of `--budget` and `--factor-rank`"):
-        IndexConfig(model=ModelConfig(model="m"), factors=FactorConfig(factor_rank=2), budget="1KB")
+        KroneckerConfig(factor_rank=2, budget="1KB")
 
 
 def test_a_budget_for_whole_gradients_is_refused():
-    with pytest.raises(ConfigError, match="logra stores none"):
-        IndexConfig(model=ModelConfig(model="m"), method="logra", budget="1KB")
+    with pytest.raises(ConfigError, match="logra has no setting 'budget': there are"):
+        method_settings("logra", budget="1KB")

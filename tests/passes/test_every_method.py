@@ -9,6 +9,7 @@ from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LograConfig, LorifConfig
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.shapes import ModuleShape
 
@@ -16,25 +17,25 @@ NARROW = ModuleShape("narrow", 40, 20, 10, 5)
 WIDE = ModuleShape("wide", 4000, 2000, 1000, 500)
 
 
-@pytest.mark.parametrize("method", [Logra(), Lorif(1, 256, seed=0)])
+@pytest.mark.parametrize("method", [Logra(LograConfig()), Lorif(LorifConfig(factor_rank=1, subspace_rank=256))])
 def test_a_curvature_that_does_not_fit_is_refused_with_the_widest_module(method):
     with pytest.raises(ResourceError, match=r"module 'wide'.*[Rr]aise `--f`"):
         method.check([NARROW, WIDE, NARROW], 10**8)
 
 
-@pytest.mark.parametrize("method", [Logra(), Lorif(1, 256, seed=0)])
+@pytest.mark.parametrize("method", [Logra(LograConfig()), Lorif(LorifConfig(factor_rank=1, subspace_rank=256))])
 def test_a_curvature_that_fits_is_accepted(method):
     method.check([NARROW, NARROW], 10**8)
 
 
 def test_without_curvature_there_is_nothing_to_fit_into_memory():
-    Lorif(1, 0, seed=0).check([WIDE], 0)
+    Lorif(LorifConfig(factor_rank=1, subspace_rank=0)).curvature.check([WIDE], 0)
 
 
 @pytest.mark.parametrize(("factor_rank", "kept"), [(1, 1), (5, 5), (9, 5)])
 def test_a_module_narrower_than_the_factor_rank_keeps_its_full_rank(factor_rank, kept, rng):
     gradient = DenseGradient(torch.randn(2, 10, 5, generator=rng))
-    block = Lorif(factor_rank, 0, seed=0).compress(gradient, NARROW)
+    block = Lorif(LorifConfig(factor_rank=factor_rank, subspace_rank=0)).feature.compress(gradient, NARROW)
     assert isinstance(block, Factors)
     assert block.left.shape == (2, kept, 10)
     assert block.right.shape == (2, kept, 5)
@@ -42,7 +43,10 @@ def test_a_module_narrower_than_the_factor_rank_keeps_its_full_rank(factor_rank,
 
 def test_methods_that_differ_only_in_seed_start_apart_and_agree(rng):
     gradient = DenseGradient(torch.randn(2, 10, 5, generator=rng))
-    first, second = (Lorif(5, 0, seed=seed).compress(gradient, NARROW) for seed in (0, 1))
+    first, second = (
+        Lorif(LorifConfig(factor_rank=5, subspace_rank=0, seed=seed)).feature.compress(gradient, NARROW)
+        for seed in (0, 1)
+    )
     assert not torch.equal(first.left, second.left)
     torch.testing.assert_close(first.dense(), second.dense(), rtol=1e-4, atol=1e-5)
 

@@ -8,12 +8,18 @@ from oracles import close
 from lorif_core.capture.hooks import frozen
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.passes.nearest import nearest_examples
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import plan_scoring, split_over_modules
 
 ABSOLUTE = CurvatureConfig(subspace_rank=4, damping_rule="absolute", damping=2.0)
-METHODS = {"rank 1": Lorif(1, 4, seed=0), "rank 2": Lorif(2, 4, seed=0), "full": FULL, "logra": LOGRA}
+METHODS = {
+    "rank 1": Lorif(LorifConfig(factor_rank=1, subspace_rank=4)),
+    "rank 2": Lorif(LorifConfig(factor_rank=2, subspace_rank=4)),
+    "full": FULL,
+    "logra": LOGRA,
+}
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -56,7 +62,7 @@ def test_the_parts_of_the_modules_add_up_to_the_score(reader, normalisation):
         plan = plan_scoring(reader, capture_queries(source, QUERIES, "loss"), ABSOLUTE, asked)
     assert scores.shape == (3, 10)
     for position in range(len(TRAIN)):
-        parts = split_over_modules(reader, plan, position)
+        parts = split_over_modules(plan, position)
         assert list(parts) == [module.name for module in reader.modules]
         close(torch.stack(list(parts.values())).sum(0), scores[:, position], relative=1e-4)
 
@@ -66,7 +72,7 @@ def test_a_part_is_the_module_s_own_inner_product(reader):
     with frozen(source.model):
         plan = plan_scoring(reader, capture_queries(source, QUERIES[:1], "loss"), ABSOLUTE, ScoreConfig())
     gradients = torch.split(whole_gradients(reader)[7], [module.dim for module in reader.modules])
-    parts = split_over_modules(reader, plan, 7)
+    parts = split_over_modules(plan, 7)
     assert len(parts) == 7
     for module, gradient in zip(reader.modules, gradients, strict=True):
         wanted = plan.matrices[module.name][0].flatten().double() @ gradient

@@ -14,16 +14,18 @@ from indexes import (
     scores_of,
     stored_rows,
 )
-from lorif_core.methods.choose import choose_method
 from oracles import best_rank, close, example_margin, gram_eigenvalues, influence_scores
 from safetensors.torch import load_file
 from tiny_models import random_examples
 
-from lorif_core.config import CurvatureConfig, FactorConfig, IndexConfig, ModelConfig, ScoreConfig
+from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.codecs import column_codec
+from lorif_core.methods.graddot import Graddot
 from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.make_method import make_method
+from lorif_core.methods.method_settings import GraddotConfig, LograConfig, LorifConfig
 from lorif_core.passes.queries import Query
 from lorif_core.store.blocks import CodedFactors
 from lorif_core.store.writer import write_tensors
@@ -72,7 +74,7 @@ def test_an_index_on_disk_scores_what_it_stores(method, codec, asked, tmp_path):
 
 @pytest.mark.parametrize("rank", [1, 2])
 def test_factors_of_low_rank_score_the_closest_matrices_of_that_rank(rank, trained, asked):
-    method = Lorif(factor_rank=rank, subspace_rank=999, seed=0)
+    method = Lorif(LorifConfig(factor_rank=rank, subspace_rank=999))
     index = memory_index(method, ABSOLUTE)
     stored = stored_rows(index)
     assert len(stored) == len(index.modules) == 7
@@ -86,7 +88,7 @@ def test_factors_of_low_rank_score_the_closest_matrices_of_that_rank(rank, train
 
 def test_rank_zero_is_an_inner_product_over_the_damping(trained, asked):
     graddot = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=2.0)
-    found = scores_of(memory_index(Lorif(99, 0, seed=0), graddot), graddot)
+    found = scores_of(memory_index(Lorif(LorifConfig(factor_rank=99, subspace_rank=0)), graddot), graddot)
     wanted = sum(q @ n.T for q, n in zip(asked, trained, strict=True)) / 2.0
     close(found, wanted, relative=TOLERANCE)
 
@@ -124,7 +126,9 @@ def test_neither_batches_nor_shards_change_a_score(tokens_per_batch, shard_examp
     ids=repr,
 )
 @pytest.mark.parametrize("queries", [QUERIES, QUERIES[:1]], ids=["three", "one"])
-@pytest.mark.parametrize("method", [Lorif(2, 4, seed=0), LOGRA], ids=["lorif", "logra"])
+@pytest.mark.parametrize(
+    "method", [Lorif(LorifConfig(factor_rank=2, subspace_rank=4)), LOGRA], ids=["lorif", "logra"]
+)
 @pytest.mark.parametrize("codec", ["bf16", "sign"])
 def test_threads_do_not_change_a_score(method, codec, queries, asked, tmp_path, three_threads):
     index = disk_index(tmp_path, method, ABSOLUTE, codec)
@@ -233,7 +237,7 @@ def test_the_self_influence_on_disk_is_that_of_what_is_stored(tmp_path):
 )
 def test_settings_changed_while_asking_equal_an_index_built_with_them(asked_for, rebuilt, normalisation):
     built = CurvatureConfig(subspace_rank=6, damping_ratio=0.4)
-    index = memory_index(Lorif(99, 6, seed=0), built)
+    index = memory_index(Lorif(LorifConfig(factor_rank=99, subspace_rank=6)), built)
     found = scores_of(index, built, ScoreConfig(**asked_for, normalisation=normalisation))
     other = memory_index(Lorif(99, rebuilt.subspace_rank, seed=0), rebuilt)
     wanted = scores_of(other, rebuilt, ScoreConfig(normalisation=normalisation))
@@ -242,7 +246,7 @@ def test_settings_changed_while_asking_equal_an_index_built_with_them(asked_for,
 
 def test_naming_the_rule_that_an_index_has_keeps_its_ratio():
     built = CurvatureConfig(subspace_rank=6, damping_rule="trace", damping_ratio=0.05)
-    index = memory_index(Lorif(99, 6, seed=0), built)
+    index = memory_index(Lorif(LorifConfig(factor_rank=99, subspace_rank=6)), built)
     found = scores_of(index, built, ScoreConfig(damping_rule="trace"))
     close(found, scores_of(index, built), relative=1e-6)
 
@@ -258,7 +262,7 @@ def test_a_damping_ratio_for_an_index_of_absolute_damping_is_not_ignored():
 
 def test_more_directions_than_an_index_keeps_are_refused():
     built = CurvatureConfig(subspace_rank=2)
-    index = memory_index(Lorif(99, 2, seed=0), built)
+    index = memory_index(Lorif(LorifConfig(factor_rank=99, subspace_rank=2)), built)
     with pytest.raises(ConfigError, match=r"at most the 2 directions that this index keeps, got 3"):
         scores_of(index, built, ScoreConfig(subspace_rank=3))
 
@@ -289,7 +293,7 @@ def test_a_module_without_any_gradient_is_refused_by_a_damping_rule():
 
 
 def test_recorded_energies_are_those_of_the_kept_and_the_whole_gradients(trained, tmp_path):
-    index = disk_index(tmp_path, Lorif(1, 4, seed=0), TRACE, "bf16")
+    index = disk_index(tmp_path, Lorif(LorifConfig(factor_rank=1, subspace_rank=4)), TRACE, "bf16")
     stored = stored_rows(index)
     assert len(stored) == len(index.modules) == 7
     for module, whole, kept in zip(index.modules, trained, stored, strict=True):
@@ -298,7 +302,7 @@ def test_recorded_energies_are_those_of_the_kept_and_the_whole_gradients(trained
 
 
 def test_stored_norms_are_those_of_the_stored_gradients(tmp_path):
-    index = disk_index(tmp_path, Lorif(2, 4, seed=0), TRACE, "int4")
+    index = disk_index(tmp_path, Lorif(LorifConfig(factor_rank=2, subspace_rank=4)), TRACE, "int4")
     found = torch.cat([shard.norms() for shard in index.iter_shards()])
     close(found, torch.cat(stored_rows(index), 1).norm(dim=1), relative=1e-5)
 
@@ -313,16 +317,13 @@ def test_a_longer_batch_does_not_change_stored_bytes_beyond_rounding():
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (
-            {"method": "lorif", "factors": FactorConfig(factor_rank=3, seed=5)},
-            Lorif(factor_rank=3, subspace_rank=256, seed=5),
-        ),
-        ({"method": "graddot"}, Lorif(factor_rank=1, subspace_rank=0, seed=0)),
-        ({"method": "logra"}, Logra()),
+        (LorifConfig(factor_rank=3, seed=5), Lorif(LorifConfig(factor_rank=3, subspace_rank=256, seed=5))),
+        (GraddotConfig(), Graddot(GraddotConfig(factor_rank=1))),
+        (LograConfig(), Logra(LograConfig())),
     ],
 )
 def test_settings_name_their_method(settings, expected):
-    assert choose_method(IndexConfig(model=ModelConfig(model="m"), **settings)) == expected
+    assert make_method(settings) == expected
 
 
 def test_random_queries_of_another_length_are_scored_alike():
@@ -335,7 +336,7 @@ def test_random_queries_of_another_length_are_scored_alike():
 
 def test_packed_signs_are_scored_as_what_they_stand_for_and_without_being_unpacked(tmp_path, asked, monkeypatch):
     plain = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=1.0)
-    index = disk_index(tmp_path, Lorif(2, 0, seed=0), plain, "sign", shard_examples=3)
+    index = disk_index(tmp_path, Lorif(LorifConfig(factor_rank=2, subspace_rank=0)), plain, "sign", shard_examples=3)
     wanted = torch.zeros(len(QUERIES), len(TRAIN), dtype=torch.float64)
     for module, q_rows, stored in zip(index.modules, asked, stored_rows(index), strict=True):
         for q in range(len(QUERIES)):

@@ -7,13 +7,16 @@ from oracles import close
 
 from lorif_core.config import CurvatureConfig
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.passes.stored_gram import add_up, score_plainly
 
 PLAIN = CurvatureConfig(subspace_rank=0, damping_rule="absolute", damping=1.0)
 
 
 def packed_index(folder, shard_examples):
-    return disk_index(folder, Lorif(2, 0, seed=0), PLAIN, "sign", shard_examples=shard_examples)
+    return disk_index(
+        folder, Lorif(LorifConfig(factor_rank=2, subspace_rank=0)), PLAIN, "sign", shard_examples=shard_examples
+    )
 
 
 def random_weights(index, num_rows):

@@ -12,11 +12,17 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.data.batches import pad_batch
 from lorif_core.linalg.preconditioner import precondition
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.token_parts import split_over_query_tokens, split_over_train_tokens
 
 ABSOLUTE = CurvatureConfig(subspace_rank=999, damping_rule="absolute", damping=2.0)
-METHODS = {"logra": LOGRA, "full": FULL, "rank 1": Lorif(1, 999, seed=0), "rank 2": Lorif(2, 999, seed=0)}
+METHODS = {
+    "logra": LOGRA,
+    "full": FULL,
+    "rank 1": Lorif(LorifConfig(factor_rank=1, subspace_rank=999)),
+    "rank 2": Lorif(LorifConfig(factor_rank=2, subspace_rank=999)),
+}
 
 
 @cache

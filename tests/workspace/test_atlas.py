@@ -11,7 +11,9 @@ from lorif_core.errors import ArtefactError, FingerprintMismatch
 from lorif_core.journal.jobs import Job
 from lorif_core.passes.fitting import preconditioner_of
 from lorif_core.workspace.indexes.atlas import has_atlas, read_atlas
-from lorif_core.workspace.jobs.worker import open_jobs, run_worker, submit_map
+from lorif_core.workspace.jobs.requests import MapRequest
+from lorif_core.workspace.jobs.submit import open_jobs, submit
+from lorif_core.workspace.jobs.worker import run_worker
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_an_index_without_a_map_names_the_command(workspace):
 
 
 def test_a_worker_computes_the_map(workspace):
-    job: Job = submit_map(workspace.files, None, "ann")
+    job: Job = submit(workspace.files, MapRequest(workspace.files.choose_index(None).index_id), "ann", again=True)
     run_worker(workspace.path, device="cpu", once=True, on_event=lambda line: None)
     ended = open_jobs(workspace.files).job(job.job_id)
     assert (ended.status, ended.result["num_points"]) == ("done", NUM_TEXTS)

@@ -10,8 +10,9 @@ from tiny_workspace import HOSTILE_ID, NUM_TEXTS, copy_of, done, indexed, lorif,
 
 import lorif_core as lf
 from lorif_core.errors import DataError, QueryError
-from lorif_core.workspace.curation.decisions import Curator
-from lorif_core.workspace.datasets.view import Browser, View, offset_of_page
+from lorif_core.workspace.curation.decisions import Decisions
+from lorif_core.workspace.datasets.datasets import Datasets
+from lorif_core.workspace.datasets.view import View, offset_of_page
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.workspace_files import open_files
 
@@ -25,7 +26,7 @@ def workspace(tmp_path_factory):
     """The texts, an index, a kept question, two excluded texts and a flagged one; tests only read it."""
     copy = copy_of(indexed(), tmp_path_factory.mktemp("browsed"))
     lf.open_workspace(copy).ask("The river of Arlen is", " castle Brook.", k=3)
-    curator = Curator(open_files(copy))
+    curator = Decisions(Datasets(open_files(copy), None))
     curator.exclude(EXCLUDED, reason="spam", actor="ann")
     curator.flag(FLAGGED, actor="ann")
     return copy
@@ -33,7 +34,7 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(workspace):
-    return Browser(open_files(workspace))
+    return Datasets(open_files(workspace), None)
 
 
 def ids_of(browser, view, **place):
@@ -181,7 +182,7 @@ def test_a_question_about_another_version_ranks_nothing_here(workspace, tmp_path
     copy = copy_of(workspace, tmp_path)
     done("import", copy, write_rows(tmp_path / "texts.jsonl", rows()[:50]))
     with pytest.raises(DataError, match=r"query 1 was asked about data set ds-.* ask it again"):
-        Browser(open_files(copy)).browse(View(sort=("score:1",)))
+        Datasets(open_files(copy), None).browse(View(sort=("score:1",)))
 
 
 def test_control_characters_of_a_text_reach_no_terminal(workspace):

@@ -9,7 +9,8 @@ from tiny_workspace import bytes_below, copy_of, done, imported, indexed, lorif,
 
 import lorif_core as lf
 from lorif_core.errors import CatalogError, DataError, JournalError, LorifError, RoleError
-from lorif_core.workspace.curation.decisions import Curator, read_rules
+from lorif_core.workspace.curation.decisions import Decisions, read_rules
+from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.workspace_files import open_files
 
@@ -30,7 +31,7 @@ def workspace(tmp_path):
 
 @pytest.fixture
 def curator(workspace):
-    return Curator(open_files(workspace))
+    return Decisions(Datasets(open_files(workspace), None))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def template(tmp_path_factory):
 
 
 def statuses(workspace):
-    return dict(Curator(open_files(workspace)).states().select("train_id", "status").rows())
+    return dict(Decisions(Datasets(open_files(workspace), None)).states().select("train_id", "status").rows())
 
 
 def test_flag_exclude_and_restore_give_their_status_by_command(workspace):
@@ -59,7 +60,7 @@ def test_a_note_and_a_label_leave_the_status_alone(workspace):
     done("label", workspace, "needs check", "t001", "t002")
     done("label", workspace, "german", "t001")
     done("unlabel", workspace, "needs check", "t001")
-    found = {row["train_id"]: row for row in Curator(open_files(workspace)).states().to_dicts()}
+    found = {row["train_id"]: row for row in Decisions(Datasets(open_files(workspace), None)).states().to_dicts()}
     assert (found["t001"]["status"], found["t001"]["labels"], found["t001"]["num_notes"]) == (
         "flagged",
         ["german"],
@@ -119,7 +120,7 @@ def test_a_reason_that_was_added_can_be_given(workspace):
 
 
 def test_a_decision_names_a_question_that_is_kept(template, tmp_path):
-    curator = Curator(open_files(copy_of(template, tmp_path)))
+    curator = Decisions(Datasets(open_files(copy_of(template, tmp_path)), None))
     assert curator.flag(["t001"], query="1").query_id == "1"
     with pytest.raises(CatalogError, match="no query '2'"):
         curator.flag(["t001"], query="2")
@@ -278,7 +279,7 @@ def test_a_rule_is_one_batch_that_names_it_and_undo_takes_it_back(workspace):
     batch = said.split("Batch ")[1].split(";")[0]
     assert said.startswith(f"{len(ATLAS)} texts: {RULE}\n")
     assert statuses(workspace) == dict.fromkeys(ATLAS, "excluded")
-    (entry,) = Curator(open_files(workspace)).history()
+    (entry,) = Decisions(Datasets(open_files(workspace), None)).history()
     assert (entry.batch.batch_id, entry.batch.rule, entry.batch.reason) == (batch, RULE, "spam")
     done("undo", workspace, batch)
     assert set(statuses(workspace).values()) == {"kept"}
@@ -312,7 +313,7 @@ def test_a_rule_changes_only_what_is_not_yet_as_it_wants_it(curator, rule, expec
 
 
 def test_a_rule_with_scores_chooses_what_a_plain_sort_chooses(template, tmp_path):
-    curator = Curator(open_files(copy_of(template, tmp_path)))
+    curator = Decisions(Datasets(open_files(copy_of(template, tmp_path)), None))
     scores = dict(zip(IDS, read_scores(curator.files, curator.files.catalog.query("1")).tolist(), strict=True))
     strongest = sorted(IDS, key=lambda name: -scores[name])[:12]  # 10 % of 121, rounded down
     expected = [name for name in IDS if name in strongest and name in ATLAS]

@@ -19,7 +19,6 @@ from tiny_workspace import (
     lorif,
     manifest_of,
     model_folder,
-    num_parts,
     root,
     rows,
     start,

@@ -16,7 +16,6 @@ from tiny_workspace import (
     lorif,
     manifest_of,
     model_folder,
-    num_parts,
     start,
 )
 

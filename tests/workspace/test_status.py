@@ -6,7 +6,8 @@ from tiny_workspace import NUM_TEXTS, copy_of, done, imported, indexed, lorif
 
 import lorif_core as lf
 from lorif_core.errors import JournalError
-from lorif_core.workspace.curation.decisions import Curator
+from lorif_core.workspace.curation.decisions import Decisions
+from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.folder.journal_place import place_of, use_journal
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
 from lorif_core.workspace.folder.workspace_status import describe_workspace
@@ -51,7 +52,7 @@ def test_decisions_and_questions_are_counted_with_the_latest_ones(tmp_path, monk
     opened = lf.open_workspace(workspace)
     for number in range(6):
         opened.ask("The river of Arlen is", f" castle {number}.", k=1)
-    curator = Curator(open_files(workspace))
+    curator = Decisions(Datasets(open_files(workspace), None))
     curator.exclude(["t001", "t002"], reason="spam", actor="ann")
     curator.flag(["t002", "t003"], actor="bob")
     found = describe_workspace(open_files(workspace))

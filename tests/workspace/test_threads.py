@@ -9,7 +9,7 @@ from tiny_workspace import copy_of, indexed, model_folder, rows, write_rows
 import lorif_core as lf
 from lorif_core.turns import turn_on
 from lorif_core.workspace.folder.kept_scores import read_scores
-from lorif_core.workspace.studio import completion_tokens
+from lorif_core.workspace.studio.beside_answers import completion_tokens
 
 NUM_THREADS = 4
 TIMES = 6

@@ -12,7 +12,7 @@ from tiny_workspace import bytes_below, done, imported, indexed, lorif, root, ro
 import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
-from lorif_core.workspace.asking.answer_question import score_file as scoring
+from lorif_core.workspace.asking import score_file as scoring
 from lorif_core.workspace.asking.value_file import _column_groups
 
 IDS = [row["id"] for row in rows()]

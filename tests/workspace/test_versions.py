@@ -12,7 +12,8 @@ from tiny_workspace import bytes_below, done, lorif, write_rows
 from lorif_core.config import ImportConfig
 from lorif_core.corpus.version_changes import compare_versions
 from lorif_core.errors import CatalogError, DataError
-from lorif_core.workspace.curation.decisions import Curator
+from lorif_core.workspace.curation.decisions import Decisions
+from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.datasets.import_data import import_data
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
 
@@ -94,9 +95,9 @@ def test_a_name_means_the_latest_version_and_an_id_any(source):
 
 def test_decisions_on_version_1_hold_on_version_2(source):
     source.add(FIRST)
-    Curator(source.files).exclude(["b", "c"], reason="spam", actor="ann")
+    Decisions(Datasets(source.files, None)).exclude(["b", "c"], reason="spam", actor="ann")
     source.add(SECOND)
-    page = Curator(open_files(source.workspace)).browse()
+    page = Decisions(Datasets(open_files(source.workspace), None)).data.browse()
     assert dict(page.frame.select("train_id", "status").rows()) == {"a": "kept", "b": "excluded", "d": "kept"}
 
 
@@ -104,8 +105,8 @@ def test_an_example_that_went_can_be_decided_about_on_its_own_version_only(sourc
     first = source.add(FIRST)
     source.add(SECOND)
     with pytest.raises(DataError, match="such as 'c'"):
-        Curator(source.files).flag(["c"], actor="ann")
-    batch = Curator(source.files).flag(["c"], dataset=first.dataset.dataset_id, actor="ann")
+        Decisions(Datasets(source.files, None)).flag(["c"], actor="ann")
+    batch = Decisions(Datasets(source.files, None)).flag(["c"], dataset=first.dataset.dataset_id, actor="ann")
     assert (batch.dataset_id, batch.corpus_id) == (first.dataset.dataset_id, first.dataset.corpus_id)
 
 
@@ -135,8 +136,8 @@ def test_another_name_is_another_corpus_and_one_must_say_which_is_meant(source):
     assert (other.dataset.version, other.changes) == (1, None)
     with pytest.raises(CatalogError, match=r"several data sets are there: facts version 1 .* others version 1 "):
         source.files.choose_dataset(None)
-    Curator(source.files).flag(["b"], dataset="others", actor="ann")
-    assert len(Curator(source.files).states(dataset="facts")) == 0
+    Decisions(Datasets(source.files, None)).flag(["b"], dataset="others", actor="ann")
+    assert len(Decisions(Datasets(source.files, None)).states(dataset="facts")) == 0
 
 
 def test_a_name_that_no_data_set_has_is_refused_with_the_known_ones(source):

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from jobs_for_tests import CALLS, HELD_AT, KINDS, build_in_steps
+from lorif_core.workspace.indexes.building import settings_from_json
 from tiny_workspace import (
     PLACES,
     THINGS,
@@ -27,17 +28,15 @@ from tiny_workspace import (
     lorif,
     manifest_of,
     model_folder,
-    num_parts,
     texts_file,
 )
 
 from lorif_core.config import BatchConfig, CurvatureConfig, FactorConfig, IndexConfig, ModelConfig
 from lorif_core.errors import JobError, JournalError, LorifError
 from lorif_core.journal.jobs import Jobs
-from lorif_core.workspace.indexes.building import settings_from_json
+from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
 from lorif_core.workspace.jobs.kinds import evaluate_request, index_request, run_evaluate, run_verify, verify_request
-from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.jobs.worker import (
     BEAT_S,
     GRACE_S,

@@ -10,6 +10,7 @@ from lorif_core.workspace.curation.export import export_data, preview_export
 from lorif_core.workspace.curation.export_records import ExportPreview, ExportResult
 from lorif_core.workspace.curation.versions import (
     FrozenVersion,
+    Naming,
     VersionDiff,
     VersionFiles,
     diff_draft,
@@ -109,10 +110,7 @@ class Versions:
             self.files,
             record,
             decided.states,
-            name,
-            parent=parent,
-            note=note,
-            actor=actor or current_actor(),
+            Naming(name=name, parent=parent, note=note, actor=actor or current_actor()),
             settings=settings or ExportConfig(),
             batches=[asdict(batch) for batch in decided.batches],
             on_progress=on_progress,

@@ -23,7 +23,7 @@ from lorif_core.data.exporting import FILE_OF_FORMAT
 from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, DataError, RoleError
 from lorif_core.files import fingerprint_of_value, flush_folder, read_json
 from lorif_core.workspace.curation.export import EXPORTS_FOLDER, export_data
-from lorif_core.workspace.curation.export_records import KEPT_FILE, iter_entries
+from lorif_core.workspace.curation.export_records import KEPT_FILE, ExportResult, iter_entries
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -63,6 +63,23 @@ class FrozenVersion:
     size_bytes: int
     checksum: str
     """Of the data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """What a person says who freezes a version."""
+
+    name: str
+    """Of the new version: letters, digits, dots, hyphens and underscores."""
+
+    parent: str | None
+    """Name of the version that it comes after; None for a first one."""
+
+    note: str
+    """What it is for."""
+
+    actor: str
+    """Who freezes."""
 
 
 class VersionFiles(NamedTuple):
@@ -110,11 +127,8 @@ def freeze(
     files: WorkspaceFiles,
     dataset: DatasetRecord,
     states: pl.DataFrame,
-    name: str,
+    naming: Naming,
     *,
-    parent: str | None,
-    note: str,
-    actor: str,
     settings: ExportConfig,
     batches: Sequence[Mapping[str, Any]] = (),
     on_progress: ProgressSink = no_progress,
@@ -125,10 +139,7 @@ def freeze(
         files: The workspace.
         dataset: The data set.
         states: As for ``export_data``.
-        name: Of the new version: letters, digits, dots, hyphens and underscores.
-        parent: Name of the version that it comes after; None for a first one.
-        note: What it is for.
-        actor: Who freezes.
+        naming: Name, parent and note of the new version, and who freezes.
         settings: Format, what is left out, added columns.
         batches: Acts behind the decisions, for the manifest.
         on_progress: As for ``export_data``.
@@ -139,38 +150,17 @@ def freeze(
         RoleError: The actor only views.
         LorifError: The export cannot be written.
     """
-    if files.journal.role_of(actor) == "viewer":
-        raise RoleError(f"only a curator may freeze a version, and {actor!r} is a viewer: ask an admin for the role.")
-    place = _place(files, name)
-    if place.exists():
-        raise DataError(f"a frozen version cannot be edited, and {name!r} is one: choose another name.")
-    before = None if parent is None else version_named(files, parent)
-    if before is not None and before.corpus_id != dataset.corpus_id:
-        raise ConfigError(f"the parent {parent!r} is a version of other data: name one of {dataset.name!r}.")
+    _check_role(files, naming.actor)
+    place = _free_place(files, naming.name)
+    before = _parent_of(files, naming, dataset)
     result = export_data(files, dataset, states, None, settings, batches=batches, on_progress=on_progress)
     if before is not None and before.export_id == result.export_id:
-        raise DataError(f"nothing changed since {parent!r}: decide about some texts first, or choose other settings.")
+        raise DataError(
+            f"nothing changed since {before.name!r}: decide about some texts first, or choose other settings."
+        )
     assert result.about is not None  # it lies in the workspace
     _protect(result.about)
-    version = FrozenVersion(
-        name=name,
-        parent=parent,
-        export_id=result.export_id,
-        corpus_id=dataset.corpus_id,
-        dataset_id=dataset.dataset_id,
-        actor=actor,
-        at=utc_now().isoformat(timespec="seconds"),
-        note=note.strip(),
-        settings=asdict(settings) | {"format": result.format},
-        counts={
-            "input": result.num_input,
-            "kept": result.num_kept,
-            "excluded": result.num_excluded,
-            "flagged": result.num_flagged,
-        },
-        size_bytes=result.size_bytes,
-        checksum=result.checksum,
-    )
+    version = _version_of(naming, dataset, settings, result)
     _write_once(place, version)
     return version
 
@@ -247,6 +237,55 @@ def diff_version(files: WorkspaceFiles, version: FrozenVersion, by: Sequence[str
     return _diff(version.parent, _kept_by(files, version_named(files, version.parent), columns), after, columns)
 
 
+def _check_role(files: WorkspaceFiles, actor: str) -> None:
+    if files.journal.role_of(actor) == "viewer":
+        raise RoleError(f"only a curator may freeze a version, and {actor!r} is a viewer: ask an admin for the role.")
+
+
+def _free_place(files: WorkspaceFiles, name: str) -> Path:
+    place = _place(files, name)
+    if place.exists():
+        raise _is_taken(name)
+    return place
+
+
+def _is_taken(name: str) -> DataError:
+    return DataError(f"a frozen version cannot be edited, and {name!r} is one: choose another name.")
+
+
+def _parent_of(files: WorkspaceFiles, naming: Naming, dataset: DatasetRecord) -> FrozenVersion | None:
+    if naming.parent is None:
+        return None
+    parent = version_named(files, naming.parent)
+    if parent.corpus_id != dataset.corpus_id:
+        raise ConfigError(f"the parent {naming.parent!r} is a version of other data: name one of {dataset.name!r}.")
+    return parent
+
+
+def _version_of(
+    naming: Naming, dataset: DatasetRecord, settings: ExportConfig, result: ExportResult
+) -> FrozenVersion:
+    return FrozenVersion(
+        name=naming.name,
+        parent=naming.parent,
+        export_id=result.export_id,
+        corpus_id=dataset.corpus_id,
+        dataset_id=dataset.dataset_id,
+        actor=naming.actor,
+        at=utc_now().isoformat(timespec="seconds"),
+        note=naming.note.strip(),
+        settings=asdict(settings) | {"format": result.format},
+        counts={
+            "input": result.num_input,
+            "kept": result.num_kept,
+            "excluded": result.num_excluded,
+            "flagged": result.num_flagged,
+        },
+        size_bytes=result.size_bytes,
+        checksum=result.checksum,
+    )
+
+
 def _folder(files: WorkspaceFiles) -> Path:
     return files.root / EXPORTS_FOLDER / "versions"
 
@@ -280,9 +319,7 @@ def _write_once(place: Path, version: FrozenVersion) -> None:
         os.link(partial, place)
         flush_folder(place.parent)
     except FileExistsError as error:
-        raise DataError(
-            f"a frozen version cannot be edited, and {version.name!r} is one: choose another name."
-        ) from error
+        raise _is_taken(version.name) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lorif_core.errors import JobError
 from lorif_core.methods.registry import settings_of_name
@@ -114,10 +114,25 @@ def _call(function: Callable[..., Any], arguments: Mapping[str, Any], on_progres
     known = inspect.signature(function)
     given = {**arguments, "on_progress": on_progress} if "on_progress" in known.parameters else dict(arguments)
     try:
-        known.bind(**given)
+        bound = known.bind(**given)
+        _check_choices(known, bound)
     except TypeError as error:
         raise JobError(f"the request does not fit `{function.__name__}`: {error}.") from error
     return _plain(function(**given))
+
+
+def _check_choices(known: inspect.Signature, bound: inspect.BoundArguments) -> None:
+    """Refuse names that ``**choices: Unpack[SomeTypedDict]`` takes up and the dictionary does not have.
+
+    Raises:
+        TypeError: There is one.
+    """
+    for name, parameter in known.parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            (choices,) = get_args(parameter.annotation)
+            unknown = bound.arguments.get(name, {}).keys() - choices.__annotations__.keys()
+            if unknown:
+                raise TypeError(f"got an unexpected keyword argument {min(unknown)!r}")
 
 
 def _plain(value: Any) -> Any:

@@ -7,23 +7,23 @@ that repeat them.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from lorif_core.catalog import EvaluationRecord, utc_now
-from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
-from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
+from lorif_core.config import Normalisation, ScoreConfig
+from lorif_core.data.encoding import EncodedExample, Encoder
 from lorif_core.data.examples import Example
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.evaluation.brittleness import BrittlenessResult, measure_brittleness
 from lorif_core.evaluation.mislabel import MislabelReport, mislabel_report
 from lorif_core.evaluation.recipe import read_recipe
-from lorif_core.evaluation.retraining import draw_subsets, load_start
+from lorif_core.evaluation.retraining import SubsetChoices, draw_subsets, load_start
 from lorif_core.evaluation.tail_patch import TailPatchResult, measure_tail_patch
+from lorif_core.evaluation.trial import Trial
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import LdsResult, lds_intervals, spearman, topk_overlap
@@ -37,6 +37,7 @@ from lorif_core.workspace.quality.candidates import (
     score_index,
 )
 from lorif_core.workspace.quality.planted import PlantedScore, read_answer_key, score_planted
+from lorif_core.workspace.quality.sweep_choices import SweepChoices, combinations_of
 from lorif_core.workspace.workspace import Workspace
 
 
@@ -139,12 +140,7 @@ class Evaluation:
         truth: str | Path,
         *,
         index_id: str | None = None,
-        damping_ratios: Sequence[float | None] = (None,),
-        subspace_ranks: Sequence[int | None] = (None,),
-        query_ranks: Sequence[int | None] = (None,),
-        refines: Sequence[int] = (0,),
-        refine_ratios: Sequence[float] = (DEFAULT_REFINE_RATIO,),
-        normalisations: Sequence[Normalisation] = ("none",),
+        **choices: Unpack[SweepChoices],
     ) -> list[LdsRow]:
         """LDS of one index under every combination of scoring-time choices, best first; no new pass over the data.
 
@@ -152,30 +148,15 @@ class Evaluation:
             queries: As in ``lds``.
             truth: As in ``lds``.
             index_id: Unset: the newest complete index.
-            damping_ratios: None is the index's own.
-            subspace_ranks: At most the stored rank; None is all of it.
-            query_ranks: Singular directions kept of each preconditioned query matrix; None is all.
-            refines: Refining steps of half-whitened indexes.
-            refine_ratios: Damping of the refinement over the mean self-influence.
-            normalisations: As in ``lds``.
+            **choices: Values of damping_ratios, subspace_ranks, query_ranks, refines, refine_ratios and
+                normalisations; see ``SweepChoices``.
 
         Raises:
             DataError: Ground truth, queries and data set do not fit together.
             ConfigError: The index cannot take a setting.
         """
         known = load_truth(Path(truth))
-        grid = product(damping_ratios, subspace_ranks, query_ranks, refines, refine_ratios, normalisations)
-        settings = [
-            ScoreConfig(
-                damping_ratio=ratio,
-                subspace_rank=rank,
-                query_rank=query_rank,
-                refine=steps,
-                refine_ratio=refine_ratio,
-                normalisation=normalisation,
-            )
-            for ratio, rank, query_rank, steps, refine_ratio, normalisation in grid
-        ]
+        settings = combinations_of(choices)
         name = CandidateName(self.workspace.indexes.open(index_id).index_id, None)
         rows = _lds_rows(score_index(self.workspace, name, Path(queries), settings), known)
         asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}
@@ -239,12 +220,10 @@ class Evaluation:
         queries: str | Path,
         out: str | Path,
         *,
-        num_subsets: int = 64,
-        fraction: float = 0.5,
-        seed: int = 0,
         workers: int = 1,
         dataset: str | None = None,
         on_progress: ProgressSink = no_progress,
+        **subsets: Unpack[SubsetChoices],
     ) -> GroundTruth:
         """Ground truth for ``lds``: train on random subsets, record every query's loss. Resumable.
 
@@ -252,12 +231,10 @@ class Evaluation:
             recipe: TOML file, see ``evaluation.recipe``.
             queries: Data file.
             out: The .npz to write; finished subsets wait in a folder beside it.
-            num_subsets: S.
-            fraction: Of the examples in each subset.
-            seed: Of the subsets.
             workers: Processes that train side by side.
             dataset: Name or id; may be left out when there is only one.
             on_progress: Receives ("retraining", done, S).
+            **subsets: num_subsets, fraction and seed; see ``SubsetChoices``.
 
         Raises:
             LorifError: Recipe, queries or data cannot be used.
@@ -267,9 +244,9 @@ class Evaluation:
         encoder = Encoder(start.tokenizer, settings.max_length)
         examples = [encoder.encode(example) for example in self._examples(dataset)]
         asked = [encoder.encode(example) for example in read_query_examples(Path(queries))]
-        masks = draw_subsets(len(examples), count=num_subsets, fraction=fraction, seed=seed)
-        folder = Path(out).with_suffix(".parts")
-        truth = build_truth(start, examples, asked, masks, settings, folder, workers=workers, on_progress=on_progress)
+        trial = Trial(start, examples, asked, settings)
+        masks, folder = draw_subsets(len(examples), **subsets), Path(out).with_suffix(".parts")
+        truth = build_truth(trial, masks, folder, workers=workers, on_progress=on_progress)
         truth.save(Path(out))
         return truth
 
@@ -343,12 +320,9 @@ class Evaluation:
         """
         settings, index = read_recipe(Path(recipe)), self.workspace.indexes.open()
         scores = self._scores(candidates, queries, on_progress)
-        loaded = index.engine.loaded
         examples, asked = self._encoded(index.engine.encoder, queries)
-        results = measure_tail_patch(
-            loaded.model, examples, asked, scores, settings, k=k, pad_id=pad_token(loaded.tokenizer),
-            on_progress=on_progress,
-        )  # fmt: skip
+        trial = Trial(index.engine.loaded, examples, asked, settings)
+        results = measure_tail_patch(trial, scores, k=k, on_progress=on_progress)
         self._keep("tail-patch", {"recipe": str(recipe), "queries": str(queries), "k": k}, _figures(results))
         return results
 
@@ -381,11 +355,9 @@ class Evaluation:
         scores = {name: rows[:num_queries] for name, rows in self._scores(candidates, queries, on_progress).items()}
         start = load_start(settings)
         examples, asked = self._encoded(Encoder(start.tokenizer, settings.max_length), queries)
+        trial = Trial(start, examples, asked[:num_queries], settings)
         folder = self.workspace.path / "evaluations" / "brittleness"
-        results = measure_brittleness(
-            start, examples, asked[:num_queries], scores, settings, k=k, seeds=list(seeds), folder=folder,
-            on_progress=on_progress,
-        )  # fmt: skip
+        results = measure_brittleness(trial, scores, k=k, seeds=list(seeds), folder=folder, on_progress=on_progress)
         asked_for = {"recipe": str(recipe), "queries": str(queries), "k": k, "seeds": list(seeds)}
         self._keep("brittleness", asked_for | {"num_queries": num_queries}, _figures(results))
         return results
