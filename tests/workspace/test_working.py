@@ -368,13 +368,13 @@ def disturbed(tmp_path_factory, one_thread):
     worker = SPAWN.Process(target=run_worker, args=(files.root,), kwargs={"device": "cpu", "kinds": kinds})
     worker.start()
     try:
-        wait_until(lambda: num_shards(files.root) == HELD_AT[0] // 16)
+        wait_until(lambda: num_parts(files.root) == HELD_AT[0] // 16)
         jobs.cancel(job_id, "bob")
         wait_until(lambda: jobs.job(job_id).status == "cancelled")
         seen.status_after_cancel = manifest_of(files.root)["status"]
         (files.root / f"beyond-{HELD_AT[0]}").touch()
         jobs.resume(job_id, "bob")
-        wait_until(lambda: num_shards(files.root) > HELD_AT[0] // 16)
+        wait_until(lambda: num_parts(files.root) > HELD_AT[0] // 16)
         seen.running = jobs.job(job_id)
     finally:
         worker.kill()
