@@ -92,8 +92,8 @@ def browse(
         for train_id in opened.corpus(record.dataset_id).ids(wanted, beside=beside):
             print(train_id)
         return
-    offset = offset_of_page(page, limit, lambda: opened.data.count(chosen, dataset=dataset))
-    found = opened.data.browse(chosen, offset=offset, limit=limit, dataset=dataset)
+    offset = offset_of_page(page, limit, lambda: opened.count(chosen, dataset=dataset))
+    found = opened.browse(chosen, offset=offset, limit=limit, dataset=dataset)
     if json:
         print_json({"total": found.total, "offset": found.offset, "examples": found.frame.to_dicts()})
     else:

@@ -212,14 +212,14 @@ def apply(
     opened = _opened(workspace)
     given = [rule] if rule is not None else read_rules(rules or Path())
     if dry_run:
-        previews = [opened.decisions.preview(one, dataset=dataset) for one in given]
+        previews = [opened.preview(one, dataset=dataset) for one in given]
         if json:
             print_json({"previews": [preview.to_dict() for preview in previews]})
         else:
             for preview in previews:
                 _print_preview(preview)
         return
-    batches = [opened.decisions.apply(one, dataset=dataset) for one in given]
+    batches = [opened.apply(one, dataset=dataset) for one in given]
     if json:
         print_json({"batches": [asdict(batch) for batch in batches]})
         return
