@@ -120,7 +120,7 @@ def lds(
 def sweep(
     workspace: Positional[Path],
     /,
-    grid: OmitArgPrefixes[SweepArgs] = SweepArgs(),  # noqa: B008 - frozen
+    grid: OmitArgPrefixes[SweepArgs] = SweepArgs(),
     *,
     queries: Path,
     truth: Path,
@@ -190,7 +190,7 @@ def fidelity(
 def retrain(
     workspace: Positional[Path],
     /,
-    drawn: OmitArgPrefixes[SubsetArgs] = SubsetArgs(),  # noqa: B008 - frozen
+    subsets: OmitArgPrefixes[SubsetArgs] = SubsetArgs(),
     *,
     recipe: Path,
     queries: Path,
@@ -206,7 +206,7 @@ def retrain(
 
     Args:
         workspace: Folder of the workspace.
-        drawn: Which subsets.
+        subsets: Which subsets are trained on.
         recipe: How to train.
         queries: Data file of queries.
         out: The .npz to write.
@@ -222,7 +222,7 @@ def retrain(
             workers=workers,
             dataset=dataset,
             on_progress=on_progress,
-            **drawn.choices(),
+            **subsets.choices(),
         )
     num_subsets, num_queries = truth.losses.shape
     if json:

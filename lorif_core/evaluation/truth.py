@@ -121,8 +121,8 @@ def build_truth(
         raise ConfigError(f"workers must be at least 1, got {workers}.")
     if masks.ndim != 2 or masks.dtype != torch.bool or masks.shape[1] != len(trial.examples) or not len(masks):
         raise DataError(
-            f"masks must be true or false of shape (subsets, {len(trial.examples)} train examples), got {masks.dtype} "
-            f"{tuple(masks.shape)}."
+            f"masks must be true or false of shape (subsets, {len(trial.examples)} train examples), got "
+            f"{masks.dtype} {tuple(masks.shape)}."
         )
     if not trial.queries:
         raise DataError("ground truth needs at least one query, got none.")

@@ -89,7 +89,7 @@ def test_an_index_that_cannot_be_refined_has_its_plain_line_beside_those_that_ca
 
 def test_an_index_without_compression_agrees_with_the_uncompressed_dot_product(tmp_path):
     workspace = copy_of(imported(), tmp_path)
-    full = ("--method", "graddot", "--f", 1, "--factor-rank", 32, "--damping-rule", "absolute", "--damping", 1)
+    full = ("--method", "graddot", "--f", 1, "--factor-rank", 32)
     done("index", workspace, "--model", model_folder(), *full)
     (row,) = evaluate("fidelity", workspace, "--queries", queries_file(), "--reference", "graddot", "--k", 5)["rows"]
     assert row["spearman"] > 0.9999
