@@ -92,7 +92,7 @@ def _python(workspace: Path) -> Callable[[str], None]:
 
 
 def _journal(workspace: Path) -> Callable[[str], None]:
-    from lorif_core.journal.records import Decision, Scope
+    from lorif_core.journal.entries import Decision, Scope
     from lorif_core.workspace.folder.workspace_files import open_files
 
     files = open_files(workspace)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.components import token_view
-from lorif_core.journal.records import ExampleEvent
+from lorif_core.journal.entries import ExampleEvent
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
 from lorif_core.workspace.datasets.datasets import ShownText

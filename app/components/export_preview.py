@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from app import session
-from lorif_core.journal.records import Batch
+from lorif_core.journal.entries import Batch
 from lorif_core.views.text import visible
 from lorif_core.workspace.curation.decisions import RulePreview
 from lorif_core.workspace.curation.export_records import ExportPreview, Tally

@@ -7,7 +7,7 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from lorif_core.journal.records import STATUS_OF, ExampleEvent, HistoryEntry, Status
+from lorif_core.journal.entries import STATUS_OF, ExampleEvent, HistoryEntry, Status
 from lorif_core.views.text import visible
 
 

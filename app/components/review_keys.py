@@ -7,7 +7,7 @@ import streamlit as st
 from app import session
 from app.components import review_queue
 from app.components.review_queue import Queue
-from lorif_core.journal.records import Batch, Reason
+from lorif_core.journal.entries import Batch, Reason
 
 LABEL = "needs-review"
 MAX_KEYS = 9

@@ -7,7 +7,7 @@ import streamlit as st
 from app import session
 from app.components import decide, reader_closer, token_view
 from app.components.answers import Context, context_of
-from lorif_core.journal.records import ExampleEvent
+from lorif_core.journal.entries import ExampleEvent
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card, heated, signed

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.components import history_list
-from lorif_core.journal.records import BatchKind
+from lorif_core.journal.entries import BatchKind
 from lorif_core.views.text import visible
 
 STEP = 100

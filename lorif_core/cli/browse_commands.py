@@ -166,11 +166,12 @@ def queries(workspace: Positional[Path], /, *, json: Json = False) -> None:
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.tables import records_table
+    from lorif_core.workspace.asking.conventions import objective_value_of
     from lorif_core.workspace.folder.workspace_files import open_files
 
     found = open_files(workspace).catalog.queries()
     if json:
-        print_json({"queries": [asdict(query) for query in found]})
+        print_json({"queries": [asdict(one) | {"objective_value": objective_value_of(one)} for one in found]})
         return
     rows = [
         [
@@ -178,7 +179,7 @@ def queries(workspace: Positional[Path], /, *, json: Json = False) -> None:
             query.prompt[-CELL_CHARACTERS:],
             query.completion[:CELL_CHARACTERS],
             query.objective,
-            f"{query.objective_value:.3f}",
+            f"{objective_value_of(query):.3f}",
             query.index_id,
             query.asked_by,
             f"{query.created_at:%Y-%m-%d %H:%M}",

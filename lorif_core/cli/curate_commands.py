@@ -13,7 +13,7 @@ from lorif_core.cli.output import Json, TextArg, console, print_json, say
 from lorif_core.errors import ConfigError, DataError, JournalError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
-    from lorif_core.journal.records import Batch, HistoryEntry
+    from lorif_core.journal.entries import Batch, HistoryEntry
     from lorif_core.workspace.curation.decisions import Decisions, RulePreview
 
 Ids = Annotated[

@@ -1,7 +1,6 @@
 """People's decisions about examples, and the long jobs they ask for, in SQLite or PostgreSQL."""
 
-from lorif_core.journal.journal import Journal
-from lorif_core.journal.records import (
+from lorif_core.journal.entries import (
     Batch,
     BatchKind,
     Decision,
@@ -14,6 +13,7 @@ from lorif_core.journal.records import (
     Scope,
     Status,
 )
+from lorif_core.journal.journal import Journal
 
 __all__ = [
     "Batch",

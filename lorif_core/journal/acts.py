@@ -16,9 +16,9 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
 from lorif_core.errors import JournalError
+from lorif_core.journal.entries import STATUS_OF, Batch, Decision, Scope, check_name, utc_now
+from lorif_core.journal.journal_tables import LIVE_EVENT, BatchRow, EventRow, RevisionRow
 from lorif_core.journal.people import check_reason, require_role
-from lorif_core.journal.records import STATUS_OF, Batch, Decision, Scope, check_name, utc_now
-from lorif_core.journal.schema import LIVE_EVENT, BatchRow, EventRow, RevisionRow
 
 TakingBack = Literal["undo", "redo"]
 

@@ -25,9 +25,9 @@ from sqlalchemy import Connection, Engine, Select, Table, insert, select, update
 from lorif_core.errors import JobError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.journal.database import reading, writing
+from lorif_core.journal.entries import Role
+from lorif_core.journal.journal_tables import JobRow
 from lorif_core.journal.people import require_role
-from lorif_core.journal.records import Role
-from lorif_core.journal.schema import JobRow
 
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 

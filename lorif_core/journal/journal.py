@@ -8,11 +8,10 @@ from pathlib import Path
 import polars as pl
 from sqlalchemy import Connection, Engine, select
 
-from lorif_core.journal import acts, people, reading
-from lorif_core.journal.database import open_engine
-from lorif_core.journal.database import reading as reading_from
+from lorif_core.journal import acts, people, reads
+from lorif_core.journal.database import open_engine, reading
 from lorif_core.journal.database import writing as writing_to
-from lorif_core.journal.records import (
+from lorif_core.journal.entries import (
     Batch,
     Decision,
     ExampleEvent,
@@ -23,7 +22,7 @@ from lorif_core.journal.records import (
     Scope,
     Status,
 )
-from lorif_core.journal.schema import RevisionRow
+from lorif_core.journal.journal_tables import RevisionRow
 
 
 class Journal:
@@ -116,26 +115,26 @@ class Journal:
             corpus_id: The line of data set versions.
             train_ids: Only these; None is all.
         """
-        with reading_from(self.engine) as connection:
-            return reading.read_states(connection, corpus_id, train_ids)
+        with reading(self.engine) as connection:
+            return reads.read_states(connection, corpus_id, train_ids)
 
-    def snapshot(self, corpus_id: str) -> reading.Snapshot:
+    def snapshot(self, corpus_id: str) -> reads.Snapshot:
         """The states of ``states`` and the acts of ``history``, all of them, from one transaction.
 
         A decision that is made meanwhile is in both or in neither.
         """
-        with reading_from(self.engine) as connection:
-            return reading.read_snapshot(connection, corpus_id)
+        with reading(self.engine) as connection:
+            return reads.read_snapshot(connection, corpus_id)
 
     def conflicts(self, corpus_id: str) -> pl.DataFrame:
         """The present decision of each person on every example on which they disagree, oldest first."""
-        with reading_from(self.engine) as connection:
-            return reading.read_conflicts(connection, corpus_id)
+        with reading(self.engine) as connection:
+            return reads.read_conflicts(connection, corpus_id)
 
     def counts(self, corpus_id: str) -> dict[Status, int]:
         """Number of examples of each status; an example without a live decision is kept and not counted."""
-        with reading_from(self.engine) as connection:
-            return reading.read_counts(connection, corpus_id)
+        with reading(self.engine) as connection:
+            return reads.read_counts(connection, corpus_id)
 
     def history(
         self,
@@ -159,8 +158,8 @@ class Journal:
             limit: At most so many.
             before: Only those of an earlier revision; the last entry's ``batch.revision`` gives the next page.
         """
-        with reading_from(self.engine) as connection:
-            return reading.read_history(
+        with reading(self.engine) as connection:
+            return reads.read_history(
                 connection,
                 corpus_id,
                 train_id=train_id,
@@ -173,8 +172,8 @@ class Journal:
 
     def events_of(self, corpus_id: str, train_id: str) -> list[ExampleEvent]:
         """Everything that happened to one example, newest first, with its status before and after."""
-        with reading_from(self.engine) as connection:
-            return reading.read_events(connection, corpus_id, train_id)
+        with reading(self.engine) as connection:
+            return reads.read_events(connection, corpus_id, train_id)
 
     def examples_of(self, corpus_id: str, batch_id: str) -> list[str]:
         """The ids of the examples that a batch concerns, in the order in which they were given.
@@ -182,23 +181,23 @@ class Journal:
         Raises:
             JournalError: The corpus has no such batch.
         """
-        with reading_from(self.engine) as connection:
+        with reading(self.engine) as connection:
             batch, _ = acts.find_batch(connection, corpus_id, batch_id)
             return acts.examples_of(connection, batch.batch_id)
 
     def revision(self) -> int:
         """A number that grows with every decision, undo, redo, role and reason; not with jobs."""
-        with reading_from(self.engine) as connection:
+        with reading(self.engine) as connection:
             return connection.execute(select(RevisionRow.number)).scalar_one()
 
     def members(self) -> list[Member]:
         """Everyone with a role, by name."""
-        with reading_from(self.engine) as connection:
+        with reading(self.engine) as connection:
             return people.read_members(connection)
 
     def role_of(self, actor: str) -> Role:
         """What a person may do: admin while the journal has no members, viewer if it has only others."""
-        with reading_from(self.engine) as connection:
+        with reading(self.engine) as connection:
             return people.role_of(connection, actor)
 
     def require_role(self, actor: str, least: Role, task: str) -> None:
@@ -207,7 +206,7 @@ class Journal:
         Raises:
             RoleError: ``"only a curator may {task}, …"``.
         """
-        with reading_from(self.engine) as connection:
+        with reading(self.engine) as connection:
             people.require_role(connection, actor, least, task)
 
     def set_role(self, actor: str, role: Role, by: str) -> Member:
@@ -221,7 +220,7 @@ class Journal:
 
     def reasons(self) -> list[Reason]:
         """The reasons that a decision can give: those of every journal, then the added ones by name."""
-        with reading_from(self.engine) as connection:
+        with reading(self.engine) as connection:
             return people.read_reasons(connection)
 
     def add_reason(self, name: str, description: str, by: str) -> Reason:

@@ -62,7 +62,7 @@ def _known_versions() -> set[str]:
 
 
 def _refuse_foreign_tables(connection: Connection, tables: set[str]) -> None:
-    from lorif_core.journal.schema import JournalRow
+    from lorif_core.journal.journal_tables import JournalRow
 
     ours = set(JournalRow.metadata.tables)
     foreign = tables if connection.dialect.name == "sqlite" else tables & ours

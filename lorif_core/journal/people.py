@@ -6,7 +6,7 @@ from typing import get_args
 from sqlalchemy import Connection, insert, select, update
 
 from lorif_core.errors import JournalError, RoleError
-from lorif_core.journal.records import (
+from lorif_core.journal.entries import (
     BUILT_IN_REASONS,
     MAX_NAME_LENGTH,
     Member,
@@ -16,7 +16,7 @@ from lorif_core.journal.records import (
     check_name,
     utc_now,
 )
-from lorif_core.journal.schema import MemberRow, ReasonRow
+from lorif_core.journal.journal_tables import MemberRow, ReasonRow
 
 ROLES: tuple[Role, ...] = get_args(Role)
 """From the one that may do least to the one that may do all."""

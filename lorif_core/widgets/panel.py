@@ -10,7 +10,7 @@ import traitlets
 
 from lorif_core.errors import DataError, LorifError
 from lorif_core.files import fingerprint_of_value
-from lorif_core.journal.records import Batch, ExampleEvent
+from lorif_core.journal.entries import Batch, ExampleEvent
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.panels import status_words
 from lorif_core.views.text import visible

@@ -6,8 +6,8 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from lorif_core.config import ExportConfig, GenerateConfig, ScoreConfig
 from lorif_core.errors import DataError
+from lorif_core.journal.entries import Batch
 from lorif_core.journal.journal import Journal
-from lorif_core.journal.records import Batch
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.compare import Comparison, Side
 from lorif_core.workspace.asking.question import Question

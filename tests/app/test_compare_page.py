@@ -1,11 +1,17 @@
 """Compare without a browser: which questions are compared, and what is said about them."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from app_pages import open_page, texts
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
+
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +80,13 @@ def test_a_variation_of_a_becomes_b(monkeypatch, workspace):
     assert newest.normalisation == "relatif"
     assert app.query_params["b"] == newest.query_id
     assert "They differ in: scores" in texts(app)
+
+
+def test_margins_and_contrasts_that_version_0_1_kept_are_shown_as_they_are_defined(monkeypatch, tmp_path):
+    folder = shutil.copytree(SAMPLES / "workspace-0.1", tmp_path / "ws")
+    kept = json.loads((SAMPLES / "workspace-0.1.expected.json").read_text(encoding="utf-8"))["kept"]
+    app = open_page(monkeypatch, folder, "compare", a="2", b="3")
+    assert not app.exception
+    for name, query_id, objective in (("A", "2", "contrast"), ("B", "3", "margin")):
+        value = -kept[query_id]["objective_value"]  # kept as what is differentiated, less for more of the completion
+        assert f"{name} · query {query_id} · {objective} {value:.3f} nats" in texts(app)

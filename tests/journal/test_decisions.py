@@ -87,7 +87,7 @@ def test_states_of_chosen_examples_are_those_of_all(journal):
 
 def test_what_is_written_and_read_in_parts_is_whole(journal, monkeypatch):
     monkeypatch.setattr("lorif_core.journal.acts.IDS_PER_INSERT", 7)
-    monkeypatch.setattr("lorif_core.journal.reading.ROWS_AT_ONCE", 9)
+    monkeypatch.setattr("lorif_core.journal.reads.ROWS_AT_ONCE", 9)
     ids = [f"{number:03}" for number in range(100)]
     batch = journal.decide(by("ada"), flag(*ids))
     assert journal.examples_of(CORPUS, batch.batch_id) == ids

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from lorif_core.journal import Journal
 from lorif_core.journal.database import open_engine, reading, upgrade, writing
+from lorif_core.journal.journal_tables import JournalRow
 from lorif_core.journal.migrating import HEAD, MIGRATIONS, VERSION_TABLE, is_current, migrate
-from lorif_core.journal.schema import JournalRow
 
 SCRIPTS = ScriptDirectory(MIGRATIONS)
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()]

@@ -2,8 +2,8 @@
 
 from alembic import context
 
+from lorif_core.journal.journal_tables import JournalRow
 from lorif_core.journal.migrating import VERSION_TABLE
-from lorif_core.journal.schema import JournalRow
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -20,6 +20,7 @@ from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.diffs import Piece, token_diff
 from lorif_core.views.list_html import comparison_html
 from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.conventions import objective_value_of
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -256,5 +257,5 @@ def _compared(files: WorkspaceFiles, query: QueryRecord) -> ComparedQuestion:
         method=files.catalog.index(query.index_id).method,
         objective=query.objective,
         normalisation=query.normalisation,
-        objective_value=query.objective_value,
+        objective_value=objective_value_of(query),
     )

@@ -13,15 +13,10 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.conventions import CONVENTION, SINCE_0_2, is_of_0_1, objective_value_of
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-
-CONVENTION = "convention"
-"""Key beside a kept question's settings: by which convention its figures are. Version 0.1 wrote none."""
-
-SINCE_0_2 = 2
-"""Objectives are shown as they are defined; ``unit`` divides by both sides' norms in the method's own metric."""
 
 UNIT_OF_0_1 = (
     "unit as version 0.1 took it: divided by Euclidean norms, so a text against itself is not 1; ask again for the "
@@ -122,13 +117,11 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
     supports = _read_hits(files, record, [hit for hit in found if hit.side == "supports"])
     opposes = _read_hits(files, record, [hit for hit in found if hit.side == "opposes"])
     shown = sum(hit.score for hit in supports)
-    question, is_of_0_1 = question_of(record), CONVENTION not in json.loads(record.settings_json)
-    turned = is_of_0_1 and record.objective != "loss"  # margins and contrasts were kept with the sign of a loss
     return Answer(
-        question=question,
+        question=question_of(record),
         index_id=record.index_id,
         objective=record.objective,
-        objective_value=-record.objective_value if turned else record.objective_value,
+        objective_value=objective_value_of(record),
         supports=supports,
         opposes=opposes,
         num_scored=record.num_scored,
@@ -138,7 +131,7 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         positive_share=shown / record.positive_total if record.positive_total > 0 else 0.0,
         query_id=query_id,
         is_kept=True,
-        remark=UNIT_OF_0_1 if is_of_0_1 and record.normalisation == "unit" else None,
+        remark=UNIT_OF_0_1 if is_of_0_1(record) and record.normalisation == "unit" else None,
     )
 
 

@@ -12,8 +12,8 @@ from lorif_core.corpus.conditions import queries_of
 from lorif_core.corpus.filters import Filter, check_typed
 from lorif_core.corpus.rules import Rule, parse_rule, parse_rules
 from lorif_core.errors import DataError
+from lorif_core.journal.entries import STATUS_OF, Batch, Decision, ExampleEvent, HistoryEntry, Scope, Status
 from lorif_core.journal.journal import Journal
-from lorif_core.journal.records import STATUS_OF, Batch, Decision, ExampleEvent, HistoryEntry, Scope, Status
 from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.datasets.view import side_tables
 from lorif_core.workspace.folder.actor import current_actor

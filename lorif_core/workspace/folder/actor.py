@@ -3,7 +3,7 @@
 import getpass
 import os
 
-from lorif_core.journal.records import check_name
+from lorif_core.journal.entries import check_name
 
 ACTOR_VARIABLE = "LORIF_ACTOR"
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lorif_core.catalog import DatasetRecord
+from lorif_core.journal.entries import Role
 from lorif_core.journal.jobs import Jobs
-from lorif_core.journal.records import Role
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.journal_place import place_of
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Select, and_, select
 
 from lorif_core.errors import JournalError
 from lorif_core.journal.acts import BATCH_COLUMNS, IS_UNDONE, batch_of
-from lorif_core.journal.records import STATUS_OF, Batch, ExampleEvent, HistoryEntry, Status
-from lorif_core.journal.schema import BatchRow, EventRow
+from lorif_core.journal.entries import STATUS_OF, Batch, ExampleEvent, HistoryEntry, Status
+from lorif_core.journal.journal_tables import BatchRow, EventRow
 
 AnySelect = Select[*tuple[Any, ...]]
 

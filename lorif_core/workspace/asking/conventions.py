@@ -1,0 +1,22 @@
+"""By which convention the figures of a kept question are, and what they are by today's."""
+
+import json
+
+from lorif_core.catalog import QueryRecord
+
+CONVENTION = "convention"
+"""Key beside a kept question's settings: by which convention its figures are. Version 0.1 wrote none."""
+
+SINCE_0_2 = 2
+"""Objectives are shown as they are defined; ``unit`` divides by both sides' norms in the method's own metric."""
+
+
+def is_of_0_1(record: QueryRecord) -> bool:
+    """Whether version 0.1 kept the question."""
+    return CONVENTION not in json.loads(record.settings_json)
+
+
+def objective_value_of(record: QueryRecord) -> float:
+    """The objective of a kept question as it is defined; version 0.1 kept margins and contrasts with a loss's sign."""
+    is_turned = is_of_0_1(record) and record.objective != "loss"
+    return -record.objective_value if is_turned else record.objective_value
