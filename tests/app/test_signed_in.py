@@ -182,6 +182,7 @@ def start_import(monkeypatch, folder):
     file = write_rows(folder.parent / "more.jsonl", [{"prompt": f"q{n}", "completion": f"a{n}"} for n in range(3)])
     app = open_as_ann(monkeypatch, folder, "indexes", tab="Import", file=str(file))
     for _ in range(60):
+        assert not [one for one in texts(app) if one.startswith("This did not work")]
         if any(one.key == "import-start" for one in app.button):
             break
         app.run()
