@@ -160,10 +160,11 @@ def test_stopping_one_call_leaves_others_alone(long_texts):
 def test_an_interrupt_that_comes_between_two_queries_is_repeated():
     calls = []
     with stop_after(0.01, lambda: calls.append(1)) as is_late:
-        time.sleep(0.3)
+        while len(calls) < 3:
+            time.sleep(0.01)
     assert is_late.is_set()
-    assert len(calls) > 2
-    with stop_after(5, lambda: calls.append(2)) as is_late:
+    assert len(calls) >= 3
+    with stop_after(3600, lambda: calls.append(2)) as is_late:
         pass
     assert not is_late.is_set()
     assert 2 not in calls
