@@ -17,6 +17,6 @@ def is_of_0_1(record: QueryRecord) -> bool:
 
 
 def objective_value_of(record: QueryRecord) -> float:
-    """The objective of a kept question as it is defined; version 0.1 kept margins and contrasts with a loss's sign."""
+    """The objective of a kept question as it is defined; 0.1 kept margins and contrasts with the sign of a loss."""
     is_turned = is_of_0_1(record) and record.objective != "loss"
     return -record.objective_value if is_turned else record.objective_value
