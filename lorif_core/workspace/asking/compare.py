@@ -257,5 +257,5 @@ def _compared(files: WorkspaceFiles, query: QueryRecord) -> ComparedQuestion:
         method=files.catalog.index(query.index_id).method,
         objective=query.objective,
         normalisation=query.normalisation,
-        objective_value=query.objective_value,
+        objective_value=objective_value_of(query),
     )
