@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from app_pages import open_page, texts
-from tiny_workspace import copy_of, imported, indexed
+from tiny_workspace import copy_of, done, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
@@ -90,3 +90,7 @@ def test_margins_and_contrasts_that_version_0_1_kept_are_shown_as_they_are_defin
     for name, query_id, objective in (("A", "2", "contrast"), ("B", "3", "margin")):
         value = -kept[query_id]["objective_value"]  # kept as what is differentiated, less for more of the completion
         assert f"{name} · query {query_id} · {objective} {value:.3f} nats" in texts(app)
+    listed = {
+        query["query_id"]: query["objective_value"] for query in done("queries", folder, "--json").json["queries"]
+    }
+    assert listed == {one: lf.open_workspace(folder).reopen(one).objective_value for one in kept}

@@ -10,8 +10,12 @@ import torch
 from tiny_workspace import SMALL, copy_of, done, imported, indexed, lorif, model_folder, root, rows, write_rows
 
 import lorif_core as lf
+from lorif_core.config import ScoreConfig
+from lorif_core.errors import ConfigError, JobError
 from lorif_core.workspace.folder.progress import no_progress
+from lorif_core.workspace.jobs.kinds import KINDS
 from lorif_core.workspace.quality.candidates import parse_candidate, score_candidates
+from lorif_core.workspace.quality.sweep_choices import combinations_of
 
 NUM_QUERIES, NUM_SUBSETS = 5, 40
 
@@ -223,3 +227,35 @@ def test_help_names_every_measurement():
         "corrupt",
     ):
         assert name in run.out
+
+
+def sweep_request(workspace: Path, truth: Path, **choices: object) -> dict[str, object]:
+    """A waiting sweep as the journal keeps it."""
+    arguments = {"queries": str(queries_file()), "truth": str(truth), "index_id": index_id(workspace), **choices}
+    return {"measurement": "sweep", "arguments": arguments, "read": {}}
+
+
+def test_a_waiting_sweep_names_its_choices_flat(workspace, tmp_path):
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
+    choices = {"damping_ratios": [None, 5.0], "subspace_ranks": [None], "normalisations": ["none", "tempered"]}
+    found = KINDS["evaluate"](workspace, sweep_request(workspace, truth, **choices), no_progress)["result"]
+    assert len(found) == 4
+    assert {(row["damping_ratio"], row["normalisation"]) for row in found} == {
+        (None, "none"), (None, "tempered"), (5.0, "none"), (5.0, "tempered"),
+    }  # fmt: skip
+    assert max(row["lds"] for row in found) == pytest.approx(1)
+
+
+def test_a_choice_that_no_sweep_combines_is_refused(workspace, tmp_path):
+    request = sweep_request(workspace, tmp_path / "truth.npz", colours=[1])
+    with pytest.raises(JobError, match=r"the request does not fit `sweep`: .*'colours'"):
+        KINDS["evaluate"](workspace, request, no_progress)
+    with pytest.raises(ConfigError, match=r"a sweep combines damping_ratios, .*, got 'colours'"):
+        combinations_of({"colours": [1]})
+
+
+def test_a_sweep_of_nothing_asks_as_the_settings_say():
+    assert combinations_of({}) == [ScoreConfig()]
+    assert combinations_of({"refines": (0, 1), "damping_ratios": (2.0,)}) == [
+        ScoreConfig(damping_ratio=2.0, refine=steps) for steps in (0, 1)
+    ]
