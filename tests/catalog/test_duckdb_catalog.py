@@ -101,7 +101,7 @@ def test_any_text_count_and_time_comes_back(shared_catalog, names, counts, files
 def test_two_catalogs_on_one_file_see_each_others_writes(path):
     first, second = DuckDBCatalog(path), DuckDBCatalog(path)
     first.put_dataset(DATASET)
-    assert second.data.records() == [DATASET]
+    assert second.datasets() == [DATASET]
 
 
 def test_a_change_of_folder_does_not_change_the_catalog(path, monkeypatch):

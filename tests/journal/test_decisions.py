@@ -30,8 +30,8 @@ def test_a_decision_is_there_after_reopening(journal, location):
         by("ada"), exclude("b", "a", "b", reason="toxic", text=" bad ", query_id="q1", rule="source = 'x'")
     )
     with Journal(location) as reopened:
-        [entry] = reopened.decisions.history(CORPUS)
-        frame = reopened.decisions.states(CORPUS)
+        [entry] = reopened.history(CORPUS)
+        frame = reopened.states(CORPUS)
         assert reopened.examples_of(CORPUS, batch.batch_id) == ["b", "a"]
     assert entry.batch == batch
     assert (batch.actor, batch.kind, batch.reason, batch.text) == ("ada", "exclude", "toxic", "bad")
