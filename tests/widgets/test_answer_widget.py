@@ -82,7 +82,7 @@ def test_top_equals_the_answer_of_the_command_line(ws):
 
 
 def test_an_answer_by_itself_cannot_give_a_longer_list(answer):
-    alone = lf.Answer(**{**vars(answer), "origin": None})
+    alone = lf.Answer(**{**vars(answer), "asker": None, "home": None})
     with pytest.raises(DataError, match="ask with a larger"):
         alone.top(1000)
 
@@ -167,7 +167,7 @@ def test_a_redacted_widget_saves_no_training_text(answer):
 
 def test_the_fallback_escapes_every_text(answer):
     hit = Hit(1, HOSTILE, 2.0, HOSTILE, {"source": HOSTILE})
-    shown = lf.Answer(**{**vars(answer), "supports": [hit], "opposes": [hit], "origin": None}).to_html()
+    shown = lf.Answer(**{**vars(answer), "supports": [hit], "opposes": [hit], "asker": None, "home": None}).to_html()
     assert "<script" not in shown
     assert "onclick='x'>" not in shown
     assert shown.count("&lt;script&gt;") == 6
