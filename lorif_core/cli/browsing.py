@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -339,8 +339,7 @@ def _browser(workspace: Path) -> "Browser":
 def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
     from lorif_core.workspace.browsing import View
 
-    statuses: Any = args.status  # checked where it is read
-    return View(where=args.where, search=args.search, mode=args.mode, statuses=statuses, sort=sort)
+    return View(where=args.where, search=args.search, mode=args.mode, statuses=args.status, sort=sort)
 
 
 def _print_page(page: "Page", limit: int) -> None:
