@@ -10,6 +10,7 @@ from hypothesis import settings
 CHROMIUM = "/usr/bin/chromium"
 
 torch.set_num_threads(1)
+sys.setrecursionlimit(10_000)  # a call whose types are checked takes several frames of the stack
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("repeatable")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -341,8 +341,7 @@ def _data(workspace: Path) -> "Datasets":
 def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
     from lorif_core.workspace.datasets.view import View
 
-    statuses: Any = args.status  # checked where it is read
-    return View(where=args.where, search=args.search, mode=args.mode, statuses=statuses, sort=sort)
+    return View(where=args.where, search=args.search, mode=args.mode, statuses=args.status, sort=sort)
 
 
 def _print_page(page: "Page", limit: int) -> None:

@@ -296,8 +296,8 @@ def members(workspace: Positional[Path], /, *, set: TextArg = None, role: TextAr
     if (set is None) != (role is None):
         raise ConfigError("`--set PERSON` and `--role ROLE` go together, only one was given.")
     journal = _opened(workspace).journal
-    if set is not None:
-        journal.set_role(set, role, current_actor())  # pyright: ignore[reportArgumentType] - it checks the role
+    if set is not None and role is not None:
+        journal.set_role(set, role, current_actor())
     found = journal.members()
     if json:
         print_json({"members": [asdict(member) for member in found], "you": current_actor()})

@@ -8,9 +8,11 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from lorif_core.errors import JournalError
+
+Word = TypeVar("Word", bound=str)
 
 Role = Literal["viewer", "curator", "admin"]
 """A viewer reads, a curator also decides, an admin also settles, takes back for others and names members."""
@@ -231,10 +233,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def check_choice(what: str, value: str, known: Sequence[str]) -> None:
-    """Refuse a word that is none of the known ones, and list these."""
-    if value not in known:
-        raise JournalError(f"{what} is one of {', '.join(known)}, got {value!r}.")
+def check_choice(what: str, value: str, known: Sequence[Word]) -> Word:
+    """The known word that the value is; one that is none of them is refused, and these are listed."""
+    for word in known:
+        if word == value:
+            return word
+    raise JournalError(f"{what} is one of {', '.join(known)}, got {value!r}.")
 
 
 def check_name(field: str, value: str) -> None:

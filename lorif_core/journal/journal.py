@@ -209,10 +209,11 @@ class Journal:
         with reading(self.engine) as connection:
             people.require_role(connection, actor, least, task)
 
-    def set_role(self, actor: str, role: Role, by: str) -> Member:
+    def set_role(self, actor: str, role: str, by: str) -> Member:
         """Give a person a role. The first member must be an admin, and one admin must remain.
 
         Raises:
+            JournalError: There is no such role.
             RoleError: ``by`` is no admin, or nobody would be one.
         """
         with self._counted_write() as connection:

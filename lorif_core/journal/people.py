@@ -50,24 +50,25 @@ def require_role(connection: Connection, actor: str, least: Role, task: str) -> 
     return role
 
 
-def write_role(connection: Connection, actor: str, role: Role, by: str) -> Member:
+def write_role(connection: Connection, actor: str, role: str, by: str) -> Member:
     """Give a person a role.
 
     Raises:
+        JournalError: There is no such role.
         RoleError: ``by`` is no admin, or nobody would be one.
     """
     check_name("actor", actor)
     check_name("by", by)
-    check_choice("a role", role, ROLES)
+    new = check_choice("a role", role, ROLES)
     require_role(connection, by, "admin", "give roles")
     others = [member for member in read_members(connection) if member.actor != actor]
-    if role != "admin" and not any(member.role == "admin" for member in others):
+    if new != "admin" and not any(member.role == "admin" for member in others):
         raise RoleError(
             f"a journal with members needs an admin, and without {actor!r} there would be none: make somebody "
             "an admin first."
         )
-    member = Member(actor=actor, role=role, added_by=by, at=utc_now())
-    values = {"role": role, "added_by": by, "at": member.at}
+    member = Member(actor=actor, role=new, added_by=by, at=utc_now())
+    values = {"role": new, "added_by": by, "at": member.at}
     changed = connection.execute(update(MemberRow).where(MemberRow.actor == actor).values(values))
     if changed.rowcount == 0:
         connection.execute(insert(MemberRow).values(actor=actor, **values))

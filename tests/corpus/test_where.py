@@ -103,15 +103,6 @@ SQL_TYPES = """train_id VARCHAR, source VARCHAR, odd VARCHAR, year BIGINT, weigh
 top_rank BIGINT, top_share DOUBLE, bottom_rank BIGINT, bottom_share DOUBLE"""
 
 
-@pytest.fixture
-def frames_for_checks():
-    """A call whose types are checked takes several frames of the stack, a plain one takes one."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(10 * limit)
-    yield
-    sys.setrecursionlimit(limit)
-
-
 @pytest.fixture(scope="module")
 def table():
     with duckdb.connect() as connection:
@@ -405,13 +396,11 @@ def test_a_refusal_quotes_the_place_and_says_what_was_expected(typed_text, colum
         ("(" * 4000, r"nest at most 100 deep"),
     ],
 )
-@pytest.mark.usefixtures("frames_for_checks")
 def test_a_text_that_cannot_be_one_is_refused(typed_text, message):
     with pytest.raises(QueryError, match=message):
         parse_where(typed_text)
 
 
-@pytest.mark.usefixtures("frames_for_checks")
 def test_the_deepest_condition_is_read_written_and_run(table):
     typed_text = "year = 1 or year = 2 and (" * MAX_DEPTH + "year = 3" + ")" * MAX_DEPTH
     condition = parse_where(typed_text)

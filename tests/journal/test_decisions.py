@@ -366,7 +366,6 @@ def test_an_admin_may_not_undo_under_the_author_who_decided_since(journal):
         journal.undo(by("ada"), first.batch_id)
 
 
-@pytest.mark.usefixtures("unchecked_types")
 def test_one_admin_always_remains(journal):
     with pytest.raises(RoleError, match=r"without 'bo' there would be none"):
         journal.set_role("bo", "curator", "ada")

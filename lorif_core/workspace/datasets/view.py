@@ -33,8 +33,8 @@ class View:
     mode: SearchMode = "words"
     """words: all of the words, "phrases" and prefixes*; contains: the characters; regex: an RE2 expression."""
 
-    statuses: tuple[Status, ...] = ()
-    """Decisions to show."""
+    statuses: tuple[str, ...] = ()
+    """Decisions to show: kept, flagged, excluded."""
 
     sort: tuple[str, ...] = ()
     """Columns, or ``score:QUERY``, each with a leading ``-`` for largest first."""
@@ -84,15 +84,20 @@ def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple
         QueryError: It cannot be understood.
         DataError: It names a question that was asked about other data.
     """
-    unknown = [status for status in view.statuses if status not in get_args(Status)]
-    if unknown:
-        raise QueryError(f"a status is one of {', '.join(get_args(Status))}, got {unknown[0]!r}.")
     where = parse_where(view.where) if view.where is not None and view.where.strip() else None
     search = TextSearch(view.mode, view.search) if view.search else None
-    chosen = Filter(search=search, statuses=frozenset(view.statuses), where=where)
+    chosen = Filter(search=search, statuses=frozenset[Status](map(_status, view.statuses)), where=where)
     named = [] if where is None else queries_of(where)
     named += [key.by for key in map(sort_key, view.sort) if key.of == "score"]
     return chosen, side_tables(files, record, named)
+
+
+def _status(typed: str) -> Status:
+    known: tuple[Status, ...] = get_args(Status)
+    for status in known:
+        if status == typed:
+            return status
+    raise QueryError(f"a status is one of {', '.join(known)}, got {typed!r}.")
 
 
 def side_tables(files: WorkspaceFiles, record: DatasetRecord, query_ids: Sequence[str]) -> SideTables:
