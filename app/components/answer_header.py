@@ -14,6 +14,13 @@ from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio import beside_answers as studio
 
+OBJECTIVES = {
+    "loss": "In nats: −log p of the completion under the model; small when the model would say it.",
+    "margin": "In nats: log p − log(1 − p) of the completion; above 0 when it is likelier than everything else.",
+    "contrast": "In nats: log p(A) − log p(B); above 0 when the model prefers the first completion.",
+}
+"""What the value of an objective is."""
+
 
 def draw(answer: Answer) -> None:
     """The question, the facts, the histogram."""
@@ -62,7 +69,7 @@ def _facts(answer: Answer, context: Context) -> None:
             "Objective",
             f"{answer.objective_value:.3f}",
             width="content",
-            help="Of the completion under the model, in nats: the cross-entropy for loss.",
+            help=OBJECTIVES[answer.objective],
         )
     with st.container(key="remarks"):
         st.text(" · ".join(_remarks(answer)), width="stretch")

@@ -7,8 +7,8 @@ import streamlit as st
 from app import background, session
 from app.components import jobs_progress
 from lorif_core.config import BatchConfig, Codec, ModelConfig
-from lorif_core.methods.method_settings import IndexConfig
-from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry, method_settings
+from lorif_core.methods.method_settings import IndexConfig, MethodSettings
+from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.workspace.indexes.estimate import IndexEstimate
 from lorif_core.workspace.jobs.requests import index_request
@@ -16,6 +16,9 @@ from lorif_core.workspace.jobs.submit import start_job
 from lorif_core.workspace.studio.suggestions import suggested_model
 
 CODECS = get_args(Codec)
+CHOSEN_BY_BUDGET = ("factor_rank", "f")
+"""What a number of bytes per text decides; f only where nothing is typed."""
+
 METHOD_HELP = "  \n".join(f"**{name}**: {entry.summary}" for name, entry in METHODS.items())
 
 
@@ -47,75 +50,97 @@ def _settings() -> IndexConfig | None:
             help="Folder or Hugging Face hub name of a causal language model in safetensors.",
         )
         method = st.selectbox("Method", list(METHODS), key="method", bind="query-params", width=150, help=METHOD_HELP)
+        own = method_settings(method or DEFAULT_METHOD)
         budget = st.text_input(
             "Bytes per text",
             key="budget",
             bind="query-params",
             placeholder="no limit",
             width=140,
+            disabled=not hasattr(own, "budget"),
             help="A budget such as 1KB: modules get rank-one terms where a byte holds most energy.",
         )
         length = st.number_input(
             "Longest text, in tokens", 2, 1 << 20, 512, key="length", bind="query-params", width=190
         )
-    method = method or DEFAULT_METHOD
-    chosen = _further(method, budget.strip())
+    chosen = _further(own, budget.strip() if hasattr(own, "budget") else "")
     if not model.strip():
         return None
     return IndexConfig(
         model=ModelConfig(model=model.strip(), **chosen["model"]),
-        method=method_settings(method, **chosen["method"]),
+        method=method_settings(own.name, **chosen["method"]),
         batches=BatchConfig(max_length=int(length), **chosen["batches"]),
     )
 
 
-def _further(method: str, budget: str) -> dict[str, dict[str, Any]]:
+def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
     """Settings that few people change; what is left empty is the method's own."""
-    known = method_entry(method).settings.__dataclass_fields__  # type: ignore[attr-defined] # every one is a dataclass
-
-    def number(label: str, name: str, usual: int, *, least: int = 1, key: str | None = None) -> int | None:
-        is_free = name in known and not (name == "factor_rank" and budget)
-        return _number(label, key or name, usual, least=least, disabled=not is_free)
-
     with st.expander("Further settings"):
         one, two, three = st.columns(3, gap="large")
         with one:
             given: dict[str, Any] = {
-                "factor_rank": number("Rank of the codes", "factor_rank", 1, key="rank"),
-                "f": number("Projection divisor f", "f", 1),
+                "budget": budget or None,
+                "factor_rank": _of_method("Rank of the codes", "factor_rank", own, budget, key="rank"),
+                "f": _of_method("Projection divisor f", "f", own, budget),
                 "codec": st.selectbox("Codec", CODECS, index=None, placeholder="the method's own", key="build-codec"),
             }
         with two:
-            alpha = st.number_input("Damping α of the codes", 1e-6, 1.0, 0.003, format="%.4g", key="build-alpha",
-                                    disabled="alpha" not in known)  # fmt: skip
-            given["alpha"] = alpha if "alpha" in known else None
-            given["stats_examples"] = number("Texts for the statistics", "stats_examples", 2048, key="sample")
-            given["subspace_rank"] = number(
-                "Directions of the curvature", "subspace_rank", 256, least=0, key="subspace"
+            given["alpha"] = _alpha(own)
+            given["stats_examples"] = _of_method("Texts for the statistics", "stats_examples", own, key="sample")
+            given["subspace_rank"] = _of_method(
+                "Directions of the curvature", "subspace_rank", own, least=0, key="subspace"
             )
         with three:
-            tokens = _number("Tokens per batch", "tokens", 4096)
+            tokens = _number("Tokens per batch", "tokens", f"{BatchConfig().tokens_per_batch:,}")
             include = st.text_input("Only modules like", key="build-include", placeholder="*.mlp.* *.attn.*")
             exclude = st.text_input("Not modules like", key="build-exclude", placeholder="*.c_proj")
             device = st.text_input("Device", "auto", key="build-device", help="auto, cpu, cuda or cuda:1")
     return {
         "model": {"include": tuple(include.split()), "exclude": tuple(exclude.split()), "device": device.strip()},
-        "method": {name: value for name, value in (given | {"budget": budget or None}).items() if value is not None},
+        "method": {name: value for name, value in given.items() if value is not None},
         "batches": {} if tokens is None else {"tokens_per_batch": tokens},
     }
 
 
-def _number(label: str, name: str, usual: int, *, least: int = 1, disabled: bool = False) -> int | None:
+def _of_method(
+    label: str, name: str, own: MethodSettings, budget: str = "", *, least: int = 1, key: str | None = None
+) -> int | None:
+    """A setting of the method; it cannot be typed if the method has none of that name or the budget decides it."""
+    usual = getattr(own, name, None)
+    if usual is None:
+        return _number(label, key or name, "not of this method", is_free=False)
+    if budget and name in CHOSEN_BY_BUDGET:
+        is_free = name != "factor_rank"
+        return _number(label, key or name, "chosen by the bytes per text", least=least, is_free=is_free)
+    return _number(label, key or name, f"the method's own: {usual:,}", least=least)
+
+
+def _alpha(own: MethodSettings) -> float | None:
+    usual = getattr(own, "alpha", None)
+    typed = st.number_input(
+        "Damping α of the codes",
+        1e-6,
+        1.0,
+        None,
+        format="%.4g",
+        key="build-alpha",
+        placeholder="not of this method" if usual is None else f"the method's own: {usual:g}",
+        disabled=usual is None,
+    )
+    return None if usual is None else typed
+
+
+def _number(label: str, name: str, usual: str, *, least: int = 1, is_free: bool = True) -> int | None:
     typed = st.number_input(
         label,
         min_value=least,
         value=None,
         step=1,
         key=f"build-{name}",
-        placeholder=f"the method's own, such as {usual:,}",
-        disabled=disabled,
+        placeholder=usual,
+        disabled=not is_free,
     )
-    return None if typed is None or disabled else int(typed)
+    return int(typed) if is_free and typed is not None else None
 
 
 def _actions(settings: IndexConfig, dataset: str) -> None:

@@ -1,6 +1,6 @@
 """How good an index is under other dampings, ranks and normalisations: a job, its figure, its table."""
 
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import streamlit as st
 
@@ -39,47 +39,25 @@ def draw() -> None:
     _results(chosen)
 
 
+class Grid(NamedTuple):
+    """What is measured, and with which settings; as it was typed."""
+
+    queries: str
+    truth: str
+    ratios: str
+    ranks: str
+    normalisations: list[Normalisation]
+
+
 def _form(record: IndexRecord) -> None:
-    plain = make_method(read_index_settings(record.settings_json).method).curvature.subspace_rank == 0
+    has_curvature = make_method(read_index_settings(record.settings_json).method).curvature.subspace_rank != 0
     st.caption(
         "A sweep scores a file of questions under every combination and compares with models that were really "
         "trained again. The ground truth comes from lorif evaluate retrain, once per data set and recipe."
     )
     with st.container(horizontal=True, vertical_alignment="bottom", key="sweep-form"):
-        queries = st.text_input(
-            "File of questions",
-            key="queries",
-            bind="query-params",
-            placeholder="/data/q.jsonl",
-            width=300,
-            help="JSON lines with prompt and completion, on the server.",
-        )
-        truth = st.text_input(
-            "Ground truth",
-            key="truth",
-            bind="query-params",
-            placeholder="/data/truth.npz",
-            width=300,
-            help="What models said that were trained again without parts of the data.",
-        )
-        ratios = st.text_input(
-            "Damping ratios",
-            "0.01 0.1 0.5 1 10",
-            key="ratios",
-            bind="query-params",
-            width=190,
-            disabled=plain,
-            help="Damping over the mean eigenvalue of the curvature; larger trusts the curvature less.",
-        )
-        ranks = st.text_input(
-            "Directions",
-            key="ranks",
-            bind="query-params",
-            placeholder="all, or 16 64 256",
-            width=160,
-            disabled=plain,
-            help="How many leading directions of the curvature are used.",
-        )
+        queries, truth = _files()
+        ratios, ranks = _dampings(is_free=has_curvature)
         kinds = st.multiselect(
             "Normalisation",
             NORMALISATIONS,
@@ -89,36 +67,78 @@ def _form(record: IndexRecord) -> None:
             help="What scores are divided by: nothing; unit: both norms; relatif: the root of the text's "
             "self-influence; tempered: its fourth root.",
         )
-    if plain:
-        st.text("The damping of this index is in its codes. To try another α, build another index.")
+    if not has_curvature:
+        st.text(
+            "This index keeps no curvature beside its codes, so no damping changes its ranking. To try "
+            "another damping, build another index."
+        )
     st.button(
         "Sweep",
         key="sweep-start",
         type="primary",
-        disabled=not (queries.strip() and truth.strip() and kinds),
+        disabled=not (queries and truth and kinds),
         on_click=_start,
-        args=(
-            record.index_id,
-            queries.strip(),
-            truth.strip(),
-            "" if plain else ratios,
-            "" if plain else ranks,
-            kinds,
-        ),
+        args=(record.index_id, Grid(queries, truth, ratios, ranks, kinds)),
     )
 
 
-def _start(index_id: str, queries: str, truth: str, ratios: str, ranks: str, kinds: list[Normalisation]) -> None:
+def _files() -> tuple[str, str]:
+    """Where the questions and the ground truth are; empty while nothing is typed."""
+    queries = st.text_input(
+        "File of questions",
+        key="queries",
+        bind="query-params",
+        placeholder="/data/q.jsonl",
+        width=300,
+        help="JSON lines with prompt and completion, on the server.",
+    )
+    truth = st.text_input(
+        "Ground truth",
+        key="truth",
+        bind="query-params",
+        placeholder="/data/truth.npz",
+        width=300,
+        help="What models said that were trained again without parts of the data.",
+    )
+    return queries.strip(), truth.strip()
+
+
+def _dampings(*, is_free: bool) -> tuple[str, str]:
+    """Damping ratios and numbers of directions; empty where the index has no curvature to damp."""
+    ratios = st.text_input(
+        "Damping ratios",
+        "0.01 0.1 0.5 1 10",
+        key="ratios",
+        bind="query-params",
+        width=190,
+        disabled=not is_free,
+        help="Damping over the mean eigenvalue of the curvature; larger trusts the curvature less.",
+    )
+    ranks = st.text_input(
+        "Directions",
+        key="ranks",
+        bind="query-params",
+        placeholder="all, or 16 64 256",
+        width=160,
+        disabled=not is_free,
+        help="How many leading directions of the curvature are used.",
+    )
+    return (ratios, ranks) if is_free else ("", "")
+
+
+def _start(index_id: str, grid: Grid) -> None:
     workspace = session.workspace()
 
     def start() -> Any:
         arguments = {
-            "queries": queries,
-            "truth": truth,
+            "queries": grid.queries,
+            "truth": grid.truth,
             "index_id": index_id,
-            "damping_ratios": _numbers(ratios, "damping ratio"),
-            "subspace_ranks": [None if one is None else int(one) for one in _numbers(ranks, "number of directions")],
-            "normalisations": list(kinds),
+            "damping_ratios": _numbers(grid.ratios, "damping ratio"),
+            "subspace_ranks": [
+                None if one is None else int(one) for one in _numbers(grid.ranks, "number of directions")
+            ],
+            "normalisations": list(grid.normalisations),
         }
         return start_job(workspace.files, evaluate_request("sweep", arguments), session.actor())
 

@@ -10,6 +10,7 @@ from tiny_workspace import copy_of, done, imported, indexed, model_folder, write
 
 import lorif_core as lf
 from lorif_core.workspace.jobs.kinds import KINDS, json_of
+from lorif_core.workspace.jobs.places import place_of_worker
 from lorif_core.workspace.jobs.requests import import_request
 from lorif_core.workspace.jobs.submit import jobs_of_kind
 
@@ -104,6 +105,44 @@ def test_a_setting_that_cannot_be_is_one_sentence(monkeypatch, plain):
     app = open_page(monkeypatch, plain, "indexes", tab="Build", model="m", budget="many")
     assert not app.exception
     assert any("a budget is a number of bytes" in one for one in texts(app))
+
+
+CAN_BE_TYPED = {
+    "kronecker": {"budget", "build-rank", "build-f", "build-alpha", "build-sample", "build-subspace"},
+    "lorif": {"budget", "build-rank", "build-f", "build-subspace"},
+    "graddot": {"budget", "build-rank", "build-f"},
+    "logra": {"build-f"},
+}
+
+
+@pytest.mark.parametrize("method", CAN_BE_TYPED)
+def test_a_method_offers_the_settings_that_it_has(monkeypatch, plain, method):
+    app = open_page(monkeypatch, plain, "indexes", tab="Build", model="m", method=method)
+    assert not app.exception
+    assert app.selectbox(key="method").options == list(CAN_BE_TYPED)
+    boxes = {one.key: one for one in [*app.number_input, *app.text_input] if one.key in CAN_BE_TYPED["kronecker"]}
+    assert len(boxes) == len(CAN_BE_TYPED["kronecker"])
+    assert {key for key, box in boxes.items() if not box.disabled} == CAN_BE_TYPED[method]
+
+
+def test_what_is_typed_is_what_is_built_and_only_of_the_chosen_method(monkeypatch, tmp_path):
+    files = lf.open_workspace(copy_of(imported(), tmp_path)).files
+    app = open_page(monkeypatch, files.root, "indexes", tab="Build", model=str(model_folder()), method="kronecker")
+    for key, value in {"rank": 3, "f": 2, "alpha": 0.01, "sample": 64, "subspace": 5, "tokens": 256}.items():
+        app.number_input(key=f"build-{key}").set_value(value).run()
+    app.selectbox(key="build-codec").select("int8").run()
+    with place_of_worker(files, "cpu", 1) as is_free:  # no job is done
+        assert is_free
+        button(app, "build-start").click().run()
+        app.selectbox(key="method").select("logra").run()
+        button(app, "build-start").click().run()
+    assert not app.exception
+    logra, kronecker = (KINDS["index"].read(job.request).settings for job in jobs_of_kind(files, "index"))
+    assert kronecker.method == lf.method_settings(
+        "kronecker", factor_rank=3, f=2, codec="int8", alpha=0.01, stats_examples=64, subspace_rank=5
+    )
+    assert logra.method == lf.method_settings("logra", f=2, codec="int8")
+    assert kronecker.batches.tokens_per_batch == logra.batches.tokens_per_batch == 256
 
 
 def test_a_sweep_becomes_a_job_with_its_grid(monkeypatch, tmp_path):
