@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -99,7 +100,7 @@ class Datasets:
         """The first rows that the latest import of a data set could not use: file, line, reason, detail, row."""
         return read_rejects(self.files, self.files.choose_dataset(dataset).name, limit)
 
-    def keep_upload(self, name: str, content: IO[bytes]) -> Path:
+    def keep_upload(self, name: str, content: BufferedIOBase) -> Path:
         """Keep a file that was uploaded, under its name; the path that `import_files` takes."""
         return keep_upload(self.files, name, content)
 

@@ -6,9 +6,10 @@ import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ImportConfig
@@ -136,7 +137,7 @@ def read_rejects(files: WorkspaceFiles, name: str, limit: int) -> list[dict[str,
         return [json.loads(line) for line in islice(handle, limit)]
 
 
-def keep_upload(files: WorkspaceFiles, name: str, content: IO[bytes]) -> Path:
+def keep_upload(files: WorkspaceFiles, name: str, content: BufferedIOBase) -> Path:
     """The path of an uploaded file, kept in the workspace: imports and exports read it again.
 
     Args:
