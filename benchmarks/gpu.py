@@ -35,12 +35,13 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Pretrain
 
 from lorif_core.capture.hooks import evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
-from lorif_core.config import METHOD_DEFAULTS, Method
 from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
+from lorif_core.methods.registry import method_settings
 from lorif_core.models.modules import list_modules, tracked_shapes
 from lorif_core.passes.second_moments import add_moments, empty_moments
 from lorif_core.passes.shards import GradientSource, build_shard
@@ -160,7 +161,13 @@ def indexing(work: Workload, f: int, factor_rank: int, codec: str) -> Callable[[
 
     maps = {m.name: ModuleMaps(side(m.in_features, m.d_in), side(m.out_features, m.d_out)) for m in modules}
     source = GradientSource(
-        work.model, maps, modules, Lorif(factor_rank, 0, seed=0), column_codec(codec), 0, work.num_tokens
+        work.model,
+        maps,
+        modules,
+        Lorif(LorifConfig(factor_rank=factor_rank, subspace_rank=0)),
+        column_codec(codec),
+        0,
+        work.num_tokens,
     )
 
     def run() -> None:
@@ -170,9 +177,10 @@ def indexing(work: Workload, f: int, factor_rank: int, codec: str) -> Callable[[
     return run
 
 
-def _method_step(method: Method, f: int) -> Callable[[Workload], Callable[[], object]]:
-    default = METHOD_DEFAULTS[method]
-    return lambda work: indexing(work, f, default.factor_rank, default.codec)
+def _method_step(method: str, f: int) -> Callable[[Workload], Callable[[], object]]:
+    default = method_settings(method)
+    assert isinstance(default, FactoredSettings)
+    return lambda work: indexing(work, f, default.factor_rank or 1, default.codec)
 
 
 STEPS: dict[str, Callable[[Workload], Callable[[], object]]] = {

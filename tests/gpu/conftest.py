@@ -12,7 +12,7 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "capture"), str(TESTS / "methods")]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "capture"), str(TESTS / "passes")]
 
 
 @pytest.fixture(scope="session")

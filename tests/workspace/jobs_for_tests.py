@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from lorif_core.errors import DataError
-from lorif_core.workspace.jobs.kinds import run_index
+from lorif_core.workspace.jobs.kinds import KINDS as REAL_KINDS
 
 CALLS = "calls.txt"
 HELD_AT = (40, 80)
@@ -39,7 +39,7 @@ def build_in_steps(path: Path, request: dict, on_progress) -> dict:
             if stage == "gradients" and done >= place:
                 wait_for(path / f"beyond-{place}")
 
-    return run_index(path, request, hold)
+    return REAL_KINDS["index"](path, request, hold)
 
 
 def report(path: Path, request: dict, on_progress) -> dict:

@@ -26,7 +26,8 @@ from tiny_workspace import (
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lorif_core.config import BatchConfig, FactorConfig, IndexConfig, ModelConfig, WhiteningConfig
+from lorif_core.config import BatchConfig, ModelConfig
+from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
 from lorif_core.workspace.indexes import build_index as indexing
 from lorif_core.workspace.indexes import take_statistics as statistics
 from lorif_core.workspace.workspace import open_workspace
@@ -252,14 +253,11 @@ class Stages:
         return [number for seen, number in self.seen if seen == stage]
 
 
-def config_of(*, budget=None, alpha=ALPHA, codec=None, f=None):
+def config_of(*, budget=None, alpha=ALPHA, codec="sign", f=None):
     return IndexConfig(
         model=ModelConfig(model=str(model_folder())),
-        method="kronecker",
-        factors=FactorConfig(codec=codec, f=f),
-        whitening=WhiteningConfig(alpha=alpha),
+        method=KroneckerConfig(codec=codec, f=f, alpha=alpha, budget=budget),
         batches=BatchConfig(shard_examples=16, tokens_per_batch=256),
-        budget=budget,
     )
 
 

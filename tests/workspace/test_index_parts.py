@@ -30,18 +30,18 @@ from tiny_workspace import (
 from transformers import AutoTokenizer
 
 import lorif_core as lf
-from lorif_core.config import BatchConfig, CurvatureConfig, IndexConfig, ModelConfig
+from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.files import checksum_of_file, fingerprint_of_value
+from lorif_core.methods.method_settings import IndexConfig, LorifConfig
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.parts import finished_parts
 from lorif_core.store.plan import Parents, Plan
-from lorif_core.workspace.indexes.build_index import index_id_of
+from lorif_core.workspace.indexes.index_job import index_id_of
 from lorif_core.workspace.workspace import open_workspace
 
 SETTINGS = IndexConfig(
     model=ModelConfig(model=str(model_folder())),
-    method="lorif",
-    curvature=CurvatureConfig(subspace_rank=8),
+    method=LorifConfig(subspace_rank=8),
     batches=BatchConfig(shard_examples=16),
 )
 """Those of ``indexed``: eight parts."""

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from jobs_for_tests import CALLS, HELD_AT, KINDS, build_in_steps
-from lorif_core.workspace.indexes.building import settings_from_json
 from tiny_workspace import (
     PLACES,
     THINGS,
@@ -28,28 +27,24 @@ from tiny_workspace import (
     lorif,
     manifest_of,
     model_folder,
+    num_parts,
     texts_file,
 )
 
-from lorif_core.config import BatchConfig, CurvatureConfig, FactorConfig, IndexConfig, ModelConfig
+from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import JobError, JournalError, LorifError
 from lorif_core.journal.jobs import Jobs
+from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig, LorifConfig
 from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
-from lorif_core.workspace.jobs.kinds import evaluate_request, index_request, run_evaluate, run_verify, verify_request
-from lorif_core.workspace.jobs.worker import (
-    BEAT_S,
-    GRACE_S,
-    POLL_S,
-    Worker,
-    ensure_worker,
-    log_of_job,
-    open_jobs,
-    place_of_worker,
-    run_worker,
-    submit_evaluation,
-    submit_index,
-)
+from lorif_core.workspace.jobs import kinds as job_kinds
+from lorif_core.workspace.jobs.ensure_worker import ensure_worker
+from lorif_core.workspace.jobs.kinds import json_of
+from lorif_core.workspace.jobs.places import log_of_job, place_of_worker
+from lorif_core.workspace.jobs.requests import evaluate_request, index_request, verify_request
+from lorif_core.workspace.jobs.submit import open_jobs
+from lorif_core.workspace.jobs.submit import submit as submit_request
+from lorif_core.workspace.jobs.worker import BEAT_S, GRACE_S, POLL_S, Worker, run_worker
 from lorif_core.workspace.workspace import open_workspace
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -285,27 +280,52 @@ def test_a_beat_that_cannot_be_written_does_not_end_the_work(files, jobs):
     "settings",
     [
         IndexConfig(model=ModelConfig(model="gpt2", include=("*.mlp.*",), device="cuda:1")),
-        IndexConfig(model=ModelConfig(model="gpt2"), method="lorif", curvature=CurvatureConfig(damping_ratio=0.3)),
-        IndexConfig(model=ModelConfig(model="gpt2"), budget="1KB"),
+        IndexConfig(model=ModelConfig(model="gpt2"), method=LorifConfig(damping_ratio=0.3)),
+        IndexConfig(model=ModelConfig(model="gpt2"), method=KroneckerConfig(budget="1KB")),
     ],
 )
 def test_an_index_request_means_the_same_settings_on_any_device(settings):
-    request = json.loads(json.dumps(index_request(settings, "ds")))
-    read = settings_from_json(json.dumps(request["settings"]), None)
-    assert read.model.device == "auto"
-    assert index_request(read, "ds") == index_request(settings, "ds")
-    assert (read.method, read.factors, read.curvature) == (settings.method, settings.factors, settings.curvature)
-    assert (read.batches, read.budget, read.model.include) == (
-        settings.batches, settings.budget, settings.model.include,
-    )  # fmt: skip
+    request = json.loads(json.dumps(json_of(index_request(settings, "ds"))))
+    read = job_kinds.KINDS["index"].read(request)
+    assert read.settings.model.device == "auto"
+    assert index_request(read.settings, "ds") == index_request(settings, "ds")
+    assert read.settings.method == settings.method
+    assert (read.settings.batches, read.settings.model.include) == (settings.batches, settings.model.include)
+
+
+def test_an_index_job_that_waits_since_version_0_1_is_read():
+    settings = {
+        "model": {
+            "model": "gpt2",
+            "trust_remote_code": False,
+            "include": ["*.mlp.*"],
+            "exclude": [],
+            "device": "auto",
+        },
+        "method": "kronecker",
+        "factors": {"f": 1, "factor_rank": 2, "codec": "int4", "seed": 0},
+        "curvature": {"subspace_rank": 0, "damping_rule": "absolute", "damping_ratio": None, "damping": 1.0},
+        "whitening": {"alpha": 0.01, "stats_examples": 64},
+        "batches": {"max_length": 32, "tokens_per_batch": 256, "shard_examples": None},
+        "budget": None,
+    }
+    read = job_kinds.KINDS["index"].read({"settings": settings, "dataset": "ds"})
+    assert read == index_request(
+        IndexConfig(
+            model=ModelConfig(model="gpt2", include=("*.mlp.*",)),
+            method=KroneckerConfig(f=1, factor_rank=2, codec="int4", alpha=0.01, stats_examples=64),
+            batches=BatchConfig(max_length=32, tokens_per_batch=256),
+        ),
+        "ds",
+    )
 
 
 def test_a_measurement_is_done_as_a_job_with_absolute_paths(tmp_path, monkeypatch):
     workspace = copy_of(indexed(), tmp_path)
     monkeypatch.chdir(texts_file().parent)
-    request = evaluate_request("fidelity", {"queries": texts_file().name, "reference": "bm25", "k": 5})
+    request = json_of(evaluate_request("fidelity", {"queries": texts_file().name, "reference": "bm25", "k": 5}))
     monkeypatch.chdir(tmp_path)
-    done = run_evaluate(workspace, json.loads(json.dumps(request)), no_progress)
+    done = job_kinds.KINDS["evaluate"](workspace, json.loads(json.dumps(request)), no_progress)
     (row,) = done["result"]
     assert row["candidate"] == index_folder(workspace).name
     assert json.loads(json.dumps(done)) == done
@@ -324,26 +344,24 @@ def test_a_file_that_was_changed_makes_another_request(tmp_path):
 def test_a_verification_of_unknown_queries_fails_as_the_workspace_says_it(tmp_path):
     workspace = copy_of(imported(), tmp_path)
     with pytest.raises(LorifError, match="no query 'nope'"):
-        run_verify(workspace, verify_request(["t001"], ["nope"], "recipe.toml"), no_progress)
+        job_kinds.run_verify(workspace, verify_request(["t001"], ["nope"], "recipe.toml"), no_progress)
 
 
 def test_arguments_that_a_measurement_does_not_know_are_refused(tmp_path):
     with pytest.raises(JobError, match=r"the request does not fit `mislabel`: .*'colour'"):
-        run_evaluate(indexed(), evaluate_request("mislabel", {"column": "x", "colour": "y"}), no_progress)
+        job_kinds.run_evaluate(indexed(), evaluate_request("mislabel", {"column": "x", "colour": "y"}), no_progress)
 
 
 def test_an_unknown_measurement_is_refused_before_it_becomes_a_job(files, jobs):
     with pytest.raises(JobError, match=r"a measurement is one of lds, .*, got 'luck'"):
-        submit_evaluation(files, "luck", {}, "ann")
+        submit_request(files, evaluate_request("luck", {}), "ann")
     assert jobs.jobs() == []
 
 
 # Batches of one text: it is held in the middle of a shard.
 SLOW_INDEX = IndexConfig(
     model=ModelConfig(model=str(model_folder())),
-    method="lorif",
-    factors=FactorConfig(factor_rank=2),
-    curvature=CurvatureConfig(subspace_rank=64),
+    method=LorifConfig(factor_rank=2, subspace_rank=64),
     batches=BatchConfig(shard_examples=16, tokens_per_batch=1),
 )
 
@@ -361,9 +379,9 @@ def disturbed(tmp_path_factory, one_thread):
     """An index build as a job: cancelled, resumed, its worker killed, resumed again."""
     files = open_files(copy_of(imported(), tmp_path_factory.mktemp("disturbed")))
     jobs = open_jobs(files)
-    job = submit_index(files, SLOW_INDEX, None, "ann")
+    job = submit_request(files, index_request(SLOW_INDEX, files.choose_dataset(None).dataset_id), "ann")
     job_id, seen = job.job_id, SimpleNamespace(files=files, jobs=jobs, job=job)
-    seen.same = submit_index(files, SLOW_INDEX, None, "bob")
+    seen.same = submit_request(files, index_request(SLOW_INDEX, files.choose_dataset(None).dataset_id), "bob")
     kinds = {"index": build_in_steps}
     worker = SPAWN.Process(target=run_worker, args=(files.root,), kwargs={"device": "cpu", "kinds": kinds})
     worker.start()

@@ -10,16 +10,16 @@ import pyarrow
 import pytest
 
 import lorif_core as lf
-from lorif_core.config import CurvatureConfig
 from lorif_core.workspace.curation.export import verify_export
+from lorif_core.workspace.studio.saved_views import saved_views
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 EXPECTED = json.loads((SAMPLES / "workspace-0.1.expected.json").read_text(encoding="utf-8"))
 INDEXES = {method: index_id for index_id, _, method, _ in EXPECTED["indexes"]}
 SETTINGS = {
-    "lorif": {"budget": "400B", "curvature": CurvatureConfig(subspace_rank=6)},
+    "lorif": {"budget": "400B", "subspace_rank": 6},
     "logra": {},
-    "graddot": {"factors": lf.FactorConfig(codec="int8", factor_rank=2)},
+    "graddot": {"codec": "int8", "factor_rank": 2},
     "kronecker": {},
 }
 """What each index was built with, besides the model and the batches."""
@@ -66,11 +66,10 @@ def reopened(place, query_id):
 def index_again(place, method, dataset_id, on_progress):
     settings = lf.IndexConfig(
         model=lf.ModelConfig(model=model_of(place), device="cpu"),
-        method=method,
+        method=lf.method_settings(method, **SETTINGS[method]),
         batches=lf.BatchConfig(shard_examples=16, max_length=48),
-        **SETTINGS[method],
     )
-    return opened(place).index(settings, dataset=dataset_id, on_progress=on_progress)
+    return opened(place).indexes.build(settings, dataset=dataset_id, on_progress=on_progress)
 
 
 def listed(place):
@@ -143,7 +142,7 @@ def test_roles_reasons_and_saved_views_are_there(workspace):
     ws = opened(workspace)
     assert [(member.actor, member.role) for member in ws.journal.members()] == [("ann", "admin"), ("bob", "curator")]
     assert "hearsay" in [reason.name for reason in ws.journal.reasons()]
-    assert [[view.name, view.page, [list(pair) for pair in view.query]] for view in ws.saved_views()] == [
+    assert [[view.name, view.page, [list(pair) for pair in view.query]] for view in saved_views(ws.files)] == [
         [view["name"], view["page"], view["query"]] for view in EXPECTED["views"]
     ]
 
@@ -172,8 +171,7 @@ def test_a_kept_answer_reopens_with_its_lists(workspace, query_id):
     [
         found
         for found in EXPECTED["fresh"]
-        # Normalised scores of graddot are to change on purpose.
-        if not (found["method"] == "graddot" and found["question"].get("normalisation") in ("unit", "relatif"))
+        if found["question"].get("normalisation") != "unit"  # it was no cosine then, see the next test
     ],
     ids=lambda found: f"{found['method']}-{found['question'].get('normalisation', 'none')}",
 )
@@ -185,6 +183,23 @@ def test_a_question_asked_anew_has_the_scores_of_then(workspace, expected):
     assert found == pytest.approx(expected["scores"], rel=ROUNDING, abs=ROUNDING * largest)
     if answer.objective == "loss":  # as above
         assert answer.objective_value == pytest.approx(expected["objective_value"], rel=ROUNDING)
+
+
+UNIT = [found for found in EXPECTED["fresh"] if found["question"].get("normalisation") == "unit"]
+
+
+@pytest.mark.parametrize("expected", UNIT, ids=[found["method"] for found in UNIT])
+def test_unit_scores_are_those_of_then_divided_by_what_the_text_has_in_the_method_s_own_metric(workspace, expected):
+    """Under ``relatif`` a score is divided by the text's root already, and the query's is one number for all."""
+    answer = ask(workspace, expected["question"], expected["index_id"], keeps=False, k=40)
+    beside = ask(
+        workspace, expected["question"] | {"normalisation": "relatif"}, expected["index_id"], keeps=False, k=40
+    )
+    found, roots = ({hit.train_id: hit.score for hit in one.hits} for one in (answer, beside))
+    assert len(found) == 40
+    query_norm = roots[answer.ids[0]] / found[answer.ids[0]]
+    assert query_norm > 0
+    assert {name: score * query_norm for name, score in found.items()} == pytest.approx(roots, rel=1e-4, abs=1e-9)
 
 
 def test_a_question_can_be_asked_and_kept(workspace):
@@ -199,8 +214,9 @@ def test_the_same_settings_find_the_index_complete(workspace, index_id, dataset_
     done = []
     record = index_again(workspace, method, dataset_id, lambda *progress: done.append(progress))
     assert (record.index_id, record.status) == (index_id, "complete")
-    assert done == []
-    assert listed(workspace)["indexes"] == EXPECTED["indexes"]
+    # graddot is the plain product now: its curvature is fitted anew, its gradients stay.
+    assert {stage for stage, *_ in done} == ({"curvature", "self-influence"} if method == "graddot" else set())
+    assert sorted(listed(workspace)["indexes"]) == sorted(EXPECTED["indexes"])
 
 
 def test_the_doctor_finds_nothing(workspace):
