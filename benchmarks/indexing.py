@@ -18,8 +18,8 @@ from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import random_maps
-from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.models.modules import list_modules, tracked_shapes
 from lorif_core.passes.shards import GradientSource, build_shard
 

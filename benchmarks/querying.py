@@ -21,8 +21,8 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.subspace import Subspace
-from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, plan_scoring
 from lorif_core.shapes import ModuleShape

@@ -139,6 +139,8 @@ def test_no_test_asserts_only_inside_a_loop_that_may_be_empty():
         ("for one, _ in zip(KNOWN, found, strict=True): assert one", False),
         ("for one in [*KNOWN, *found]: assert one", False),
         ("for one in range(3): assert one in found", False),
+        ("for one in range(3, 3): assert one in found", True),
+        ("for one in range(1, 5, 2): assert one in found", False),
         ("assert any(one for one in found)", False),
         ("run(found)", False),
     ],
@@ -216,8 +218,8 @@ def is_never_empty(node, constants):
             return name in constants and is_never_empty(constants[name], {})
         case ast.Call(func=ast.Attribute(value=ast.Name() as value, attr="items" | "values" | "keys"), args=[]):
             return is_never_empty(value, constants)
-        case ast.Call(func=ast.Name(id="range"), args=[ast.Constant(value=stop)]):
-            return stop > 0
+        case ast.Call(func=ast.Name(id="range"), args=bounds) if all(isinstance(one, ast.Constant) for one in bounds):
+            return len(range(*(one.value for one in bounds))) > 0
         case ast.Call(args=[*iterables]) if (name := ast.unparse(node.func).split(".")[-1]) in ITERATED_AS_LONG:
             return all(is_never_empty(one, constants) for one in iterables[: 1 if name != "product" else None])
         case ast.Call(func=ast.Name(id="zip"), args=[*iterables], keywords=[ast.keyword(arg="strict")]):

@@ -230,5 +230,5 @@ class IndexConfig:
         require(
             isinstance(self.method, MethodSettings),
             f"method must be the settings of a method, such as LorifConfig(f=8), got {self.method!r}. "
-            "`lorif_core.methods.method_settings` makes them from a method's name.",
+            "`lorif_core.method_settings` makes them from a method's name.",
         )

@@ -4,6 +4,7 @@ Reading the registry imports no method, and so no torch: a method's file is impo
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from lorif_core.errors import ConfigError
@@ -85,7 +86,7 @@ def method_settings(name: str, **chosen: Any) -> MethodSettings:
         ConfigError: The name or a setting is unknown, or a value is out of range.
     """
     kind = method_entry(name).settings
-    known = kind.__dataclass_fields__  # pyright: ignore[reportAttributeAccessIssue] - every subclass is a dataclass
+    known = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType] - all are dataclasses
     if unknown := [one for one in chosen if one not in known]:
         raise ConfigError(f"{name} has no setting {unknown[0]!r}: there are {', '.join(known)}.")
     return kind(**chosen)

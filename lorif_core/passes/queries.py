@@ -5,7 +5,7 @@ A query is one or two weighted sequences. ``loss`` and ``margin`` have one of we
 gradient is the difference of two loss gradients.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import example_objective
+from lorif_core.config import ScoreConfig
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
@@ -42,16 +43,25 @@ class QueryGradients:
     """What was differentiated, in nats, (Q,): a loss, or the negative of a margin or a contrast."""
 
     stored: dict[str, Block]
-    """Per module, the same gradients as an index would hold them: factored, quantised and read back."""
+    """Per module, the same gradients as an index would hold them: factored, quantised and read back. Empty unless the
+    normalisation needs them, which is ``unit``."""
 
 
-def capture_queries(source: GradientSource, queries: Sequence[Query], objective: str) -> QueryGradients:
-    """Projected gradients of the queries, in their order."""
+def capture_queries(source: GradientSource, queries: Sequence[Query], *asked: ScoreConfig) -> QueryGradients:
+    """Projected gradients of the queries, in their order.
+
+    Args:
+        source: Captures as the index does.
+        queries: What is explained.
+        *asked: What the gradients will be scored with: settings of one objective, which is differentiated. Their
+            stored form is kept where one of them is normalised by it.
+    """
+    (objective,) = {one.objective for one in asked}
     sequences = [sequence for query in queries for sequence in query.sequences]
     owner = [position for position, query in enumerate(queries) for _ in query.sequences]
     weights = torch.tensor([weight for query in queries for weight in query.weights])
     matrices = {module.name: torch.zeros(len(queries), module.d_in, module.d_out) for module in source.modules}
-    codes = _Codes(source, len(queries), is_whole=all(query.weights == (1.0,) for query in queries))
+    codes = _Codes(source, queries) if any(one.normalisation == "unit" for one in asked) else None
     values = torch.zeros(len(queries))
     per_example = example_objective("loss" if objective == "contrast" else objective)
     for positions in plan_batches([len(sequence.input_ids) for sequence in sequences], source.tokens_per_batch):
@@ -61,19 +71,20 @@ def capture_queries(source: GradientSource, queries: Sequence[Query], objective:
 
         def take(name: str, gradient: ProjectedGradient, owners: Tensor = owners, weight: Tensor = weight) -> None:
             matrices[name].index_add_(0, owners, gradient.dense().cpu() * weight[:, None, None])
-            codes.take(name, gradient, owners)
+            if codes is not None:
+                codes.take(name, gradient, owners)
 
         found = capture_gradients(source.model, source.maps, batch, per_example, take)
         values.index_add_(0, owners, found.cpu().float() * weight)
-    return QueryGradients(matrices, values, {module.name: codes.block(module, matrices) for module in source.modules})
+    return QueryGradients(matrices, values, {} if codes is None else codes.blocks(matrices))
 
 
 class _Codes:
     """The queries as an index would hold them, compressed in the same form in which an index meets its texts."""
 
-    def __init__(self, source: GradientSource, num_queries: int, *, is_whole: bool) -> None:
-        self.source, self.num_queries = source, num_queries
-        self.is_whole = is_whole
+    def __init__(self, source: GradientSource, queries: Sequence[Query]) -> None:
+        self.source, self.num_queries = source, len(queries)
+        self.is_whole = all(query.weights == (1.0,) for query in queries)
         """Whether every query is one sequence; the gradients of others are known when they are summed."""
 
         self._by_name = {module.name: module for module in source.modules}
@@ -90,8 +101,11 @@ class _Codes:
         for key, rows in coded.items():
             into[key][owners] = rows
 
-    def block(self, module: ModuleShape, matrices: dict[str, Tensor]) -> Block:
-        """One module's gradients, read back."""
+    def blocks(self, matrices: Mapping[str, Tensor]) -> dict[str, Block]:
+        """Per module, the gradients read back."""
+        return {module.name: self._block(module, matrices) for module in self.source.modules}
+
+    def _block(self, module: ModuleShape, matrices: Mapping[str, Tensor]) -> Block:
         coded = self._tensors.get(module.name) or self._encode(DenseGradient(matrices[module.name]), module)
         return decode_block(coded, module, self.source.codec, self.source.method.feature.layout)
 

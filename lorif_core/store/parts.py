@@ -31,12 +31,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import xxhash
 from safetensors.torch import save
 from torch import Tensor
 
 from lorif_core.errors import ArtefactError, FingerprintMismatch
-from lorif_core.files import UNFINISHED, put_if_absent, put_json, read_json
+from lorif_core.files import UNFINISHED, put_if_absent, put_json, read_json, start_hash
 from lorif_core.store.plan import PLAN, Plan, fingerprint_of_plan, read_plan
 
 PART_FOLDER = "parts"
@@ -113,7 +112,7 @@ def write_part(
         FingerprintMismatch: The part is finished, by another plan.
     """
     content = save(dict(tensors))
-    checksum = xxhash.xxh3_128_hexdigest(content)
+    checksum = start_hash(content).hexdigest()
     rows = plan.rows_of(number)
     shard = ShardEntry(
         **asdict(facts),

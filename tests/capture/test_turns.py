@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from captures import captured, maps_of, state_of
-from tiny_models import random_examples, tiny_model
+from tiny_models import random_examples, tiny_model, tiny_tokenizer
 
 from lorif_core.capture.hooks import capture_gradients, evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
@@ -31,7 +31,7 @@ WAIT_S = 0.5
 
 
 def generated(model):
-    loaded = LoadedModel(model, None, "tiny", "", "")
+    loaded = LoadedModel(model, tiny_tokenizer(), "tiny", "", "")
     return loaded.generate(torch.tensor([[2, 3]]), max_new_tokens=2, do_sample=False, pad_token_id=PAD)
 
 
@@ -136,6 +136,7 @@ def test_captures_of_several_threads_give_the_numbers_of_one(hasty_threads):
     wanted = [captured(model, maps, examples) for examples in texts]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda number: captured(model, maps, texts[number % 4]), range(40)))
+    assert len(found) == 40
     for number, gradients in enumerate(found):
         assert gradients.keys() == wanted[number % 4].keys()
         assert all(torch.equal(gradients[name], wanted[number % 4][name]) for name in maps)
@@ -159,6 +160,7 @@ def test_the_thread_that_has_the_turn_takes_it_again():
     wanted = captured(model, maps_of(model, 4), EXAMPLES)
     with turn_on(model), frozen(model), frozen(model):
         found = captured(model, maps_of(model, 4), EXAMPLES)
+    assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 

@@ -233,7 +233,7 @@ def test_a_failed_build_leaves_the_old_index(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         build_fulltext(replace(file, fingerprint="new"), path, fail)
-    assert old.data.count("foo") == 10
+    assert old.count("foo") == 10
     assert [entry.name for entry in tmp_path.iterdir() if "partial" in entry.name] == []
 
 

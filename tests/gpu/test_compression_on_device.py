@@ -149,6 +149,7 @@ def test_gradients_through_whitened_maps_are_those_of_the_cpu(architecture, f, d
     maps = {shape.name: whitened_maps(shape, own[shape.name], alpha=ALPHA, f=f, seed=0) for shape in shapes}
     on_device = {name: sides.to(device, next(model.parameters()).dtype) for name, sides in maps.items()}
     found = captured(model, on_device, EXAMPLES)
+    assert found.keys() == sums.keys()
     for row, (ids, targets) in enumerate(SEQUENCES):
         for name, gradient in weight_gradients(oracle, list(maps), ids, targets).items():
             wanted = project(gradient, wanted_maps[name].input_map, wanted_maps[name].output_map)

@@ -9,6 +9,8 @@ from oracles import close, gram_eigenvalues, influence_scores
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.methods.lorif import Lorif
+from lorif_core.methods.method_settings import LorifConfig
+from lorif_core.passes.queries import Query
 
 pytestmark = pytest.mark.gpu
 
@@ -56,12 +58,11 @@ def test_an_index_scores_what_its_codes_stand_for(method, codec, asked, model):
     close(scores_of(index, TRACE, model=model), wanted, relative=TOLERANCE)
 
 
-def test_unit_normalisation_divides_by_both_gradient_norms(trained, asked, model):
+def test_a_text_has_with_itself_the_unit_score_1(model):
     settings = ScoreConfig(normalisation="unit")
-    norms_of = lambda rows: torch.cat(rows, 1).norm(dim=1)  # noqa: E731 - used twice, here only
-    wanted = influence_scores(asked, trained, trace_dampings(trained)) / norms_of(asked)[:, None] / norms_of(trained)
-    found = scores_of(memory_index(FULL, TRACE, model=model), TRACE, settings, model=model)
-    close(found, wanted, relative=TOLERANCE)
+    own = [Query(str(number), (one,), (1.0,)) for number, one in enumerate(TRAIN)]
+    found = scores_of(memory_index(FULL, TRACE, model=model), TRACE, settings, own, model=model)
+    close(found.diagonal(), torch.ones(len(TRAIN)), relative=TOLERANCE)
 
 
 def test_relatif_divides_by_the_root_of_the_self_influence(trained, asked, model):
@@ -82,7 +83,8 @@ def test_batches_change_no_score(tokens_per_batch, trained, asked, model):
 @pytest.mark.parametrize("precision", ["autocast", "bfloat16"])
 def test_scores_in_fewer_bits_are_as_close_as_their_dtype_allows(precision, trained, asked, device):
     model = model_on(device, "llama", precision)
-    found = scores_of(memory_index(Lorif(99, 0, seed=0), GRADDOT, model=model), GRADDOT, model=model)
+    method = Lorif(LorifConfig(factor_rank=99, subspace_rank=0))
+    found = scores_of(memory_index(method, GRADDOT, model=model), GRADDOT, model=model)
     wanted = sum(q @ n.T for q, n in zip(asked, trained, strict=True)) / 2.0
     # Both gradients are off; rounded weights as much again.
     assert distance(found, wanted) <= 4 * BFLOAT16["llama"]

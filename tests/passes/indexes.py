@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -45,6 +45,18 @@ FULL = Lorif(LorifConfig(factor_rank=99, subspace_rank=999))
 LOGRA = Logra(LograConfig())
 
 
+memory_entry = partial(
+    ShardEntry,
+    file="",
+    size_bytes=0,
+    checksum="",
+    num_truncated=0,
+    num_without_targets=0,
+    kept_energy=[],
+    total_energy=[],
+)
+
+
 @cache
 def model_of(architecture: str = "llama") -> nn.Module:
     return tiny_model(architecture, dtype=torch.float32)
@@ -58,7 +70,11 @@ def source_of(method, codec: ColumnCodec = EXACT, *, tokens_per_batch: int = 64,
     """Wrap in ``with frozen(source.model)``."""
     model = model or model_of()
     modules = modules_of(model)
-    maps = {one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0) for one in modules}
+    device = next(model.parameters()).device
+    maps = {
+        one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0).to(device, torch.float32)
+        for one in modules
+    }
     return GradientSource(model, maps, modules, method, codec, 1, tokens_per_batch)
 
 
@@ -151,7 +167,7 @@ def memory_index(
     with frozen(source.model):
         for start in range(0, len(train), shard_examples):
             part = train[start : start + shard_examples]
-            manifest.shards.append(ShardEntry("", start, len(part), 0, "", 0, 0, [], []))
+            manifest.shards.append(memory_entry(start=start, num_examples=len(part)))
             files.append(MemoryFile(build_shard(source, part).tensors))
     entries = enumerate(manifest.shards)
     shards = [MemoryShard(number, manifest, files[number], range(one.num_examples)) for number, one in entries]
@@ -220,13 +236,15 @@ def fitted(index, curvature: CurvatureConfig) -> FittedIndex:
     return FittedIndex(index, index.method, curvature)
 
 
-def scores_of(index, curvature: CurvatureConfig, asked: ScoreConfig | None = None, queries=QUERIES) -> Tensor:
+def scores_of(
+    index, curvature: CurvatureConfig, asked: ScoreConfig | None = None, queries=QUERIES, *, model=None
+) -> Tensor:
     """All scores, (Q, N)."""
     asked = asked or ScoreConfig()
     codec = EXACT if index.manifest.codec == EXACT.name else column_codec(index.manifest.codec)
-    source = source_of(index.method, codec)
+    source = source_of(index.method, codec, model=model)
     with frozen(source.model):
-        gradients = capture_queries(source, queries, asked.objective)
+        gradients = capture_queries(source, queries, asked)
     plan = plan_scoring(fitted(index, curvature), gradients, asked)
     found = list(iter_scores(plan))
     sizes = [scores.shape[1] for _, scores in found]

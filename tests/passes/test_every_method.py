@@ -4,6 +4,7 @@ from indexes import LOGRA, QUERIES, source_of
 from oracles import close, example_loss, project, weight_gradients
 
 from lorif_core.capture.hooks import frozen
+from lorif_core.config import ScoreConfig
 from lorif_core.errors import ResourceError
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
@@ -20,12 +21,12 @@ WIDE = ModuleShape("wide", 4000, 2000, 1000, 500)
 @pytest.mark.parametrize("method", [Logra(LograConfig()), Lorif(LorifConfig(factor_rank=1, subspace_rank=256))])
 def test_a_curvature_that_does_not_fit_is_refused_with_the_widest_module(method):
     with pytest.raises(ResourceError, match=r"module 'wide'.*[Rr]aise `--f`"):
-        method.check([NARROW, WIDE, NARROW], 10**8)
+        method.curvature.check([NARROW, WIDE, NARROW], 10**8)
 
 
 @pytest.mark.parametrize("method", [Logra(LograConfig()), Lorif(LorifConfig(factor_rank=1, subspace_rank=256))])
 def test_a_curvature_that_fits_is_accepted(method):
-    method.check([NARROW, NARROW], 10**8)
+    method.curvature.check([NARROW, NARROW], 10**8)
 
 
 def test_without_curvature_there_is_nothing_to_fit_into_memory():
@@ -51,16 +52,19 @@ def test_methods_that_differ_only_in_seed_start_apart_and_agree(rng):
     torch.testing.assert_close(first.dense(), second.dense(), rtol=1e-4, atol=1e-5)
 
 
-def captured(queries, objective):
+LOSS = ScoreConfig()
+
+
+def captured(queries, asked=LOSS):
     source = source_of(LOGRA)
     with frozen(source.model):
-        return capture_queries(source, queries, objective), source
+        return capture_queries(source, queries, asked), source
 
 
 @pytest.mark.parametrize("weights", [(1.0, -1.0), (0.5, 2.0)])
 def test_a_query_is_the_weighted_sum_of_its_sequences(weights):
     sequences = QUERIES[0].sequences + QUERIES[1].sequences
-    found, source = captured([Query("a", sequences, weights), QUERIES[2]], "contrast")
+    found, source = captured([Query("a", sequences, weights), QUERIES[2]], ScoreConfig(objective="contrast"))
     parts = [weight_gradients(source.model, source.maps, one.input_ids, one.is_target) for one in sequences]
     for name, maps in source.maps.items():
         wanted = sum(
@@ -73,12 +77,14 @@ def test_a_query_is_the_weighted_sum_of_its_sequences(weights):
 
 
 def test_queries_keep_their_order_whatever_their_lengths():
-    found, source = captured(QUERIES, "loss")
+    found, source = captured(QUERIES)
     wanted = [example_loss(source.model, q.sequences[0].input_ids, q.sequences[0].is_target).item() for q in QUERIES]
     assert found.objectives.tolist() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_query_norms_are_taken_over_all_modules():
-    found, _ = captured(QUERIES, "loss")
-    rows = torch.cat([matrix.flatten(1) for matrix in found.matrices.values()], 1)
-    torch.testing.assert_close(found.norms(), rows.norm(dim=1))
+@pytest.mark.parametrize("queries", [QUERIES, [Query("c", QUERIES[0].sequences + QUERIES[1].sequences, (1.0, -1.0))]])
+def test_the_stored_form_of_a_query_is_what_an_index_would_hold(queries):
+    found, source = captured(queries, ScoreConfig(normalisation="unit"))
+    assert list(found.stored) == [module.name for module in source.modules]
+    for name, block in found.stored.items():
+        torch.testing.assert_close(block.dense(), found.matrices[name], rtol=1e-4, atol=1e-6)

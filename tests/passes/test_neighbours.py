@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from indexes import FULL, LOGRA, QUERIES, TRAIN, disk_index, scores_of, source_of
+from indexes import FULL, LOGRA, QUERIES, TRAIN, disk_index, fitted, scores_of, source_of
 from oracles import close
 
 from lorif_core.capture.hooks import frozen
 from lorif_core.config import CurvatureConfig, ScoreConfig
+from lorif_core.linalg.codecs import column_codec
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.passes.nearest import nearest_examples
@@ -57,9 +58,9 @@ def test_asking_for_more_neighbours_than_there_are_gives_all_others(reader):
 def test_the_parts_of_the_modules_add_up_to_the_score(reader, normalisation):
     asked = ScoreConfig(normalisation=normalisation)
     scores = scores_of(reader, ABSOLUTE, asked)
-    source = source_of(LOGRA)
+    source = source_of(reader.method, column_codec("int8"))
     with frozen(source.model):
-        plan = plan_scoring(reader, capture_queries(source, QUERIES, "loss"), ABSOLUTE, asked)
+        plan = plan_scoring(fitted(reader, ABSOLUTE), capture_queries(source, QUERIES, asked), asked)
     assert scores.shape == (3, 10)
     for position in range(len(TRAIN)):
         parts = split_over_modules(plan, position)
@@ -68,12 +69,13 @@ def test_the_parts_of_the_modules_add_up_to_the_score(reader, normalisation):
 
 
 def test_a_part_is_the_module_s_own_inner_product(reader):
-    source = source_of(LOGRA)
+    source = source_of(reader.method, column_codec("int8"))
     with frozen(source.model):
-        plan = plan_scoring(reader, capture_queries(source, QUERIES[:1], "loss"), ABSOLUTE, ScoreConfig())
-    gradients = torch.split(whole_gradients(reader)[7], [module.dim for module in reader.modules])
+        gradients = capture_queries(source, QUERIES[:1], ScoreConfig())
+    plan = plan_scoring(fitted(reader, ABSOLUTE), gradients, ScoreConfig())
+    rows = torch.split(whole_gradients(reader)[7], [module.dim for module in reader.modules])
     parts = split_over_modules(plan, 7)
     assert len(parts) == 7
-    for module, gradient in zip(reader.modules, gradients, strict=True):
-        wanted = plan.matrices[module.name][0].flatten().double() @ gradient
+    for module, row in zip(reader.modules, rows, strict=True):
+        wanted = plan.matrices[module.name][0].flatten().double() @ row
         close(parts[module.name][0], wanted, relative=1e-4)

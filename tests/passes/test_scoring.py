@@ -186,11 +186,13 @@ def test_queries_do_not_influence_each_other():
 
 
 @pytest.mark.parametrize("method", [FULL, LOGRA], ids=["lorif", "logra"])
-def test_unit_normalisation_divides_by_both_gradient_norms(method, trained, asked):
+def test_unit_is_the_cosine_in_the_metric_of_influence(method, trained, asked):
     found = scores_of(memory_index(method, ABSOLUTE), ABSOLUTE, ScoreConfig(normalisation="unit"))
-    norm = lambda rows: torch.cat(rows, 1).norm(dim=1)  # noqa: E731
-    wanted = influence_scores(asked, trained, [2.0] * len(trained)) / norm(asked)[:, None] / norm(trained)
-    close(found, wanted, relative=TOLERANCE)
+    rows = [torch.cat(both) for both in zip(asked, trained, strict=True)]
+    inverses = [torch.linalg.inv(one.T @ one + 2.0 * torch.eye(one.shape[1], dtype=one.dtype)) for one in trained]
+    products = sum(row @ inverse @ row.T for row, inverse in zip(rows, inverses, strict=True))
+    norms = products.diagonal().sqrt()
+    close(found, (products / norms[:, None] / norms)[: len(QUERIES), len(QUERIES) :], relative=TOLERANCE)
 
 
 @pytest.mark.parametrize("method", [FULL, LOGRA], ids=["lorif", "logra"])
@@ -239,7 +241,7 @@ def test_settings_changed_while_asking_equal_an_index_built_with_them(asked_for,
     built = CurvatureConfig(subspace_rank=6, damping_ratio=0.4)
     index = memory_index(Lorif(LorifConfig(factor_rank=99, subspace_rank=6)), built)
     found = scores_of(index, built, ScoreConfig(**asked_for, normalisation=normalisation))
-    other = memory_index(Lorif(99, rebuilt.subspace_rank, seed=0), rebuilt)
+    other = memory_index(Lorif(LorifConfig(factor_rank=99, subspace_rank=rebuilt.subspace_rank)), rebuilt)
     wanted = scores_of(other, rebuilt, ScoreConfig(normalisation=normalisation))
     close(found, wanted, relative=1e-4)
 

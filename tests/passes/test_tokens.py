@@ -35,7 +35,7 @@ def preconditioned_query(name, position=0):
     """Per module (d_in, d_out)."""
     index, source = index_of(name), source_of(LOGRA)
     with frozen(source.model):
-        gradients = capture_queries(source, [QUERIES[position]], "loss")
+        gradients = capture_queries(source, [QUERIES[position]], ScoreConfig())
     return {
         module.name: precondition(index.subspace(module), 2.0)
         .apply(gradients.matrices[module.name].flatten(1))

@@ -87,15 +87,16 @@ def test_a_second_part_is_dropped_and_the_first_one_returned(folder):
 # Two workers at one part: whatever happens between any two changes of the disk, tensors and entry fit.
 
 
-def changes_of_a_part(tmp_path: Path) -> range:
-    write_plan(tmp_path / "counted", PLAN)
-    count = num_changes(lambda: make_part(tmp_path / "counted", PLAN, 0))
-    assert count == 8  # for the tensors and for the entry: fsync, link, fsync of the folder, unlink
-    return range(1, count + 1)
+CHANGES_OF_A_PART = range(1, 9)
+"""For the tensors and for the entry: fsync, link, fsync of the folder, unlink."""
+
+
+def test_the_changes_that_follow_are_all_of_a_part(folder):
+    assert num_changes(lambda: make_part(folder, PLAN, 0)) == len(CHANGES_OF_A_PART)
 
 
 def test_a_worker_that_is_overtaken_between_any_two_changes_drops_its_tensors(tmp_path):
-    for change in changes_of_a_part(tmp_path):
+    for change in CHANGES_OF_A_PART:
         folder = tmp_path / str(change)
         write_plan(folder, PLAN)
         seen = []
@@ -111,7 +112,7 @@ def test_a_worker_that_is_overtaken_between_any_two_changes_drops_its_tensors(tm
 
 @pytest.mark.parametrize("num_sweeps", [1, 2])
 def test_leftovers_may_be_swept_between_any_two_changes_of_a_worker(num_sweeps, tmp_path):
-    for change in changes_of_a_part(tmp_path):
+    for change in CHANGES_OF_A_PART:
         folder = tmp_path / str(change)
         write_plan(folder, PLAN)
         work = lambda folder=folder: make_part(folder, PLAN, 0)  # noqa: E731 - is wrapped once or twice
@@ -125,8 +126,7 @@ def test_leftovers_may_be_swept_between_any_two_changes_of_a_worker(num_sweeps, 
 
 
 def test_a_part_made_while_another_worker_is_killed_at_it_fits_its_entry(tmp_path):
-    changes = changes_of_a_part(tmp_path)
-    for mine, other in itertools.product(changes, changes):
+    for mine, other in itertools.product(CHANGES_OF_A_PART, CHANGES_OF_A_PART):
         folder = tmp_path / f"{mine}-{other}"
         write_plan(folder, PLAN)
         entry = interrupted_before(

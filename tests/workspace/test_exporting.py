@@ -441,6 +441,7 @@ def test_an_export_is_on_the_disk_before_it_has_its_name(imported, out, monkeypa
         export(imported, place, [], format=file_format)
     steps = record_disk(monkeypatch)
     about = export(imported, place, format=file_format, overwrites=has_old).about
+    assert about.exists()
     folders = [about] if about == place else [about, place]  # beside a file, the folder comes first
     for published in folders:
         (named,) = (number for number, step in enumerate(steps) if step.path == published and step.what != "fsync")

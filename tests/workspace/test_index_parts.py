@@ -312,6 +312,7 @@ def test_a_length_beyond_what_the_model_reads_changes_no_score(cut):
 
 
 def test_nats_are_divided_by_the_tokens_that_were_read(cut, short_model):
+    assert len(cut) == 2
     for workspace in cut.values():
         assert open_workspace(workspace).indexes.open().reader.num_train_tokens == num_read_tokens(short_model)
 

@@ -50,7 +50,7 @@ def answer_question(
     settings = question.scoring
     query = encode_question(question, index.engine.encoder)
     with index.engine.gradients() as source:
-        gradients = capture_queries(source, [query], settings.objective)
+        gradients = capture_queries(source, [query], settings)
         plan = plan_scoring(index.fitted, gradients, settings)
         num_scored, total = 0, index.reader.manifest.num_examples
 

@@ -53,7 +53,7 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
     question = question_of(query)
     asked = encode_question(question, index.engine.encoder)
     with index.engine.gradients() as source:
-        gradients = capture_queries(source, [asked], question.scoring.objective)
+        gradients = capture_queries(source, [asked], question.scoring)
     plan = plan_scoring(index.fitted, gradients, question.scoring)
     parts = {name: float(part[0]) for name, part in split_over_modules(plan, position).items()}
     return Breakdown(query.query_id, train_id, sum(parts.values()), parts)

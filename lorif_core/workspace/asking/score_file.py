@@ -98,7 +98,7 @@ def queries_per_pass(index: OpenIndex) -> int:
 
 def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:
     with index.engine.gradients() as source:
-        gradients = capture_queries(source, queries, settings.objective)
+        gradients = capture_queries(source, queries, settings)
     plan = plan_scoring(index.fitted, gradients, settings)
     names = pa.array([query.query_id for query in queries], pa.string())
     ids = _IdStream(index.examples)

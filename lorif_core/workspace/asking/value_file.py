@@ -169,7 +169,7 @@ def _add_scores(
 ) -> None:
     """Add one pass over the index to the value of each example and to what each group holds per query."""
     with index.engine.gradients() as source:
-        gradients = capture_queries(source, queries, settings.objective)
+        gradients = capture_queries(source, queries, settings)
     plan = plan_scoring(index.fitted, gradients, settings)
     for start, scores in iter_scores(plan):
         stop = start + scores.shape[1]

@@ -145,7 +145,7 @@ def score_index(
     record = workspace.files.catalog.index(index.index_id)
     asked = [to_query(index, example) for example in read_query_examples(queries)]
     with index.engine.gradients() as source:
-        gradients = capture_queries(source, asked, "loss")
+        gradients = capture_queries(source, asked, *settings)
     for one in settings:
         started = time.perf_counter()
         plan = plan_scoring(index.fitted, gradients, one)
@@ -212,7 +212,7 @@ class _References:
     ) -> Iterator[Scored]:
         started = time.perf_counter()
         with self.engine.gradients() as source:
-            gradients = capture_queries(source, self.queries, "loss").matrices
+            gradients = capture_queries(source, self.queries, ScoreConfig()).matrices
             train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
             metrics = self._metrics(train, named)
             parts = []
