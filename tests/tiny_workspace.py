@@ -68,13 +68,15 @@ def done(*arguments: object) -> Run:
 
 
 SIGNALLED = """
-import os, runpy, sys
+import fnmatch, os, runpy, sys
 
 place, number = sys.argv[1], int(sys.argv[2])
 sys.argv[1:] = sys.argv[3:]
 
 def send(event, arguments):
-    if event == "open" and str(arguments[0]).endswith(place) and os.path.exists(arguments[0]):
+    if event not in ("open", "os.link") or not fnmatch.fnmatch(str(arguments[0]), "*" + place):
+        return
+    if os.path.exists(arguments[0]):  # it is opened again to be flushed, or linked to its name
         os.kill(os.getpid(), number)
 
 sys.addaudithook(send)
@@ -88,7 +90,7 @@ def start(*arguments: object, at: str, gets: signal.Signals) -> subprocess.Popen
 
     Args:
         *arguments: Of the command.
-        at: The end of the path under which the file is written, as in ``shards/.00002.safetensors.partial``.
+        at: The end of the path under which the file is written, as in ``parts/.00002-*.unfinished``.
         gets: The signal.
     """
     return subprocess.Popen(

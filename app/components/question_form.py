@@ -94,7 +94,7 @@ def draw() -> None:
             k=k,
             num_opposing=k,
             index_id=index_id,
-            generation=generate,
+            generate=generate,
             actor=session.actor(),
         )
         ask(question)

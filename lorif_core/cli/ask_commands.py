@@ -74,7 +74,7 @@ class AskArgs:
             num_opposing=self.opposing,
             index_id=where.index,
             model=where.model,
-            generation=generation,
+            generate=generation,
             keeps=not self.forget,
         )
 

@@ -92,13 +92,14 @@ index = index_command(DEFAULT_METHOD)
 
 
 def method_among(words: Sequence[str]) -> str:
-    """The method that is named behind `lorif index`; the default where none is."""
-    for position, word in enumerate(words):
-        if word == "--method" and position + 1 < len(words):
-            return words[position + 1]
-        if word.startswith("--method="):
-            return word.removeprefix("--method=")
-    return DEFAULT_METHOD
+    """The method that is named behind `lorif index`, the last one as for every option; the default where none is."""
+    found = DEFAULT_METHOD
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--method":
+            found = following or found
+        elif word.startswith("--method="):
+            found = word.removeprefix("--method=")
+    return found
 
 
 def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, how: BuildArgs, *, json: bool) -> None:

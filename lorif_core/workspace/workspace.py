@@ -36,7 +36,7 @@ class Asked(TypedDict, total=False):
     num_opposing: int
     index_id: str | None
     model: str | None
-    generation: GenerateConfig
+    generate: GenerateConfig
     actor: str | None
     keeps: bool
 
@@ -138,10 +138,11 @@ class Workspace:
         queries: Sequence[str],
         recipe: str | Path,
         *,
+        device: str = "auto",
         on_progress: ProgressSink = no_progress,
     ) -> Verification:
         """Train with and without the examples; predicted against actual change. See ``Removals.verify``."""
-        return self.removals.verify(train_ids, queries, recipe, on_progress=on_progress)
+        return self.removals.verify(train_ids, queries, recipe, device=device, on_progress=on_progress)
 
     def corpus(self, dataset: str | None = None) -> ShownCorpus:
         """A data set ready to be browsed. See ``Datasets.corpus``."""

@@ -80,7 +80,7 @@ def test_outliers_are_ordered_by_the_score_of_each_text_on_itself(workspace):
     own = torch.zeros(NUM_TEXTS, dtype=torch.float64)
     for module in reader.modules:
         matrix = torch.cat([shard.block(module).dense().flatten(1) for shard in reader.iter_shards()])
-        preconditioner = preconditioner_of(reader.subspace(module), index.curvature, None)
+        preconditioner = preconditioner_of(reader.subspace(module), index.fitted.curvature)
         own += (matrix * preconditioner.apply(matrix)).sum(1).double()
     wanted = {train_id: float(value) for train_id, value in zip(ids, own, strict=True)}
     assert found["self_influence"].is_sorted(descending=True)

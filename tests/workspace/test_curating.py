@@ -348,7 +348,7 @@ def test_a_rule_and_a_file_of_rules_exclude_each_other(workspace, tmp_path):
 
 
 def test_every_batch_is_met_once_when_the_history_is_read_in_pages(curator, monkeypatch):
-    monkeypatch.setattr("lorif_core.workspace.curation.decide.PAGE_BATCHES", 3)
+    monkeypatch.setattr("lorif_core.workspace.curation.decisions.PAGE_BATCHES", 3)
     batches = [curator.flag([name]) for name in IDS[:7]]
     found = curator.iter_history(curator.files.choose_dataset(None).corpus_id)
     assert [entry.batch for entry in found] == batches[::-1]

@@ -209,10 +209,10 @@ def test_the_parts_of_a_texts_tokens_add_up_to_its_refined_score():
         assert sum(token["part"] for token in hit["tokens"]) == pytest.approx(hit["score"], rel=BF16)
 
 
-@pytest.mark.parametrize("method", ["graddot", "lorif"])
-def test_refining_is_refused_where_curvature_is_a_subspace(method, tmp_path):
+@pytest.mark.parametrize("method", [("graddot",), ("lorif", "--subspace-rank", 2)], ids=str)
+def test_refining_is_refused_where_a_query_is_not_half_whitened(method, tmp_path):
     workspace = copy_of(imported(), tmp_path / "ws")
-    done("index", workspace, "--model", model_folder(), "--method", method, "--subspace-rank", 2)
+    done("index", workspace, "--model", model_folder(), "--method", *method)
     run = lorif("ask", workspace, *QUESTION, "--refine", 2)
     assert run.code == 2
     assert "refine is for half-whitened indexes" in run.err
@@ -368,7 +368,7 @@ def test_a_build_that_is_killed_ends_with_the_same_bytes_as_an_undisturbed_one(t
     whole = copy_of(imported(), tmp_path / "whole")
     done(*index_command(whole, *slowly))
     workspace = copy_of(imported(), tmp_path / "killed")
-    process = start(*index_command(workspace, *slowly), at="shards/.00002.safetensors.partial", gets=signal.SIGKILL)
+    process = start(*index_command(workspace, *slowly), at="parts/.00002-*.unfinished", gets=signal.SIGKILL)
     _, err = process.communicate()
     assert process.returncode == -signal.SIGKILL, err
     assert manifest_is_unfinished(workspace)

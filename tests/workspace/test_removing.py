@@ -442,7 +442,7 @@ def test_a_stopped_verification_keeps_nothing(tmp_path):
     workspace = copy_of(taught()[0], tmp_path)
     before, calls = bytes_below(workspace), iter(range(100))
     with pytest.raises(RetrainingStopped, match="after 1 of 3 steps"):
-        lf.open_workspace(workspace).verify(
+        lf.open_workspace(workspace).removals.verify(
             ["fact"],
             taught()[1],
             write_recipe(tmp_path, learning_rate=1e-3, epochs=1),

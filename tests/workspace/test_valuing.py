@@ -42,7 +42,7 @@ def valued():
 def scores() -> np.ndarray:
     """What `lorif score` writes, (Q, N)."""
     out = root() / "value-scores.parquet"
-    opened().score(queries_file(), out)
+    opened().questions.score(queries_file(), out)
     found = pl.read_parquet(out).cast({"query_id": pl.String}).pivot("query_id", index="example_id")
     assert found["example_id"].to_list() == IDS
     return found.select(IDS[:NUM_QUERIES]).to_numpy().T.astype(float)
@@ -91,10 +91,10 @@ def test_intervals_shrink_with_more_queries():
 @pytest.mark.parametrize("per_pass", [1, 2])
 def test_the_number_of_queries_per_pass_changes_nothing(per_pass, monkeypatch):
     expected, seen = valued(), []
-    manifest = opened().open_index().reader.manifest
-    numbers = sum(module.dim for module in opened().open_index().reader.modules) + manifest.num_examples
+    manifest = opened().indexes.open().reader.manifest
+    numbers = sum(module.dim for module in opened().indexes.open().reader.modules) + manifest.num_examples
     monkeypatch.setattr(scoring, "QUERY_NUMBERS", per_pass * numbers)
-    found = opened().value(queries_file(), on_progress=lambda *step: seen.append(step))
+    found = opened().questions.value(queries_file(), on_progress=lambda *step: seen.append(step))
     assert [done for _, done, _ in seen] == [*range(per_pass, NUM_QUERIES, per_pass), NUM_QUERIES]
     assert {(stage, total) for stage, _, total in seen} == {("queries", NUM_QUERIES)}
     close(found.examples["value"].to_numpy(), expected.examples["value"].to_numpy())
@@ -104,17 +104,17 @@ def test_the_number_of_queries_per_pass_changes_nothing(per_pass, monkeypatch):
 
 def test_the_settings_are_those_of_score(tmp_path):
     settings = ScoreConfig(subspace_rank=0, damping_ratio=3.0)
-    opened().score(queries_file(), tmp_path / "scores.parquet", settings=settings)
+    opened().questions.score(queries_file(), tmp_path / "scores.parquet", settings=settings)
     scored = pl.read_parquet(tmp_path / "scores.parquet").group_by("example_id", maintain_order=True)
     expected = scored.agg(pl.col("score").cast(pl.Float64).sum())["score"].to_numpy()
-    found = opened().value(queries_file(), settings=settings).examples["value"].to_numpy()
+    found = opened().questions.value(queries_file(), settings=settings).examples["value"].to_numpy()
     close(found, expected)
     assert not np.allclose(found, valued().examples["value"])
 
 
 def test_a_contrast_is_refused():
     with pytest.raises(ConfigError, match="compares two completions"):
-        opened().value(queries_file(), settings=ScoreConfig(objective="contrast"))
+        opened().questions.value(queries_file(), settings=ScoreConfig(objective="contrast"))
 
 
 def test_numbers_can_name_groups():
@@ -127,7 +127,7 @@ def test_numbers_can_name_groups():
 def test_given_groups_stand_in_for_the_column():
     ids = [IDS[9], IDS[4], IDS[2], IDS[9], "unknown"]  # an id that comes twice stays where it was first
     frame = pl.DataFrame({"group": ["b", "a", "b", "a", "a"], "train_id": ids, "more": [1, 2, 3, 4, 5]})
-    found = opened().value(queries_file(), groups=frame)
+    found = opened().questions.value(queries_file(), groups=frame)
     expected = ["(none)"] * len(IDS)
     expected[9], expected[4], expected[2] = "b", "a", "b"
     assert found.examples["group"].to_list() == expected

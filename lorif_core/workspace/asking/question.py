@@ -37,7 +37,7 @@ class Question:
     model: str | None = None
     """Where the model lies now, if it was moved."""
 
-    generation: GenerateConfig = field(default_factory=GenerateConfig)
+    generate: GenerateConfig = field(default_factory=GenerateConfig)
     """How the model completes the prompt when no completion is given."""
 
     actor: str | None = None

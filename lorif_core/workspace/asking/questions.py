@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lorif_core.catalog import QueryRecord
+from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
 from lorif_core.turns import turn_on
 from lorif_core.workspace.asking.answer import Answer
@@ -49,19 +49,20 @@ class Questions:
         Raises:
             LorifError: The question or the settings do not fit the index.
         """
+        record = self.files.choose_index(question.index_id)
+        question = replace(question, index_id=record.index_id, settings=question.scoring)  # as it is answered
         if question.completion is None:
-            loaded = self.indexes.open(question.index_id, model=question.model).engine.loaded
-            said = generate_completion(loaded, question.prompt, question.generation, on_progress)
+            loaded = self.indexes.open(record.index_id, model=question.model).engine.loaded
+            said = generate_completion(loaded, question.prompt, question.generate, on_progress)
             question = replace(question, completion=said)
-        answer = self._kept(question, on_progress) if question.keeps else self._fresh(question, on_progress)
+        answer = self._kept(record, question, on_progress) if question.keeps else self._fresh(question, on_progress)
         return replace(answer, asker=self, home=self.home)
 
     def _fresh(self, question: Question, on_progress: ProgressSink) -> Answer:
         index = self.indexes.open(question.index_id, model=question.model)
         return answer_question(index, question, on_progress=on_progress)
 
-    def _kept(self, question: Question, on_progress: ProgressSink) -> Answer:
-        record = self.files.choose_index(question.index_id)
+    def _kept(self, record: IndexRecord, question: Question, on_progress: ProgressSink) -> Answer:
         fingerprint = fingerprint_of_question(record, question)
         if known := find_answer(self.files, fingerprint, question):
             return known
