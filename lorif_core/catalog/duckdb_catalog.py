@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from lorif_core.catalog.records import KINDS, Record
 from lorif_core.catalog.repository import Catalog, R, Records
-from lorif_core.catalog.schema import FORMAT_VERSION, ROWS, CatalogVersionRow, Row
+from lorif_core.catalog.schema import CATALOG_VERSION, FORMAT_VERSION, METADATA, TABLES
 from lorif_core.errors import CatalogError, ResourceError
 from lorif_core.files import disk_full_message, replace_file
 
@@ -176,20 +176,20 @@ class _RecordsInDuckDB:
         kind = type(records[0])
         self.changed.add(kind)
         names = [field.name for field in fields(records[0])]
-        statement = insert(ROWS[kind]).values([{name: getattr(record, name) for name in names} for record in records])
+        statement = insert(TABLES[kind]).values(
+            [{name: getattr(record, name) for name in names} for record in records]
+        )
         id_field = KINDS[kind].id_field
         changed = {column.name: column for column in statement.excluded if column.name != id_field}
         self._connection.execute(statement.on_conflict_do_update(index_elements=[id_field], set_=changed))
 
     def remove(self, kind: type[Record], values: Mapping[str, str]) -> None:
         self.changed.add(kind)
-        table = ROWS[kind].__table__
-        self._connection.execute(
-            delete(ROWS[kind]).where(*(table.c[name] == value for name, value in values.items()))
-        )
+        table = TABLES[kind]
+        self._connection.execute(delete(table).where(*(table.c[name] == value for name, value in values.items())))
 
     def matching(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
-        table = ROWS[kind].__table__
+        table = TABLES[kind]
         statement = (
             select(table)
             .where(*(table.c[name] == value for name, value in values.items()))
@@ -230,8 +230,8 @@ def _create(path: Path) -> None:
         for leftover in (partial, _log_of(partial)):
             leftover.unlink(missing_ok=True)
         with _engine(partial).begin() as connection:
-            Row.metadata.create_all(connection, checkfirst=False)
-            connection.execute(insert(CatalogVersionRow).values(format_version=FORMAT_VERSION))
+            METADATA.create_all(connection, checkfirst=False)
+            connection.execute(insert(CATALOG_VERSION).values(format_version=FORMAT_VERSION))
 
 
 def _log_of(path: Path) -> Path:
@@ -239,11 +239,11 @@ def _log_of(path: Path) -> Path:
 
 
 def _check_version(connection: Connection, path: Path) -> None:
-    if not inspect(connection).has_table(CatalogVersionRow.__tablename__):
+    if not inspect(connection).has_table(CATALOG_VERSION.name):
         raise CatalogError(
             f"{str(path)!r} is a DuckDB file, but not a catalog: check the path, or move the file away."
         )
-    version = connection.scalars(select(CatalogVersionRow.format_version)).one()
+    version = connection.scalars(select(CATALOG_VERSION.c.format_version)).one()
     if version > FORMAT_VERSION:
         raise CatalogError(
             f"{str(path)!r} has format {version} and this program reads up to {FORMAT_VERSION}: it was "
@@ -255,13 +255,13 @@ def _check_version(connection: Connection, path: Path) -> None:
 
 def _migrate(connection: Connection) -> None:
     """From format 1, which had no evaluations, and 2, which had no questions and one version of each data set."""
-    Row.metadata.create_all(connection, checkfirst=True)
+    METADATA.create_all(connection, checkfirst=True)
     for column, kind in DATASET_COLUMNS_OF_FORMAT_3.items():
         connection.execute(text(f"ALTER TABLE dataset ADD COLUMN IF NOT EXISTS {column} {kind}"))
     connection.execute(
         text("UPDATE dataset SET source_checksums = '[]', settings_json = '{}', corpus_id = dataset_id, version = 1")
     )
-    connection.execute(update(CatalogVersionRow).values(format_version=FORMAT_VERSION))
+    connection.execute(update(CATALOG_VERSION).values(format_version=FORMAT_VERSION))
 
 
 @contextmanager

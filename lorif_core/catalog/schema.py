@@ -1,4 +1,4 @@
-"""Tables of ``catalog.duckdb``, one per kind of artefact.
+"""Tables of ``catalog.duckdb``, one per kind of artefact, made from the records: a field is a column.
 
 Four habits come from DuckDB. There are no foreign keys: updating a referenced row may fail. Ids are given
 strings: its SERIAL needs a sequence. Times are UTC without a zone: fetching a TIMESTAMPTZ needs pytz.
@@ -8,14 +8,17 @@ Integers have 64 bits and floats are doubles, by name: a plain ``Integer`` or ``
 """
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Double, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Double, MetaData, Table, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from lorif_core.catalog.records import (
+    KINDS,
     DatasetRecord,
     EvaluationRecord,
     HitRecord,
@@ -63,168 +66,54 @@ class TextTuple(TypeDecorator[tuple[str, ...]]):
         return None if value is None else tuple(json.loads(value))
 
 
-class Row(DeclarativeBase):
-    """Base of every table."""
+COLUMN_TYPES: Mapping[Any, type[TypeEngine[Any]]] = {
+    str: Text,
+    int: BigInteger,
+    float: Double,
+    datetime: UtcTimestamp,
+    tuple[str, ...]: TextTuple,
+}
+"""How a field is stored, by its annotation."""
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        str: Text,
-        int: BigInteger,
-        float: Double,
-        datetime: UtcTimestamp,
-        tuple[str, ...]: TextTuple,
-    }
+NULLABLE = {
+    "dataset": {"source_checksums", "settings_json", "corpus_id", "version"},
+}
+"""Columns that came with a later format: DuckDB cannot add one that is not nullable. They always hold a value."""
 
+METADATA = MetaData()
 
-class CatalogVersionRow(Row):
-    """The single row that says which format the file has."""
-
-    __tablename__ = "catalog_version"
-
-    format_version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-
-
-class DatasetRow(Row):
-    """Table of ``DatasetRecord``."""
-
-    __tablename__ = "dataset"
-
-    dataset_id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    fingerprint: Mapped[str]
-    kind: Mapped[str]
-    num_examples: Mapped[int]
-    num_rejected: Mapped[int]
-    num_duplicates: Mapped[int]
-    size_bytes: Mapped[int]
-    source_files: Mapped[tuple[str, ...]]
-    created_at: Mapped[datetime]
-    # Since format 3. Nullable, as DuckDB cannot add a column that is not; they always hold a value.
-    source_checksums: Mapped[tuple[str, ...]] = mapped_column(nullable=True)
-    settings_json: Mapped[str] = mapped_column(nullable=True)
-    corpus_id: Mapped[str] = mapped_column(nullable=True)
-    parent_id: Mapped[str | None]
-    version: Mapped[int] = mapped_column(nullable=True)
+CATALOG_VERSION = Table(
+    "catalog_version", METADATA, Column("format_version", BigInteger, primary_key=True, autoincrement=False)
+)
+"""The single row that says which format the file has."""
 
 
-class ModelRow(Row):
-    """Table of ``ModelRecord``."""
-
-    __tablename__ = "model"
-
-    model_id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    fingerprint: Mapped[str]
-    tokenizer_fingerprint: Mapped[str]
-    architecture: Mapped[str]
-    num_parameters: Mapped[int]
-    created_at: Mapped[datetime]
+def _table(name: str, kind: type[Record]) -> Table:
+    hints = get_type_hints(kind)
+    names = sorted((field.name for field in fields(kind)), key=lambda field: field == "created_at")  # which goes last
+    return Table(name, METADATA, *(_column(name, field, hints[field], KINDS[kind].id_field) for field in names))
 
 
-class IndexRow(Row):
-    """Table of ``IndexRecord``."""
-
-    __tablename__ = "index"
-
-    index_id: Mapped[str] = mapped_column(primary_key=True)
-    dataset_id: Mapped[str]
-    model_id: Mapped[str]
-    method: Mapped[str]
-    status: Mapped[str]
-    factor_rank: Mapped[int | None]
-    f: Mapped[int]
-    codec: Mapped[str]
-    num_examples: Mapped[int]
-    num_modules: Mapped[int]
-    total_dim: Mapped[int]
-    max_length: Mapped[int]
-    num_truncated: Mapped[int | None]
-    shard_bytes: Mapped[int | None]
-    total_bytes: Mapped[int | None]
-    fingerprint: Mapped[str | None]
-    settings_json: Mapped[str]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
-    build_seconds: Mapped[float | None]
+def _column(table: str, name: str, annotation: Any, id_field: str) -> Column[Any]:
+    given = [one for one in get_args(annotation) if one is not NoneType] if _is_optional(annotation) else [annotation]
+    kind = str if get_origin(given[0]) is Literal else given[0]
+    is_nullable = _is_optional(annotation) or name in NULLABLE.get(table, ())
+    return Column(name, COLUMN_TYPES[kind], primary_key=name == id_field, nullable=is_nullable)
 
 
-class PreconditionerRow(Row):
-    """Table of ``PreconditionerRecord``."""
-
-    __tablename__ = "preconditioner"
-
-    preconditioner_id: Mapped[str] = mapped_column(primary_key=True)
-    index_id: Mapped[str]
-    subspace_rank: Mapped[int]
-    damping_rule: Mapped[str]
-    damping_ratio: Mapped[float | None]
-    damping: Mapped[float | None]
-    size_bytes: Mapped[int]
-    fingerprint: Mapped[str]
-    build_seconds: Mapped[float | None]
-    created_at: Mapped[datetime]
+def _is_optional(annotation: Any) -> bool:
+    return NoneType in get_args(annotation)
 
 
-class EvaluationRow(Row):
-    """Table of ``EvaluationRecord``, since format 2."""
-
-    __tablename__ = "evaluation"
-
-    evaluation_id: Mapped[str] = mapped_column(primary_key=True)
-    kind: Mapped[str]
-    dataset_id: Mapped[str]
-    settings_json: Mapped[str]
-    result_json: Mapped[str]
-    created_at: Mapped[datetime]
-
-
-class QueryRow(Row):
-    """Table of ``QueryRecord``, since format 3."""
-
-    __tablename__ = "query"
-
-    query_id: Mapped[str] = mapped_column(primary_key=True)
-    fingerprint: Mapped[str]
-    index_id: Mapped[str]
-    dataset_id: Mapped[str]
-    prompt: Mapped[str]
-    completion: Mapped[str]
-    contrast: Mapped[str | None]
-    tokens_json: Mapped[str | None]
-    objective: Mapped[str]
-    normalisation: Mapped[str]
-    settings_json: Mapped[str]
-    objective_value: Mapped[float]
-    num_scored: Mapped[int]
-    positive_total: Mapped[float]
-    k: Mapped[int]
-    num_opposing: Mapped[int]
-    elapsed_s: Mapped[float]
-    plans_json: Mapped[str]
-    asked_by: Mapped[str]
-    created_at: Mapped[datetime]
-
-
-class HitRow(Row):
-    """Table of ``HitRecord``, since format 3."""
-
-    __tablename__ = "hit"
-
-    hit_id: Mapped[str] = mapped_column(primary_key=True)
-    query_id: Mapped[str]
-    side: Mapped[str]
-    rank: Mapped[int]
-    train_id: Mapped[str]
-    score: Mapped[float]
-    tokens_json: Mapped[str]
-    created_at: Mapped[datetime]
-
-
-ROWS: dict[type[Record], type[Row]] = {
-    DatasetRecord: DatasetRow,
-    ModelRecord: ModelRow,
-    IndexRecord: IndexRow,
-    PreconditionerRecord: PreconditionerRow,
-    EvaluationRecord: EvaluationRow,
-    QueryRecord: QueryRow,
-    HitRecord: HitRow,
+TABLES: Mapping[type[Record], Table] = {
+    kind: _table(name, kind)
+    for name, kind in (
+        ("dataset", DatasetRecord),
+        ("model", ModelRecord),
+        ("index", IndexRecord),
+        ("preconditioner", PreconditionerRecord),
+        ("evaluation", EvaluationRecord),  # since format 2
+        ("query", QueryRecord),  # since format 3, as are the hits
+        ("hit", HitRecord),
+    )
 }

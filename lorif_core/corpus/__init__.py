@@ -1,6 +1,6 @@
 """Browsing, searching and describing the examples of imported data sets."""
 
-from lorif_core.corpus.browse import Corpus, Page, WordHit, last_offset
+from lorif_core.corpus.browse import Corpus, Page, last_offset
 from lorif_core.corpus.connection import ExamplesFile
 from lorif_core.corpus.facets import Bin, Facet, HistogramFacet, ValueCount, ValuesFacet
 from lorif_core.corpus.filters import Filter, Range, SideTables, SortKey, TextSearch
@@ -23,7 +23,6 @@ __all__ = [
     "TextSearch",
     "ValueCount",
     "ValuesFacet",
-    "WordHit",
     "build_fulltext",
     "ensure_fulltext",
     "last_offset",

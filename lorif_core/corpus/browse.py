@@ -46,23 +46,6 @@ class Page:
     """Place of the first one in the list, from 0."""
 
 
-@dataclass(frozen=True)
-class WordHit:
-    """An example that a search for words found."""
-
-    row: int
-    """Row number in the file."""
-
-    train_id: str
-    """Its id."""
-
-    relevance: float
-    """BM25, higher is more relevant; comparable within one search only."""
-
-    snippet: Snippet
-    """The passage with most of the words."""
-
-
 def last_offset(total: int, limit: int) -> int:
     """Offset of the last page of a list that is cut into pages of ``limit`` from its start."""
     return max(0, (total - 1) // limit * limit)
@@ -228,23 +211,6 @@ class Corpus:
             others = replace(chosen, choices={})
             found = None if others == EVERYTHING else self._row_frame(call, others, beside)
             return [self._facet(call, name, chosen, found) for name in self._examples.file.metadata_columns]
-
-    def search_words(self, words: str, limit: int = 20, offset: int = 0) -> list[WordHit]:
-        """Examples that hold all of the words, "phrases" and prefixes*, most relevant first, ties by row.
-
-        Raises:
-            QueryError: There is no index, or the search takes too long.
-            ArtefactError: The index is damaged.
-        """
-        hits = self._index().search(words, limit, offset, self._time_limit_s)
-        rows = [hit.row for hit in hits]
-        with self._examples.call(None) as call:
-            ids = self._read(call, rows, ["train_id"])["train_id"].to_list()
-        snippets = self.snippets(words, rows)
-        return [
-            WordHit(hit.row, train_id, hit.relevance, snippet)
-            for hit, train_id, snippet in zip(hits, ids, snippets, strict=True)
-        ]
 
     def snippets(self, words: str, rows: Sequence[int]) -> list[Snippet]:
         """For each of some rows, the passage of the text with most of the words; made for one page."""

@@ -196,10 +196,6 @@ class ExampleTable:
                 row[name] = None if row[name] is None else json.loads(row[name])
         return values
 
-    def ids_at(self, rows: Sequence[int]) -> list[str]:
-        """Ids of the given rows, in the given order."""
-        return self._table_at(rows, ["train_id"])["train_id"].to_pylist()
-
     def column(self, name: str) -> pl.Series:
         """One column of all rows; nested and mixed values as JSON text."""
         parts = [self._read_group(group, [name]) for group in range(len(self._starts) - 1)]

@@ -53,19 +53,6 @@ class LdsResult:
     """(Q,) float64: the LDS of each query."""
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """How much higher the first method is than the second on the same queries."""
-
-    mean: float
-    """Mean over queries of first - second."""
-
-    low: float
-    """Lower end of the interval when queries are resampled."""
-
-    high: float
-
-
 def spearman(a: Float[Tensor, "*rest S"], b: Float[Tensor, "*rest S"]) -> Float[Tensor, "*rest"]:
     """Rank correlation along the last axis in float64; ties get their mean rank, constant input gives 0.
 
@@ -99,23 +86,6 @@ def mean_ranks(values: Float[Tensor, "*rest S"]) -> Float[Tensor, "*rest S"]:
     last = torch.where(ends, place, size).flip(-1).cummin(-1).values.flip(-1)
     shared = (first + last).double() / 2 + 1
     return torch.empty_like(shared).scatter_(-1, order, shared)
-
-
-def lds_per_query(
-    scores: Float[Tensor, "Q N"], masks: Bool[Tensor, "S N"], losses: Float[Tensor, "S Q"]
-) -> Float[Tensor, " Q"]:
-    """LDS of each query in [-1, 1], float64.
-
-    Args:
-        scores: Positive = supports the completion.
-        masks: Which examples each subset holds.
-        losses: Loss of each query in nats after training on each subset.
-
-    Raises:
-        DataError: The shapes do not belong together, or there are fewer than two subsets.
-        NumericalError: A score or a loss is not finite.
-    """
-    return spearman(_predicted_losses(scores, masks, losses), losses.double().T)
 
 
 def lds_intervals(
@@ -159,29 +129,6 @@ def bootstrap_interval(
     _require_finite(values, "a value to resample")
     counts = _draw_counts(len(values), num_draws, seed).to(values.device)
     return _percentiles(values.double() @ counts / len(values), level)
-
-
-def paired_difference(
-    per_query_a: Float[Tensor, " Q"],
-    per_query_b: Float[Tensor, " Q"],
-    *,
-    seed: int = 0,
-    num_draws: int = NUM_DRAWS,
-    level: float = LEVEL,
-) -> PairedDifference:
-    """Mean of a - b with its interval over queries; narrower than the two intervals apart, as queries are shared.
-
-    Raises:
-        DataError: The two do not hold the same number of queries.
-    """
-    if per_query_a.shape != per_query_b.shape:
-        raise DataError(
-            "a paired comparison needs the same queries on both sides, got shapes "
-            f"{tuple(per_query_a.shape)} and {tuple(per_query_b.shape)}."
-        )
-    differences = per_query_a.double() - per_query_b.double()
-    interval = bootstrap_interval(differences, seed, num_draws=num_draws, level=level)
-    return PairedDifference(float(differences.mean()), *interval)
 
 
 def topk_overlap(a: Float[Tensor, "Q N"], b: Float[Tensor, "Q N"], k: int) -> float:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from lorif_core.catalog import DatasetRecord, DuckDBCatalog, EvaluationRecord
 from lorif_core.catalog.records import KINDS
-from lorif_core.catalog.schema import ROWS
+from lorif_core.catalog.schema import TABLES
 from lorif_core.errors import CatalogError
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -66,7 +66,7 @@ def commit_and_die(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_columns_of_a_table_are_the_fields_of_its_record(kind):
-    table = ROWS[kind].__table__
+    table = TABLES[kind]
     assert {column.name for column in table.columns} == {field.name for field in fields(kind)}
     assert [column.name for column in table.primary_key] == [KINDS[kind].id_field]
 

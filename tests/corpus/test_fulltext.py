@@ -99,7 +99,7 @@ def test_only_punctuation_finds_nothing(tmp_path, words):
     file, index = indexed(tmp_path, [{"text": "foo -- bar"}])
     assert (index.search(words), index.count(words), index.matches(words, ranks=True).height) == ([], 0, 0)
     with Corpus(file, index) as corpus:
-        assert corpus.search_words(words) == []
+        assert corpus.page(Filter(search=TextSearch("words", words))).rows == []
 
 
 def test_five_hundred_words_are_one_search(tmp_path):
@@ -118,7 +118,8 @@ def test_hits_come_most_relevant_first_and_ties_by_row(tmp_path):
     with Corpus(file, index) as corpus:
         chosen = Filter(search=TextSearch("words", "foo"))
         assert corpus.page(chosen, sort=[SortKey(of="relevance", descending=True)]).rows == [4, 1, 3, 0]
-        assert [(hit.row, hit.train_id) for hit in corpus.search_words("foo", limit=2)] == [(4, "t4"), (1, "t1")]
+        found = corpus.page(chosen, sort=[SortKey(of="relevance", descending=True)], limit=2)
+        assert found.frame["train_id"].to_list() == ["t4", "t1"]
 
 
 @given(
@@ -139,13 +140,15 @@ def test_a_snippet_marks_the_words_and_shows_what_is_around_them(tmp_path):
     text = "word " * 100 + "an Élan, here. " + "word " * 100
     file, index = indexed(tmp_path, [{"prompt": "other", "completion": text}, {"prompt": "élan", "completion": None}])
     with Corpus(file, index) as corpus:
-        second, first = sorted(corpus.search_words("elan"), key=lambda hit: -hit.row)
+        rows = corpus.page(Filter(search=TextSearch("words", "elan"))).rows
+        assert rows == [0, 1]
+        first, second = corpus.snippets("elan", rows)
         (plain,) = corpus.snippets("absent", [0])
-    assert [first.snippet.text[start:end] for start, end in first.snippet.spans] == ["Élan"]
-    assert first.snippet.text.startswith("…")
-    assert first.snippet.text.endswith("…")
-    assert len(first.snippet.text) < 250
-    assert second.snippet.text == "élan"
+    assert [first.text[start:end] for start, end in first.spans] == ["Élan"]
+    assert first.text.startswith("…")
+    assert first.text.endswith("…")
+    assert len(first.text) < 250
+    assert second.text == "élan"
     assert (plain.text, plain.spans) == ("other", ())
 
 
@@ -318,12 +321,9 @@ def test_a_slow_search_is_stopped(tmp_path):
 
 def test_words_need_an_index(tmp_path):
     with Corpus(write_corpus(tmp_path, [{"text": "foo"}])) as corpus:
-        for ask in (
-            lambda: corpus.page(Filter(search=TextSearch("words", "foo"))),
-            lambda: corpus.search_words("foo"),
-        ):
+        for look in (corpus.count, corpus.page, corpus.rows):
             with pytest.raises(QueryError, match=r"needs the full-text index of the data: build it, or search with"):
-                ask()
+                look(Filter(search=TextSearch("words", "foo")))
 
 
 def test_negative_limits_are_refused(tmp_path):

@@ -68,7 +68,7 @@ def test_row_groups_before_the_start_are_not_read(path):
 @pytest.mark.parametrize("rows", [[], [3], [24, 0, 13, 0, 9, 10], list(range(NUM_ROWS)), list(range(NUM_ROWS))[::-1]])
 def test_rows_come_in_the_order_in_which_they_are_asked_for(table, rows):
     assert table.examples_at(rows) == [example(row) for row in rows]
-    assert table.ids_at(rows) == [f"r{row}" for row in rows]
+    assert table.frame_at(rows)["train_id"].to_list() == [f"r{row}" for row in rows]
     assert table.values_at(rows) == [ROWS[row] for row in rows]
     assert table.frame_at(rows)["n"].to_list() == rows
 
@@ -97,7 +97,7 @@ def test_an_empty_frame_keeps_columns_and_types(table):
 @pytest.mark.parametrize("row", [-1, NUM_ROWS])
 def test_a_row_outside_the_table_is_refused(table, row):
     with pytest.raises(DataError, match=f"rows go from 0 to 24, got {row}"):
-        table.ids_at([0, row])
+        table.examples_at([0, row])
 
 
 def test_a_negative_start_is_refused(table):
@@ -155,7 +155,7 @@ def test_a_missing_file_is_an_artefact_error(tmp_path):
 def test_a_file_that_goes_away_is_an_artefact_error(path, table):
     path.unlink()
     with pytest.raises(ArtefactError, match="is missing"):
-        table.ids_at([0])
+        table.examples_at([0])
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all, not at all"])
