@@ -1,13 +1,15 @@
-"""What is computed about one text only when a person asks: its score by module, and the texts most like it."""
+"""What is computed about one text only when a person asks: its score by module and by token of the question, and the
+texts most like it."""
 
 import polars as pl
 import streamlit as st
 
 from app import session
 from app.background import Task, tasks, watch
-from app.components import decide
+from app.components import decide, token_view
 from app.components.answers import Context
 from app.components.corpus_tasks import data_tasks
+from lorif_core.views import tokens as payloads
 from lorif_core.views.hits import Hit
 from lorif_core.views.index_figures import part_map
 from lorif_core.views.text import visible
@@ -23,15 +25,19 @@ MAX_CELL = 200
 def draw(answer: Answer, hit: Hit, context: Context) -> None:
     """A choice between both; nothing is computed before one is taken."""
     closer = st.segmented_control(
-        "Look closer", ["Modules", "Neighbours"], key="closer", bind="query-params", label_visibility="collapsed"
+        "Look closer",
+        ["Modules", "Question", "Neighbours"],
+        key="closer",
+        bind="query-params",
+        label_visibility="collapsed",
     )
     workspace, query_id, train_id, index_id = session.workspace(), answer.query_id, hit.train_id, answer.index_id
     assert query_id is not None  # the page shows kept questions
-    if closer == "Modules":
+    if closer in ("Modules", "Question"):
         what = ["breakdown", query_id, train_id]
         task = tasks().start(what, lambda: workspace.questions.breakdown(query_id, train_id))
-        if _is_ready(task, "Splitting the score over the modules…"):
-            _modules(task.result())
+        if _is_ready(task, "Splitting the score…"):
+            (_modules if closer == "Modules" else _question)(task.result())
     elif closer == "Neighbours":
         what = ["neighbours", index_id, train_id]
         task = data_tasks().start(
@@ -59,6 +65,24 @@ def _modules(found: Breakdown) -> None:
     strongest, part = max(found.parts.items(), key=lambda item: abs(item[1]))
     st.text(
         visible(f"The parts add up to the score, {signed(found.score)}. Most comes from {strongest}: {signed(part)}.")
+    )
+
+
+def _question(found: Breakdown) -> None:
+    """The question's own tokens by their parts of the score."""
+    if found.no_tokens is not None:
+        st.text(f"No parts of tokens: {found.no_tokens}")
+        return
+    token_view.draw(payloads.heated(found.tokens), key="reader-question")
+    if found.contrast_tokens:
+        st.text("Behind the contrast:")
+        token_view.draw(payloads.heated(found.contrast_tokens), key="reader-question-contrast")
+    strongest = max([*found.tokens, *found.contrast_tokens], key=lambda token: abs(token.part))
+    st.text(
+        visible(
+            f"The parts add up to the score, {signed(found.score)}. Most comes from reading {strongest.text!r} to "
+            f"predict what follows: {signed(strongest.part)}."
+        )
     )
 
 

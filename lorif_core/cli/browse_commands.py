@@ -12,6 +12,7 @@ from lorif_core.cli.output import Json, TextArg, console, print_json, say
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.corpus.browse import Page
     from lorif_core.corpus.facets import Facet
+    from lorif_core.workspace.asking.break_down import Breakdown
     from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.datasets.view import View
 
@@ -248,7 +249,9 @@ def breakdown(
     model: TextArg = None,
     json: Json = False,
 ) -> None:
-    """Split a text's score on a question over the modules of the model; the parts add up to the score.
+    """Split a text's score on a question over the modules of the model, and over the question's own tokens.
+
+    Each of both adds up to the score. A token's part is that of reading it to predict what follows.
 
     Args:
         workspace: Folder of the workspace.
@@ -267,6 +270,22 @@ def breakdown(
     ordered = sorted(found.parts.items(), key=lambda item: -abs(item[1]))
     rows = [[name, f"{part:+.4g}", f"{part / found.score:.1%}" if found.score else "–"] for name, part in ordered]
     console().print(records_table(f"Score {found.score:+.4g} of {id}", ["module", "part", "of the score"], rows))
+    _print_tokens(found)
+
+
+def _print_tokens(found: "Breakdown") -> None:
+    from lorif_core.views.tables import records_table
+
+    if found.no_tokens is not None:
+        say(f"No parts of tokens: {found.no_tokens}")
+        return
+    for title, tokens in (("The question's tokens", found.tokens), ("Behind the contrast", found.contrast_tokens)):
+        rows = [
+            [repr(token.text), f"{token.part:+.4g}", f"{token.part / found.score:.1%}" if found.score else "–"]
+            for token in tokens
+        ]
+        if rows:
+            console().print(records_table(title, ["token", "part", "of the score"], rows))
 
 
 def neighbours(

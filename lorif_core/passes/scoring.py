@@ -229,6 +229,24 @@ def split_over_modules(plan: ScoringPlan, position: int) -> dict[str, Tensor]:
     return parts
 
 
+def precondition_example(plan: ScoringPlan, position: int) -> dict[str, Tensor]:
+    """The other side of a score: T[x̂] of one stored example per module, (d_in, d_out), T being symmetric.
+
+    In the unit of a score and divided as the plan's first query is, so that ⟨g_q, T[x̂]⟩ summed over the modules is
+    its score. Not for a plan that was refined or cut to a query rank: what these do to a query is not done here.
+    """
+    example = plan.reader.at(position)
+    factor = float(_normalise(torch.ones(plan.num_queries, 1), example, plan)[0, 0])
+    factor *= plan.scale * plan.index.member.weight
+    return {
+        module.name: plan.preconditioner_of(module)
+        .apply(block_rows(example.block(module)))
+        .view(module.d_in, module.d_out)
+        * factor
+        for module in plan.reader.modules
+    }
+
+
 def _normalise(scores: Tensor, shard: Shard, plan: ScoringPlan) -> Tensor:
     """Divide as asked; an example without any gradient has no score to scale and keeps 0."""
     if plan.normalisation == "none":

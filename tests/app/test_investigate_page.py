@@ -104,6 +104,15 @@ def test_the_reader_splits_the_score_over_the_modules_only_when_asked(monkeypatc
     assert any("add up to the score" in one for one in texts(app))
 
 
+def test_the_reader_splits_the_score_over_the_tokens_of_the_question(monkeypatch, workspace):
+    opened = lf.open_workspace(workspace)
+    first = opened.reopen("1").ids[0]
+    app = open_page(monkeypatch, workspace, query="1", open=first, closer="Question")
+    run_until(app, lambda now: any("Most comes from reading" in one for one in texts(now)))
+    strongest = max(opened.questions.breakdown("1", first).tokens, key=lambda token: abs(token.part))
+    assert any(f"reading {strongest.text!r} to predict" in one for one in texts(app))
+
+
 def test_a_flag_in_the_reader_names_the_selected_neighbour(monkeypatch, workspace):
     opened = lf.open_workspace(workspace)
     first = opened.reopen("1").ids[0]

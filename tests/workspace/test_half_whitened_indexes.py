@@ -57,8 +57,8 @@ def imported() -> Path:
 
 
 def index_command(workspace, *words):
-    settings = ("--method", "kronecker", "--alpha", ALPHA, "--shard-examples", 16)
-    return ("index", workspace, "--model", model_folder(), *settings, *words)
+    method = () if "--method" in words else ("--method", "kronecker", "--alpha", ALPHA)
+    return ("index", workspace, "--model", model_folder(), "--shard-examples", 16, *method, *words)
 
 
 @cache

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from lorif_core.config import Objective
 from lorif_core.data.examples import Example
@@ -19,13 +18,11 @@ from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.readable_tokens import readable_tokens
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
 EXAMPLES_PER_SPLIT = 4
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-LONGEST_CHARACTER = 4
-"""Bytes of the longest UTF-8 character, which a byte-level tokenizer may cut into as many tokens."""
 
 
 def answer_question(
@@ -167,23 +164,5 @@ def _token_parts(
         parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
     tokenizer = index.engine.loaded.tokenizer
     return [
-        _readable_tokens(tokenizer, one.input_ids, split.tolist()) for one, split in zip(encoded, parts, strict=True)
+        readable_tokens(tokenizer, one.input_ids, split.tolist()) for one, split in zip(encoded, parts, strict=True)
     ]
-
-
-def _readable_tokens(
-    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], parts: Sequence[float]
-) -> tuple[TokenPart, ...]:
-    """Tokens as text with their parts; tokens that are pieces of one character stand together.
-
-    Special tokens, such as the end of the text, have parts but no text.
-    """
-    readable: list[TokenPart] = []
-    first = 0
-    for stop in range(1, len(ids) + 1):
-        text = str(tokenizer.decode(list(ids[first:stop]), skip_special_tokens=True))
-        if text.endswith(REPLACEMENT) and stop < len(ids) and stop - first < LONGEST_CHARACTER:
-            continue
-        readable.append(TokenPart(text, sum(parts[first:stop])))
-        first = stop
-    return tuple(readable)

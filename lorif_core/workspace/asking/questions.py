@@ -102,7 +102,9 @@ class Questions:
         return replace(compare_questions(self.files, a, b, side=side, k=k), home=self.home)
 
     def breakdown(self, query_id: str, train_id: str, *, model: str | None = None) -> Breakdown:
-        """Which modules of the model a text's score on a kept question comes from; the parts add up to it.
+        """Where a text's score on a kept question comes from: modules of the model, and tokens of the question.
+
+        Both split the score exactly.
 
         Args:
             query_id: The question.
