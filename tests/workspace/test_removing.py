@@ -211,6 +211,16 @@ def test_a_prediction_reads_neither_model_nor_index(workspace):
     assert lf.open_workspace(workspace).what_if(IDS[:3], asked("lorif")[1]).to_dict() == before
 
 
+def test_scores_that_are_no_nats_are_neither_added_up_nor_taken_for_controls(workspace):
+    done("index", workspace, "--model", model_folder(), "--method", "graddot", "--f", 8)
+    opened = lf.open_workspace(workspace)
+    product = opened.ask(*QUESTIONS[0], k=1).query_id
+    assert product not in asked("lorif")[1]
+    with pytest.raises(ConfigError, match=rf"adds nats, but .* query {product} are gradient products: index"):
+        opened.what_if(IDS[:1], [product])
+    assert product not in changes(opened.what_if(IDS[:1], asked("lorif")[1][:1]))
+
+
 def test_targets_are_helped_by_losing_support_and_controls_are_harmed(workspace):
     a, b, c = asked("lorif")[1]
     opened = with_scores(workspace, **{a: {0: 5.0, 1: -5.0}, b: {0: 1.0, 1: -1.0}, c: {0: 0.5, 1: -2.0}})

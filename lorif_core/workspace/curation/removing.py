@@ -33,6 +33,7 @@ from lorif_core.workspace.asking.kept_questions import question_of
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.index_settings import score_unit
 
 UNCHANGED_NATS = 0.01
 UNCHANGED_SHARE = 0.01
@@ -154,7 +155,7 @@ def predict_removal(
         files: The workspace.
         train_ids: Examples to remove.
         targets: Queries whose completions one wants to hear less.
-        controls: Queries whose completions shall stay as they are. None: all other kept queries.
+        controls: Queries whose completions shall stay as they are. None: all others whose scores are influences.
 
     Raises:
         ConfigError: No example or no query is given, or a query's scores are normalised.
@@ -163,7 +164,8 @@ def predict_removal(
     ids = _checked(train_ids, targets)
     if controls is None:
         asked = {files.catalog.query(query_id).dataset_id for query_id in targets}
-        controls = [query.query_id for query in files.catalog.queries() if _is_control(query, targets, asked)]
+        others = [query for query in files.catalog.queries() if query.query_id not in targets]
+        controls = [query.query_id for query in others if query.dataset_id in asked and _is_influence(files, query)]
     roles: dict[str, Role] = {query_id: "control" for query_id in controls}
     roles |= {query_id: "target" for query_id in targets}
     queries = [files.catalog.query(query_id) for query_id in roles]
@@ -186,8 +188,14 @@ def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[i
     """Change of a kept query's support in nats if the examples of these rows were removed.
 
     Raises:
-        ConfigError: The query's scores are normalised, so that they are no influences.
+        ConfigError: The query's scores are normalised, or products of gradients, so that they are no influences.
     """
+    unit = score_unit(files.catalog.index(query.index_id))
+    if unit != "nats":
+        raise ConfigError(
+            f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: index {query.index_id} has "
+            "no curvature. Ask it again of an index of another method, such as the default."
+        )
     if query.normalisation != "none":
         raise ConfigError(
             f"a what-if adds influences, but the scores of query {query.query_id} are normalised "
@@ -281,8 +289,8 @@ def _checked(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(train_ids))
 
 
-def _is_control(query: QueryRecord, targets: Sequence[str], datasets: set[str]) -> bool:
-    return query.query_id not in targets and query.dataset_id in datasets and query.normalisation == "none"
+def _is_influence(files: WorkspaceFiles, query: QueryRecord) -> bool:
+    return query.normalisation == "none" and score_unit(files.catalog.index(query.index_id)) == "nats"
 
 
 def _only_dataset(queries: Sequence[QueryRecord]) -> str:
