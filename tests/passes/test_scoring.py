@@ -9,15 +9,18 @@ from indexes import (
     QUERIES,
     TRAIN,
     disk_index,
+    fitted,
     memory_index,
     oracle_rows,
     scores_of,
+    source_of,
     stored_rows,
 )
 from oracles import best_rank, close, example_margin, gram_eigenvalues, influence_scores
 from safetensors.torch import load_file
-from tiny_models import random_examples
+from tiny_models import random_examples, tiny_model
 
+from lorif_core.capture.hooks import frozen
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.codecs import column_codec
@@ -26,7 +29,9 @@ from lorif_core.methods.logra import Logra
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import GraddotConfig, LograConfig, LorifConfig
-from lorif_core.passes.queries import Query
+from lorif_core.methods.protocol import Member
+from lorif_core.passes.queries import Query, capture_queries
+from lorif_core.passes.scoring import iter_scores, plan_scoring
 from lorif_core.store.blocks import CodedFactors
 from lorif_core.store.writer import write_tensors
 
@@ -334,6 +339,30 @@ def test_random_queries_of_another_length_are_scored_alike():
     queries = [Query(str(n), (one,), (1.0,)) for n, one in enumerate(sequences)]
     wanted = influence_scores(oracle_rows(sequences), oracle_rows(TRAIN), [2.0] * len(index.modules))
     close(scores_of(index, ABSOLUTE, queries=queries), wanted, relative=TOLERANCE)
+
+
+def test_members_are_added_up_by_their_weights_and_normalised_by_the_first(trained, asked):
+    members = {"first": (tiny_model("llama", dtype=torch.float32), 2.0), "last": (other_model(), -0.5)}
+    plans, products = {}, {}
+    for normalisation in ("none", "relatif"):
+        settings, plans[normalisation] = ScoreConfig(normalisation=normalisation), []
+        for name, (model, weight) in members.items():
+            index = memory_index(FULL, ABSOLUTE, model=model)
+            source = source_of(FULL, model=model)
+            with frozen(source.model):
+                gradients = capture_queries(source, QUERIES, settings)
+            one = replace(fitted(index, ABSOLUTE), member=Member(name, weight))
+            plans[normalisation].append(plan_scoring(one, gradients, settings))
+            products[name] = weight * scores_of(index, ABSOLUTE, model=model)
+    assert not torch.allclose(products["first"], products["last"], rtol=0.5)
+    close(torch.cat([part for _, part in iter_scores(*plans["none"])], 1), sum(products.values()), relative=1e-4)
+    own = influence_scores(trained, trained, [2.0] * len(trained)).diagonal()
+    wanted = sum(products.values()) / own.sqrt()
+    close(torch.cat([part for _, part in iter_scores(*plans["relatif"])], 1), wanted, relative=TOLERANCE)
+
+
+def other_model():
+    return tiny_model("llama", seed=7, dtype=torch.float32)
 
 
 def test_packed_signs_are_scored_as_what_they_stand_for_and_without_being_unpacked(tmp_path, asked, monkeypatch):

@@ -1,6 +1,7 @@
 """Questions through the command line: order, sign, completions, and settings that need no new pass over the data."""
 
 import json
+import math
 import shutil
 
 import polars as pl
@@ -262,6 +263,28 @@ def test_a_contrast_the_other_way_round_turns_every_sign():
     )
     largest = max(map(abs, one.values()))
     assert max(abs(one[name] + other[name]) for name in one) <= FLOAT * largest
+
+
+def test_contrast_and_margin_have_the_sign_of_their_definition_wherever_they_are_shown(tmp_path):
+    workspace = copy_of(indexed(), tmp_path)
+    a, b = " castle Brook.", " tower Arlen."
+    opened = lf.open_workspace(workspace)
+    loss = {one: opened.ask("The river of Arlen is", one, k=1).objective_value for one in (a, b)}
+    assert abs(loss[a] - loss[b]) > 0.01
+    first, other = (opened.ask("The river of Arlen is", one, contrast=two, k=1) for one, two in ((a, b), (b, a)))
+    assert first.objective_value == pytest.approx(loss[b] - loss[a], rel=1e-4)  # log p(A) - log p(B)
+    assert other.objective_value == pytest.approx(-first.objective_value, rel=1e-4)
+    token = opened.ask("The river of Arlen is", a, tokens=[0], k=1).objective_value
+    settings = lf.ScoreConfig(objective="margin")
+    margin = opened.ask("The river of Arlen is", a, tokens=[0], k=1, settings=settings)
+    assert margin.objective_value == pytest.approx(-token - math.log(-math.expm1(-token)), rel=1e-4)
+    for answer in (first, other, margin):
+        value, query_id = answer.objective_value, answer.query_id
+        assert opened.reopen(query_id).objective_value == pytest.approx(value)
+        assert done("reopen", workspace, query_id, "--json").json["objective_value"] == pytest.approx(value)
+        listed = {one["query_id"]: one for one in done("queries", workspace, "--json").json["queries"]}
+        assert listed[query_id]["objective_value"] == pytest.approx(value)
+        assert f"{value:.3f} nats" in " ".join(done("reopen", workspace, query_id).out.split())
 
 
 @pytest.fixture(scope="module")
