@@ -72,7 +72,7 @@ class FactoredFeature:
     seed: int
     """Of the power iteration's start."""
 
-    ranks: Mapping[str, int] = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict[str, int])
     """c of modules that have one of their own, by name."""
 
     @property
@@ -169,7 +169,7 @@ class FactoredMethod(Generic[Settings]):
     shares_gradients: ClassVar[bool] = False
 
     settings: Settings
-    ranks: Mapping[str, int] = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict[str, int])
     """Rank of every module, where a budget decided it."""
 
     @property

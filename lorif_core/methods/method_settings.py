@@ -228,7 +228,7 @@ class IndexConfig:
     def __post_init__(self) -> None:
         """Check that the method comes with its settings."""
         require(
-            isinstance(self.method, MethodSettings),
+            isinstance(self.method, MethodSettings),  # pyright: ignore[reportUnnecessaryIsInstance] - typed by people
             f"method must be the settings of a method, such as LorifConfig(f=8), got {self.method!r}. "
             "`lorif_core.method_settings` makes them from a method's name.",
         )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -28,12 +28,12 @@ def lexical_scores(queries: Sequence[str], corpus: Sequence[str]) -> Float[Tenso
         ConfigError: The extra `bm25` is not installed.
     """
     try:
-        import bm25s
+        import bm25s  # pyright: ignore[reportMissingTypeStubs]
     except ImportError as error:
         raise ConfigError("bm25 needs the package bm25s. Run `pip install 'lorif-studio[bm25]'`.") from error
-    index = bm25s.BM25()
+    index: Any = bm25s.BM25()
     index.index([_words(text) for text in corpus], show_progress=False)
-    return torch.stack([torch.from_numpy(index.get_scores(_words(text))).float() for text in queries])
+    return torch.stack([torch.as_tensor(index.get_scores(_words(text))).float() for text in queries])
 
 
 def _words(text: str) -> list[str]:

@@ -20,8 +20,8 @@ from lorif_core.shapes import Float
 class Curvatures:
     """What metrics are made from, per module; empty where no reference asked for it."""
 
-    moments: Mapping[str, Moments] = field(default_factory=dict)
-    bases: Mapping[str, Eigenbasis] = field(default_factory=dict)
+    moments: Mapping[str, Moments] = field(default_factory=dict[str, Moments])
+    bases: Mapping[str, Eigenbasis] = field(default_factory=dict[str, Eigenbasis])
 
 
 @runtime_checkable
