@@ -158,7 +158,7 @@ def predict_removal(
         controls: Queries whose completions shall stay as they are. None: all others whose scores are influences.
 
     Raises:
-        ConfigError: No example or no query is given, or a query's scores are normalised.
+        ConfigError: No example or no query is given, or a query's scores are no influences.
         DataError: An id is not one of the query's data set.
     """
     ids = _checked(train_ids, targets)
@@ -169,6 +169,7 @@ def predict_removal(
     roles: dict[str, Role] = {query_id: "control" for query_id in controls}
     roles |= {query_id: "target" for query_id in targets}
     queries = [files.catalog.query(query_id) for query_id in roles]
+    _check_influences(files, queries)
     rows = {dataset: files.examples(dataset).rows_of(ids) for dataset in {query.dataset_id for query in queries}}
     changes = {query.query_id: predicted_change(files, query, rows[query.dataset_id]) for query in queries}
     largest = max(abs(changes[query_id]) for query_id in targets)
@@ -185,23 +186,23 @@ def _predicted(query: QueryRecord, role: Role, change: float, least: float) -> P
 
 
 def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int]) -> float:
-    """Change of a kept query's support in nats if the examples of these rows were removed.
-
-    Raises:
-        ConfigError: The query's scores are normalised, or products of gradients, so that they are no influences.
-    """
-    unit = score_unit(files.catalog.index(query.index_id))
-    if unit != "nats":
-        raise ConfigError(
-            f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: index {query.index_id} has "
-            "no curvature. Ask it again of an index of another method, such as the default."
-        )
-    if query.normalisation != "none":
-        raise ConfigError(
-            f"a what-if adds influences, but the scores of query {query.query_id} are normalised "
-            f"({query.normalisation}). Ask it again with `--normalisation none`."
-        )
+    """Change of a kept query's support in nats if the examples of these rows were removed."""
     return -float(read_scores(files, query, rows).sum(dtype="float64"))
+
+
+def _check_influences(files: WorkspaceFiles, queries: Sequence[QueryRecord]) -> None:
+    """Refuse queries whose scores are no influences in nats, so that they cannot be added up."""
+    for query in queries:
+        if query.normalisation != "none":
+            raise ConfigError(
+                f"a what-if adds influences, but the scores of query {query.query_id} are normalised "
+                f"({query.normalisation}). Ask it again with `--normalisation none`."
+            )
+        if (unit := score_unit(files.catalog.index(query.index_id))) != "nats":
+            raise ConfigError(
+                f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: index {query.index_id} "
+                "has no curvature. Ask it again of an index of another method, such as the default."
+            )
 
 
 def verify_removal(
@@ -231,6 +232,7 @@ def verify_removal(
     started = time.perf_counter()
     ids = _checked(train_ids, query_ids)
     queries = [files.catalog.query(query_id) for query_id in dict.fromkeys(query_ids)]
+    _check_influences(files, queries)
     dataset_id = _only_dataset(queries)
     rows = files.examples(dataset_id).rows_of(ids)
     predicted = [predicted_change(files, query, rows) for query in queries]
