@@ -54,11 +54,11 @@ def measure_writers(workspace: Path, num_decisions: int) -> dict[str, Any]:
     stop.set()
     for process in others:
         process.join(600)
-    entries = created.decisions.iter_history(record.corpus_id)
+    batches = created.journal.snapshot(record.corpus_id).batches
     return {
         "writers": len(writers),
         "decisions_each": num_decisions,
-        "events": sum(entry.batch.num_events for entry in entries),
+        "events": sum(batch.num_events for batch in batches),
         "failed_processes": sum(process.exitcode != 0 for process in [*writers, *others]),
         "indexes": [index.status for index in created.indexes.records()],
         "median_write_s": measured[len(measured) // 2],

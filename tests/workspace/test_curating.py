@@ -347,11 +347,15 @@ def test_a_rule_and_a_file_of_rules_exclude_each_other(workspace, tmp_path):
     assert "it is not UTF-8" in lorif("apply", workspace, "--rules", tmp_path / "latin.txt").err
 
 
-def test_every_batch_is_met_once_when_the_history_is_read_in_pages(curator, monkeypatch):
-    monkeypatch.setattr("lorif_core.workspace.curation.decisions.PAGE_BATCHES", 3)
+def test_every_batch_is_met_once_when_the_history_is_read_in_pages(curator):
     batches = [curator.flag([name]) for name in IDS[:7]]
-    found = curator.iter_history(curator.files.choose_dataset(None).corpus_id)
-    assert [entry.batch for entry in found] == batches[::-1]
+    corpus_id, found, before = curator.files.choose_dataset(None).corpus_id, [], None
+    while page := curator.journal.history(corpus_id, limit=3, before=before):
+        assert len(page) <= 3
+        found += [entry.batch for entry in page]
+        before = page[-1].batch.revision
+    assert found == batches[::-1]
+    assert curator.journal.snapshot(corpus_id).batches == found
 
 
 def test_what_somebody_else_decided_is_not_taken_back_by_a_curator(curator):

@@ -592,3 +592,18 @@ def test_the_command_says_what_a_budget_bought(tmp_path):
     workspace = copy_of(imported(), tmp_path)
     out = done(*index_command(workspace, "--budget", "500B")).out
     assert "The budget of 500B bought" in out
+
+
+def test_an_index_whose_refit_was_stopped_is_not_scored_by_the_new_settings(tmp_path):
+    """The catalog has the new settings then, and the manifest the old curvature: scores would be in another unit."""
+    workspace = copy_of(built("--subspace-rank", 4), tmp_path)
+    opened = lf.open_workspace(workspace)
+    (record,) = opened.indexes.records()
+    stopped = json.loads(record.settings_json)
+    stopped["method"]["subspace_rank"] = 0
+    opened.files.catalog.put_index(replace(record, settings_json=json.dumps(stopped)))
+    for look in (lambda: opened.ask("The river of", " Arlen"), opened.indexes.outliers):
+        with pytest.raises(ArtefactError, match="its curvature is still that of before: .* Run the same `lorif index`"):
+            look()
+    done(*index_command(workspace))
+    assert opened.ask("The river of", " Arlen", k=1).ids

@@ -199,3 +199,10 @@ def test_a_question_whose_scores_are_gone_is_asked_anew_under_its_id(asked):
 def test_an_unknown_question_cannot_be_opened(asked):
     with pytest.raises(CatalogError, match=r"no query '2'. Use one of '1'; `lorif ask` makes one"):
         lf.open_workspace(asked[0]).reopen("2")
+
+
+def test_a_question_that_version_0_1_kept_with_an_empty_list_opens(asked, tmp_path):
+    workspace = shutil.copytree(asked[0], tmp_path / "ws")
+    catalog = open_files(workspace).catalog
+    catalog.put_query(replace(catalog.query("1"), k=0), [])
+    assert lf.open_workspace(workspace).reopen("1").supports == []

@@ -212,11 +212,17 @@ def test_a_prediction_reads_neither_model_nor_index(workspace):
 
 
 def test_scores_that_are_no_nats_are_neither_added_up_nor_taken_for_controls(workspace):
-    done("index", workspace, "--model", model_folder(), "--method", "graddot", "--f", 8)
+    """By the method that an index had when it answered: lorif and graddot that store the same share one index."""
+    done("index", workspace, "--model", model_folder(), "--method", "graddot", "--shard-examples", 16)
     opened = lf.open_workspace(workspace)
     product = opened.ask(*QUESTIONS[0], k=1).query_id
     assert product not in asked("lorif")[1]
-    with pytest.raises(ConfigError, match=rf"adds nats, but .* query {product} are gradient products: index"):
+    with pytest.raises(ConfigError, match=r"values add up nats, and the scores of index .* are gradient products"):
+        opened.value(write_rows(workspace / "q.jsonl", rows()[:1]))
+    done("index", workspace, "--model", model_folder(), *SMALL)
+    assert len(opened.indexes.records()) == 1
+    assert (opened.reopen(product).unit, opened.reopen(asked("lorif")[1][0]).unit) == ("gradient products", "nats")
+    with pytest.raises(ConfigError, match=rf"adds nats, but .* query {product} are gradient products: its index"):
         opened.what_if(IDS[:1], [product])
     assert product not in changes(opened.what_if(IDS[:1], asked("lorif")[1][:1]))
 

@@ -147,6 +147,13 @@ def test_roles_reasons_and_saved_views_are_there(workspace):
     ]
 
 
+def test_every_index_keeps_the_directions_that_its_manifest_says_whatever_was_written_beside_its_curvature(workspace):
+    ws = opened(workspace)
+    indexes = {name: ws.indexes.open(one, model=model_of(workspace)) for name, one in INDEXES.items()}
+    ranks = {name: index.fitted.curvature.subspace_rank for name, index in indexes.items()}
+    assert ranks == {"lorif": 6, "logra": None, "graddot": 0, "kronecker": 0}
+
+
 def test_a_decision_can_be_added_and_the_first_ones_undone(workspace):
     ws = opened(workspace)
     ws.exclude(["t20"], reason="hearsay", actor="bob")

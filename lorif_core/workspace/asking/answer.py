@@ -64,6 +64,9 @@ class Answer(Displayed):
     positive_share: float
     """Share of it that the supporting list holds."""
 
+    unit: str = "nats"
+    """What a score counts before any normalisation: nats of the completion, or products of gradients."""
+
     query_id: str | None = None
     """Id under which the question is kept; None when it is not."""
 

@@ -78,6 +78,7 @@ def answer_question(
         plans={name: list(plan.plans.values()).count(name) for name in set(plan.plans.values())},
         positive_total=positive_total,
         positive_share=shown / positive_total if positive_total > 0 else 0.0,
+        unit=index.engine.method.unit,
     )
 
 

@@ -7,6 +7,9 @@ from lorif_core.catalog import QueryRecord
 CONVENTION = "convention"
 """Key beside a kept question's settings: by which convention its figures are. Version 0.1 wrote none."""
 
+UNIT = "unit"
+"""Key beside a kept question's settings: what its scores count. Version 0.1 wrote none, as all of them were nats."""
+
 SINCE_0_2 = 2
 """Objectives are shown as they are defined; ``unit`` divides by both sides' norms in the method's own metric."""
 
@@ -14,6 +17,11 @@ SINCE_0_2 = 2
 def is_of_0_1(record: QueryRecord) -> bool:
     """Whether version 0.1 kept the question."""
     return CONVENTION not in json.loads(record.settings_json)
+
+
+def unit_of(record: QueryRecord) -> str:
+    """What the scores of a kept question count, by the method that its index had when it answered."""
+    return json.loads(record.settings_json).get(UNIT, "nats")
 
 
 def objective_value_of(record: QueryRecord) -> float:

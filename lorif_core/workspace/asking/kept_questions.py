@@ -13,7 +13,14 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.conventions import CONVENTION, SINCE_0_2, is_of_0_1, objective_value_of
+from lorif_core.workspace.asking.conventions import (
+    CONVENTION,
+    SINCE_0_2,
+    UNIT,
+    is_of_0_1,
+    objective_value_of,
+    unit_of,
+)
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -46,7 +53,7 @@ def remember(files: WorkspaceFiles, answer: Answer, fingerprint: str) -> Answer:
         tokens_json=None if question.tokens is None else json.dumps(question.tokens),
         objective=answer.objective,
         normalisation=settings.normalisation,
-        settings_json=json.dumps(settings_to_json(settings) | {CONVENTION: SINCE_0_2}),
+        settings_json=json.dumps(settings_to_json(settings) | {CONVENTION: SINCE_0_2, UNIT: answer.unit}),
         objective_value=answer.objective_value,
         num_scored=answer.num_scored,
         positive_total=answer.positive_total,
@@ -129,6 +136,7 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         plans=json.loads(record.plans_json),
         positive_total=record.positive_total,
         positive_share=shown / record.positive_total if record.positive_total > 0 else 0.0,
+        unit=unit_of(record),
         query_id=query_id,
         is_kept=True,
         remark=UNIT_OF_0_1 if is_of_0_1(record) and record.normalisation == "unit" else None,
@@ -143,7 +151,7 @@ def question_of(record: QueryRecord) -> Question:
         contrast=record.contrast,
         tokens=None if record.tokens_json is None else tuple(json.loads(record.tokens_json)),
         settings=settings_of(record),
-        k=record.k,
+        k=max(record.k, 1),  # version 0.1 took 0 from Python
         num_opposing=record.num_opposing,
         index_id=record.index_id,
     )
@@ -151,7 +159,7 @@ def question_of(record: QueryRecord) -> Question:
 
 def settings_of(record: QueryRecord) -> ScoreConfig:
     """The scoring settings of a kept question."""
-    raw = {name: value for name, value in json.loads(record.settings_json).items() if name != CONVENTION}
+    raw = {name: value for name, value in json.loads(record.settings_json).items() if name not in (CONVENTION, UNIT)}
     return settings_from_json(ScoreConfig, raw)
 
 

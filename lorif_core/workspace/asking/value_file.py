@@ -136,6 +136,11 @@ def value_file(
             f"values add up nats, and normalised scores ({settings.normalisation}) are none. Leave out "
             "`--normalisation`."
         )
+    if (unit := index.engine.method.unit) != "nats":
+        raise ConfigError(
+            f"values add up nats, and the scores of index {index.index_id} are {unit}. Name an index of another "
+            "method with `--index`, such as the default."
+        )
     if groups is not None:
         _check_groups(groups, "the frame")
     started = time.perf_counter()

@@ -1,6 +1,6 @@
 """Decide about examples, with reasons, and take decisions back. Nothing is ever overwritten."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -19,7 +19,6 @@ from lorif_core.workspace.datasets.view import side_tables
 from lorif_core.workspace.folder.actor import current_actor
 
 SAMPLE_EXAMPLES = 5
-PAGE_BATCHES = 1000
 
 
 class Why(TypedDict, total=False):
@@ -182,13 +181,6 @@ class Decisions:
         _check_typed(train_id, actor, kind)
         record = self.files.choose_dataset(dataset)
         return self.journal.history(record.corpus_id, train_id=train_id, actor=actor, kind=kind, limit=limit)
-
-    def iter_history(self, corpus_id: str) -> Iterator[HistoryEntry]:
-        """Every batch about a corpus, newest first, a page in memory at a time."""
-        before: int | None = None
-        while page := self.journal.history(corpus_id, limit=PAGE_BATCHES, before=before):
-            yield from page
-            before = page[-1].batch.revision
 
     def events_of(self, train_id: str, *, dataset: str | None = None) -> list[ExampleEvent]:
         """Everything that happened to one example, newest first.

@@ -28,12 +28,12 @@ from lorif_core.evaluation.run_removal import PosedQuery, RemovalRun, run_remova
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman
 from lorif_core.views.removal_figures import change_bars, predicted_against_actual
+from lorif_core.workspace.asking.conventions import unit_of
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import question_of
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.index_settings import score_unit
 
 UNCHANGED_NATS = 0.01
 UNCHANGED_SHARE = 0.01
@@ -165,11 +165,11 @@ def predict_removal(
     if controls is None:
         asked = {files.catalog.query(query_id).dataset_id for query_id in targets}
         others = [query for query in files.catalog.queries() if query.query_id not in targets]
-        controls = [query.query_id for query in others if query.dataset_id in asked and _is_influence(files, query)]
+        controls = [query.query_id for query in others if query.dataset_id in asked and _is_influence(query)]
     roles: dict[str, Role] = {query_id: "control" for query_id in controls}
     roles |= {query_id: "target" for query_id in targets}
     queries = [files.catalog.query(query_id) for query_id in roles]
-    _check_influences(files, queries)
+    _check_influences(queries)
     rows = {dataset: files.examples(dataset).rows_of(ids) for dataset in {query.dataset_id for query in queries}}
     changes = {query.query_id: predicted_change(files, query, rows[query.dataset_id]) for query in queries}
     largest = max(abs(changes[query_id]) for query_id in targets)
@@ -190,7 +190,7 @@ def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[i
     return -float(read_scores(files, query, rows).sum(dtype="float64"))
 
 
-def _check_influences(files: WorkspaceFiles, queries: Sequence[QueryRecord]) -> None:
+def _check_influences(queries: Sequence[QueryRecord]) -> None:
     """Refuse queries whose scores are no influences in nats, so that they cannot be added up."""
     for query in queries:
         if query.normalisation != "none":
@@ -198,10 +198,10 @@ def _check_influences(files: WorkspaceFiles, queries: Sequence[QueryRecord]) -> 
                 f"a what-if adds influences, but the scores of query {query.query_id} are normalised "
                 f"({query.normalisation}). Ask it again with `--normalisation none`."
             )
-        if (unit := score_unit(files.catalog.index(query.index_id))) != "nats":
+        if (unit := unit_of(query)) != "nats":
             raise ConfigError(
-                f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: index {query.index_id} "
-                "has no curvature. Ask it again of an index of another method, such as the default."
+                f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: its index had no "
+                "curvature. Ask it again of an index of another method, such as the default."
             )
 
 
@@ -232,7 +232,7 @@ def verify_removal(
     started = time.perf_counter()
     ids = _checked(train_ids, query_ids)
     queries = [files.catalog.query(query_id) for query_id in dict.fromkeys(query_ids)]
-    _check_influences(files, queries)
+    _check_influences(queries)
     dataset_id = _only_dataset(queries)
     rows = files.examples(dataset_id).rows_of(ids)
     predicted = [predicted_change(files, query, rows) for query in queries]
@@ -291,8 +291,8 @@ def _checked(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(train_ids))
 
 
-def _is_influence(files: WorkspaceFiles, query: QueryRecord) -> bool:
-    return query.normalisation == "none" and score_unit(files.catalog.index(query.index_id)) == "nats"
+def _is_influence(query: QueryRecord) -> bool:
+    return query.normalisation == "none" and unit_of(query) == "nats"
 
 
 def _only_dataset(queries: Sequence[QueryRecord]) -> str:

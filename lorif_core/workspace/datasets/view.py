@@ -17,8 +17,6 @@ from lorif_core.errors import DataError, QueryError
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
-BATCH_EXAMPLES = 4096
-
 
 @dataclass(frozen=True)
 class View:

@@ -1,11 +1,13 @@
 """A complete index with the model it was built from, ready to be asked."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import CurvatureConfig, ModelConfig
 from lorif_core.data.examples import ExampleTable
-from lorif_core.errors import FingerprintMismatch
+from lorif_core.errors import ArtefactError, FingerprintMismatch
+from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.load import load_model
 from lorif_core.passes.scoring import FittedIndex
 from lorif_core.store.plan import Parents
@@ -56,9 +58,25 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     # Format 1 kept the length that was asked for, also where the model reads less and texts were cut sooner.
     longest = min(reader.manifest.max_length, engine.encoder.max_length)
     reader = StoreReader(reader.folder, replace(reader.manifest, max_length=longest))
-    # What was fitted, not what the catalog says was asked for: a build may have stopped in between.
-    curvature = CurvatureConfig(**(reader.manifest.curvature or {}))
+    check_fit(record, reader, engine.method)
+    # What was fitted, not what the catalog says was asked for: a build may have stopped in between. The rank is the
+    # manifest's: version 0.1 wrote one beside the curvature also where the method keeps every direction.
+    fitted: dict[str, Any] = {**(reader.manifest.curvature or {}), "subspace_rank": reader.manifest.subspace_rank}
+    curvature = CurvatureConfig(**fitted)
     return OpenIndex(record.index_id, settings.model, engine, examples, FittedIndex(reader, engine.method, curvature))
+
+
+def check_fit(record: IndexRecord, reader: StoreReader, method: AttributionMethod) -> None:
+    """Refuse an index whose curvature is not of the method that it is registered with.
+
+    Raises:
+        ArtefactError: A build with other settings was stopped before its fit, or is at work.
+    """
+    if reader.manifest.subspace_rank != method.curvature.subspace_rank:
+        raise ArtefactError(
+            f"index {record.index_id!r} is registered as {method.label}, but its curvature is still that of before: "
+            "a build was stopped before it was fitted. Run the same `lorif index` command again; it goes on."
+        )
 
 
 def _check_parents(index_id: str, built: Parents, found: Parents, model: str) -> None:

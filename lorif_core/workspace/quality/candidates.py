@@ -141,6 +141,8 @@ def score_index(
     Raises:
         LorifError: The index, a query or a setting cannot be used.
     """
+    if not settings:
+        raise ConfigError("there is nothing to score with: give at least one value of every setting.")
     index = workspace.indexes.open(candidate.name)
     record = workspace.files.catalog.index(index.index_id)
     asked = [to_query(index, example) for example in read_query_examples(queries)]
