@@ -1,7 +1,9 @@
 """Indexes of half-whitened codes from the command line: scores, statistics, budgets, interruption, damage."""
 
+import json
 import shutil
 import signal
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +28,9 @@ from tiny_workspace import (
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import lorif_core as lf
 from lorif_core.config import BatchConfig, ModelConfig
+from lorif_core.errors import ArtefactError
 from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
 from lorif_core.workspace.indexes import build_index as indexing
 from lorif_core.workspace.indexes import take_statistics as statistics
@@ -603,7 +607,9 @@ def test_an_index_whose_refit_was_stopped_is_not_scored_by_the_new_settings(tmp_
     stopped["method"]["subspace_rank"] = 0
     opened.files.catalog.put_index(replace(record, settings_json=json.dumps(stopped)))
     for look in (lambda: opened.ask("The river of", " Arlen"), opened.indexes.outliers):
-        with pytest.raises(ArtefactError, match="its curvature is still that of before: .* Run the same `lorif index`"):
+        with pytest.raises(
+            ArtefactError, match=r"its curvature is still that of before: .* Run the same `lorif index`"
+        ):
             look()
     done(*index_command(workspace))
     assert opened.ask("The river of", " Arlen", k=1).ids

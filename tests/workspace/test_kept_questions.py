@@ -1,6 +1,8 @@
 """A question is kept with its lists and scores, and answered from them without a model."""
 
+import shutil
 from contextlib import contextmanager
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ from tiny_workspace import SMALL, bytes_below, copy_of, done, indexed, lorif, mo
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, CatalogError, LorifError
 from lorif_core.workspace.folder.kept_scores import read_scores
+from lorif_core.workspace.folder.workspace_files import open_files
 
 PROMPT, COMPLETION = "The river of Arlen is", " castle Brook."
 ACTOR = "LORIF_ACTOR"
@@ -202,7 +205,7 @@ def test_an_unknown_question_cannot_be_opened(asked):
 
 
 def test_a_question_that_version_0_1_kept_with_an_empty_list_opens(asked, tmp_path):
-    workspace = shutil.copytree(asked[0], tmp_path / "ws")
+    workspace = shutil.copytree(asked[0], tmp_path / "copy")
     catalog = open_files(workspace).catalog
     catalog.put_query(replace(catalog.query("1"), k=0), [])
     assert lf.open_workspace(workspace).reopen("1").supports == []
