@@ -12,7 +12,7 @@ import tyro
 from lorif_core.views.text import visible
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object instead of tables.")]
-TextArg = Annotated[str | None, tyro.conf.arg(constructor=str, metavar="STR")]
+TextArg = Annotated[str | None, tyro.conf.arg(constructor=str, metavar="STR", help_behavior_hint="")]
 """Any text, the word None included."""
 
 STAGES = {
