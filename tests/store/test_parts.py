@@ -4,8 +4,6 @@ import itertools
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -171,23 +169,13 @@ def test_processes_that_make_the_same_parts_agree(tmp_path):
         )
         for hardware in (1, 2)
     ]
-    wait_until(lambda: len(list(folder.glob("ready*"))) == len(processes), processes)
-    (folder / "go").touch()
-    printed = [process.communicate(timeout=120)[0].split() for process in processes]
+    printed = [process.communicate(timeout=300)[0].split() for process in processes]
     entries = finished_parts(folder)
     assert list(entries) == list(range(plan.num_parts))
-    assert len({entry.origin.worker for entry in entries.values()}) == 2, "one was too early to test anything"
+    assert len({entry.origin.worker for entry in entries.values()}) == 2
     assert set(printed[0]) | set(printed[1]) == {entry.shard.checksum for entry in entries.values()}
     assert_entries_fit(folder)
     assert_nothing_left_over(folder)
-
-
-def wait_until(reached: Callable[[], bool], processes: list[subprocess.Popen[str]]) -> None:
-    deadline = time.monotonic() + 120
-    while not reached():
-        assert [process.poll() for process in processes] == [None] * len(processes)
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 # Killed workers.
