@@ -18,9 +18,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, delete, inspect, 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from lorif_core.catalog.records import KINDS, Record
+from lorif_core.catalog.records import KINDS, DatasetRecord, Record
 from lorif_core.catalog.repository import Catalog, R, Records
-from lorif_core.catalog.schema import CATALOG_VERSION, FORMAT_VERSION, METADATA, TABLES
+from lorif_core.catalog.schema import CATALOG_VERSION, DATASET_COLUMNS_OF_FORMAT_3, FORMAT_VERSION, METADATA, TABLES
 from lorif_core.errors import CatalogError, ResourceError
 from lorif_core.files import disk_full_message, replace_file
 
@@ -45,14 +45,6 @@ CAUSES = {
     "version number": "it was written by another version of DuckDB; install that one",
 }
 """What a person can do about DuckDB's message, by a part of it (as of DuckDB 1.5)."""
-
-DATASET_COLUMNS_OF_FORMAT_3 = {
-    "source_checksums": "TEXT",
-    "settings_json": "TEXT",
-    "corpus_id": "TEXT",
-    "parent_id": "TEXT",
-    "version": "BIGINT",
-}
 
 DAMAGED = "it is damaged; restore it from a backup, or move it away and an empty catalog is made in its place"
 
@@ -256,8 +248,9 @@ def _check_version(connection: Connection, path: Path) -> None:
 def _migrate(connection: Connection) -> None:
     """From format 1, which had no evaluations, and 2, which had no questions and one version of each data set."""
     METADATA.create_all(connection, checkfirst=True)
-    for column, kind in DATASET_COLUMNS_OF_FORMAT_3.items():
-        connection.execute(text(f"ALTER TABLE dataset ADD COLUMN IF NOT EXISTS {column} {kind}"))
+    for column in (TABLES[DatasetRecord].c[name] for name in DATASET_COLUMNS_OF_FORMAT_3):
+        kind = column.type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE dataset ADD COLUMN IF NOT EXISTS {column.name} {kind}"))
     connection.execute(
         text("UPDATE dataset SET source_checksums = '[]', settings_json = '{}', corpus_id = dataset_id, version = 1")
     )

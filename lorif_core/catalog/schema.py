@@ -75,10 +75,8 @@ COLUMN_TYPES: Mapping[Any, type[TypeEngine[Any]]] = {
 }
 """How a field is stored, by its annotation."""
 
-NULLABLE = {
-    "dataset": {"source_checksums", "settings_json", "corpus_id", "version"},
-}
-"""Columns that came with a later format: DuckDB cannot add one that is not nullable. They always hold a value."""
+DATASET_COLUMNS_OF_FORMAT_3 = ("source_checksums", "settings_json", "corpus_id", "parent_id", "version")
+"""Nullable, because DuckDB cannot add a column that is not; all but the parent always hold a value."""
 
 METADATA = MetaData()
 
@@ -97,7 +95,7 @@ def _table(name: str, kind: type[Record]) -> Table:
 def _column(table: str, name: str, annotation: Any, id_field: str) -> Column[Any]:
     given = [one for one in get_args(annotation) if one is not NoneType] if _is_optional(annotation) else [annotation]
     kind = str if get_origin(given[0]) is Literal else given[0]
-    is_nullable = _is_optional(annotation) or name in NULLABLE.get(table, ())
+    is_nullable = _is_optional(annotation) or (table == "dataset" and name in DATASET_COLUMNS_OF_FORMAT_3)
     return Column(name, COLUMN_TYPES[kind], primary_key=name == id_field, nullable=is_nullable)
 
 
