@@ -165,7 +165,7 @@ def predict_removal(
     if controls is None:
         asked = {files.catalog.query(query_id).dataset_id for query_id in targets}
         others = [query for query in files.catalog.queries() if query.query_id not in targets]
-        controls = [query.query_id for query in others if query.dataset_id in asked and _is_influence(query)]
+        controls = [query.query_id for query in others if query.dataset_id in asked and not _why_no_influence(query)]
     roles: dict[str, Role] = {query_id: "control" for query_id in controls}
     roles |= {query_id: "target" for query_id in targets}
     queries = [files.catalog.query(query_id) for query_id in roles]
@@ -191,18 +191,25 @@ def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[i
 
 
 def _check_influences(queries: Sequence[QueryRecord]) -> None:
-    """Refuse queries whose scores are no influences in nats, so that they cannot be added up."""
+    """Refuse queries whose scores cannot be added up."""
     for query in queries:
-        if query.normalisation != "none":
-            raise ConfigError(
-                f"a what-if adds influences, but the scores of query {query.query_id} are normalised "
-                f"({query.normalisation}). Ask it again with `--normalisation none`."
-            )
-        if (unit := unit_of(query)) != "nats":
-            raise ConfigError(
-                f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: its index had no "
-                "curvature. Ask it again of an index of another method, such as the default."
-            )
+        if (reason := _why_no_influence(query)) is not None:
+            raise ConfigError(reason)
+
+
+def _why_no_influence(query: QueryRecord) -> str | None:
+    """Why a query's scores are no influences in nats, which can be added up; None if they are."""
+    if query.normalisation != "none":
+        return (
+            f"a what-if adds influences, but the scores of query {query.query_id} are normalised "
+            f"({query.normalisation}). Ask it again with `--normalisation none`."
+        )
+    if (unit := unit_of(query)) != "nats":
+        return (
+            f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: its index had no "
+            "curvature. Ask it again of an index of another method, such as the default."
+        )
+    return None
 
 
 def verify_removal(
@@ -289,10 +296,6 @@ def _checked(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:
             "look at; `lorif queries` lists those that were asked."
         )
     return list(dict.fromkeys(train_ids))
-
-
-def _is_influence(query: QueryRecord) -> bool:
-    return query.normalisation == "none" and unit_of(query) == "nats"
 
 
 def _only_dataset(queries: Sequence[QueryRecord]) -> str:
