@@ -268,9 +268,13 @@ def breakdown(
         print_json(found.to_dict())
         return
     ordered = sorted(found.parts.items(), key=lambda item: -abs(item[1]))
-    rows = [[name, f"{part:+.4g}", f"{part / found.score:.1%}" if found.score else "–"] for name, part in ordered]
+    rows = [_part_row(name, part, found.score) for name, part in ordered]
     console().print(records_table(f"Score {found.score:+.4g} of {id}", ["module", "part", "of the score"], rows))
     _print_tokens(found)
+
+
+def _part_row(name: str, part: float, score: float) -> list[str]:
+    return [name, f"{part:+.4g}", f"{part / score:.1%}" if score else "–"]
 
 
 def _print_tokens(found: "Breakdown") -> None:
@@ -280,10 +284,7 @@ def _print_tokens(found: "Breakdown") -> None:
         say(f"No parts of tokens: {found.no_tokens}")
         return
     for title, tokens in (("The question's tokens", found.tokens), ("Behind the contrast", found.contrast_tokens)):
-        rows = [
-            [repr(token.text), f"{token.part:+.4g}", f"{token.part / found.score:.1%}" if found.score else "–"]
-            for token in tokens
-        ]
+        rows = [_part_row(repr(token.text), token.part, found.score) for token in tokens]
         if rows:
             console().print(records_table(title, ["token", "part", "of the score"], rows))
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from indexes import TRAIN, memory_index, oracle_rows, scores_of
 from oracles import close
 
 from lorif_core.config import ScoreConfig
@@ -12,8 +13,6 @@ from lorif_core.methods.protocol import THE_MODEL, AttributionMethod
 from lorif_core.methods.references.reference import GradientReference, StateReference, TextReference
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, REFERENCES, method_entry, method_settings
 from lorif_core.passes.queries import Query
-
-from indexes import TRAIN, memory_index, oracle_rows, scores_of  # isort: skip
 
 EVERY = pytest.mark.parametrize("name", METHODS)
 OWN = [Query(str(number), (one,), (1.0,)) for number, one in enumerate(TRAIN)]
