@@ -5,7 +5,7 @@ import streamlit as st
 
 from app import session
 from app.components import corpus_ranked, question_form
-from lorif_core.workspace.indexes.index_settings import score_unit
+from lorif_core.workspace.indexes.method_of_index import method_of_index
 
 
 def draw(dataset: str) -> None:
@@ -20,7 +20,7 @@ def draw(dataset: str) -> None:
     is_reversed = st.toggle("Smallest first", key="smallest-first", bind="query-params", on_change=_first_page)
     found = _ranked(session.workspace_path(), index_id, fingerprint_of(index_id))
     found = found.reverse() if is_reversed else found
-    unit = score_unit(session.workspace().files.catalog.index(index_id))
+    unit = method_of_index(session.workspace().files.catalog.index(index_id)).unit
     numbers = {"rank": found["rank"], f"self-influence, {unit}": found["self_influence"]}
     corpus_ranked.draw(found["train_id"].to_list(), numbers, dataset, key="corpus-outliers", takes_all=False)
 

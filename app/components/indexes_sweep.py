@@ -9,10 +9,9 @@ from app.components import jobs_progress
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import Normalisation
 from lorif_core.errors import ConfigError
-from lorif_core.methods.make_method import make_method
 from lorif_core.views.evaluations import sweep_figure
 from lorif_core.views.text import visible
-from lorif_core.workspace.indexes.index_settings import read_index_settings
+from lorif_core.workspace.indexes.method_of_index import method_of_index
 from lorif_core.workspace.jobs.requests import evaluate_request
 from lorif_core.workspace.jobs.submit import start_job
 from lorif_core.workspace.studio.results import sweeps_of
@@ -50,7 +49,7 @@ class Grid(NamedTuple):
 
 
 def _form(record: IndexRecord) -> None:
-    has_curvature = make_method(read_index_settings(record.settings_json).method).curvature.subspace_rank != 0
+    has_curvature = method_of_index(record).curvature.subspace_rank != 0
     st.caption(
         "A sweep scores a file of questions under every combination and compares with models that were really "
         "trained again. The ground truth comes from lorif evaluate retrain, once per data set and recipe."

@@ -5,10 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from lorif_core.catalog import IndexRecord
-from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import IndexConfig
-from lorif_core.methods.protocol import Unit
 from lorif_core.methods.registry import settings_of_name
 from lorif_core.settings_json import settings_from_json, settings_to_json
 
@@ -31,11 +28,6 @@ def read_index_settings(text: str, model: str | None = None) -> IndexConfig:
     settings = settings_from_json(IndexConfig, from_version_0_1(json.loads(text)), settings_of_name)
     placed = replace(settings.model, device="auto", model=model or settings.model.model)
     return replace(settings, model=placed)
-
-
-def score_unit(record: IndexRecord) -> Unit:
-    """What the scores of an index count, as its method says."""
-    return make_method(read_index_settings(record.settings_json).method).unit
 
 
 def from_version_0_1(raw: Mapping[str, Any]) -> dict[str, Any]:

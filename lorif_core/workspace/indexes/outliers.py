@@ -3,9 +3,8 @@
 import polars as pl
 import torch
 
-from lorif_core.methods.make_method import make_method
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.index_settings import read_index_settings
+from lorif_core.workspace.indexes.method_of_index import method_of_index
 from lorif_core.workspace.indexes.open_index import check_fit
 
 
@@ -20,7 +19,7 @@ def rank_self_influences(files: WorkspaceFiles, index_id: str | None) -> pl.Data
     record = files.choose_index(index_id)
     reader, examples = files.open_index(record.index_id), files.examples(record.dataset_id)
     reader.require_complete()
-    method = make_method(read_index_settings(record.settings_json).method)
+    method = method_of_index(record)
     check_fit(record, reader, method)
     own = torch.cat([reader.self_influence(shard) for shard in reader.iter_shards()])
     own *= method.unit_per_product(reader.num_train_tokens)
