@@ -107,6 +107,19 @@ def publish_folder(new: Path, place: Path, staging: Path) -> None:
     flush_folder(place.parent)
 
 
+def publish_unless_there(new: Path, place: Path) -> bool:
+    """Rename a finished folder to its place; whether nobody else had published one there by then."""
+    flush(new)
+    try:
+        new.rename(place)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    flush_folder(place.parent)
+    return True
+
+
 def publish_file(new: Path, out: Path, about: Path | None, export_id: str, staging: Path) -> None:
     """Rename a finished file to its place, after the folder about it.
 

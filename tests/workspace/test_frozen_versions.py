@@ -10,6 +10,7 @@ from tiny_workspace import copy_of, done, imported, lorif, rows, write_rows
 import lorif_core as lf
 from lorif_core.config import ExportConfig
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError, RoleError
+from lorif_core.workspace.curation import export as exporting
 from lorif_core.workspace.curation.export import verify_export
 
 ROWS = {row["id"]: row for row in rows()}
@@ -70,6 +71,20 @@ def test_of_two_who_freeze_under_one_name_at_once_one_succeeds(workspace):
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(freeze, range(2)))
     assert sorted(found, key=str) == [None, "v1"]
+
+
+def test_an_export_that_somebody_else_publishes_at_the_same_moment_is_taken(workspace, monkeypatch):
+    publish, others = exporting.publish_unless_there, []
+
+    def publish_second(*arguments):
+        monkeypatch.setattr(exporting, "publish_unless_there", publish)
+        others.append(workspace.export())
+        return publish(*arguments)
+
+    monkeypatch.setattr(exporting, "publish_unless_there", publish_second)
+    found = workspace.export()
+    assert (found.path, found.is_new, others[0].is_new) == (others[0].path, False, True)
+    assert [path.name for path in found.about.parent.iterdir()] == [found.export_id]
 
 
 def test_a_record_that_was_changed_is_refused(workspace):

@@ -24,6 +24,7 @@ from lorif_core.data.export_places import (
     about_folders,
     publish_file,
     publish_folder,
+    publish_unless_there,
     recover,
     require_place,
     staging_beside,
@@ -223,7 +224,7 @@ def _publish_in_workspace(
     files: WorkspaceFiles, recipe: Recipe, new: Path, export_id: str, staging: Path, *, overwrites: bool
 ) -> _Place:
     folder = files.root / EXPORTS_FOLDER / export_id
-    is_new = not folder.exists()
+    is_new = not folder.exists() and publish_unless_there(new, folder)
     if not is_new:
         try:
             verify_export(folder)
@@ -232,9 +233,8 @@ def _publish_in_workspace(
                 raise DamagedArtefact(
                     f"this export is there already, damaged ({error}) Pass `--force` to write it again."
                 ) from error
+            publish_folder(new, folder, staging)
             is_new = True
-    if is_new:
-        publish_folder(new, folder, staging)
     return _Place(folder / FILE_OF_FORMAT.get(recipe.file_format, ""), folder, is_new)
 
 
