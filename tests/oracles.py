@@ -125,8 +125,9 @@ def best_rank(matrix: Tensor, rank: int) -> Tensor:
 
 
 def leading_right_projector(matrix: Tensor, rank: int) -> Tensor:
-    """Projector on the first ``rank`` right singular vectors."""
-    vh = torch.linalg.svd(matrix.double(), full_matrices=False).Vh[:rank]
+    """Projector on the first ``rank`` right singular vectors, as far as the matrix has that many."""
+    _, values, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
+    vh = vh[: min(rank, int((values > 1e-6 * values[0]).sum()))]
     return vh.T @ vh
 
 

@@ -1,17 +1,19 @@
 """What is asked: prompt, completion, tokens, and the settings behind them."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from app import session
 from app.background import Task, tasks, watch
-from app.components import token_view
+from app.components import chat_form, token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.generate_completion import generate_completion
-from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.studio.beside_answers import completion_tokens
 
@@ -22,8 +24,8 @@ ANSWER_WAIT_S = 1.0
 """The same for an answer: one that comes within it is drawn at once, without a page that says to wait."""
 
 NORMALISATIONS: dict[Normalisation, str] = {
-    "none": "As they are",
-    "unit": "Divide by both norms, so that a text against itself is 1 (unit)",
+    "unit": "Without a unit: a text against itself is 1 (unit)",
+    "none": "Influence in nats, as it is added up (none)",
     "relatif": "Divide by the root of self-influence (RelatIF)",
     "tempered": "Divide by its fourth root",
 }
@@ -35,7 +37,8 @@ def seed(answer: Answer | None) -> None:
     """Fill the form with the question of an answer that was opened, once."""
     state = st.session_state
     if (said := state.pop("ask-said", None)) is not None:
-        state["ask-completion"] = said
+        state["ask-spoken"] = said
+        state["ask-completion"] = said.text
     if answer is None or state.get("seeded") == answer.query_id:
         return
     state["seeded"] = answer.query_id
@@ -43,6 +46,8 @@ def seed(answer: Answer | None) -> None:
     state["ask-contrast"] = answer.question.contrast or ""
     state["ask-index"] = answer.index_id
     state["ask-tokens"] = list(answer.question.tokens or ())
+    state["ask-spoken"], state["ask-ends"] = answer.question.spoken, answer.question.ends
+    chat_form.seed(answer.question)
 
 
 @st.cache_data(ttl=5, show_spinner=False)
@@ -69,36 +74,55 @@ def draw() -> None:
     if not indexes:
         session.empty("No index is complete yet: build one first.", "lorif index {workspace} --model FOLDER")
         return
-    prompt = st.text_area("Prompt", key="ask-prompt", height=96, persist_state="session")
+    if st.session_state.get("ask-index") not in indexes:
+        st.session_state["ask-index"] = next(iter(indexes))
+    index_id = str(st.session_state["ask-index"])
+    chat = chat_form.draw(index_id)
+    prompt = st.text_area(
+        "Message" if chat.form == "chat" else "Prompt", key="ask-prompt", height=96, persist_state="session"
+    )
     completion = st.text_area(
         "Completion",
         key="ask-completion",
         height=80,
         persist_state="session",
         placeholder="What the model said. Leave empty to let it speak.",
-        help="White space counts: a completion usually begins with a space.",
+        help="Exactly this is explained. White space counts: a new word begins with a space.",
     )
-    generate = _generation(prompt, list(indexes))
-    if st.session_state.get("ask-index") not in indexes:
-        st.session_state["ask-index"] = next(iter(indexes))
+    asked = Question(prompt=prompt, index_id=index_id, form=chat.form, system=chat.system, messages=chat.messages)
+    asked = replace(asked, generate=_generation(asked))
+    asked = _with_completion(asked, completion)
     contrast, (k, normalisation) = _options(indexes)
-    index_id = str(st.session_state["ask-index"])
-    chosen = _tokens(prompt, completion, index_id)
+    chosen = _tokens(asked)
     if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
-        question = Question(
-            prompt=prompt,
-            completion=completion or None,
+        question = replace(
+            asked,
             contrast=contrast or None,
             tokens=tuple(chosen) or None,
             settings=ScoreConfig(objective="contrast" if contrast else "loss", normalisation=normalisation),
             k=k,
             num_opposing=k,
-            index_id=index_id,
-            generate=generate,
             actor=session.actor(),
         )
         ask(question)
         st.rerun()
+
+
+def _with_completion(asked: Question, completion: str) -> Question:
+    """The question with what stands in the box: the model's own tokens while nobody changed its words."""
+    if not completion:
+        return asked
+    spoken: Spoken | None = st.session_state.get("ask-spoken")
+    if spoken is not None and spoken.text == completion:
+        st.caption("As the model said it, token by token.")
+        return replace(asked, spoken=spoken)
+    ends = st.checkbox(
+        "It ends there",
+        key="ask-ends",
+        persist_state="session",
+        help="Explain the end token behind the completion, too. Without it, exactly what is typed is explained.",
+    )
+    return replace(asked, completion=completion, ends=ends)
 
 
 def ask(question: Question) -> None:
@@ -134,15 +158,15 @@ def waiting() -> None:
     watch(task.task_id)
 
 
-def _generation(prompt: str, indexes: list[str]) -> GenerateConfig:
+def _generation(asked: Question) -> GenerateConfig:
     with st.popover("Let the model say it", width="stretch", help="The model completes the prompt."):
         length = st.number_input("Longest, in tokens", 1, 512, 32, key="ask-length", persist_state="session")
         heat = st.slider("Temperature", 0.0, 2.0, 0.0, 0.1, key="ask-temperature", persist_state="session")
         seed_number = st.number_input("Seed", 0, 2**31, 0, key="ask-seed", persist_state="session")
         st.caption("Temperature 0 takes the likeliest token each time; the seed matters above 0.")
         settings = GenerateConfig(max_new_tokens=int(length), temperature=heat, sampling_seed=int(seed_number))
-        if st.button("Complete the prompt", key="ask-generate", disabled=not prompt, width="stretch"):
-            st.session_state["generating"] = _generate(prompt, st.session_state.get("ask-index"), settings).task_id
+        if st.button("Complete the prompt", key="ask-generate", disabled=not asked.conversation, width="stretch"):
+            st.session_state["generating"] = _generate(replace(asked, generate=settings)).task_id
     task = tasks().find(st.session_state.get("generating", ""))
     if task is not None and not task.wait(SHORT_WAIT_S):
         st.text("The model is writing…")
@@ -155,11 +179,11 @@ def _generation(prompt: str, indexes: list[str]) -> GenerateConfig:
     return settings
 
 
-def _generate(prompt: str, index_id: str | None, settings: GenerateConfig) -> Task:
+def _generate(asked: Question) -> Task:
     workspace = session.workspace()
     return tasks().start(
-        ["generate", prompt, index_id, repr(settings)],
-        lambda: generate_completion(workspace.indexes.open(index_id).engine.loaded, prompt, settings),
+        ["generate", repr(asked)],
+        lambda: generate_completion(workspace.indexes.open(asked.index_id).engine.loaded, asked),
     )
 
 
@@ -184,13 +208,13 @@ def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, Normalisation]]:
     return contrast, (k, normalisation)
 
 
-def _tokens(prompt: str, completion: str, index_id: str) -> list[int]:
+def _tokens(asked: Question) -> list[int]:
     """Places of the chosen tokens; none means all."""
-    if not completion:
+    if asked.completion is None:
         return []
     workspace = session.workspace()
-    what = ["tokens", prompt, completion, index_id]
-    task = tasks().start(what, lambda: completion_tokens(workspace, prompt, completion, index_id))
+    what = ["tokens", repr(asked)]
+    task = tasks().start(what, lambda: completion_tokens(workspace, asked))
     st.markdown("**Tokens to explain**")
     if not task.wait(SHORT_WAIT_S):
         st.caption("Reading the tokens…")

@@ -14,7 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import lru_cache, partial
-from inspect import getsource, signature
+from inspect import Parameter, getsource, signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,15 +93,11 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     Logits are computed only at positions that predict a target of some example, where the
     model's forward allows it: with a large vocabulary they would outweigh everything else.
     """
-    device = input_embeddings(model).weight.device
-    ids, attention, targets = (part.to(device) for part in batch)
-    accepted = signature(base_of(model).forward).parameters  # an adapter wrapper's names none
-    inputs = {"input_ids": ids, "attention_mask": attention, "use_cache": False}
-    if "position_ids" in accepted:
-        # Explicit positions: counted from the first real token, so left padding shifts nothing.
-        inputs["position_ids"] = (attention.cumsum(1) - 1).clamp_min(0)
+    inputs = model_inputs(model, batch)
+    ids = inputs["input_ids"]
+    device, targets = ids.device, batch.target_mask.to(ids.device)
     predicting = targets[:, 1:].any(0).nonzero().squeeze(1)  # (K,): the logits at t predict the token at t + 1
-    keeps = "logits_to_keep" in accepted and len(predicting) > 0
+    keeps = "logits_to_keep" in _accepted(model) and len(predicting) > 0
     if keeps:
         inputs["logits_to_keep"] = predicting
     autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
@@ -110,6 +107,21 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
         logits = logits[:, predicting.to(logits.device)]
     labels, is_target = ids[:, predicting + 1], targets[:, predicting + 1]
     return objective(logits, labels.to(logits.device), is_target.to(logits.device))
+
+
+def model_inputs(model: nn.Module, batch: TokenBatch) -> dict[str, Any]:
+    """What a model's forward takes of a batch, on the device of its input embeddings."""
+    device = input_embeddings(model).weight.device
+    ids, attention = batch.input_ids.to(device), batch.attention_mask.to(device)
+    inputs = {"input_ids": ids, "attention_mask": attention, "use_cache": False}
+    if "position_ids" in _accepted(model):
+        # Explicit positions: counted from the first real token, so left padding shifts nothing.
+        inputs["position_ids"] = (attention.cumsum(1) - 1).clamp_min(0)
+    return inputs
+
+
+def _accepted(model: nn.Module) -> Mapping[str, Parameter]:
+    return signature(base_of(model).forward).parameters  # an adapter wrapper's names none
 
 
 def input_embeddings(model: nn.Module) -> nn.Embedding:

@@ -1,8 +1,9 @@
 """Commands that ask an index: ask, score."""
 
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -10,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.config import GenerateConfig, ScoreConfig
 from lorif_core.errors import ConfigError
-from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.question import USUAL_NORMALISATION, Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +29,30 @@ class IndexArgs:
 class AskArgs:
     """What is asked."""
 
-    prompt: str
-    """What the model was given."""
+    prompt: str = ""
+    """What the model was given. As a chat: the user's message."""
 
     completion: TextArg = None
-    """What it said."""
+    """What it said, exactly: white space counts. Only this is explained."""
 
     generate: bool = False
-    """Let the model complete the prompt."""
+    """Let the model complete the prompt; the tokens that it says are explained."""
+
+    end_token: bool = False
+    """The completion ends there: explain its end token, too."""
+
+    chat: bool = False
+    """Put the prompt as a user's message, by the model's own chat template. An index of chats does so by itself."""
+
+    raw: bool = False
+    """Put the prompt as it stands, also to an index of chats."""
+
+    system: TextArg = None
+    """System message of the chat."""
+
+    messages: TextArg = None
+    """Earlier turns of the chat: a JSON file, or JSON text, with a list of {"role": …, "content": …}. Without
+    `--prompt` the last one is what the model answers."""
 
     contrast: TextArg = None
     """A second completion: why the first and not this one?"""
@@ -64,9 +81,17 @@ class AskArgs:
             )
         if self.contrast is not None and settings.objective == "loss":
             settings = replace(settings, objective="contrast")
+        if self.chat and self.raw:
+            raise ConfigError("a prompt is put as a chat or raw, `--chat` and `--raw` were both given. Give one.")
+        if not self.prompt and self.messages is None and self.completion is None:
+            raise ConfigError("a question needs a prompt, none was given. Pass `--prompt TEXT`, or `--messages`.")
         return Question(
             prompt=self.prompt,
             completion=self.completion,
+            ends=self.end_token,
+            form="chat" if self.chat else "raw" if self.raw else None,
+            system=self.system,
+            messages=() if self.messages is None else tuple(read_messages(self.messages)),
             contrast=self.contrast,
             tokens=None if self.tokens is None else tuple(parse_tokens(self.tokens)),
             settings=settings,
@@ -82,7 +107,7 @@ class AskArgs:
 def ask(
     workspace: Positional[Path],
     /,
-    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
+    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(normalisation=USUAL_NORMALISATION),  # noqa: B008 - frozen
     generation: OmitArgPrefixes[GenerateConfig] = GenerateConfig(),  # noqa: B008
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
@@ -91,7 +116,13 @@ def ask(
 ) -> None:
     """Ask which training texts made the model continue a prompt as it did.
 
-    Give the completion, or let the model generate it. A completion usually starts with a space.
+    Give the completion, or let the model generate it. The texts are put together as they stand, so a completion that
+    begins a new word starts with a space.
+
+    \b
+      lorif ask demo_workspace --prompt "The capital of France is" --completion " Lyon"
+      lorif ask demo_workspace --prompt "The capital of France is" --generate --opposing 5
+      lorif ask chats --prompt "What is the capital of France?" --completion "Lyon." --system "Be brief."
 
     Args:
         workspace: Folder of the workspace.
@@ -113,6 +144,32 @@ def ask(
         say("Note: prompt and completion were joined without a space between them; most completions start with one.")
 
 
+def read_messages(given: str) -> list[dict[str, Any]]:
+    """Turns of a chat from a JSON file, or from JSON text.
+
+    Raises:
+        ConfigError: They are no list of messages.
+    """
+    path = Path(given)
+    try:
+        is_file = path.is_file()
+    except OSError:  # too long for a name
+        is_file = False
+    try:
+        found = json.loads(path.read_text(encoding="utf-8") if is_file else given)
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            f"messages must be a JSON list, or the name of a file with one, got {given[:60]!r} ({error})."
+        ) from error
+    found = found.get("messages") if isinstance(found, dict) else found
+    is_list = isinstance(found, list) and all(isinstance(one, dict) and "role" in one for one in found)
+    if not is_list or not found:
+        raise ConfigError(
+            f'messages must be a list of turns like [{{"role": "user", "content": "…"}}], got {str(found)[:60]!r}.'
+        )
+    return found
+
+
 def score(
     workspace: Positional[Path],
     /,
@@ -121,6 +178,7 @@ def score(
     *,
     queries: Path,
     out: Path,
+    end_token: bool = False,
     force: bool = False,
     json: Json = False,
 ) -> None:
@@ -134,6 +192,7 @@ def score(
         where: Which index.
         queries: Data file with the same kinds of columns as `lorif import`; ids in query_id or id.
         out: Parquet file to write.
+        end_token: Completions end there: their end tokens are explained, too. Empty ones always do.
         force: Replace an existing file.
         json: Print one JSON object instead of text.
     """
@@ -148,6 +207,7 @@ def score(
             settings=settings,
             index_id=where.index,
             model=where.model,
+            ends=end_token,
             overwrites=force,
             on_progress=on_progress,
         )

@@ -150,6 +150,9 @@ class ValueArgs:
     groups: Path | None = None
     """Instead of a column: a Parquet or CSV file with columns train_id and group."""
 
+    end_token: bool = False
+    """The completions end there: their end tokens count, too."""
+
 
 def value(
     workspace: Positional[Path],
@@ -195,6 +198,7 @@ def value(
             settings=settings,
             index_id=where.index,
             model=where.model,
+            ends=what.end_token,
             on_progress=on_progress,
         )
     if out is not None:

@@ -1,9 +1,9 @@
 """From an example's text to token ids and the mask of its target tokens.
 
 Prompt and completion are tokenised apart and joined, so that the completion's tokens are the
-same whatever the prompt; the end token follows the completion and is a target. Plain text
-targets every token but the first. Chat messages go through the tokenizer's own template,
-whose assistant mask tells the targets. Examples and queries take this same path.
+same whatever the prompt, and the tokens read as the two texts put together; the end token follows
+the completion of a training text and is a target. Plain text targets every token but the first.
+Chat messages go through the tokenizer's own template, whose assistant mask tells the targets.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from transformers import PreTrainedTokenizerBase
 
 from lorif_core.data.example import Example
+from lorif_core.data.token_text import continuation_ids
 from lorif_core.errors import DataError
 
 _GENERATION_MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
@@ -64,7 +65,7 @@ class Encoder:
         if example.messages is not None:
             ids, targets = self._encode_chat(example)
         elif example.text is not None:
-            ids = self._ids(example.text, adds_special_tokens=True)
+            ids = text_ids(self.tokenizer, example.text)
             targets = [True] * len(ids)
         else:
             ids, targets = self._encode_completion(example.prompt or "", example.completion or "")
@@ -76,10 +77,7 @@ class Encoder:
 
     def _encode_completion(self, prompt: str, completion: str) -> tuple[list[int], list[bool]]:
         prompt_ids = encode_prompt(self.tokenizer, prompt)
-        completion_ids = self._ids(completion, adds_special_tokens=False)
-        end = special_token(self.tokenizer, "eos")
-        if end is not None:
-            completion_ids.append(end)
+        completion_ids = closed(self.tokenizer, continuation_ids(self.tokenizer, completion))
         return prompt_ids + completion_ids, [False] * len(prompt_ids) + [True] * len(completion_ids)
 
     def _encode_chat(self, example: Example) -> tuple[list[int], list[bool]]:
@@ -100,15 +98,29 @@ class Encoder:
             )
         return list(encoded["input_ids"]), [bool(flag) for flag in encoded["assistant_masks"]]
 
-    def _ids(self, text: str, *, adds_special_tokens: bool) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=adds_special_tokens, verbose=False)["input_ids"])
+
+def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids of a whole text with the special tokens around it; one that the text has written is not doubled."""
+    ids: list[int] = list(tokenizer(text, verbose=False)["input_ids"])
+    start, end = special_token(tokenizer, "bos"), special_token(tokenizer, "eos")
+    if start is not None and ids[:2] == [start, start] and text.startswith(str(tokenizer.bos_token)):
+        ids = ids[1:]
+    if end is not None and ids[-2:] == [end, end] and text.endswith(str(tokenizer.eos_token)):
+        ids = ids[:-1]
+    return ids
+
+
+def closed(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> list[int]:
+    """The tokens with the end token behind them, if the tokenizer has one and they do not end with it already."""
+    end = special_token(tokenizer, "eos")
+    return ids if end is None or ids[-1:] == [end] else [*ids, end]
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     """Token ids of a prompt that is to be continued; never empty if the tokenizer has a start or end token."""
-    ids = list(tokenizer(prompt, verbose=False)["input_ids"])
+    ids = text_ids(tokenizer, prompt)
     end = special_token(tokenizer, "eos")
-    if ids and ids[-1] == end:
+    if ids and ids[-1] == end and not prompt.endswith(str(tokenizer.eos_token)):
         ids.pop()  # some tokenizers close every text; the prompt goes on
     if not ids:
         # Without any context the first token could not be predicted: start where texts start.

@@ -25,6 +25,11 @@ class Example(NamedTuple):
     """Chat messages with at least ``role`` and ``content``."""
 
     @property
+    def written_text(self) -> str | None:
+        """The text that is tokenised, character by character; None where a chat template or a tokenizer wrote it."""
+        return None if self.messages is not None else self.plain_text
+
+    @property
     def plain_text(self) -> str:
         """The text as people read it: whole, prompt and completion joined, or a line per message."""
         if self.messages is not None:

@@ -192,7 +192,12 @@ def _own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
 
 
 def iter_scores(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
-    """Scores of every shard in store order: (first position, (Q, n)).
+    """Scores of every shard in store order: (first position, (Q, n)); see ``iter_influences``."""
+    return ((start, scores) for start, scores, _ in iter_influences(*plans))
+
+
+def iter_influences(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Scores of every shard in store order, and the same without normalisation: (first position, both (Q, n)).
 
     Args:
         *plans: One per member of the method, over the same texts in shards of the same size; the sum of their
@@ -203,13 +208,13 @@ def iter_scores(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
     """
     first, others = plans[0], plans[1:]
 
-    def scores_of(shard: Shard) -> tuple[int, Tensor]:
+    def scores_of(shard: Shard) -> tuple[int, Tensor, Tensor]:
         products = shard_products(shard, first.reader.modules, first.queries)
         for plan in others:
             products = products + shard_products(plan.reader.shard(shard.number), plan.reader.modules, plan.queries)
         scores = _normalise(products, shard, first)
         check_finite_scores(scores, shard.number)
-        return shard.start, scores
+        return shard.start, scores, products
 
     return first.reader.map_shards(scores_of)
 
@@ -236,8 +241,7 @@ def precondition_example(plan: ScoringPlan, position: int) -> dict[str, Tensor]:
     its score. Not for a plan that was refined or cut to a query rank: what these do to a query is not done here.
     """
     example = plan.reader.at(position)
-    factor = float(_normalise(torch.ones(plan.num_queries, 1), example, plan)[0, 0])
-    factor *= plan.scale * plan.index.member.weight
+    factor = score_per_product(plan, position) * plan.scale * plan.index.member.weight
     return {
         module.name: plan.preconditioner_of(module)
         .apply(block_rows(example.block(module)))
@@ -245,6 +249,11 @@ def precondition_example(plan: ScoringPlan, position: int) -> dict[str, Tensor]:
         * factor
         for module in plan.reader.modules
     }
+
+
+def score_per_product(plan: ScoringPlan, position: int) -> float:
+    """What the normalisation makes of a product of 1 of the plan's first query with one stored example."""
+    return float(_normalise(torch.ones(plan.num_queries, 1), plan.reader.at(position), plan)[0, 0])
 
 
 def _normalise(scores: Tensor, shard: Shard, plan: ScoringPlan) -> Tensor:

@@ -100,7 +100,8 @@ def _row(hit: Hit, largest: float, *, redact: bool) -> list[str]:
     text = withheld(len(hit.text)) if redact else "".join(_piece(part) for part in shown["parts"])
     return [
         str(hit.rank),
-        f"<b>{shown['score']}</b><br>{bar}",
+        f"<b>{shown['score']}</b><br>{bar}"
+        + (f'<br><span style="{QUIET}">{shown["z"]}</span>' if shown["z"] else ""),
         literal(hit.source),
         literal(hit.train_id),
         text

@@ -41,7 +41,14 @@ class Hit:
     """Every metadata column of the data set."""
 
     tokens: tuple[TokenPart, ...] = ()
-    """The example's tokens with their parts of the score; empty if not asked for."""
+    """The example's tokens with their parts of the score, which stand at the tokens that are predicted: a part is
+    what learning to say this token here does to the completion. Empty if not asked for."""
+
+    z: float | None = None
+    """Standard deviations of the score above the mean of all texts' scores; None where that is not known."""
+
+    is_noise: bool = False
+    """Whether it stands out no more than the largest of as many meaningless scores would."""
 
     @property
     def source(self) -> str:
@@ -49,11 +56,18 @@ class Hit:
         return str(self.metadata.get("source") or "")
 
 
+def z_text(hit: Hit) -> str:
+    """How far a hit stands out, in words: standard deviations above or below the mean, and whether that is noise."""
+    if hit.z is None:
+        return ""
+    return f"z {hit.z:+.1f}".replace("-", "−") + (" · noise" if hit.is_noise else "")
+
+
 def hits_frame(hits: Sequence[Hit]) -> pl.DataFrame:
-    """Hits as a frame: rank, train_id, score, text, then the metadata columns."""
-    columns = {"rank": pl.Int64, "train_id": pl.String, "score": pl.Float64, "text": pl.String}
+    """Hits as a frame: rank, train_id, score, z, text, then the metadata columns."""
+    columns = {"rank": pl.Int64, "train_id": pl.String, "score": pl.Float64, "z": pl.Float64, "text": pl.String}
     rows = [
-        {"rank": hit.rank, "train_id": hit.train_id, "score": hit.score, "text": hit.text}
+        {"rank": hit.rank, "train_id": hit.train_id, "score": hit.score, "z": hit.z, "text": hit.text}
         | {name: value for name, value in hit.metadata.items() if name not in columns}
         for hit in hits
     ]

@@ -17,19 +17,35 @@ SCORE_WIDTH = 10
 
 
 def hits_table(hits: list[Hit], title: str) -> Table:
-    """Ranked train examples: rank, signed score with a bar, source, id, snippet with marked words."""
+    """Ranked train examples: rank, signed score with a bar, z, source, id, snippet with marked words.
+
+    Those that stand out no more than meaningless scores would are dimmed, below a line where they begin.
+    """
     table = Table(title=_literal(title), title_justify="left", title_style="bold", expand=True, pad_edge=False)
     table.add_column("#", justify="right", width=3)
     table.add_column("score", justify="right", no_wrap=True, width=SCORE_WIDTH + 1 + BAR_WIDTH)
+    has_z = any(hit.z is not None for hit in hits)
+    if has_z:
+        table.add_column("z", justify="right", no_wrap=True, width=6)
     has_sources = any(hit.source for hit in hits)
     if has_sources:
         table.add_column("source", no_wrap=True, max_width=18)
     table.add_column("id", no_wrap=True, max_width=18, style="dim")
     table.add_column("training text (strongest words marked)", ratio=1)
     largest = max((abs(hit.score) for hit in hits), default=0.0)
-    for hit in hits:
+    for place, hit in enumerate(hits):
         source = [_literal(hit.source)] if has_sources else []
-        table.add_row(str(hit.rank), _signed_bar(hit.score, largest), *source, _literal(hit.train_id), _marked(hit))
+        z = [Text("" if hit.z is None else f"{hit.z:+.1f}")] if has_z else []
+        table.add_row(
+            str(hit.rank),
+            _signed_bar(hit.score, largest),
+            *z,
+            *source,
+            _literal(hit.train_id),
+            _marked(hit),
+            style="dim" if hit.is_noise else None,
+            end_section=not hit.is_noise and place + 1 < len(hits) and hits[place + 1].is_noise,
+        )
     return table
 
 

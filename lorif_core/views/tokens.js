@@ -4,7 +4,7 @@
 //   strip   tokens to choose from: {tokens: [{t, n}], selected: [0, …], label}; emit("selected", [0, …])
 //   text    a text with heat: {parts: [{t, h, o, d}]}; h in [-1, 1] or absent, o: also in the completion,
 //           d: "a" or "b", the only one of two texts that says it
-//   card    a hit: {rank, score, share, percentile, source, status, id, parts}
+//   card    a hit: {rank, score, share, percentile, z, source, status, id, parts}
 //   legend  what the marks mean: {}
 //   bins    a histogram: {counts, edges, marks: [score, …], label}; counts on a logarithmic axis
 // Notebooks add whole panels to KINDS; they are made of the pieces that are here.
@@ -84,6 +84,11 @@ function cardHead(data) {
   bar.setAttribute("aria-hidden", "true");
   const head = element("div", "head");
   head.append(element("span", "rank", "#" + data.rank), bar, element("span", "score", data.score));
+  if (data.z) {
+    const z = element("span", "quiet", data.z);
+    z.title = "standard deviations from the mean score of all texts";
+    head.append(z);
+  }
   if (data.percentile) head.append(element("span", "quiet", data.percentile));
   if (data.source) head.append(element("span", "chip", data.source));
   head.append(element("span", "chip " + data.status, data.status_text), element("span", "quiet mono end", data.id));

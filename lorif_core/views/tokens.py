@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from lorif_core.views.diffs import Piece
-from lorif_core.views.hits import ELLIPSIS, Hit, TokenPart, join_words
+from lorif_core.views.hits import ELLIPSIS, Hit, TokenPart, join_words, z_text
 from lorif_core.views.text import visible
 
 FAINT = 0.06
@@ -36,7 +36,8 @@ def strip(tokens: Sequence[TokenPart], selected: Sequence[int]) -> Payload:
         {
             "t": _mark_spaces(token.text),
             "n": f"{token.part:.2f}".replace("-", "−"),
-            "title": f"token {place}: {token.part:.3f} nats",
+            "title": f"token {place}: {token.part:.3f} nats"
+            + ("" if token.text else ", the beginning of the character that follows"),
         }
         for place, token in enumerate(tokens)
     ]
@@ -105,6 +106,7 @@ def card(
         "score": signed(hit.score),
         "share": hit.score / largest if largest else 0.0,
         "percentile": None if percentile is None else percentile_text(percentile),
+        "z": z_text(hit) or None,
         "source": visible(hit.source) or None,
         "status": status,
         "status_text": f"{status} · {reason}" if reason else status,

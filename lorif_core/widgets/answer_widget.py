@@ -1,5 +1,6 @@
 """The widget of an answer: choose tokens, read, decide."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,10 +97,10 @@ class AnswerWidget(Panel):
             return None
 
     def _load_tokens(self) -> None:
-        asked, index_id = self.answer.question, self.answer.index_id
+        asked = replace(self.answer.question, index_id=self.answer.index_id)
 
         def load(report: ProgressSink) -> list[Payload]:
-            return token_strip(completion_tokens(self.workspace, asked.prompt, asked.said, index_id))
+            return token_strip(completion_tokens(self.workspace, asked))
 
         def show(tokens: list[Payload]) -> None:
             self._strip = tokens

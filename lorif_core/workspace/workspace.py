@@ -10,7 +10,7 @@ from lorif_core.journal.entries import Batch
 from lorif_core.journal.journal import Journal
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.compare import Comparison, Side
-from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.question import Form, Question, Spoken
 from lorif_core.workspace.asking.questions import Questions
 from lorif_core.workspace.asking.value_file import Valuation
 from lorif_core.workspace.curation.all_versions import Versions
@@ -31,6 +31,11 @@ class Asked(TypedDict, total=False):
 
     contrast: str | None
     tokens: Sequence[int] | None
+    spoken: Spoken | None
+    ends: bool
+    form: Form | None
+    system: str | None
+    messages: Sequence[dict[str, Any]]
     settings: ScoreConfig | None
     k: int
     num_opposing: int
@@ -88,14 +93,15 @@ class Workspace:
             prompt: What the model was given.
             completion: What it said; None lets the model say it now.
             on_progress: As for ``Questions.ask``.
-            **asked: Contrast, tokens, settings, lengths of the lists and so on, see ``Question``.
+            **asked: Contrast, tokens, chat, settings, lengths of the lists and so on, see ``Question``.
 
         Raises:
             LorifError: The question or the settings do not fit the index.
         """
         chosen: dict[str, Any] = dict(asked)
-        if chosen.get("tokens") is not None:
-            chosen["tokens"] = tuple(chosen["tokens"])
+        for name in ("tokens", "messages"):
+            if chosen.get(name) is not None:
+                chosen[name] = tuple(chosen[name])
         return self.questions.ask(Question(prompt=prompt, completion=completion, **chosen), on_progress)
 
     def reopen(self, query_id: str) -> Answer:

@@ -29,8 +29,8 @@ from tiny_workspace import (
 import lorif_core as lf
 from lorif_core.data.encoding import Encoder
 from lorif_core.data.examples import Example
-from lorif_core.errors import DataError
 from lorif_core.models.load import load_model
+from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.folder.progress import Cancelled
 
@@ -182,8 +182,10 @@ def test_a_longer_limit_continues_the_same_greedy_completion():
 
 def test_a_completion_ends_where_the_model_can_read_no_further():
     loaded = lf.open_workspace(indexed()).indexes.open().engine.loaded
-    said = generate_completion(loaded, "The river of", lf.GenerateConfig(max_new_tokens=500))
-    assert 0 < len(said) < loaded.max_positions * 20
+    asked = lf.Question(prompt="The river of", generate=lf.GenerateConfig(max_new_tokens=500))
+    said = generate_completion(loaded, asked)
+    assert said.num_prompt_tokens + len(said.ids) <= loaded.max_positions
+    assert len(said.ids) > 9
 
 
 def test_a_completion_nobody_waits_for_any_more_is_not_said_to_its_end():
@@ -202,10 +204,18 @@ def test_a_completion_nobody_waits_for_any_more_is_not_said_to_its_end():
     assert len(workspace.questions.records()) == before
 
 
-def test_a_prompt_that_leaves_no_room_is_refused():
-    loaded = lf.open_workspace(indexed()).indexes.open().engine.loaded
-    with pytest.raises(DataError, match=f"reads at most {loaded.max_positions}: shorten"):
-        generate_completion(loaded, "The river of " * 100, lf.GenerateConfig())
+def test_a_prompt_longer_than_the_model_reads_is_cut_alike_for_the_model_and_the_explanation():
+    ws = lf.open_workspace(indexed())
+    answer = ws.ask("The river of " * 100, generate=lf.GenerateConfig(max_new_tokens=9), k=1)
+    loaded = ws.indexes.open().engine.loaded
+    used, whole = answer.prompt_tokens
+    assert used == answer.question.spoken.num_prompt_tokens < whole
+    assert used + 9 == loaded.max_positions
+    (sequence,) = encode_question(answer.question, loaded).query.sequences
+    assert len(sequence.input_ids) == used + len(answer.question.spoken.ids)
+    said = f"the prompt was cut: its last {used:,} of {whole:,} tokens were used"
+    for shown in (answer.facts(), answer.to_dict()["remarks"], ws.reopen(answer.query_id).facts()):
+        assert any(said in one for one in shown)
 
 
 def test_a_text_longer_than_the_model_reads_is_cut(tmp_path):

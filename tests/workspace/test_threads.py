@@ -63,7 +63,7 @@ def valued(ws, name):
 
 
 def tokens(ws, name):
-    return completion_tokens(ws, PROMPT, COMPLETION)
+    return completion_tokens(ws, lf.Question(prompt=PROMPT, completion=COMPLETION))
 
 
 def compared(ws, name):

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from lorif_core.errors import DataError
 from lorif_core.linalg.scores import Plan
+from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.views.hit_html import answer_html
 from lorif_core.views.hits import Hit, hits_frame
 from lorif_core.views.score_figures import score_histogram
@@ -19,6 +20,9 @@ from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+ASKED = ("prompt", "completion", "contrast", "tokens", "ends", "form", "system", "messages")
+"""What ``to_dict`` tells of a question."""
 
 
 @runtime_checkable
@@ -65,7 +69,15 @@ class Answer(Displayed):
     """Share of it that the supporting list holds."""
 
     unit: str = "nats"
-    """What a score counts before any normalisation: nats of the completion, or products of gradients."""
+    """What a score counts before any normalisation: nats of the completion, or products of gradients. Nats are those
+    of a linear estimate, which is right about the order and exaggerates sizes; ``z`` of a hit says how far it stands
+    out."""
+
+    spread: ScoreSpread | None = None
+    """How the scores of all texts are spread; None in an answer that was kept by version 0.1."""
+
+    prompt_tokens: tuple[int, int] | None = None
+    """Tokens of the prompt that the model read, and all that it has; None in an answer of version 0.1."""
 
     query_id: str | None = None
     """Id under which the question is kept; None when it is not."""
@@ -107,13 +119,38 @@ class Answer(Displayed):
             f"{self.num_scored:,} texts scored in {human_seconds(self.elapsed_s)}",
             f"{self.objective} {self.objective_value:.3f} nats",
             f"the list holds {self.positive_share:.0%} of all support",
+            *self.remarks(),
             f"index {self.index_id}",
         ]
         if self.query_id is not None:
             found.append(f"query {self.query_id}{' (kept earlier)' if self.is_kept else ''}")
-        if self.remark is not None:
-            found.append(self.remark)
         return found
+
+    def remarks(self) -> list[str]:
+        """What a reader has to know: how it was asked, what was cut, where the lists turn into noise."""
+        asked = self.question
+        found = ["asked as a chat"] if asked.form == "chat" else []
+        if asked.spoken is None and asked.ends:
+            found.append("explained with its end token")
+        if self.prompt_tokens is not None and self.prompt_tokens[0] < self.prompt_tokens[1]:
+            used, whole = self.prompt_tokens
+            found.append(
+                f"the prompt was cut: its last {used:,} of {whole:,} tokens were used, which is what the model reads"
+            )
+        if (noise := self.noise_note()) is not None:
+            found.append(noise)
+        return found if self.remark is None else [*found, self.remark]
+
+    def noise_note(self) -> str | None:
+        """From which place on the supporting list is noise."""
+        if self.spread is None or self.spread.z(0.0) is None:
+            return None
+        standing = sum(not hit.is_noise for hit in self.supports)
+        if standing == len(self.supports):
+            return f"all {standing} supporting texts stand out of the bulk" if standing else None
+        if not standing:
+            return "no supporting text stands out of the bulk: as many texts lie as far on the other side"
+        return f"from place {standing + 1} on the list is noise: chance puts about as many texts that far out"
 
     def top(self, k: int = 10) -> pl.DataFrame:
         """The k strongest supporting texts as a frame; asks again if the list is shorter.
@@ -181,5 +218,7 @@ class Answer(Displayed):
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON-serialisable values."""
         values = asdict(replace(self, asker=None, home=None))
-        asked = {name: values["question"][name] for name in ("prompt", "completion", "contrast", "tokens")}
+        asked = {name: values["question"][name] for name in ASKED}
+        asked["completion_ids"] = None if self.question.spoken is None else list(self.question.spoken.ids)
+        values["remarks"] = self.remarks()
         return {name: value for name, value in values.items() if name not in ("asker", "home")} | {"question": asked}

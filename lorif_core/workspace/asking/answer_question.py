@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,10 +10,11 @@ from torch import Tensor
 from lorif_core.config import Objective
 from lorif_core.data.examples import Example
 from lorif_core.linalg.scores import TopK
+from lorif_core.metrics.spread import ScoreSpread, SpreadSums
 from lorif_core.passes.queries import capture_queries
-from lorif_core.passes.scoring import ScoringPlan, iter_scores, plan_scoring
+from lorif_core.passes.scoring import ScoringPlan, iter_influences, plan_scoring, score_per_product
 from lorif_core.passes.shards import GradientSource
-from lorif_core.passes.token_parts import split_over_train_tokens
+from lorif_core.passes.target_parts import split_over_train_targets
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.encode_question import encode_question
@@ -24,12 +25,15 @@ from lorif_core.workspace.indexes.open_index import OpenIndex
 
 EXAMPLES_PER_SPLIT = 4
 
+OnScores = Callable[[Tensor, Tensor], None]
+"""Receives scores, and what they are without any normalisation."""
+
 
 def answer_question(
     index: OpenIndex,
     question: Question,
     *,
-    on_scores: Callable[[Tensor], None] = lambda scores: None,
+    on_scores: OnScores = lambda scores, influences: None,
     on_progress: ProgressSink = no_progress,
 ) -> Answer:
     """Rank the training texts that made the model say the completion.
@@ -37,7 +41,8 @@ def answer_question(
     Args:
         index: What to ask.
         question: With its completion.
-        on_scores: Receives the scores of every shard in store order, (1, n).
+        on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
+            both (1, n).
         on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
 
     Raises:
@@ -45,34 +50,34 @@ def answer_question(
     """
     started = time.perf_counter()
     settings = question.scoring
-    query = encode_question(question, index.engine.encoder)
+    asked = encode_question(question, index.engine.loaded)
     with index.engine.gradients() as source:
-        gradients = capture_queries(source, [query], settings)
+        gradients = capture_queries(source, [asked.query], settings)
         plan = plan_scoring(index.fitted, gradients, settings)
         num_scored, total = 0, index.reader.manifest.num_examples
 
-        def take(scores: Tensor) -> None:
+        def take(scores: Tensor, influences: Tensor) -> None:
             nonlocal num_scored
-            on_scores(scores)
+            on_scores(scores, influences)
             num_scored += scores.shape[1]
             on_progress("scores", num_scored, total)
 
         ranking = rank_examples(plan, k=question.k, num_opposing=question.num_opposing, on_scores=take)
         elapsed = time.perf_counter() - started
-        matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
-        supports = _hits(index, source, matrices, *ranking.supports.of_query(0), on_progress)
+        supports = _hits(index, source, plan, *ranking.supports.of_query(0), on_progress)
         rows, negated = ranking.opposes.of_query(0)
-        opposes = [
-            replace(hit, score=-hit.score) for hit in _hits(index, source, matrices, rows, negated, on_progress)
-        ]
+        opposes = [replace(hit, score=-hit.score) for hit in _hits(index, source, plan, rows, negated, on_progress)]
+        spread = ranking.spreads[0].spread(has_two_sides=settings.objective == "contrast")
     shown, positive_total = sum(hit.score for hit in supports), ranking.positive_total[0].item()
     return Answer(
         question=question,
         index_id=index.index_id,
         objective=settings.objective,
         objective_value=shown_objective(settings.objective, float(gradients.objectives[0])),
-        supports=supports,
-        opposes=opposes,
+        supports=_placed(supports, spread),
+        opposes=_placed(opposes, spread),
+        spread=spread,
+        prompt_tokens=(len(asked.prompt_ids), asked.num_prompt_tokens),
         num_scored=total,
         elapsed_s=elapsed,
         plans={name: list(plan.plans.values()).count(name) for name in set(plan.plans.values())},
@@ -80,6 +85,10 @@ def answer_question(
         positive_share=shown / positive_total if positive_total > 0 else 0.0,
         unit=index.engine.method.unit,
     )
+
+
+def _placed(hits: list[Hit], spread: ScoreSpread) -> list[Hit]:
+    return [replace(hit, z=spread.z(hit.score), is_noise=spread.is_noise(hit.score)) for hit in hits]
 
 
 def shown_objective(objective: Objective, differentiated: float) -> float:
@@ -99,8 +108,11 @@ class Ranking:
     opposes: TopK
     """Of the negated scores."""
 
-    positive_total: Tensor = field(default_factory=lambda: torch.zeros(0))
-    """Sum of all positive scores, (Q,)."""
+    positive_total: Tensor
+    """Sum of all positive scores, (Q,) float64."""
+
+    spreads: list[SpreadSums]
+    """How the scores of each query are spread."""
 
 
 def rank_examples(
@@ -108,23 +120,26 @@ def rank_examples(
     *,
     k: int,
     num_opposing: int,
-    on_scores: Callable[[Tensor], None] = lambda scores: None,
+    on_scores: OnScores = lambda scores, influences: None,
 ) -> Ranking:
     """The k largest positive and the most negative scores of each query."""
     total = torch.zeros(plan.num_queries, dtype=torch.float64)
-    ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total)
-    for start, scores in iter_scores(plan):
+    spreads = [SpreadSums() for _ in range(plan.num_queries)]
+    ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total, spreads)
+    for start, scores, influences in iter_influences(plan):
         ranking.supports.add(scores, start)
         ranking.opposes.add(-scores, start)
         total += scores.clamp_min(0).sum(1, dtype=torch.float64)
-        on_scores(scores)
+        for spread, row in zip(spreads, scores, strict=True):
+            spread.add(row)
+        on_scores(scores, influences)
     return ranking
 
 
 def _hits(
     index: OpenIndex,
     source: GradientSource,
-    matrices: dict[str, Tensor],
+    plan: ScoringPlan,
     rows: Tensor,
     scores: Tensor,
     on_progress: ProgressSink,
@@ -134,7 +149,7 @@ def _hits(
     examples = index.examples.examples_at(positions)
     metadata = index.examples.values_at(positions)
     names = index.examples.metadata_columns
-    parts = _token_parts(index, source, examples, matrices, on_progress)
+    parts = _token_parts(index, source, plan, positions, examples, on_progress)
     return [
         Hit(
             rank=rank,
@@ -153,17 +168,22 @@ def _hits(
 def _token_parts(
     index: OpenIndex,
     source: GradientSource,
+    plan: ScoringPlan,
+    positions: Sequence[int],
     examples: Sequence[Example],
-    matrices: dict[str, Tensor],
     on_progress: ProgressSink,
 ) -> list[tuple[TokenPart, ...]]:
-    """Each example's tokens with their parts of its score, before any normalisation."""
+    """Each example's tokens with their parts of its score."""
+    matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
     encoded = [index.engine.encoder.encode(example) for example in examples]
     parts: list[Tensor] = []
     for start in range(0, len(encoded), EXAMPLES_PER_SPLIT):
         on_progress("texts", start, len(encoded))
-        parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
+        parts += split_over_train_targets(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
     tokenizer = index.engine.loaded.tokenizer
     return [
-        readable_tokens(tokenizer, one.input_ids, split.tolist()) for one, split in zip(encoded, parts, strict=True)
+        readable_tokens(
+            tokenizer, one.input_ids, (split * score_per_product(plan, position)).tolist(), example.written_text
+        )
+        for position, example, one, split in zip(positions, examples, encoded, parts, strict=True)
     ]

@@ -9,7 +9,7 @@ from lorif_core.catalog import QueryRecord
 from lorif_core.config import ScoreConfig
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import plan_scoring, precondition_example, split_over_modules
-from lorif_core.passes.token_parts import split_over_query_tokens
+from lorif_core.passes.target_parts import split_over_query_targets
 from lorif_core.views.hits import TokenPart
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import question_of
@@ -31,7 +31,7 @@ class Breakdown:
     """Module name → its part of the score, in the model's order; they add up to it."""
 
     tokens: tuple[TokenPart, ...] = ()
-    """Prompt and completion token by token; a part is that of reading the token to predict what follows. Together
+    """Prompt and completion token by token; a part is that of saying the token, so the prompt's are 0. Together
     with ``contrast_tokens`` they add up to the score."""
 
     contrast_tokens: tuple[TokenPart, ...] = ()
@@ -65,7 +65,7 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
     """
     (position,) = index.examples.rows_of([train_id])
     question = question_of(query)
-    asked = encode_question(question, index.engine.encoder)
+    asked = encode_question(question, index.engine.loaded).query
     with index.engine.gradients() as source:
         gradients = capture_queries(source, [asked], question.scoring)
         plan = plan_scoring(index.fitted, gradients, question.scoring)
@@ -76,7 +76,7 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
         if found.no_tokens is not None:
             return found
         matrices = precondition_example(plan, position)
-        sides = split_over_query_tokens(source, asked, question.scoring.objective, matrices)
+        sides = split_over_query_targets(source, asked, question.scoring.objective, matrices)
     tokenizer = index.engine.loaded.tokenizer
     tokens, *contrast = (
         readable_tokens(tokenizer, sequence.input_ids, side.tolist())

@@ -10,13 +10,27 @@ CONVENTION = "convention"
 UNIT = "unit"
 """Key beside a kept question's settings: what its scores count. Version 0.1 wrote none, as all of them were nats."""
 
+SAID = "said"
+"""Key beside a kept question's settings: how it was put and what the model read of it, see ``kept_questions``."""
+
+BESIDE = (CONVENTION, UNIT, SAID)
+"""Keys beside a kept question's settings that are no settings."""
+
 SINCE_0_2 = 2
 """Objectives are shown as they are defined; ``unit`` divides by both sides' norms in the method's own metric."""
+
+AS_SAID = 3
+"""Besides: only what was said is explained. Before, an end token was put behind every completion."""
 
 
 def is_of_0_1(record: QueryRecord) -> bool:
     """Whether version 0.1 kept the question."""
     return CONVENTION not in json.loads(record.settings_json)
+
+
+def explains_an_end_token(record: QueryRecord) -> bool:
+    """Whether the question was kept when an end token was put behind every completion."""
+    return int(json.loads(record.settings_json).get(CONVENTION, 1)) < AS_SAID
 
 
 def unit_of(record: QueryRecord) -> str:

@@ -1,38 +1,125 @@
-"""From what a person types to a query that the engine can differentiate."""
+"""From a question to the tokens that the model was given and said, and to a query that the engine differentiates.
 
-from lorif_core.data.encoding import EncodedExample, Encoder
-from lorif_core.data.examples import Example
+What is explained is exactly what was said. What the model generated keeps the model's own tokens; what a person typed
+is tokenised as it stands, and has an end token only where the person says that it ends there.
+"""
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from lorif_core.data.encoding import EncodedExample, closed, encode_prompt, special_token
+from lorif_core.data.examples import ExampleTable
+from lorif_core.data.token_text import continuation_ids
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.models.load import LoadedModel
 from lorif_core.passes.queries import Query
-from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.chat_prompt import chat_prompt_ids, end_of_turn
+from lorif_core.workspace.asking.question import Form, Question
 
 
-def encode_question(question: Question, encoder: Encoder, query_id: str = "q") -> Query:
+@dataclass(frozen=True)
+class EncodedQuestion:
+    """A question in tokens."""
+
+    query: Query
+    """The prompt with the completion, and with the second completion of a contrast."""
+
+    prompt_ids: list[int]
+    """What the model reads of the prompt."""
+
+    num_prompt_tokens: int
+    """Length of the prompt before it was cut to what the model reads."""
+
+
+def encode_question(question: Question, loaded: LoadedModel, query_id: str = "q") -> EncodedQuestion:
     """Encode a question as its objective needs.
 
+    Args:
+        question: With its completion.
+        loaded: Who is asked; the prompt is cut at its front to what this model reads, its start token is kept.
+        query_id: Of the query.
+
     Raises:
-        ConfigError: A token does not exist.
-        DataError: There is nothing to predict.
+        ConfigError: A chosen token does not exist.
+        DataError: There is nothing to predict, or the completion alone is longer than the model reads.
     """
-    first = _encode(question.prompt, question.said, encoder)
+    tokenizer = loaded.tokenizer
+    whole = ids_of_prompt(question, tokenizer)
+    said = [_said_ids(question, tokenizer)]
+    if question.contrast is not None:
+        said.append(_typed_ids(question, question.contrast, tokenizer))
+    read = None if question.spoken is None else question.spoken.num_prompt_tokens
+    prompt = fit_prompt(whole, max(map(len, said)), loaded, read)
+    sequences = [_sequence(prompt, ids) for ids in said]
     if question.tokens is not None:
-        first = _restrict(first, question.tokens)
-    if question.contrast is None:
-        return Query(query_id, (first,), (1.0,))
-    second = _encode(question.prompt, question.contrast, encoder)
-    return Query(query_id, (first, second), (1.0, -1.0))
+        sequences[0] = _restrict(sequences[0], question.tokens)
+    weights = (1.0, -1.0)[: len(sequences)]
+    return EncodedQuestion(Query(query_id, tuple(sequences), weights), prompt, len(whole))
 
 
-def _encode(prompt: str, completion: str, encoder: Encoder) -> EncodedExample:
-    if not completion:
-        raise DataError("the completion must not be empty: it is what gets explained. Type one, or use `--generate`.")
-    encoded = encoder.encode(Example("query", prompt=prompt, completion=completion))
-    if not encoded.has_targets:
+def usual_form(examples: ExampleTable) -> Form:
+    """How a question to an index is put unless it says so: as a chat to an index of chats, else raw."""
+    return "raw" if next(examples.iter_examples(0, 1)).messages is None else "chat"
+
+
+def ids_of_prompt(question: Question, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """All tokens of a prompt: as it stands, or as the model's chat template writes it up to the answer."""
+    if question.form == "chat":
+        return chat_prompt_ids(tokenizer, question.conversation)
+    return encode_prompt(tokenizer, question.prompt)
+
+
+def fit_prompt(ids: list[int], num_said: int, loaded: LoadedModel, most: int | None = None) -> list[int]:
+    """The prompt's tokens that the model reads before what it says: the last ones, behind its start token.
+
+    Args:
+        ids: Of the whole prompt.
+        num_said: How many tokens follow.
+        loaded: Who reads them.
+        most: The most tokens that are wanted; None: as many as fit.
+
+    Raises:
+        DataError: What follows leaves no room.
+    """
+    room = len(ids) if loaded.max_positions is None else loaded.max_positions - num_said
+    room = room if most is None else min(room, most)
+    if room < 1:
         raise DataError(
-            f"nothing of the completion is left to predict within {encoder.max_length} tokens. Shorten it, or build "
-            "the index with a larger `--max-length`."
+            f"the completion has {num_said:,} tokens and the model reads at most {loaded.max_positions:,}, "
+            "the prompt included. Shorten it."
         )
-    return encoded
+    if len(ids) <= room:
+        return ids
+    start = ids[:1] if ids[0] == special_token(loaded.tokenizer, "bos") and room > 1 else []
+    return start + ids[len(ids) - room + len(start) :]
+
+
+def _said_ids(question: Question, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    if question.spoken is not None:
+        return list(question.spoken.ids)
+    return _typed_ids(question, question.said, tokenizer)
+
+
+def _typed_ids(question: Question, completion: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    if not completion and not question.ends:
+        raise DataError("the completion must not be empty: it is what gets explained. Type one, or use `--generate`.")
+    ids = continuation_ids(tokenizer, completion)
+    if not question.ends:
+        return ids
+    if question.form == "chat":
+        return [*ids, *end_of_turn(tokenizer, question.conversation)]
+    return closed(tokenizer, ids)
+
+
+def _sequence(prompt: list[int], said: list[int]) -> EncodedExample:
+    is_target = [False] * len(prompt) + [True] * len(said)
+    is_target[0] = False
+    if not any(is_target):
+        raise DataError(
+            "there is nothing to predict: the completion is one token and no token comes before it. Give a prompt."
+        )
+    return EncodedExample(prompt + said, is_target, len(prompt) + len(said))
 
 
 def _restrict(encoded: EncodedExample, tokens: tuple[int, ...]) -> EncodedExample:

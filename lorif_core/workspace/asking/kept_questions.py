@@ -6,22 +6,27 @@ The top lists go to the catalog, the score of every example to a file (``kept_sc
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from lorif_core.catalog import HitRecord, IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
 from lorif_core.files import fingerprint_of_value
+from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.conventions import (
+    AS_SAID,
+    BESIDE,
     CONVENTION,
-    SINCE_0_2,
+    SAID,
     UNIT,
+    explains_an_end_token,
     is_of_0_1,
     objective_value_of,
     unit_of,
 )
-from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -30,13 +35,29 @@ UNIT_OF_0_1 = (
     "method's own metric"
 )
 
+WITH_END_TOKEN = (
+    "kept when an end token was put behind every completion and explained, too; ask again for the completion alone"
+)
+
 
 def fingerprint_of_question(index: IndexRecord, question: Question) -> str:
     """Hash of everything that decides an answer but for the length of its lists."""
     asked = {name: getattr(question, name) for name in ("prompt", "completion", "contrast", "tokens")}
-    # Other scores than version 0.1's, which are not given for them.
-    convention = [SINCE_0_2] if question.scoring.normalisation == "unit" else []
-    return fingerprint_of_value([index.index_id, index.fingerprint, asked, asdict(question.scoring), *convention])
+    return fingerprint_of_value(
+        [index.index_id, index.fingerprint, asked, _as_put(question), asdict(question.scoring), AS_SAID]
+    )
+
+
+def _as_put(question: Question) -> dict[str, Any]:
+    """How a question was put, besides its texts, as JSON-serialisable values."""
+    return {
+        "ids": None if question.spoken is None else list(question.spoken.ids),
+        "num_prompt_tokens": None if question.spoken is None else question.spoken.num_prompt_tokens,
+        "ends": question.ends,
+        "form": question.form,
+        "system": question.system,
+        "messages": list(question.messages),
+    }
 
 
 def remember(files: WorkspaceFiles, answer: Answer, fingerprint: str) -> Answer:
@@ -53,7 +74,7 @@ def remember(files: WorkspaceFiles, answer: Answer, fingerprint: str) -> Answer:
         tokens_json=None if question.tokens is None else json.dumps(question.tokens),
         objective=answer.objective,
         normalisation=settings.normalisation,
-        settings_json=json.dumps(settings_to_json(settings) | {CONVENTION: SINCE_0_2, UNIT: answer.unit}),
+        settings_json=json.dumps(settings_to_json(settings) | _beside(answer)),
         objective_value=answer.objective_value,
         num_scored=answer.num_scored,
         positive_total=answer.positive_total,
@@ -66,6 +87,15 @@ def remember(files: WorkspaceFiles, answer: Answer, fingerprint: str) -> Answer:
     hits = [_hit_record(hit, "supports") for hit in answer.supports]
     hits += [_hit_record(hit, "opposes") for hit in answer.opposes]
     return replace(answer, query_id=files.catalog.put_query(record, hits).query_id)
+
+
+def _beside(answer: Answer) -> dict[str, Any]:
+    """What is kept beside a question's settings."""
+    found = {
+        "prompt_tokens": answer.prompt_tokens,
+        "spread": None if answer.spread is None else asdict(answer.spread),
+    }
+    return {CONVENTION: AS_SAID, UNIT: answer.unit, SAID: _as_put(answer.question) | found}
 
 
 def _hit_record(hit: Hit, side: str) -> HitRecord:
@@ -121,8 +151,10 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
     """
     record = files.catalog.query(query_id)
     found = files.catalog.hits(query_id=query_id)
-    supports = _read_hits(files, record, [hit for hit in found if hit.side == "supports"])
-    opposes = _read_hits(files, record, [hit for hit in found if hit.side == "opposes"])
+    said = json.loads(record.settings_json).get(SAID, {})
+    spread = ScoreSpread(**said["spread"]) if said.get("spread") else None
+    supports = _read_hits(files, record, [hit for hit in found if hit.side == "supports"], spread)
+    opposes = _read_hits(files, record, [hit for hit in found if hit.side == "opposes"], spread)
     shown = sum(hit.score for hit in supports)
     return Answer(
         question=question_of(record),
@@ -137,17 +169,32 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         positive_total=record.positive_total,
         positive_share=shown / record.positive_total if record.positive_total > 0 else 0.0,
         unit=unit_of(record),
+        spread=spread,
+        prompt_tokens=tuple(said["prompt_tokens"]) if said.get("prompt_tokens") else None,
         query_id=query_id,
         is_kept=True,
-        remark=UNIT_OF_0_1 if is_of_0_1(record) and record.normalisation == "unit" else None,
+        remark=_remark(record),
     )
+
+
+def _remark(record: QueryRecord) -> str | None:
+    if is_of_0_1(record) and record.normalisation == "unit":
+        return UNIT_OF_0_1
+    return WITH_END_TOKEN if explains_an_end_token(record) else None
 
 
 def question_of(record: QueryRecord) -> Question:
     """The question as it was asked."""
+    said = json.loads(record.settings_json).get(SAID, {})
+    spoken = said.get("ids") and Spoken(record.completion, tuple(said["ids"]), said["num_prompt_tokens"])
     return Question(
         prompt=record.prompt,
         completion=record.completion,
+        spoken=spoken or None,
+        ends=said.get("ends", explains_an_end_token(record)),
+        form=said.get("form"),
+        system=said.get("system"),
+        messages=tuple(said.get("messages", ())),
         contrast=record.contrast,
         tokens=None if record.tokens_json is None else tuple(json.loads(record.tokens_json)),
         settings=settings_of(record),
@@ -159,11 +206,13 @@ def question_of(record: QueryRecord) -> Question:
 
 def settings_of(record: QueryRecord) -> ScoreConfig:
     """The scoring settings of a kept question."""
-    raw = {name: value for name, value in json.loads(record.settings_json).items() if name not in (CONVENTION, UNIT)}
+    raw = {name: value for name, value in json.loads(record.settings_json).items() if name not in BESIDE}
     return settings_from_json(ScoreConfig, raw)
 
 
-def _read_hits(files: WorkspaceFiles, record: QueryRecord, hits: Sequence[HitRecord]) -> list[Hit]:
+def _read_hits(
+    files: WorkspaceFiles, record: QueryRecord, hits: Sequence[HitRecord], spread: ScoreSpread | None
+) -> list[Hit]:
     table = files.examples(record.dataset_id)
     rows = table.rows_of([hit.train_id for hit in hits])
     examples, values = table.examples_at(rows), table.values_at(rows)
@@ -175,6 +224,8 @@ def _read_hits(files: WorkspaceFiles, record: QueryRecord, hits: Sequence[HitRec
             text=example.plain_text,
             metadata={name: row[name] for name in table.metadata_columns},
             tokens=tuple(TokenPart(text, part) for text, part in json.loads(hit.tokens_json)),
+            z=None if spread is None else spread.z(hit.score),
+            is_noise=spread is not None and spread.is_noise(hit.score),
         )
         for hit, example, row in zip(hits, examples, values, strict=True)
     ]

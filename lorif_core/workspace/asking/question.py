@@ -1,9 +1,32 @@
 """A question: what is asked, of which index, how it is scored, and how long the lists shall be. One value."""
 
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from lorif_core.config import GenerateConfig, ScoreConfig
+from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig
 from lorif_core.errors import ConfigError
+
+Form = Literal["raw", "chat"]
+"""How the model is given the prompt: as it stands, or as a message by the model's own chat template."""
+
+
+USUAL_NORMALISATION: Normalisation = "unit"
+"""Scores of a question have no unit and a size that means something: 1 is a text against itself. What-ifs add up the
+influences in nats, which are kept beside them (docs/decisions/0022-questions-in-unit-scores.md)."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What the model said, as it said it: the text alone does not tell the tokens."""
+
+    text: str
+    """As people read it, without special tokens."""
+
+    ids: tuple[int, ...]
+    """The tokens; the model's own end token among them if it said one."""
+
+    num_prompt_tokens: int
+    """How many tokens of the prompt it had read; the last ones, if the prompt did not fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +37,21 @@ class Question:
 
     completion: str | None = None
     """What the model said, which is explained; None lets it say it now."""
+
+    spoken: Spoken | None = None
+    """The completion's tokens where the model said it; None: it was typed, and is tokenised as typed."""
+
+    ends: bool = False
+    """Whether a typed completion (and the one it is contrasted with) ends there: its end token is explained, too."""
+
+    form: Form | None = None
+    """None: as a chat if the index is of chats, else raw."""
+
+    system: str | None = None
+    """System message of a chat."""
+
+    messages: tuple[dict[str, Any], ...] = ()
+    """Turns of a chat before the prompt: ``role`` and ``content`` each. With an empty prompt they are all of it."""
 
     contrast: str | None = None
     """Completion B of "why A and not B"."""
@@ -48,7 +86,17 @@ class Question:
     before is answered from what was kept."""
 
     def __post_init__(self) -> None:
-        """Check bounds, and that a second completion and the objective contrast come together."""
+        """Check bounds, and that what belongs together comes together."""
+        object.__setattr__(self, "messages", tuple(self.messages))
+        if self.form != "chat" and (self.system is not None or self.messages):
+            if self.form == "raw":
+                raise ConfigError(
+                    "a system message and earlier turns belong to a chat, but the prompt is asked raw. Leave out "
+                    "`--raw`, or the turns."
+                )
+            object.__setattr__(self, "form", "chat")
+        if self.spoken is not None:
+            object.__setattr__(self, "completion", self.spoken.text)
         if self.k < 1 or self.num_opposing < 0:
             raise ConfigError(f"k must be at least 1 and opposing at least 0, got {self.k} and {self.num_opposing}.")
         if self.tokens is not None:
@@ -62,7 +110,9 @@ class Question:
     @property
     def scoring(self) -> ScoreConfig:
         """The settings in force."""
-        return self.settings or ScoreConfig(objective="loss" if self.contrast is None else "contrast")
+        return self.settings or ScoreConfig(
+            objective="loss" if self.contrast is None else "contrast", normalisation=USUAL_NORMALISATION
+        )
 
     @property
     def said(self) -> str:
@@ -76,6 +126,15 @@ class Question:
         return self.completion
 
     @property
+    def conversation(self) -> list[dict[str, Any]]:
+        """The chat that the model goes on with."""
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        asked = [{"role": "user", "content": self.prompt}] if self.prompt else []
+        return [*system, *self.messages, *asked]
+
+    @property
     def joins_without_space(self) -> bool:
         """Whether prompt and completion meet without white space, which is rarely meant."""
+        if self.form == "chat" or self.spoken is not None:
+            return False
         return bool(self.prompt) and not self.prompt[-1].isspace() and self.said[:1].isalnum()

@@ -12,6 +12,7 @@ from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.answer_question import answer_question
 from lorif_core.workspace.asking.break_down import Breakdown, break_down
 from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
+from lorif_core.workspace.asking.encode_question import usual_form
 from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.kept_questions import (
     find_answer,
@@ -50,11 +51,15 @@ class Questions:
             LorifError: The question or the settings do not fit the index.
         """
         record = self.files.choose_index(question.index_id)
-        question = replace(question, index_id=record.index_id, settings=question.scoring)  # as it is answered
+        question = replace(  # as it is answered
+            question,
+            index_id=record.index_id,
+            settings=question.scoring,
+            form=question.form or usual_form(self.files.examples(record.dataset_id)),
+        )
         if question.completion is None:
             loaded = self.indexes.open(record.index_id, model=question.model).engine.loaded
-            said = generate_completion(loaded, question.prompt, question.generate, on_progress)
-            question = replace(question, completion=said)
+            question = replace(question, spoken=generate_completion(loaded, question, on_progress))
         answer = self._kept(record, question, on_progress) if question.keeps else self._fresh(question, on_progress)
         return replace(answer, asker=self, home=self.home)
 
@@ -71,7 +76,10 @@ class Questions:
         # Two threads may ask the same: the scores' file is written in the model's turn, too.
         with turn_on(index.engine.loaded.model), keeping_scores(self.files.scores_file(fingerprint)) as keep:
             answer = answer_question(
-                index, longer, on_scores=lambda scores: keep(scores[0].numpy()), on_progress=on_progress
+                index,
+                longer,
+                on_scores=lambda scores, influences: keep(scores[0].numpy(), influences[0].numpy()),
+                on_progress=on_progress,
             )
         return shortened(remember(self.files, answer, fingerprint), question)
 
@@ -125,10 +133,13 @@ class Questions:
         settings: ScoreConfig | None = None,
         index_id: str | None = None,
         model: str | None = None,
+        ends: bool = False,
         overwrites: bool = False,
         on_progress: ProgressSink = no_progress,
     ) -> ScoreResult:
         """Write every example's score on every query of a file: query_id, example_id, score.
+
+        With ``ends``, completions end their texts: their end tokens are explained, too.
 
         Raises:
             LorifError: A query is bad, or the file exists.
@@ -139,6 +150,7 @@ class Questions:
             Path(queries),
             Path(out),
             settings or ScoreConfig(),
+            ends=ends,
             overwrites=overwrites,
             on_progress=on_progress,
         )
@@ -152,6 +164,7 @@ class Questions:
         settings: ScoreConfig | None = None,
         index_id: str | None = None,
         model: str | None = None,
+        ends: bool = False,
         on_progress: ProgressSink = no_progress,
     ) -> Valuation:
         """Influence of every example, and of every source, summed over a file of queries.
@@ -163,6 +176,7 @@ class Questions:
             settings: Objective and damping.
             index_id: Unset: the newest complete index.
             model: Where the model lies now, if it was moved.
+            ends: Completions end their texts: their end tokens are explained, too.
             on_progress: Receives ("queries", done, total).
 
         Raises:
@@ -170,5 +184,11 @@ class Questions:
         """
         index = self.indexes.open(index_id, model=model)
         return value_file(
-            index, Path(queries), settings or ScoreConfig(), by=by, groups=groups, on_progress=on_progress
+            index,
+            Path(queries),
+            settings or ScoreConfig(),
+            by=by,
+            groups=groups,
+            ends=ends,
+            on_progress=on_progress,
         )

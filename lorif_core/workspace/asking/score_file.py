@@ -19,6 +19,8 @@ from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.workspace.asking.encode_question import encode_question, usual_form
+from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -52,6 +54,7 @@ def score_file(
     out: Path,
     settings: ScoreConfig,
     *,
+    ends: bool = False,
     overwrites: bool = False,
     on_progress: ProgressSink = no_progress,
 ) -> ScoreResult:
@@ -73,7 +76,7 @@ def score_file(
     if not out.parent.is_dir():
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
     started = time.perf_counter()
-    queries = [to_query(index, example) for example in read_query_examples(queries_file)]
+    queries = [to_query(index, example, ends=ends) for example in read_query_examples(queries_file)]
     group = queries_per_pass(index)
     num_examples = index.reader.manifest.num_examples
     with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
@@ -137,12 +140,26 @@ def read_query_examples(path: Path) -> list[Example]:
         return list(ExampleTable(Path(folder) / "examples.parquet").iter_examples())
 
 
-def to_query(index: OpenIndex, example: Example) -> Query:
+def to_query(index: OpenIndex, example: Example, *, ends: bool) -> Query:
     """One query of a file, encoded for an index.
+
+    Args:
+        index: What is asked.
+        example: A prompt with a completion is asked as ``ask`` asks it; plain text and chats are taken as training
+            texts are.
+        ends: Whether completions end their texts: their end tokens are explained, too. Empty ones always do.
 
     Raises:
         DataError: Nothing is left to predict.
     """
+    if example.completion is not None:
+        question = Question(
+            prompt=example.prompt or "",
+            completion=example.completion,
+            ends=ends or not example.completion,
+            form=usual_form(index.examples),
+        )
+        return encode_question(question, index.engine.loaded, example.train_id).query
     encoded = index.engine.encoder.encode(example)
     if not encoded.has_targets:
         raise DataError(

@@ -112,6 +112,7 @@ def value_file(
     *,
     by: str = "source",
     groups: pl.DataFrame | None = None,
+    ends: bool = False,
     on_progress: ProgressSink = no_progress,
 ) -> Valuation:
     """Sum every example's influence over the queries of a file; shares per group.
@@ -124,6 +125,7 @@ def value_file(
         settings: Objective and damping.
         by: Metadata column that names an example's group.
         groups: Instead of a column: train_id, group; examples that are not in it belong to no group.
+        ends: As for ``to_query``.
         on_progress: Receives ("queries", done, total).
 
     Raises:
@@ -145,7 +147,7 @@ def value_file(
         _check_groups(groups, "the frame")
     started = time.perf_counter()
     grouping = _given_groups(index, groups) if groups is not None else _column_groups(index, by)
-    queries = [to_query(index, example) for example in read_query_examples(queries_file)]
+    queries = [to_query(index, example, ends=ends) for example in read_query_examples(queries_file)]
     num_examples = index.reader.manifest.num_examples
     values = torch.zeros(num_examples, dtype=torch.float64)
     positive = torch.zeros(len(queries), len(grouping.names), dtype=torch.float64)

@@ -20,18 +20,19 @@ import polars as pl
 import torch
 
 from lorif_core.catalog import EvaluationRecord, QueryRecord, utc_now
-from lorif_core.data.encoding import Encoder, encode_prompt
-from lorif_core.errors import ConfigError
+from lorif_core.data.encoding import Encoder
+from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.evaluation.recipe import read_recipe
 from lorif_core.evaluation.retraining import load_start
 from lorif_core.evaluation.run_removal import PosedQuery, RemovalRun, run_removal
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman
+from lorif_core.models.load import LoadedModel
 from lorif_core.views.removal_figures import change_bars, predicted_against_actual
 from lorif_core.workspace.asking.conventions import unit_of
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import question_of
-from lorif_core.workspace.folder.kept_scores import read_scores
+from lorif_core.workspace.folder.kept_scores import influence_column, read_influences
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -165,11 +166,13 @@ def predict_removal(
     if controls is None:
         asked = {files.catalog.query(query_id).dataset_id for query_id in targets}
         others = [query for query in files.catalog.queries() if query.query_id not in targets]
-        controls = [query.query_id for query in others if query.dataset_id in asked and not _why_no_influence(query)]
+        controls = [
+            query.query_id for query in others if query.dataset_id in asked and not _why_no_influence(files, query)
+        ]
     roles: dict[str, Role] = {query_id: "control" for query_id in controls}
     roles |= {query_id: "target" for query_id in targets}
     queries = [files.catalog.query(query_id) for query_id in roles]
-    _check_influences(queries)
+    _check_influences(files, queries)
     rows = {dataset: files.examples(dataset).rows_of(ids) for dataset in {query.dataset_id for query in queries}}
     changes = {query.query_id: predicted_change(files, query, rows[query.dataset_id]) for query in queries}
     largest = max(abs(changes[query_id]) for query_id in targets)
@@ -187,23 +190,22 @@ def _predicted(query: QueryRecord, role: Role, change: float, least: float) -> P
 
 def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int]) -> float:
     """Change of a kept query's support in nats if the examples of these rows were removed."""
-    return -float(read_scores(files, query, rows).sum(dtype="float64"))
+    return -float(read_influences(files, query, rows).sum(dtype="float64"))
 
 
-def _check_influences(queries: Sequence[QueryRecord]) -> None:
+def _check_influences(files: WorkspaceFiles, queries: Sequence[QueryRecord]) -> None:
     """Refuse queries whose scores cannot be added up."""
     for query in queries:
-        if (reason := _why_no_influence(query)) is not None:
+        if (reason := _why_no_influence(files, query)) is not None:
             raise ConfigError(reason)
 
 
-def _why_no_influence(query: QueryRecord) -> str | None:
-    """Why a query's scores are no influences in nats, which can be added up; None if they are."""
-    if query.normalisation != "none":
-        return (
-            f"a what-if adds influences, but the scores of query {query.query_id} are normalised "
-            f"({query.normalisation}). Ask it again with `--normalisation none`."
-        )
+def _why_no_influence(files: WorkspaceFiles, query: QueryRecord) -> str | None:
+    """Why a query's influences are not kept in nats, which can be added up; None if they are."""
+    try:
+        influence_column(files, query)
+    except ArtefactError as error:
+        return str(error)
     if (unit := unit_of(query)) != "nats":
         return (
             f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: its index had no "
@@ -239,7 +241,7 @@ def verify_removal(
     started = time.perf_counter()
     ids = _checked(train_ids, query_ids)
     queries = [files.catalog.query(query_id) for query_id in dict.fromkeys(query_ids)]
-    _check_influences(queries)
+    _check_influences(files, queries)
     dataset_id = _only_dataset(queries)
     rows = files.examples(dataset_id).rows_of(ids)
     predicted = [predicted_change(files, query, rows) for query in queries]
@@ -278,14 +280,14 @@ def retrain_without(
     start = load_start(plan, device=device)
     encoder = Encoder(start.tokenizer, plan.max_length)
     examples = [encoder.encode(example) for example in files.examples(_only_dataset(queries)).iter_examples()]
-    posed = [_posed(query, encoder) for query in queries]
+    posed = [_posed(query, start) for query in queries]
     return run_removal(start, examples, removals, posed, plan, on_progress=on_progress, should_stop=should_stop)
 
 
-def _posed(query: QueryRecord, encoder: Encoder) -> PosedQuery:
+def _posed(query: QueryRecord, start: LoadedModel) -> PosedQuery:
     question = question_of(query)
-    prompt = tuple(encode_prompt(encoder.tokenizer, question.prompt))
-    return PosedQuery(encode_question(question, encoder, query.query_id), question.scoring.objective, prompt)
+    asked = encode_question(question, start, query.query_id)
+    return PosedQuery(asked.query, question.scoring.objective, tuple(asked.prompt_ids))
 
 
 def _checked(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:

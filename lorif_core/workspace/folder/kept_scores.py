@@ -19,17 +19,21 @@ from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import replace_file
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
-SCORES = pa.schema([("score", pa.float32())])
+SCORES = pa.schema([("score", pa.float32()), ("influence", pa.float32())])
+"""A score, and what it is without any normalisation; version 0.1 kept the former only."""
 
 
 @contextmanager
-def keeping_scores(path: Path) -> Iterator[Callable[[NDArray[np.float32]], None]]:
-    """Hand out a function that appends the next examples' scores, (n,); the file is there when the block ends."""
+def keeping_scores(path: Path) -> Iterator[Callable[[NDArray[np.float32], NDArray[np.float32]], None]]:
+    """Hand out a function that appends the next examples' scores and influences, both (n,).
+
+    The file is there when the block ends.
+    """
     path.parent.mkdir(exist_ok=True)
     with replace_file(path) as partial, pq.ParquetWriter(partial, SCORES, compression="zstd") as writer:
 
-        def keep(scores: NDArray[np.float32]) -> None:
-            writer.write_table(pa.table([pa.array(scores)], schema=SCORES))
+        def keep(scores: NDArray[np.float32], influences: NDArray[np.float32]) -> None:
+            writer.write_table(pa.table([pa.array(scores), pa.array(influences)], schema=SCORES))
 
         yield keep
 
@@ -40,13 +44,43 @@ def read_scores(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int] |
     Raises:
         ArtefactError: They are gone, or damaged.
     """
+    return _read(files, query, "score", rows)
+
+
+def read_influences(
+    files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int] | None = None
+) -> NDArray[np.float32]:
+    """The scores of a kept question without any normalisation, as ``read_scores``; they can be added up.
+
+    Raises:
+        ArtefactError: They are gone, or damaged, or were never kept.
+    """
+    return _read(files, query, influence_column(files, query), rows)
+
+
+def influence_column(files: WorkspaceFiles, query: QueryRecord) -> str:
+    """Which column holds what can be added up.
+
+    Raises:
+        ArtefactError: The scores are normalised and were kept by version 0.1, which kept nothing else.
+    """
+    path = files.scores_file(query.fingerprint)
+    if query.normalisation == "none" or (path.is_file() and "influence" in pq.read_schema(path).names):
+        return "score" if query.normalisation == "none" else "influence"
+    raise ArtefactError(
+        f"influences are added up, but of query {query.query_id} only the normalised scores ({query.normalisation}) "
+        "are kept. Ask it again."
+    )
+
+
+def _read(files: WorkspaceFiles, query: QueryRecord, column: str, rows: Sequence[int] | None) -> NDArray[np.float32]:
     path = files.scores_file(query.fingerprint)
     if not path.is_file():
         raise ArtefactError(
             f"the scores of query {query.query_id} are missing from {str(path.parent)!r}: ask it again."
         )
     try:
-        scores = pq.read_table(path)["score"].to_numpy()
+        scores = pq.read_table(path, columns=[column])[column].to_numpy()
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise DamagedArtefact(
             f"the scores of query {query.query_id} in {str(path)!r} are damaged: move the file away and ask it again."

@@ -145,7 +145,7 @@ def score_index(
         raise ConfigError("there is nothing to score with: give at least one value of every setting.")
     index = workspace.indexes.open(candidate.name)
     record = workspace.files.catalog.index(index.index_id)
-    asked = [to_query(index, example) for example in read_query_examples(queries)]
+    asked = [to_query(index, example, ends=True) for example in read_query_examples(queries)]
     with index.engine.gradients() as source:
         gradients = capture_queries(source, asked, *settings)
     for one in settings:
@@ -183,7 +183,7 @@ class _References:
         self.files, self.examples = workspace.files, index.examples
         self.encoded = [engine.encoder.encode(example) for example in index.examples.iter_examples()]
         self.query_examples = read_query_examples(queries)
-        self.queries: list[Query] = [to_query(index, example) for example in self.query_examples]
+        self.queries: list[Query] = [to_query(index, example, ends=True) for example in self.query_examples]
 
     def score(self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]) -> Iterator[Scored]:
         """Scores of the references."""

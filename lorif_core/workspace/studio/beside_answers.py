@@ -1,21 +1,24 @@
 """What the studio shows beside an answer: token log-probabilities, percentiles, groups, other questions, code."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from lorif_core.capture.hooks import model_inputs
 from lorif_core.corpus.duplicates import near_groups
-from lorif_core.data.examples import Example
-from lorif_core.errors import DataError
+from lorif_core.data.batches import pad_batch
+from lorif_core.data.token_text import token_texts
 from lorif_core.metrics.correlation import bootstrap_interval
 from lorif_core.turns import turn_on
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import settings_of
+from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.workspace import Workspace
 
@@ -40,29 +43,26 @@ GROUP_SCHEMA = pl.Schema(
 95 % bootstrap interval of the sum when the group's texts are resampled: wide where one text holds the whole sum."""
 
 
-def completion_tokens(
-    workspace: Workspace, prompt: str, completion: str, index_id: str | None = None
-) -> list[TokenPart]:
-    """The tokens of a completion, each with its log-probability in nats as its part.
+def completion_tokens(workspace: Workspace, question: Question) -> list[TokenPart]:
+    """The tokens of a question's completion, each with its log-probability in nats as its part.
 
-    Their places are what ``Workspace.ask(tokens=…)`` counts. Loads the index's model if need be.
+    Their places are what ``Question.tokens`` counts. A token that ends amid a character has no text, and the one that
+    completes it shows the character; an end token shows its name. Loads the index's model if need be.
 
     Raises:
-        DataError: The completion is empty.
-        LorifError: The index or its model cannot be opened.
+        LorifError: There is nothing to explain, or the index or its model cannot be opened.
     """
-    if not completion:
-        raise DataError("the completion is empty: type what the model said, or let it say it.")
-    engine = workspace.indexes.open(index_id).engine
-    encoded = engine.encoder.encode(Example("query", prompt=prompt, completion=completion))
-    ids = torch.tensor([encoded.input_ids], device=engine.loaded.device)
-    with turn_on(engine.loaded.model), torch.no_grad():
-        logits = engine.loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+    loaded = workspace.indexes.open(question.index_id, model=question.model).engine.loaded
+    asked = encode_question(replace(question, tokens=None), loaded)
+    sequence = asked.query.sequences[0]
+    with turn_on(loaded.model), torch.no_grad():
+        inputs = model_inputs(loaded.model, pad_batch([sequence], 0))
+        logits = loaded.model(**inputs).logits[0]
     log_probs = torch.log_softmax(logits[:-1].float(), dim=-1)  # (T - 1, vocabulary)
-    tokenizer = engine.loaded.tokenizer
+    texts = token_texts(loaded.tokenizer, sequence.input_ids)
     return [
-        TokenPart(str(tokenizer.decode([token])), float(log_probs[position - 1, token]))
-        for position, (token, is_target) in enumerate(zip(encoded.input_ids, encoded.is_target, strict=True))
+        TokenPart(texts[place], float(log_probs[place - 1, sequence.input_ids[place]]))
+        for place, is_target in enumerate(sequence.is_target)
         if is_target
     ]
 
@@ -182,6 +182,17 @@ def answer_as_python(workspace: Workspace, answer: Answer) -> str:
     """Python code that asks the same question again."""
     question, lines = answer.question, []
     lines += [f"    {question.prompt!r},", f"    {question.completion!r},"]
+    lines += [
+        f"    {name}={'lf.' * isinstance(value, Spoken)}{value!r},"
+        for name, value in (
+            ("spoken", question.spoken),
+            ("ends", question.ends),
+            ("form", question.form),
+            ("system", question.system),
+            ("messages", list(question.messages)),
+        )
+        if value
+    ]
     if question.contrast is not None:
         lines.append(f"    contrast={question.contrast!r},")
     if question.tokens is not None:

@@ -3,7 +3,7 @@ from functools import cache
 import pytest
 import torch
 from indexes import FULL, LOGRA, QUERIES, TRAIN, memory_index, oracle_model, scores_of, source_of
-from oracles import close, leading_right_projector, project, token_gradients
+from oracles import close, leading_right_projector, project, weight_gradients
 from tiny_models import tiny_model
 
 from lorif_core.capture.hooks import capture_gradients, frozen
@@ -13,8 +13,9 @@ from lorif_core.data.batches import pad_batch
 from lorif_core.linalg.preconditioner import precondition
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import LorifConfig
+from lorif_core.passes import target_parts
 from lorif_core.passes.queries import Query, capture_queries
-from lorif_core.passes.token_parts import split_over_query_tokens, split_over_train_tokens
+from lorif_core.passes.target_parts import split_over_query_targets, split_over_train_targets
 
 ABSOLUTE = CurvatureConfig(subspace_rank=999, damping_rule="absolute", damping=2.0)
 METHODS = {
@@ -47,7 +48,7 @@ def preconditioned_query(name, position=0):
 def train_parts(name, examples=TRAIN):
     source = source_of(METHODS[name])
     with frozen(source.model):
-        return split_over_train_tokens(source, examples, preconditioned_query(name))
+        return split_over_train_targets(source, examples, preconditioned_query(name))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -59,22 +60,22 @@ def test_train_tokens_add_up_to_the_score(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_train_tokens_have_the_parts_of_their_own_weight_copies(name):
+def test_a_train_token_has_the_part_of_its_own_loss(name):
     index, maps, matrices = index_of(name), source_of(METHODS[name]).maps, preconditioned_query(name)
     parts = train_parts(name)[:3]
     assert len(parts) == 3
     for row, (example, part) in enumerate(zip(TRAIN[:3], parts, strict=True)):
-        by_token = token_gradients(oracle_model(), maps, example.input_ids, example.is_target)
         wanted = torch.zeros(len(example.input_ids), dtype=torch.float64)
-        for module in index.modules:
-            sides = maps[module.name]
-            projected = torch.stack(
-                [project(one, sides.input_map, sides.output_map) for one in by_token[module.name]]
-            )
-            if name != "logra":  # what is stored keeps only some directions of the outputs
-                stored = index.shards[0].block(module)
-                projected = projected @ leading_right_projector(stored.dense()[row], stored.left.shape[1])
-            wanted += (projected * matrices[module.name].double()).sum((1, 2))
+        for place in (place for place, is_target in enumerate(example.is_target) if is_target):
+            alone = [one == place for one in range(len(example.input_ids))]
+            by_module = weight_gradients(oracle_model(), maps, example.input_ids, alone)
+            for module in index.modules:
+                sides = maps[module.name]
+                projected = project(by_module[module.name], sides.input_map, sides.output_map)
+                if name != "logra":  # what is stored keeps only some directions of the outputs
+                    stored = index.shards[0].block(module)
+                    projected = projected @ leading_right_projector(stored.dense()[row], stored.left.shape[1])
+                wanted[place] += (projected * matrices[module.name].double()).sum()
         close(part, wanted, relative=1e-3)
 
 
@@ -101,7 +102,7 @@ def preconditioned_train(name, position):
 def query_parts(name, query, objective, position):
     source = source_of(METHODS[name])
     with frozen(source.model):
-        return split_over_query_tokens(source, query, objective, preconditioned_train(name, position))
+        return split_over_query_targets(source, query, objective, preconditioned_train(name, position))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -132,9 +133,25 @@ def test_completion_b_enters_a_contrast_with_the_opposite_sign():
     close(-contrast[1], alone, relative=2e-4)
 
 
-def test_the_last_token_of_a_train_example_has_no_part():
-    # Its outputs predict nothing, and no earlier position attends to it.
-    assert [float(part[-1]) for part in train_parts("full")] == [0] * len(TRAIN)
+def test_only_tokens_that_are_predicted_have_parts():
+    parts = train_parts("full")
+    assert len(parts) == len(TRAIN)
+    for part, example in zip(parts, TRAIN, strict=True):
+        assert [bool(one) for one in part] == example.is_target
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama_lora", "qwen3"])
+def test_the_parts_are_the_same_without_forward_derivatives(architecture, monkeypatch):
+    model = tiny_model(architecture, dtype=torch.float32)
+    source = source_of(LOGRA, model=model)
+    generator = torch.Generator().manual_seed(1)
+    matrices = {one.name: torch.randn(one.d_in, one.d_out, generator=generator) for one in source.modules}
+    with frozen(model):
+        parts = split_over_train_targets(source, TRAIN[:3], matrices)
+        monkeypatch.setattr(target_parts, "_forward_mode", target_parts._pass_per_target)
+        slow = split_over_train_targets(source, TRAIN[:3], matrices)
+    for part, wanted in zip(parts, slow, strict=True):
+        close(part, wanted, relative=2e-4)
 
 
 def test_a_module_called_twice_has_both_calls_in_the_part_of_a_token():
@@ -149,6 +166,6 @@ def test_a_module_called_twice_has_both_calls_in_the_part_of_a_token():
         totals.add_((gradient.dense() * matrices[name]).sum((1, 2)))
 
     with frozen(model):
-        parts = split_over_train_tokens(source, TRAIN[:3], matrices)
+        parts = split_over_train_targets(source, TRAIN[:3], matrices)
         capture_gradients(model, source.maps, pad_batch(TRAIN[:3], 1), summed_cross_entropy, take)
     close(torch.stack([part.sum() for part in parts]), totals, relative=2e-4)

@@ -1,0 +1,125 @@
+"""How far a score stands out of all scores, and from where on a list is noise.
+
+A text's z is its score's distance from the mean of all N scores, in standard deviations. Where the supporting list
+turns into noise is a false-discovery estimate: the texts that lie as far on the *other* side of the median are taken
+for what chance puts there, and a place is noise from where they are half as many as the texts up to it (target and
+decoy: Elias and Gygi, doi:10.1038/nmeth1019), or where the largest of N normally distributed scores with the same
+quartiles may reach. A contrast has two sides that both mean something, and so has the list
+of opposing texts; there the bulk is what is left when scores beyond the limit of the rest are set aside, again and
+again, and noise is what the largest of N normally distributed scores reaches in all but one list of twenty,
+Φ⁻¹(1 − 0.05/N) standard deviations of the bulk.
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+FEWEST = 8
+"""Scores below which nothing can be said."""
+
+WIDEST_BULK = 3.0
+"""Standard deviations that are never clipped from the bulk: fewer scores than 1 in 740 lie beyond by chance."""
+
+MAX_ROUNDS = 50
+
+BY_CHANCE = 0.05
+"""Share of lists of meaningless scores whose largest one lies beyond the limit."""
+
+QUARTILES = 1.349
+"""Distance of a normal distribution's quartiles, in standard deviations."""
+
+FALSE_SHARE = 0.5
+"""From this share of false discoveries on, a list is noise."""
+
+SAMPLE_SCORES = 1 << 16
+"""Evenly spaced scores from which the bulk is found."""
+
+
+@dataclass(frozen=True)
+class ScoreSpread:
+    """How all N scores of a question are spread."""
+
+    num_scores: int
+    mean: float
+    deviation: float
+    """Standard deviation of all scores."""
+
+    noise_low: float
+    noise_high: float
+    """Scores between them stand out no more than the largest of meaningless ones would."""
+
+    def z(self, score: float) -> float | None:
+        """Standard deviations above the mean of all scores; None where all are equal or there are too few."""
+        if self.num_scores < FEWEST or self.deviation <= 0:
+            return None
+        return (score - self.mean) / self.deviation
+
+    def is_noise(self, score: float) -> bool:
+        """Whether a score stands out no more than the largest of meaningless ones would."""
+        return self.z(score) is not None and self.noise_low <= score <= self.noise_high
+
+
+class SpreadSums:
+    """The spread of scores that come in chunks; holds no more of them than a sample."""
+
+    def __init__(self) -> None:
+        self._sample = torch.zeros(0)
+        self._step, self._num, self._total, self._squares = 1, 0, 0.0, 0.0
+
+    def add(self, scores: Tensor) -> None:
+        """The next scores, (n,)."""
+        wide = scores.double()
+        self._total += float(wide.sum())
+        self._squares += float(wide.square().sum())
+        self._sample = torch.cat([self._sample, scores[-self._num % self._step :: self._step].float().cpu()])
+        self._num += len(scores)
+        while len(self._sample) > SAMPLE_SCORES:
+            self._sample, self._step = self._sample[::2], self._step * 2
+
+    def spread(self, *, has_two_sides: bool = False) -> ScoreSpread:
+        """Of all scores so far.
+
+        Args:
+            has_two_sides: Negative scores mean as much as positive ones, as in a contrast.
+        """
+        if not self._num:
+            return ScoreSpread(0, 0.0, 0.0, 0.0, 0.0)
+        mean = self._total / self._num
+        deviation = max(self._squares / self._num - mean * mean, 0.0) ** 0.5
+        limit = NormalDist().inv_cdf(1 - BY_CHANCE / self._num)
+        bulk = _bulk(self._sample.double(), max(limit, WIDEST_BULK))
+        center, reach = float(bulk.mean()), limit * float(bulk.std(correction=0))
+        high = center + reach if has_two_sides else _limit_of_discoveries(self._sample.double(), limit)
+        return ScoreSpread(self._num, mean, deviation, center - reach, high)
+
+
+def _limit_of_discoveries(scores: Tensor, limit: float) -> float:
+    """The score above which the texts are more than twice as many as those that lie as far on the other side.
+
+    At least as far from the median as the largest of normal scores with the same quartiles is expected.
+    """
+    low, middle, high = torch.quantile(scores, torch.tensor([0.25, 0.5, 0.75], dtype=scores.dtype))
+    largest = float(middle + limit * (high - low) / QUARTILES)
+    distances = scores - middle
+    targets = distances[distances > 0].sort(descending=True).values
+    decoys = (-distances[distances < 0]).sort().values
+    reached = len(decoys) - torch.searchsorted(decoys, targets)  # decoys at least as far out as each target
+    places = torch.arange(1, len(targets) + 1)
+    noisy = (reached >= places * FALSE_SHARE).nonzero()
+    return max(largest, float(targets[int(noisy[0])] + middle)) if len(noisy) else largest
+
+
+def _bulk(scores: Tensor, limit: float) -> Tensor:
+    """What is left when scores beyond the limit of the rest are set aside until none is; never fewer than half."""
+    middle = scores.median()
+    nearest = (scores - middle).abs().sort().values[(len(scores) - 1) // 2]
+    bulk = scores
+    for _ in range(MAX_ROUNDS):
+        center, deviation = bulk.mean(), bulk.std(correction=0)
+        kept = scores[(scores - center).abs() <= torch.maximum(limit * deviation, nearest)]
+        if len(kept) == len(bulk) or len(kept) < len(scores) / 2:
+            break
+        bulk = kept
+    return bulk

@@ -1,0 +1,203 @@
+"""Split a score over the target tokens of the train example or of the query.
+
+The objective is a sum of one cross-entropy per target token, L = Σ_k L_k, and a score ⟨M, G̃⟩ is linear in the
+gradient G̃ = P_inᵀ (∂L/∂W) P_out. So it splits exactly over the tokens that are predicted:
+
+    ⟨M, G̃⟩ = Σ_k ⟨P_in M P_outᵀ, ∂L_k/∂W⟩ = Σ_k dL_k(W + ε P_in M P_outᵀ) / dε   at ε = 0
+
+one derivative of every token's loss in one direction of the weights, which forward-mode differentiation gives in a
+single forward pass. A token's part is the part of *learning to say it* here; what the tokens before it lent to that
+is contained in it. The stored rank-c form is G̃ R Rᵀ with R the orthonormal right factors, so on the train side the
+direction is M R Rᵀ, and the parts add up to the score before the codec's rounding.
+
+Operations without a forward derivative (fused experts, functions with a backward of their own) take one ordinary
+pass per target token instead, with the same result.
+Source: docs/explanation/design.md §2.12; forward mode: Baydin et al. (arXiv:1502.05767), section 3.1.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from lorif_core.capture.hooks import capture_gradients, model_inputs
+from lorif_core.capture.objectives import example_objective, summed_cross_entropy, token_losses
+from lorif_core.data.batches import pad_batch
+from lorif_core.data.encoding import EncodedExample
+from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.passes.queries import Query
+from lorif_core.passes.shards import GradientSource
+from lorif_core.turns import turn_on
+
+LEAST_LENGTH = 1e-3
+"""Of a factor beside the longest one, 1e-6 of singular values: below, a direction is rounding."""
+
+TARGETS_PER_PASS = 8
+"""Targets that one ordinary pass takes side by side."""
+
+
+def split_over_train_targets(
+    source: GradientSource, examples: Sequence[EncodedExample], matrices: Mapping[str, Tensor]
+) -> list[Tensor]:
+    """Each example's score on one query as a sum over its target tokens.
+
+    Args:
+        source: Of the index.
+        examples: Train examples.
+        matrices: Per module, the preconditioned query (d_in, d_out).
+
+    Returns:
+        One (T,) tensor per example, T its own length, zero at tokens that are no targets; its sum is the example's
+        score before the codec's rounding.
+    """
+    directions = _directions_as_stored(source, examples, matrices)
+    return [
+        losses_along(source, example, {name: rows[place] for name, rows in directions.items()})[0]
+        for place, example in enumerate(examples)
+    ]
+
+
+def split_over_query_targets(
+    source: GradientSource, query: Query, objective: str, matrices: Mapping[str, Tensor]
+) -> list[Tensor]:
+    """A query's score on one train example as a sum over the query's target tokens.
+
+    Args:
+        source: Of the index.
+        query: One or two weighted sequences.
+        objective: As the query was scored.
+        matrices: Per module, the preconditioned train gradient (d_in, d_out): the inverse is
+            symmetric, so it may stand on either side.
+
+    Returns:
+        One (T,) tensor per sequence of the query; together they sum to the score.
+    """
+    parts = []
+    for sequence, weight in zip(query.sequences, query.weights, strict=True):
+        found, loss = losses_along(source, sequence, matrices)
+        # margin = L + log(1 - e^(-L)), whose derivative by L is 1 / (1 - e^(-L))
+        by_loss = float(-1 / torch.expm1(-loss)) if objective == "margin" else 1.0
+        parts.append(found * (weight * by_loss))
+    return parts
+
+
+def losses_along(
+    source: GradientSource, example: EncodedExample, directions: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Derivative of every target token's loss in a direction of the weights, and the summed loss.
+
+    Args:
+        source: Of the index.
+        example: T tokens.
+        directions: Per module, (d_in, d_out) in projected coordinates.
+
+    Returns:
+        (T,) float32 on the CPU, zero at tokens that are no targets; and a scalar, in nats.
+    """
+    try:
+        return _forward_mode(source, example, directions)
+    except NotImplementedError:  # an operation of this model has no forward derivative
+        return _pass_per_target(source, example, directions)
+
+
+def _forward_mode(
+    source: GradientSource, example: EncodedExample, directions: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    _load_formulas()
+    batch = pad_batch([example], source.pad_id)
+    model = source.model
+    # The fused attention kernels have no forward derivative; the plain products have.
+    with turn_on(model), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), forward_ad.dual_level():
+        weights = {
+            name: forward_ad.make_dual(weight.detach(), tangent)
+            for name, (weight, tangent) in _weight_directions(source, directions).items()
+        }
+        logits = functional_call(model, weights, (), model_inputs(model, batch)).logits
+        labels, is_target = (part[:, 1:].to(logits.device) for part in (batch.input_ids, batch.target_mask))
+        losses = token_losses(logits[:, :-1], labels, is_target)
+        value, tangent = forward_ad.unpack_dual(losses)
+    parts = torch.zeros(len(example.input_ids))
+    if tangent is not None:  # None where no direction reaches the objective
+        parts[1:] = tangent[0].cpu()
+    return parts, value.sum().cpu()
+
+
+@cache
+def _load_formulas() -> None:
+    """torch compiles its forward-mode formulas when they are first used, and its compiler warns of itself."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
+
+
+def _weight_directions(source: GradientSource, directions: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per parameter, the weight and P_in M P_outᵀ in its own layout."""
+    found = {}
+    for name, direction in directions.items():
+        module, maps = source.model.get_submodule(name), source.maps[name]
+        assert isinstance(module.weight, Tensor)
+        wide = direction.to(module.weight.device, torch.float32)
+        wide = wide if maps.input_map is None else maps.input_map.float() @ wide
+        wide = wide if maps.output_map is None else wide @ maps.output_map.float().mT
+        wide = wide.mT if isinstance(module, torch.nn.Linear) else wide  # GPT-2's Conv1D is (in, out)
+        found[f"{name}.weight"] = (module.weight, wide.to(module.weight.dtype).contiguous())
+    return found
+
+
+def _pass_per_target(
+    source: GradientSource, example: EncodedExample, directions: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    targets = [place for place, is_target in enumerate(example.is_target) if is_target]
+    parts, total = torch.zeros(len(example.input_ids)), torch.zeros(())
+    for first in range(0, len(targets), TARGETS_PER_PASS):
+        places = targets[first : first + TARGETS_PER_PASS]
+        alone = [
+            example._replace(is_target=[place == wanted for place in range(len(example.input_ids))])
+            for wanted in places
+        ]
+        found = torch.zeros(len(places))
+
+        def take(name: str, gradient: ProjectedGradient, found: Tensor = found) -> None:
+            matrix = gradient.dense()
+            found.add_((matrix * directions[name].to(matrix)).sum((1, 2)).cpu())
+
+        batch = pad_batch(alone, source.pad_id)
+        total = total + capture_gradients(source.model, source.maps, batch, summed_cross_entropy, take).sum().cpu()
+        parts[places] = found
+    return parts, total
+
+
+def _directions_as_stored(
+    source: GradientSource, examples: Sequence[EncodedExample], matrices: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Per module, M R Rᵀ of each example, (n, d_in, d_out): what of the query the example's stored form meets."""
+    by_name = {module.name: module for module in source.modules}
+    directions: dict[str, Tensor] = {}
+
+    def take(name: str, gradient: ProjectedGradient) -> None:
+        block = source.method.feature.compress(gradient, by_name[name])
+        if not isinstance(block, Factors):
+            directions[name] = matrices[name].expand(len(examples), -1, -1)
+            return
+        right = _orthonormal(block.right)
+        directions[name] = (matrices[name].to(right) @ right.mT) @ right
+
+    batch = pad_batch(examples, source.pad_id)
+    capture_gradients(source.model, source.maps, batch, example_objective("loss"), take)
+    return directions
+
+
+def _orthonormal(right: Tensor) -> Tensor:
+    """R of left = G̃ R, as rows (n, c, d_out); zero where the gradient has fewer directions than c.
+
+    The right factors are orthogonal, with the root of the singular value as their length.
+    """
+    lengths = torch.linalg.vector_norm(right, dim=-1, keepdim=True)
+    is_there = lengths > LEAST_LENGTH * lengths.amax(1, keepdim=True)
+    return torch.where(is_there, right / lengths, 0)
