@@ -92,7 +92,7 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     Logits are computed only at positions that predict a target of some example, where the
     model's forward allows it: with a large vocabulary they would outweigh everything else.
     """
-    device = input_embeddings(model).weight.device
+    device = next(input_embeddings(model).parameters()).device
     ids, attention, targets = (part.to(device) for part in batch)
     accepted = signature(base_of(model).forward).parameters  # an adapter wrapper's names none
     inputs = {"input_ids": ids, "attention_mask": attention, "use_cache": False}
@@ -112,8 +112,8 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     return objective(logits, labels.to(logits.device), is_target.to(logits.device))
 
 
-def input_embeddings(model: nn.Module) -> nn.Embedding:
-    """The module through which the gradient enters.
+def input_embeddings(model: nn.Module) -> nn.Module:
+    """The module through which the gradient enters: an embedding, or what an adapter wraps around it.
 
     Raises:
         CaptureError: The model does not name one.
@@ -124,7 +124,7 @@ def input_embeddings(model: nn.Module) -> nn.Embedding:
             f"a model must have input embeddings for the gradient to enter through, {type(model).__name__} names "
             "none. Only causal language models over token ids can be indexed."
         )
-    return embeddings  # pyright: ignore[reportReturnType] - anything with a weight, usually nn.Embedding
+    return embeddings
 
 
 @contextmanager
