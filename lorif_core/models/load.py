@@ -28,7 +28,13 @@ from lorif_core.models.model_folder import (
     first_line,
     matching,
 )
-from lorif_core.models.quantised import count_weights, quantisation_of, require_packages
+from lorif_core.models.quantised import (
+    count_weights,
+    quantisation_of,
+    quantised_alone,
+    require_packages,
+    takes_float32,
+)
 from lorif_core.turns import turn_on
 
 
@@ -112,13 +118,16 @@ def load_model(settings: ModelConfig) -> LoadedModel:
     folder = find_model_folder(settings)
     adapter = read_adapter(folder)
     transformers_logging.disable_progress_bar()
-    if adapter is None:
-        model, base = _load_weights(folder, settings, device), folder
-    else:
+    if adapter is not None:
         check_adapter(adapter, settings.model)
-        base = _base_folder(adapter, settings)
-        model = put_on_base(_load_weights(base, settings, device), adapter, settings.model)
-    if quantisation_of(base) is None:  # what is quantised was loaded to its place, and refuses to be moved
+    base = folder if adapter is None else _base_folder(adapter, settings)
+    model = _load_weights(base, settings, device)
+    is_quantised = getattr(model, "is_quantized", False)  # some formats are unpacked when loaded
+    if adapter is not None:
+        model = put_on_base(model, adapter, settings.model)
+    elif is_quantised:
+        raise ModelError(quantised_alone(quantisation_of(base), settings.model))
+    if not is_quantised:  # what is quantised was loaded to its place, and refuses to be moved
         model = model.to(device)
     return LoadedModel(
         model.eval(),
@@ -133,15 +142,14 @@ def load_model(settings: ModelConfig) -> LoadedModel:
 def _load_weights(folder: Path, settings: ModelConfig, device: torch.device) -> Any:
     """A model of transformers from the weights in its own folder."""
     quantisation = quantisation_of(folder)
-    placing: dict[str, Any] = {}
+    placing: dict[str, Any] = {"dtype": torch.float32 if device.type == "cpu" else "auto"}
     if quantisation is not None:
         require_packages(quantisation, settings.model)
-        placing = {"device_map": {"": device}}
+        placing = {"dtype": placing["dtype"] if takes_float32(quantisation) else "auto", "device_map": {"": device}}
     loaded: Any
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch.float32 if device.type == "cpu" else "auto",
             use_safetensors=True,
             trust_remote_code=settings.trust_remote_code,
             output_loading_info=True,

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 from lorif_core.errors import TargetError
 from lorif_core.linalg.maps import projected_width
 from lorif_core.models.adapter_weights import FROZEN, NOT_COVERED, adapter_parameters, adapter_part, why_not_adapter
-from lorif_core.models.quantised import num_weights
+from lorif_core.models.quantised import num_weights, packed_widths
 from lorif_core.shapes import ModuleShape
 
 
@@ -59,8 +59,10 @@ def list_modules(model: nn.Module, include: tuple[str, ...] = (), exclude: tuple
         reason = _why_not_linear(model, module) if widths is None or module is head else None
         if name in owners:
             reason = why_not_adapter(name, model) if widths else NOT_COVERED + adapter_part(name)
-        elif reason is None and trained:
+        elif trained and (reason is None or packed_widths(module) is not None):
             reason = FROZEN
+        elif packed_widths(module) is not None:
+            reason = "quantised: only an adapter on it could be tracked"
         if reason is None:
             reason = _why_not_chosen(name, include, exclude)
         entries.append(ModuleEntry(name, type(module).__name__, *(widths or (None, None)), weights, reason))

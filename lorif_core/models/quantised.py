@@ -27,6 +27,10 @@ _PACKAGES = {
 """What reads each method, by the names under which it is imported."""
 
 
+_TAKES_FLOAT32 = {"bitsandbytes", "torchao", "hqq", "quanto"}
+"""Methods that unpack weights to whatever dtype they multiply; others have kernels for the stored one."""
+
+
 def quantisation_of(folder: Path) -> Mapping[str, Any] | None:
     """How a model's weights were quantised, as its config.json says; None for weights in full precision."""
     found = read_json(folder / "config.json").get("quantization_config")
@@ -38,6 +42,20 @@ def method_of(quantisation: Mapping[str, Any]) -> str:
     if quantisation.get("quant_method"):
         return str(quantisation["quant_method"]).replace("_", "-")
     return "bitsandbytes" if quantisation.get("load_in_4bit") or quantisation.get("load_in_8bit") else "unknown"
+
+
+def takes_float32(quantisation: Mapping[str, Any]) -> bool:
+    """Whether everything around the packed weights can be computed in float32."""
+    return method_of(quantisation) in _TAKES_FLOAT32
+
+
+def quantised_alone(quantisation: Mapping[str, Any] | None, name: str) -> str:
+    """Why a quantised model without an adapter cannot be indexed, and what can."""
+    return (
+        f"{name!r} is quantised with {method_of(quantisation or {})}, and nothing trains packed weights: only an "
+        "adapter on it could be tracked. Give the adapter's folder, or the model in full precision: "
+        f"`AutoModelForCausalLM.from_pretrained({name!r}).dequantize().save_pretrained(OUT)`, then give OUT."
+    )
 
 
 def require_packages(quantisation: Mapping[str, Any], name: str) -> None:
