@@ -180,7 +180,10 @@ def _base_folder(adapter: Adapter, settings: ModelConfig) -> Path:
     try:
         folder = find_model_folder(replace(settings, model=base))
     except ModelError as error:
-        raise ModelError(f"{str(adapter.config_path)!r} names the base model {adapter.base!r}: {error}") from error
+        raise ModelError(
+            f"{str(adapter.config_path)!r} names the base model {adapter.base!r}, but {error} The name stands in "
+            "`base_model_name_or_path` of that file."
+        ) from error
     if (folder / ADAPTER_CONFIG).is_file():
         raise ModelError(
             f"{str(adapter.config_path)!r} names the base model {adapter.base!r}, which is an adapter itself. Merge "

@@ -72,7 +72,8 @@ def test_a_base_path_that_leads_nowhere_is_refused_with_the_file_that_names_it(a
 
 def test_a_base_that_no_hub_gives_is_refused_with_the_file_that_names_it(adapter):
     with pytest.raises(
-        ModelError, match=r"adapter_config\.json' names the base model 'nobody/gone': .* neither a folder nor a model"
+        ModelError,
+        match=r"adapter_config\.json' names the base model 'nobody/gone', but .* neither a folder .*that file",
     ):
         loaded(names(adapter, "nobody/gone"))
 
