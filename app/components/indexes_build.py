@@ -181,6 +181,8 @@ def _estimate(index_id: str, found: IndexEstimate) -> None:
             f"of gradients ({human_bytes(found.bytes_per_example)} per text) and {human_bytes(found.subspace_bytes)} "
             f"of curvature; {found.tokens_per_second:,.0f} tokens per second measured."
         )
+        if found.adapter is not None:
+            st.text(found.adapter)
         if total > found.free_bytes:
             st.text("⚠ The disk has less space than that: set a budget of bytes per text.")
 

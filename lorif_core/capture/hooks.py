@@ -111,7 +111,7 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
 
 def model_inputs(model: nn.Module, batch: TokenBatch) -> dict[str, Any]:
     """What a model's forward takes of a batch, on the device of its input embeddings."""
-    device = input_embeddings(model).weight.device
+    device = next(input_embeddings(model).parameters()).device
     ids, attention = batch.input_ids.to(device), batch.attention_mask.to(device)
     inputs = {"input_ids": ids, "attention_mask": attention, "use_cache": False}
     if "position_ids" in _accepted(model):
@@ -124,8 +124,8 @@ def _accepted(model: nn.Module) -> Mapping[str, Parameter]:
     return signature(base_of(model).forward).parameters  # an adapter wrapper's names none
 
 
-def input_embeddings(model: nn.Module) -> nn.Embedding:
-    """The module through which the gradient enters.
+def input_embeddings(model: nn.Module) -> nn.Module:
+    """The module through which the gradient enters: an embedding, or what an adapter wraps around it.
 
     Raises:
         CaptureError: The model does not name one.
@@ -136,7 +136,7 @@ def input_embeddings(model: nn.Module) -> nn.Embedding:
             f"a model must have input embeddings for the gradient to enter through, {type(model).__name__} names "
             "none. Only causal language models over token ids can be indexed."
         )
-    return embeddings  # pyright: ignore[reportReturnType] - anything with a weight, usually nn.Embedding
+    return embeddings
 
 
 @contextmanager

@@ -148,8 +148,10 @@ def doctor(workspace: Annotated[Path | None, tyro.conf.Positional] = None, /, *,
     opened = open_workspace(workspace) if workspace is not None else None
     environment = describe_environment(workspace or Path())
     report = opened.check() if opened is not None else None
+    adapters = opened.indexes.adapters() if opened is not None else {}
     if json:
-        print_json({"environment": asdict(environment), "workspace": None if report is None else asdict(report)})
+        checked = None if report is None else asdict(report) | {"adapters": adapters}
+        print_json({"environment": asdict(environment), "workspace": checked})
     else:
         rows = asdict(environment)
         packages = rows.pop("packages")
@@ -166,6 +168,8 @@ def doctor(workspace: Annotated[Path | None, tyro.conf.Positional] = None, /, *,
                 for r in opened.indexes.records()
             ]
             console().print(records_table("Indexes", ["id", "method", "status", "examples", "size"], indexes))
+            for index_id, sentence in adapters.items():
+                say(f"{index_id}: {sentence}")
             say(f"Read {report.num_files} files, {human_bytes(report.size_bytes)}: {len(report.findings)} problems.")
             for finding in report.findings:
                 say(f"  {finding.artefact}: {finding.problem}")

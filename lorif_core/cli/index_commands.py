@@ -223,17 +223,20 @@ def _describe_ranks(ranks: dict[str, int], settings: MethodSettings, f: int) -> 
 
 
 def _print_modules(settings: IndexConfig, as_json: bool) -> None:
+    from lorif_core.models.adapter_report import coverage_of
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.indexes.all_indexes import list_model_modules
 
     entries, engine = list_model_modules(settings)
+    adapter = coverage_of(engine.loaded, entries)
     projected = {module.name: (module.d_in, module.d_out) for module in engine.modules}
     if as_json:
         print_json(
             {
                 "modules": [
                     asdict(e) | {"is_tracked": e.is_tracked, "projected": projected.get(e.name)} for e in entries
-                ]
+                ],
+                "adapter": None if adapter is None else asdict(adapter),
             }
         )
         return
@@ -247,6 +250,9 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
             f"Modules of {settings.model.model}", ["module", "kind", "in", "out", "d_in", "d_out", ""], rows
         )
     )
+    if adapter is not None:
+        say(f"{len(projected)} of {len(entries)} modules are tracked. {adapter.sentence()}")
+        return
     covered = sum(entry.num_parameters for entry in entries if entry.is_tracked)
     total = sum(entry.num_parameters for entry in entries)
     say(f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights.")
@@ -267,4 +273,6 @@ def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
         "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
         "memory": f"about {human_bytes(estimate.memory_bytes)}",
     }
+    if estimate.adapter is not None:
+        rows["adapter"] = estimate.adapter
     console(stderr=True).print(key_value_table(f"Index {index_id}", rows))

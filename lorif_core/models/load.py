@@ -16,24 +16,26 @@ from transformers import logging as transformers_logging
 
 from lorif_core.config import ModelConfig
 from lorif_core.errors import ModelError
-from lorif_core.files import fingerprint_of_files, fingerprint_of_value, read_json
-from lorif_core.turns import turn_on
-
-_WEIGHT_PATTERNS = ("*.safetensors",)
-_ADAPTER_CONFIG = "adapter_config.json"
-_SETTING_FILES = ("config.json", _ADAPTER_CONFIG)
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
+from lorif_core.files import fingerprint_of_files, fingerprint_of_value
+from lorif_core.models.adapter_loading import put_on_base
+from lorif_core.models.adapters import Adapter, base_of_adapter, check_adapter, read_adapter
+from lorif_core.models.model_folder import (
+    ADAPTER_CONFIG,
+    SETTING_FILES,
+    TOKENIZER_FILES,
+    WEIGHT_PATTERNS,
+    find_model_folder,
+    first_line,
+    matching,
 )
+from lorif_core.models.quantised import (
+    count_weights,
+    quantisation_of,
+    quantised_alone,
+    require_packages,
+    takes_float32,
+)
+from lorif_core.turns import turn_on
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class LoadedModel:
     """Of the weights and the configuration."""
 
     tokenizer_fingerprint: str
+
+    adapter: Adapter | None = None
+    """What the adapter says of itself; None for a model that stands alone."""
 
     @property
     def device(self) -> torch.device:
@@ -72,8 +77,8 @@ class LoadedModel:
 
     @property
     def num_parameters(self) -> int:
-        """All parameters, tied ones once."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        """All parameters, tied ones once, packed ones as many as they stand for."""
+        return count_weights(self.model)
 
     @property
     def architecture(self) -> str:
@@ -103,26 +108,56 @@ def choose_device(name: str) -> torch.device:
 def load_model(settings: ModelConfig) -> LoadedModel:
     """Model and tokenizer, ready for capture: float32 on the CPU, the stored dtype on a GPU.
 
+    A quantised model keeps its weights as they are stored. An adapter is put on its base.
+
     Raises:
-        ModelError: There is no such model, no safetensors, it is no causal language model, or its
-            weights are damaged or incomplete.
+        ModelError: There is no such model, no safetensors, it is no causal language model, its
+            weights are damaged or incomplete, or it is an adapter that cannot be tracked.
     """
     device = choose_device(settings.device)
     folder = find_model_folder(settings)
-    base = _base_folder(folder, settings)
+    adapter = read_adapter(folder)
     transformers_logging.disable_progress_bar()
+    if adapter is not None:
+        check_adapter(adapter, settings.model)
+    base = folder if adapter is None else _base_folder(adapter, settings)
+    model = _load_weights(base, settings, device)
+    is_quantised = getattr(model, "is_quantized", False)  # some formats are unpacked when loaded
+    if adapter is not None:
+        model = put_on_base(model, adapter, settings.model)
+    elif is_quantised:
+        raise ModelError(quantised_alone(quantisation_of(base), settings.model))
+    if not is_quantised:  # what is quantised was loaded to its place, and refuses to be moved
+        model = model.to(device)
+    return LoadedModel(
+        model.eval(),
+        _load_tokenizer(folder, base, settings),
+        settings.model,
+        _fingerprint(folder) if adapter is None else fingerprint_of_value([_fingerprint(folder), _fingerprint(base)]),
+        fingerprint_of_files(matching(_tokenizer_folder(folder, base), TOKENIZER_FILES)),
+        adapter,
+    )
+
+
+def _load_weights(folder: Path, settings: ModelConfig, device: torch.device) -> Any:
+    """A model of transformers from the weights in its own folder."""
+    quantisation = quantisation_of(folder)
+    placing: dict[str, Any] = {"dtype": torch.float32 if device.type == "cpu" else "auto"}
+    if quantisation is not None:
+        require_packages(quantisation, settings.model)
+        placing = {"dtype": placing["dtype"] if takes_float32(quantisation) else "auto", "device_map": {"": device}}
     loaded: Any
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch.float32 if device.type == "cpu" else "auto",
             use_safetensors=True,
             trust_remote_code=settings.trust_remote_code,
             output_loading_info=True,
+            **placing,
         )
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"{settings.model!r} cannot be loaded as a causal language model: {_first_line(error)}"
+            f"{settings.model!r} cannot be loaded as a causal language model: {first_line(error)}"
         ) from error
     model, loading = loaded
     if loading["missing_keys"]:
@@ -132,89 +167,43 @@ def load_model(settings: ModelConfig) -> LoadedModel:
             f"{settings.model!r} is incomplete: its files hold no weights for {len(missing)} parameters, such as "
             f"{missing[0]!r}. Download or save the model again."
         )
-    return LoadedModel(
-        model.to(device).eval(),
-        _load_tokenizer(folder, settings),
-        settings.model,
-        _fingerprint(folder) if base is None else fingerprint_of_value([_fingerprint(folder), _fingerprint(base)]),
-        fingerprint_of_files(_matching(folder, _TOKENIZER_FILES)),
-    )
+    return model
 
 
 def _fingerprint(folder: Path) -> str:
-    return fingerprint_of_files(_matching(folder, _WEIGHT_PATTERNS + _SETTING_FILES))
+    return fingerprint_of_files(matching(folder, WEIGHT_PATTERNS + SETTING_FILES))
 
 
-def _base_folder(folder: Path, settings: ModelConfig) -> Path | None:
-    """Folder of the model that an adapter was trained on; None for a model that stands alone."""
-    if not (folder / _ADAPTER_CONFIG).is_file():
-        return None
-    base = read_json(folder / _ADAPTER_CONFIG).get("base_model_name_or_path")
-    if not base:
-        raise ModelError(
-            f"{settings.model!r} is an adapter whose {_ADAPTER_CONFIG} names no base model. Merge it into its base "
-            "with `merge_and_unload().save_pretrained(...)`, and give that folder."
-        )
-    return find_model_folder(replace(settings, model=base))
-
-
-def _load_tokenizer(folder: Path, settings: ModelConfig) -> PreTrainedTokenizerBase:
+def _base_folder(adapter: Adapter, settings: ModelConfig) -> Path:
+    """Folder of the model that an adapter was trained on."""
+    base = base_of_adapter(adapter, settings.model)
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+        folder = find_model_folder(replace(settings, model=base))
+    except ModelError as error:
         raise ModelError(
-            f"{settings.model!r} has no usable tokenizer: {_first_line(error)} "
-            "Save one beside the weights with `tokenizer.save_pretrained`."
+            f"{str(adapter.config_path)!r} names the base model {adapter.base!r}, but {error} The name stands in "
+            "`base_model_name_or_path` of that file."
         ) from error
-
-
-def find_model_folder(settings: ModelConfig) -> Path:
-    """Folder that holds the model: the given one, or the local snapshot of a hub name.
-
-    Raises:
-        ModelError: Neither exists, or the weights are not in safetensors.
-    """
-    folder = Path(settings.model).expanduser()
-    if not folder.is_dir():
-        folder = _download(settings)
-    if not (folder / "config.json").is_file() and not (folder / _ADAPTER_CONFIG).is_file():
+    if (folder / ADAPTER_CONFIG).is_file():
         raise ModelError(
-            f"{settings.model!r} is no model folder: it holds no config.json. Give a folder made by save_pretrained."
-        )
-    if not _matching(folder, _WEIGHT_PATTERNS):
-        raise ModelError(
-            f"{settings.model!r} holds no .safetensors file, and other weight formats can run code when read. "
-            "Convert it with `AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)`."
+            f"{str(adapter.config_path)!r} names the base model {adapter.base!r}, which is an adapter itself. Merge "
+            "that one into its base with `merge_and_unload().save_pretrained(...)`, and name the merged folder."
         )
     return folder
 
 
-def _download(settings: ModelConfig) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+def _tokenizer_folder(folder: Path, base: Path) -> Path:
+    """Where the tokenizer lies: an adapter saved without one has its base's."""
+    return folder if matching(folder, TOKENIZER_FILES) else base
 
-    patterns = [
-        "*.safetensors",
-        "*.safetensors.index.json",
-        *_SETTING_FILES,
-        "generation_config.json",
-        *_TOKENIZER_FILES,
-    ]
-    if settings.trust_remote_code:
-        patterns.append("*.py")
+
+def _load_tokenizer(folder: Path, base: Path, settings: ModelConfig) -> PreTrainedTokenizerBase:
     try:
-        return Path(snapshot_download(settings.model, allow_patterns=patterns))
-    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        return AutoTokenizer.from_pretrained(
+            _tokenizer_folder(folder, base), trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError, KeyError) as error:
         raise ModelError(
-            f"{settings.model!r} is neither a folder nor a model that the Hugging Face hub gives: "
-            f"{_first_line(error)} Check the path; offline, give a local folder."
+            f"{settings.model!r} has no usable tokenizer: {first_line(error)} "
+            "Save one beside the weights with `tokenizer.save_pretrained`."
         ) from error
-
-
-def _matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
-    return sorted({path for pattern in patterns for path in folder.glob(pattern)})
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__).rstrip(".") + "."

@@ -9,6 +9,8 @@ from transformers.pytorch_utils import Conv1D
 
 from lorif_core.errors import TargetError
 from lorif_core.linalg.maps import projected_width
+from lorif_core.models.adapter_weights import FROZEN, NOT_COVERED, adapter_parameters, adapter_part, why_not_adapter
+from lorif_core.models.quantised import num_weights, packed_widths
 from lorif_core.shapes import ModuleShape
 
 
@@ -46,16 +48,21 @@ def list_modules(model: nn.Module, include: tuple[str, ...] = (), exclude: tuple
     ``Conv1D``); in a model with LoRA adapters, the adapters' linear maps instead.
     """
     head = getattr(model, "get_output_embeddings", lambda: None)()
-    has_adapters = any(_is_adapter(name) for name, _ in model.named_modules())
+    trained = adapter_parameters(model)
+    owners = {name.rpartition(".")[0] for name in trained if not name.endswith(".bias")}
     entries = []
     for name, module in model.named_modules():
-        weights = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        weights = num_weights(module)
         widths = linear_widths(module)
         if not weights and widths is None:
             continue
         reason = _why_not_linear(model, module) if widths is None or module is head else None
-        if reason is None and has_adapters and not _is_adapter(name):
-            reason = "frozen under the adapters"
+        if name in owners:
+            reason = why_not_adapter(name, model) if widths else NOT_COVERED + adapter_part(name)
+        elif trained and (reason is None or packed_widths(module) is not None):
+            reason = FROZEN
+        elif packed_widths(module) is not None:
+            reason = "quantised: only an adapter on it could be tracked"
         if reason is None:
             reason = _why_not_chosen(name, include, exclude)
         entries.append(ModuleEntry(name, type(module).__name__, *(widths or (None, None)), weights, reason))
@@ -110,10 +117,6 @@ def linear_widths(module: nn.Module) -> tuple[int, int] | None:
     if isinstance(module, Conv1D):
         return module.weight.shape[0], module.weight.shape[1]
     return None
-
-
-def _is_adapter(name: str) -> bool:
-    return any(part in ("lora_A", "lora_B") for part in name.split("."))
 
 
 def _why_not_chosen(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> str | None:

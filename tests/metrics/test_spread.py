@@ -37,7 +37,7 @@ def test_scores_that_mean_nothing_are_noise_from_the_first_places_on():
 
 
 def test_strong_texts_stand_out_and_do_not_hide_one_another():
-    scores = [*normal(300), *(20.0 + one for one in normal(100, 1))]
+    scores = [*normal(300), *(20.0 + one for one in normal(60, 1))]
     found = spread(scores)
     assert all(not found.is_noise(one) for one in scores[300:])
     assert sum(not found.is_noise(one) for one in scores[:300] if one > 0) < 60

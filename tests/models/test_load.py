@@ -1,11 +1,10 @@
 import json
 import shutil
-import warnings
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from saved_adapters import lora, save_adapter
 from tiny_models import tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
@@ -84,8 +83,45 @@ def test_a_folder_of_pickled_weights_only_is_refused(folder):
     weights = tiny_model("llama").state_dict()
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"holds no \.safetensors file, and other weight formats can run code"):
+    with pytest.raises(
+        ModelError, match=r"holds no \.safetensors file, and other weight formats \(pytorch_model\.bin\) can run code"
+    ):
         loaded(folder)
+
+
+def test_the_way_to_convert_pickled_weights_works(folder, tmp_path):
+    wanted = loaded(folder).model.state_dict()
+    weights = tiny_model("llama", dtype=torch.bfloat16).state_dict()
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="If you trust it") as refused:
+        loaded(folder)
+    exec(str(refused.value).split("`")[1], {"AutoModelForCausalLM": AutoModelForCausalLM, "OUT": tmp_path / "out"})
+    tiny_tokenizer().save_pretrained(tmp_path / "out")
+    for name, tensor in loaded(tmp_path / "out").model.state_dict().items():
+        assert torch.equal(tensor, wanted[name]), name
+
+
+@pytest.mark.parametrize("name", ["consolidated.00.pth", "model.pt", "model.ckpt"])
+def test_other_pickles_are_named(name, folder):
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(ModelError, match=rf"other weight formats \({name}\) can run code"):
+        loaded(folder)
+
+
+def test_a_gguf_folder_is_refused_with_the_way_to_convert(tmp_path):
+    (tmp_path / "model-Q4_K_M.gguf").write_bytes(b"GGUF")
+    for given in (tmp_path, tmp_path / "model-Q4_K_M.gguf"):
+        with pytest.raises(
+            ModelError,
+            match=rf"GGUF \('model-Q4_K_M.gguf'\), .*from_pretrained\('{tmp_path}', gguf_file='model-Q4_K_M.gguf'\)",
+        ):
+            loaded(given)
+
+
+def test_a_file_is_refused_with_its_folder(folder):
+    with pytest.raises(ModelError, match=rf"is a file, but a model is a folder .*Give '{folder}'"):
+        loaded(folder / "model.safetensors")
 
 
 def test_pickled_weights_are_refused_beside_another_safetensors_file(folder):
@@ -198,20 +234,9 @@ def test_the_given_folder_is_the_one_that_is_read(folder):
     assert find_model_folder(ModelConfig(model=str(folder))) == folder
 
 
-def save_adapter(base_folder, folder):
-    """A LoRA adapter whose base model lies in ``base_folder``."""
-    base = AutoModelForCausalLM.from_pretrained(base_folder)
-    model = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
-    model.save_pretrained(folder)
-    tiny_tokenizer().save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def adapter(folder, tmp_path):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        return save_adapter(folder, tmp_path / "adapter")
+    return save_adapter(folder, tmp_path / "adapter", lora(target_modules=["q_proj"]))
 
 
 def test_an_adapter_is_loaded_on_its_base_model(adapter):
@@ -233,16 +258,11 @@ def test_other_adapter_weights_have_another_fingerprint(adapter, tmp_path):
     assert loaded(adapter).fingerprint != loaded(other).fingerprint
 
 
-def test_an_adapter_that_names_no_base_model_is_refused(adapter):
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    (adapter / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": None}))
-    with pytest.raises(ModelError, match=r"names no base model\. Merge it into its base"):
-        loaded(adapter)
-
-
 def test_an_adapter_whose_base_model_is_gone_is_refused(adapter, folder):
     folder.rename(folder.with_name("elsewhere"))
-    with pytest.raises(ModelError, match=r"'.*model' is neither a folder nor a model"):
+    with pytest.raises(
+        ModelError, match=r"adapter_config\.json' names the base model '.*model', but there is no folder"
+    ):
         loaded(adapter)
 
 

@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from lorif_core.catalog import IndexRecord
+from lorif_core.errors import LorifError
 from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.models.adapter_report import describe_folder
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry, list_modules
 from lorif_core.views.index_figures import Spectrum
@@ -20,6 +23,7 @@ from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.index_job import IndexJob, plan_index
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
+from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.neighbours import find_neighbours
 from lorif_core.workspace.indexes.open_index import OpenIndex, open_index
 from lorif_core.workspace.indexes.outliers import rank_self_influences
@@ -138,6 +142,16 @@ class Indexes:
             CatalogError: There is no such index.
         """
         return trust_in(self.files, self.files.choose_index(index_id).index_id)
+
+    def adapters(self) -> dict[str, str]:
+        """Per index of an adapter that is still in its folder, one sentence: kind, rank, base, tracked modules."""
+        found: dict[str, str | None] = {}
+        for record in self.records():
+            with suppress(LorifError):  # a damaged index is not described; `check` names it
+                model = read_index_settings(record.settings_json).model.model
+                modules = self.files.open_index(record.index_id).manifest.modules
+                found[record.index_id] = describe_folder(model, (module.name for module in modules))
+        return {index_id: sentence for index_id, sentence in found.items() if sentence is not None}
 
     def map(self, index_id: str | None = None, *, seed: int = 0, on_progress: ProgressSink = no_progress) -> Atlas:
         """Every text of an index as a point in a plane, near to those that teach alike; computed once, then kept.

@@ -12,6 +12,9 @@ from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
 from lorif_core.methods.lorif import fit_bytes
+from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.models.adapter_report import coverage_of
+from lorif_core.models.modules import list_modules
 from lorif_core.passes.fitting import CHUNK_NUMBERS
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.store.blocks import NUMBERS_BYTES
@@ -48,6 +51,9 @@ class IndexEstimate:
     free_bytes: int
     """Free space on the workspace's disk."""
 
+    adapter: str | None = None
+    """What of the model's adapter is tracked, in a sentence; None for a model that stands alone."""
+
 
 def estimate_index(job: IndexJob) -> IndexEstimate:
     """Time a few batches of the data set's beginning and extrapolate."""
@@ -78,7 +84,14 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         tokens_per_second=tokens_per_second,
         memory_bytes=psutil.Process().memory_info().rss + max(fit_memory, job.manifest.shard_examples * per_example),
         free_bytes=job.files.free_bytes(),
+        adapter=_adapter_sentence(job.engine, job.settings),
     )
+
+
+def _adapter_sentence(engine: Engine, settings: IndexConfig) -> str | None:
+    model = settings.model
+    coverage = coverage_of(engine.loaded, list_modules(engine.loaded.model, model.include, model.exclude))
+    return None if coverage is None else coverage.sentence()
 
 
 def _timed_engine(job: IndexJob) -> Engine:
