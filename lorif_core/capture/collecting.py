@@ -120,6 +120,8 @@ class Collector:
         name = pending.use.name
         if pending.use.scale is not None:
             output_grads = output_grads * pending.use.scale
+        if pending.use.skips is not None:
+            output_grads = output_grads.masked_fill(pending.use.skips[..., None], 0)
         self._parts[name].append(_finish(pending, pending.layout(output_grads), self.maps[name]))
         if len(self._parts[name]) == self._expected[name]:
             self._hand_over(name)
@@ -136,9 +138,9 @@ class Collector:
 
 def _of_ids(ids: Tensor, side: Tensor | None, use: Use) -> Tensor:
     """One-hot rows times a map: its rows; without a map the one-hot rows themselves, float32 or wider."""
-    if side is not None:
-        return side[ids]
     wide = torch.promote_types(use.output.dtype, torch.float32)
+    if side is not None:
+        return side[ids].to(wide)
     return torch.nn.functional.one_hot(ids, use.num_ids or -1).to(wide)
 
 

@@ -151,13 +151,13 @@ def _verdict(found: Tensor | None, true: Tensor, *, negligible: float, tolerance
     """What is wrong with a captured gradient; an empty sentence where there is none and should be none."""
     size = float(true.norm())
     error = size if found is None else float((found - true).norm())
-    if max(size, error) <= negligible:
+    if size <= negligible and error <= negligible:
         return ""
     if found is None:
         return f"its weights are read without a call that can be watched: {MISSING}"
-    if error > tolerance * size:
-        return f"what its calls give differs from its gradient by {error / max(size, negligible):.0%}: {MISSING}"
-    return None
+    if error <= tolerance * size:  # false where it is not a number
+        return None
+    return f"what its calls give differs from its gradient by {error / max(size, negligible):.0%}: {MISSING}"
 
 
 def _of_family(verdicts: Sequence[str | None]) -> str | None:

@@ -47,6 +47,9 @@ class Use(NamedTuple):
     scale: Tensor | None = None
     """What the output's gradient is multiplied by: the normalised inputs of a norm."""
 
+    skips: Tensor | None = None
+    """Rows whose gradient the weight does not get, (…,): those of an embedding's padding id."""
+
     rows: Tensor | None = None
     """Ascending numbers of the batch's tokens, flattened, that were routed here; None: all were."""
 
@@ -97,13 +100,16 @@ def _on_linear(
 def _on_embedding(
     weight: TrackedWeight, on_use: OnUse, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor
 ) -> None:
-    on_use(_lookup(weight, _only_input(args, kwargs), output))
+    assert isinstance(module, nn.Embedding)  # whose forward it is
+    on_use(_lookup(weight, _only_input(args, kwargs), output, module.padding_idx))
 
 
-def _lookup(weight: TrackedWeight, ids: Tensor, output: Tensor) -> Use:
+def _lookup(weight: TrackedWeight, ids: Tensor, output: Tensor, padding_id: int | None) -> Use:
     if torch.is_grad_enabled():
         output.requires_grad_()  # nothing before it does: the weights are frozen
-    return Use(weight.name, ids[..., None], output, is_out_first(weight.module), num_ids=len(weight.parameter))
+    is_swapped, num_ids = is_out_first(weight.module), len(weight.parameter)
+    skips = None if padding_id is None else ids == padding_id % num_ids
+    return Use(weight.name, ids[..., None], output, is_swapped, num_ids=num_ids, skips=skips)
 
 
 def _on_norm(
@@ -173,19 +179,22 @@ class _Products(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if func in _PRODUCTS:
             first, second = _PRODUCTS[func]
-            self._on_product(func, _argument(args, kwargs, first), _argument(args, kwargs, second), result)
+            padding_id = _argument(args, kwargs, (2, "padding_idx")) if func is nn.functional.embedding else None
+            self._on_product(
+                func, _argument(args, kwargs, first), _argument(args, kwargs, second), result, padding_id
+            )
         elif (func in _SAME or func in _TRANSPOSED) and args and id(args[0]) in self._forms:
             _, weight, is_transposed = self._forms[id(args[0])]
             self._forms[id(result)] = (result, weight, is_transposed != (func in _TRANSPOSED))
         return result
 
-    def _on_product(self, func: Any, inputs: Tensor, matrix: Tensor, output: Tensor) -> None:
+    def _on_product(self, func: Any, inputs: Tensor, matrix: Tensor, output: Tensor, padding_id: int | None) -> None:
         if id(matrix) not in self._forms:
             return
         _, weight, is_transposed = self._forms[id(matrix)]
         if func is nn.functional.embedding:
             if not is_transposed:
-                self.on_use(_lookup(weight, inputs, output))
+                self.on_use(_lookup(weight, inputs, output, padding_id))
             return
         multiplies_transposed = (func is nn.functional.linear) != is_transposed
         self.on_use(Use(weight.name, inputs, output, multiplies_transposed != is_out_first(weight.module)))
