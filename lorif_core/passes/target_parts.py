@@ -10,13 +10,15 @@ single forward pass. A token's part is the part of *learning to say it* here; wh
 is contained in it. The stored rank-c form is G̃ R Rᵀ with R the orthonormal right factors, so on the train side the
 direction is M R Rᵀ, and the parts add up to the score before the codec's rounding.
 
-Operations without a forward derivative (fused experts, functions with a backward of their own) take one ordinary
+Models with an operation that has no forward derivative (one with a backward of its own, as BLOOM's GELU) take one ordinary
 pass per target token instead, with the same result.
 Source: docs/explanation/design.md §2.12; forward mode: Baydin et al. (arXiv:1502.05767), section 3.1.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import torch
@@ -25,6 +27,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lorif_core.capture.experts import run_experts_in_a_loop
 from lorif_core.capture.hooks import capture_gradients, model_inputs
 from lorif_core.capture.objectives import example_objective, summed_cross_entropy, token_losses
 from lorif_core.data.batches import pad_batch
@@ -34,6 +37,7 @@ from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.passes.queries import Query
 from lorif_core.passes.shards import GradientSource
 from lorif_core.turns import turn_on
+from lorif_core.weights import locate_weight
 
 LEAST_LENGTH = 1e-3
 """Of a factor beside the longest one, 1e-6 of singular values: below, a direction is rounding."""
@@ -113,12 +117,19 @@ def _forward_mode(
     batch = pad_batch([example], source.pad_id)
     model = source.model
     # The fused attention kernels have no forward derivative; the plain products have.
-    with turn_on(model), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), forward_ad.dual_level():
-        weights = {
-            name: forward_ad.make_dual(weight.detach(), tangent)
-            for name, (weight, tangent) in _weight_directions(source, directions).items()
-        }
-        logits = functional_call(model, weights, (), model_inputs(model, batch)).logits
+    with (
+        turn_on(model),
+        _experts_in_a_loop(source),
+        sdpa_kernel(SDPBackend.MATH),
+        torch.no_grad(),
+        forward_ad.dual_level(),
+    ):
+        weights: dict[str, Tensor] = {}
+        for names, weight, tangent in _weight_directions(source, directions):
+            weights |= dict.fromkeys(names, forward_ad.make_dual(weight.detach(), tangent))
+        # Each module is named once, and every one that holds a weight: torch's own tying leaves a layer that stands
+        # in two places with the replaced weight.
+        logits = functional_call(model, weights, (), model_inputs(model, batch), tie_weights=False).logits
         labels, is_target = (part[:, 1:].to(logits.device) for part in (batch.input_ids, batch.target_mask))
         losses = token_losses(logits[:, :-1], labels, is_target)
         value, tangent = forward_ad.unpack_dual(losses)
@@ -136,18 +147,34 @@ def _load_formulas() -> None:
         forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
 
 
-def _weight_directions(source: GradientSource, directions: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Per parameter, the weight and P_in M P_outᵀ in its own layout."""
-    found = {}
+def _weight_directions(
+    source: GradientSource, directions: Mapping[str, Tensor]
+) -> Iterator[tuple[list[str], Tensor, Tensor]]:
+    """Per parameter its names, itself, and P_in M P_outᵀ of what is tracked of it in its own layout."""
+    names: dict[Tensor, list[str]] = defaultdict(list)
+    for module_name, module in source.model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            names[parameter].append(f"{module_name}.{name}")
+    tangents: dict[Tensor, Tensor] = {}
     for name, direction in directions.items():
-        module, maps = source.model.get_submodule(name), source.maps[name]
-        assert isinstance(module.weight, Tensor)
-        wide = direction.to(module.weight.device, torch.float32)
+        weight, maps = locate_weight(source.model, name), source.maps[name]
+        wide = direction.to(weight.parameter.device, torch.float32)
         wide = wide if maps.input_map is None else maps.input_map.float() @ wide
         wide = wide if maps.output_map is None else wide @ maps.output_map.float().mT
-        wide = wide.mT if isinstance(module, torch.nn.Linear) else wide  # GPT-2's Conv1D is (in, out)
-        found[f"{name}.weight"] = (module.weight, wide.to(module.weight.dtype).contiguous())
-    return found
+        tangent = tangents.setdefault(weight.parameter, torch.zeros_like(weight.parameter, requires_grad=False))
+        weight.of(tangent).add_(wide.to(tangent.dtype))
+    return ((names[parameter], parameter, tangent) for parameter, tangent in tangents.items())
+
+
+@contextmanager
+def _experts_in_a_loop(source: GradientSource) -> Iterator[None]:
+    """Fused experts one after another: their fused kernels have no forward derivative."""
+    weights = [locate_weight(source.model, name) for name in source.maps]
+    modules = {weight.module for weight in weights if weight.kind == "experts"}
+    with ExitStack() as loops:
+        for module in modules:
+            loops.enter_context(run_experts_in_a_loop(module, lambda product: None))
+        yield
 
 
 def _pass_per_target(

@@ -31,6 +31,7 @@ def captured(
     *,
     objective: str = "loss",
     padding_side: str = "right",
+    keeps_tokens: bool = False,
 ) -> dict[str, Tensor]:
     """Projected gradients per module, (B, d_in, d_out), from one padded batch."""
     found: dict[str, Tensor] = {}
@@ -41,7 +42,7 @@ def captured(
 
     batch = pad_batch(examples, 1, padding_side=padding_side)
     with frozen(model):
-        capture_gradients(model, maps, batch, example_objective(objective), take)
+        capture_gradients(model, maps, batch, example_objective(objective), take, keeps_tokens=keeps_tokens)
     return found
 
 

@@ -140,7 +140,7 @@ def test_only_tokens_that_are_predicted_have_parts():
         assert [bool(one) for one in part] == example.is_target
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama_lora", "qwen3"])
+@pytest.mark.parametrize("architecture", ["gpt2", "llama_lora", "qwen3_moe"])
 def test_the_parts_are_the_same_without_forward_derivatives(architecture, monkeypatch):
     model = tiny_model(architecture, dtype=torch.float32)
     source = source_of(LOGRA, model=model)
