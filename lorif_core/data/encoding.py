@@ -6,22 +6,13 @@ targets every token but the first. Chat messages go through the tokenizer's own 
 whose assistant mask tells the targets. Examples and queries take this same path.
 """
 
-import re
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from lorif_core.data.chat_encoding import encode_chat
 from lorif_core.data.example import Example
-from lorif_core.errors import DataError
-
-_GENERATION_MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
-"""Not just the word, which nearly every template has in `add_generation_prompt`."""
-
-_RENDERING = Lock()
-"""Held while a chat is rendered: transformers notes the assistant's turns in the compiled template, which all
-tokenizers of this process share, so that chats of two threads would get each other's targets."""
 
 
 class EncodedExample(NamedTuple):
@@ -62,7 +53,7 @@ class Encoder:
             DataError: The tokenizer has no chat template, or one that cannot mark assistant tokens.
         """
         if example.messages is not None:
-            ids, targets = self._encode_chat(example)
+            ids, targets = encode_chat(self.tokenizer, example.messages, example.tools, example.target_turn)
         elif example.text is not None:
             ids = self._ids(example.text, adds_special_tokens=True)
             targets = [True] * len(ids)
@@ -81,24 +72,6 @@ class Encoder:
         if end is not None:
             completion_ids.append(end)
         return prompt_ids + completion_ids, [False] * len(prompt_ids) + [True] * len(completion_ids)
-
-    def _encode_chat(self, example: Example) -> tuple[list[int], list[bool]]:
-        if not self.tokenizer.chat_template:
-            raise DataError(
-                "chat messages need a tokenizer with a chat template, this one has none. Use an instruction-tuned "
-                "model's tokenizer, or import `prompt` and `completion` columns."
-            )
-        if not _GENERATION_MARK.search(str(self.tokenizer.chat_template)):
-            raise DataError(
-                "the tokenizer's chat template cannot tell assistant tokens apart: it needs {% generation %} … "
-                "{% endgeneration %} around assistant turns. Add them to the template, or import `prompt` and "
-                "`completion` columns."
-            )
-        with _RENDERING:
-            encoded: Any = self.tokenizer.apply_chat_template(
-                example.messages or [], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-            )
-        return list(encoded["input_ids"]), [bool(flag) for flag in encoded["assistant_masks"]]
 
     def _ids(self, text: str, *, adds_special_tokens: bool) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=adds_special_tokens, verbose=False)["input_ids"])
