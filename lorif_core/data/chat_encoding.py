@@ -202,13 +202,14 @@ class _UnmarkedChat:
 
     @property
     def _tokens(self) -> re.Pattern[str]:
-        return _any_of(tuple(self.template.tokenizer.added_tokens_encoder))
+        added: dict[str, int] = self.template.tokenizer.added_tokens_encoder  # pyright: ignore[reportAssignmentType]
+        return _any_of(tuple(added))
 
     def _refusal(self, place: int) -> UnreadableRow:
         return UnreadableRow(
-            f"the chat template writes message {place + 1} of {len(self.messages)}, an assistant turn, differently "
-            "once others follow, so what the assistant said cannot be told apart; choose its last turn as the target, or "
-            "add {% generation %} marks to the template"
+            f"the chat template writes message {place + 1} of {len(self.messages)}, an assistant turn, "
+            "differently once others follow, so what the assistant said cannot be told apart; choose its last turn "
+            "as the target, or add {% generation %} marks to the template"
         )
 
 

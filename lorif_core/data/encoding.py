@@ -2,39 +2,33 @@
 
 Prompt and completion are tokenised apart and joined, so that the completion's tokens are the
 same whatever the prompt; the end token follows the completion and is a target. Plain text
-targets every token but the first. Chat messages go through the tokenizer's own template,
-whose assistant mask tells the targets. Examples and queries take this same path.
+targets every token but the first. Chat messages go through the tokenizer's own template
+(``chat_encoding``), rows that came tokenised through ``packed_rows``. Examples and queries take
+this same path. An example is one sequence or several (``sequences``).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from lorif_core.data.chat_encoding import encode_chat
 from lorif_core.data.example import Example
+from lorif_core.data.packed_rows import split_row
+from lorif_core.data.sequences import EncodedExample as EncodedExample  # read from here by those who encode
+from lorif_core.data.sequences import cut_windows, take_sequence
+from lorif_core.errors import DataError, UnreadableRow
 
 
-class EncodedExample(NamedTuple):
-    """Token ids of one example."""
+class EncodedTexts(NamedTuple):
+    """Texts of several examples."""
 
-    input_ids: list[int]
+    texts: list[tuple[EncodedExample, ...]]
+    """In the order of the examples; one that cannot be read has no sequence."""
 
-    is_target: list[bool]
-    """Tokens whose cross-entropy belongs to the objective; never the first."""
-
-    num_tokens: int
-    """Length before truncation."""
-
-    @property
-    def has_targets(self) -> bool:
-        """Whether anything is to be predicted; without, the gradient is zero."""
-        return any(self.is_target)
-
-    @property
-    def is_truncated(self) -> bool:
-        """Whether tokens were cut off."""
-        return self.num_tokens > len(self.input_ids)
+    unreadable: dict[str, str]
+    """Why, by the id of each of those."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +40,81 @@ class Encoder:
     max_length: int
     """Longest sequence in tokens. Prompts are cut at the front, texts and chats at the end."""
 
+    stride: int | None = None
+    """Tokens from one window of a long text to the next; None: long texts are cut."""
+
+    vocabulary_size: int | None = None
+    """Ids that the model has an embedding for; None: those of the tokenizer."""
+
     def encode(self, example: Example) -> EncodedExample:
-        """Token ids and targets of one example; a text that is too short may have no target.
+        """Token ids and targets of an example that is one sequence; a text that is too short may have no target.
 
         Raises:
-            DataError: The tokenizer has no chat template, or one that cannot mark assistant tokens.
+            DataError: The tokenizer has no chat template, or the example is several sequences.
+            UnreadableRow: The example cannot be read by this model.
         """
+        found = replace(self, stride=None).encode_windows(example)
+        if len(found) != 1:
+            raise DataError(
+                f"{example.train_id!r} must be one sequence here, it is {len(found)}: a preference pair or a packed "
+                "row. Give a prompt and one completion."
+            )
+        return found[0]
+
+    def encode_windows(self, example: Example) -> tuple[EncodedExample, ...]:
+        """The sequences of an example, whose weighted gradients are added.
+
+        Raises:
+            DataError: The tokenizer has no chat template.
+            UnreadableRow: The example cannot be read by this model.
+        """
+        if example.input_ids is not None:
+            return self._encode_tokens(example)
+        if example.rejected is None:
+            return self._fit(*self._encode_side(example), keeps_end=_keeps_end(example))
+        chosen, rejected = (
+            self._fit(*self._encode_side(side), keeps_end=_keeps_end(side))
+            for side in (example, _rejected_side(example))
+        )
+        return chosen + tuple(one._replace(weight=-1.0) for one in rejected)
+
+    def encode_all(self, examples: Iterable[Example]) -> EncodedTexts:
+        """Every example; one that cannot be read is left without sequences and listed with its reason.
+
+        Raises:
+            DataError: The tokenizer has no chat template.
+        """
+        found = EncodedTexts([], {})
+        for example in examples:
+            try:
+                found.texts.append(self.encode_windows(example))
+            except UnreadableRow as error:
+                found.texts.append(())
+                found.unreadable[example.train_id] = str(error)
+        return found
+
+    def _fit(self, ids: list[int], targets: list[bool], *, keeps_end: bool) -> tuple[EncodedExample, ...]:
+        head = 1 if ids and ids[0] == special_token(self.tokenizer, "bos") else 0
+        if self.stride is None or len(ids) <= self.max_length:
+            return (take_sequence(ids, targets, self.max_length, keeps_end=keeps_end, head=head),)
+        return cut_windows(ids, targets, self.max_length, min(self.stride, self.max_length - 1), head=head)
+
+    def _encode_side(self, example: Example) -> tuple[list[int], list[bool]]:
         if example.messages is not None:
-            ids, targets = encode_chat(self.tokenizer, example.messages, example.tools, example.target_turn)
-        elif example.text is not None:
+            return encode_chat(self.tokenizer, example.messages, example.tools, example.target_turn)
+        if example.text is not None:
             ids = self._ids(example.text, adds_special_tokens=True)
-            targets = [True] * len(ids)
-        else:
-            ids, targets = self._encode_completion(example.prompt or "", example.completion or "")
-        keep = slice(-self.max_length, None) if example.completion is not None else slice(self.max_length)
-        kept, is_target = ids[keep], targets[keep]
-        if is_target:
-            is_target[0] = False
-        return EncodedExample(kept, is_target, len(ids))
+            return ids, [True] * len(ids)
+        return self._encode_completion(example.prompt or "", example.completion or "")
+
+    def _encode_tokens(self, example: Example) -> tuple[EncodedExample, ...]:
+        size = len(self.tokenizer) if self.vocabulary_size is None else self.vocabulary_size
+        found = list[EncodedExample]()
+        for start, ids, targets in split_row(example, size, special_token(self.tokenizer, "pad")):
+            parts = self._fit(ids, targets, keeps_end=False)
+            found += [one._replace(start=one.start + start) for one in parts]
+        whole = len(example.input_ids or [])
+        return tuple(one._replace(num_tokens=whole) for one in found)
 
     def _encode_completion(self, prompt: str, completion: str) -> tuple[list[int], list[bool]]:
         prompt_ids = encode_prompt(self.tokenizer, prompt)
@@ -75,6 +126,18 @@ class Encoder:
 
     def _ids(self, text: str, *, adds_special_tokens: bool) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=adds_special_tokens, verbose=False)["input_ids"])
+
+
+def _keeps_end(example: Example) -> bool:
+    """Whether a long example loses its beginning: its targets stand at the end."""
+    return example.completion is not None or example.target_turn is not None
+
+
+def _rejected_side(example: Example) -> Example:
+    rejected = example.rejected
+    if isinstance(rejected, str):
+        return example._replace(completion=rejected, rejected=None)
+    return example._replace(messages=rejected, rejected=None)
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
