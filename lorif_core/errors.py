@@ -3,6 +3,7 @@
     LorifError                     a person can fix it: one sentence, exit code 2
     ├── ConfigError                a setting is out of range or contradicts another
     ├── DataError                  a data file, row or column cannot be used
+    │   └── UnreadableRow          one row cannot be read by this model; others can
     ├── ModelError                 a model or tokenizer cannot be loaded or used
     │   └── TargetError            module patterns match nothing usable
     ├── CaptureError               per-example gradients cannot be collected from this model
@@ -35,6 +36,10 @@ class ConfigError(LorifError):
 
 class DataError(LorifError):
     """A data file, row or column cannot be used."""
+
+
+class UnreadableRow(DataError):
+    """One row cannot be turned into tokens for this model; the rows beside it can. The message is its reason."""
 
 
 class ModelError(LorifError):

@@ -75,9 +75,12 @@ class AskArgs:
         Raises:
             ConfigError: It says nothing, or contradicts itself.
         """
-        if (self.completion is None) != self.generate:
+        messages = [] if self.messages is None else read_messages(self.messages)
+        is_answered = not self.prompt and bool(messages) and messages[-1]["role"] == "assistant"
+        if is_answered + (self.completion is not None) + self.generate != 1:
             raise ConfigError(
-                "give either `--completion TEXT` or `--generate`, so that it is clear what is explained."
+                "give either `--completion TEXT` or `--generate`, or messages that end with the assistant's, so that "
+                "it is clear what is explained."
             )
         if self.contrast is not None and settings.objective == "loss":
             settings = replace(settings, objective="contrast")
@@ -91,7 +94,7 @@ class AskArgs:
             ends=self.end_token,
             form="chat" if self.chat else "raw" if self.raw else None,
             system=self.system,
-            messages=() if self.messages is None else tuple(read_messages(self.messages)),
+            messages=tuple(messages),
             contrast=self.contrast,
             tokens=None if self.tokens is None else tuple(parse_tokens(self.tokens)),
             settings=settings,

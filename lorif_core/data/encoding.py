@@ -3,48 +3,33 @@
 Prompt and completion are tokenised apart and joined, so that the completion's tokens are the
 same whatever the prompt, and the tokens read as the two texts put together; the end token follows
 the completion of a training text and is a target. Plain text targets every token but the first.
-Chat messages go through the tokenizer's own template, whose assistant mask tells the targets.
+Chat messages go through the tokenizer's own template (``chat_encoding``), rows that came tokenised
+through ``packed_rows``. An example is one sequence or several (``sequences``).
 """
 
-import re
-from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from lorif_core.data.chat_encoding import encode_chat
 from lorif_core.data.example import Example
+from lorif_core.data.packed_rows import split_row
+from lorif_core.data.sequences import EncodedExample as EncodedExample  # read from here by those who encode
+from lorif_core.data.sequences import cut_windows, take_sequence
 from lorif_core.data.token_text import continuation_ids
-from lorif_core.errors import DataError
-
-_GENERATION_MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
-"""Not just the word, which nearly every template has in `add_generation_prompt`."""
-
-_RENDERING = Lock()
-"""Held while a chat is rendered: transformers notes the assistant's turns in the compiled template, which all
-tokenizers of this process share, so that chats of two threads would get each other's targets."""
+from lorif_core.errors import DataError, UnreadableRow
 
 
-class EncodedExample(NamedTuple):
-    """Token ids of one example."""
+class EncodedTexts(NamedTuple):
+    """Texts of several examples."""
 
-    input_ids: list[int]
+    texts: list[tuple[EncodedExample, ...]]
+    """In the order of the examples; one that cannot be read has no sequence."""
 
-    is_target: list[bool]
-    """Tokens whose cross-entropy belongs to the objective; never the first."""
-
-    num_tokens: int
-    """Length before truncation."""
-
-    @property
-    def has_targets(self) -> bool:
-        """Whether anything is to be predicted; without, the gradient is zero."""
-        return any(self.is_target)
-
-    @property
-    def is_truncated(self) -> bool:
-        """Whether tokens were cut off."""
-        return self.num_tokens > len(self.input_ids)
+    unreadable: dict[str, str]
+    """Why, by the id of each of those."""
 
 
 @dataclass(frozen=True)
@@ -56,63 +41,112 @@ class Encoder:
     max_length: int
     """Longest sequence in tokens. Prompts are cut at the front, texts and chats at the end."""
 
+    stride: int | None = None
+    """Tokens from one window of a long text to the next; None: long texts are cut."""
+
     num_ids: int | None = None
-    """Ids that the model has an embedding for; None: not known, nothing is checked."""
+    """Ids that the model has an embedding for; None: those of the tokenizer."""
 
     def encode(self, example: Example) -> EncodedExample:
-        """Token ids and targets of one example; a text that is too short may have no target.
+        """Token ids and targets of an example that is one sequence; a text that is too short may have no target.
 
         Raises:
-            DataError: The tokenizer has no chat template, or one that cannot mark assistant tokens; or a token has no
-                embedding.
+            DataError: The tokenizer has no chat template, or the example is several sequences.
+            UnreadableRow: The example cannot be read by this model.
         """
+        found = replace(self, stride=None).encode_windows(example)
+        if len(found) != 1:
+            raise DataError(
+                f"{example.train_id!r} must be one sequence here, it is {len(found)}: a preference pair or a packed "
+                "row. Give a prompt and one completion."
+            )
+        return found[0]
+
+    def encode_windows(self, example: Example) -> tuple[EncodedExample, ...]:
+        """The sequences of an example, whose weighted gradients are added.
+
+        Raises:
+            DataError: The tokenizer has no chat template.
+            UnreadableRow: The example cannot be read by this model.
+        """
+        if example.input_ids is not None:
+            return self._encode_tokens(example)
+        if example.rejected is None:
+            return self._fit(*self._encode_side(example), keeps_end=_keeps_end(example))
+        chosen, rejected = (
+            self._fit(*self._encode_side(side), keeps_end=_keeps_end(side))
+            for side in (example, _rejected_side(example))
+        )
+        return chosen + tuple(one._replace(weight=-1.0) for one in rejected)
+
+    def encode_all(self, examples: Iterable[Example]) -> EncodedTexts:
+        """Every example; one that cannot be read is left without sequences and listed with its reason.
+
+        Raises:
+            DataError: The tokenizer has no chat template.
+        """
+        found = EncodedTexts([], {})
+        for example in examples:
+            try:
+                found.texts.append(self.encode_windows(example))
+            except UnreadableRow as error:
+                found.texts.append(())
+                found.unreadable[example.train_id] = str(error)
+        return found
+
+    def _fit(self, ids: list[int], targets: list[bool], *, keeps_end: bool) -> tuple[EncodedExample, ...]:
+        head = 1 if ids and ids[0] == special_token(self.tokenizer, "bos") else 0
+        if self.stride is None or len(ids) <= self.max_length:
+            return (take_sequence(ids, targets, self.max_length, keeps_end=keeps_end, head=head),)
+        return cut_windows(ids, targets, self.max_length, min(self.stride, self.max_length - 1), head=head)
+
+    def _encode_side(self, example: Example) -> tuple[list[int], list[bool]]:
         if example.messages is not None:
-            ids, targets = self._encode_chat(example)
+            ids, targets = encode_chat(self.tokenizer, example.messages, example.tools, example.target_turn)
         elif example.text is not None:
             ids = text_ids(self.tokenizer, example.text)
             targets = [True] * len(ids)
         else:
             ids, targets = self._encode_completion(example.prompt or "", example.completion or "")
-        keep = slice(-self.max_length, None) if example.completion is not None else slice(self.max_length)
-        kept, is_target = ids[keep], targets[keep]
-        if is_target:
-            is_target[0] = False
-        self._check_ids(example, kept)
-        return EncodedExample(kept, is_target, len(ids))
+        self._check_ids(example, ids)
+        return ids, targets
 
     def _check_ids(self, example: Example, ids: list[int]) -> None:
         highest = max(ids, default=0)
         if self.num_ids is None or highest < self.num_ids:
             return
         token = self.tokenizer.convert_ids_to_tokens(highest)
-        raise DataError(
+        raise UnreadableRow(
             f"every token of a text needs an embedding, but the model has {self.num_ids}, none for token {token!r} "
             f"(id {highest}) of text {example.train_id!r}. Use the tokenizer that the model was trained with, or add "
             "the embedding with `model.resize_token_embeddings(len(tokenizer))` and train it."
         )
+
+    def _encode_tokens(self, example: Example) -> tuple[EncodedExample, ...]:
+        size = len(self.tokenizer) if self.num_ids is None else self.num_ids
+        found = list[EncodedExample]()
+        for start, ids, targets in split_row(example, size, special_token(self.tokenizer, "pad")):
+            parts = self._fit(ids, targets, keeps_end=False)
+            found += [one._replace(start=one.start + start) for one in parts]
+        whole = len(example.input_ids or [])
+        return tuple(one._replace(num_tokens=whole) for one in found)
 
     def _encode_completion(self, prompt: str, completion: str) -> tuple[list[int], list[bool]]:
         prompt_ids = encode_prompt(self.tokenizer, prompt)
         completion_ids = closed(self.tokenizer, continuation_ids(self.tokenizer, completion))
         return prompt_ids + completion_ids, [False] * len(prompt_ids) + [True] * len(completion_ids)
 
-    def _encode_chat(self, example: Example) -> tuple[list[int], list[bool]]:
-        if not self.tokenizer.chat_template:
-            raise DataError(
-                "chat messages need a tokenizer with a chat template, this one has none. Use an instruction-tuned "
-                "model's tokenizer, or import `prompt` and `completion` columns."
-            )
-        if not _GENERATION_MARK.search(str(self.tokenizer.chat_template)):
-            raise DataError(
-                "the tokenizer's chat template cannot tell assistant tokens apart: it needs {% generation %} … "
-                "{% endgeneration %} around assistant turns. Add them to the template, or import `prompt` and "
-                "`completion` columns."
-            )
-        with _RENDERING:
-            encoded: Any = self.tokenizer.apply_chat_template(
-                example.messages or [], tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-            )
-        return list(encoded["input_ids"]), [bool(flag) for flag in encoded["assistant_masks"]]
+
+def _keeps_end(example: Example) -> bool:
+    """Whether a long example loses its beginning: its targets stand at the end."""
+    return example.completion is not None or example.target_turn is not None
+
+
+def _rejected_side(example: Example) -> Example:
+    rejected = example.rejected
+    if isinstance(rejected, str):
+        return example._replace(completion=rejected, rejected=None)
+    return example._replace(messages=rejected, rejected=None)
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

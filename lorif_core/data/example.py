@@ -22,7 +22,28 @@ class Example(NamedTuple):
     """Completion."""
 
     messages: list[dict[str, Any]] | None = None
-    """Chat messages with at least ``role`` and ``content``."""
+    """Chat messages with at least ``role`` and ``content``; a content is a text or a list of parts."""
+
+    tools: list[dict[str, Any]] | None = None
+    """Tool definitions for the chat template."""
+
+    rejected: str | list[dict[str, Any]] | None = None
+    """Of preference data the side that was not chosen, a completion or a whole chat; it enters with weight -1."""
+
+    target_turn: int | None = None
+    """Which assistant turn is the target, counted among them, negative from the end; None: every one."""
+
+    input_ids: list[int] | None = None
+    """Tokens of a row that came tokenised."""
+
+    labels: list[int] | None = None
+    """Of such a row: -100 where nothing is to be predicted; None: all but the first token of each segment."""
+
+    position_ids: list[int] | None = None
+    """Of a packed row: a position that is not its predecessor's plus 1 starts a new segment."""
+
+    segment_ids: list[int] | None = None
+    """Of a packed row: a change starts a new segment."""
 
     @property
     def written_text(self) -> str | None:

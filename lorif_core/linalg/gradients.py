@@ -179,6 +179,23 @@ def sum_gradients(gradients: Sequence[ProjectedGradient]) -> ProjectedGradient:
     return DenseGradient(torch.stack([gradient.dense() for gradient in gradients]).sum(0))
 
 
+def sum_over_sequences(gradient: ProjectedGradient, count: int, weights: Tensor) -> ProjectedGradient:
+    """Gradients of texts that are ``count`` sequences each, as weighted sums of their sequences' gradients.
+
+    Args:
+        gradient: Of the sequences (n·count, …), those of one text one behind the other.
+        count: Sequences of every text.
+        weights: Of the sequences, (n·count,).
+    """
+    if isinstance(gradient, DenseGradient):
+        weighted = gradient.matrix * weights.to(gradient.matrix)[:, None, None]
+        return DenseGradient(weighted.unflatten(0, (-1, count)).sum(1))
+    weighted = gradient.output_grads * weights.to(gradient.output_grads)[:, None, None]
+    inputs, output_grads = (rows.unflatten(0, (-1, count)).flatten(1, 2) for rows in (gradient.inputs, weighted))
+    pair = SequenceGradient(inputs, output_grads)
+    return pair if inputs.shape[1] < min(pair.widths) else DenseGradient(pair.dense())
+
+
 def project_side(rows: Tensor, side: Tensor | None) -> Tensor:
     """(…, width) times (width, d); the result is float32 or wider."""
     wide = torch.promote_types(rows.dtype, torch.float32)

@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lorif_core.capture.hooks import capture_gradients
-from lorif_core.capture.objectives import summed_cross_entropy
-from lorif_core.data.batches import pad_batch, plan_batches
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedText
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.codecs import ColumnCodec, factor_bytes
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.passes.shards import GradientSource
+from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.shapes import ModuleShape
 
 MAX_RANK = 8
@@ -50,21 +48,21 @@ def choose_divisor(
     return f
 
 
-def measure_energies(source: GradientSource, examples: Sequence[EncodedExample]) -> dict[str, Tensor]:
+def measure_energies(source: GradientSource, examples: Sequence[EncodedText]) -> dict[str, Tensor]:
     """Mean energy of each of the leading terms of every module's projected gradients, (up to MAX_RANK,)."""
     starts = {
         module.name: random_start(module.name, module.d_out, min(MAX_RANK, module.d_in, module.d_out), seed=0)
         for module in source.modules
     }
     energies = {name: torch.zeros(start.shape[1]) for name, start in starts.items()}
-    for positions in plan_batches([len(example.input_ids) for example in examples], source.tokens_per_batch):
-        batch = pad_batch([examples[position] for position in positions], source.pad_id)
 
-        def take(name: str, gradient: ProjectedGradient) -> None:
-            factors = factor_gradient(gradient, starts[name])
-            energies[name] += (factors.left.square().sum(2) * factors.right.square().sum(2)).sum(0).cpu()
+    def take(name: str, _: Tensor, gradient: ProjectedGradient) -> None:
+        factors = factor_gradient(gradient, starts[name])
+        energies[name] += (factors.left.square().sum(2) * factors.right.square().sum(2)).sum(0).cpu()
 
-        capture_gradients(source.model, source.maps, batch, summed_cross_entropy, take)
+    capture_texts(
+        source.model, source.maps, examples, take, pad_id=source.pad_id, tokens_per_batch=source.tokens_per_batch
+    )
     return {name: energy / max(len(examples), 1) for name, energy in energies.items()}
 
 

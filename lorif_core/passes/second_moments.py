@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedText, sequences_of
 from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
 from lorif_core.linalg.maps import ModuleMaps, seeded_generator
 from lorif_core.linalg.whitening import Moments
@@ -31,7 +31,7 @@ def empty_moments(modules: Sequence[ModuleShape]) -> dict[str, Moments]:
 def add_moments(
     model: nn.Module,
     moments: Mapping[str, Moments],
-    examples: Sequence[EncodedExample],
+    examples: Sequence[EncodedText],
     *,
     pad_id: int,
     tokens_per_batch: int,
@@ -39,7 +39,8 @@ def add_moments(
     """Add the layer inputs and output gradients at every real token of some examples.
 
     The gradient is that of each example's summed cross-entropy against its own tokens, as in
-    the index itself. The sums are independent of batch size and padding up to float rounding.
+    the index itself; a weight of -1 leaves a product as it is. The sums are independent of batch size and padding up
+    to float rounding.
 
     Args:
         model: Inside ``frozen``.
@@ -49,8 +50,9 @@ def add_moments(
         tokens_per_batch: Padding included.
     """
     identity = {name: ModuleMaps(None, None) for name in moments}
-    for positions in plan_batches([len(example.input_ids) for example in examples], tokens_per_batch):
-        batch = pad_batch([examples[position] for position in positions], pad_id)
+    sequences = [one for example in examples for one in sequences_of(example) if one.input_ids]
+    for positions in plan_batches([len(one.input_ids) for one in sequences], tokens_per_batch):
+        batch = pad_batch([sequences[position] for position in positions], pad_id)
         is_real = batch.attention_mask.bool()
 
         def take(name: str, gradient: ProjectedGradient, is_real: Tensor = is_real) -> None:

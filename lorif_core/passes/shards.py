@@ -1,19 +1,17 @@
 """The tensors of one shard: capture, compress and encode a run of examples, batch by batch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from lorif_core.capture.hooks import capture_gradients
-from lorif_core.capture.objectives import summed_cross_entropy
-from lorif_core.data.batches import pad_batch, plan_batches
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import AttributionMethod
+from lorif_core.passes.text_gradients import OnBatch, capture_texts
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import decode_block, encode_block, tensor_names
 
@@ -52,7 +50,7 @@ class ShardTensors:
 
 
 def build_shard(
-    source: GradientSource, examples: Sequence[EncodedExample], on_batch: Callable[[int, int], None] = lambda *_: None
+    source: GradientSource, examples: Sequence[EncodedText], on_batch: OnBatch = lambda *_: None
 ) -> ShardTensors:
     """Stored gradients of consecutive examples.
 
@@ -61,17 +59,22 @@ def build_shard(
 
     Args:
         source: Model, maps and method.
-        examples: In store order.
+        examples: In store order; one without any sequence is stored as zero.
         on_batch: Called with (examples, tokens) after each batch.
     """
     rows = _ShardRows(source, len(examples))
-    for positions in plan_batches([len(example.input_ids) for example in examples], source.tokens_per_batch):
-        batch = pad_batch([examples[position] for position in positions], source.pad_id)
-        rows.place = torch.tensor(positions)
-        capture_gradients(source.model, source.maps, batch, summed_cross_entropy, rows.take)
-        on_batch(len(positions), int(batch.attention_mask.sum()))
+    capture_texts(
+        source.model,
+        source.maps,
+        examples,
+        rows.take,
+        pad_id=source.pad_id,
+        tokens_per_batch=source.tokens_per_batch,
+        on_batch=on_batch,
+    )
     rows.tensors["norms"] = rows.squared_norms.sqrt()
-    rows.tensors["num_tokens"] = torch.tensor([example.num_tokens for example in examples], dtype=torch.int32)
+    lengths = [count_tokens(example).whole for example in examples]
+    rows.tensors["num_tokens"] = torch.tensor(lengths, dtype=torch.int32)
     return ShardTensors(
         rows.fill_missing(),
         [rows.kept_energy[module.name] for module in source.modules],
@@ -81,7 +84,7 @@ def build_shard(
 
 @dataclass
 class _ShardRows:
-    """A shard being filled batch by batch; ``place`` says where the batch at hand belongs."""
+    """A shard being filled batch by batch."""
 
     source: GradientSource
     num_examples: int
@@ -94,19 +97,18 @@ class _ShardRows:
         self.kept_energy = dict.fromkeys(self.by_name, 0.0)
         self.total_energy = dict.fromkeys(self.by_name, 0.0)
         self.squared_norms = torch.zeros(self.num_examples)
-        self.place = torch.empty(0, dtype=torch.long)
 
-    def take(self, name: str, gradient: ProjectedGradient) -> None:
-        """Compress, encode and file one module's gradients of the batch at hand."""
+    def take(self, name: str, place: Tensor, gradient: ProjectedGradient) -> None:
+        """Compress, encode and file one module's gradients of a batch; ``place`` says where they belong."""
         module, method = self.by_name[name], self.source.method
         block = method.feature.compress(gradient, module)
         self.kept_energy[name] += float(block.squared_norm().sum(dtype=torch.float64))
         self.total_energy[name] += float(gradient.squared_norm().sum(dtype=torch.float64))
         coded = {key: tensor.cpu() for key, tensor in encode_block(block, name, self.source.codec).items()}
         for key, rows in coded.items():
-            self._column(key, rows)[self.place] = rows
+            self._column(key, rows)[place] = rows
         stored = decode_block(coded, module, self.source.codec, method.feature.layout)
-        self.squared_norms[self.place] += stored.squared_norm()
+        self.squared_norms[place] += stored.squared_norm()
 
     def fill_missing(self) -> dict[str, Tensor]:
         """All tensors; modules that no gradient reached hold zeros."""

@@ -10,7 +10,7 @@ single forward pass. A token's part is the part of *learning to say it* here; wh
 is contained in it. The stored rank-c form is G̃ R Rᵀ with R the orthonormal right factors, so on the train side the
 direction is M R Rᵀ, and the parts add up to the score before the codec's rounding.
 
-Models with an operation that has no forward derivative (one with a backward of its own, as BLOOM's GELU) take one ordinary
+Models with an operation that has no forward derivative (such as BLOOM's own GELU) take one ordinary
 pass per target token instead, with the same result.
 Source: docs/explanation/design.md §2.12; forward mode: Baydin et al. (arXiv:1502.05767), section 3.1.
 """
@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,13 +30,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lorif_core.capture.experts import run_experts_in_a_loop
 from lorif_core.capture.hooks import capture_gradients, model_inputs
-from lorif_core.capture.objectives import example_objective, summed_cross_entropy, token_losses
+from lorif_core.capture.objectives import summed_cross_entropy, token_losses
 from lorif_core.data.batches import pad_batch
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedExample, EncodedText, sequences_of
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.passes.queries import Query
 from lorif_core.passes.shards import GradientSource
+from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.turns import turn_on
 from lorif_core.weights import locate_weight
 
@@ -47,24 +49,59 @@ TARGETS_PER_PASS = 8
 
 
 def split_over_train_targets(
-    source: GradientSource, examples: Sequence[EncodedExample], matrices: Mapping[str, Tensor]
-) -> list[Tensor]:
-    """Each example's score on one query as a sum over its target tokens.
+    source: GradientSource, texts: Sequence[EncodedText], matrices: Mapping[str, Tensor]
+) -> list[list[Tensor]]:
+    """Each text's score on one query as a sum over its target tokens.
 
     Args:
         source: Of the index.
-        examples: Train examples.
+        texts: Train examples; of each, its weighted sequences.
         matrices: Per module, the preconditioned query (d_in, d_out).
 
     Returns:
-        One (T,) tensor per example, T its own length, zero at tokens that are no targets; its sum is the example's
-        score before the codec's rounding.
+        Per text and sequence a (T,) tensor, T the sequence's length, zero at tokens that are no targets; those of a
+        text sum to its score before the codec's rounding.
     """
-    directions = _directions_as_stored(source, examples, matrices)
+    directions = _directions_as_stored(source, texts, matrices)
     return [
-        losses_along(source, example, {name: rows[place] for name, rows in directions.items()})[0]
-        for place, example in enumerate(examples)
+        [losses_along(source, one, along)[0] * one.weight for one in sequences_of(text)]
+        for text, along in zip(texts, directions, strict=True)
     ]
+
+
+class WholeText(NamedTuple):
+    """A text of one or more sequences joined again, with the parts of its tokens."""
+
+    input_ids: list[int]
+    parts: list[float]
+    """What a token is to all sequences that it stands in."""
+
+    strongest: tuple[int, int] | None
+    """The first token, and one behind the last, of the sequence that has most of the score; None if there is one."""
+
+
+def join_sequences(text: EncodedText, splits: Sequence[Tensor]) -> WholeText:
+    """The tokens of a text, each once, with their parts; a rejected side stands behind the chosen one.
+
+    Args:
+        text: Its sequences.
+        splits: Parts of the tokens of every sequence.
+    """
+    sequences = sequences_of(text)
+    found: dict[tuple[bool, int], tuple[int, float]] = {}
+    for one, split in zip(sequences, splits, strict=True):
+        for place, token, part in zip(one.places, one.input_ids, split.tolist(), strict=True):
+            _, before = found.get((one.weight < 0, place), (token, 0.0))
+            found[one.weight < 0, place] = token, before + part
+    order = {key: number for number, key in enumerate(sorted(found))}
+    strongest = None
+    if len(sequences) > 1:
+        sign = 1 if sum(float(split.sum()) for split in splits) >= 0 else -1
+        best, _ = max(zip(sequences, splits, strict=True), key=lambda pair: sign * float(pair[1].sum()))
+        side = best.weight < 0
+        strongest = order[side, best.places[best.head]], order[side, best.places[-1]] + 1
+    joined = [found[key] for key in order]
+    return WholeText([token for token, _ in joined], [part for _, part in joined], strongest)
 
 
 def split_over_query_targets(
@@ -201,22 +238,23 @@ def _pass_per_target(
 
 
 def _directions_as_stored(
-    source: GradientSource, examples: Sequence[EncodedExample], matrices: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """Per module, M R Rᵀ of each example, (n, d_in, d_out): what of the query the example's stored form meets."""
+    source: GradientSource, texts: Sequence[EncodedText], matrices: Mapping[str, Tensor]
+) -> list[dict[str, Tensor]]:
+    """Of each text per module, M R Rᵀ (d_in, d_out): what of the query the text's stored form meets."""
     by_name = {module.name: module for module in source.modules}
-    directions: dict[str, Tensor] = {}
+    directions: list[dict[str, Tensor]] = [{} for _ in texts]
 
-    def take(name: str, gradient: ProjectedGradient) -> None:
-        block = source.method.feature.compress(gradient, by_name[name])
-        if not isinstance(block, Factors):
-            directions[name] = matrices[name].expand(len(examples), -1, -1)
-            return
-        right = _orthonormal(block.right)
-        directions[name] = (matrices[name].to(right) @ right.mT) @ right
+    def take(name: str, positions: Tensor, gradient: ProjectedGradient) -> None:
+        block, matrix = source.method.feature.compress(gradient, by_name[name]), matrices[name]
+        # left = G̃ R with orthonormal R, so the columns of ``right`` span R.
+        rights = _orthonormal(block.right) if isinstance(block, Factors) else [None] * len(positions)
+        for position, right in zip(positions.tolist(), rights, strict=True):
+            stored = matrix if right is None else (matrix.to(right) @ right.mT) @ right
+            directions[position][name] = stored
 
-    batch = pad_batch(examples, source.pad_id)
-    capture_gradients(source.model, source.maps, batch, example_objective("loss"), take)
+    capture_texts(
+        source.model, source.maps, texts, take, pad_id=source.pad_id, tokens_per_batch=source.tokens_per_batch
+    )
     return directions
 
 

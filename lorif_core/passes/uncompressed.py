@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lorif_core.capture.hooks import capture_gradients
-from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedExample, EncodedText
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.metric import Eigenbasis, Metric
 from lorif_core.linalg.whitening import Moments
+from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.shapes import Float
 from lorif_core.turns import turn_on
 
@@ -36,22 +35,19 @@ class TrainPass:
     def each_gradient(
         self,
         maps: Mapping[str, ModuleMaps],
-        examples: Sequence[EncodedExample],
+        examples: Sequence[EncodedText],
         take: Callable[[str, Tensor, Tensor], None],
     ) -> None:
         """Call ``take(module name, positions (B,), whole gradients (B, d_in, d_out))`` for every batch and module."""
-        for positions in plan_batches([len(example.input_ids) for example in examples], self.tokens_per_batch):
-            batch = pad_batch([examples[position] for position in positions], self.pad_id)
-            place = torch.tensor(positions)
 
-            def sink(name: str, gradient: ProjectedGradient, place: Tensor = place) -> None:
-                take(name, place, gradient.dense())
+        def sink(name: str, place: Tensor, gradient: ProjectedGradient) -> None:
+            take(name, place, gradient.dense())
 
-            capture_gradients(self.model, maps, batch, summed_cross_entropy, sink)
+        capture_texts(self.model, maps, examples, sink, pad_id=self.pad_id, tokens_per_batch=self.tokens_per_batch)
 
 
 def fit_eigenbases(
-    train: TrainPass, moments: Mapping[str, Moments], sample: Iterable[Sequence[EncodedExample]]
+    train: TrainPass, moments: Mapping[str, Moments], sample: Iterable[Sequence[EncodedText]]
 ) -> dict[str, Eigenbasis]:
     """Eigenvectors of the Kronecker factors, and the eigenvalues of EK-FAC over a sample.
 
@@ -82,7 +78,7 @@ def score_uncompressed(
     train: TrainPass,
     gradients: Mapping[str, Float[Tensor, "Q i o"]],
     metrics: Sequence[Mapping[str, Metric]],
-    examples: Sequence[EncodedExample],
+    examples: Sequence[EncodedText],
 ) -> tuple[Float[Tensor, "M Q n"], Float[Tensor, "M n"]]:
     """Scores of some examples' whole gradients under several metrics, and their self-influences.
 

@@ -44,6 +44,10 @@ class Hit:
     """The example's tokens with their parts of the score, which stand at the tokens that are predicted: a part is
     what learning to say this token here does to the completion. Empty if not asked for."""
 
+    window: tuple[int, int] | None = None
+    """Of a text that is several sequences, such as windows, the one that has most of the score: its first token, and
+    one behind its last, counted over the whole text. None for a text of one sequence."""
+
     z: float | None = None
     """Standard deviations of the score above the mean of all texts' scores; None where that is not known."""
 

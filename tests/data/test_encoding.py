@@ -173,9 +173,10 @@ def test_a_template_may_trim_white_space_around_its_marks(dash):
     assert targets_of(found) == ids_of("yo!so!")
 
 
-def test_a_template_that_cannot_mark_assistant_tokens_is_refused():
-    with pytest.raises(DataError, match=r"cannot tell assistant tokens apart: it needs \{% generation %\}"):
-        encoder(chat_template=UNMARKED).encode(Example("id", messages=CHAT))
+def test_a_template_without_marks_is_read_by_its_headers():
+    found = encoder(chat_template=UNMARKED).encode(Example("id", messages=CHAT))
+    assert found.input_ids == ids_of("u:hi.a:yo.u:ok.a:so.")
+    assert targets_of(found) == ids_of("yo.so.")
 
 
 def test_a_tokenizer_without_a_template_is_refused():

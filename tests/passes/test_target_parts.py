@@ -48,7 +48,7 @@ def preconditioned_query(name, position=0):
 def train_parts(name, examples=TRAIN):
     source = source_of(METHODS[name])
     with frozen(source.model):
-        return split_over_train_targets(source, examples, preconditioned_query(name))
+        return [part for (part,) in split_over_train_targets(source, examples, preconditioned_query(name))]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -147,9 +147,9 @@ def test_the_parts_are_the_same_without_forward_derivatives(architecture, monkey
     generator = torch.Generator().manual_seed(1)
     matrices = {one.name: torch.randn(one.d_in, one.d_out, generator=generator) for one in source.modules}
     with frozen(model):
-        parts = split_over_train_targets(source, TRAIN[:3], matrices)
+        parts = [part for (part,) in split_over_train_targets(source, TRAIN[:3], matrices)]
         monkeypatch.setattr(target_parts, "_forward_mode", target_parts._pass_per_target)
-        slow = split_over_train_targets(source, TRAIN[:3], matrices)
+        slow = [part for (part,) in split_over_train_targets(source, TRAIN[:3], matrices)]
     for part, wanted in zip(parts, slow, strict=True):
         close(part, wanted, relative=2e-4)
 
@@ -166,6 +166,6 @@ def test_a_module_called_twice_has_both_calls_in_the_part_of_a_token():
         totals.add_((gradient.dense() * matrices[name]).sum((1, 2)))
 
     with frozen(model):
-        parts = split_over_train_targets(source, TRAIN[:3], matrices)
+        parts = [part for (part,) in split_over_train_targets(source, TRAIN[:3], matrices)]
         capture_gradients(model, source.maps, pad_batch(TRAIN[:3], 1), summed_cross_entropy, take)
     close(torch.stack([part.sum() for part in parts]), totals, relative=2e-4)

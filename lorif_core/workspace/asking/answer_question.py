@@ -14,7 +14,7 @@ from lorif_core.metrics.spread import ScoreSpread, SpreadSums
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import ScoringPlan, iter_influences, plan_scoring, score_per_product
 from lorif_core.passes.shards import GradientSource
-from lorif_core.passes.target_parts import split_over_train_targets
+from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.encode_question import encode_question
@@ -158,8 +158,9 @@ def _hits(
             text=example.plain_text,
             metadata={name: row[name] for name in names},
             tokens=tokens,
+            window=window,
         )
-        for rank, (example, row, score, tokens) in enumerate(
+        for rank, (example, row, score, (tokens, window)) in enumerate(
             zip(examples, metadata, values, parts, strict=True), start=1
         )
     ]
@@ -172,18 +173,19 @@ def _token_parts(
     positions: Sequence[int],
     examples: Sequence[Example],
     on_progress: ProgressSink,
-) -> list[tuple[TokenPart, ...]]:
-    """Each example's tokens with their parts of its score."""
+) -> list[tuple[tuple[TokenPart, ...], tuple[int, int] | None]]:
+    """Each example's tokens with their parts of its score, and its strongest window."""
     matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
-    encoded = [index.engine.encoder.encode(example) for example in examples]
-    parts: list[Tensor] = []
-    for start in range(0, len(encoded), EXAMPLES_PER_SPLIT):
-        on_progress("texts", start, len(encoded))
-        parts += split_over_train_targets(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
-    tokenizer = index.engine.loaded.tokenizer
-    return [
-        readable_tokens(
-            tokenizer, one.input_ids, (split * score_per_product(plan, position)).tolist(), example.written_text
-        )
-        for position, example, one, split in zip(positions, examples, encoded, parts, strict=True)
-    ]
+    encoder, tokenizer = index.engine.encoder, index.engine.loaded.tokenizer
+    texts = encoder.encode_all(examples).texts
+    found: list[tuple[tuple[TokenPart, ...], tuple[int, int] | None]] = []
+    for start in range(0, len(texts), EXAMPLES_PER_SPLIT):
+        on_progress("texts", start, len(texts))
+        some = texts[start : start + EXAMPLES_PER_SPLIT]
+        for text, splits in zip(some, split_over_train_targets(source, some, matrices), strict=True):
+            place = len(found)
+            factor = score_per_product(plan, positions[place])
+            whole = join_sequences(text, [split * factor for split in splits])
+            readable = readable_tokens(tokenizer, whole.input_ids, whole.parts, examples[place].written_text)
+            found.append((readable, whole.strongest))
+    return found

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from lorif_core.data.chat_encoding import encode_chat, encode_chat_question
 from lorif_core.data.encoding import EncodedExample, closed, encode_prompt, special_token
 from lorif_core.data.examples import ExampleTable
-from lorif_core.data.token_text import continuation_ids
+from lorif_core.data.token_text import continuation_ids, token_texts
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.models.load import LoadedModel
 from lorif_core.passes.queries import Query
-from lorif_core.workspace.asking.chat_prompt import chat_prompt_ids, end_of_turn
 from lorif_core.workspace.asking.question import Form, Question
+
+SAMPLE = "x"
+"""An answer behind which a chat's end of turn is looked up."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def usual_form(examples: ExampleTable) -> Form:
 def ids_of_prompt(question: Question, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """All tokens of a prompt: as it stands, or as the model's chat template writes it up to the answer."""
     if question.form == "chat":
-        return chat_prompt_ids(tokenizer, question.conversation)
+        return encode_chat_question(tokenizer, question.conversation)
     return encode_prompt(tokenizer, question.prompt)
 
 
@@ -108,8 +111,18 @@ def _typed_ids(question: Question, completion: str, tokenizer: PreTrainedTokeniz
     if not question.ends:
         return ids
     if question.form == "chat":
-        return [*ids, *end_of_turn(tokenizer, question.conversation)]
+        return [*ids, *_end_of_turn(question, tokenizer)]
     return closed(tokenizer, ids)
+
+
+def _end_of_turn(question: Question, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens with which the chat's template lets the assistant end what it says."""
+    answered = [*question.conversation, {"role": "assistant", "content": SAMPLE}]
+    ids, is_target = encode_chat(tokenizer, answered, target_turn=-1)
+    turn = [token for token, said in zip(ids, is_target, strict=True) if said]
+    texts = token_texts(tokenizer, turn, is_continued=True)
+    last = max(place for place, text in enumerate(texts) if SAMPLE in text)
+    return turn[last + 1 :]
 
 
 def _sequence(prompt: list[int], said: list[int]) -> EncodedExample:

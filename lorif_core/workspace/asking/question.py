@@ -51,7 +51,8 @@ class Question:
     """System message of a chat."""
 
     messages: tuple[dict[str, Any], ...] = ()
-    """Turns of a chat before the prompt: ``role`` and ``content`` each. With an empty prompt they are all of it."""
+    """Turns of a chat before the prompt: ``role`` and ``content`` each. With an empty prompt they are all of it, and
+    if they end with an answer, that is the completion."""
 
     contrast: str | None = None
     """Completion B of "why A and not B"."""
@@ -97,6 +98,9 @@ class Question:
             object.__setattr__(self, "form", "chat")
         if self.spoken is not None:
             object.__setattr__(self, "completion", self.spoken.text)
+        if self.ends_with_an_answer:
+            object.__setattr__(self, "completion", str(self.messages[-1]["content"]))
+            object.__setattr__(self, "messages", self.messages[:-1])
         if self.k < 1 or self.num_opposing < 0:
             raise ConfigError(f"k must be at least 1 and opposing at least 0, got {self.k} and {self.num_opposing}.")
         if self.tokens is not None:
@@ -124,6 +128,12 @@ class Question:
         if self.completion is None:
             raise ConfigError("a question needs the completion that it explains: give one, or let the model say it.")
         return self.completion
+
+    @property
+    def ends_with_an_answer(self) -> bool:
+        """Whether the turns end with the assistant's and nothing else is asked: that turn is explained then."""
+        is_answered = bool(self.messages) and self.messages[-1]["role"] == "assistant"
+        return is_answered and not self.prompt and self.completion is None
 
     @property
     def conversation(self) -> list[dict[str, Any]]:

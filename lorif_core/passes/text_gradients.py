@@ -1,0 +1,139 @@
+"""Projected gradients of texts: of one sequence each, or summed over the sequences that a text consists of.
+
+Sequences are summed before anything is factored or rounded, so a text of many windows takes the bytes of any other
+and its stored form is that of the gradient of its whole loss (docs/decisions/0022).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lorif_core.capture.hooks import capture_gradients
+from lorif_core.capture.objectives import summed_cross_entropy
+from lorif_core.data.batches import pad_batch, plan_batches
+from lorif_core.data.sequences import EncodedExample, EncodedText, has_targets, is_single, sequences_of
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, sum_over_sequences
+from lorif_core.linalg.maps import ModuleMaps
+
+SUMMED_NUMBERS = 1 << 28
+"""Numbers of whole gradients that are alive at a time for a text that is longer than a batch (1 GiB). Modules beyond
+that wait for another pass over the text."""
+
+OnBatch = Callable[[int, int], None]
+"""(texts, tokens of them)."""
+
+
+def capture_texts(
+    model: nn.Module,
+    maps: Mapping[str, ModuleMaps],
+    texts: Sequence[EncodedText],
+    take: Callable[[str, Tensor, ProjectedGradient], None],
+    *,
+    pad_id: int,
+    tokens_per_batch: int,
+    on_batch: OnBatch = lambda *_: None,
+) -> None:
+    """Hand over the gradients of every text that has a target, batch by batch and module by module.
+
+    Neither the size of the batches nor the order in them shows in a gradient beyond float rounding.
+
+    Args:
+        model: Inside ``frozen``.
+        maps: Per tracked module, on that module's device.
+        texts: Encoded. Those without targets are not handed over: their gradient is zero.
+        take: Receives (module name, positions (B,) among the texts, their gradients).
+        pad_id: Any valid token.
+        tokens_per_batch: Padding included; a longer text is read in several batches.
+        on_batch: Called after each batch with (texts, tokens).
+    """
+    told = [position for position, text in enumerate(texts) if has_targets(text)]
+    if len(told) < len(texts):
+        on_batch(len(texts) - len(told), 0)
+    for positions in _plan(texts, told, tokens_per_batch):
+        sequences = [one for position in positions for one in sequences_of(texts[position])]
+        count = len(sequences) // len(positions)
+        if count > 1 and count * _longest(texts[positions[0]]) > tokens_per_batch:
+            _capture_long(model, maps, sequences, _at(take, positions), pad_id, tokens_per_batch)
+        else:
+            fold = None if all(is_single(texts[position]) for position in positions) else count
+            _capture_batch(model, maps, sequences, _at(take, positions), pad_id, fold)
+        on_batch(len(positions), sum(len(one.input_ids) for one in sequences))
+
+
+def _plan(texts: Sequence[EncodedText], positions: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Batches of texts of as many sequences each; one that does not fit into a batch is by itself."""
+    by_count: dict[int, list[int]] = {}
+    for position in positions:
+        by_count.setdefault(len(sequences_of(texts[position])), []).append(position)
+    for count, chosen in sorted(by_count.items()):
+        for places in plan_batches([_longest(texts[position]) for position in chosen], tokens_per_batch // count):
+            yield [chosen[place] for place in places]
+
+
+def _longest(text: EncodedText) -> int:
+    return max(len(one.input_ids) for one in sequences_of(text))
+
+
+def _at(
+    take: Callable[[str, Tensor, ProjectedGradient], None], positions: Sequence[int]
+) -> Callable[[str, ProjectedGradient], None]:
+    place = torch.tensor(positions)
+    return lambda name, gradient: take(name, place, gradient)
+
+
+def _capture_batch(
+    model: nn.Module,
+    maps: Mapping[str, ModuleMaps],
+    sequences: Sequence[EncodedExample],
+    take: Callable[[str, ProjectedGradient], None],
+    pad_id: int,
+    count: int | None,
+) -> None:
+    """Gradients of a batch of whole texts, of ``count`` sequences each; None: of single ones as they are."""
+    weights = torch.tensor([one.weight for one in sequences])
+
+    def sink(name: str, gradient: ProjectedGradient) -> None:
+        take(name, gradient if count is None else sum_over_sequences(gradient, count, weights))
+
+    capture_gradients(model, maps, pad_batch(sequences, pad_id), summed_cross_entropy, sink)
+
+
+def _capture_long(
+    model: nn.Module,
+    maps: Mapping[str, ModuleMaps],
+    sequences: Sequence[EncodedExample],
+    take: Callable[[str, ProjectedGradient], None],
+    pad_id: int,
+    tokens_per_batch: int,
+) -> None:
+    """Gradients of one text that takes several batches, summed up whole; of so many modules at a time as fit."""
+    left = dict(maps)
+    while left:
+        sums = _Sums({}, set())
+        for places in plan_batches([len(one.input_ids) for one in sequences], tokens_per_batch):
+            _capture_batch(model, left, [sequences[place] for place in places], sums.add, pad_id, len(places))
+        for name, matrix in sums.matrices.items():
+            take(name, DenseGradient(matrix))
+        left = {name: left[name] for name in sums.waiting}
+
+
+class _Sums(NamedTuple):
+    """Whole gradients of one text, added up over its batches for as many modules as fit."""
+
+    matrices: dict[str, Tensor]
+    waiting: set[str]
+    """Modules for another pass."""
+
+    def add(self, name: str, gradient: ProjectedGradient) -> None:
+        """Add one module's gradient of a batch."""
+        if name in self.waiting:
+            return
+        matrix = gradient.dense()
+        if name in self.matrices:
+            self.matrices[name] += matrix
+        elif self.matrices and sum(map(torch.numel, self.matrices.values())) + matrix.numel() > SUMMED_NUMBERS:
+            self.waiting.add(name)
+        else:
+            self.matrices[name] = matrix
