@@ -39,24 +39,40 @@ def weight_gradients(
 ) -> dict[str, Tensor]:
     """Gradient of one example's objective with respect to each module's weight, (in, out).
 
-    One backward pass for this example alone, with the weights themselves as leaves.
+    One backward pass for this example alone, with the weights themselves as leaves. The experts of one layer are
+    slices of one leaf.
     """
-    module_of = {name: model.get_submodule(name) for name in module_names}
-    weights = list(dict.fromkeys(module.weight for module in module_of.values()))
-    before = [weight.requires_grad for weight in weights]
+    found = {name: leaf_of(model, name) for name in module_names}
+    leaves = list({id(leaf): leaf for leaf, _, _ in found.values()}.values())
+    before = [leaf.requires_grad for leaf in leaves]
     try:
-        for weight in weights:
-            weight.requires_grad_(True)
+        for leaf in leaves:
+            leaf.requires_grad_(True)
         objective(model, ids, targets).backward()
         gradients = {}
-        for name, module in module_of.items():
-            gradient = torch.zeros_like(module.weight) if module.weight.grad is None else module.weight.grad.clone()
-            gradients[name] = (gradient.T if isinstance(module, nn.Linear) else gradient).double()
+        for name, (leaf, expert, is_out_first) in found.items():
+            gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad.clone()
+            gradient = gradient if expert is None else gradient[expert]
+            gradient = gradient[None] if gradient.ndim == 1 else gradient
+            gradients[name] = (gradient.T if is_out_first else gradient).double()
         return gradients
     finally:
-        for weight, requires_grad in zip(weights, before, strict=True):
-            weight.grad = None
-            weight.requires_grad_(requires_grad)
+        for leaf, requires_grad in zip(leaves, before, strict=True):
+            leaf.grad = None
+            leaf.requires_grad_(requires_grad)
+
+
+def leaf_of(model: nn.Module, name: str) -> tuple[nn.Parameter, int | None, bool]:
+    """The parameter that a module's name stands for, which expert's part of it, and whether it lies as (out, in)."""
+    module, words = model, name.split(".")
+    while words and (words[0] in module._modules):
+        module = module._modules[words.pop(0)]
+    if words:  # fused experts: number and parameter
+        return getattr(module, words[1]), int(words[0]), type(module).__name__ not in ("GptOssExperts", "AriaExperts")
+    is_out_first = (
+        module.weight.ndim == 2 and type(module).__name__ != "Conv1D" and not isinstance(module, nn.Embedding)
+    )
+    return module.weight, None, is_out_first
 
 
 def token_gradients(

@@ -1,40 +1,27 @@
-"""Projected per-example gradients of every tracked module, in one forward and one backward pass.
+"""Projected per-example gradients of every tracked weight, in one forward and one backward pass.
 
 The weights are frozen, so no weight gradient is formed: the gradient enters through the input
-embeddings, a forward hook takes each tracked module's input and a tensor hook on its output
-takes the output gradient. The two are multiplied as soon as both exist and handed to a sink,
-so one module's gradients are alive at a time. A module that is called several times (shared
-weights) has the sum of its calls' gradients.
-
-Gradient checkpointing runs a forward twice. Under the re-entrant kind the first run has no
-graph and the second one counts; under the other kind it is the reverse.
+embeddings, ``uses`` sees what is multiplied by each tracked weight, and a tensor hook on the product
+takes its gradient. The two are multiplied as soon as both exist and handed to a sink
+(``collecting``), so one weight's gradients are alive at a time.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
-from functools import lru_cache, partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from inspect import getsource, signature
 
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.collecting import Collector, GradientSink
+from lorif_core.capture.layouts import BatchShape
 from lorif_core.capture.objectives import ExampleObjective
+from lorif_core.capture.uses import watch_uses
 from lorif_core.errors import CaptureError, NumericalError
-from lorif_core.linalg.gradients import (
-    Order,
-    ProjectedGradient,
-    finish_gradient,
-    multiplication_order,
-    prepare_inputs,
-    sum_gradients,
-)
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.shapes import TokenBatch
 from lorif_core.turns import base_of, turn_on
-
-GradientSink = Callable[[str, ProjectedGradient], None]
-"""Called once per tracked module that received a gradient, in the order of the backward pass."""
 
 
 def capture_gradients(
@@ -45,6 +32,7 @@ def capture_gradients(
     sink: GradientSink,
     *,
     keeps_tokens: bool = False,
+    refusals: dict[str, str] | None = None,
 ) -> Tensor:
     """Hand the projected gradients of a batch to ``sink``, module by module.
 
@@ -59,6 +47,7 @@ def capture_gradients(
         objective: One number per example.
         sink: Receives (module name, gradients of the B examples).
         keeps_tokens: Hand over ``SequenceGradient``s, which split over tokens.
+        refusals: Receives, by module name, why one cannot be told apart by example, instead of an error.
 
     Returns:
         The objective of each example in nats, (B,).
@@ -67,22 +56,20 @@ def capture_gradients(
         CaptureError: A tracked module's input has no axis that tells the examples apart.
         NumericalError: An objective is not finite.
     """
-    capture = _Capture(maps, sink, batch.input_ids.shape, keeps_tokens)
-    with turn_on(model), ExitStack() as hooks:
-        for name in maps:
-            handle = model.get_submodule(name).register_forward_hook(partial(capture.on_forward, name))
-            hooks.callback(handle.remove)
-        with torch.enable_grad():
-            values = evaluate_objective(model, batch, objective)
-            bad = values.detach()[~torch.isfinite(values)]
-            if len(bad):
-                raise NumericalError(
-                    f"the objective of an example is {float(bad[0])}: the model's outputs overflowed. Load it in "
-                    "float32 or bfloat16, or check its weights."
-                )
-            capture.is_backward = True
-            values.sum().backward()
-    capture.flush()
+    num_examples, num_tokens = batch.input_ids.shape
+    shape = BatchShape(num_examples, num_tokens, _predicting(batch.target_mask))
+    collector = Collector(maps, sink, shape, keeps_tokens=keeps_tokens, refusals=refusals)
+    with turn_on(model), watch_uses(model, maps, collector.on_use), torch.enable_grad():
+        values = evaluate_objective(model, batch, objective)
+        bad = values.detach()[~torch.isfinite(values)]
+        if len(bad):
+            raise NumericalError(
+                f"the objective of an example is {float(bad[0])}: the model's outputs overflowed. Load it in "
+                "float32 or bfloat16, or check its weights."
+            )
+        collector.is_backward = True
+        values.sum().backward()
+    collector.flush()
     return values.detach()
 
 
@@ -99,7 +86,7 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     if "position_ids" in accepted:
         # Explicit positions: counted from the first real token, so left padding shifts nothing.
         inputs["position_ids"] = (attention.cumsum(1) - 1).clamp_min(0)
-    predicting = targets[:, 1:].any(0).nonzero().squeeze(1)  # (K,): the logits at t predict the token at t + 1
+    predicting = _predicting(targets)
     keeps = "logits_to_keep" in accepted and len(predicting) > 0
     if keeps:
         inputs["logits_to_keep"] = predicting
@@ -110,6 +97,11 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
         logits = logits[:, predicting.to(logits.device)]
     labels, is_target = ids[:, predicting + 1], targets[:, predicting + 1]
     return objective(logits, labels.to(logits.device), is_target.to(logits.device))
+
+
+def _predicting(targets: Tensor) -> Tensor:
+    """Positions whose logits predict a target of some example, (K,): those at t predict the token at t + 1."""
+    return targets[:, 1:].any(0).nonzero().squeeze(1)
 
 
 def input_embeddings(model: nn.Module) -> nn.Module:
@@ -125,6 +117,17 @@ def input_embeddings(model: nn.Module) -> nn.Module:
             "none. Only causal language models over token ids can be indexed."
         )
     return embeddings
+
+
+def num_ids(model: nn.Module) -> int:
+    """How many token ids the model has an embedding for.
+
+    Raises:
+        CaptureError: It has no input embeddings.
+    """
+    weight = input_embeddings(model).weight
+    assert isinstance(weight, Tensor)
+    return len(weight)
 
 
 @contextmanager
@@ -164,65 +167,3 @@ def _reads_training_flag(layer: type[nn.Module]) -> bool:
         return "self.training" in getsource(layer.forward)
     except (OSError, TypeError):  # no source to read: assume the worst
         return True
-
-
-class _Capture:
-    """State of one pass: which calls were seen, and the gradients of those that are complete."""
-
-    def __init__(
-        self, maps: Mapping[str, ModuleMaps], sink: GradientSink, batch_shape: torch.Size, keeps_tokens: bool
-    ) -> None:
-        self.maps, self.sink = maps, sink
-        self.batch_shape, self.keeps_tokens = batch_shape, keeps_tokens
-        self.is_backward = False
-        self._expected: Counter[str] = Counter()
-        self._without_graph: Counter[str] = Counter()
-        self._parts: dict[str, list[tuple[Tensor, Tensor, Order]]] = defaultdict(list)
-
-    def on_forward(self, name: str, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        if self.is_backward:  # a recomputation by gradient checkpointing
-            if not self._without_graph[name]:
-                return
-            self._without_graph[name] -= 1
-        else:
-            self._expected[name] += 1
-            if not output.requires_grad:
-                self._without_graph[name] += 1
-                return
-        inputs = self._with_batch_axis(name, args[0].detach())
-        maps = self.maps[name]
-        order: Order = "sequence"
-        if not self.keeps_tokens:
-            order = multiplication_order(inputs.shape[1], inputs.shape[2], output.shape[-1], maps)
-        prepared = prepare_inputs(inputs, maps, order)
-        # A tensor hook, not a module backward hook: the latter warns (and may copy) when the
-        # module's input needs no gradient, as in the first layer.
-        output.register_hook(partial(self._on_output_grad, name, prepared, order))
-
-    def _on_output_grad(self, name: str, prepared: Tensor, order: Order, output_grads: Tensor) -> None:
-        self._parts[name].append((prepared, self._with_batch_axis(name, output_grads), order))
-        if len(self._parts[name]) == self._expected[name]:
-            self._hand_over(name)
-
-    def flush(self) -> None:
-        """Hand over modules some of whose calls had no effect on the objective."""
-        for name in list(self._parts):
-            self._hand_over(name)
-
-    def _hand_over(self, name: str) -> None:
-        calls = self._parts.pop(name)
-        gradients = [finish_gradient(prepared, grads, self.maps[name], order) for prepared, grads, order in calls]
-        self.sink(name, gradients[0] if len(gradients) == 1 else sum_gradients(gradients))
-
-    def _with_batch_axis(self, name: str, rows: Tensor) -> Tensor:
-        """(B, T, width), also for models that flatten examples and tokens into one axis."""
-        size, length = self.batch_shape
-        if rows.ndim == 3 and rows.shape[0] == size:
-            return rows
-        if rows.ndim == 2 and rows.shape[0] == size * length:
-            return rows.view(size, length, -1)
-        raise CaptureError(
-            f"module {name!r} received an input of shape {tuple(rows.shape)} for a batch of {size} examples of "
-            f"{length} tokens, so its gradient cannot be told apart by example (routed experts do this). "
-            f"Leave it out with `--exclude {name!r}`."
-        )

@@ -55,11 +55,15 @@ class Encoder:
     max_length: int
     """Longest sequence in tokens. Prompts are cut at the front, texts and chats at the end."""
 
+    num_ids: int | None = None
+    """Ids that the model has an embedding for; None: not known, nothing is checked."""
+
     def encode(self, example: Example) -> EncodedExample:
         """Token ids and targets of one example; a text that is too short may have no target.
 
         Raises:
-            DataError: The tokenizer has no chat template, or one that cannot mark assistant tokens.
+            DataError: The tokenizer has no chat template, or one that cannot mark assistant tokens; or a token has no
+                embedding.
         """
         if example.messages is not None:
             ids, targets = self._encode_chat(example)
@@ -72,7 +76,19 @@ class Encoder:
         kept, is_target = ids[keep], targets[keep]
         if is_target:
             is_target[0] = False
+        self._check_ids(example, kept)
         return EncodedExample(kept, is_target, len(ids))
+
+    def _check_ids(self, example: Example, ids: list[int]) -> None:
+        highest = max(ids, default=0)
+        if self.num_ids is None or highest < self.num_ids:
+            return
+        token = self.tokenizer.convert_ids_to_tokens(highest)
+        raise DataError(
+            f"every token of a text needs an embedding, but the model has {self.num_ids}, none for token {token!r} "
+            f"(id {highest}) of text {example.train_id!r}. Use the tokenizer that the model was trained with, or add "
+            "the embedding with `model.resize_token_embeddings(len(tokenizer))` and train it."
+        )
 
     def _encode_completion(self, prompt: str, completion: str) -> tuple[list[int], list[bool]]:
         prompt_ids = encode_prompt(self.tokenizer, prompt)
@@ -122,7 +138,12 @@ def special_token(tokenizer: PreTrainedTokenizerBase, role: Literal["bos", "eos"
     return token if isinstance(token, int) else None
 
 
-def pad_token(tokenizer: PreTrainedTokenizerBase) -> int:
-    """An id to pad with; padding is masked everywhere, so any valid id does."""
+def pad_token(tokenizer: PreTrainedTokenizerBase, num_ids: int | None = None) -> int:
+    """An id to pad with; padding is masked everywhere, so any that the model has an embedding for does.
+
+    Args:
+        tokenizer: Of the model.
+        num_ids: How many ids have an embedding; None: not known, the tokenizer is believed.
+    """
     tokens = (special_token(tokenizer, "pad"), special_token(tokenizer, "eos"))
-    return next((token for token in tokens if token is not None), 0)
+    return next((token for token in tokens if token is not None and (num_ids is None or token < num_ids)), 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lorif_core.capture.hooks import evaluate_objective
+from lorif_core.capture.hooks import evaluate_objective, num_ids
 from lorif_core.capture.objectives import example_objective
 from lorif_core.config import Objective
 from lorif_core.data.batches import pad_batch
@@ -89,7 +89,7 @@ def run_removal(
     """
     for rows in removals:
         check_trainable(examples, rows)
-    pad_id = pad_token(start.tokenizer)
+    pad_id = pad_token(start.tokenizer, num_ids(start.model))
     behaviours = []
     with restored(start.model) as restore:
         for number, rows in enumerate([(), *removals]):
@@ -116,7 +116,7 @@ def run_removal(
 
 def observe(loaded: LoadedModel, queries: Sequence[PosedQuery]) -> ModelBehaviour:
     """Support and greedy answer of each query under the model as it is now."""
-    pad_id = pad_token(loaded.tokenizer)
+    pad_id = pad_token(loaded.tokenizer, num_ids(loaded.model))
     with without_dropout(loaded.model), torch.no_grad():
         support = torch.tensor([_support(loaded.model, posed, pad_id) for posed in queries], dtype=torch.float64)
         answers = [_greedy_answer(loaded, posed, pad_id) for posed in queries]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lorif_core.capture.hooks import num_ids
 from lorif_core.data.encoding import EncodedExample, pad_token
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import ShouldStop, query_losses, train
@@ -30,7 +31,7 @@ class Trial:
     @property
     def pad_id(self) -> int:
         """The token that fills short texts of a batch."""
-        return pad_token(self.start.tokenizer)
+        return pad_token(self.start.tokenizer, num_ids(self.start.model))
 
     def train_on(self, rows: Sequence[int], *, seed: int, should_stop: ShouldStop | None = None) -> None:
         """Fine-tune the model, from the weights that it has, on some of the examples.

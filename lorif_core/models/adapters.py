@@ -1,9 +1,9 @@
 """Adapters as PEFT saves them: what an adapter folder says of itself, which base it names, and which are refused.
 
-Only adapters whose trained weights are those of linear modules can be tracked: LoRA in the variants that apply its
-two matrices as they are (LoRA, rsLoRA, DoRA, the LoRA of a start such as PiSSA), and AdaLoRA, whose singular values
-stand between the two. All others are refused here, before anything is loaded: their base is frozen, so an index of it
-would explain weights that were never trained.
+Only adapters whose trained weights multiply activations can be tracked: LoRA in the variants that apply its two
+matrices as they are (LoRA, rsLoRA, DoRA, the LoRA of a start such as PiSSA), AdaLoRA, VeRA, IA3 and tuned norms
+(``factored_adapters`` brings them into the form of modules). All others are refused here, before anything is
+loaded: their base is frozen, so an index of it would explain weights that were never trained.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ _PROMPTS = {
     "ADAPTION_PROMPT",
 }
 _MIXTURES = {"XLORA", "POLY"}
-_TRACKED = {"LORA", "ADALORA"}
+_TRACKED = {"LORA", "ADALORA", "VERA", "IA3", "LN_TUNING"}
 
 _VARIANTS = {
     "alora_invocation_tokens": "aLoRA",
@@ -151,8 +151,8 @@ def check_adapter(adapter: Adapter, name: str) -> None:
         )
     if peft_type not in _TRACKED or variant is not None:
         raise ModelError(
-            f"{name!r} is an adapter of kind {adapter.kind}, whose trained weights are not applied by linear "
-            f"modules, so nothing of it could be tracked. {_MERGE}"
+            f"{name!r} is an adapter of kind {adapter.kind}, whose trained weights do not multiply "
+            f"activations, so nothing of it could be tracked. {_MERGE}"
         )
     if task not in (None, "CAUSAL_LM"):
         raise ModelError(

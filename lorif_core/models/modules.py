@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
+from typing import NamedTuple
 
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from lorif_core.errors import TargetError
 from lorif_core.linalg.maps import projected_width
-from lorif_core.models.adapter_weights import FROZEN, NOT_COVERED, adapter_parameters, adapter_part, why_not_adapter
+from lorif_core.models.adapter_weights import FROZEN, adapter_modules, why_not_adapter
 from lorif_core.models.quantised import num_weights, packed_widths
 from lorif_core.shapes import ModuleShape
+from lorif_core.weights import expert_name, fused_experts, is_out_first, kind_of, own_weight
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class ModuleEntry:
     """Class name."""
 
     in_features: int | None
-    """None for anything but a linear map."""
+    """None where the weights are no matrix. An embedding maps one-hot tokens, a norm one number to its diagonal."""
 
     out_features: int | None
 
@@ -45,28 +48,99 @@ def list_modules(model: nn.Module, include: tuple[str, ...] = (), exclude: tuple
     """Every module that owns weights, in the model's order, tracked or with the reason why not.
 
     Tracked by default: the linear maps of attention and MLP (``nn.Linear`` and GPT-2's
-    ``Conv1D``); in a model with LoRA adapters, the adapters' linear maps instead.
+    ``Conv1D``), fused experts one by one; in a model with LoRA adapters, the adapters' linear maps instead. A
+    pattern of ``include`` that matches none of these means whatever else it matches: embeddings, the output head,
+    norms, routers. Modules that share one weight are one module, under the first one's name.
     """
-    head = getattr(model, "get_output_embeddings", lambda: None)()
-    trained = adapter_parameters(model)
-    owners = {name.rpartition(".")[0] for name in trained if not name.endswith(".bias")}
+    owners = adapter_modules(model)
+    candidates = list(_iter_candidates(model, owners))
+    named = _meant_by_name(candidates, include)
+    sharing = _names_by_weight(candidates)
+    firsts: dict[nn.Parameter, str] = {}
     entries = []
-    for name, module in model.named_modules():
-        weights = num_weights(module)
-        widths = linear_widths(module)
-        if not weights and widths is None:
-            continue
-        reason = _why_not_linear(model, module) if widths is None or module is head else None
-        if name in owners:
-            reason = why_not_adapter(name, model) if widths else NOT_COVERED + adapter_part(name)
-        elif trained and (reason is None or packed_widths(module) is not None):
+    for found in candidates:
+        reason = None if found.name in named else found.reason
+        if reason is None and owners and found.name not in owners:
             reason = FROZEN
-        elif packed_widths(module) is not None:
-            reason = "quantised: only an adapter on it could be tracked"
+        names = [found.name] if found.weight is None else sharing[found.weight]
         if reason is None:
-            reason = _why_not_chosen(name, include, exclude)
-        entries.append(ModuleEntry(name, type(module).__name__, *(widths or (None, None)), weights, reason))
+            reason = _why_not_chosen(names, include, exclude)
+        if reason is None and found.weight is not None:
+            first = firsts.setdefault(found.weight, found.name)
+            reason = None if first == found.name else f"one weight with {first}"
+        entries.append(
+            ModuleEntry(found.name, found.kind, *(found.widths or (None, None)), found.num_weights, reason)
+        )
     return entries
+
+
+class _Candidate(NamedTuple):
+    """A module that owns weights, or one expert's matrix."""
+
+    name: str
+    kind: str
+    widths: tuple[int, int] | None
+    """Of the map that the weights stand for; None where they stand for none."""
+
+    num_weights: int
+    weight: nn.Parameter | None
+    """What the module shares with others that hold it too; None for an expert's matrix, a part of a parameter."""
+
+    reason: str | None
+    """Why it is not tracked unless a pattern means it; None for what is tracked by default."""
+
+
+def _iter_candidates(model: nn.Module, owners: frozenset[str]) -> Iterator[_Candidate]:
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    for name, module in model.named_modules():
+        kind, left = type(module).__name__, num_weights(module)
+        fused = fused_experts(module)
+        for parameter_name in fused:
+            matrices = getattr(module, parameter_name)
+            width, other = matrices.shape[1:]
+            left -= matrices.numel()
+            for number in range(len(matrices)):
+                widths = (other, width) if is_out_first(module) else (width, other)
+                yield _Candidate(expert_name(name, number, parameter_name), kind, widths, width * other, None, None)
+        widths = None if fused else _widths(module)
+        if left or widths is not None:
+            is_default = linear_widths(module) is not None and module is not head
+            reason = None if is_default else "biases of experts" if fused else _why_not_linear(model, module)
+            if packed_widths(module) is not None:
+                reason = FROZEN if owners else "quantised: only an adapter on it could be tracked"
+            if name in owners:
+                reason = why_not_adapter(name, widths)
+            yield _Candidate(name, kind, widths, left, own_weight(module), reason)
+
+
+def _meant_by_name(candidates: list[_Candidate], include: tuple[str, ...]) -> set[str]:
+    """Names of what is not tracked by default, but meant by a pattern that matches nothing else."""
+    default = [found.name for found in candidates if found.reason is None]
+    special = [pattern for pattern in include if not any(fnmatchcase(name, pattern) for name in default)]
+    return {
+        found.name
+        for found in candidates
+        if found.widths is not None and any(fnmatchcase(found.name, pattern) for pattern in special)
+    }
+
+
+def _names_by_weight(candidates: list[_Candidate]) -> dict[nn.Parameter, list[str]]:
+    names: dict[nn.Parameter, list[str]] = {}
+    for found in candidates:
+        if found.weight is not None:
+            names.setdefault(found.weight, []).append(found.name)
+    return names
+
+
+def _widths(module: nn.Module) -> tuple[int, int] | None:
+    """Input and output width of what the module's own weights stand for; None where they stand for no matrix."""
+    kind, weight = kind_of(module), own_weight(module)
+    if weight is None or kind is None:
+        return linear_widths(module)
+    if kind == "norm":
+        return 1, len(weight)
+    rows, columns = weight.shape
+    return (columns, rows) if is_out_first(module) else (rows, columns)
 
 
 def tracked_shapes(entries: list[ModuleEntry], f: int) -> list[ModuleShape]:
@@ -87,27 +161,32 @@ def tracked_shapes(entries: list[ModuleEntry], f: int) -> list[ModuleShape]:
         if e.is_tracked and e.in_features is not None and e.out_features is not None
     ]
     if not shapes:
-        names = [entry.name for entry in entries if entry.in_features is not None][:3]
         raise TargetError(
-            f"no module is left to track. Linear modules are named like {names}; `lorif index --list-modules` shows "
-            "all. Change `--include` or `--exclude`."
+            f"no module is left to track. Linear modules are named like {_some_names(entries)}; "
+            "`lorif index --list-modules` shows all and why not. Change `--include` or `--exclude`."
         )
     return shapes
 
 
 def check_patterns(entries: list[ModuleEntry], patterns: tuple[str, ...]) -> None:
-    """Refuse a pattern that matches no linear module, which is always a typing slip.
+    """Refuse a pattern that matches nothing that could be tracked, which is always a typing slip.
 
     Raises:
         TargetError: Names the pattern and what names look like.
     """
-    linear = [entry.name for entry in entries if entry.in_features is not None]
+    names = [entry.name for entry in entries if entry.in_features is not None]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in linear):
+        if not any(fnmatchcase(name, pattern) for name in names):
             raise TargetError(
-                f"no module matches {pattern!r}. Names look like {linear[:3]}; `lorif index --list-modules` shows "
-                "all."
+                f"no module matches {pattern!r}. Names look like {_some_names(entries)}; "
+                "`lorif index --list-modules` shows all."
             )
+
+
+def _some_names(entries: list[ModuleEntry]) -> list[str]:
+    """The first names of linear maps, for a message."""
+    linear = (one.name for one in entries if one.in_features is not None and one.kind != "Embedding")
+    return list(islice(linear, 3))
 
 
 def linear_widths(module: nn.Module) -> tuple[int, int] | None:
@@ -119,10 +198,15 @@ def linear_widths(module: nn.Module) -> tuple[int, int] | None:
     return None
 
 
-def _why_not_chosen(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> str | None:
-    if include and not any(fnmatchcase(name, pattern) for pattern in include):
+def _why_not_chosen(names: list[str], include: tuple[str, ...], exclude: tuple[str, ...]) -> str | None:
+    """Why a weight is not wanted that several modules may hold; any of their names counts."""
+
+    def is_named(pattern: str) -> bool:
+        return any(fnmatchcase(name, pattern) for name in names)
+
+    if include and not any(map(is_named, include)):
         return "not in --include"
-    return next((f"--exclude {pattern}" for pattern in exclude if fnmatchcase(name, pattern)), None)
+    return next((f"--exclude {pattern}" for pattern in exclude if is_named(pattern)), None)
 
 
 def _why_not_linear(model: nn.Module, module: nn.Module) -> str:
@@ -134,7 +218,7 @@ def _why_not_linear(model: nn.Module, module: nn.Module) -> str:
     if "norm" in type(module).__name__.lower():
         return "normalisation"
     if any(parameter.ndim >= 3 for parameter in module.parameters(recurse=False)):
-        return "not covered: fused expert weights that no linear module computes"
+        return "not covered: weights with more than two axes that no known expert loop computes"
     return "not covered: not a linear module"
 
 

@@ -58,7 +58,10 @@ def test_the_oracle_sees_a_gradient_in_every_tracked_module(architecture):
     assert len(expected) == 4
     for gradients in expected:
         assert len(gradients) >= 6
-        assert all(gradient.abs().max() > 1e-6 for gradient in gradients.values())
+        everywhere = [gradient for name, gradient in gradients.items() if ".experts." not in name]
+        assert all(gradient.abs().max() > 1e-6 for gradient in everywhere)
+    for name in expected[0]:  # an example is routed to some experts only
+        assert any(gradients[name].abs().max() > 1e-6 for gradients in expected)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -81,6 +84,9 @@ def test_a_batch_of_one_gives_the_gradients_of_a_batch_of_many(architecture):
     for row, example in enumerate(EXAMPLES):
         alone = captured(model, maps, [example])
         for name in maps:
+            if name not in alone:  # none of its tokens was routed to this expert
+                assert not together[name][row].any()
+                continue
             close(alone[name][0], together[name][row], relative=TOLERANCE[architecture])
 
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, tiny_model
@@ -13,7 +15,7 @@ TRACKED_OF_A_LAYER = dict.fromkeys(ARCHITECTURES, GATED) | {
     "gpt2_untied": {"attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"},
     "gpt_neox": {"attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"},
     "opt": {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "fc1", "fc2"},
-    "qwen3_moe": ROTARY,
+    "qwen3_moe": ROTARY | {f"mlp.experts.{n}.{one}" for n in range(4) for one in ("gate_up_proj", "down_proj")},
     "llama_lora": {
         f"{module}.{side}.default"
         for module in ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
@@ -25,7 +27,8 @@ TIED = {"gpt2", "llama_tied", "qwen3", "gemma", "gemma2", "gemma3", "opt"}
 
 def after_layer(name, layer):
     """The part of a module's name that follows the number of its layer."""
-    return name.partition(f".{layer}.")[2]
+    number, _, rest = re.split(r"\.(?=\d)", name, maxsplit=1)[-1].partition(".")
+    return rest if number == str(layer) else ""
 
 
 def entry_of(entries, ending):
@@ -46,11 +49,16 @@ def test_every_module_with_weights_is_listed_once(architecture):
     model = tiny_model(architecture)
     entries = list_modules(model)
     owners = [name for name, module in model.named_modules() if list(module.parameters(recurse=False))]
-    assert [entry.name for entry in entries] == owners
+    is_expert = {entry.name: ".experts." in entry.name for entry in entries}
+    assert [name for name in is_expert if not is_expert[name]] == [name for name in owners if "experts" not in name]
     for entry in entries:
-        weights = model.get_submodule(entry.name).parameters(recurse=False)
-        assert entry.num_parameters == sum(weight.numel() for weight in weights)
         assert entry.is_tracked == (entry.reason is None)
+        if not is_expert[entry.name]:
+            weights = model.get_submodule(entry.name).parameters(recurse=False)
+            assert entry.num_parameters == sum(weight.numel() for weight in weights)
+    distinct = {entry.name: entry for entry in entries}
+    everything = sum(weight.numel() for _, weight in model.named_parameters(remove_duplicate=False))
+    assert sum(entry.num_parameters for entry in distinct.values()) == everything
 
 
 @pytest.mark.parametrize("architecture", sorted(set(ARCHITECTURES) - {"llama_lora"}))
@@ -73,7 +81,6 @@ def test_the_head_is_not_tracked_and_says_whether_it_is_tied(architecture):
         ("gemma3", "embed_tokens", "embedding"),
         ("gemma3", "layers.1.self_attn.q_norm", "normalisation"),
         ("gpt_neox", "final_layer_norm", "normalisation"),
-        ("qwen3_moe", "layers.0.mlp.experts", "not covered: fused expert weights that no linear module computes"),
         ("qwen3_moe", "layers.0.mlp.gate", "not covered: not a linear module"),
         ("llama_lora", "layers.0.self_attn.k_proj", "frozen under the adapters"),
         ("llama_lora", "layers.0.self_attn.q_proj.base_layer", "frozen under the adapters"),
@@ -111,13 +118,65 @@ def test_an_exclude_pattern_wins_over_an_include_pattern():
     assert entry_of(entries, "layers.0.mlp.gate_proj").reason == "--exclude *.gate_proj"
 
 
-def test_a_pattern_never_tracks_the_head():
-    entries = list_modules(tiny_model("llama"), include=("lm_head",))
-    assert "lm_head" in [entry.name for entry in entries]
-    assert not any(entry.is_tracked for entry in entries)
+@pytest.mark.parametrize(
+    ("pattern", "tracked"),
+    [
+        ("lm_head", {"lm_head"}),
+        ("*embed_tokens", {"model.embed_tokens"}),
+        ("*.0.*norm", {"model.layers.0.input_layernorm", "model.layers.0.post_attention_layernorm"}),
+    ],
+)
+def test_a_pattern_that_means_nothing_else_tracks_embedding_head_and_norms(pattern, tracked):
+    entries = list_modules(tiny_model("llama"), include=(pattern,))
+    assert {entry.name for entry in entries if entry.is_tracked} == tracked
 
 
-@pytest.mark.parametrize("pattern", ["*.mlpp.*", "model.layers.0", "*norm*", "*.Q_proj"])
+@pytest.mark.parametrize("pattern", ["*", "model.layers.0.*"])
+def test_a_pattern_that_matches_attention_and_mlp_means_only_these(pattern):
+    entries = list_modules(tiny_model("llama"), include=(pattern,))
+    assert {entry.kind for entry in entries if entry.is_tracked} == {"Linear"}
+
+
+def test_no_pattern_tracks_a_frozen_head_under_adapters():
+    entries = list_modules(tiny_model("llama_lora"), include=("*lm_head", "*lora_A*"))
+    assert entry_of(entries, "lm_head").reason == "frozen under the adapters"
+
+
+def test_an_embedding_takes_one_hot_tokens_and_a_norm_one_number():
+    entries = list_modules(tiny_model("llama"))
+    assert [entry_of(entries, end).in_features for end in ("embed_tokens", "model.norm")] == [64, 1]
+    assert [entry_of(entries, end).out_features for end in ("embed_tokens", "model.norm")] == [32, 32]
+
+
+def sharing_model():
+    model = tiny_model("llama")
+    model.model.layers[1].mlp.up_proj.weight = model.model.layers[0].mlp.up_proj.weight
+    return model
+
+
+def test_modules_that_share_a_weight_are_one_module():
+    entries = list_modules(sharing_model())
+    assert entry_of(entries, "layers.0.mlp.up_proj").is_tracked
+    assert entry_of(entries, "layers.1.mlp.up_proj").reason == "one weight with model.layers.0.mlp.up_proj"
+
+
+@pytest.mark.parametrize("pattern", ["*.1.mlp.up_proj", "*.0.mlp.up_proj"])
+def test_a_shared_weight_is_meant_by_any_of_its_names(pattern):
+    included = [one.name for one in list_modules(sharing_model(), include=(pattern,)) if one.is_tracked]
+    assert included == ["model.layers.0.mlp.up_proj"]
+    excluded = list_modules(sharing_model(), exclude=(pattern,))
+    assert {entry_of(excluded, f"layers.{n}.mlp.up_proj").reason for n in (0, 1)} == {f"--exclude {pattern}"}
+
+
+def test_experts_are_listed_one_by_one_with_their_widths():
+    entries = list_modules(tiny_model("qwen3_moe"))
+    found = entry_of(entries, "layers.0.mlp.experts.3.gate_up_proj")
+    assert (found.in_features, found.out_features, found.num_parameters) == (32, 32, 32 * 32)
+    found = entry_of(entries, "layers.1.mlp.experts.0.down_proj")
+    assert (found.in_features, found.out_features, found.num_parameters) == (16, 32, 16 * 32)
+
+
+@pytest.mark.parametrize("pattern", ["*.mlpp.*", "model.layers.0", "*rotary*", "*.Q_proj"])
 def test_a_pattern_without_a_linear_match_is_refused_with_names(pattern):
     entries = list_modules(tiny_model("llama"))
     with pytest.raises(

@@ -13,7 +13,7 @@ from lorif_core.errors import LorifError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.adapter_report import describe_folder
 from lorif_core.models.load import load_model
-from lorif_core.models.modules import ModuleEntry, list_modules
+from lorif_core.models.modules import ModuleEntry
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -188,5 +188,5 @@ class Indexes:
 
 def list_model_modules(settings: IndexConfig) -> tuple[list[ModuleEntry], Engine]:
     """Every module of a model that owns weights, and the engine that would track some of them."""
-    loaded = load_model(settings.model)
-    return list_modules(loaded.model, settings.model.include, settings.model.exclude), build_engine(loaded, settings)
+    engine = build_engine(load_model(settings.model), settings)
+    return engine.entries, engine

@@ -7,19 +7,27 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from lorif_core.capture.hooks import frozen
+from lorif_core.capture.hooks import frozen, num_ids
+from lorif_core.capture.probe import probe_modules
 from lorif_core.config import BatchConfig, ModelConfig
-from lorif_core.data.encoding import Encoder, pad_token
+from lorif_core.data.batches import pad_batch
+from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.load import LoadedModel
-from lorif_core.models.modules import check_patterns, list_modules, tracked_shapes
+from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules, tracked_shapes
 from lorif_core.passes.budget import choose_divisor
 from lorif_core.passes.shards import GradientSource
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import ModuleShape, TokenBatch
+from lorif_core.store.reader import StoreReader
+from lorif_core.weights import locate_weight
+
+TRIAL_TEXT = "The capital of France is Paris, and the river that runs through it is called the Seine."
+TRIAL_LENGTHS = (11, 7)
+"""Tokens of the two texts of a trial batch: primes, which are nobody's number of heads."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +45,20 @@ class Engine:
     maps: Mapping[str, ModuleMaps]
     """On the CPU, float32; empty while half-whitening maps wait for their statistics."""
 
+    entries: list[ModuleEntry]
+    """Every module of the model with weights, tracked or with the reason why not; empty for an index that is open."""
+
     @property
     def encoder(self) -> Encoder:
         """From text to tokens, cut to what the settings say and the model can read."""
         length, longest = self.batches.max_length, self.loaded.max_positions
-        return Encoder(self.loaded.tokenizer, length if longest is None else min(length, longest))
+        length = length if longest is None else min(length, longest)
+        return Encoder(self.loaded.tokenizer, length, num_ids(self.loaded.model))
 
     @property
     def pad_id(self) -> int:
         """An id to pad with."""
-        return pad_token(self.loaded.tokenizer)
+        return pad_token(self.loaded.tokenizer, num_ids(self.loaded.model))
 
     def with_ranks(self, ranks: Mapping[str, int]) -> "Engine":
         """The same engine with a rank per module; modules without any are no longer tracked."""
@@ -70,7 +82,7 @@ class Engine:
         """Everything that turns sequences into stored gradients, while the model is frozen."""
         model = self.loaded.model
         placed = {
-            name: maps.to(next(model.get_submodule(name).parameters()).device, torch.float32)
+            name: maps.to(locate_weight(model, name).parameter.device, torch.float32)
             for name, maps in self.maps.items()
         }
         with self.frozen_model():
@@ -87,28 +99,61 @@ class Engine:
 
 def whole_engine(engine: Engine, model: ModelConfig) -> Engine:
     """The same model with every tracked module at its full width, whatever an index keeps of them."""
-    entries = list_modules(engine.loaded.model, model.include, model.exclude)
-    modules = tracked_shapes(entries, 1)
+    modules = tracked_shapes(choose_modules(engine.loaded, model), 1)
     return replace(engine, modules=modules, f=1, maps={module.name: ModuleMaps(None, None) for module in modules})
 
 
-def build_engine(loaded: LoadedModel, settings: IndexConfig, maps: Mapping[str, ModuleMaps] | None = None) -> Engine:
-    """Choose the modules of a loaded model and draw their maps, unless they are given.
+def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
+    """Choose the modules of a loaded model and draw their maps.
 
     Maps that need statistics are made when the index is built.
 
     Raises:
         TargetError: A pattern matches nothing, or nothing is left to track.
     """
-    method, model = make_method(settings.method), settings.model
-    entries = list_modules(loaded.model, model.include, model.exclude)
-    check_patterns(entries, model.include + model.exclude)
+    method = make_method(settings.method)
+    entries = choose_modules(loaded, settings.model)
     f = method.projection.f
     if f is None:  # left to the budget
         widths = [(module.in_features, module.out_features) for module in tracked_shapes(entries, 1)]
         f = choose_divisor(widths, column_codec(method.feature.codec), method.budget_bytes or 0)
         method = method.with_budget(f, {})
     modules = tracked_shapes(entries, f)
-    if maps is None and method.projection.sample is None:
+    maps: dict[str, ModuleMaps] = {}
+    if method.projection.sample is None:
         maps = {module.name: method.projection.maps(module, None) for module in modules}
-    return Engine(loaded, method, settings.batches, modules, f, maps or {})
+    return Engine(loaded, method, settings.batches, modules, f, maps, entries)
+
+
+def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreReader) -> Engine:
+    """The engine that an index was built by: its own modules and maps, which nothing decides anew."""
+    manifest, method = reader.manifest, make_method(settings.method)
+    if manifest.budget_bytes is not None:
+        method = method.with_budget(manifest.f, manifest.ranks or {})
+    maps = reader.maps() or {module.name: method.projection.maps(module, None) for module in manifest.modules}
+    return Engine(loaded, method, settings.batches, list(manifest.modules), manifest.f, maps, [])
+
+
+def choose_modules(loaded: LoadedModel, model: ModelConfig) -> list[ModuleEntry]:
+    """Every module with weights, tracked or with the reason why not: the settings', or that a trial went wrong.
+
+    Raises:
+        TargetError: A pattern matches nothing.
+        NumericalError: The model's outputs are not finite.
+    """
+    entries = list_modules(loaded.model, model.include, model.exclude)
+    check_patterns(entries, model.include + model.exclude)
+    wanted = [entry.name for entry in entries if entry.is_tracked]
+    reasons = probe_modules(loaded.model, wanted, _trial_batch(loaded)) if wanted else {}
+    return [replace(entry, reason=reasons.get(entry.name, entry.reason)) for entry in entries]
+
+
+def _trial_batch(loaded: LoadedModel) -> TokenBatch:
+    """Two short texts of different lengths, the same for every data set, so that the same modules are chosen."""
+    limit = num_ids(loaded.model)
+    ids = [token for token in loaded.tokenizer(TRIAL_TEXT, verbose=False)["input_ids"] if token < limit] or [0]
+    ids = ids * max(TRIAL_LENGTHS)
+    examples = [
+        EncodedExample(ids[:length], [place >= 2 for place in range(length)], length) for length in TRIAL_LENGTHS
+    ]
+    return pad_batch(examples, pad_token(loaded.tokenizer, limit))

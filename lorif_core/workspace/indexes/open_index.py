@@ -13,7 +13,7 @@ from lorif_core.passes.scoring import FittedIndex
 from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.engine import Engine, build_engine
+from lorif_core.workspace.indexes.engine import Engine, engine_of_index
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 
 
@@ -49,9 +49,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     reader.require_complete()
     examples = files.examples(record.dataset_id)
     settings = read_index_settings(record.settings_json, model)
-    engine = build_engine(load_model(settings.model), settings, reader.maps())
-    if reader.manifest.ranks is not None:
-        engine = engine.with_ranks(reader.manifest.ranks)
+    engine = engine_of_index(load_model(settings.model), settings, reader)
     loaded = engine.loaded
     found = Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
     _check_parents(record.index_id, reader.manifest.parents, found, loaded.name)

@@ -1,0 +1,149 @@
+"""From the uses of tracked weights to one gradient per weight and example.
+
+A weight that is used several times (called twice, or shared by two modules) has the sum of its uses' gradients. It is
+handed over when the gradient of its last use has arrived.
+
+Gradient checkpointing runs a forward twice. Under the re-entrant kind the first run has no
+graph and the second one counts; under the other kind it is the reverse.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lorif_core.capture.layouts import BatchShape, Layout, layout_of, routed_layout
+from lorif_core.capture.uses import Use
+from lorif_core.errors import CaptureError
+from lorif_core.linalg.gradients import (
+    DenseGradient,
+    Order,
+    ProjectedGradient,
+    SequenceGradient,
+    finish_gradient,
+    multiplication_order,
+    prepare_inputs,
+    project_side,
+    sum_gradients,
+)
+from lorif_core.linalg.maps import ModuleMaps
+
+GradientSink = Callable[[str, ProjectedGradient], None]
+"""Called once per tracked module that received a gradient, in the order of the backward pass."""
+
+
+class _Pending(NamedTuple):
+    """What is known of a use before its gradient arrives."""
+
+    prepared: Tensor
+    order: Order
+    layout: Layout
+    use: Use
+
+
+class Collector:
+    """State of one pass: which uses were seen, and the gradients of those that are complete."""
+
+    def __init__(
+        self,
+        maps: Mapping[str, ModuleMaps],
+        sink: GradientSink,
+        shape: BatchShape,
+        *,
+        keeps_tokens: bool,
+        refusals: dict[str, str] | None,
+    ) -> None:
+        self.maps, self.sink = maps, sink
+        self.shape, self.keeps_tokens, self.refusals = shape, keeps_tokens, refusals
+        self.is_backward = False
+        self._expected: Counter[str] = Counter()
+        self._without_graph: Counter[str] = Counter()
+        self._parts: dict[str, list[ProjectedGradient]] = defaultdict(list)
+
+    def on_use(self, use: Use) -> None:
+        """Take in what a weight was multiplied by, and wait for the gradient of the product."""
+        name = use.name
+        if self.is_backward:  # a recomputation by gradient checkpointing
+            if not self._without_graph[name]:
+                return
+            self._without_graph[name] -= 1
+        else:
+            self._expected[name] += 1
+            if not use.output.requires_grad:
+                self._without_graph[name] += 1
+                return
+        layout = self._layout(use)
+        if layout is None:
+            return
+        prepared, order = self._prepare(use, layout(use.inputs.detach()))
+        # A tensor hook, not a module backward hook: the latter warns (and may copy) when the
+        # module's input needs no gradient, as in the first layer.
+        use.output.register_hook(partial(self._on_output_grad, _Pending(prepared, order, layout, use)))
+
+    def _layout(self, use: Use) -> Layout | None:
+        if use.rows is not None:
+            return routed_layout(use.rows, self.shape, keeps_tokens=self.keeps_tokens)
+        leading = use.inputs.shape[:-1]
+        layout = layout_of(leading, self.shape, keeps_tokens=self.keeps_tokens)
+        if layout is not None and use.output.shape[:-1] == leading:
+            return layout
+        seen = f"an input of shape {tuple(use.inputs.shape)}"
+        if self.refusals is None:
+            raise CaptureError(
+                f"module {use.name!r} received {seen} for a batch of {self.shape.num_examples} examples of "
+                f"{self.shape.num_tokens} tokens, so its gradient cannot be told apart by example (routed experts do "
+                f"this). Leave it out with `--exclude {use.name!r}`."
+            )
+        self.refusals[use.name] = f"{seen} cannot be told apart by example"
+        return None
+
+    def _prepare(self, use: Use, inputs: Tensor) -> tuple[Tensor, Order]:
+        """What of the inputs (B, R, width) is kept until the gradient arrives."""
+        maps = self.maps[use.name]
+        in_features, out_features = use.num_ids or inputs.shape[-1], use.output.shape[-1]
+        if use.is_swapped:
+            in_features, out_features = out_features, in_features
+        order: Order = "sequence"
+        if not self.keeps_tokens:
+            order = multiplication_order(inputs.shape[1], in_features, out_features, maps)
+        side = maps.output_map if use.is_swapped else maps.input_map
+        if use.num_ids is not None:
+            return _of_ids(inputs[..., 0], side, use), "both" if order in ("input", "output") else order
+        if use.is_swapped:
+            return project_side(inputs, side), "both" if order in ("input", "output") else order
+        return prepare_inputs(inputs, maps, order), order
+
+    def _on_output_grad(self, pending: _Pending, output_grads: Tensor) -> None:
+        name = pending.use.name
+        if pending.use.scale is not None:
+            output_grads = output_grads * pending.use.scale
+        self._parts[name].append(_finish(pending, pending.layout(output_grads), self.maps[name]))
+        if len(self._parts[name]) == self._expected[name]:
+            self._hand_over(name)
+
+    def flush(self) -> None:
+        """Hand over modules some of whose calls had no effect on the objective."""
+        for name in list(self._parts):
+            self._hand_over(name)
+
+    def _hand_over(self, name: str) -> None:
+        gradients = self._parts.pop(name)
+        self.sink(name, gradients[0] if len(gradients) == 1 else sum_gradients(gradients))
+
+
+def _of_ids(ids: Tensor, side: Tensor | None, use: Use) -> Tensor:
+    """One-hot rows times a map: its rows; without a map the one-hot rows themselves, float32 or wider."""
+    if side is not None:
+        return side[ids]
+    wide = torch.promote_types(use.output.dtype, torch.float32)
+    return torch.nn.functional.one_hot(ids, use.num_ids or -1).to(wide)
+
+
+def _finish(pending: _Pending, output_grads: Tensor, maps: ModuleMaps) -> ProjectedGradient:
+    if not pending.use.is_swapped:
+        return finish_gradient(pending.prepared, output_grads, maps, pending.order)
+    pair = SequenceGradient(project_side(output_grads, maps.input_map), pending.prepared)
+    return pair if pending.order == "sequence" else DenseGradient(pair.dense())
