@@ -52,8 +52,8 @@ class AdapterCoverage:
             f"{self.adapter}, which is frozen: {share} of the adapter's {self.num_parameters:,} weights are tracked"
         )
         if self.left_out:
-            parts = ", ".join(f"{what} ({_percent(n / self.num_parameters)})" for what, n in self.left_out.items())
-            said += f"; missing is the influence through {parts}"
+            parts = ", ".join(f"{_percent(n / self.num_parameters)} ({what})" for what, n in self.left_out.items())
+            said += f"; the influence is missing through {parts}"
         if self.other_adapters:
             said += f". Further adapters in its folder are not part of it: {', '.join(self.other_adapters)}"
         return said + "."

@@ -87,7 +87,6 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     )
 
 
-
 def _timed_engine(job: IndexJob) -> Engine:
     """The engine, with maps of the right shapes where the real ones wait for their statistics."""
     if job.engine.maps:
