@@ -85,7 +85,7 @@ def kind_of(module: nn.Module) -> Kind | None:
         return None
     if isinstance(module, nn.Embedding):
         return "embedding"
-    if weight.ndim == 1 and "norm" in type(module).__name__.lower():
+    if weight.ndim == 1 and ("norm" in type(module).__name__.lower() or getattr(module, "is_diagonal", False)):
         return "norm"
     return "linear" if weight.ndim == 2 else None
 

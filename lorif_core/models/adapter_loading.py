@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lorif_core.errors import ModelError
 from lorif_core.models.adapters import Adapter
-from lorif_core.models.factored_adapters import apply_factors
+from lorif_core.models.factored_adapters import factor_layers
 from lorif_core.models.model_folder import ADAPTER_WEIGHTS, first_line
 
 _NAME = "default"
@@ -59,7 +59,7 @@ def put_on_base(base: Any, adapter: Adapter, name: str) -> nn.Module:
     _check_all_is_used(placed, adapter, name)
     if rows is not None:
         _check_new_rows(placed, rows, adapter, name)
-    apply_factors(placed.model)
+    factor_layers(placed.model)
     return placed.model
 
 

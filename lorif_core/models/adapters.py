@@ -1,9 +1,9 @@
 """Adapters as PEFT saves them: what an adapter folder says of itself, which base it names, and which are refused.
 
-Only adapters whose trained weights are those of linear modules can be tracked: LoRA in the variants that apply its
-two matrices as they are (LoRA, rsLoRA, DoRA, the LoRA of a start such as PiSSA), and AdaLoRA, whose singular values
-stand between the two. All others are refused here, before anything is loaded: their base is frozen, so an index of it
-would explain weights that were never trained.
+Only adapters whose trained weights multiply activations can be tracked: LoRA in the variants that apply its two
+matrices as they are (LoRA, rsLoRA, DoRA, the LoRA of a start such as PiSSA), AdaLoRA, VeRA, IA3 and tuned norms
+(``factored_adapters`` brings them into the form of modules). All others are refused here, before anything is
+loaded: their base is frozen, so an index of it would explain weights that were never trained.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,12 @@ _PROMPTS = {
     "ADAPTION_PROMPT",
 }
 _MIXTURES = {"XLORA", "POLY"}
-_TRACKED = {"LORA", "ADALORA"}
+_TRACKED = ("LORA", "ADALORA", "VERA", "IA3", "LN_TUNING")
+_NOT_MERGED = {"LILY", "SHADOW", "BEFT", "QALoRA", "aLoRA"}
+"""PEFT cannot merge these, or not into every base."""
+
+_RANKED = ("lora_A.weight", "lora_A", "lora_embedding_A", "vera_lambda_d")
+"""Ends of the names of weights whose first axis is a rank."""
 
 _VARIANTS = {
     "alora_invocation_tokens": "aLoRA",
@@ -62,6 +67,7 @@ _VARIANTS = {
 }
 """Settings of LoRA under which its two matrices are not applied as they are."""
 
+_RETRAIN = "Train a LoRA adapter on the same texts and index that."
 _MERGE = (
     "Merge it into its base, `PeftModel.from_pretrained(base, folder).merge_and_unload().save_pretrained(OUT)`, and "
     "give OUT, whose every linear module is tracked."
@@ -120,7 +126,7 @@ def _ranks(weights: Path) -> tuple[int, ...]:
     """Ranks of the low-rank terms in a file; none where it cannot be read, which loading it will say."""
     try:
         with safe_open(weights, framework="np") as file:
-            names = [name for name in file.keys() if name.endswith(("lora_A.weight", "lora_A", "lora_embedding_A"))]
+            names = [name for name in file.keys() if name.endswith(_RANKED)]
             return tuple(sorted({file.get_slice(name).get_shape()[0] for name in names}))
     except (OSError, SafetensorError):
         return ()
@@ -150,9 +156,11 @@ def check_adapter(adapter: Adapter, name: str) -> None:
             "text; this cannot be tracked. Give one of the LoRA adapters it was made from."
         )
     if peft_type not in _TRACKED or variant is not None:
+        kinds = ", ".join(_LABELS[one] for one in _TRACKED)
+        remedy = _RETRAIN if {peft_type, variant} & _NOT_MERGED else _MERGE
         raise ModelError(
-            f"{name!r} is an adapter of kind {adapter.kind}, whose trained weights are not applied by linear "
-            f"modules, so nothing of it could be tracked. {_MERGE}"
+            f"only adapters of the kinds {kinds}, rsLoRA and DoRA can be tracked, but {name!r} is of kind "
+            f"{adapter.kind}, and its base is frozen. {remedy}"
         )
     if task not in (None, "CAUSAL_LM"):
         raise ModelError(

@@ -11,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from lorif_core.errors import TargetError
 from lorif_core.linalg.maps import projected_width
-from lorif_core.models.adapter_weights import FROZEN, NOT_COVERED, adapter_parameters, adapter_part, why_not_adapter
+from lorif_core.models.adapter_weights import FROZEN, adapter_modules, why_not_adapter
 from lorif_core.models.quantised import num_weights, packed_widths
 from lorif_core.shapes import ModuleShape
 from lorif_core.weights import expert_name, fused_experts, is_out_first, kind_of, own_weight
@@ -52,22 +52,16 @@ def list_modules(model: nn.Module, include: tuple[str, ...] = (), exclude: tuple
     pattern of ``include`` that matches none of these means whatever else it matches: embeddings, the output head,
     norms, routers. Modules that share one weight are one module, under the first one's name.
     """
-    candidates = list(_iter_candidates(model))
-    trained = adapter_parameters(model)
-    owners = {name.rpartition(".")[0] for name in trained if not name.endswith(".bias")}
+    owners = adapter_modules(model)
+    candidates = list(_iter_candidates(model, owners))
     named = _meant_by_name(candidates, include)
     sharing = _names_by_weight(candidates)
     firsts: dict[nn.Parameter, str] = {}
     entries = []
     for found in candidates:
         reason = None if found.name in named else found.reason
-        if found.name in owners:
-            is_linear = linear_widths(found.module) is not None
-            reason = why_not_adapter(found.name, model) if is_linear else NOT_COVERED + adapter_part(found.name)
-        elif trained and (reason is None or packed_widths(found.module) is not None):
+        if reason is None and owners and found.name not in owners:
             reason = FROZEN
-        elif packed_widths(found.module) is not None:
-            reason = "quantised: only an adapter on it could be tracked"
         names = [found.name] if found.weight is None else sharing[found.weight]
         if reason is None:
             reason = _why_not_chosen(names, include, exclude)
@@ -84,7 +78,6 @@ class _Candidate(NamedTuple):
     """A module that owns weights, or one expert's matrix."""
 
     name: str
-    module: nn.Module
     kind: str
     widths: tuple[int, int] | None
     """Of the map that the weights stand for; None where they stand for none."""
@@ -97,7 +90,7 @@ class _Candidate(NamedTuple):
     """Why it is not tracked unless a pattern means it; None for what is tracked by default."""
 
 
-def _iter_candidates(model: nn.Module) -> Iterator[_Candidate]:
+def _iter_candidates(model: nn.Module, owners: frozenset[str]) -> Iterator[_Candidate]:
     head = getattr(model, "get_output_embeddings", lambda: None)()
     for name, module in model.named_modules():
         kind, left = type(module).__name__, num_weights(module)
@@ -108,13 +101,16 @@ def _iter_candidates(model: nn.Module) -> Iterator[_Candidate]:
             left -= matrices.numel()
             for number in range(len(matrices)):
                 widths = (other, width) if is_out_first(module) else (width, other)
-                matrix = expert_name(name, number, parameter_name)
-                yield _Candidate(matrix, module, kind, widths, width * other, None, None)
+                yield _Candidate(expert_name(name, number, parameter_name), kind, widths, width * other, None, None)
         widths = None if fused else _widths(module)
         if left or widths is not None:
             is_default = linear_widths(module) is not None and module is not head
             reason = None if is_default else "biases of experts" if fused else _why_not_linear(model, module)
-            yield _Candidate(name, module, kind, widths, left, own_weight(module), reason)
+            if packed_widths(module) is not None:
+                reason = FROZEN if owners else "quantised: only an adapter on it could be tracked"
+            if name in owners:
+                reason = why_not_adapter(name, widths)
+            yield _Candidate(name, kind, widths, left, own_weight(module), reason)
 
 
 def _meant_by_name(candidates: list[_Candidate], include: tuple[str, ...]) -> set[str]:

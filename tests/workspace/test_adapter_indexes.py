@@ -40,13 +40,15 @@ def test_the_list_of_modules_says_what_the_adapter_is_and_what_of_it_is_tracked(
     listed = done("index", "--model", adapter_folder(), "--list-modules", "--json").json
     tracked = [module["name"] for module in listed["modules"] if module["is_tracked"]]
     assert tracked == [
-        f"transformer.h.{layer}.attn.c_attn.lora_{side}.default" for layer in range(2) for side in "AB"
+        f"transformer.h.{layer}.attn.c_attn.lora_{part}"
+        for layer in range(2)
+        for part in ("A.default", "B.default", "magnitude_vector.default.scale")
     ]
     (width,) = {module["out_features"] for module in listed["modules"] if module["name"].endswith("lora_B.default")}
-    assert listed["adapter"]["left_out"] == {"DoRA's magnitudes": 2 * width}
+    assert listed["adapter"]["left_out"] == {}
+    assert listed["adapter"]["num_tracked"] == 2 * (2 * (width // 3 + width) + width)
     said = " ".join(done("index", "--model", adapter_folder(), "--list-modules").out.split())
-    assert f"{KIND} '../{model_folder().name}', which is frozen:" in said
-    assert "missing is the influence through DoRA's magnitudes" in said
+    assert "which is frozen: 100% of the adapter's" in said
 
 
 def test_an_index_of_an_adapter_is_built_asked_and_described(tmp_path):
@@ -57,6 +59,9 @@ def test_an_index_of_an_adapter_is_built_asked_and_described(tmp_path):
     asked = done("ask", workspace, "--prompt", "The river of Arlen is", "--completion", " a castle", "--json").json
     assert asked["supports"]
     ((index_id, sentence),) = open_workspace(workspace).indexes.adapters().items()
-    assert sentence == (f"{KIND} '../{model_folder().name}': 4 modules are tracked, c_attn.lora_A, c_attn.lora_B.")
+    assert sentence == (
+        f"{KIND} '../{model_folder().name}': 6 modules are tracked, "
+        "c_attn.lora_A, c_attn.lora_B, lora_magnitude_vector.scale."
+    )
     assert f"{index_id}: {KIND}" in " ".join(done("doctor", workspace).out.split())
     assert done("doctor", workspace, "--json").json["workspace"]["adapters"] == {index_id: sentence}

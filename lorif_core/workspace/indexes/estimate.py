@@ -12,9 +12,7 @@ from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
 from lorif_core.methods.lorif import fit_bytes
-from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.adapter_report import coverage_of
-from lorif_core.models.modules import list_modules
 from lorif_core.passes.fitting import CHUNK_NUMBERS
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.store.blocks import NUMBERS_BYTES
@@ -72,6 +70,7 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     per_example = job.bytes_per_example + NUMBERS_BYTES
     widest = max(job.engine.modules, key=lambda module: module.dim)
     fit_memory = fit_bytes(widest, width[widest.name]) + 3 * 4 * CHUNK_NUMBERS
+    coverage = coverage_of(job.engine.loaded, job.engine.entries)
     return IndexEstimate(
         num_examples=job.manifest.num_examples,
         num_left=job.num_left,
@@ -84,14 +83,8 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         tokens_per_second=tokens_per_second,
         memory_bytes=psutil.Process().memory_info().rss + max(fit_memory, job.manifest.shard_examples * per_example),
         free_bytes=job.files.free_bytes(),
-        adapter=_adapter_sentence(job.engine, job.settings),
+        adapter=None if coverage is None else coverage.sentence(),
     )
-
-
-def _adapter_sentence(engine: Engine, settings: IndexConfig) -> str | None:
-    model = settings.model
-    coverage = coverage_of(engine.loaded, list_modules(engine.loaded.model, model.include, model.exclude))
-    return None if coverage is None else coverage.sentence()
 
 
 def _timed_engine(job: IndexJob) -> Engine:
