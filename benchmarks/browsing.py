@@ -106,7 +106,7 @@ def _examples(folder: Path) -> ExamplesFile:
     table = ExampleTable(path)
     return ExamplesFile(
         path,
-        table.columns.text_columns,
+        table.shown_columns,
         tuple(table.metadata_columns),
         tuple(table.json_columns),
         table.fingerprint,

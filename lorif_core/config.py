@@ -15,6 +15,26 @@ DampingRule = Literal["trace", "spectrum", "absolute"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 
+FormName = Literal[
+    "messages",
+    "sharegpt",
+    "conversational",
+    "prompt_completion",
+    "preference",
+    "unpaired",
+    "tokens",
+    "alpaca",
+    "instruction_response",
+    "question_answer",
+    "input_output",
+    "query_response",
+    "prompt_response",
+    "text",
+]
+PromptForm = Literal["verbatim", "plain", "alpaca", "chat"]
+Preference = Literal["pairs", "chosen"]
+TextUnit = Literal["file", "line"]
+
 DEFAULT_REFINE_RATIO = 3.0
 """Damping of the refinement over the mean self-influence: helps on both ground truths, 1 on one of them only."""
 
@@ -60,10 +80,38 @@ class ImportConfig:
     """Column of the completion; its tokens are the targets. Found as `completion`."""
 
     messages: str | None = None
-    """Column of chat messages (role, content); assistant tokens are the targets. Found as `messages`."""
+    """Column of chat messages (role and content, or from and value); assistant tokens are the targets. Found as
+    `messages` or `conversations`."""
 
     id: str | None = None
     """Column of stable ids. Found as `id`; without one an id is the hash of the content."""
+
+    column: tuple[str, ...] = ()
+    """Columns of other roles, each as ROLE=COLUMN: context (Alpaca's input), system, tools, chosen, rejected, label,
+    input_ids, labels, position_ids, segment_ids, seq_lengths, attention_mask, shown."""
+
+    form: FormName | None = None
+    """How the columns are read. Unset: as their names and values say; see docs/reference/data-forms.md."""
+
+    prompt_form: PromptForm | None = None
+    """How texts become a prompt: alpaca (its standard wording), plain (blank lines between the parts, a line break
+    before the answer), verbatim (as they are), chat (a user and an assistant message). Unset: alpaca for Alpaca's
+    columns, verbatim for a column called `prompt` beside completion, chosen or rejected, otherwise plain."""
+
+    preference: Preference | None = None
+    """Preference data (chosen, rejected): pairs (chosen against rejected) or chosen (that side only)."""
+
+    target_turn: int | None = None
+    """Of chats: only this assistant turn is the target; 1 is the first, -1 the last. Unset: every one."""
+
+    txt: TextUnit | None = None
+    """What one text of a .txt file is: the whole file, or every line."""
+
+    split: str | None = None
+    """Split of a hub data set, of a saved one, or of a folder of shards, such as train."""
+
+    subset: str | None = None
+    """Configuration of a hub data set that has several."""
 
     name: str | None = None
     """Name of the data set in the workspace. Unset: the name of the first file."""
@@ -75,7 +123,7 @@ class ImportConfig:
     """Refuse the whole import when any row is bad, instead of listing it in the rejects file."""
 
     def __post_init__(self) -> None:
-        """Check that at most one kind of text is named."""
+        """Check that at most one kind of text is named, and what each choice may be."""
         kinds = [self.text, self.prompt or self.completion, self.messages]
         require(
             sum(kind is not None for kind in kinds) <= 1,
@@ -83,8 +131,23 @@ class ImportConfig:
             "`--messages`; several were given.",
         )
         require(
-            (self.prompt is None) == (self.completion is None),
+            (self.prompt is None) == (self.completion is None)
+            or self.form is not None
+            or self.preference is not None
+            or bool(self.column),
             "`--prompt` and `--completion` go together, only one was given. Name both columns.",
+        )
+        for name, known in (
+            ("form", FormName),
+            ("prompt_form", PromptForm),
+            ("preference", Preference),
+            ("txt", TextUnit),
+        ):
+            if getattr(self, name) is not None:
+                check_choice(f"`--{name.replace('_', '-')}`", getattr(self, name), known)
+        require(
+            self.target_turn != 0,
+            "`--target-turn` counts assistant turns from 1, or from -1 backwards, got 0: use 1 for the first.",
         )
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from lorif_core.files import replace_file
 
-OWN_COLUMNS = ("train_id", "source_line")
+OWN_COLUMNS = ("train_id", "source_line", "lorif_text")
 
 COMPARE = """
     SELECT coalesce(new.{new_id}, old.{old_id}) AS train_id,
@@ -74,8 +74,8 @@ def compare_versions(old: Path, new: Path, out: Path) -> VersionChanges:
         num_came=counts.get("came", 0),
         num_went=counts.get("went", 0),
         num_changed=counts.get("changed", 0),
-        columns_came=[name for name in after if name not in before],
-        columns_went=[name for name in before if name not in after],
+        columns_came=[name for name in after if name not in (*before, *OWN_COLUMNS)],
+        columns_went=[name for name in before if name not in (*after, *OWN_COLUMNS)],
     )
 
 

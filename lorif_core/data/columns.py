@@ -1,73 +1,164 @@
-"""Which columns of the data hold the text, what makes a row usable, how columns are stored.
+"""Which columns of the data make an example, and how the values of a column are stored.
 
-Columns that a person names win. The others are found by name, and the first complete kind of
-this order is taken: ``messages``, then ``prompt`` with ``completion``, then ``text``.
-
-Columns keep their names in ``examples.parquet``, behind two of its own: ``train_id`` and
-``source_line``. A column of the data with such a name becomes ``original_train_id`` or
-``original_source_line``, and one without a name becomes ``unnamed``. A column is bool, int64,
-float64 or text when all its values are (whole numbers among fractions are float64 where that
-is exact); any other column holds JSON text and is listed as such in the file, so that its
-values come back as they were.
+Columns keep their names in ``examples.parquet``, behind some of its own (``column_plan``). A column is bool,
+int64, float64 or text when all its values are (whole numbers among fractions are float64 where that is exact);
+any other column holds JSON text and is listed as such in the file, so that its values come back as they were.
 """
 
 import json
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
-from lorif_core.config import ImportConfig
-from lorif_core.errors import DataError
+from lorif_core.config import FormName, Preference, PromptForm
 
-ExampleKind = Literal["text", "prompt_completion", "messages"]
-ROLES: dict[ExampleKind, tuple[str, ...]] = {
-    "messages": ("messages",),
-    "prompt_completion": ("prompt", "completion"),
-    "text": ("text",),
-}
-"""The columns that each kind needs, in the order in which the kinds are looked for."""
-
-OWN_COLUMNS = ("train_id", "source_line")
-MAX_EXACT_FLOAT = 2**53  # float64 holds every whole number up to here
+ExampleKind = Literal["text", "prompt_completion", "messages", "preference", "tokens"]
 Storage = Literal["bool", "int", "wide int", "float", "string", "json"]
+Look = Literal["text", "turns", "ids", "bool", "other"]
+"""What the values of a column are: text, lists of chat messages, lists of whole numbers, true or false."""
+
+MAX_EXACT_FLOAT = 2**53  # float64 holds every whole number up to here
+SPEAKERS = ("role", "from")
+"""Keys of a chat message that say who speaks."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns that hold the text and the ids; exactly those of ``kind`` are set."""
+    """Names of the columns that make an example, by their role; a role that the form does not have is None."""
 
     kind: ExampleKind
-    """Which of the columns below hold the text."""
+    """Which fields of the example are set."""
 
-    text: str | None = None
-    """Plain text; every token but the first is a target."""
-
-    prompt: str | None = None
-    """Prompt; never a target."""
-
-    completion: str | None = None
-    """Completion; its tokens are the targets."""
+    system: str | None = None
+    """Text before the prompt, or the system message of a chat."""
 
     messages: str | None = None
     """Chat messages; the tokens of the assistant's turns are the targets."""
 
+    prompt: str | None = None
+    """Prompt, question or instruction; never a target."""
+
+    context: str | None = None
+    """Text that belongs to the prompt, such as Alpaca's input."""
+
+    completion: str | None = None
+    """Completion, answer or output; its tokens are the targets."""
+
+    chosen: str | None = None
+    """Preference data: the better side, text or messages."""
+
+    rejected: str | None = None
+    """Preference data: the worse side."""
+
+    label: str | None = None
+    """Whether a completion is a wanted one; others are no examples."""
+
+    text: str | None = None
+    """Plain text; every token but the first is a target."""
+
+    input_ids: str | None = None
+    """Token ids."""
+
+    labels: str | None = None
+    """Target tokens; -100 is none."""
+
+    position_ids: str | None = None
+    """Positions; where they start again, a segment begins."""
+
+    segment_ids: str | None = None
+    """Number of the segment that a token belongs to."""
+
+    seq_lengths: str | None = None
+    """Lengths of the segments of a row."""
+
+    attention_mask: str | None = None
+    """0 is padding, which is left out; several numbers are segments."""
+
+    shown: str | None = None
+    """Text that people read in place of token ids."""
+
+    tools: str | None = None
+    """Tools that a chat may call."""
+
     id: str | None = None
     """Stable ids, or None: an id is then the hash of the content."""
 
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        """Columns that hold the text: one, or prompt and completion."""
-        return tuple(getattr(self, role) for role in ROLES[self.kind])
+    form: FormName | None = None
+    """How the columns are read, where that is not what ``kind`` says alone."""
 
-    def to_dict(self) -> dict[str, str | None]:
-        """All fields, ready for JSON."""
-        return asdict(self)
+    prompt_form: PromptForm | None = None
+    """How texts become a prompt; None: they follow one another as they are."""
+
+    preference: Preference | None = None
+    """Which sides of preference data are read."""
+
+    target_turn: int | None = None
+    """Assistant turn that is the target: 1 is the first, -1 the last; None: every one."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Role → column, of every column that makes the example; the id is none of them."""
+        found = {role: getattr(self, role) for role in ROLES if role != "id"}
+        return {role: name for role, name in found.items() if name is not None}
+
+    @property
+    def read_columns(self) -> tuple[str, ...]:
+        """Every column that makes the example."""
+        return tuple(self.names.values())
+
+    @property
+    def structured_columns(self) -> tuple[str, ...]:
+        """Columns that hold lists, or JSON text that spells them."""
+        has_turns = self.form in ("conversational", "preference", "unpaired")
+        roles = (*STRUCTURED, "prompt", "completion") if has_turns else STRUCTURED
+        return tuple(name for role, name in self.names.items() if role in roles)
+
+    @property
+    def is_verbatim(self) -> bool:
+        """Whether what people read is what the columns hold: text, or prompt and completion, as they are."""
+        return self.form is None and self.kind in ("text", "prompt_completion")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """All that is no column: how the columns are read."""
+        return {name: getattr(self, name) for name in CHOICES if getattr(self, name) is not None}
+
+    @property
+    def opening(self) -> bytes:
+        """The start of the hash over all examples: the same columns read in another way are other examples."""
+        told = [self.kind, *self.read_columns]
+        is_plain = not self.choices and "tools" not in self.names
+        return json.dumps(told if is_plain else [*told, self.names, self.choices], sort_keys=True).encode()
+
+    def renamed(self, stored_names: Mapping[str, str]) -> "Columns":
+        """The same columns under other names."""
+        new = {name: getattr(self, name) for name in ROLES}
+        new = {role: name if name is None else stored_names[name] for role, name in new.items()}
+        return Columns(self.kind, **new, **self.choices)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The kind and all that is set, ready for JSON."""
+        always = ("kind", "text", "prompt", "completion", "messages", "id")
+        return {name: value for name, value in asdict(self).items() if value is not None or name in always}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Columns":
         """Inverse of ``to_dict``."""
         return cls(**values)
+
+
+STRUCTURED = (
+    *("messages", "chosen", "rejected"),
+    *("input_ids", "labels", "position_ids", "segment_ids", "seq_lengths", "attention_mask"),
+)
+"""Roles whose columns hold lists. Tools are not among them: before they were read, ids knew them as they are."""
+
+CHOICES = ("form", "prompt_form", "preference", "target_turn")
+"""Fields of ``Columns`` that say how columns are read."""
+
+ROLES = tuple(one.name for one in fields(Columns) if one.name not in ("kind", *CHOICES))
+"""Fields of ``Columns`` that name a column."""
 
 
 class RowProblem(NamedTuple):
@@ -83,53 +174,9 @@ class RowProblem(NamedTuple):
 EMPTY_TARGET = "empty target"
 
 
-def find_columns(names: Sequence[str], settings: ImportConfig) -> Columns:
-    """The columns to read, among ``names``.
-
-    Raises:
-        DataError: A column that the settings name is absent, or nothing is named and nothing found.
-    """
-    if settings.prompt is not None and settings.prompt == settings.completion:
-        raise DataError(
-            f"the prompt and the completion are two columns, got {settings.prompt!r} for both. Name two of "
-            f"{_listed(names)}, or read one column with `--text`."
-        )
-    for role in ("text", "prompt", "completion", "messages", "id"):
-        named = getattr(settings, role)
-        if named is not None and named not in names:
-            raise DataError(
-                f"`--{role}` must name a column of the data, got {named!r}; the columns are {_listed(names)}. "
-                f"Name one of them{_example_flags(names)}."
-            )
-    id_column = settings.id or ("id" if "id" in names else None)
-    for kind, roles in ROLES.items():
-        if getattr(settings, roles[0]) is not None:
-            return Columns(kind, **{role: getattr(settings, role) for role in roles}, id=id_column)
-    for kind, roles in ROLES.items():
-        if all(role in names for role in roles):
-            return Columns(kind, **{role: role for role in roles}, id=id_column)
-    raise DataError(
-        "the text is looked for in columns called `messages`, `prompt` with `completion`, or `text`; the columns "
-        f"are {_listed(names)}. Name them with `--text`, `--messages`, or `--prompt` with `--completion`"
-        f"{_example_flags(names)}."
-    )
-
-
-def _listed(names: Sequence[str], most: int = 20) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def _example_flags(names: Sequence[str]) -> str:
-    candidates = [shlex.quote(name) for name in names if name != "id"]
-    if len(candidates) >= 2:
-        return f", for example `--prompt {candidates[0]} --completion {candidates[1]}`"
-    return f", for example `--text {candidates[0]}`" if candidates else ""
-
-
-def messages_of(value: Any) -> Any:
-    """Chat messages as a list, where they arrive as JSON text; anything else unchanged."""
-    if not isinstance(value, str):
+def spelled_out(value: Any) -> Any:
+    """The list or object that JSON text spells; anything else unchanged."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
         return value
     try:
         return json.loads(value)
@@ -137,112 +184,59 @@ def messages_of(value: Any) -> Any:
         return value
 
 
-def problem_of_row(values: dict[str, Any], columns: Columns, *, keeps_empty: bool = False) -> RowProblem | None:
-    """What keeps a row from being an example, or None.
-
-    Args:
-        values: Of the row; messages must have gone through ``messages_of``.
-        columns: Which of them are text.
-        keeps_empty: An empty completion is no problem: its end token is the target.
-    """
-    for name in columns.text_columns:
-        if values.get(name) is None:
-            return RowProblem(f"missing column `{name}`")
-    problem = _PROBLEM_OF_KIND[columns.kind](values, columns)
-    is_allowed = keeps_empty and columns.kind == "prompt_completion"
-    return None if is_allowed and problem is not None and problem.reason == EMPTY_TARGET else problem
-
-
-def _problem_of_texts(values: dict[str, Any], columns: Columns) -> RowProblem | None:
-    for name in columns.text_columns:
-        if not isinstance(values[name], str):
-            return RowProblem(f"`{name}` is not text")
-    target = columns.text_columns[-1]  # the completion, or the only column; a prompt may be empty
-    return None if values[target].strip() else RowProblem(EMPTY_TARGET, f"`{target}` is empty or only spaces")
+def look_of(value: Any) -> Look | None:
+    """What a value is, or None where it says nothing: a null, an empty list."""
+    if value is None or value == []:
+        return None
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, list):
+        return _look_of_list(value)
+    if not isinstance(value, str):
+        return "other"
+    if value.strip().lower() in ("true", "false"):
+        return "bool"
+    # A file of nothing but text, CSV say, spells messages as JSON.
+    if value.lstrip().startswith("[") and any(f'"{key}"' in value for key in SPEAKERS):
+        return "turns" if look_of(spelled_out(value)) == "turns" else "text"
+    return "text"
 
 
-def _problem_of_messages(values: dict[str, Any], columns: Columns) -> RowProblem | None:
-    (name,) = columns.text_columns
-    turns = values[name]
-    malformed = f"`{name}` is not a list of messages"
-    if not isinstance(turns, list):
-        return RowProblem(malformed, "it is not a list")
-    for number, turn in enumerate(turns, start=1):
-        if not isinstance(turn, dict):
-            return RowProblem(malformed, f"message {number} is not an object")
-        for part in ("role", "content"):
-            if not isinstance(turn.get(part), str):
-                return RowProblem(malformed, f"`{part}` of message {number} is missing or not text")
-    if not any(turn["role"] == "assistant" and turn["content"].strip() for turn in turns):
-        return RowProblem(EMPTY_TARGET, "no assistant message has content")
-    return None
+def _look_of_list(values: list[Any]) -> Look:
+    first = values[0]
+    if isinstance(first, dict) and any(key in first for key in SPEAKERS):
+        return "turns"
+    return "ids" if isinstance(first, int) and not isinstance(first, bool) else "other"
 
 
-_PROBLEM_OF_KIND: dict[ExampleKind, Callable[[dict[str, Any], Columns], RowProblem | None]] = {
-    "text": _problem_of_texts,
-    "prompt_completion": _problem_of_texts,
-    "messages": _problem_of_messages,
-}
+@dataclass
+class ColumnScan:
+    """What the values of a column are, as far as rows were looked at."""
 
+    storage: Storage | None = None
+    """Holds all of them."""
 
-@dataclass(frozen=True)
-class ColumnPlan:
-    """How every column of the data is stored. Keys are the names in the data."""
+    looks: Counter[Look] = field(default_factory=Counter)
 
-    source: Columns
-    """The text and id columns by their names in the data."""
-
-    storages: dict[str, Storage]
-    """Name → how the values are stored."""
-
-    stored_names: dict[str, str]
-    """Name → name in ``examples.parquet``."""
+    def add(self, value: Any) -> None:
+        """Take note of a value."""
+        self.storage = merge_storages(self.storage, storage_of(value))
+        if (look := look_of(value)) is not None:
+            self.looks[look] += 1
 
     @property
-    def stored(self) -> Columns:
-        """The text and id columns by their names in ``examples.parquet``."""
-        roles = ("text", "prompt", "completion", "messages", "id")
-        names = {role: getattr(self.source, role) for role in roles}
-        return replace(self.source, **{role: name and self.stored_names[name] for role, name in names.items()})
-
-    @property
-    def metadata_columns(self) -> list[str]:
-        """Names in ``examples.parquet`` of the columns that are neither text nor ids."""
-        taken = {*self.source.text_columns, self.source.id}
-        return [stored for name, stored in self.stored_names.items() if name not in taken]
-
-    @property
-    def json_columns(self) -> list[str]:
-        """Names in ``examples.parquet`` of the columns that hold JSON text."""
-        return [self.stored_names[name] for name, storage in self.storages.items() if storage == "json"]
+    def look(self) -> Look | None:
+        """What most of them are; None when they say nothing."""
+        return next((look for look, _ in self.looks.most_common(1)), None)
 
 
-def plan_columns(scanned: Mapping[str, Storage | None], settings: ImportConfig) -> ColumnPlan:
-    """Names and types of all columns, from those that a scan of all rows found.
-
-    Raises:
-        DataError: A column that the settings name is absent, or nothing is named and nothing found.
-    """
-    # Without one readable row there are no names: any plan will do to list what is wrong with the rows.
-    source = find_columns(list(scanned), settings) if scanned else Columns("text", text="text")
-    storages: dict[str, Storage] = {name: storage or "string" for name, storage in scanned.items()}
-    # Whatever rejected rows hold, this is what accepted ones hold.
-    storages |= dict.fromkeys(source.text_columns, "json" if source.kind == "messages" else "string")
-    return ColumnPlan(source, storages, _stored_names(storages))
+Looks = Mapping[str, Look | None]
+"""Every column, with what most of its values are; None: nothing is known."""
 
 
-def _stored_names(names: Mapping[str, Any]) -> dict[str, str]:
-    stored_names: dict[str, str] = {}
-    taken = {*names, *OWN_COLUMNS, ""}
-    for name in names:
-        stored = name
-        if name in OWN_COLUMNS or not name:
-            stored = name or "unnamed"
-            while stored in taken:
-                stored = f"original_{stored}"
-            taken.add(stored)
-        stored_names[name] = stored
-    return stored_names
+def looks_of(scanned: Mapping[str, ColumnScan]) -> dict[str, Look | None]:
+    """What most values of each column are."""
+    return {name: scan.look for name, scan in scanned.items()}
 
 
 def storage_of(value: Any) -> Storage | None:

@@ -3,17 +3,24 @@
 Apart from the Parquet file that holds imported examples, so that texts can be encoded without pyarrow and polars.
 """
 
+import json
 from typing import Any, NamedTuple
+
+NOT_CHOSEN = "— not chosen:"
+"""Stands before the rejected side of preference data where people read it."""
 
 
 class Example(NamedTuple):
-    """One training example; the fields of its kind are set, the others are None."""
+    """One training example; the fields of its kind are set, the others are None.
+
+    The kinds, each told by its first field that is set: ``input_ids``, ``messages``, ``text``, ``completion``.
+    """
 
     train_id: str
     """Stable across runs and imports."""
 
     text: str | None = None
-    """Plain text."""
+    """Plain text; beside ``input_ids`` it is what people read in their place, and is not encoded."""
 
     prompt: str | None = None
     """Prompt; may be empty."""
@@ -22,37 +29,66 @@ class Example(NamedTuple):
     """Completion."""
 
     messages: list[dict[str, Any]] | None = None
-    """Chat messages with at least ``role`` and ``content``; a content is a text or a list of parts."""
+    """Chat messages: ``role``, ``content`` (text or a list of parts), and what else a chat template reads."""
 
     tools: list[dict[str, Any]] | None = None
     """Tool definitions for the chat template."""
 
     rejected: str | list[dict[str, Any]] | None = None
-    """Of preference data the side that was not chosen, a completion or a whole chat; it enters with weight -1."""
+    """Preference data: the side that was not chosen. Beside a completion a text, beside messages all messages."""
 
     target_turn: int | None = None
-    """Which assistant turn is the target, counted among them, negative from the end; None: every one."""
+    """Which assistant turn is the target, counted among assistant turns, negative from the end; None: every one."""
 
     input_ids: list[int] | None = None
-    """Tokens of a row that came tokenised."""
+    """Token ids of a pre-tokenised row."""
 
     labels: list[int] | None = None
-    """Of such a row: -100 where nothing is to be predicted; None: all but the first token of each segment."""
+    """Per token: -100 is no target. None: all but the first of each segment are."""
 
     position_ids: list[int] | None = None
-    """Of a packed row: a position that is not its predecessor's plus 1 starts a new segment."""
+    """Of a packed row: a position that is not its predecessor's plus one starts a segment."""
 
     segment_ids: list[int] | None = None
-    """Of a packed row: a change starts a new segment."""
+    """Of a packed row: a change starts a segment."""
 
     @property
     def written_text(self) -> str | None:
-        """The text that is tokenised, character by character; None where a chat template or a tokenizer wrote it."""
-        return None if self.messages is not None else self.plain_text
+        """The text that is tokenised, character by character; None where a template or a tokenizer wrote it."""
+        is_written = self.messages is None and self.input_ids is None and self.rejected is None
+        return self.plain_text if is_written else None
 
     @property
     def plain_text(self) -> str:
         """The text as people read it: whole, prompt and completion joined, or a line per message."""
+        if self.input_ids is not None:
+            return self.text or f"[pre-tokenised: {len(self.input_ids):,} ids]"
         if self.messages is not None:
-            return "\n".join(f"{turn['role']}: {turn['content']}" for turn in self.messages)
-        return self.text if self.text is not None else f"{self.prompt or ''}{self.completion or ''}"
+            other = self.rejected if isinstance(self.rejected, list) else []
+            shared = num_shared(self.messages, other)
+            lines = [*map(line_of, self.messages), *([NOT_CHOSEN] if other else []), *map(line_of, other[shared:])]
+            return "\n".join(lines)
+        if self.text is not None:
+            return self.text
+        other_text = f"\n{NOT_CHOSEN}\n{self.rejected}" if isinstance(self.rejected, str) else ""
+        return f"{self.prompt or ''}{self.completion or ''}{other_text}"
+
+
+def num_shared(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
+    """How many messages two conversations have in common at their beginning."""
+    places = range(min(len(one), len(other)))
+    return next((place for place in places if one[place] != other[place]), len(places))
+
+
+def line_of(message: dict[str, Any]) -> str:
+    """One message as people read it, with the tools that it calls."""
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content)
+    calls = [call.get("function", call) for call in message.get("tool_calls") or []]
+    called = [f"{call.get('name')}({_spelled(call.get('arguments'))})" for call in calls]
+    return f"{message['role']}: {' '.join(filter(None, [content, *called]))}"
+
+
+def _spelled(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)

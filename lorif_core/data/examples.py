@@ -1,8 +1,9 @@
 """Examples of an imported data set in ``examples.parquet``, one row group in memory at a time.
 
 An example is found by its row (0 to N - 1, the order of the store) inside the program, and by
-its ``train_id`` outside of it. The file describes itself: its metadata hold the text columns,
-the columns that contain JSON text, and the fingerprint of the content.
+its ``train_id`` outside of it. The file describes itself: its metadata hold the columns that make an example and
+how they are read, the columns that contain JSON text, and the fingerprint of the content. All columns hold what the
+data held; the example is made of them when it is read (``rows``).
 """
 
 import json
@@ -19,8 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from lorif_core.data.columns import OWN_COLUMNS, ColumnPlan, Columns, Storage
+from lorif_core.data.column_plan import OWN_COLUMNS, SHOWN_COLUMN, ColumnPlan
+from lorif_core.data.columns import Columns, Storage
 from lorif_core.data.example import Example
+from lorif_core.data.rows import read_row
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 
 LAYOUT_KEY = "lorif_layout"
@@ -43,23 +46,27 @@ class FileLayout:
     """What an ``examples.parquet`` says about its columns."""
 
     columns: Columns
-    """The text and id columns."""
+    """The columns that make an example, and the ids."""
 
     metadata_columns: list[str]
-    """Columns of the data that are neither text nor ids."""
+    """Columns of the data that are neither read nor ids."""
 
     json_columns: list[str]
     """Columns whose text is JSON: nested or mixed values."""
 
+    own_columns: tuple[str, ...] = OWN_COLUMNS
+    """Columns that the data did not have; they come first."""
+
     def to_json(self) -> str:
         """Everything, as text for the metadata of the file."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return json.dumps(asdict(self) | {"columns": self.columns.to_dict()}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "FileLayout":
         """Inverse of ``to_json``."""
         values = json.loads(text)
-        return cls(Columns.from_dict(values["columns"]), values["metadata_columns"], values["json_columns"])
+        own = tuple(values.get("own_columns", OWN_COLUMNS))  # files before there were forms have none of it
+        return cls(Columns.from_dict(values["columns"]), values["metadata_columns"], values["json_columns"], own)
 
 
 class ExampleWriter:
@@ -68,12 +75,11 @@ class ExampleWriter:
     def __init__(self, path: Path, plan: ColumnPlan):
         self.num_examples = 0
         self._plan = plan
-        self._pending: list[tuple[str, int, dict[str, Any]]] = []
+        self._pending: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._pending_bytes = 0
-        roles = [plan.source.kind, *plan.source.text_columns]
-        self._digest = xxhash.xxh3_128(json.dumps(roles).encode())
-        layout = FileLayout(plan.stored, plan.metadata_columns, plan.json_columns)
-        types = dict(zip(OWN_COLUMNS, (pa.string(), pa.int64()), strict=True))
+        self._digest = xxhash.xxh3_128(plan.source.opening)
+        layout = FileLayout(plan.stored, plan.metadata_columns, plan.json_columns, plan.own_columns)
+        types = {name: pa.int64() if name == "source_line" else pa.string() for name in plan.own_columns}
         types |= {stored: ARROW_TYPES[plan.storages[name]] for name, stored in plan.stored_names.items()}
         self._schema = pa.schema(types, metadata={LAYOUT_KEY: layout.to_json()})
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
@@ -89,15 +95,18 @@ class ExampleWriter:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the text columns' names and of the examples added so far."""
+        """Hash of the names of the columns that are read, of how they are, and of the examples added so far."""
         return self._digest.hexdigest()
 
-    def add(self, train_id: str, line: int, values: dict[str, Any], content: bytes) -> None:
-        """Append one example; ``content`` is the canonical spelling of ``values``."""
+    def add(self, example: Example, line: int, values: dict[str, Any], content: bytes) -> None:
+        """Append one example with the values that it is made of; ``content`` is their canonical spelling."""
         if not values.keys() <= self._plan.storages.keys():
             raise DataError("a file got new columns while it was read: import it again.")
-        self._digest.update(json.dumps(train_id).encode() + content)
-        self._pending.append((train_id, line, values))
+        self._digest.update(json.dumps(example.train_id).encode() + content)
+        own = {"train_id": example.train_id, "source_line": line}
+        if SHOWN_COLUMN in self._plan.own_columns:
+            own[SHOWN_COLUMN] = example.plain_text
+        self._pending.append((own, values))
         self._pending_bytes += len(content)
         self.num_examples += 1
         if len(self._pending) >= ROWS_PER_GROUP or self._pending_bytes >= BYTES_PER_GROUP:
@@ -106,8 +115,8 @@ class ExampleWriter:
     def _flush(self) -> None:
         if not self._pending:
             return
-        ids, lines, rows = zip(*self._pending, strict=True)
-        columns: list[Sequence[Any]] = [ids, lines]
+        own, rows = zip(*self._pending, strict=True)
+        columns: list[Sequence[Any]] = [[row[name] for row in own] for name in self._plan.own_columns]
         for name, storage in self._plan.storages.items():
             values = [row.get(name) for row in rows]
             if storage == "json":
@@ -131,7 +140,7 @@ class ExampleTable:
         with self._damage_named(), pq.ParquetFile(path) as file:
             self._metadata = file.metadata
             self.column_names: list[str] = file.schema_arrow.names
-            """All columns: `train_id`, `source_line`, then those of the data."""
+            """All columns: those of the file itself, then those of the data."""
         described: dict[bytes, bytes] = self._metadata.metadata or {}
         try:
             self._layout = FileLayout.from_json(described[LAYOUT_KEY.encode()])
@@ -152,12 +161,22 @@ class ExampleTable:
 
     @property
     def columns(self) -> Columns:
-        """The columns that hold the text and the ids."""
+        """The columns that make an example, and the ids."""
         return self._layout.columns
 
     @property
+    def data_columns(self) -> list[str]:
+        """The data's own columns, in their order."""
+        return self.column_names[len(self._layout.own_columns) :]
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """Columns that hold what people read."""
+        return (SHOWN_COLUMN,) if SHOWN_COLUMN in self._layout.own_columns else self.columns.read_columns
+
+    @property
     def metadata_columns(self) -> list[str]:
-        """Columns of the data that are neither text nor ids."""
+        """Columns of the data that are neither read nor ids."""
         return self._layout.metadata_columns
 
     @property
@@ -173,13 +192,13 @@ class ExampleTable:
         while start < stop:
             group = bisect_right(self._starts, start) - 1
             first, end = self._starts[group], min(stop, self._starts[group + 1])
-            table = self._read_group(group, ["train_id", *self.columns.text_columns])
+            table = self._read_group(group, ["train_id", *self.columns.read_columns])
             yield from self._examples_of(table.slice(start - first, end - start))
             start = end
 
     def examples_at(self, rows: Sequence[int]) -> list[Example]:
         """Examples of the given rows, in the given order."""
-        return list(self._examples_of(self._table_at(rows, ["train_id", *self.columns.text_columns])))
+        return list(self._examples_of(self._table_at(rows, ["train_id", *self.columns.read_columns])))
 
     def frame_at(self, rows: Sequence[int]) -> pl.DataFrame:
         """All columns of the given rows, in the given order; nested and mixed values as JSON text."""
@@ -189,12 +208,7 @@ class ExampleTable:
 
     def values_at(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """The data's own columns of the given rows, their values as they were before the import."""
-        table = self._table_at(rows, self.column_names[len(OWN_COLUMNS) :])
-        values = table.to_pylist()
-        for row in values:
-            for name in self.json_columns:
-                row[name] = None if row[name] is None else json.loads(row[name])
-        return values
+        return list(self._values_of(self._table_at(rows, self.data_columns)))
 
     def column(self, name: str) -> pl.Series:
         """One column of all rows; nested and mixed values as JSON text."""
@@ -250,12 +264,22 @@ class ExampleTable:
             self._read_group(group, self.column_names)
 
     def _examples_of(self, table: pa.Table) -> Iterator[Example]:
-        columns = self.columns
-        roles = {"text": columns.text, "prompt": columns.prompt, "completion": columns.completion}
-        texts = {role: name for role, name in roles.items() if name is not None}
+        for row in self._values_of(table):
+            example = read_row(row["train_id"], row, self.columns, keeps_empty=True)
+            if not isinstance(example, Example):
+                raise ArtefactError(
+                    f"{str(self._path)!r} holds a row that is no example ({example.reason}, id {row['train_id']!r}): "
+                    "it was imported by another version of LoRIF Studio. Import the data again."
+                )
+            yield example
+
+    def _values_of(self, table: pa.Table) -> Iterator[dict[str, Any]]:
+        nested = set(self.json_columns) & set(table.column_names)
         for row in table.to_pylist():
-            messages = None if columns.messages is None else json.loads(row[columns.messages])
-            yield Example(row["train_id"], **{role: row[name] for role, name in texts.items()}, messages=messages)
+            yield {
+                name: json.loads(value) if name in nested and value is not None else value
+                for name, value in row.items()
+            }
 
     def _table_at(self, rows: Sequence[int], names: list[str]) -> pa.Table:
         """Columns ``names`` of the given rows; each row group that is needed is read once."""

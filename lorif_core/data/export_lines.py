@@ -17,8 +17,9 @@ from pathlib import Path
 
 import xxhash
 
-from lorif_core.data.columns import Columns, messages_of, problem_of_row
-from lorif_core.data.importing import HASH_DIGITS, canonical_content, given_id
+from lorif_core.data.columns import Columns
+from lorif_core.data.importing import HASH_DIGITS, content_of_row, given_id
+from lorif_core.data.rows import problem_of_row
 from lorif_core.errors import DataError
 
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -99,14 +100,12 @@ def _is_row(line: bytes, train_id: str, columns: Columns, keeps_empty: bool) -> 
         values = json.loads(line.decode("utf-8"))
         if not isinstance(values, dict):
             return False
-        if columns.messages is not None:
-            values = {**values, columns.messages: messages_of(values.get(columns.messages))}
         if problem_of_row(values, columns, keeps_empty=keeps_empty):
             return False
         given = None if columns.id is None else given_id(values.get(columns.id))
         if given is not None:
             return given == train_id
-        digest = xxhash.xxh3_128_hexdigest(canonical_content(values, columns.id))[:HASH_DIGITS]
+        digest = xxhash.xxh3_128_hexdigest(content_of_row(values, columns))[:HASH_DIGITS]
     except (ValueError, RecursionError):
         return False
     return train_id.split("-")[0] == f"h{digest}"

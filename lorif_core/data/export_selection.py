@@ -5,7 +5,7 @@ examples, and with nothing else.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 import xxhash
 
 from lorif_core.config import ExportConfig, ImportConfig
-from lorif_core.data.columns import OWN_COLUMNS, Columns
+from lorif_core.data.column_plan import OWN_COLUMNS, own_columns_of
+from lorif_core.data.columns import Columns
 from lorif_core.data.examples import ExampleTable
-from lorif_core.data.importing import canonical_content
+from lorif_core.data.forms import settings_of
+from lorif_core.data.importing import content_of_row
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError
 
 KEPT, FLAGGED = "kept", "flagged"
@@ -112,7 +114,7 @@ class Selection:
     @cached_property
     def source_columns(self) -> Columns:
         """The text and id columns by their names in the data."""
-        return _renamed(self.table.columns, self.source_names)
+        return self.table.columns.renamed(self.source_names)
 
     @property
     def count_by(self) -> str | None:
@@ -191,16 +193,17 @@ class Selection:
 
     def import_settings(self) -> ImportConfig:
         """Settings that read the same examples from the files they came from."""
-        columns = self.source_columns
-        roles = {role: getattr(columns, role) for role in ("text", "prompt", "completion", "messages", "id")}
-        return ImportConfig(**roles, keep_empty=self._has_empty_completion())
+        return settings_of(self.source_columns, keep_empty=self._has_empty_completion())
 
     def _has_empty_completion(self) -> bool:
-        completion = self.table.columns.completion
-        if completion is None:
+        columns = self.table.columns
+        sides = [name for name in (columns.completion, columns.chosen, columns.rejected) if name is not None]
+        if not sides:
             return False
-        texts = (text for table in iter_groups(self.path, [completion]) for text in table[completion].to_pylist())
-        return any(not text.strip() for text in texts)
+        texts = (
+            text for table in iter_groups(self.path, sides) for name in sides for text in table[name].to_pylist()
+        )
+        return any(text is not None and not text.strip() for text in texts)
 
 
 def iter_groups(path: Path, names: list[str]) -> Iterator[pa.Table]:
@@ -230,14 +233,14 @@ def source_names(path: Path, table: ExampleTable, id_name: str | None = None) ->
     Raises:
         DataError: No naming gives the fingerprint: the file is from another version of LoRIF Studio.
     """
-    stored = table.column_names[len(OWN_COLUMNS) :]
-    namings = list(_possible_namings(stored))
+    stored = table.data_columns
+    namings = list(_possible_namings(stored, own_columns_of(table.columns)))
     id_column = table.columns.id
     if id_column is not None and id_name is not None:
         namings = [naming for naming in namings if naming[id_column] == id_name] or namings
     if len(namings) == 1:
         return namings[0]
-    digests = [_digest_of_roles(_renamed(table.columns, naming)) for naming in namings]
+    digests = [xxhash.xxh3_128(table.columns.renamed(naming).opening) for naming in namings]
     for group in iter_groups(path, ["train_id", *stored]):
         for row in group.to_pylist():
             opening = json.dumps(row.pop("train_id")).encode()
@@ -245,7 +248,7 @@ def source_names(path: Path, table: ExampleTable, id_name: str | None = None) ->
                 row[name] = None if row[name] is None else json.loads(row[name])
             for digest, naming in zip(digests, namings, strict=True):
                 values = {naming[name]: value for name, value in row.items()}
-                digest.update(opening + canonical_content(values, _renamed(table.columns, naming).id))
+                digest.update(opening + content_of_row(values, table.columns.renamed(naming)))
     for digest, naming in zip(digests, namings, strict=True):
         if digest.hexdigest() == table.fingerprint:
             return naming
@@ -255,10 +258,10 @@ def source_names(path: Path, table: ExampleTable, id_name: str | None = None) ->
     )
 
 
-def _possible_namings(stored: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Every way in which an import may have come to these names."""
+def _possible_namings(stored: Sequence[str], taken: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Every way in which an import may have come to these names, where the file has taken some itself."""
     options = []
-    for own in (*OWN_COLUMNS, ""):
+    for own in (*taken, ""):
         forms = [name for name in stored if _may_come_from(name, own)]
         options.append([*({form: own} for form in forms), {}])
     for chosen in product(*options):
@@ -271,13 +274,3 @@ def _may_come_from(stored: str, own: str) -> bool:
     while bare.startswith(RENAME_PREFIX):
         bare = bare.removeprefix(RENAME_PREFIX)
     return bare == (own or "unnamed") and (stored != bare or not own)
-
-
-def _renamed(columns: Columns, naming: Mapping[str, str]) -> Columns:
-    roles = {name: value and naming[value] for name, value in columns.to_dict().items() if name != "kind"}
-    return Columns(columns.kind, **roles)
-
-
-def _digest_of_roles(columns: Columns) -> xxhash.xxh3_128:
-    """The start of the hash that ``ExampleWriter`` takes of all examples."""
-    return xxhash.xxh3_128(json.dumps([columns.kind, *columns.text_columns]).encode())

@@ -6,14 +6,14 @@ reason. Memory is bounded by a row group; what has been seen so far lives in a t
 database on the disk.
 
 Content is hashed as canonical JSON: keys sorted, nulls left out, 1.0 written as 1, the id column
-left out. So a row has the same id from JSONL and from Parquet wherever both give the same
-values. Chat messages that arrive as JSON text are replaced by the list that the text spells.
+left out, lists that arrive as JSON text in columns of chats or tokens taken as the lists that they spell. So a row
+has the same id from JSONL, CSV and Parquet wherever all give the same values. What is stored is what arrived.
 """
 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +23,13 @@ from typing import Any, NamedTuple
 import xxhash
 
 from lorif_core.config import ImportConfig
-from lorif_core.data.columns import (
-    MAX_EXACT_FLOAT,
-    Columns,
-    RowProblem,
-    Storage,
-    merge_storages,
-    messages_of,
-    plan_columns,
-    problem_of_row,
-    storage_of,
-)
+from lorif_core.data.column_plan import plan_columns
+from lorif_core.data.columns import MAX_EXACT_FLOAT, Columns, ColumnScan, RowProblem, looks_of, spelled_out
+from lorif_core.data.example import Example
 from lorif_core.data.examples import ExampleWriter
+from lorif_core.data.find_columns import other_readings
+from lorif_core.data.forms import describe
+from lorif_core.data.rows import read_row
 from lorif_core.data.sources import EXCERPT_CHARACTERS, Record, iter_records
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import disk_full_message, replace_file
@@ -66,10 +61,16 @@ class ImportReport:
     """The columns that were read, by their names in ``examples.parquet``."""
 
     metadata_columns: list[str]
-    """Columns of the data that are neither text nor ids, by their names in ``examples.parquet``."""
+    """Columns of the data that are neither read nor ids, by their names in ``examples.parquet``."""
 
     fingerprint: str
-    """Hash of ids, values and the choice of text columns, in order; independent of file name and format."""
+    """Hash of ids, values and the choice of columns, in order; independent of file name and format."""
+
+    form: str
+    """The form that was recognised, the columns that it reads by their names in the data, and what is a target."""
+
+    other_forms: list[str]
+    """What else the columns could have been read as, each with the flag that does so."""
 
 
 def write_examples(
@@ -96,7 +97,8 @@ def write_examples(
     """
     if not paths:
         raise DataError("an import needs at least one file, none was given: name a data file.")
-    plan = plan_columns(_scan_columns(paths), settings)
+    scanned = scan_columns(records_of(paths))
+    plan = plan_columns(scanned, settings)
     listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
         with (
@@ -122,6 +124,8 @@ def write_examples(
         columns=plan.stored,
         metadata_columns=plan.metadata_columns,
         fingerprint=writer.fingerprint,
+        form=describe(plan.source),
+        other_forms=other_readings(looks_of(scanned), settings, plan.source),
     )
 
 
@@ -145,19 +149,27 @@ def _folder_for_writing(folder: Path) -> Iterator[None]:
         raise
 
 
-def _scan_columns(paths: Sequence[Path]) -> dict[str, Storage | None]:
-    """Every column of the data, with the storage that holds all its values."""
-    scanned: dict[str, Storage | None] = {}
-    for path in paths:
-        for record in iter_records(path):
-            for name, value in (record.values or {}).items():
-                scanned[name] = merge_storages(scanned.get(name), storage_of(value))
-            if len(scanned) > MAX_COLUMNS:
-                raise DataError(
-                    f"data may have at most {MAX_COLUMNS:,} columns, {str(path)!r} has more by line {record.line}: "
-                    "its rows have different keys. Move such keys into one nested object."
-                )
+def scan_columns(records: Iterable[tuple[Path, Record]]) -> dict[str, ColumnScan]:
+    """Every column of the data, with what its values are.
+
+    Raises:
+        DataError: There are too many.
+    """
+    scanned: dict[str, ColumnScan] = {}
+    for path, record in records:
+        for name, value in (record.values or {}).items():
+            scanned.setdefault(name, ColumnScan()).add(value)
+        if len(scanned) > MAX_COLUMNS:
+            raise DataError(
+                f"data may have at most {MAX_COLUMNS:,} columns, {str(path)!r} has more by line {record.line}: "
+                "its rows have different keys. Move such keys into one nested object."
+            )
     return scanned
+
+
+def records_of(paths: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
+    """Rows of several files, each with its file."""
+    return ((path, record) for path in paths for record in iter_records(path))
 
 
 class Reading(NamedTuple):
@@ -170,7 +182,7 @@ class Reading(NamedTuple):
 class UsableRow(NamedTuple):
     """A row that can be an example."""
 
-    train_id: str
+    example: Example
     values: dict[str, Any]
     content: bytes
     """In its canonical spelling."""
@@ -185,16 +197,15 @@ def _write_rows(
     on_progress: Callable[[int], None],
 ) -> None:
     num_rows = 0
-    for path in paths:
-        for record in iter_records(path):
-            row = row_of(path, record, reading, ledger)
-            if isinstance(row, UsableRow):
-                writer.add(row.train_id, record.line, row.values, row.content)
-            else:
-                rejects.add(path, record, row)
-            num_rows += 1
-            if num_rows % ROWS_PER_REPORT == 0:
-                on_progress(num_rows)
+    for path, record in records_of(paths):
+        row = row_of(path, record, reading, ledger)
+        if isinstance(row, UsableRow):
+            writer.add(row.example, record.line, row.values, row.content)
+        else:
+            rejects.add(path, record, row)
+        num_rows += 1
+        if num_rows % ROWS_PER_REPORT == 0:
+            on_progress(num_rows)
     on_progress(num_rows)
 
 
@@ -204,12 +215,11 @@ def row_of(path: Path, record: Record, reading: Reading, ledger: "Ledger") -> Us
     if record.values is None:
         return RowProblem(record.problem or "unreadable", record.detail)
     values = record.values
-    if source.messages is not None:
-        values = {**values, source.messages: messages_of(values.get(source.messages))}
-    if problem := problem_of_row(values, source, keeps_empty=reading.keeps_empty):
-        return problem
+    example = read_row("", values, source, keeps_empty=reading.keeps_empty)
+    if isinstance(example, RowProblem):
+        return example
     try:
-        content = canonical_content(values, source.id)
+        content = content_of_row(values, source)
     except RecursionError:
         return RowProblem("nested too deeply")
     except UnicodeEncodeError:  # in messages that arrived as JSON text
@@ -222,7 +232,7 @@ def row_of(path: Path, record: Record, reading: Reading, ledger: "Ledger") -> Us
     digest = xxhash.xxh3_128_hexdigest(content)[:HASH_DIGITS]
     nth = ledger.count(digest)
     hashed = f"h{digest}" if nth == 1 else f"h{digest}-{nth}"
-    return UsableRow(given or hashed, values, content)
+    return UsableRow(example._replace(train_id=given or hashed), values, content)
 
 
 def given_id(value: Any) -> str | RowProblem:
@@ -234,6 +244,13 @@ def given_id(value: Any) -> str | RowProblem:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return RowProblem("id is not text or a whole number", f"it is {str(value)[:80]!r}")
     return str(value)
+
+
+def content_of_row(values: dict[str, Any], columns: Columns) -> bytes:
+    """The one JSON spelling of a row without its id, whether lists arrived as such or as JSON text."""
+    if not columns.is_verbatim:
+        values = {**values, **{name: spelled_out(values.get(name)) for name in columns.structured_columns}}
+    return canonical_content(values, columns.id)
 
 
 def canonical_content(values: dict[str, Any], id_column: str | None) -> bytes:

@@ -10,9 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from lorif_core.config import ImportConfig
-from lorif_core.data.columns import Columns, find_columns
-from lorif_core.data.importing import Ledger, Reading, UsableRow, row_of
-from lorif_core.data.sources import EXCERPT_CHARACTERS, Record, iter_records
+from lorif_core.data.columns import Columns, looks_of
+from lorif_core.data.find_columns import find_columns, other_readings
+from lorif_core.data.forms import describe
+from lorif_core.data.importing import Ledger, Reading, UsableRow, records_of, row_of, scan_columns
+from lorif_core.data.sources import EXCERPT_CHARACTERS, Record
 from lorif_core.errors import DataError
 
 SHOWN_ROWS = 20
@@ -27,7 +29,7 @@ class PreviewRow(NamedTuple):
     train_id: str
     line: int
     text: str
-    """Its text columns, shortened."""
+    """As people read it, shortened; a mark between prompt and completion."""
 
     metadata: dict[str, Any]
     """All other columns."""
@@ -51,6 +53,12 @@ class ImportPreview:
 
     is_whole: bool
     """Whether these are all rows."""
+
+    form: str = ""
+    """The form that was recognised, the columns that it reads, and what is a target."""
+
+    other_forms: list[str] = field(default_factory=list)
+    """What else the columns could be read as, each with the flag that does so."""
 
     rows: list[PreviewRow] = field(default_factory=list)
     """The first usable ones."""
@@ -89,23 +97,27 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
     """
     if not paths:
         raise DataError("a preview needs at least one file, none was given: name a data file.")
-    names: dict[str, None] = {}
     num_scanned = 0
-    for _, record in _first(paths, max_rows + 1):
-        names |= dict.fromkeys(record.values or {})
-        num_scanned += 1
+
+    def counted() -> Iterator[tuple[Path, Record]]:
+        nonlocal num_scanned
+        for found in islice(records_of(paths), max_rows + 1):
+            num_scanned += 1
+            yield found
+
+    looks = looks_of(scan_columns(counted()))
     scanned = min(num_scanned, max_rows)
     is_whole = num_scanned <= max_rows
     try:
-        columns = find_columns(list(names), settings) if names else Columns("text", text="text")
+        columns = find_columns(looks, settings) if looks else Columns("text", text="text")
     except DataError as error:
-        return ImportPreview(list(names), None, str(error), scanned, is_whole)
+        return ImportPreview(list(looks), None, str(error), scanned, is_whole)
     reading = Reading(columns, settings.keep_empty)
     rows: list[PreviewRow] = []
     rejects: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
     with TemporaryDirectory(prefix="lorif-preview-") as scratch, closing(Ledger(Path(scratch) / "seen")) as ledger:
-        for path, record in _first(paths, max_rows):
+        for path, record in islice(records_of(paths), max_rows):
             found = row_of(path, record, reading, ledger)
             if isinstance(found, UsableRow):
                 if len(rows) < SHOWN_ROWS:
@@ -117,9 +129,11 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
                 entry = {"file": str(path), "line": record.line, "reason": found.reason, "detail": found.detail}
                 rejects.append(entry | {"row": raw[:EXCERPT_CHARACTERS]})
         return ImportPreview(
-            names=list(names),
+            names=list(looks),
             columns=columns,
             problem=None,
+            form=describe(columns),
+            other_forms=other_readings(looks, settings, columns) if looks else [],
             num_scanned=scanned,
             is_whole=is_whole,
             rows=rows,
@@ -130,11 +144,8 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
         )
 
 
-def _first(paths: Sequence[Path], limit: int) -> Iterator[tuple[Path, Record]]:
-    return islice(((path, record) for path in paths for record in iter_records(path)), limit)
-
-
 def _shown(row: UsableRow, record: Record, columns: Columns) -> PreviewRow:
-    text = " ⏐ ".join(str(row.values[name]) for name in columns.text_columns)
-    others = {name: value for name, value in row.values.items() if name not in (*columns.text_columns, columns.id)}
-    return PreviewRow(row.train_id, record.line, text[:MAX_CELL], others)
+    one = row.example
+    text = one.plain_text if one.prompt is None else f"{one.prompt} ⏐ {one.completion}"
+    others = {name: value for name, value in row.values.items() if name not in (*columns.read_columns, columns.id)}
+    return PreviewRow(one.train_id, record.line, text[:MAX_CELL], others)

@@ -3,20 +3,20 @@ import itertools
 import pytest
 
 from lorif_core.config import ImportConfig
-from lorif_core.data.columns import (
-    Columns,
-    find_columns,
-    merge_storages,
-    messages_of,
-    plan_columns,
-    problem_of_row,
-    storage_of,
-)
+from lorif_core.data.column_plan import plan_columns
+from lorif_core.data.columns import Columns, ColumnScan, merge_storages, spelled_out, storage_of
+from lorif_core.data.find_columns import find_columns
+from lorif_core.data.rows import problem_of_row
 from lorif_core.errors import DataError
 
 STORAGES = [None, "bool", "int", "wide int", "float", "string", "json"]
 CHAT = Columns("messages", messages="chat")
 PAIR = Columns("prompt_completion", prompt="q", completion="a")
+
+
+def unseen(names):
+    """Columns of which nothing but the names is known."""
+    return dict.fromkeys(names)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ PAIR = Columns("prompt_completion", prompt="q", completion="a")
     ],
 )
 def test_columns_are_found_by_name_in_a_fixed_order_of_kinds(names, expected):
-    assert find_columns(names, ImportConfig()) == expected
+    assert find_columns(unseen(names), ImportConfig()) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_columns_are_found_by_name_in_a_fixed_order_of_kinds(names, expected):
     ],
 )
 def test_named_columns_win_over_found_ones(settings, expected):
-    assert find_columns(["id", "key", "messages", "text", "body"], settings) == expected
+    assert find_columns(unseen(["id", "key", "messages", "text", "body"]), settings) == expected
 
 
 @pytest.mark.parametrize("role", ["text", "messages", "id"])
@@ -56,28 +56,28 @@ def test_a_named_column_that_is_absent_is_refused_with_the_columns_there_are(rol
         "Name one of them, for example `--prompt 'my question' --completion answer`"
     )
     with pytest.raises(DataError, match=message):
-        find_columns(["my question", "answer"], ImportConfig(**{role: "body"}))
+        find_columns(unseen(["my question", "answer"]), ImportConfig(**{role: "body"}))
 
 
 def test_without_a_known_name_the_message_lists_columns_and_flags():
-    message = "columns are `id`, `question`, `answer`.*`--text`.*for example `--prompt question --completion answer`"
+    message = "columns are `id`, `my_question`, `reply`.*`--text`.*example `--prompt my_question --completion reply`"
     with pytest.raises(DataError, match=message):
-        find_columns(["id", "question", "answer"], ImportConfig())
+        find_columns(unseen(["id", "my_question", "reply"]), ImportConfig())
 
 
 def test_a_single_unknown_column_is_proposed_as_text():
     with pytest.raises(DataError, match="for example `--text body`"):
-        find_columns(["body"], ImportConfig())
+        find_columns(unseen(["body"]), ImportConfig())
 
 
 def test_a_long_list_of_columns_is_cut():
     with pytest.raises(DataError, match="`c19` and 80 more"):
-        find_columns([f"c{i}" for i in range(100)], ImportConfig())
+        find_columns(unseen([f"c{i}" for i in range(100)]), ImportConfig())
 
 
 def test_one_column_cannot_be_both_prompt_and_completion():
     with pytest.raises(DataError, match="two columns, got 'a' for both"):
-        find_columns(["a", "b"], ImportConfig(prompt="a", completion="a"))
+        find_columns(unseen(["a", "b"]), ImportConfig(prompt="a", completion="a"))
 
 
 @pytest.mark.parametrize("columns", [CHAT, PAIR, Columns("text", text="t", id="id")])
@@ -129,9 +129,9 @@ def test_an_empty_prompt_is_usable():
 
 
 def test_messages_spelled_as_json_text_are_read():
-    assert messages_of('[{"role": "user", "content": "x"}]') == [{"role": "user", "content": "x"}]
-    assert messages_of("no json") == "no json"
-    assert messages_of("[" * 100_000) == "[" * 100_000
+    assert spelled_out('[{"role": "user", "content": "x"}]') == [{"role": "user", "content": "x"}]
+    assert spelled_out("no json") == "no json"
+    assert spelled_out("[" * 100_000) == "[" * 100_000
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_merging_storages_does_not_depend_on_order():
 
 
 def test_columns_with_the_names_of_our_own_are_renamed_to_free_names():
-    scanned = dict.fromkeys(["train_id", "original_train_id", "source_line", "", "text"], "string")
-    plan = plan_columns(scanned, ImportConfig(id="train_id"))
+    scanned = ["train_id", "original_train_id", "source_line", "", "text"]
+    plan = plan_columns({name: ColumnScan("string") for name in scanned}, ImportConfig(id="train_id"))
     assert plan.stored_names == {
         "train_id": "original_original_train_id",
         "original_train_id": "original_train_id",

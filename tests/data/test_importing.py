@@ -238,7 +238,7 @@ def test_messages_are_read_from_lists_and_from_json_text_alike(tmp_path):
     chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hö", "weight": 1}]
     _, table = import_rows(tmp_path, [{"messages": chat}, {"messages": json.dumps(chat)}, {"messages": "hi"}])
     assert [example.messages for example in table.iter_examples()] == [chat, chat]
-    assert all_values(table) == [{"messages": chat}] * 2
+    assert all_values(table) == [{"messages": chat}, {"messages": json.dumps(chat)}]
     assert all_ids(table)[1] == f"{all_ids(table)[0]}-2"
     assert table.columns == Columns("messages", messages="messages")
 

@@ -44,11 +44,11 @@ def test_a_long_file_is_read_no_further_than_asked(tmp_path):
 
 
 def test_columns_that_cannot_be_told_are_a_problem_and_no_error(tmp_path):
-    file = write(tmp_path / "texts.jsonl", [{"question": "a", "answer": "b"}])
+    file = write(tmp_path / "texts.jsonl", [{"utterance": "a", "verdict": "b"}])
     found = preview_files([file], ImportConfig())
     assert found.columns is None
-    assert found.names == ["question", "answer"]
-    chosen = preview_files([file], ImportConfig(prompt="question", completion="answer"))
+    assert found.names == ["utterance", "verdict"]
+    chosen = preview_files([file], ImportConfig(prompt="utterance", completion="verdict"))
     assert chosen.rows[0].metadata == {}
     assert chosen.id_rule == "a hash of the content"
 

@@ -347,7 +347,7 @@ def _columns(files: WorkspaceFiles, dataset_id: str, by: Sequence[str] | None) -
 def _frame(files: WorkspaceFiles, dataset_id: str, columns: Sequence[str]) -> pl.DataFrame:
     """One row per example: train_id and a text, or null, for each column."""
     table = files.examples(dataset_id)
-    characters = pl.sum_horizontal(pl.col(name).str.len_chars() for name in table.columns.text_columns)
+    characters = pl.sum_horizontal(pl.col(name).str.len_chars() for name in table.shown_columns)
     found = [
         characters.alias(f"by {name}")
         if name == LENGTH

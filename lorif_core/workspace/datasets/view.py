@@ -63,7 +63,7 @@ def examples_file(files: WorkspaceFiles, dataset_id: str) -> ExamplesFile:
     table = files.examples(dataset_id)
     return ExamplesFile(
         path=files.examples_file(dataset_id),
-        text_columns=table.columns.text_columns,
+        text_columns=table.shown_columns,
         metadata_columns=tuple(table.metadata_columns),
         json_columns=tuple(table.json_columns),
         fingerprint=table.fingerprint,
