@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lorif_core.views.hits import Hit
     from lorif_core.workspace.asking.answer import Answer
     from lorif_core.workspace.asking.compare import Comparison
-    from lorif_core.workspace.asking.question import Question
+    from lorif_core.workspace.asking.question import Question, Spoken
     from lorif_core.workspace.quality.demo import build_demo
     from lorif_core.workspace.quality.evaluate import Evaluation, evaluate
     from lorif_core.workspace.workspace import Workspace, create_workspace, open_workspace

@@ -36,7 +36,7 @@ def draw(index_id: str) -> Chat:
     if st.session_state.get("ask-form-of") != index_id:
         st.session_state["ask-form-of"] = index_id
         st.session_state.setdefault("ask-form", usual)
-    form: Form = st.segmented_control(
+    chosen = st.segmented_control(
         "Ask as",
         list(FORMS),
         format_func=lambda name: FORMS[name],
@@ -46,7 +46,8 @@ def draw(index_id: str) -> Chat:
         persist_state="session",
         help="Chat: the model's own template is put around the message. Raw: the prompt as it stands.",
     )
-    if form != "chat":
+    form: Form = "chat" if chosen == "chat" else "raw"
+    if form == "raw":
         return Chat(form)
     with st.expander("System message, earlier turns", expanded=bool(st.session_state.get("ask-turns"))):
         system = st.text_area("System message", key="ask-system", height=68, persist_state="session")

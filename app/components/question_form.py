@@ -223,9 +223,9 @@ def _tokens(asked: Question) -> list[int]:
     with session.errors():
         found = task.result()
         key = f"strip-{fingerprint_of_value([*what, st.session_state.get('seeded')])}"
-        asked = [place for place in st.session_state.get("ask-tokens", []) if place < len(found)]
+        before = [place for place in st.session_state.get("ask-tokens", []) if place < len(found)]
         shown = st.session_state.get("shown_query")
-        chosen = token_view.picker(found, asked if shown == st.session_state.get("seeded") else [], key=key)
+        chosen = token_view.picker(found, before if shown == st.session_state.get("seeded") else [], key=key)
         said = f"{len(chosen)} of {len(found)} chosen" if chosen else f"all {len(found)}"
         st.caption(f"{said} · log-probabilities in nats · click, shift-click, or arrows and space; escape for all")
         return chosen

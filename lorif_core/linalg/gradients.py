@@ -189,9 +189,10 @@ def sum_over_sequences(gradient: ProjectedGradient, count: int, weights: Tensor)
     """
     if isinstance(gradient, DenseGradient):
         weighted = gradient.matrix * weights.to(gradient.matrix)[:, None, None]
-        return DenseGradient(weighted.unflatten(0, (-1, count)).sum(1))
+        return DenseGradient(weighted.view(-1, count, *weighted.shape[1:]).sum(1))
     weighted = gradient.output_grads * weights.to(gradient.output_grads)[:, None, None]
-    inputs, output_grads = (rows.unflatten(0, (-1, count)).flatten(1, 2) for rows in (gradient.inputs, weighted))
+    num_tokens = count * weighted.shape[1]
+    inputs, output_grads = (rows.reshape(-1, num_tokens, rows.shape[2]) for rows in (gradient.inputs, weighted))
     pair = SequenceGradient(inputs, output_grads)
     return pair if inputs.shape[1] < min(pair.widths) else DenseGradient(pair.dense())
 
