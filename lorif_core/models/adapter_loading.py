@@ -137,8 +137,7 @@ def _check_all_is_used(placed: _Placed, adapter: Adapter, name: str) -> None:
             f"that have no place in it, such as {placed.unexpected[0]!r}. Give the adapter and the base it was "
             "trained on."
         )
-    here = _names_by_parameter(placed.model)
-    empty = sorted(part for part in placed.trained if _is_missing(here, part, placed.missing))
+    empty = sorted(placed.trained & placed.missing)
     if empty:
         raise ModelError(
             f"{name!r} is incomplete: its file holds no weights for {len(empty)} parameters, such as {empty[0]!r}. "
@@ -152,11 +151,6 @@ def _names_by_parameter(model: nn.Module) -> dict[int, set[str]]:
     for part, parameter in model.named_parameters(remove_duplicate=False):
         found.setdefault(id(parameter), set()).add(part)
     return found
-
-
-def _is_missing(here: Mapping[int, set[str]], part: str, missing: set[str]) -> bool:
-    names = next((names for names in here.values() if part in names), {part})
-    return names <= missing
 
 
 def _resize_vocabulary(base: Any, weights: Mapping[str, Tensor]) -> tuple[int, int] | None:

@@ -92,8 +92,9 @@ def _gguf(name: str, path: Path) -> str:
     return (
         f"{name!r} holds weights in GGUF ({path.name!r}), a format for inference through which no gradient can be "
         "taken. Give the model it was made from; or convert it (this needs `pip install gguf`): "
-        f"`AutoModelForCausalLM.from_pretrained({str(path.parent)!r}, "
-        f"gguf_file={path.name!r}).save_pretrained(OUT)`, and the same with `AutoTokenizer`, then give OUT."
+        f"`AutoModelForCausalLM.from_pretrained({str(path.parent)!r}, gguf_file={path.name!r}, "
+        "quantization_config=GgufConfig(dequantize=True)).save_pretrained(OUT)`, and the same with `AutoTokenizer` "
+        "without the last setting, then give OUT."
     )
 
 

@@ -300,3 +300,56 @@ def test_an_adapter_of_another_width_is_refused(adapter):
     edit(adapter, lambda weights: {name: one[..., :-1].contiguous() for name, one in weights.items()})
     with pytest.raises(ModelError, match=r"does not fit its base model .*size mismatch for model\.layers\.0"):
         loaded(adapter)
+
+
+def test_modules_trained_whole_are_read_under_the_names_of_older_files(base, tmp_path):
+    folder = save_adapter(base, tmp_path / "adapter", lora(modules_to_save=["lm_head"]))
+    wanted = loaded(folder).model.state_dict()
+    edit(
+        folder,
+        lambda weights: {name.replace("lm_head.", "lm_head.modules_to_save."): one for name, one in weights.items()},
+    )
+    assert all(torch.equal(one, wanted[name]) for name, one in loaded(folder).model.state_dict().items())
+    assert "modules_to_save" in " ".join(wanted)
+
+
+@pytest.fixture(scope="module")
+def dora_over_biases(tmp_path_factory):
+    """DoRA on a model whose linear modules have biases and lie transposed, and its base."""
+    folder = tmp_path_factory.mktemp("dora")
+    gpt2 = save_base(folder / "gpt2", "gpt2")
+    return save_adapter(
+        gpt2, folder / "adapter", lora(target_modules=["c_attn"], use_dora=True, fan_in_fan_out=True)
+    ), gpt2
+
+
+def test_dora_computes_and_learns_what_pefts_does_over_biases(dora_over_biases):
+    folder, base = dora_over_biases
+    example, gradients = EXAMPLES[0], []
+    for model in (loaded(folder).model.double(), by_peft(base, folder)):
+        loss = example_loss(model.requires_grad_(True), example.input_ids, example.is_target)
+        loss.backward()
+        named = {name.removeprefix("base_model.model."): one.grad for name, one in model.named_parameters()}
+        gradients.append((loss, {name: one for name, one in named.items() if "lora_A" in name or "lora_B" in name}))
+    (loss, found), (wanted_loss, wanted) = gradients
+    close(loss, wanted_loss, relative=1e-9)
+    assert len(found) == 4
+    for name, gradient in found.items():
+        close(gradient, wanted[name], relative=1e-6)
+
+
+@pytest.mark.parametrize("saved", ["embed_tokens", "lm_head"])
+def test_tied_embeddings_that_were_trained_whole_are_one(saved, tmp_path):
+    tied = save_base(tmp_path / "tied", "llama_tied")
+    config = lora(modules_to_save=[saved], ensure_weight_tying=True)
+    folder = save_adapter(tied, tmp_path / "adapter", config)
+    ids = torch.tensor([EXAMPLES[0].input_ids])
+    found = loaded(folder)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            found.model.double()(input_ids=ids).logits,
+            by_peft(tied, folder)(input_ids=ids).logits,
+            rtol=1e-6,
+            atol=1e-6,
+        )
+    assert coverage(found).num_parameters == 64 * 32 + 2 * (2 * (32 + 32) + 2 * (48 + 32))

@@ -114,7 +114,7 @@ def test_a_gguf_folder_is_refused_with_the_way_to_convert(tmp_path):
     for given in (tmp_path, tmp_path / "model-Q4_K_M.gguf"):
         with pytest.raises(
             ModelError,
-            match=rf"GGUF \('model-Q4_K_M.gguf'\), .*from_pretrained\('{tmp_path}', gguf_file='model-Q4_K_M.gguf'\)",
+            match=rf"GGUF \('model-Q4_K_M.gguf'\), .*from_pretrained\('{tmp_path}', gguf_file='model-Q4_K_M.gguf', ",
         ):
             loaded(given)
 
