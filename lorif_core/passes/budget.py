@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
@@ -57,7 +58,8 @@ def measure_energies(source: GradientSource, examples: Sequence[EncodedExample])
         for module in source.modules
     }
     energies = {name: torch.zeros(start.shape[1]) for name, start in starts.items()}
-    for positions in plan_batches([len(example.input_ids) for example in examples], source.tokens_per_batch):
+    lengths = [len(example.input_ids) for example in examples]
+    for positions in plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model)):
         batch = pad_batch([examples[position] for position in positions], source.pad_id)
 
         def take(name: str, gradient: ProjectedGradient) -> None:

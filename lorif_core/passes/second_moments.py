@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
@@ -49,7 +50,8 @@ def add_moments(
         tokens_per_batch: Padding included.
     """
     identity = {name: ModuleMaps(None, None) for name in moments}
-    for positions in plan_batches([len(example.input_ids) for example in examples], tokens_per_batch):
+    lengths = [len(example.input_ids) for example in examples]
+    for positions in plan_batches(lengths, tokens_per_batch, length_boundaries(model)):
         batch = pad_batch([examples[position] for position in positions], pad_id)
         is_real = batch.attention_mask.bool()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
@@ -65,7 +66,8 @@ def build_shard(
         on_batch: Called with (examples, tokens) after each batch.
     """
     rows = _ShardRows(source, len(examples))
-    for positions in plan_batches([len(example.input_ids) for example in examples], source.tokens_per_batch):
+    lengths = [len(example.input_ids) for example in examples]
+    for positions in plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model)):
         batch = pad_batch([examples[position] for position in positions], source.pad_id)
         rows.place = torch.tensor(positions)
         capture_gradients(source.model, source.maps, batch, summed_cross_entropy, rows.take)

@@ -8,14 +8,15 @@ the text, for what is on screen.
 Source: docs/explanation/design.md §2.12.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
-from lorif_core.capture.objectives import example_objective
-from lorif_core.data.batches import pad_batch
+from lorif_core.capture.objectives import ExampleObjective, example_objective
+from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient
@@ -46,17 +47,12 @@ def split_over_train_tokens(
         right = torch.linalg.qr(block.right.mT).Q if block.right.shape[1] > 1 else _unit(block.right).mT
         return (pair.output_grads @ right) @ right.mT
 
+    def part(name: str, pair: SequenceGradient) -> Tensor:
+        half = pair.inputs @ matrices[name].to(pair.inputs)  # (B, T, d_out)
+        return (half * projected(name, pair)).sum(2)
+
     by_name = {module.name: module for module in source.modules}
-    batch = pad_batch(examples, source.pad_id)
-    parts = torch.zeros(batch.input_ids.shape)
-
-    def take(name: str, gradient: ProjectedGradient) -> None:
-        assert isinstance(gradient, SequenceGradient)
-        half = gradient.inputs @ matrices[name].to(gradient.inputs)  # (B, T, d_out)
-        parts.add_(_fold((half * projected(name, gradient)).sum(2), parts.shape[1]))
-
-    capture_gradients(source.model, source.maps, batch, example_objective("loss"), take, keeps_tokens=True)
-    return [parts[row, : len(example.input_ids)] for row, example in enumerate(examples)]
+    return _split(source, examples, example_objective("loss"), part)
 
 
 def split_over_query_tokens(
@@ -74,18 +70,36 @@ def split_over_query_tokens(
     Returns:
         One (T,) tensor per sequence of the query; together they sum to the score.
     """
-    batch = pad_batch(query.sequences, source.pad_id)
-    parts = torch.zeros(batch.input_ids.shape)
 
-    def take(name: str, gradient: ProjectedGradient) -> None:
-        assert isinstance(gradient, SequenceGradient)
-        half = gradient.inputs @ matrices[name].to(gradient.inputs)
-        parts.add_(_fold((half * gradient.output_grads).sum(2), parts.shape[1]))
+    def part(name: str, pair: SequenceGradient) -> Tensor:
+        half = pair.inputs @ matrices[name].to(pair.inputs)
+        return (half * pair.output_grads).sum(2)
 
     per_example = example_objective("loss" if objective == "contrast" else objective)
-    capture_gradients(source.model, source.maps, batch, per_example, take, keeps_tokens=True)
-    parts *= torch.tensor(query.weights)[:, None]
-    return [parts[row, : len(sequence.input_ids)] for row, sequence in enumerate(query.sequences)]
+    parts = _split(source, query.sequences, per_example, part)
+    return [weight * one for weight, one in zip(query.weights, parts, strict=True)]
+
+
+def _split(
+    source: GradientSource,
+    sequences: Sequence[EncodedExample],
+    objective: ExampleObjective,
+    part: Callable[[str, SequenceGradient], Tensor],
+) -> list[Tensor]:
+    """The parts of all modules, (B, T) each, added up over modules; one (T,) tensor per sequence."""
+    found: dict[int, Tensor] = {}
+    lengths = [len(sequence.input_ids) for sequence in sequences]
+    for positions in plan_batches(lengths, sum(lengths) * len(lengths), length_boundaries(source.model)):
+        batch = pad_batch([sequences[position] for position in positions], source.pad_id)
+        parts = torch.zeros(batch.input_ids.shape)
+
+        def take(name: str, gradient: ProjectedGradient, parts: Tensor = parts) -> None:
+            assert isinstance(gradient, SequenceGradient)
+            parts.add_(_fold(part(name, gradient), parts.shape[1]))
+
+        capture_gradients(source.model, source.maps, batch, objective, take, keeps_tokens=True)
+        found |= {position: parts[row, : lengths[position]] for row, position in enumerate(positions)}
+    return [found[position] for position in range(len(sequences))]
 
 
 def _unit(rows: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
@@ -40,7 +41,8 @@ class TrainPass:
         take: Callable[[str, Tensor, Tensor], None],
     ) -> None:
         """Call ``take(module name, positions (B,), whole gradients (B, d_in, d_out))`` for every batch and module."""
-        for positions in plan_batches([len(example.input_ids) for example in examples], self.tokens_per_batch):
+        lengths = [len(example.input_ids) for example in examples]
+        for positions in plan_batches(lengths, self.tokens_per_batch, length_boundaries(self.model)):
             batch = pad_batch([examples[position] for position in positions], self.pad_id)
             place = torch.tensor(positions)
 
@@ -114,7 +116,8 @@ def last_states(train: TrainPass, examples: Sequence[EncodedExample]) -> Float[T
     """The last layer's hidden state at the last token of each example."""
     states: dict[int, Tensor] = {}
     with turn_on(train.model), torch.no_grad():
-        for positions in plan_batches([len(example.input_ids) for example in examples], train.tokens_per_batch):
+        lengths = [len(example.input_ids) for example in examples]
+        for positions in plan_batches(lengths, train.tokens_per_batch, length_boundaries(train.model)):
             batch = pad_batch([examples[position] for position in positions], train.pad_id)
             device = next(train.model.parameters()).device
             output = train.model(
