@@ -7,6 +7,7 @@ weight at a time, so that no more than one weight gradient is alive. What differ
 its reason, for the module list.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,7 +65,8 @@ def probe_modules(model: nn.Module, names: Sequence[str], batch: TokenBatch) -> 
     with frozen(model):
         capture_gradients(model, maps, batch, summed_cross_entropy, take, keeps_tokens=True, refusals=refusals)
         true = _true_sketches(model, weights, maps, batch)
-    largest = max((float(sketch.norm()) for sketch in true.values()), default=0.0)
+    sizes = [float(sketch.norm()) for sketch in true.values()]
+    largest = max(filter(math.isfinite, sizes), default=0.0)
     families: dict[str, list[str]] = defaultdict(list)
     for name in weights:
         families[family_of(name)].append(name)
@@ -150,6 +152,8 @@ def _as_leaves(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
 def _verdict(found: Tensor | None, true: Tensor, *, negligible: float, tolerance: float) -> str | None:
     """What is wrong with a captured gradient; an empty sentence where there is none and should be none."""
     size = float(true.norm())
+    if not math.isfinite(size):
+        return f"its gradient is not finite: {MISSING}"
     error = size if found is None else float((found - true).norm())
     if size <= negligible and error <= negligible:
         return ""

@@ -9,16 +9,23 @@ from lorif_core.data.encoding import EncodedExample
 from lorif_core.shapes import TokenBatch
 
 
-def plan_batches(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
+def plan_batches(lengths: Sequence[int], tokens_per_batch: int, boundaries: Sequence[int] = ()) -> list[list[int]]:
     """Positions grouped so that (batch size) × (longest sequence) stays within the budget.
 
     Longest first, so that the largest batch, which decides the peak memory, comes first. A
     sequence longer than the budget is a batch of its own.
+
+    Args:
+        lengths: Of the sequences, in tokens.
+        tokens_per_batch: Padding included.
+        boundaries: Lengths above which a model computes otherwise; a batch lies on one side of each.
     """
     order = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
     batches: list[list[int]] = []
     for position in order:
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens_per_batch:
+        longest = lengths[batches[-1][0]] if batches else 0
+        fits = batches and (len(batches[-1]) + 1) * longest <= tokens_per_batch
+        if fits and not any(lengths[position] <= boundary < longest for boundary in boundaries):
             batches[-1].append(position)
         else:
             batches.append([position])

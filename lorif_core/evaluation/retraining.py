@@ -17,6 +17,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import evaluate_objective
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.config import ModelConfig
@@ -175,7 +176,8 @@ def query_losses(model: nn.Module, examples: Sequence[EncodedExample], pad_id: i
     """
     losses = torch.zeros(len(examples), dtype=torch.float64)
     with without_dropout(model), torch.no_grad():
-        for rows in plan_batches([len(example.input_ids) for example in examples], EVALUATION_TOKENS):
+        lengths = [len(example.input_ids) for example in examples]
+        for rows in plan_batches(lengths, EVALUATION_TOKENS, length_boundaries(model)):
             batch = pad_batch([examples[row] for row in rows], pad_id)
             losses[rows] = evaluate_objective(model, batch, summed_cross_entropy).double().cpu()
     if not torch.isfinite(losses).all():

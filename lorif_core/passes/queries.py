@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import example_objective
 from lorif_core.config import ScoreConfig
@@ -64,7 +65,8 @@ def capture_queries(source: GradientSource, queries: Sequence[Query], *asked: Sc
     codes = _Codes(source, queries) if any(one.normalisation == "unit" for one in asked) else None
     values = torch.zeros(len(queries))
     per_example = example_objective("loss" if objective == "contrast" else objective)
-    for positions in plan_batches([len(sequence.input_ids) for sequence in sequences], source.tokens_per_batch):
+    lengths = [len(sequence.input_ids) for sequence in sequences]
+    for positions in plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model)):
         batch = pad_batch([sequences[position] for position in positions], source.pad_id)
         owners = torch.tensor([owner[position] for position in positions])
         weight = weights[torch.tensor(positions)]

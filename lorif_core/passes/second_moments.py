@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
@@ -51,7 +52,8 @@ def add_moments(
     """
     identity = {name: ModuleMaps(None, None) for name in moments}
     sequences = [one for example in examples for one in sequences_of(example) if one.input_ids]
-    for positions in plan_batches([len(one.input_ids) for one in sequences], tokens_per_batch):
+    lengths = [len(one.input_ids) for one in sequences]
+    for positions in plan_batches(lengths, tokens_per_batch, length_boundaries(model)):
         batch = pad_batch([sequences[position] for position in positions], pad_id)
         is_real = batch.attention_mask.bool()
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
@@ -51,10 +52,11 @@ def capture_texts(
     told = [position for position, text in enumerate(texts) if has_targets(text)]
     if len(told) < len(texts):
         on_batch(len(texts) - len(told), 0)
-    for positions in _plan(texts, told, tokens_per_batch):
+    boundaries = length_boundaries(model)
+    for positions in _plan(texts, told, tokens_per_batch, boundaries):
         sequences = [one for position in positions for one in sequences_of(texts[position])]
         count = len(sequences) // len(positions)
-        if count > 1 and count * _longest(texts[positions[0]]) > tokens_per_batch:
+        if count > 1 and (boundaries or count * _longest(texts[positions[0]]) > tokens_per_batch):
             _capture_long(model, maps, sequences, _at(take, positions), pad_id, tokens_per_batch)
         else:
             fold = None if all(is_single(texts[position]) for position in positions) else count
@@ -62,13 +64,19 @@ def capture_texts(
         on_batch(len(positions), sum(len(one.input_ids) for one in sequences))
 
 
-def _plan(texts: Sequence[EncodedText], positions: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Batches of texts of as many sequences each; one that does not fit into a batch is by itself."""
+def _plan(
+    texts: Sequence[EncodedText], positions: Sequence[int], tokens_per_batch: int, boundaries: Sequence[int]
+) -> Iterator[list[int]]:
+    """Batches of texts of as many sequences each; one that does not fit into a batch is by itself.
+
+    So is one of several sequences where a model computes otherwise above some length: they may lie on both sides.
+    """
     by_count: dict[int, list[int]] = {}
     for position in positions:
         by_count.setdefault(len(sequences_of(texts[position])), []).append(position)
     for count, chosen in sorted(by_count.items()):
-        for places in plan_batches([_longest(texts[position]) for position in chosen], tokens_per_batch // count):
+        room = 1 if boundaries and count > 1 else tokens_per_batch // count
+        for places in plan_batches([_longest(texts[position]) for position in chosen], room, boundaries):
             yield [chosen[place] for place in places]
 
 
@@ -112,7 +120,8 @@ def _capture_long(
     left = dict(maps)
     while left:
         sums = _Sums({}, set())
-        for places in plan_batches([len(one.input_ids) for one in sequences], tokens_per_batch):
+        lengths = [len(one.input_ids) for one in sequences]
+        for places in plan_batches(lengths, tokens_per_batch, length_boundaries(model)):
             _capture_batch(model, left, [sequences[place] for place in places], sums.add, pad_id, len(places))
         for name, matrix in sums.matrices.items():
             take(name, DenseGradient(matrix))

@@ -63,3 +63,12 @@ def test_left_padding_goes_before_the_tokens():
 def test_a_padded_batch_has_the_dtypes_that_a_model_reads(padding_side):
     batch = pad_batch(EXAMPLES, 1, padding_side=padding_side)
     assert [part.dtype for part in batch] == [torch.int64, torch.int64, torch.bool]
+
+
+@given(lengths_strategy, st.integers(1, 200), st.lists(st.integers(1, 50), max_size=3))
+def test_no_batch_holds_sequences_on_both_sides_of_a_boundary(lengths, budget, boundaries):
+    batches = plan_batches(lengths, budget, boundaries)
+    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
+    for batch in batches:
+        for boundary in boundaries:
+            assert len({lengths[position] > boundary for position in batch}) == 1

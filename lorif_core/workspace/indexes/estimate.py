@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.data.batches import plan_batches
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.maps import ModuleMaps
@@ -108,7 +109,8 @@ def _sketch_width(subspace_rank: int | None) -> int:
 
 def _token_rate(source: GradientSource, examples: Sequence[EncodedExample]) -> float:
     """Real tokens per second over a few batches, after one that warms up."""
-    batches = plan_batches([len(example.input_ids) for example in examples], source.tokens_per_batch)
+    lengths = [len(example.input_ids) for example in examples]
+    batches = plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model))
     spread = batches[:: max(1, len(batches) // TIMED_BATCHES)][:TIMED_BATCHES]
     chosen = [examples[position] for batch in spread for position in batch]
     build_shard(source, [examples[position] for position in batches[0][:4]])
