@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lorif_core.data.encoding import EncodedExample, pad_token
+from lorif_core.data.sequences import EncodedText
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import ShouldStop, query_losses, train
 from lorif_core.models.load import LoadedModel
@@ -18,7 +19,7 @@ class Trial:
     start: LoadedModel
     """Usually from ``load_start(recipe)``; whoever trains it puts its weights back."""
 
-    examples: Sequence[EncodedExample]
+    examples: Sequence[EncodedText]
     """All N train examples, encoded with the recipe's ``max_length``."""
 
     queries: Sequence[EncodedExample]

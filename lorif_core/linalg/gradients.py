@@ -189,11 +189,15 @@ def sum_over_sequences(gradient: ProjectedGradient, count: int, weights: Tensor)
     """
     if isinstance(gradient, DenseGradient):
         weighted = gradient.matrix * weights.to(gradient.matrix)[:, None, None]
-        return DenseGradient(weighted.unflatten(0, (-1, count)).sum(1))
+        return DenseGradient(weighted.view(-1, count, *weighted.shape[1:]).sum(1))
     weighted = gradient.output_grads * weights.to(gradient.output_grads)[:, None, None]
-    inputs, output_grads = (rows.unflatten(0, (-1, count)).flatten(1, 2) for rows in (gradient.inputs, weighted))
-    pair = SequenceGradient(inputs, output_grads)
-    return pair if inputs.shape[1] < min(pair.widths) else DenseGradient(pair.dense())
+    pair = SequenceGradient(_end_to_end(gradient.inputs, count), _end_to_end(weighted, count))
+    return pair if pair.inputs.shape[1] < min(pair.widths) else DenseGradient(pair.dense())
+
+
+def _end_to_end(rows: Tensor, count: int) -> Tensor:
+    """(n·count, T, width) as (n, count·T, width)."""
+    return rows.reshape(-1, count * rows.shape[1], rows.shape[2])
 
 
 def project_side(rows: Tensor, side: Tensor | None) -> Tensor:

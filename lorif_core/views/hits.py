@@ -43,6 +43,10 @@ class Hit:
     tokens: tuple[TokenPart, ...] = ()
     """The example's tokens with their parts of the score; empty if not asked for."""
 
+    window: tuple[int, int] | None = None
+    """Of a text that is several sequences, such as windows, the one that has most of the score: its first token, and
+    one behind its last, counted over the whole text. None for a text of one sequence."""
+
     @property
     def source(self) -> str:
         """The `source` column, or nothing if the data set has none."""

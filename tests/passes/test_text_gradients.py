@@ -60,6 +60,7 @@ def stored(texts, method=LOGRA, **options) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("tokens_per_batch", [1, 8, 20, 64, 1000])
 def test_a_text_is_the_weighted_sum_of_its_sequences_whatever_the_batches(tokens_per_batch):
     found = stored(TEXTS, tokens_per_batch=tokens_per_batch)
+    assert len(found) == 7
     for position, text in enumerate(TEXTS):
         for name, wanted in oracle(text).items():
             close(found[name][position], wanted.expand_as(found[name][position]), relative=2e-5)
@@ -68,6 +69,7 @@ def test_a_text_is_the_weighted_sum_of_its_sequences_whatever_the_batches(tokens
 def test_modules_that_do_not_fit_into_memory_wait_for_another_pass(monkeypatch):
     monkeypatch.setattr("lorif_core.passes.text_gradients.SUMMED_NUMBERS", 30)
     found = stored(TEXTS, tokens_per_batch=8)
+    assert len(found) == 7
     for name, wanted in oracle(TEXTS[4]).items():
         close(found[name][4], wanted, relative=2e-5)
 

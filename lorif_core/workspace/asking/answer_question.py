@@ -9,11 +9,17 @@ from torch import Tensor
 
 from lorif_core.config import Objective
 from lorif_core.data.examples import Example
+from lorif_core.data.sequences import is_single
 from lorif_core.linalg.scores import TopK
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import ScoringPlan, iter_scores, plan_scoring
 from lorif_core.passes.shards import GradientSource
-from lorif_core.passes.token_parts import split_over_train_tokens
+from lorif_core.passes.token_parts import (
+    WholeText,
+    join_sequences,
+    split_over_sequences,
+    split_over_train_tokens,
+)
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.encode_question import encode_question
@@ -143,8 +149,9 @@ def _hits(
             text=example.plain_text,
             metadata={name: row[name] for name in names},
             tokens=tokens,
+            window=window,
         )
-        for rank, (example, row, score, tokens) in enumerate(
+        for rank, (example, row, score, (tokens, window)) in enumerate(
             zip(examples, metadata, values, parts, strict=True), start=1
         )
     ]
@@ -156,14 +163,23 @@ def _token_parts(
     examples: Sequence[Example],
     matrices: dict[str, Tensor],
     on_progress: ProgressSink,
-) -> list[tuple[TokenPart, ...]]:
-    """Each example's tokens with their parts of its score, before any normalisation."""
-    encoded = [index.engine.encoder.encode(example) for example in examples]
-    parts: list[Tensor] = []
-    for start in range(0, len(encoded), EXAMPLES_PER_SPLIT):
-        on_progress("texts", start, len(encoded))
-        parts += split_over_train_tokens(source, encoded[start : start + EXAMPLES_PER_SPLIT], matrices)
+) -> list[tuple[tuple[TokenPart, ...], tuple[int, int] | None]]:
+    """Each example's tokens with their parts of its score, before any normalisation, and its strongest window."""
+    texts = [index.engine.encoder.encode_windows(example) for example in examples]
+    whole: dict[int, WholeText] = {}
+    singles = [place for place, text in enumerate(texts) if is_single(text)]
+    for start in range(0, len(singles), EXAMPLES_PER_SPLIT):
+        on_progress("texts", len(whole), len(texts))
+        places = singles[start : start + EXAMPLES_PER_SPLIT]
+        splits = split_over_train_tokens(source, [texts[place][0] for place in places], matrices)
+        joined = (join_sequences(texts[place], [split]) for place, split in zip(places, splits, strict=True))
+        whole |= zip(places, joined, strict=True)
+    for place, text in enumerate(texts):
+        if place not in whole:
+            on_progress("texts", len(whole), len(texts))
+            whole[place] = join_sequences(text, split_over_sequences(source, text, matrices))
     tokenizer = index.engine.loaded.tokenizer
     return [
-        readable_tokens(tokenizer, one.input_ids, split.tolist()) for one, split in zip(encoded, parts, strict=True)
+        (readable_tokens(tokenizer, whole[place].input_ids, whole[place].parts), whole[place].strongest)
+        for place in range(len(texts))
     ]

@@ -52,6 +52,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     engine = build_engine(load_model(settings.model), settings, reader.maps())
     if reader.manifest.ranks is not None:
         engine = engine.with_ranks(reader.manifest.ranks)
+    engine = replace(engine, stride=reader.manifest.stride)  # whatever the settings would choose today
     loaded = engine.loaded
     found = Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
     _check_parents(record.index_id, reader.manifest.parents, found, loaded.name)
