@@ -158,8 +158,14 @@ def indexes(
         print_json({"indexes": [asdict(record) | {"coverage": _coverage(opened, record)} for record in found]})
     elif found:
         rows = [
-            [one.index_id, one.method, one.status, f"{one.num_examples:,}", human_bytes(one.total_bytes or 0)]
-            + [_left_out(_coverage(opened, one))]
+            [
+                one.index_id,
+                one.method,
+                one.status,
+                f"{one.num_examples:,}",
+                human_bytes(one.total_bytes or 0),
+                _left_out(_coverage(opened, one)),
+            ]
             for one in found
         ]
         columns = ["id", "method", "status", "texts", "size", "without a gradient"]

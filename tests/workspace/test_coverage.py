@@ -4,8 +4,7 @@ import json
 import shutil
 
 import pytest
-from driving import done, failed
-from tiny_workspace import ask, model_folder, write_rows
+from tiny_workspace import ask, done, lorif, model_folder, write_rows
 
 import lorif_core as lf
 
@@ -15,6 +14,12 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
 )
 SHORT = ("--method", "graddot", "--max-length", 24, "--tokens-per-batch", 48)
+
+
+def failed(*arguments):
+    run = lorif(*arguments)
+    assert (run.code, run.out, "Traceback" in run.err) == (2, "", False)
+    return run.err
 
 
 def chat(name, question="the river of Arlen", **first):

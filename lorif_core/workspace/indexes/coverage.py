@@ -68,14 +68,15 @@ class Coverage:
             found[-1] += " Such texts never come up, their gradients are stored as zero."
         if self.stride is not None:
             found.append(
-                f"Texts longer than {self.max_length} tokens are read in windows, a new one every {self.stride} tokens."
+                f"Texts longer than {self.max_length} tokens are read in windows, a new one every {self.stride} "
+                "tokens."
             )
         if self.num_cut:
             share = "" if self.share is None else f", so the index covers {_percent(self.share)} of all tokens"
             verb = "is" if self.num_cut == 1 else "are"
             found.append(
-                f"{_texts(self.num_cut)} {verb} cut at {self.max_length} tokens{share}; `--max-length` sets the limit, "
-                "`--windows all` reads long texts whole."
+                f"{_texts(self.num_cut)} {verb} cut at {self.max_length} tokens{share}; `--max-length` sets the "
+                "limit, `--windows all` reads long texts whole."
             )
         return found
 
