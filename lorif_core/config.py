@@ -14,6 +14,7 @@ Codec = Literal["bf16", "int8", "int4", "sign"]
 DampingRule = Literal["trace", "spectrum", "absolute"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
+Windows = Literal["text", "all", "off"]
 
 FormName = Literal[
     "messages",
@@ -226,10 +227,19 @@ PLAIN_PRODUCT = CurvatureConfig(subspace_rank=0, damping_rule="absolute", dampin
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
-    """How examples are cut into sequences, batches and shards. None of it changes a score."""
+    """How examples are cut into sequences, batches and shards. Only the sequences are part of a score."""
 
     max_length: int = 512
-    """Longest sequence in tokens; longer examples are cut, counted and marked."""
+    """Longest sequence in tokens; longer examples are read in windows, or cut and counted."""
+
+    windows: Windows = "text"
+    """What is read in overlapping windows of `max_length` where it is longer, every token a target once, its score
+    the sum over its windows. text: plain texts and tokenised rows; all: prompts with completions and chats as well;
+    off: nothing, what is longer is cut."""
+
+    stride: int | None = None
+    """Tokens from one window to the next; the others of a window repeat what stands before, as context. Unset: three
+    quarters of a window."""
 
     tokens_per_batch: int = 4096
     """Upper bound of batch size times longest sequence, padding included."""
@@ -240,6 +250,12 @@ class BatchConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.max_length >= 2, f"max_length must be at least 2 tokens, got {self.max_length}.")
+        check_choice("windows", self.windows, Windows)
+        require(
+            self.stride is None or 1 <= self.stride < self.max_length,
+            f"stride must be at least 1 and below max_length = {self.max_length}, got {self.stride}: a window needs "
+            "a token of context.",
+        )
         require(
             self.tokens_per_batch >= 1,
             f"tokens_per_batch must be at least 1, got {self.tokens_per_batch}.",

@@ -78,6 +78,8 @@ def _facts(report: IndexReport) -> None:
         st.metric("Energy kept", f"{report.total_explained_energy:.1%}", help="Of the squared gradient norm.")
         if report.record.num_truncated:
             st.metric("Cut texts", f"{report.record.num_truncated:,}", help="Longer than the longest sequence.")
+    for sentence in report.coverage.sentences("`lorif indexes` in a terminal"):
+        st.text(sentence)
     if report.status != "complete":
         st.text("The build was interrupted or still runs: resume its job in the tab Build; finished parts are kept.")
 

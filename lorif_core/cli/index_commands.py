@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, ModelConfig
-from lorif_core.errors import ConfigError
+from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.methods.method_settings import FactoredSettings, IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 
@@ -126,7 +126,7 @@ def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, h
             settings, dataset=dataset, on_estimate=None if json else print_estimate, on_progress=on_progress
         )
     if json:
-        print_json(asdict(record))
+        print_json(asdict(record) | {"coverage": opened.indexes.coverage(record.index_id).to_dict()})
         return
     _report(opened, record, settings)
     say(f'Next: lorif ask {workspace} --prompt "…" --generate')
@@ -155,15 +155,35 @@ def indexes(
         return
     found = opened.indexes.records()
     if json:
-        print_json({"indexes": [asdict(record) for record in found]})
+        print_json({"indexes": [asdict(record) | {"coverage": _coverage(opened, record)} for record in found]})
     elif found:
         rows = [
-            [one.index_id, one.method, one.status, f"{one.num_examples:,}", human_bytes(one.total_bytes or 0)]
+            [
+                one.index_id,
+                one.method,
+                one.status,
+                f"{one.num_examples:,}",
+                human_bytes(one.total_bytes or 0),
+                _left_out(_coverage(opened, one)),
+            ]
             for one in found
         ]
-        console().print(records_table("Indexes", ["id", "method", "status", "texts", "size"], rows))
+        columns = ["id", "method", "status", "texts", "size", "without a gradient"]
+        console().print(records_table("Indexes", columns, rows))
     else:
         say(f"There is no index yet. Next: lorif index {workspace} --model FOLDER")
+
+
+def _coverage(opened: "Workspace", record: "IndexRecord") -> dict[str, Any] | None:
+    """What an index rests on; None before anything is built, or where its files are gone."""
+    try:
+        return opened.indexes.coverage(record.index_id).to_dict()
+    except ArtefactError:
+        return None
+
+
+def _left_out(coverage: dict[str, Any] | None) -> str:
+    return "" if coverage is None else f"{len(coverage['unreadable']) + coverage['num_without_targets']:,}"
 
 
 def _print_index(report: "IndexReport") -> None:
@@ -178,6 +198,15 @@ def _print_index(report: "IndexReport") -> None:
     console().print(records_table(title, ["kind", "bytes", "per text", ""], rows))
     shares = [[name, f"{share:.1%}"] for name, share in report.explained_energy.items()]
     console().print(records_table("Squared gradient norm that is kept", ["module", "share"], shares))
+    coverage = report.coverage
+    left_out = [
+        *([train_id, reason] for train_id, reason in coverage.unreadable.items()),
+        *([train_id, "no token to predict"] for train_id in coverage.without_targets),
+    ]
+    if left_out:
+        console().print(records_table("Texts without a gradient, which never come up", ["id", "why"], left_out))
+    for sentence in coverage.sentences("the table above"):
+        say(sentence)
 
 
 def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:
@@ -205,8 +234,9 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
     ranks = opened.indexes.ranks(record.index_id)
     if ranks is not None:
         say(_describe_ranks(ranks, settings.method, record.f))
-    if record.num_truncated:
-        say(f"{record.num_truncated} examples were cut at {record.max_length} tokens; `--max-length` sets the limit.")
+    where = f"`lorif indexes {opened.path} {record.index_id}`"
+    for sentence in opened.indexes.coverage(record.index_id).sentences(where):
+        say(sentence)
 
 
 def _describe_ranks(ranks: dict[str, int], settings: MethodSettings, f: int) -> str:

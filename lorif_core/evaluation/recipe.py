@@ -33,6 +33,9 @@ class Recipe:
     max_length: int
     """Longest sequence in tokens; longer examples are cut."""
 
+    stride: int | None = None
+    """Tokens from one window of a long text to the next, below ``max_length``; unset: long texts are cut."""
+
     optimiser: Optimiser = "adamw"
     """adamw: betas 0.9 and 0.999, epsilon 1e-8."""
 
@@ -66,6 +69,11 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check every value by itself, and that the LoRA settings come with LoRA."""
         _check_each(vars(self))
+        if self.stride is not None and self.stride >= self.max_length:
+            raise ConfigError(
+                f"stride must be below max_length = {self.max_length}, got {self.stride}: a window needs a token of "
+                "context. Correct it in the recipe."
+            )
         wants_lora = self.tuning == "lora"
         for name in ("lora_rank", "lora_alpha"):
             if (getattr(self, name) is not None) != wants_lora:
@@ -87,6 +95,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "checkpoint": ("a folder or a hub name", lambda value: isinstance(value, str) and bool(value)),
     "learning_rate": ("a number > 0", lambda value: _is_number(value) and value > 0),
     "max_length": ("a whole number of at least 2 tokens", lambda value: _is_whole(value, 2)),
+    "stride": ("a whole number of at least 1 token", lambda value: _is_whole(value, 1)),
     "optimiser": ("'adamw'", lambda value: value == "adamw"),
     "schedule": ("'linear' or 'constant'", lambda value: value in ("linear", "constant")),
     "weight_decay": ("a number ≥ 0", lambda value: _is_number(value) and value >= 0),

@@ -22,7 +22,7 @@ from lorif_core.capture.hooks import evaluate_objective
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.config import ModelConfig
 from lorif_core.data.batches import pad_batch, plan_batches
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedExample, EncodedText, has_targets, sequences_of
 from lorif_core.errors import ConfigError, DataError, LorifError, NumericalError
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.files import fingerprint_of_value
@@ -70,7 +70,7 @@ def load_start(recipe: Recipe, *, device: str = "auto") -> LoadedModel:
 
 def train(
     model: nn.Module,
-    examples: Sequence[EncodedExample],
+    examples: Sequence[EncodedText],
     recipe: Recipe,
     *,
     seed: int,
@@ -120,7 +120,7 @@ def train(
     return torch.tensor(losses, dtype=torch.float64)
 
 
-def check_trainable(examples: Sequence[EncodedExample], left_out: Collection[int] = ()) -> None:
+def check_trainable(examples: Sequence[EncodedText], left_out: Collection[int] = ()) -> None:
     """Refuse a training without anything to learn.
 
     Raises:
@@ -130,7 +130,7 @@ def check_trainable(examples: Sequence[EncodedExample], left_out: Collection[int
     remaining = [example for row, example in enumerate(examples) if row not in gone]
     if examples and not remaining:
         raise DataError(f"training needs an example, all {len(examples)} are left out.")
-    if not any(example.has_targets for example in remaining):
+    if not any(map(has_targets, remaining)):
         raise DataError(f"training needs an example with a target token, none of {len(remaining)} has one.")
 
 
@@ -141,27 +141,35 @@ def make_optimiser(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.
 
 def take_step(
     model: nn.Module,
-    examples: Sequence[EncodedExample],
+    examples: Sequence[EncodedText],
     optimiser: torch.optim.Optimizer,
     recipe: Recipe,
     pad_id: int,
 ) -> float:
     """One clipped step on a batch; the loss before it, in nats per target token.
 
+    Texts of several sequences make a batch longer: it is then read in parts of as many sequences as it has texts.
+
     Raises:
         NumericalError: The loss is not finite.
     """
-    batch = pad_batch(examples, pad_id)
+    sequences = [one for example in examples for one in sequences_of(example) if one.input_ids]
+    num_targets = max(1, sum(sum(one.is_target) for one in sequences))
+    value = 0.0
     with turn_on(model):
-        # A batch may hold only texts too short to have a target: its gradient is 0.
-        loss = evaluate_objective(model, batch, summed_cross_entropy).sum() / batch.target_mask.sum().clamp_min(1)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise NumericalError(
-                f"the training loss is {value}: lower the learning rate, now {recipe.learning_rate:g}."
-            )
         optimiser.zero_grad()
-        loss.backward()
+        for start in range(0, len(sequences), len(examples)):
+            part = sequences[start : start + len(examples)]
+            weights = torch.tensor([one.weight for one in part])
+            # A batch may hold only texts too short to have a target: its gradient is 0.
+            losses = evaluate_objective(model, pad_batch(part, pad_id), summed_cross_entropy)
+            loss = (losses * weights.to(losses)).sum() / num_targets
+            value += float(loss.detach())
+            if not math.isfinite(value):
+                raise NumericalError(
+                    f"the training loss is {value}: lower the learning rate, now {recipe.learning_rate:g}."
+                )
+            loss.backward()
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
         optimiser.step()

@@ -16,7 +16,8 @@ from lorif_core.capture.hooks import evaluate_objective, num_ids
 from lorif_core.capture.objectives import example_objective
 from lorif_core.config import Objective
 from lorif_core.data.batches import pad_batch
-from lorif_core.data.encoding import EncodedExample, pad_token
+from lorif_core.data.encoding import pad_token
+from lorif_core.data.sequences import EncodedText
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import OnProgress, ShouldStop, check_trainable, restored, train, without_dropout
 from lorif_core.models.load import LoadedModel
@@ -64,7 +65,7 @@ class RemovalRun:
 
 def run_removal(
     start: LoadedModel,
-    examples: Sequence[EncodedExample],
+    examples: Sequence[EncodedText],
     removals: Sequence[Sequence[int]],
     queries: Sequence[PosedQuery],
     recipe: Recipe,

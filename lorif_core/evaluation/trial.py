@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lorif_core.capture.hooks import num_ids
 from lorif_core.data.encoding import EncodedExample, pad_token
+from lorif_core.data.sequences import EncodedText
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.evaluation.retraining import ShouldStop, query_losses, train
 from lorif_core.models.load import LoadedModel
@@ -19,7 +20,7 @@ class Trial:
     start: LoadedModel
     """Usually from ``load_start(recipe)``; whoever trains it puts its weights back."""
 
-    examples: Sequence[EncodedExample]
+    examples: Sequence[EncodedText]
     """All N train examples, encoded with the recipe's ``max_length``."""
 
     queries: Sequence[EncodedExample]

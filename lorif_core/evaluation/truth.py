@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedExample, EncodedText, sequences_of
 from lorif_core.errors import ConfigError, DataError, FingerprintMismatch, LorifError
 from lorif_core.evaluation.recipe import recipe_from_dict
 from lorif_core.evaluation.retraining import (
@@ -144,7 +144,7 @@ def work(folder: Path, worker: int, workers: int) -> None:
     plan = read_json(folder / "plan.json")
     recipe = recipe_from_dict(plan["recipe"])
     texts = read_json(folder / "texts.json")
-    examples, queries = (_decode_texts(texts[name]) for name in ("examples", "queries"))
+    examples, queries = _decode_texts(texts["examples"]), [EncodedExample(**query) for query in texts["queries"]]
     masks = torch.from_numpy(_read_npz(folder / "masks.npz", ("masks",))["masks"])
     trial = Trial(load_start(recipe, device=plan["device"]), examples, queries, recipe)
     mine = [subset for subset in range(worker, len(masks), workers) if not _subset_file(folder, subset).exists()]
@@ -229,7 +229,8 @@ def _prepare_folder(folder: Path, trial: Trial, masks: Tensor, device: str) -> N
     """Write the plan into an empty folder, or check that the one that is there is the same."""
     texts = {"examples": _encode_texts(trial.examples), "queries": _encode_texts(trial.queries)}
     settings = asdict(trial.recipe)
-    decisive = {name: value for name, value in settings.items() if name != "checkpoint"}  # a path may move
+    # A path may move, and a recipe without windows is what it was before there were any.
+    decisive = {n: v for n, v in settings.items() if n != "checkpoint" and (n, v) != ("stride", None)}
     fingerprint = fingerprint_of_value(
         [trial.start.fingerprint, decisive, texts, [row.nonzero().squeeze(1).tolist() for row in masks]]
     )
@@ -269,12 +270,24 @@ def _read_losses(folder: Path, subset: int, num_queries: int) -> Tensor:
     return torch.from_numpy(losses)
 
 
-def _encode_texts(examples: Sequence[EncodedExample]) -> list[dict[str, Any]]:
-    return [example._asdict() for example in examples]
+def _encode_texts(texts: Sequence[EncodedText]) -> list[Any]:
+    """Of a text of one sequence an object, of one of several a list of them; without what is as by default."""
+    defaults = EncodedExample._field_defaults
+    rows = [
+        [
+            {n: v for n, v in one._asdict().items() if n not in defaults or v != defaults[n]}
+            for one in sequences_of(text)
+        ]
+        for text in texts
+    ]
+    return [sequences[0] if len(sequences) == 1 else sequences for sequences in rows]
 
 
-def _decode_texts(values: Sequence[dict[str, Any]]) -> list[EncodedExample]:
-    return [EncodedExample(**value) for value in values]
+def _decode_texts(values: Sequence[Any]) -> list[EncodedText]:
+    return [
+        EncodedExample(**value) if isinstance(value, dict) else tuple(EncodedExample(**one) for one in value)
+        for value in values
+    ]
 
 
 def _write_npz(path: Path, **arrays: Tensor) -> None:

@@ -191,10 +191,13 @@ def sum_over_sequences(gradient: ProjectedGradient, count: int, weights: Tensor)
         weighted = gradient.matrix * weights.to(gradient.matrix)[:, None, None]
         return DenseGradient(weighted.view(-1, count, *weighted.shape[1:]).sum(1))
     weighted = gradient.output_grads * weights.to(gradient.output_grads)[:, None, None]
-    num_tokens = count * weighted.shape[1]
-    inputs, output_grads = (rows.reshape(-1, num_tokens, rows.shape[2]) for rows in (gradient.inputs, weighted))
-    pair = SequenceGradient(inputs, output_grads)
-    return pair if inputs.shape[1] < min(pair.widths) else DenseGradient(pair.dense())
+    pair = SequenceGradient(_end_to_end(gradient.inputs, count), _end_to_end(weighted, count))
+    return pair if pair.inputs.shape[1] < min(pair.widths) else DenseGradient(pair.dense())
+
+
+def _end_to_end(rows: Tensor, count: int) -> Tensor:
+    """(n·count, T, width) as (n, count·T, width)."""
+    return rows.reshape(-1, count * rows.shape[1], rows.shape[2])
 
 
 def project_side(rows: Tensor, side: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lorif_core.data.batches import pad_batch, plan_batches
-from lorif_core.data.sequences import EncodedExample, EncodedText
+from lorif_core.data.sequences import EncodedText, sequences_of
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.metric import Eigenbasis, Metric
@@ -106,9 +106,12 @@ def score_uncompressed(
     return scores, self_influences
 
 
-def last_states(train: TrainPass, examples: Sequence[EncodedExample]) -> Float[Tensor, "n width"]:
-    """The last layer's hidden state at the last token of each example."""
+def last_states(train: TrainPass, texts: Sequence[EncodedText]) -> Float[Tensor, "n width"]:
+    """The last layer's hidden state at the last token of each text; zero for one without any token."""
     states: dict[int, Tensor] = {}
+    last_ones = [sequences_of(text)[-1:] for text in texts]
+    places = [place for place, last in enumerate(last_ones) if last and last[0].input_ids]
+    examples = [last_ones[place][0] for place in places]
     with turn_on(train.model), torch.no_grad():
         for positions in plan_batches([len(example.input_ids) for example in examples], train.tokens_per_batch):
             batch = pad_batch([examples[position] for position in positions], train.pad_id)
@@ -121,5 +124,6 @@ def last_states(train: TrainPass, examples: Sequence[EncodedExample]) -> Float[T
             )
             last = batch.attention_mask.sum(1) - 1  # padding is on the right
             found = output.hidden_states[-1][torch.arange(len(positions)), last.to(device)].float().cpu()
-            states |= dict(zip(positions, found, strict=True))
-    return torch.stack([states[position] for position in range(len(examples))])
+            states |= dict(zip((places[position] for position in positions), found, strict=True))
+    nothing = torch.zeros_like(next(iter(states.values())))
+    return torch.stack([states.get(place, nothing) for place in range(len(texts))])

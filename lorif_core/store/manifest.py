@@ -42,6 +42,16 @@ from lorif_core.store.plan import Parents as Parents
 MANIFEST = "manifest.json"
 FORMAT_1_SHARDS = "shards"
 
+SINCE_FORMAT_1 = (
+    "failed_ids",
+    "failed_reasons",
+    "ids_without_targets",
+    "num_tokens",
+    "num_tokens_read",
+    "num_positions",
+)
+"""Facts of a shard that format 1 did not know."""
+
 Status = Literal["building", "gradients", "complete"]
 
 
@@ -136,9 +146,12 @@ def fingerprint_of_manifest(manifest: Manifest) -> str:
     values = asdict(manifest)
     if manifest.members == ONE_MODEL:
         values.pop("members")
+    if manifest.stride is None:
+        values.pop("stride")
     for shard in values["shards"]:
-        if not shard["failed_ids"]:
-            shard.pop("failed_ids")
+        for name in SINCE_FORMAT_1:
+            if not shard[name] and shard[name] != 0:
+                shard.pop(name)
     if manifest.maps is not None and len(manifest.maps) == 1:
         (values["maps"],) = values["maps"]
     return fingerprint_of_value(values)

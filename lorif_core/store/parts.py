@@ -47,7 +47,7 @@ class ShardFacts:
     """What is known of a shard beside its tensors."""
 
     num_truncated: int
-    """Examples that were cut at `max_length`."""
+    """Examples of which something was cut at `max_length`."""
 
     num_without_targets: int
     """Examples with nothing to predict within `max_length`; their gradient is zero."""
@@ -59,7 +59,22 @@ class ShardFacts:
     """Per module, summed squared norm of the projected gradients."""
 
     failed_ids: list[str] = field(default_factory=list[str])
-    """Examples whose gradient could not be taken and is stored as zero. Today a build stops at one, so none."""
+    """Examples that could not be read, such as chats that the template refuses; their gradient is stored as zero."""
+
+    failed_reasons: list[str] = field(default_factory=list[str])
+    """Why, of each of them."""
+
+    ids_without_targets: list[str] | None = None
+    """Which examples have nothing to predict; None in a part from before they were listed."""
+
+    num_tokens: int | None = None
+    """Tokens of all examples as the tokenizer makes them; None in a part from before they were counted."""
+
+    num_tokens_read: int | None = None
+    """Of these, those that the model read; the others were cut."""
+
+    num_positions: int | None = None
+    """Places of all sequences: a token that windows share counts in each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,9 @@ class Plan:
     ranks: dict[str, int] | None = None
     """Factor rank per module, where a budget decided it; a module without any is not in ``modules``."""
 
+    stride: int | None = None
+    """Tokens from one window of a long example to the next; None: long examples are cut."""
+
     @property
     def num_parts(self) -> int:
         """How many parts the examples are divided into."""
@@ -154,5 +157,8 @@ def check_format(path: Path, raw: dict[str, Any], readable: tuple[int, ...]) -> 
 
 
 def fingerprint_of_plan(plan: Plan) -> str:
-    """Hash of a plan; every part names the one that it was made by."""
-    return fingerprint_of_value(asdict(plan))
+    """Hash of a plan; every part names the one that it was made by. Plans from before windows keep theirs."""
+    values = asdict(plan)
+    if plan.stride is None:
+        values.pop("stride")
+    return fingerprint_of_value(values)

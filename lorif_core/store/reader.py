@@ -119,7 +119,10 @@ class StoreReader:
 
     @cached_property
     def num_train_tokens(self) -> int:
-        """Tokens of all examples as they were differentiated, after truncation."""
+        """Tokens of all examples as they were differentiated: after truncation, in each window that they stand in."""
+        counted = [shard.num_positions for shard in self.manifest.shards]
+        if None not in counted:
+            return sum(count or 0 for count in counted)
         longest = self.manifest.max_length
         return sum(int(shard.num_tokens().clamp_max(longest).sum()) for shard in self.iter_shards())
 

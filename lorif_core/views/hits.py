@@ -54,6 +54,10 @@ class Hit:
     is_noise: bool = False
     """Whether it stands out no more than the largest of as many meaningless scores would."""
 
+    window: tuple[int, int] | None = None
+    """Of a text that is several sequences, such as windows, the one that has most of the score: its first token, and
+    one behind its last, counted over the whole text. None for a text of one sequence."""
+
     @property
     def source(self) -> str:
         """The `source` column, or nothing if the data set has none."""

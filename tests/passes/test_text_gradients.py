@@ -60,6 +60,7 @@ def stored(texts, method=LOGRA, **options) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("tokens_per_batch", [1, 8, 20, 64, 1000])
 def test_a_text_is_the_weighted_sum_of_its_sequences_whatever_the_batches(tokens_per_batch):
     found = stored(TEXTS, tokens_per_batch=tokens_per_batch)
+    assert len(found) == 7
     for position, text in enumerate(TEXTS):
         for name, wanted in oracle(text).items():
             close(found[name][position], wanted.expand_as(found[name][position]), relative=2e-5)
@@ -68,6 +69,7 @@ def test_a_text_is_the_weighted_sum_of_its_sequences_whatever_the_batches(tokens
 def test_modules_that_do_not_fit_into_memory_wait_for_another_pass(monkeypatch):
     monkeypatch.setattr("lorif_core.passes.text_gradients.SUMMED_NUMBERS", 30)
     found = stored(TEXTS, tokens_per_batch=8)
+    assert len(found) == 7
     for name, wanted in oracle(TEXTS[4]).items():
         close(found[name][4], wanted, relative=2e-5)
 
@@ -76,6 +78,7 @@ def test_a_text_is_factored_after_it_is_summed():
     method = Lorif(LorifConfig(factor_rank=1, subspace_rank=9))
     for tokens_per_batch in (8, 64):
         found = stored(TEXTS, method, tokens_per_batch=tokens_per_batch)
+        assert len(found) == 7
         for position in (0, 2, 4, 6):
             for name, wanted in oracle(TEXTS[position]).items():
                 kept = wanted.square().sum() - (wanted - found[name][position]).square().sum()
@@ -88,6 +91,7 @@ def test_a_pair_is_a_contrast():
     with frozen(source.model):
         asked = capture_queries(source, [query], ScoreConfig(objective="contrast")).matrices
     found = stored(TEXTS[2:3])
+    assert found.keys() == asked.keys()
     for name, matrix in asked.items():
         close(found[name][0], matrix[0], relative=1e-5)
 
@@ -108,6 +112,7 @@ def test_moments_are_those_of_all_sequences():
     with frozen(model):
         add_moments(model, found, TEXTS, pad_id=1, tokens_per_batch=64)
         add_moments(model, wanted, flat, pad_id=1, tokens_per_batch=9)
+    assert len(found) == 7
     for name, moment in found.items():
         assert moment.num_tokens == wanted[name].num_tokens == sum(len(one.input_ids) for one in flat)
         close(moment.output_grads, wanted[name].output_grads, relative=1e-5)
@@ -125,6 +130,7 @@ def test_energies_and_uncompressed_gradients_are_of_summed_texts():
         TrainPass(source.model, 1, 20).each_gradient(
             {name: ModuleMaps(None, None) for name in source.maps}, TEXTS, take
         )
+    assert len(source.maps) == 7
     for name in source.maps:
         rows = torch.stack([oracle(text)[name].expand_as(oracle(TEXTS[1])[name]) for text in TEXTS])
         values = torch.linalg.svdvals(rows).square().mean(0)[: len(energies[name])]
@@ -158,6 +164,7 @@ def test_a_tokens_part_is_that_of_its_own_loss_in_the_window_where_it_is_a_targe
     with frozen(source.model):
         query = capture_queries(source, QUERIES[:1], ScoreConfig()).matrices
         (splits,) = split_over_train_targets(source, [text], {name: matrix[0] for name, matrix in query.items()})
+    assert len(splits) == 4
     for one, split in zip(text, splits, strict=True):
         wanted = torch.zeros(len(one.input_ids), dtype=torch.float64)
         for place in (place for place, is_target in enumerate(one.is_target) if is_target):
@@ -193,6 +200,7 @@ def test_quantised_codes_are_those_of_the_sum():
     source = source_of(LOGRA, codec, tokens_per_batch=20)
     with frozen(source.model):
         shard = build_shard(source, TEXTS)
+    assert len(source.modules) == 7
     for module in source.modules:
         found = decode_block(shard.tensors, module, codec, "dense").dense()
         wanted = oracle(TEXTS[4])[module.name]

@@ -278,8 +278,8 @@ def retrain_without(
     """
     plan = read_recipe(Path(recipe))
     start = load_start(plan, device=device)
-    encoder = Encoder(start.tokenizer, plan.max_length)
-    examples = [encoder.encode(example) for example in files.examples(_only_dataset(queries)).iter_examples()]
+    encoder = Encoder(start.tokenizer, plan.max_length, plan.stride)
+    examples = encoder.encode_all(files.examples(_only_dataset(queries)).iter_examples()).texts
     posed = [_posed(query, start) for query in queries]
     return run_removal(start, examples, removals, posed, plan, on_progress=on_progress, should_stop=should_stop)
 

@@ -19,6 +19,7 @@ from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.build_index import build_index
+from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.index_job import IndexJob, plan_index
@@ -102,6 +103,10 @@ class Indexes:
     def explained_energy(self, index_id: str) -> float:
         """Share of the squared gradient norm that the stored rank-c form keeps, over all modules."""
         return self.files.open_index(index_id).manifest.total_explained_energy()
+
+    def coverage(self, index_id: str) -> Coverage:
+        """What of the data set's texts an index's gradients are of: texts left out, tokens cut."""
+        return coverage_of(self.files.open_index(index_id).manifest)
 
     def ranks(self, index_id: str) -> dict[str, int] | None:
         """Rank-one terms per module that a budget bought; None for an index without a budget."""

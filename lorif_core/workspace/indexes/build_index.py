@@ -12,7 +12,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.encoding import EncodedTexts
+from lorif_core.data.sequences import add_counts, count_tokens, has_targets, is_cut
 from lorif_core.errors import ArtefactError, FingerprintMismatch, LorifError
 from lorif_core.linalg.preconditioner import SubspacePreconditioner, precondition
 from lorif_core.passes.budget import allocate_ranks, measure_energies
@@ -35,6 +36,7 @@ from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import write_maps
 from lorif_core.store.writer import write_self_influence, write_subspace
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
@@ -48,6 +50,7 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
     """Build or resume an index; a complete one with the same curvature is left alone.
 
     Raises:
+        DataError: No text can be read by the model, or none has a token to predict.
         ResourceError: The disk is full, or the curvature does not fit into memory.
         ArtefactError: Another process builds the same index.
     """
@@ -101,6 +104,7 @@ def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tu
 def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
     """The plan with the maps and ranks that its settings lead to; writes the maps."""
     engine, method = job.engine, job.engine.method
+    first_readable(job)
     if method.projection.sample is not None:
         engine = engine.with_maps(maps_of_statistics(job.files, job.dataset, engine, on_progress))
     if method.budget_bytes is not None:
@@ -113,7 +117,7 @@ def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
 
 def _ranks(job: IndexJob, engine: Engine, budget_bytes: int) -> dict[str, int]:
     positions = sample_positions(job.dataset.num_examples, ENERGY_EXAMPLES, engine.method.projection.seed)
-    sample = [engine.encoder.encode(example) for example in job.examples.examples_at(positions)]
+    sample = engine.encoder.encode_all(job.examples.examples_at(positions)).texts
     with engine.gradients() as source:
         energies = measure_energies(source, sample)
         return allocate_ranks(source.modules, energies, source.codec, budget_bytes - OVERHEAD_BYTES)
@@ -129,30 +133,41 @@ def _store_gradients(job: IndexJob, manifest: Manifest, on_progress: ProgressSin
             if is_finished(job.folder, number):  # by another worker, meanwhile
                 continue
             began = time.monotonic()
-            examples = _encoded(job, plan.rows_of(number))
-            shard = build_shard(source, examples, counter.add)
+            ids, encoded = _encoded(job, plan.rows_of(number))
+            shard = build_shard(source, encoded.texts, counter.add)
             origin = _origin(job, time.monotonic() - began)
-            write_part(job.folder, plan, number, shard.tensors, _facts(examples, shard), origin)
+            write_part(job.folder, plan, number, shard.tensors, _facts(ids, encoded, shard), origin)
     return compact(job.folder)
 
 
-def _encoded(job: IndexJob, rows: range) -> list[EncodedExample]:
-    encoder = job.engine.encoder
-    examples = [encoder.encode(example) for example in job.examples.iter_examples(rows.start, rows.stop)]
+def _encoded(job: IndexJob, rows: range) -> tuple[list[str], EncodedTexts]:
+    examples = list(job.examples.iter_examples(rows.start, rows.stop))
     if len(examples) != len(rows):
         raise FingerprintMismatch(
             f"data set {job.dataset.dataset_id!r} has fewer examples than the {job.manifest.num_examples} that the "
             "index expects: its examples.parquet was changed. Import the data again."
         )
-    return examples
+    return [example.train_id for example in examples], job.engine.encoder.encode_all(examples)
 
 
-def _facts(examples: Sequence[EncodedExample], shard: ShardTensors) -> ShardFacts:
+def _facts(ids: Sequence[str], encoded: EncodedTexts, shard: ShardTensors) -> ShardFacts:
+    count = add_counts(map(count_tokens, encoded.texts))
+    silent = [
+        train_id
+        for train_id, text in zip(ids, encoded.texts, strict=True)
+        if not has_targets(text) and train_id not in encoded.unreadable
+    ]
     return ShardFacts(
-        num_truncated=sum(example.is_truncated for example in examples),
-        num_without_targets=sum(not example.has_targets for example in examples),
+        num_truncated=sum(map(is_cut, encoded.texts)),
+        num_without_targets=len(silent),
         kept_energy=shard.kept_energy,
         total_energy=shard.total_energy,
+        failed_ids=list(encoded.unreadable),
+        failed_reasons=list(encoded.unreadable.values()),
+        ids_without_targets=silent,
+        num_tokens=count.whole,
+        num_tokens_read=count.read,
+        num_positions=count.positions,
     )
 
 

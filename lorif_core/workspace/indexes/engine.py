@@ -12,6 +12,7 @@ from lorif_core.capture.probe import probe_modules
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
+from lorif_core.data.example import Example
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
@@ -48,12 +49,24 @@ class Engine:
     entries: list[ModuleEntry]
     """Every module of the model with weights, tracked or with the reason why not; empty for an index that is open."""
 
+    stride: int | None = None
+    """Tokens from one window of a long text to the next; None: long texts are cut. Depends on the data as well."""
+
     @property
     def encoder(self) -> Encoder:
-        """From text to tokens, cut to what the settings say and the model can read."""
+        """From text to tokens, in windows of what the settings say and the model can read, or cut to it."""
         length, longest = self.batches.max_length, self.loaded.max_positions
         length = length if longest is None else min(length, longest)
-        return Encoder(self.loaded.tokenizer, length, num_ids(self.loaded.model))
+        return Encoder(self.loaded.tokenizer, length, self.stride, num_ids(self.loaded.model))
+
+    def with_windows_for(self, example: Example | None) -> "Engine":
+        """The same engine with windows where the settings want them for data of such examples."""
+        choice, asked = self.batches.windows, self.batches.stride
+        is_text = example is not None and (example.text is not None or example.input_ids is not None)
+        if choice == "off" or (choice == "text" and not is_text):
+            return replace(self, stride=None)
+        length = self.encoder.max_length
+        return replace(self, stride=min(asked or max(1, length - length // 4), length - 1))
 
     @property
     def pad_id(self) -> int:

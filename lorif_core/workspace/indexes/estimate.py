@@ -9,7 +9,7 @@ import torch
 
 from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.data.batches import plan_batches
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedText, add_counts, count_tokens, has_targets
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
 from lorif_core.methods.lorif import fit_bytes
@@ -17,6 +17,7 @@ from lorif_core.models.adapter_report import coverage_of
 from lorif_core.passes.fitting import CHUNK_NUMBERS
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.store.blocks import NUMBERS_BYTES
+from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.index_job import SELF_INFLUENCE_BYTES, IndexJob
 
@@ -55,10 +56,15 @@ class IndexEstimate:
 
 
 def estimate_index(job: IndexJob) -> IndexEstimate:
-    """Time a few batches of the data set's beginning and extrapolate."""
+    """Time a few batches of the data set's beginning and extrapolate.
+
+    Raises:
+        DataError: No text can be read by the model, or none has a token to predict.
+    """
     curvature, projection = job.engine.method.curvature, job.engine.method.projection
-    examples = [job.engine.encoder.encode(example) for example in job.examples.iter_examples(0, SAMPLE_EXAMPLES)]
-    mean_tokens = sum(len(example.input_ids) for example in examples) / max(len(examples), 1)
+    found = job.engine.encoder.encode_all(job.examples.iter_examples(0, SAMPLE_EXAMPLES)).texts
+    mean_tokens = add_counts(map(count_tokens, found)).positions / max(len(found), 1)
+    examples = [text for text in found if has_targets(text)] or [first_readable(job)]
     with _timed_engine(job).gradients() as source:
         tokens_per_second = _token_rate(source, examples)
     width = {module.name: min(_sketch_width(curvature.subspace_rank), module.dim) for module in job.engine.modules}
@@ -107,16 +113,16 @@ def _sketch_width(subspace_rank: int | None) -> int:
     return subspace_rank + OVERSAMPLING if subspace_rank else 0
 
 
-def _token_rate(source: GradientSource, examples: Sequence[EncodedExample]) -> float:
+def _token_rate(source: GradientSource, examples: Sequence[EncodedText]) -> float:
     """Real tokens per second over a few batches, after one that warms up."""
-    lengths = [len(example.input_ids) for example in examples]
+    lengths = [count_tokens(example).positions for example in examples]
     batches = plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model))
     spread = batches[:: max(1, len(batches) // TIMED_BATCHES)][:TIMED_BATCHES]
     chosen = [examples[position] for batch in spread for position in batch]
     build_shard(source, [examples[position] for position in batches[0][:4]])
     started = time.perf_counter()
     build_shard(source, chosen)
-    return sum(len(example.input_ids) for example in chosen) / max(time.perf_counter() - started, 1e-9)
+    return add_counts(map(count_tokens, chosen)).positions / max(time.perf_counter() - started, 1e-9)
 
 
 def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:

@@ -71,6 +71,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
     Raises:
         ResourceError: The curvature would not fit into memory.
     """
+    engine = engine.with_windows_for(next(files.examples(dataset.dataset_id).iter_examples(0, 1), None))
     loaded, method = engine.loaded, engine.method
     method.curvature.check(engine.modules, psutil.virtual_memory().available)
     per_example = method.budget_bytes or _coded_bytes(engine)
@@ -89,6 +90,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         whitening=method.projection.recorded,
         num_examples=dataset.num_examples,
         shard_examples=settings.batches.shard_examples or shard_size(per_example),
+        stride=engine.stride,
     )
     own = None if method.shares_gradients else settings_to_json(settings.method)
     index_id = index_id_of(fresh, own)
@@ -112,7 +114,7 @@ def index_id_of(plan: Plan, method: dict[str, Any] | None = None) -> str:
         identity.pop(name)
     if plan.members == ONE_MODEL:
         identity.pop("members")
-    for name in ("whitening", "budget_bytes"):
+    for name in ("whitening", "budget_bytes", "stride"):
         if identity[name] is None:
             identity.pop(name)
     if method is not None:

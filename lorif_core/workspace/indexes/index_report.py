@@ -18,6 +18,7 @@ from lorif_core.store.statistics import read_module_moments
 from lorif_core.store.tensor_files import read_header
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.take_statistics import statistics_file
 
 KIND_OF_TENSOR = {
@@ -82,6 +83,9 @@ class IndexReport:
     ranks: dict[str, int] | None
     """Rank-one terms per module that a budget bought; None without a budget."""
 
+    coverage: Coverage
+    """What of the data set's texts the gradients are of."""
+
     @property
     def total_bytes(self) -> int:
         """Everything, statistics included."""
@@ -94,7 +98,8 @@ class IndexReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable values."""
-        return asdict(self) | {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
+        sums = {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
+        return asdict(self) | sums | {"coverage": self.coverage.to_dict()}
 
 
 def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
@@ -128,6 +133,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
         explained_energy=manifest.explained_energy() if manifest.shards else {},
         total_explained_energy=manifest.total_explained_energy(),
         ranks=manifest.ranks,
+        coverage=coverage_of(manifest),
     )
 
 
@@ -152,7 +158,7 @@ def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, in
 def _statistics_of(files: WorkspaceFiles, manifest: Manifest) -> Path:
     """The statistics behind an index's maps; another name, and no file, where a budget left out modules."""
     sample = StatisticsSample((manifest.whitening or {}).get("stats_examples", 0), manifest.seed)
-    return statistics_file(files, manifest.parents, manifest.modules, manifest.max_length, sample)
+    return statistics_file(files, manifest.parents, manifest.modules, (manifest.max_length, manifest.stride), sample)
 
 
 def spectra_of(files: WorkspaceFiles, index_id: str | None, module_name: str) -> list[Spectrum]:

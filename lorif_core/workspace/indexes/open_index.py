@@ -50,6 +50,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     examples = files.examples(record.dataset_id)
     settings = read_index_settings(record.settings_json, model)
     engine = engine_of_index(load_model(settings.model), settings, reader)
+    engine = replace(engine, stride=reader.manifest.stride)  # whatever the settings would choose today
     loaded = engine.loaded
     found = Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
     _check_parents(record.index_id, reader.manifest.parents, found, loaded.name)

@@ -55,7 +55,7 @@ def take_statistics(
             add_moments(
                 model,
                 moments,
-                [encoder.encode(example) for example in chosen],
+                encoder.encode_all(chosen).texts,
                 pad_id=engine.pad_id,
                 tokens_per_batch=engine.batches.tokens_per_batch,
             )
@@ -70,22 +70,26 @@ def take_statistics(
 def _path(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine, sample: StatisticsSample) -> Path:
     loaded = engine.loaded
     parents = Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
-    return statistics_file(files, parents, engine.modules, engine.encoder.max_length, sample)
+    return statistics_file(files, parents, engine.modules, (engine.encoder.max_length, engine.stride), sample)
 
 
 def statistics_file(
     files: WorkspaceFiles,
     parents: Parents,
     modules: Sequence[ModuleShape],
-    max_length: int,
+    cut: tuple[int, int | None],
     sample: StatisticsSample,
 ) -> Path:
-    """Where the moments lie that these decide: the file is named by all of them."""
+    """Where the moments lie that these decide: the file is named by all of them.
+
+    ``cut`` is the longest sequence in tokens, and the stride of windows, if there are any.
+    """
+    max_length, stride = cut
     identity = {
         "parents": [parents.dataset, parents.model, parents.tokenizer],
         "modules": [[module.name, module.in_features, module.out_features] for module in modules],
         "max_length": max_length,
         "seed": sample.seed,
         "stats_examples": sample.num_examples,
-    }
+    } | ({} if stride is None else {"stride": stride})
     return files.root / "statistics" / f"{fingerprint_of_value(identity)[:12]}.safetensors"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
-from lorif_core.data.encoding import EncodedExample
+from lorif_core.data.sequences import EncodedText
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.metric import Metric
 from lorif_core.linalg.whitening import Moments
@@ -181,7 +181,7 @@ class _References:
         self.engine = whole_engine(engine, index.model)
         self.dataset = workspace.files.catalog.dataset(workspace.files.catalog.index(index.index_id).dataset_id)
         self.files, self.examples = workspace.files, index.examples
-        self.encoded = [engine.encoder.encode(example) for example in index.examples.iter_examples()]
+        self.encoded = engine.encoder.encode_all(index.examples.iter_examples()).texts
         self.query_examples = read_query_examples(queries)
         self.queries: list[Query] = [to_query(index, example, ends=True) for example in self.query_examples]
 
@@ -244,6 +244,6 @@ class _References:
             for candidate, reference in named
         ]
 
-    def _groups(self) -> Iterator[Sequence[EncodedExample]]:
+    def _groups(self) -> Iterator[Sequence[EncodedText]]:
         for start in range(0, len(self.encoded), EXAMPLES_PER_GROUP):
             yield self.encoded[start : start + EXAMPLES_PER_GROUP]

@@ -17,6 +17,7 @@ from lorif_core.catalog import EvaluationRecord, utc_now
 from lorif_core.config import Normalisation, ScoreConfig
 from lorif_core.data.encoding import EncodedExample, Encoder
 from lorif_core.data.examples import Example
+from lorif_core.data.sequences import EncodedText
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.evaluation.brittleness import BrittlenessResult, measure_brittleness
 from lorif_core.evaluation.mislabel import MislabelReport, mislabel_report
@@ -241,8 +242,8 @@ class Evaluation:
         """
         settings = read_recipe(Path(recipe))
         start = load_start(settings)
-        encoder = Encoder(start.tokenizer, settings.max_length)
-        examples = [encoder.encode(example) for example in self._examples(dataset)]
+        encoder = Encoder(start.tokenizer, settings.max_length, settings.stride)
+        examples = encoder.encode_all(self._examples(dataset)).texts
         asked = [encoder.encode(example) for example in read_query_examples(Path(queries))]
         trial = Trial(start, examples, asked, settings)
         masks, folder = draw_subsets(len(examples), **subsets), Path(out).with_suffix(".parts")
@@ -354,7 +355,7 @@ class Evaluation:
         settings = read_recipe(Path(recipe))
         scores = {name: rows[:num_queries] for name, rows in self._scores(candidates, queries, on_progress).items()}
         start = load_start(settings)
-        examples, asked = self._encoded(Encoder(start.tokenizer, settings.max_length), queries)
+        examples, asked = self._encoded(Encoder(start.tokenizer, settings.max_length, settings.stride), queries)
         trial = Trial(start, examples, asked[:num_queries], settings)
         folder = self.workspace.path / "evaluations" / "brittleness"
         results = measure_brittleness(trial, scores, k=k, seeds=list(seeds), folder=folder, on_progress=on_progress)
@@ -384,11 +385,10 @@ class Evaluation:
         record = self.workspace.files.choose_dataset(dataset)
         return list(self.workspace.files.examples(record.dataset_id).iter_examples())
 
-    def _encoded(self, encoder: Encoder, queries: str | Path) -> tuple[list[EncodedExample], list[EncodedExample]]:
+    def _encoded(self, encoder: Encoder, queries: str | Path) -> tuple[list[EncodedText], list[EncodedExample]]:
         examples = self.workspace.indexes.open().examples.iter_examples()
-        return [encoder.encode(one) for one in examples], [
-            encoder.encode(one) for one in read_query_examples(Path(queries))
-        ]
+        asked = [encoder.encode(one) for one in read_query_examples(Path(queries))]
+        return list(encoder.encode_all(examples).texts), asked
 
     def _keep(self, kind: str, settings: Mapping[str, Any], result: Any) -> None:
         catalog, created = self.workspace.files.catalog, utc_now()
