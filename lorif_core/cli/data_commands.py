@@ -1,7 +1,9 @@
 """Commands about data and the machine: demo, import, doctor."""
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.catalog import DatasetRecord
     from lorif_core.corpus.version_changes import VersionChanges
     from lorif_core.data.previewing import ImportPreview
+    from lorif_core.workspace.datasets.import_data import ImportResult
+
+LONG_ROWS = 1_000
+"""Of a shorter import no progress is shown."""
 
 
 def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace"), *, json: Json = False) -> None:
@@ -56,14 +62,33 @@ def import_(
     dry_run: bool = False,
     json: Json = False,
 ) -> None:
-    """Import texts: JSONL, JSON, CSV, Parquet or a saved Hugging Face data set folder.
+    """Import texts: JSONL, JSON, CSV, Parquet, Arrow or text files, folders of them, or a hub data set.
 
-    Columns are found by name (text, or prompt and completion, or messages) or given by flags; all
-    others are kept as metadata. Bad rows are listed in a rejects file.
+    The form of the data is found by the names and values of its columns, and said; where two are
+    possible, a flag chooses. All other columns are kept as metadata. Bad rows are listed in a rejects file.
+
+    Forms:
+
+    * text; prompt and completion; messages, or conversations (ShareGPT); prompt and completion as messages
+    * instruction, input, output (Alpaca): the wording of the prompt is Alpaca's own; --prompt-form changes it
+    * instruction and response; question and answer; input and output; query and response; prompt and response
+    * chosen and rejected, with or without prompt: needs --preference pairs or --preference chosen
+    * input_ids with labels, position_ids, segment_ids, seq_lengths or attention_mask
+
+    Try:
+
+    * lorif import ws chats.jsonl.zst --target-turn -1
+    * lorif import ws alpaca.json --prompt-form chat
+    * lorif import ws pairs.parquet --preference pairs
+    * lorif import ws rows.csv --prompt task --completion reply
+    * lorif import ws rows.jsonl --form alpaca --prompt ask --completion said --column context=given
+    * lorif import ws folder_of_shards --split train
+    * lorif import ws openai/gsm8k --split train --subset main --prompt-form chat
+    * lorif import ws book.txt --txt line
 
     Args:
         workspace: Folder of the workspace; made if it is not there yet.
-        files: One or more data files.
+        files: One or more data files or folders of them; or, with --split, the name of a hub data set.
         settings: How columns are read.
         dry_run: Write nothing, show the columns, the first rows and what is wrong with others.
         json: Print one JSON object instead of text.
@@ -76,28 +101,48 @@ def import_(
     if dry_run:
         _print_import_preview(preview_files(files, settings), json=json)
         return
-    result = create_workspace(workspace).data.import_files(*files, settings=settings)
-    report, dataset = result.report, result.dataset
+    with progress(json) as on_progress:
+        result = create_workspace(workspace).data.import_files(
+            *files, settings=settings, on_progress=partial(_show_long, on_progress)
+        )
     if json:
         print_json(result.to_dict())
-        return
+    else:
+        _say_import(result)
+        if result.is_new:
+            say(f"Next: lorif index {workspace} --model FOLDER")
+
+
+def _show_long(on_progress: Callable[[str, int, int], None], stage: str, done: int, total: int) -> None:
+    """Show how far an import has come, if it takes long enough to be asked."""
+    if done >= LONG_ROWS:
+        on_progress(stage, done, total)
+
+
+def _say_import(result: "ImportResult") -> None:
+    """Say what an import brought."""
+    report, dataset = result.report, result.dataset
     if not result.is_new:
         say(f"Nothing added: these {dataset.num_examples} examples are there already, as {dataset.dataset_id}.")
     else:
         say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
     if result.changes is not None:
         _say_changes(dataset, result.changes)
-    used = ", ".join(
-        f"{name} = {column}" for name, column in report.columns.to_dict().items() if column and name != "kind"
-    )
-    say(f"Columns: {used}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
+    say(f"Read as {report.form}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
+    _say_sources(report.other_forms, result.skipped_files)
     if report.num_duplicates:
         say(f"{report.num_duplicates} rows repeat an earlier row's content; they are kept.")
     if report.num_rejected:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in report.rejects_by_reason.items())
         say(f"{report.num_rejected} rows could not be used: {reasons}. They are listed in {result.rejects_file}.")
-    if result.is_new:
-        say(f"Next: lorif index {workspace} --model FOLDER")
+
+
+def _say_sources(other_forms: Sequence[str], skipped: Sequence[str]) -> None:
+    """Say what else could have been read, and what was not."""
+    if other_forms:
+        say(f"It could also be read as {' or '.join(other_forms)}.")
+    if skipped:
+        say(f"Skipped in the folder: {', '.join(Path(name).name for name in skipped)}.")
 
 
 def _print_import_preview(found: "ImportPreview", *, json: bool) -> None:
@@ -108,6 +153,8 @@ def _print_import_preview(found: "ImportPreview", *, json: bool) -> None:
 
     if found.problem is not None:
         raise ConfigError(found.problem)
+    say(f"Read as {found.form}.")
+    _say_sources(found.other_forms, found.skipped_files)
     rows = [[row.train_id, row.line, row.text] for row in found.rows]
     console().print(records_table("First rows", ["id", "line", "text"], rows))
     if found.rejects:

@@ -59,7 +59,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         if not bars:
             shown.start()  # not before: an empty display would print a blank line
         if stage not in bars:
-            bars[stage] = shown.add_task(STAGES.get(stage, stage), total=total, rate="")
+            bars[stage] = shown.add_task(STAGES.get(stage, stage), total=total or None, rate="")
         speed = next(task.speed for task in shown.tasks if task.id == bars[stage])
         shown.update(bars[stage], completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
 

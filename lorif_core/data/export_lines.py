@@ -9,9 +9,7 @@ another line follows, and stays as it is at the end of the export. A byte-order 
 the import rejected are not copied.
 """
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,15 +18,16 @@ import xxhash
 from lorif_core.data.columns import Columns
 from lorif_core.data.importing import HASH_DIGITS, content_of_row, given_id
 from lorif_core.data.rows import problem_of_row
+from lorif_core.data.sources import open_bytes, suffix_of
 from lorif_core.errors import DataError
 
 UTF8_MARK = b"\xef\xbb\xbf"
-LINE_SUFFIXES = (".jsonl", ".ndjson")
+LINE_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines")
 
 
 def has_lines(path: Path) -> bool:
     """Whether a file is JSONL by its name, zipped or not."""
-    return path.name.lower().removesuffix(".gz").endswith(LINE_SUFFIXES)
+    return suffix_of(path) in LINE_SUFFIXES
 
 
 def copy_lines(
@@ -86,12 +85,9 @@ def _line_at(lines: Iterator[tuple[int, bytes]], wanted: int) -> bytes | None:
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as handle:
-            for number, line in enumerate(handle, start=1):
-                yield number, line.removeprefix(UTF8_MARK) if number == 1 else line
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{str(path)!r} cannot be read ({error}): check it, or copy it again.") from error
+    with open_bytes(path) as handle:
+        for number, line in enumerate(handle, start=1):
+            yield number, line.removeprefix(UTF8_MARK) if number == 1 else line
 
 
 def _is_row(line: bytes, train_id: str, columns: Columns, keeps_empty: bool) -> bool:

@@ -34,7 +34,13 @@ GROUP_BYTES = 16 << 20
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 ARROW_FILE = "data-00000-of-00001.arrow"
-FORMAT_OF_SUFFIX = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv"}
+FORMAT_OF_SUFFIX = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".jsonlines": "jsonl",
+    ".parquet": "parquet",
+    ".csv": "csv",
+}
 FILE_OF_FORMAT = {"jsonl": "data.jsonl", "parquet": "data.parquet", "csv": "data.csv"}
 """Name of the data file within an export; `hf` has several."""
 

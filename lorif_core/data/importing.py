@@ -29,8 +29,10 @@ from lorif_core.data.example import Example
 from lorif_core.data.examples import ExampleWriter
 from lorif_core.data.find_columns import other_readings
 from lorif_core.data.forms import describe
+from lorif_core.data.record import EXCERPT_CHARACTERS, Record
 from lorif_core.data.rows import read_row
-from lorif_core.data.sources import EXCERPT_CHARACTERS, Record, iter_records
+from lorif_core.data.source_files import find_files, how_to_read
+from lorif_core.data.sources import iter_records
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import disk_full_message, replace_file
 
@@ -77,16 +79,17 @@ def write_examples(
     paths: Sequence[Path],
     settings: ImportConfig,
     folder: Path,
-    on_progress: Callable[[int], None] = lambda num_rows: None,
+    on_progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
     rejects_file: Path | None = None,
 ) -> ImportReport:
     """Check all rows of ``paths`` and write them to ``folder``: all of them, or nothing.
 
     Args:
-        paths: Files that ``iter_records`` reads; their rows follow one another.
+        paths: Files that ``iter_records`` reads, and folders of them; their rows follow one another.
         settings: Which columns to read, and whether a bad row stops the import.
         folder: Made when it does not exist. An earlier import in it is replaced.
-        on_progress: Called during the second pass with the number of rows finished so far.
+        on_progress: Called with the name of the pass, the rows finished so far, and all rows; the first pass finds
+            out how many those are, and says 0.
         rejects_file: Where bad rows are listed, on the same disk. Unset: ``rejects.jsonl`` in ``folder``.
 
     Raises:
@@ -97,7 +100,8 @@ def write_examples(
     """
     if not paths:
         raise DataError("an import needs at least one file, none was given: name a data file.")
-    scanned = scan_columns(records_of(paths))
+    first = _Pass(records_of(paths, settings), "rows looked at", on_progress)
+    scanned = scan_columns(first)
     plan = plan_columns(scanned, settings)
     listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
@@ -109,7 +113,8 @@ def write_examples(
                 closing(_RejectLog(Path(scratch) / REJECTS_FILE)) as rejects,
                 ExampleWriter(partial, plan) as writer,
             ):
-                _write_rows(paths, Reading(plan.source, settings.keep_empty), writer, ledger, rejects, on_progress)
+                second = _Pass(records_of(paths, settings), "rows read", on_progress, first.num_rows)
+                _write_rows(second, Reading(plan.source, settings.keep_empty), writer, ledger, rejects)
             if settings.strict and rejects.num_rows:
                 raise DataError(rejects.strict_message(writer.num_examples))
             # Before the examples, whose presence says that the import is complete.
@@ -167,9 +172,14 @@ def scan_columns(records: Iterable[tuple[Path, Record]]) -> dict[str, ColumnScan
     return scanned
 
 
-def records_of(paths: Sequence[Path]) -> Iterator[tuple[Path, Record]]:
-    """Rows of several files, each with its file."""
-    return ((path, record) for path in paths for record in iter_records(path))
+def records_of(paths: Sequence[Path], settings: ImportConfig) -> Iterator[tuple[Path, Record]]:
+    """Rows of several files and of those in folders, each with its file.
+
+    Raises:
+        DataError: A file or folder cannot be used.
+    """
+    how = how_to_read(settings)
+    return ((path, record) for path in find_files(paths, settings).paths for record in iter_records(path, how))
 
 
 class Reading(NamedTuple):
@@ -188,25 +198,42 @@ class UsableRow(NamedTuple):
     """In its canonical spelling."""
 
 
+class _Pass:
+    """One pass over all rows, which says how far it has come."""
+
+    def __init__(
+        self,
+        records: Iterator[tuple[Path, Record]],
+        name: str,
+        on_progress: Callable[[str, int, int], None],
+        total: int = 0,
+    ):
+        self.num_rows = 0
+        self._records = records
+        self._report = lambda: on_progress(name, self.num_rows, total)
+
+    def __iter__(self) -> Iterator[tuple[Path, Record]]:
+        for found in self._records:
+            yield found
+            self.num_rows += 1
+            if self.num_rows % ROWS_PER_REPORT == 0:
+                self._report()
+        self._report()
+
+
 def _write_rows(
-    paths: Sequence[Path],
+    records: Iterable[tuple[Path, Record]],
     reading: Reading,
     writer: ExampleWriter,
     ledger: "Ledger",
     rejects: "_RejectLog",
-    on_progress: Callable[[int], None],
 ) -> None:
-    num_rows = 0
-    for path, record in records_of(paths):
+    for path, record in records:
         row = row_of(path, record, reading, ledger)
         if isinstance(row, UsableRow):
             writer.add(row.example, record.line, row.values, row.content)
         else:
             rejects.add(path, record, row)
-        num_rows += 1
-        if num_rows % ROWS_PER_REPORT == 0:
-            on_progress(num_rows)
-    on_progress(num_rows)
 
 
 def row_of(path: Path, record: Record, reading: Reading, ledger: "Ledger") -> UsableRow | RowProblem:

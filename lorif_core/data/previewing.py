@@ -14,7 +14,8 @@ from lorif_core.data.columns import Columns, looks_of
 from lorif_core.data.find_columns import find_columns, other_readings
 from lorif_core.data.forms import describe
 from lorif_core.data.importing import Ledger, Reading, UsableRow, records_of, row_of, scan_columns
-from lorif_core.data.sources import EXCERPT_CHARACTERS, Record
+from lorif_core.data.record import EXCERPT_CHARACTERS, Record
+from lorif_core.data.source_files import find_files
 from lorif_core.errors import DataError
 
 SHOWN_ROWS = 20
@@ -60,6 +61,9 @@ class ImportPreview:
     other_forms: list[str] = field(default_factory=list)
     """What else the columns could be read as, each with the flag that does so."""
 
+    skipped_files: list[str] = field(default_factory=list)
+    """What lies in the folders that were named and is not read."""
+
     rows: list[PreviewRow] = field(default_factory=list)
     """The first usable ones."""
 
@@ -101,7 +105,7 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
 
     def counted() -> Iterator[tuple[Path, Record]]:
         nonlocal num_scanned
-        for found in islice(records_of(paths), max_rows + 1):
+        for found in islice(records_of(paths, settings), max_rows + 1):
             num_scanned += 1
             yield found
 
@@ -117,7 +121,7 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
     rejects: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
     with TemporaryDirectory(prefix="lorif-preview-") as scratch, closing(Ledger(Path(scratch) / "seen")) as ledger:
-        for path, record in islice(records_of(paths), max_rows):
+        for path, record in islice(records_of(paths, settings), max_rows):
             found = row_of(path, record, reading, ledger)
             if isinstance(found, UsableRow):
                 if len(rows) < SHOWN_ROWS:
@@ -134,6 +138,7 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
             problem=None,
             form=describe(columns),
             other_forms=other_readings(looks, settings, columns) if looks else [],
+            skipped_files=[str(path) for path in find_files(paths, settings).skipped],
             num_scanned=scanned,
             is_whole=is_whole,
             rows=rows,

@@ -1,5 +1,7 @@
 """Rows of the file formats people keep training data in, one reader for all.
 
+A compressed file is read as what it holds: ``.jsonl.gz`` and ``.jsonl.zst`` as JSONL.
+
 ``iter_records`` streams: memory is bounded by the largest row, or by a few hundred rows of
 a Parquet file. Two exceptions: a JSON file is one value and is read whole, and a quoted CSV
 cell that is never closed is read to the end of the file before it can be reported.
@@ -11,76 +13,83 @@ times as Arrow prints them, decimals as digits, bytes as base64. Every CSV cell 
 NaN and Infinity are accepted in JSON, as Python and pandas write them.
 """
 
-import base64
 import csv
 import gzip
+import io
 import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedIOBase
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from lorif_core.config import TextUnit
+from lorif_core.data.record import EXCERPT_CHARACTERS, Record, failed_reads_named, refuse_repeated_names
+from lorif_core.data.table_sources import HUB_HINT, iter_arrow, iter_hub, iter_parquet, iter_saved_dataset, may_be_hub
 from lorif_core.errors import DataError
 
-EXCERPT_CHARACTERS = 200
-ROWS_PER_BATCH = 256
 MAX_CELL_CHARACTERS = 2**31 - 1  # the largest limit that the csv module takes on every platform
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-class Record(NamedTuple):
-    """One row of a data file: either its values or what is wrong with it."""
+class HowToRead(NamedTuple):
+    """What a person says about files besides their names."""
 
-    line: int
-    """From 1: the line where the row starts (JSONL, CSV), or the number of the row (other formats)."""
+    txt: TextUnit | None = None
+    """What one text of a .txt file is."""
 
-    values: dict[str, Any] | None
-    """Column name → value, or None when there is a problem."""
+    split: str | None = None
+    """Split of a hub data set."""
 
-    problem: str | None
-    """A short reason that is the same for all rows with this problem, or None."""
-
-    detail: str = ""
-    """What is particular to this row: where in it, which value."""
-
-    excerpt: str = ""
-    """Beginning of the raw row, when there is a problem."""
+    subset: str | None = None
+    """Configuration of a hub data set."""
 
 
-def iter_records(path: Path) -> Iterator[Record]:
+AS_IT_IS = HowToRead()
+
+
+def iter_records(path: Path, how: HowToRead = AS_IT_IS) -> Iterator[Record]:
     """Rows of a data file, in its order.
 
     Args:
-        path: A .jsonl, .ndjson, .json, .csv or .tsv file (also with .gz), a .parquet file, or a
-            folder saved by ``datasets``.
+        path: A .jsonl, .ndjson, .jsonlines, .json, .csv, .tsv or .txt file (also with .gz or .zst), a .parquet,
+            .arrow or .feather file, a folder saved by ``datasets``, or the name of a hub data set.
+        how: What else must be said about some of them.
 
     Raises:
         DataError: The file is missing, of an unknown kind, empty, or unreadable as a whole.
     """
     if path.is_dir():
-        return _refuse_empty(path, _iter_saved_dataset(path))
+        return _refuse_empty(path, iter_saved_dataset(path))
     if not path.exists():
-        raise DataError(f"{str(path)!r} does not exist: check the name and the folder.")
-    suffix = _suffix_of(path)
+        return _refuse_empty(path, _iter_absent(path, how))
+    suffix = suffix_of(path)
+    if suffix == ".txt":
+        return _refuse_empty(path, _iter_txt(path, how))
     if suffix not in READERS:
         raise DataError(
-            f"{path.name!r} has a suffix that is not known: use one of {', '.join(sorted(READERS))}, or a folder "
-            "saved by `datasets` (`save_to_disk`)."
+            f"{path.name!r} has a suffix that is not known: use one of {', '.join(sorted(SUFFIXES))} (text formats "
+            f"also with {' or '.join(OPENERS)}), a folder of such files, or one saved by `datasets` (`save_to_disk`)."
         )
     return _refuse_empty(path, READERS[suffix](path))
 
 
-def _suffix_of(path: Path) -> str:
+def _iter_absent(path: Path, how: HowToRead) -> Iterator[Record]:
+    if may_be_hub(path) and how.split is not None:
+        return iter_hub(path, how.split, how.subset)
+    hint = f" {HUB_HINT}" if may_be_hub(path) else ""
+    raise DataError(f"{str(path)!r} does not exist: check the name and the folder.{hint}")
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that says the format, without that of a compression."""
     name = path.name.lower()
-    zipped = ".gz" if name.endswith(".gz") else ""
-    return Path(name.removesuffix(zipped)).suffix + zipped
+    for zipped in OPENERS:
+        if name.endswith(zipped) and Path(name.removesuffix(zipped)).suffix in ZIPPABLE:
+            return Path(name.removesuffix(zipped)).suffix
+    return Path(name).suffix
 
 
 def _refuse_empty(path: Path, records: Iterator[Record]) -> Iterator[Record]:
@@ -91,28 +100,37 @@ def _refuse_empty(path: Path, records: Iterator[Record]) -> Iterator[Record]:
 
 
 @contextmanager
-def _open_bytes(path: Path) -> Iterator[BufferedIOBase]:
-    """The file's bytes after its byte-order mark, unzipped."""
-    is_zipped = path.suffix.lower() == ".gz"
-    with _failed_reads_named(path), gzip.open(path) if is_zipped else path.open("rb") as handle:
-        mark = handle.read(len(UTF8_MARK))
-        if mark.startswith(UTF16_MARKS):
-            raise DataError(f"{str(path)!r} is UTF-16, only UTF-8 is read: save it again as UTF-8.")
-        handle.seek(len(UTF8_MARK) if mark == UTF8_MARK else 0)
+def open_bytes(path: Path) -> Iterator[io.BufferedIOBase]:
+    """The file's bytes, unzipped.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    opened = OPENERS.get(path.suffix.lower(), lambda path: path.open("rb"))
+    with failed_reads_named(path), opened(path) as handle:
         yield handle
 
 
+def _open_zst(path: Path) -> io.BufferedReader:
+    return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))  # pyright: ignore[reportArgumentType]
+
+
+OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".zst": _open_zst}
+"""Suffix of a compression → what opens it; reads are checked, so that a cut file is an error."""
+
+
 @contextmanager
-def _failed_reads_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zlib.error, pa.ArrowException, KeyError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be read ({error}): check it, or copy it again.") from error
+def _open_text(path: Path) -> Iterator[tuple[Any, int]]:
+    """The file's bytes after its byte-order mark, and where they begin."""
+    with open_bytes(path) as handle:
+        mark = handle.peek(len(UTF8_MARK))[: len(UTF8_MARK)]  # pyright: ignore[reportAttributeAccessIssue]
+        if mark.startswith(UTF16_MARKS):
+            raise DataError(f"{str(path)!r} is UTF-16, only UTF-8 is read: save it again as UTF-8.")
+        yield handle, len(handle.read(len(UTF8_MARK))) if mark == UTF8_MARK else 0
 
 
 def _iter_jsonl(path: Path) -> Iterator[Record]:
-    with _open_bytes(path) as handle:
-        offset = handle.tell()
+    with _open_text(path) as (handle, offset):
         # Bytes split at \n only. Text would also be split at U+2028, which JSON allows in strings.
         for number, line in enumerate(handle, start=1):
             if line.strip():
@@ -158,8 +176,7 @@ def _json_type(value: Any) -> str:
 
 
 def _iter_json(path: Path) -> Iterator[Record]:
-    with _open_bytes(path) as handle:
-        start = handle.tell()
+    with _open_text(path) as (handle, start):
         content = handle.read()
     if not content.strip():
         return
@@ -201,10 +218,10 @@ def _bad_byte(content: bytes, error: UnicodeDecodeError, offset: int) -> str:
 class _CsvLines:
     """Lines of a CSV file as text; remembers where bytes were not UTF-8."""
 
-    def __init__(self, handle: BufferedIOBase):
+    def __init__(self, handle: io.BufferedIOBase, offset: int):
         self.bad_byte = ""
         self._handle = handle
-        self._offset = handle.tell()
+        self._offset = offset
 
     def __iter__(self) -> Iterator[str]:
         for line in self._handle:
@@ -222,11 +239,11 @@ class _CsvLines:
 
 
 def _iter_csv(path: Path) -> Iterator[Record]:
-    delimiter = "\t" if _suffix_of(path).startswith(".tsv") else ","
+    delimiter = "\t" if suffix_of(path) == ".tsv" else ","
     # The limit belongs to the whole process and is checked at every cell, so it stays raised.
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    with _open_bytes(path) as handle:
-        lines = _CsvLines(handle)
+    with _open_text(path) as (handle, offset):
+        lines = _CsvLines(handle, offset)
         # Strict: without it a stray quote silently merges cells, or all rows up to the next quote.
         reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
         names = _csv_header(path, reader, lines)
@@ -263,87 +280,44 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: _CsvLines) -> li
         ) from error
     if bad_byte := lines.take_bad_byte():
         raise DataError(f"the header of {str(path)!r} is not UTF-8 ({bad_byte}): save the file again as UTF-8.")
-    return _refuse_repeated_names(path, names)
+    return refuse_repeated_names(path, names)
 
 
-def _refuse_repeated_names(path: Path, names: list[str]) -> list[str]:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise DataError(f"column names must differ, {str(path)!r} repeats {repeated}: rename all but one.")
-    return names
+def _iter_txt(path: Path, how: HowToRead) -> Iterator[Record]:
+    if how.txt is None:
+        raise DataError(
+            f"{str(path)!r} may be one text or one text a line: pass `--txt file` or `--txt line` to say which."
+        )
+    with _open_text(path) as (handle, offset):
+        if how.txt == "file":
+            yield _record_of_text(1, handle.read(), offset, {"file": path.name})
+            return
+        for number, line in enumerate(handle, start=1):
+            if line.strip():
+                yield _record_of_text(number, line.rstrip(b"\r\n"), offset, {})
+            offset += len(line)
 
 
-def _iter_parquet(path: Path) -> Iterator[Record]:
-    with _failed_reads_named(path), pq.ParquetFile(path) as file:
-        _refuse_repeated_names(path, file.schema_arrow.names)
-        yield from _records_of_batches(file.iter_batches(batch_size=ROWS_PER_BATCH))
-
-
-def _iter_saved_dataset(path: Path) -> Iterator[Record]:
-    with _failed_reads_named(path):
-        splits = path / "dataset_dict.json"
-        if splits.exists():
-            names = json.loads(splits.read_text(encoding="utf-8"))["splits"]
-            first = str(path / next(iter(names), "SPLIT"))
-            raise DataError(f"{str(path)!r} holds several splits ({', '.join(names)}): name one, such as {first!r}.")
-        if not (path / "state.json").exists():
-            raise DataError(
-                f"{str(path)!r} is not a folder made by `save_to_disk` of `datasets`: give a file, or such a folder."
-            )
-        try:
-            import datasets
-        except ImportError as error:
-            raise DataError(
-                f"{str(path)!r} is a saved `datasets` folder and that library is not installed: run "
-                "`pip install 'lorif-studio[datasets]'`."
-            ) from error
-        saved: Any = datasets.load_from_disk(str(path))
-        # Arrow tables, not rows: `datasets` would decode images and audio, which nobody reads here.
-        tables = saved.with_format("arrow").iter(batch_size=ROWS_PER_BATCH)
-        yield from _records_of_batches(chain.from_iterable(table.to_batches() for table in tables))
-
-
-def _records_of_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
-    number = 0
-    for batch in batches:
-        # Cast by Arrow, because Python's times have no nanoseconds.
-        arrays = [array.cast(pa.string()) if pa.types.is_temporal(array.type) else array for array in batch.columns]
-        for row in _rows_of(pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)):
-            number += 1
-            if row is None:
-                yield Record(number, None, "not UTF-8")
-            else:
-                yield Record(number, {name: _plain(value) for name, value in row.items()}, None)
-
-
-def _rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
-    """Rows as Python values, None where text is not UTF-8."""
+def _record_of_text(number: int, content: bytes, offset: int, beside: dict[str, Any]) -> Record:
     try:
-        return batch.to_pylist()
-    except UnicodeDecodeError:
-        if batch.num_rows == 1:
-            return [None]
-        return [_rows_of(batch.slice(row, 1))[0] for row in range(batch.num_rows)]
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return str(value)
+        return Record(number, {"text": content.decode("utf-8"), **beside}, None)
+    except UnicodeDecodeError as error:
+        excerpt = content[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace")[:EXCERPT_CHARACTERS]
+        return Record(number, None, "not UTF-8", _bad_byte(content, error, offset), excerpt)
 
 
 READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     ".jsonl": _iter_jsonl,
     ".ndjson": _iter_jsonl,
+    ".jsonlines": _iter_jsonl,
     ".json": _iter_json,
     ".csv": _iter_csv,
     ".tsv": _iter_csv,
+    ".parquet": iter_parquet,
+    ".arrow": iter_arrow,
+    ".feather": iter_arrow,
 }
-READERS |= {f"{suffix}.gz": reader for suffix, reader in READERS.items()}
-READERS[".parquet"] = _iter_parquet
+"""Suffix → reader; that of a compression does not count. Text files have a reader of their own."""
+
+SUFFIXES = (*READERS, ".txt")
+ZIPPABLE = tuple(suffix for suffix in SUFFIXES if suffix not in (".parquet", ".arrow", ".feather"))

@@ -79,7 +79,7 @@ def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_fi
     steps = []
     found = KINDS["import"](tmp_path / "ws", request, lambda *step: steps.append(step))
     assert json.loads(json.dumps(found))["num_rejected"] == 1
-    assert steps[-1] == ("rows read", 4, 0)
+    assert steps[-1] == ("rows read", 4, 4)
     assert lf.open_workspace(tmp_path / "ws").data.rejects()[0]["line"] == 4
 
 

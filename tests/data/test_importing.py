@@ -354,7 +354,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_an_interrupted_import_leaves_nothing_behind(tmp_path):
-    def interrupt(num_rows):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     path = write_jsonl(tmp_path / "rows.jsonl", PAIRS)
@@ -385,8 +385,11 @@ def test_a_file_that_changes_between_the_passes_is_refused(tmp_path, row, messag
 def test_progress_counts_the_rows_that_are_finished(tmp_path):
     seen = []
     rows = [{"text": f"t{i}"} for i in range(2_500)] + ["{"]
-    write_examples([write_jsonl(tmp_path / "rows.jsonl", rows)], ImportConfig(), tmp_path / "out", seen.append)
-    assert seen == [1_000, 2_000, 2_501]
+    write_examples(
+        [write_jsonl(tmp_path / "rows.jsonl", rows)], ImportConfig(), tmp_path / "out", lambda *now: seen.append(now)
+    )
+    looks = [("rows looked at", done, 0) for done in (1_000, 2_000, 2_501)]
+    assert seen == looks + [("rows read", done, 2_501) for done in (1_000, 2_000, 2_501)]
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):

@@ -3,12 +3,14 @@ import gzip
 import io
 import json
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lorif_core.data.sources import READERS, Record, iter_records
+from lorif_core.data.record import Record
+from lorif_core.data.sources import SUFFIXES, HowToRead, iter_records, suffix_of
 from lorif_core.errors import DataError
 
 ROWS = [{"prompt": f"question {i}\u2028é", "completion": f' "answer", {i}\nmore'} for i in range(600)]
@@ -37,6 +39,20 @@ def write_parquet(folder, name, rows):
     return folder / name
 
 
+def write_arrow(folder, name, rows, opened):
+    table = pa.Table.from_pylist(rows)
+    with opened(folder / name, table.schema) as writer:
+        writer.write_table(table)
+    return folder / name
+
+
+def zst(content):
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(content)
+    return sink.getvalue().to_pybytes()
+
+
 def save_dataset(folder, rows):
     datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()
@@ -53,6 +69,13 @@ MAKERS = {
     "rows.csv": lambda folder, name: write(folder, name, csv_text(ROWS)),
     "rows.csv.gz": lambda folder, name: write(folder, name, gzip.compress(csv_text(ROWS).encode())),
     "rows.tsv": lambda folder, name: write(folder, name, csv_text(ROWS, "\t")),
+    "rows.jsonlines": lambda folder, name: write(folder, name, jsonl(ROWS)),
+    "rows.jsonl.zst": lambda folder, name: write(folder, name, zst(jsonl(ROWS).encode())),
+    "rows.json.zst": lambda folder, name: write(folder, name, zst(json.dumps(ROWS).encode())),
+    "rows.csv.ZST": lambda folder, name: write(folder, name, zst(csv_text(ROWS).encode())),
+    "rows.arrow": lambda folder, name: write_arrow(folder, name, ROWS, pa.ipc.new_file),
+    "stream.arrow": lambda folder, name: write_arrow(folder, name, ROWS, pa.ipc.new_stream),
+    "rows.feather": lambda folder, name: write_arrow(folder, name, ROWS, pa.ipc.new_file),
     "rows.parquet": lambda folder, name: write_parquet(folder, name, ROWS),
     "saved": lambda folder, name: save_dataset(folder / name, ROWS),
 }
@@ -243,7 +266,7 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", "x", r"suffix that is not known: use one of \.csv, .*\.jsonl.*\.parquet.*save_to_disk"),
+        ("a.doc", "x", r"suffix that is not known: use one of \.arrow, \.csv, .*\.jsonl.*\.parquet.*save_to_disk"),
         ("a.gz", "x", "suffix that is not known"),
         ("a.parquet.gz", "x", "suffix that is not known"),
         ("a.json", '{"text": "a"}\n{"text": "b"}\n', r"not a JSON value .*rename it to \.jsonl"),
@@ -258,11 +281,38 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path):
         ("a.csv.gz", "text\na\n", "cannot be read .*copy it again"),
         ("a.parquet", "not parquet at all", "cannot be read .*copy it again"),
         ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n' * 10_000)[:-20], "cannot be read .*copy it again"),
+        ("a.jsonl.zst", zst(b'{"text": "a"}\n' * 10_000)[:-5], "cannot be read .*copy it again"),
+        ("a.csv.zst", "text\na\n", "cannot be read .*copy it again"),
+        ("a.jsonl.zst", zst(b""), "holds no rows"),
+        ("a.arrow", "not arrow at all", "cannot be read .*copy it again"),
+        ("a.txt", "x", "may be one text or one text a line: pass `--txt file` or `--txt line`"),
     ],
 )
 def test_a_file_that_cannot_be_read_as_a_whole_is_refused_with_a_remedy(tmp_path, name, content, message):
     with pytest.raises(DataError, match=message):
         list(iter_records(write(tmp_path, name, content)))
+
+
+def test_a_cut_arrow_file_is_refused(tmp_path):
+    for make in (pa.ipc.new_file, pa.ipc.new_stream):
+        path = write_arrow(tmp_path, "a.arrow", ROWS, make)
+        path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2])
+        with pytest.raises(DataError, match=r"cannot be read .*copy it again"):
+            list(iter_records(path))
+
+
+def test_a_text_file_is_one_text_or_one_text_a_line(tmp_path):
+    path = write(tmp_path, "a.txt", "\ufeffone\u2028a\r\n\n two \n")
+    whole, lines = HowToRead(txt="file"), HowToRead(txt="line")
+    assert [record.values for record in iter_records(path, whole)] == [
+        {"text": "one\u2028a\r\n\n two \n", "file": "a.txt"}
+    ]
+    assert list(iter_records(path, lines)) == [
+        Record(1, {"text": "one\u2028a"}, None),
+        Record(3, {"text": " two "}, None),
+    ]
+    zipped = write(tmp_path, "b.txt.gz", gzip.compress(b"ok\n\xff\n"))
+    assert [record.problem for record in iter_records(zipped, lines)] == [None, "not UTF-8"]
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -314,7 +364,5 @@ def test_a_damaged_saved_dataset_is_refused(tmp_path):
 
 
 def test_every_suffix_has_a_test():
-    assert set(READERS) == {
-        *(f"{suffix}{zipped}" for suffix in (".jsonl", ".ndjson", ".json", ".csv", ".tsv") for zipped in ("", ".gz")),
-        ".parquet",
-    }
+    tested = {suffix_of(Path(name)) for name in MAKERS}
+    assert set(SUFFIXES) == tested - {""} | {".txt"}

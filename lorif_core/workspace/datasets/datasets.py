@@ -1,6 +1,6 @@
 """The data sets of a workspace: imported, browsed, searched."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BufferedIOBase
 from pathlib import Path
@@ -20,6 +20,7 @@ from lorif_core.views.list_html import examples_html
 from lorif_core.workspace.datasets.import_data import ImportResult, import_data, keep_upload, read_rejects
 from lorif_core.workspace.datasets.view import View, build_search, examples_file, read_view, sort_key, with_status
 from lorif_core.workspace.folder.displayed import Displayed
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 BATCH_EXAMPLES = 4096
@@ -74,7 +75,7 @@ class Datasets:
         self,
         *paths: str | Path,
         settings: ImportConfig | None = None,
-        on_progress: Callable[[int], None] = lambda num_rows: None,
+        on_progress: ProgressSink = no_progress,
     ) -> ImportResult:
         """Read data files into the workspace; importing the same examples again adds nothing.
 

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from io import BufferedIOBase
 from itertools import islice
@@ -15,8 +15,10 @@ from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ImportConfig
 from lorif_core.corpus.version_changes import VersionChanges, compare_versions
 from lorif_core.data.importing import ImportReport, write_examples
+from lorif_core.data.source_files import find_files
 from lorif_core.files import checksum_of_file
 from lorif_core.workspace.datasets.view import build_search
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 
@@ -36,6 +38,9 @@ class ImportResult:
     rejects_file: Path | None
     """Lists the rows that could not be used; the next import of that name replaces it."""
 
+    skipped_files: tuple[str, ...] = ()
+    """What lies in the folders that were named and was not read."""
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable values."""
         return asdict(self.dataset) | {
@@ -46,6 +51,9 @@ class ImportResult:
             "changes": None if self.changes is None else asdict(self.changes),
             "columns": self.report.columns.to_dict(),
             "metadata_columns": self.report.metadata_columns,
+            "form": self.report.form,
+            "other_forms": self.report.other_forms,
+            "skipped_files": list(self.skipped_files),
         }
 
 
@@ -53,7 +61,7 @@ def import_data(
     files: WorkspaceFiles,
     paths: Sequence[Path],
     settings: ImportConfig,
-    on_progress: Callable[[int], None] = lambda num_rows: None,
+    on_progress: ProgressSink = no_progress,
 ) -> ImportResult:
     """Read data files into the workspace; importing the same examples again adds nothing.
 
@@ -63,6 +71,8 @@ def import_data(
         DataError: A file or its columns cannot be used, or rows are bad under ``strict``.
     """
     name = _name(paths, settings)
+    found_files = find_files(paths, settings)
+    skipped = tuple(map(str, found_files.skipped))
     incoming = files.root / "datasets" / f".incoming-{uuid.uuid4().hex}"
     rejects = files.rejects_file(name)
     incoming.mkdir(parents=True)
@@ -83,13 +93,13 @@ def import_data(
         shutil.rmtree(incoming, ignore_errors=True)
     kept_rejects = rejects if rejects.exists() else None
     if known is not None:
-        return ImportResult(known, report, False, None, kept_rejects)
-    record = _record(files, dataset_id, paths, settings, report)
+        return ImportResult(known, report, False, None, kept_rejects, skipped)
+    record = _record(files, dataset_id, name, found_files.paths, settings, report)
     if parent is not None:
         record = replace(record, corpus_id=parent.corpus_id, parent_id=parent.dataset_id, version=parent.version + 1)
     build_search(files, dataset_id)
     files.catalog.put_dataset(record)
-    return ImportResult(record, report, True, changes, kept_rejects)
+    return ImportResult(record, report, True, changes, kept_rejects, skipped)
 
 
 def _move_in(incoming: Path, folder: Path) -> None:
@@ -111,19 +121,24 @@ def _name(paths: Sequence[Path], settings: ImportConfig) -> str:
 
 
 def _record(
-    files: WorkspaceFiles, dataset_id: str, paths: Sequence[Path], settings: ImportConfig, report: ImportReport
+    files: WorkspaceFiles,
+    dataset_id: str,
+    name: str,
+    paths: Sequence[Path],
+    settings: ImportConfig,
+    report: ImportReport,
 ) -> DatasetRecord:
     return DatasetRecord(
         dataset_id=dataset_id,
-        name=_name(paths, settings),
+        name=name,
         fingerprint=report.fingerprint,
         kind=report.columns.kind,
         num_examples=report.num_examples,
         num_rejected=report.num_rejected,
         num_duplicates=report.num_duplicates,
         size_bytes=files.examples_file(dataset_id).stat().st_size,
-        source_files=tuple(str(path.absolute()) for path in paths),
-        source_checksums=tuple(checksum_of_file(path) for path in paths if path.is_file()),
+        source_files=tuple(str(path.absolute()) if path.exists() else path.as_posix() for path in paths),
+        source_checksums=tuple(map(checksum_of_file, paths)) if all(path.is_file() for path in paths) else (),
         settings_json=json.dumps(asdict(settings)),
     )
 

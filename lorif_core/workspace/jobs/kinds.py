@@ -53,7 +53,7 @@ def run_import(path: Path, request: ImportRequest, on_progress: ProgressSink) ->
     found = open_workspace(path).data.import_files(
         *request.paths,
         settings=request.settings,
-        on_progress=lambda num_rows: on_progress("rows read", num_rows, 0),
+        on_progress=on_progress,
     )
     return found.to_dict()
 

@@ -83,7 +83,8 @@ Request = ImportRequest | IndexRequest | EvaluateRequest | VerifyRequest | MapRe
 
 def import_request(paths: Sequence[str | Path], settings: ImportConfig) -> ImportRequest:
     """The request to import data files."""
-    placed = [Path(path).resolve() for path in paths]
+    # What is not there is the name of a hub data set, or its import says that it is not.
+    placed = [Path(path).resolve() if Path(path).exists() else Path(path) for path in paths]
     seen = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in placed if path.is_file()}
     return ImportRequest(tuple(str(path) for path in placed), settings, seen)
 

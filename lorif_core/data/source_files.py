@@ -1,0 +1,132 @@
+"""Which files an import reads, where folders are named: their shards, in natural order.
+
+A folder may hold files of one format; what else lies in it is skipped, and said. JSON and text files count only where
+there is nothing else, for beside data they are descriptions. Shards named as ``datasets`` names them, such as
+``train-00000-of-00002.parquet``, belong to a split, and of several splits one must be chosen.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lorif_core.config import ImportConfig
+from lorif_core.data.sources import OPENERS, SUFFIXES, HowToRead, suffix_of
+from lorif_core.data.table_sources import SAVED_MARK, may_be_hub, splits_of_saved
+from lorif_core.errors import DataError
+
+FORMAT_OF_SUFFIX = {
+    **dict.fromkeys((".jsonl", ".ndjson", ".jsonlines"), "JSONL"),
+    **dict.fromkeys((".csv", ".tsv"), "CSV"),
+    ".parquet": "Parquet",
+    **dict.fromkeys((".arrow", ".feather"), "Arrow"),
+    ".json": "JSON",
+    ".txt": "text",
+}
+DESCRIPTIONS = ("JSON", "text")
+"""Formats that are data only where no other is there."""
+
+SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}$")
+
+
+class SourceFiles(NamedTuple):
+    """What an import reads."""
+
+    paths: list[Path]
+    """Files, saved data sets and names of hub data sets, in order."""
+
+    skipped: list[Path]
+    """What lies in the named folders and is not read."""
+
+
+def how_to_read(settings: ImportConfig) -> HowToRead:
+    """What the settings say about files."""
+    return HowToRead(settings.txt, settings.split, settings.subset)
+
+
+def find_files(named: Sequence[Path], settings: ImportConfig) -> SourceFiles:
+    """The files that a person means.
+
+    Raises:
+        DataError: A folder holds no data, or those of several formats or splits; or a flag says nothing about them.
+    """
+    found = SourceFiles([], [])
+    for path in named:
+        paths, skipped = _in_folder(path, settings) if path.is_dir() else ([path], [])
+        found.paths.extend(paths)
+        found.skipped.extend(skipped)
+    _check_flags(named, found, settings)
+    return found
+
+
+def _check_flags(named: Sequence[Path], found: SourceFiles, settings: ImportConfig) -> None:
+    if settings.txt is not None and not any(suffix_of(path) == ".txt" for path in found.paths):
+        raise DataError(f"`--txt` is for .txt files, got {_listed(found.paths)}: leave it out.")
+    files = [path for path in named if path.is_file()]
+    if settings.split is not None and files:
+        raise DataError(f"`--split` is for folders and hub data sets, and {str(files[0])!r} is a file: leave it out.")
+    hubs = [path for path in named if not path.exists() and may_be_hub(path)]
+    if settings.subset is not None and not hubs:
+        raise DataError(f"`--subset` is for hub data sets, got {_listed(named)}: leave it out.")
+
+
+def _in_folder(folder: Path, settings: ImportConfig) -> tuple[list[Path], list[Path]]:
+    splits = splits_of_saved(folder)
+    if splits is not None and settings.split in splits:
+        return [folder / settings.split], []
+    if splits is not None or (folder / SAVED_MARK).exists():
+        return [folder], []  # its reader says what is wrong
+    inside = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural_key)
+    data = [path for path in inside if path.is_file() and suffix_of(path) in SUFFIXES]
+    formats = sorted({FORMAT_OF_SUFFIX[suffix_of(path)] for path in data})
+    told = [name for name in formats if name not in DESCRIPTIONS] or formats
+    if not told:
+        raise DataError(_no_data_message(folder, inside))
+    if len(told) > 1:
+        raise DataError(
+            f"a folder must hold data of one format, {str(folder)!r} has {' and '.join(told)} files: name the files "
+            "of one of them."
+        )
+    shards = [path for path in data if FORMAT_OF_SUFFIX[suffix_of(path)] == told[0]]
+    shards = _of_one_split(folder, shards, settings.split)
+    return shards, [path for path in inside if path not in shards]
+
+
+def _of_one_split(folder: Path, shards: list[Path], wanted: str | None) -> list[Path]:
+    splits: dict[str, list[Path]] = {}
+    for path in shards:
+        if found := SHARD.match(_stem(path)):
+            splits.setdefault(found[1], []).append(path)
+    if wanted is None and len(splits) <= 1:
+        return shards
+    if wanted in splits:
+        return splits[wanted]
+    known = ", ".join(splits) or "none that its file names tell"
+    said = "name one with `--split`" if splits else "leave `--split` out"
+    raise DataError(f"{str(folder)!r} must hold one split or the one that is named; it has {known}: {said}.")
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for zipped in OPENERS:
+        name = name.removesuffix(zipped)
+    return Path(name).stem
+
+
+def _no_data_message(folder: Path, inside: list[Path]) -> str:
+    below = [path for path in inside if path.is_dir()]
+    said = f"; look into its folders, such as {str(below[0])!r}" if below else ""
+    return (
+        f"{str(folder)!r} is not a folder made by `save_to_disk` of `datasets` and holds no data file "
+        f"({', '.join(SUFFIXES)}): name another{said}."
+    )
+
+
+def natural_key(path: Path) -> list[tuple[bool, int, str]]:
+    """Orders names as people do: 2 before 10."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(repr(str(path)) for path in paths[:3]) or "none"

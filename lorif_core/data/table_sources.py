@@ -1,0 +1,147 @@
+"""Rows of data that Arrow reads: Parquet and Arrow files, folders saved by ``datasets``, and data sets of the hub."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lorif_core.data.record import Record, failed_reads_named, refuse_repeated_names
+from lorif_core.errors import DataError
+
+ROWS_PER_BATCH = 256
+ARROW_MAGIC = b"ARROW1"
+SAVED_MARK = "state.json"
+"""A file that every folder made by ``save_to_disk`` has."""
+
+HUB_HINT = "If it is a data set of the Hugging Face hub, name its split, such as `--split train`."
+
+
+def iter_parquet(path: Path) -> Iterator[Record]:
+    """Rows of a Parquet file."""
+    with failed_reads_named(path), pq.ParquetFile(path) as file:
+        refuse_repeated_names(path, file.schema_arrow.names)
+        yield from _records_of_batches(file.iter_batches(batch_size=ROWS_PER_BATCH))
+
+
+def iter_arrow(path: Path) -> Iterator[Record]:
+    """Rows of an Arrow file, of the format with a footer or of a stream."""
+    with failed_reads_named(path), path.open("rb") as handle:
+        has_footer = handle.read(len(ARROW_MAGIC)) == ARROW_MAGIC
+        handle.seek(0)
+        if has_footer:
+            file = pa.ipc.open_file(handle)
+            refuse_repeated_names(path, file.schema.names)
+            yield from _records_of_batches(file.get_batch(number) for number in range(file.num_record_batches))
+        else:
+            stream = pa.ipc.open_stream(handle)
+            refuse_repeated_names(path, stream.schema.names)
+            yield from _records_of_batches(stream)
+
+
+def splits_of_saved(path: Path) -> list[str] | None:
+    """Names of the splits of a folder made by ``DatasetDict.save_to_disk``; None: it is none."""
+    file = path / "dataset_dict.json"
+    with failed_reads_named(path):
+        return list(json.loads(file.read_text(encoding="utf-8"))["splits"]) if file.exists() else None
+
+
+def iter_saved_dataset(path: Path) -> Iterator[Record]:
+    """Rows of a folder made by ``Dataset.save_to_disk``."""
+    with failed_reads_named(path):
+        if (names := splits_of_saved(path)) is not None:
+            first = str(path / next(iter(names), "SPLIT"))
+            raise DataError(
+                f"{str(path)!r} holds several splits ({', '.join(names)}): name one, such as {first!r}, or choose it "
+                "with `--split`."
+            )
+        if not (path / SAVED_MARK).exists():
+            raise DataError(
+                f"{str(path)!r} is not a folder made by `save_to_disk` of `datasets`: give a file, or such a folder."
+            )
+        yield from _records_of_dataset(_datasets(str(path)).load_from_disk(str(path)))
+
+
+def iter_hub(path: Path, split: str, subset: str | None) -> Iterator[Record]:
+    """Rows of a data set of the Hugging Face hub, or of its copy in the local cache.
+
+    Raises:
+        DataError: It, its split or its subset is not there, or cannot be reached.
+    """
+    name = path.as_posix()
+    library = _datasets(name)
+    try:
+        found = library.load_dataset(name, subset, split=split)
+    except (OSError, ValueError, RuntimeError, pa.ArrowException, library.exceptions.DatasetsError) as error:
+        said = " ".join(str(error).split())[:300].rstrip(".")
+        raise DataError(
+            f"split {split!r} of the hub data set {name!r} cannot be loaded ({said}): check its name, `--split` and "
+            "`--subset`, and that the hub can be reached or the data set is in the local cache."
+        ) from error
+    with failed_reads_named(path):
+        yield from _records_of_dataset(found)
+
+
+def may_be_hub(path: Path) -> bool:
+    """Whether a path that does not exist looks like the name of a hub data set."""
+    return re.fullmatch(r"[\w][\w.-]*(/[\w][\w.-]*)?", path.as_posix()) is not None
+
+
+def _datasets(what: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError(
+            f"{what!r} is read with the library `datasets`, which is not installed: run "
+            "`pip install 'lorif-studio[datasets]'`."
+        ) from error
+    return datasets
+
+
+def _records_of_dataset(found: Any) -> Iterator[Record]:
+    # Arrow tables, not rows: `datasets` would decode images and audio, which nobody reads here.
+    tables = found.with_format("arrow").iter(batch_size=ROWS_PER_BATCH)
+    return _records_of_batches(chain.from_iterable(table.to_batches() for table in tables))
+
+
+def _records_of_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
+    number = 0
+    slices = (
+        batch.slice(start, ROWS_PER_BATCH) for batch in batches for start in range(0, len(batch), ROWS_PER_BATCH)
+    )
+    for batch in slices:
+        # Cast by Arrow, because Python's times have no nanoseconds.
+        arrays = [array.cast(pa.string()) if pa.types.is_temporal(array.type) else array for array in batch.columns]
+        for row in _rows_of(pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)):
+            number += 1
+            if row is None:
+                yield Record(number, None, "not UTF-8")
+            else:
+                yield Record(number, {name: _plain(value) for name, value in row.items()}, None)
+
+
+def _rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+    """Rows as Python values, None where text is not UTF-8."""
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            return [None]
+        return [_rows_of(batch.slice(row, 1))[0] for row in range(batch.num_rows)]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    return str(value)

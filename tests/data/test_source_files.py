@@ -1,0 +1,149 @@
+"""Folders of shards, saved data sets with splits, and data sets of the hub, which here are those of a local cache."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lorif_core.config import ImportConfig
+from lorif_core.data.importing import write_examples
+from lorif_core.data.source_files import find_files
+from lorif_core.errors import DataError
+
+
+def shard(folder, name, number):
+    row = {"text": f"text {number}"}
+    folder.mkdir(exist_ok=True)
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table({"text": [row["text"]]}), folder / name)
+    else:
+        (folder / name).write_text(json.dumps(row) + "\n")
+    return folder / name
+
+
+def names(found):
+    return [path.name for path in found]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_shards_are_read_in_natural_order_and_what_is_skipped_is_said(tmp_path, suffix):
+    for number in (10, 9, 1):
+        shard(tmp_path / "data", f"part-{number}{suffix}", number)
+    (tmp_path / "data" / "README.md").write_text("about")
+    (tmp_path / "data" / "dataset_info.json").write_text("{}")
+    (tmp_path / "data" / ".hidden.jsonl").write_text("{}")
+    found = find_files([tmp_path / "data"], ImportConfig())
+    assert names(found.paths) == [f"part-{number}{suffix}" for number in (1, 9, 10)]
+    assert names(found.skipped) == ["dataset_info.json", "README.md"]
+    report = write_examples([tmp_path / "data"], ImportConfig(), tmp_path / "out")
+    assert report.num_examples == 3
+
+
+def test_a_folder_with_data_of_two_formats_is_refused(tmp_path):
+    shard(tmp_path, "a.jsonl", 1)
+    shard(tmp_path, "b.parquet", 2)
+    with pytest.raises(DataError, match=r"data of one format, .* has JSONL and Parquet files: name the files of one"):
+        find_files([tmp_path], ImportConfig())
+
+
+def test_text_and_json_files_are_data_where_nothing_else_is(tmp_path):
+    (tmp_path / "a2.txt").write_text("two")
+    (tmp_path / "a10.txt").write_text("ten")
+    assert names(find_files([tmp_path], ImportConfig(txt="file")).paths) == ["a2.txt", "a10.txt"]
+    with pytest.raises(DataError, match="pass `--txt file` or `--txt line`"):
+        write_examples([tmp_path], ImportConfig(), tmp_path / "out")
+    (tmp_path / "b.json").write_text("[]")
+    with pytest.raises(DataError, match="has JSON and text files"):
+        find_files([tmp_path], ImportConfig())
+
+
+def test_a_folder_without_data_names_what_is_looked_for(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "LICENSE").write_text("x")
+    with pytest.raises(DataError, match=r"holds no data file \(\.jsonl, .*look into its folders, such as '.*data'"):
+        find_files([tmp_path], ImportConfig())
+
+
+def test_shards_of_several_splits_are_not_mixed(tmp_path):
+    for number, name in enumerate(["train-00001-of-00002", "train-00000-of-00002", "test-00000-of-00001"]):
+        shard(tmp_path, f"{name}.parquet", number)
+    with pytest.raises(DataError, match="it has test, train: name one with `--split`"):
+        find_files([tmp_path], ImportConfig())
+    found = find_files([tmp_path], ImportConfig(split="train"))
+    assert names(found.paths) == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    assert names(found.skipped) == ["test-00000-of-00001.parquet"]
+    with pytest.raises(DataError, match="it has test, train: name one"):
+        find_files([tmp_path], ImportConfig(split="validation"))
+
+
+def test_a_split_of_a_saved_data_set_is_chosen(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    one = datasets.Dataset.from_list([{"text": "a"}])
+    datasets.DatasetDict({"train": one, "test": one}).save_to_disk(tmp_path / "saved")
+    assert find_files([tmp_path / "saved"], ImportConfig(split="test")).paths == [tmp_path / "saved" / "test"]
+    with pytest.raises(DataError, match=r"several splits \(train, test\).*`--split`"):
+        write_examples([tmp_path / "saved"], ImportConfig(split="dev"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (ImportConfig(txt="line"), r"`--txt` is for \.txt files, got '.*a\.jsonl': leave it out"),
+        (ImportConfig(split="train"), "`--split` is for folders and hub data sets, and '.*' is a file: leave it out"),
+        (ImportConfig(subset="main"), "`--subset` is for hub data sets, got '.*': leave it out"),
+    ],
+)
+def test_flags_that_say_nothing_about_the_files_are_refused(tmp_path, settings, message):
+    with pytest.raises(DataError, match=message):
+        find_files([shard(tmp_path, "a.jsonl", 1)], settings)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A cache as `datasets` leaves it behind, and no network."""
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    place = tmp_path / "cache" / "openai___gsm_tiny" / "main" / "0.0.0" / ("a" * 40)
+    place.mkdir(parents=True)
+    table = pa.table({"question": ["1 + 1?", "2 + 2?"], "answer": ["2", "4"]})
+    splits = datasets.SplitDict(dataset_name="gsm_tiny")
+    splits.add(datasets.SplitInfo("train", num_examples=2))
+    info = datasets.DatasetInfo(
+        features=datasets.Features.from_arrow_schema(table.schema),
+        builder_name="parquet",
+        dataset_name="gsm_tiny",
+        config_name="main",
+        version="0.0.0",
+        splits=splits,
+    )
+    info.write_to_directory(str(place))
+    with pa.ipc.new_stream(place / "gsm_tiny-train.arrow", table.schema) as writer:
+        writer.write_table(table)
+    return Path("openai/gsm_tiny")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_data_set_of_the_hub_is_read_by_name_and_split_from_the_cache(hub, tmp_path):
+    settings = ImportConfig(split="train", subset="main")
+    report = write_examples([hub], settings, tmp_path / "out")
+    assert report.num_examples == 2
+    assert report.form.startswith("question and answer")
+    with pytest.raises(
+        DataError, match="split 'dev' of the hub data set 'openai/gsm_tiny' cannot be loaded"
+    ) as refused:
+        write_examples([hub], ImportConfig(split="dev", subset="main"), tmp_path / "out")
+    assert "\n" not in str(refused.value)
+    with pytest.raises(DataError, match="hub data set 'openai/none' cannot be loaded"):
+        write_examples([Path("openai/none")], settings, tmp_path / "out")
+
+
+def test_a_name_that_may_be_of_the_hub_is_told_to_name_its_split(tmp_path):
+    with pytest.raises(DataError, match=r"'openai/gsm8k' does not exist: .*hub, name its split, such as `--split"):
+        write_examples([Path("openai/gsm8k")], ImportConfig(), tmp_path / "out")
+    with pytest.raises(DataError, match=r"does not exist: check the name and the folder\.$"):
+        write_examples([tmp_path / "gone.jsonl"], ImportConfig(), tmp_path / "out")
