@@ -7,7 +7,7 @@ takes its gradient. The two are multiplied as soon as both exist and handed to a
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import lru_cache
 from inspect import Parameter, getsource, signature
 from typing import Any
@@ -34,6 +34,7 @@ def capture_gradients(
     *,
     keeps_tokens: bool = False,
     refusals: dict[str, str] | None = None,
+    keeps_graph: bool = False,
 ) -> Tensor:
     """Hand the projected gradients of a batch to ``sink``, module by module.
 
@@ -49,6 +50,7 @@ def capture_gradients(
         sink: Receives (module name, gradients of the B examples).
         keeps_tokens: Hand over ``SequenceGradient``s, which split over tokens.
         refusals: Receives, by module name, why one cannot be told apart by example, instead of an error.
+        keeps_graph: The gradients can be differentiated again, by what the objective was made with.
 
     Returns:
         The objective of each example in nats, (B,).
@@ -60,7 +62,14 @@ def capture_gradients(
     num_examples, num_tokens = batch.input_ids.shape
     shape = BatchShape(num_examples, num_tokens, _predicting(batch.target_mask))
     collector = Collector(maps, sink, shape, keeps_tokens=keeps_tokens, refusals=refusals)
-    with turn_on(model), watch_uses(model, maps, collector.on_use), torch.enable_grad():
+    entered: list[Tensor] = []
+    with ExitStack() as watching:
+        watching.enter_context(turn_on(model))
+        watching.enter_context(watch_uses(model, maps, collector.on_use))
+        watching.enter_context(torch.enable_grad())
+        if keeps_graph:
+            hook = input_embeddings(model).register_forward_hook(lambda module, args, output: entered.append(output))
+            watching.callback(hook.remove)
         values = evaluate_objective(model, batch, objective)
         bad = values.detach()[~torch.isfinite(values)]
         if len(bad):
@@ -69,7 +78,10 @@ def capture_gradients(
                 "float32 or bfloat16, or check its weights."
             )
         collector.is_backward = True
-        values.sum().backward()
+        if keeps_graph:
+            torch.autograd.grad(values.sum(), entered, create_graph=True)
+        else:
+            values.sum().backward()
     collector.flush()
     return values.detach()
 

@@ -1,45 +1,39 @@
 """Split a score over the target tokens of the train example or of the query.
 
-The objective is a sum of one cross-entropy per target token, L = Σ_k L_k, and a score ⟨M, G̃⟩ is linear in the
-gradient G̃ = P_inᵀ (∂L/∂W) P_out. So it splits exactly over the tokens that are predicted:
+The objective is a sum of one cross-entropy per target token, L = Σ_k L_k, and a score ⟨M, G̃⟩ is linear
+in the gradient G̃ = P_inᵀ (∂L/∂W) P_out. So it splits exactly over the tokens that are predicted: with a
+weight v_k = 1 at every loss,
 
-    ⟨M, G̃⟩ = Σ_k ⟨P_in M P_outᵀ, ∂L_k/∂W⟩ = Σ_k dL_k(W + ε P_in M P_outᵀ) / dε   at ε = 0
+    ⟨M, G̃(v)⟩ = Σ_k v_k ⟨M, P_inᵀ (∂L_k/∂W) P_out⟩,    part k = ∂⟨M, G̃(v)⟩ / ∂v_k
 
-one derivative of every token's loss in one direction of the weights, which forward-mode differentiation gives in a
-single forward pass. A token's part is the part of *learning to say it* here; what the tokens before it lent to that
-is contained in it. The stored rank-c form is G̃ R Rᵀ with R the orthonormal right factors, so on the train side the
-direction is M R Rᵀ, and the parts add up to the score before the codec's rounding.
+which differentiates the captured gradients once more, for all tokens at once. A token's part is the part of
+*learning to say it* here; what the tokens before it lent to that is contained in it. The stored rank-c form is
+G̃ R Rᵀ with R the orthonormal right factors, so on the train side M R Rᵀ stands for M, and the parts add up to
+the score before the codec's rounding.
 
-Models with an operation that has no forward derivative (such as BLOOM's own GELU) take one ordinary
-pass per target token instead, with the same result.
-Source: docs/explanation/design.md §2.12; forward mode: Baydin et al. (arXiv:1502.05767), section 3.1.
+Models with an operation that cannot be differentiated twice take one ordinary pass per target token instead,
+with the same result.
+Source: docs/explanation/design.md §2.12; differentiating a vector-Jacobian product by its vector: Townsend, "A new trick
+for calculating Jacobian vector products", 2017.
 """
 
-import warnings
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lorif_core.capture.experts import run_experts_in_a_loop
-from lorif_core.capture.hooks import capture_gradients, model_inputs
+from lorif_core.capture.boundaries import length_boundaries
+from lorif_core.capture.hooks import capture_gradients
 from lorif_core.capture.objectives import summed_cross_entropy, token_losses
-from lorif_core.data.batches import pad_batch
+from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.sequences import EncodedExample, EncodedText, sequences_of
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
 from lorif_core.passes.queries import Query
 from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.text_gradients import capture_texts
-from lorif_core.turns import turn_on
-from lorif_core.weights import locate_weight
 
 LEAST_LENGTH = 1e-3
 """Of a factor beside the longest one, 1e-6 of singular values: below, a direction is rounding."""
@@ -63,10 +57,18 @@ def split_over_train_targets(
         text sum to its score before the codec's rounding.
     """
     directions = _directions_as_stored(source, texts, matrices)
-    return [
-        [losses_along(source, one, along)[0] * one.weight for one in sequences_of(text)]
-        for text, along in zip(texts, directions, strict=True)
-    ]
+    owners = [place for place, text in enumerate(texts) for _ in sequences_of(text)]
+    sequences = [one for text in texts for one in sequences_of(text)]
+    found: list[list[Tensor]] = [[] for _ in texts]
+    lengths = [len(one.input_ids) for one in sequences]
+    parts: dict[int, Tensor] = {}
+    for places in plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model)):
+        chosen = [sequences[place] for place in places]
+        split, _ = parts_along(source, chosen, [directions[owners[place]] for place in places])
+        parts |= zip(places, split, strict=True)
+    for place, sequence in enumerate(sequences):
+        found[owners[place]].append(parts[place] * sequence.weight)
+    return found
 
 
 class WholeText(NamedTuple):
@@ -121,97 +123,68 @@ def split_over_query_targets(
     """
     parts = []
     for sequence, weight in zip(query.sequences, query.weights, strict=True):
-        found, loss = losses_along(source, sequence, matrices)
+        (found,), losses = parts_along(source, [sequence], [matrices])
         # margin = L + log(1 - e^(-L)), whose derivative by L is 1 / (1 - e^(-L))
-        by_loss = float(-1 / torch.expm1(-loss)) if objective == "margin" else 1.0
+        by_loss = float(-1 / torch.expm1(-losses[0])) if objective == "margin" else 1.0
         parts.append(found * (weight * by_loss))
     return parts
 
 
-def losses_along(
-    source: GradientSource, example: EncodedExample, directions: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Derivative of every target token's loss in a direction of the weights, and the summed loss.
+def parts_along(
+    source: GradientSource, sequences: Sequence[EncodedExample], directions: Sequence[Mapping[str, Tensor]]
+) -> tuple[list[Tensor], Tensor]:
+    """Product of every target token's own gradient with a matrix per module, and the summed losses.
 
     Args:
         source: Of the index.
-        example: T tokens.
-        directions: Per module, (d_in, d_out) in projected coordinates.
+        sequences: B of them, of T tokens each.
+        directions: Of each sequence, per module, (d_in, d_out).
 
     Returns:
-        (T,) float32 on the CPU, zero at tokens that are no targets; and a scalar, in nats.
+        (T,) per sequence, float32 on the CPU, zero at tokens that are no targets; and (B,), in nats.
     """
     try:
-        return _forward_mode(source, example, directions)
-    except NotImplementedError:  # an operation of this model has no forward derivative
-        return _pass_per_target(source, example, directions)
+        return _differentiated_twice(source, sequences, directions)
+    except RuntimeError as error:
+        if "is not implemented" not in str(error):
+            raise
+    found = [_pass_per_target(source, *pair) for pair in zip(sequences, directions, strict=True)]
+    return [parts for parts, _ in found], torch.stack([loss for _, loss in found])
 
 
-def _forward_mode(
-    source: GradientSource, example: EncodedExample, directions: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    _load_formulas()
-    batch = pad_batch([example], source.pad_id)
-    model = source.model
-    # The fused attention kernels have no forward derivative; the plain products have.
-    with (
-        turn_on(model),
-        _experts_in_a_loop(source),
-        sdpa_kernel(SDPBackend.MATH),
-        torch.no_grad(),
-        forward_ad.dual_level(),
-    ):
-        weights: dict[str, Tensor] = {}
-        for names, weight, tangent in _weight_directions(source, directions):
-            weights |= dict.fromkeys(names, forward_ad.make_dual(weight.detach(), tangent))
-        # Each module is named once, and every one that holds a weight: torch's own tying leaves a layer that stands
-        # in two places with the replaced weight.
-        logits = functional_call(model, weights, (), model_inputs(model, batch), tie_weights=False).logits
-        labels, is_target = (part[:, 1:].to(logits.device) for part in (batch.input_ids, batch.target_mask))
-        losses = token_losses(logits[:, :-1], labels, is_target)
-        value, tangent = forward_ad.unpack_dual(losses)
-    parts = torch.zeros(len(example.input_ids))
-    if tangent is not None:  # None where no direction reaches the objective
-        parts[1:] = tangent[0].cpu()
-    return parts, value.sum().cpu()
+def _differentiated_twice(
+    source: GradientSource, sequences: Sequence[EncodedExample], directions: Sequence[Mapping[str, Tensor]]
+) -> tuple[list[Tensor], Tensor]:
+    batch = pad_batch(sequences, source.pad_id)
+    weights: list[Tensor] = []
+    products: list[Tensor] = []
+
+    def weighted(logits: Tensor, labels: Tensor, is_target: Tensor) -> Tensor:
+        losses = token_losses(logits, labels, is_target)
+        weights.append(torch.ones_like(losses, requires_grad=True))
+        return (losses * weights[0]).sum(1)
+
+    def take(name: str, gradient: ProjectedGradient) -> None:
+        rows = [one[name] for one in directions if name in one]
+        if len(rows) == len(directions):
+            products.append(_product(gradient, torch.stack(rows)))
+
+    # The fused attention kernels cannot be differentiated twice; the plain products can.
+    with sdpa_kernel(SDPBackend.MATH):
+        losses = capture_gradients(source.model, source.maps, batch, weighted, take, keeps_graph=True)
+        parts = torch.zeros(batch.input_ids.shape)
+        total = sum(product.to(weights[0]) for product in products)
+        if isinstance(total, Tensor) and total.requires_grad:
+            (found,) = torch.autograd.grad(total, weights[0])
+            parts[:, batch.target_mask[:, 1:].any(0).nonzero().squeeze(1) + 1] = found.float().cpu()
+    return [parts[row, : len(one.input_ids)] for row, one in enumerate(sequences)], losses.cpu()
 
 
-@cache
-def _load_formulas() -> None:
-    """torch compiles its forward-mode formulas when they are first used, and its compiler warns of itself."""
-    with warnings.catch_warnings(), forward_ad.dual_level():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
-
-
-def _weight_directions(
-    source: GradientSource, directions: Mapping[str, Tensor]
-) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-    """Per parameter its names, itself, and P_in M P_outᵀ of what is tracked of it in its own layout."""
-    names: dict[Tensor, list[str]] = defaultdict(list)
-    for module_name, module in source.model.named_modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            names[parameter].append(f"{module_name}.{name}")
-    tangents: dict[Tensor, Tensor] = {}
-    for name, direction in directions.items():
-        weight, maps = locate_weight(source.model, name), source.maps[name]
-        wide = direction.to(weight.parameter.device, torch.float32)
-        wide = wide if maps.input_map is None else maps.input_map.float() @ wide
-        wide = wide if maps.output_map is None else wide @ maps.output_map.float().mT
-        tangent = tangents.setdefault(weight.parameter, torch.zeros_like(weight.parameter, requires_grad=False))
-        weight.of(tangent).add_(wide.to(tangent.dtype))
-    return ((names[parameter], parameter, tangent) for parameter, tangent in tangents.items())
-
-
-@contextmanager
-def _experts_in_a_loop(source: GradientSource) -> Iterator[None]:
-    """Fused experts one after another: their fused kernels have no forward derivative."""
-    weights = [locate_weight(source.model, name) for name in source.maps]
-    modules = {weight.module for weight in weights if weight.kind == "experts"}
-    with ExitStack() as loops:
-        for module in modules:
-            loops.enter_context(run_experts_in_a_loop(module, lambda product: None))
-        yield
+def _product(gradient: ProjectedGradient, matrices: Tensor) -> Tensor:
+    """Σ_b ⟨M_b, G̃_b⟩ of matrices (B, d_in, d_out), a scalar."""
+    if isinstance(gradient, SequenceGradient):
+        return ((gradient.inputs @ matrices.to(gradient.inputs)) * gradient.output_grads).sum()
+    return (gradient.dense() * matrices.to(gradient.dense())).sum()
 
 
 def _pass_per_target(
