@@ -251,7 +251,7 @@ IDENTITY = {
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"whitening": {"alpha": 0.003, "stats_examples": 9}}, {"budget_bytes": 500}], ids=str
+    "more", [{}, {"whitening": {"alpha": 0.003, "stats_examples": 9}}, {"budget_bytes": 500}, {"stride": 9}], ids=str
 )
 def test_an_index_has_the_name_that_it_had_before_format_2(more):
     wanted = f"ix-{fingerprint_of_value(IDENTITY | more)[:12]}"
@@ -264,7 +264,7 @@ def test_an_index_over_other_members_has_another_name():
 
 
 def test_everything_in_a_plan_but_what_the_build_decides_is_in_the_name():
-    left_out = {"shard_examples", "maps", "ranks", "members", "whitening", "budget_bytes"}
+    left_out = {"shard_examples", "maps", "ranks", "members", "whitening", "budget_bytes", "stride"}
     assert asdict(PLAN).keys() - left_out == IDENTITY.keys()
 
 
