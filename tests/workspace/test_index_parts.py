@@ -35,6 +35,7 @@ from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.methods.method_settings import IndexConfig, LorifConfig
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.parts import finished_parts
+from lorif_core.store.manifest import COUNTED
 from lorif_core.store.plan import Parents, Plan
 from lorif_core.workspace.indexes.index_job import index_id_of
 from lorif_core.workspace.workspace import open_workspace
@@ -134,10 +135,12 @@ def as_format_1(workspace, num_shards):
         name = f"shards/{number:05d}.safetensors"
         (folder / shard["file"]).rename(folder / name)
         shard["file"] = name
-        shard.pop("failed_ids")
+        for name in ("failed_ids", *COUNTED):
+            shard.pop(name)
     shutil.rmtree(folder / "parts")
     (folder / "plan.json").unlink()
     manifest.pop("members")
+    manifest.pop("stride")
     manifest["shards"] = shards
     if manifest["maps"] is not None:
         path = folder / "maps.safetensors"
