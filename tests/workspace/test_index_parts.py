@@ -34,8 +34,8 @@ from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.methods.method_settings import IndexConfig, LorifConfig
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.parts import finished_parts
 from lorif_core.store.manifest import COUNTED
+from lorif_core.store.parts import finished_parts
 from lorif_core.store.plan import Parents, Plan
 from lorif_core.workspace.indexes.index_job import index_id_of
 from lorif_core.workspace.workspace import open_workspace
