@@ -42,15 +42,8 @@ from lorif_core.store.plan import Parents as Parents
 MANIFEST = "manifest.json"
 FORMAT_1_SHARDS = "shards"
 
-SINCE_FORMAT_1 = (
-    "failed_ids",
-    "failed_reasons",
-    "ids_without_targets",
-    "num_tokens",
-    "num_tokens_read",
-    "num_positions",
-)
-"""Facts of a shard that format 1 did not know."""
+COUNTED = ("failed_reasons", "ids_without_targets", "num_tokens", "num_tokens_read", "num_positions")
+"""Facts of a shard that follow from the data and the tokenizer; older shards do not have them."""
 
 Status = Literal["building", "gradients", "complete"]
 
@@ -139,7 +132,7 @@ def _values_of(plan: Plan) -> dict[str, Any]:
 
 
 def fingerprint_of_manifest(manifest: Manifest) -> str:
-    """Hash of everything that a manifest says.
+    """Hash of everything that a manifest says, but for what was counted beside the gradients.
 
     What format 1 did not say is left out where the index is as format 1's all were, so old indexes keep their hash.
     """
@@ -149,9 +142,10 @@ def fingerprint_of_manifest(manifest: Manifest) -> str:
     if manifest.stride is None:
         values.pop("stride")
     for shard in values["shards"]:
-        for name in SINCE_FORMAT_1:
-            if not shard[name] and shard[name] != 0:
-                shard.pop(name)
+        for name in COUNTED:
+            shard.pop(name)
+        if not shard["failed_ids"]:
+            shard.pop("failed_ids")
     if manifest.maps is not None and len(manifest.maps) == 1:
         (values["maps"],) = values["maps"]
     return fingerprint_of_value(values)

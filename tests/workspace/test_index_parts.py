@@ -34,6 +34,7 @@ from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.methods.method_settings import IndexConfig, LorifConfig
 from lorif_core.shapes import ModuleShape
+from lorif_core.store.manifest import COUNTED
 from lorif_core.store.parts import finished_parts
 from lorif_core.store.plan import Parents, Plan
 from lorif_core.workspace.indexes.index_job import index_id_of
@@ -134,10 +135,12 @@ def as_format_1(workspace, num_shards):
         name = f"shards/{number:05d}.safetensors"
         (folder / shard["file"]).rename(folder / name)
         shard["file"] = name
-        shard.pop("failed_ids")
+        for name in ("failed_ids", *COUNTED):
+            shard.pop(name)
     shutil.rmtree(folder / "parts")
     (folder / "plan.json").unlink()
     manifest.pop("members")
+    manifest.pop("stride")
     manifest["shards"] = shards
     if manifest["maps"] is not None:
         path = folder / "maps.safetensors"
@@ -251,7 +254,7 @@ IDENTITY = {
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"whitening": {"alpha": 0.003, "stats_examples": 9}}, {"budget_bytes": 500}], ids=str
+    "more", [{}, {"whitening": {"alpha": 0.003, "stats_examples": 9}}, {"budget_bytes": 500}, {"stride": 9}], ids=str
 )
 def test_an_index_has_the_name_that_it_had_before_format_2(more):
     wanted = f"ix-{fingerprint_of_value(IDENTITY | more)[:12]}"
@@ -264,7 +267,7 @@ def test_an_index_over_other_members_has_another_name():
 
 
 def test_everything_in_a_plan_but_what_the_build_decides_is_in_the_name():
-    left_out = {"shard_examples", "maps", "ranks", "members", "whitening", "budget_bytes"}
+    left_out = {"shard_examples", "maps", "ranks", "members", "whitening", "budget_bytes", "stride"}
     assert asdict(PLAN).keys() - left_out == IDENTITY.keys()
 
 
