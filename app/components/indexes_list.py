@@ -78,6 +78,13 @@ def _facts(report: IndexReport) -> None:
         st.metric("Energy kept", f"{report.total_explained_energy:.1%}", help="Of the squared gradient norm.")
         if report.record.num_truncated:
             st.metric("Cut texts", f"{report.record.num_truncated:,}", help="Longer than the longest sequence.")
+    if report.coverage is not None:
+        sentence = report.coverage.sentence
+        st.text(f"{sentence[0].upper()}{sentence[1:]}.")
+        if report.coverage.left_out:
+            with st.expander(f"{len(report.coverage.left_out)} modules were left out after a trial"):
+                for name, reason in report.coverage.left_out.items():
+                    st.text(f"{name}: {reason}")
     if report.status != "complete":
         st.text("The build was interrupted or still runs: resume its job in the tab Build; finished parts are kept.")
 

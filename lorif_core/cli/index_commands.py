@@ -18,9 +18,14 @@ from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.catalog import IndexRecord
+    from lorif_core.workspace.indexes.coverage import Coverage
     from lorif_core.workspace.indexes.estimate import IndexEstimate
     from lorif_core.workspace.indexes.index_report import IndexReport
     from lorif_core.workspace.workspace import Workspace
+
+
+MOST_LEFT_OUT = 5
+"""Modules that are named; a part of a model that texts never reach may have hundreds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +183,7 @@ def _print_index(report: "IndexReport") -> None:
     console().print(records_table(title, ["kind", "bytes", "per text", ""], rows))
     shares = [[name, f"{share:.1%}"] for name, share in report.explained_energy.items()]
     console().print(records_table("Squared gradient norm that is kept", ["module", "share"], shares))
+    _say_coverage(report.coverage)
 
 
 def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:
@@ -202,11 +208,24 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
         f"built in {human_seconds(record.build_seconds or 0)}."
     )
     say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
+    _say_coverage(opened.indexes.report(record.index_id).coverage)
     ranks = opened.indexes.ranks(record.index_id)
     if ranks is not None:
         say(_describe_ranks(ranks, settings.method, record.f))
     if record.num_truncated:
         say(f"{record.num_truncated} examples were cut at {record.max_length} tokens; `--max-length` sets the limit.")
+
+
+def _say_coverage(coverage: "Coverage | None") -> None:
+    """Which share of the model an index sees, and what a trial left out of it."""
+    if coverage is None:
+        return
+    say(f"{coverage.sentence[0].upper()}{coverage.sentence[1:]}; `lorif index --list-modules` names the rest.")
+    shown = list(coverage.left_out.items())[:MOST_LEFT_OUT]
+    for name, reason in shown:
+        say(f"Left out: {name} ({reason}).")
+    if len(coverage.left_out) > len(shown):
+        say(f"Left out as well: {len(coverage.left_out) - len(shown)} more modules.")
 
 
 def _describe_ranks(ranks: dict[str, int], settings: MethodSettings, f: int) -> str:
@@ -225,6 +244,7 @@ def _describe_ranks(ranks: dict[str, int], settings: MethodSettings, f: int) -> 
 def _print_modules(settings: IndexConfig, as_json: bool) -> None:
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.indexes.all_indexes import list_model_modules
+    from lorif_core.workspace.indexes.coverage import coverage_of
 
     entries, engine = list_model_modules(settings)
     projected = {module.name: (module.d_in, module.d_out) for module in engine.modules}
@@ -233,7 +253,8 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
             {
                 "modules": [
                     asdict(e) | {"is_tracked": e.is_tracked, "projected": projected.get(e.name)} for e in entries
-                ]
+                ],
+                "seen_share": coverage_of(engine).share,
             }
         )
         return
@@ -247,9 +268,17 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
             f"Modules of {settings.model.model}", ["module", "kind", "in", "out", "d_in", "d_out", ""], rows
         )
     )
-    covered = sum(entry.num_parameters for entry in entries if entry.is_tracked)
-    total = sum(entry.num_parameters for entry in entries)
-    say(f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights.")
+    say(f"{len(projected)} of {len(entries)} modules are tracked: {coverage_of(engine).sentence}.")
+
+
+def _left_out(estimate: "IndexEstimate") -> str:
+    """What the modules leave out, and what single experts cost, where there is any to speak of."""
+    found = ""
+    if estimate.coverage.left_out:
+        found += f"; {len(estimate.coverage.left_out)} modules are left out after a trial, as they would not be right"
+    if estimate.num_expert_modules:
+        found += f"; {estimate.num_expert_modules} of the modules are matrices of single experts"
+    return found
 
 
 def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
@@ -259,10 +288,13 @@ def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
     gradients = (
         f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
     )
+    if estimate.expert_bytes_per_example:
+        gradients += f", {human_bytes(estimate.expert_bytes_per_example)} of them for single experts"
     curvature, free = human_bytes(estimate.subspace_bytes), human_bytes(estimate.free_bytes)
     rows = {
         "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
         "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
+        "share": estimate.coverage.sentence + _left_out(estimate),
         "disk": f"{gradients} + {curvature} curvature; {free} free",
         "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
         "memory": f"about {human_bytes(estimate.memory_bytes)}",

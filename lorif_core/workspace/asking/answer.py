@@ -73,6 +73,9 @@ class Answer(Displayed):
     is_kept: bool = False
     """Whether this answer was read back instead of computed."""
 
+    coverage: str | None = None
+    """Which share of the model's weights the index sees, in words; None where an older index does not say."""
+
     remark: str | None = None
     """What a reader has to know of the scores; None: they are what the settings say."""
 
@@ -108,6 +111,7 @@ class Answer(Displayed):
             f"{self.objective} {self.objective_value:.3f} nats",
             f"the list holds {self.positive_share:.0%} of all support",
             f"index {self.index_id}",
+            *([] if self.coverage is None else [self.coverage]),
         ]
         if self.query_id is not None:
             found.append(f"query {self.query_id}{' (kept earlier)' if self.is_kept else ''}")

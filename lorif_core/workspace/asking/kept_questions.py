@@ -24,6 +24,7 @@ from lorif_core.workspace.asking.conventions import (
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.coverage import coverage_sentence
 
 UNIT_OF_0_1 = (
     "unit as version 0.1 took it: divided by Euclidean norms, so a text against itself is not 1; ask again for the "
@@ -139,6 +140,7 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         unit=unit_of(record),
         query_id=query_id,
         is_kept=True,
+        coverage=coverage_sentence(files.index_folder(record.index_id)),
         remark=UNIT_OF_0_1 if is_of_0_1(record) and record.normalisation == "unit" else None,
     )
 

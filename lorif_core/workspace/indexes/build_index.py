@@ -35,6 +35,7 @@ from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import write_maps
 from lorif_core.store.writer import write_self_influence, write_subspace
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.coverage import coverage_of, keep_coverage
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
@@ -61,6 +62,7 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
         register_index(job, manifest)
         try:
             job, manifest = _prepare(job, manifest, on_progress)
+            keep_coverage(job.folder, coverage_of(job.engine))
             if manifest.ranks is not None:  # fewer modules than were registered
                 register_index(job, manifest)
             if manifest.status == "building":

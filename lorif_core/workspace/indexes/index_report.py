@@ -18,6 +18,7 @@ from lorif_core.store.statistics import read_module_moments
 from lorif_core.store.tensor_files import read_header
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.coverage import Coverage, coverage_of_index
 from lorif_core.workspace.indexes.take_statistics import statistics_file
 
 KIND_OF_TENSOR = {
@@ -82,6 +83,9 @@ class IndexReport:
     ranks: dict[str, int] | None
     """Rank-one terms per module that a budget bought; None without a budget."""
 
+    coverage: Coverage | None = None
+    """Which share of the model it sees, and what a trial left out; None where an older version kept nothing."""
+
     @property
     def total_bytes(self) -> int:
         """Everything, statistics included."""
@@ -94,7 +98,10 @@ class IndexReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable values."""
-        return asdict(self) | {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
+        values: dict[str, Any] = asdict(self) | {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
+        if self.coverage is not None:
+            values["coverage"] |= {"share": self.coverage.share, "sentence": self.coverage.sentence}
+        return values
 
 
 def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
@@ -128,6 +135,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
         explained_energy=manifest.explained_energy() if manifest.shards else {},
         total_explained_energy=manifest.total_explained_energy(),
         ranks=manifest.ranks,
+        coverage=coverage_of_index(files, record),
     )
 
 
