@@ -80,6 +80,13 @@ def _facts(report: IndexReport) -> None:
             st.metric("Cut texts", f"{report.record.num_truncated:,}", help="Longer than the longest sequence.")
     for sentence in report.coverage.sentences("`lorif indexes` in a terminal"):
         st.text(sentence)
+    if report.model_share is not None:
+        sentence = report.model_share.sentence
+        st.text(f"{sentence[0].upper()}{sentence[1:]}.")
+        if report.model_share.left_out:
+            with st.expander(f"{len(report.model_share.left_out)} modules were left out after a trial"):
+                for name, reason in report.model_share.left_out.items():
+                    st.text(f"{name}: {reason}")
     if report.status != "complete":
         st.text("The build was interrupted or still runs: resume its job in the tab Build; finished parts are kept.")
 

@@ -20,7 +20,12 @@ if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.catalog import IndexRecord
     from lorif_core.workspace.indexes.estimate import IndexEstimate
     from lorif_core.workspace.indexes.index_report import IndexReport
+    from lorif_core.workspace.indexes.model_share import ModelShare
     from lorif_core.workspace.workspace import Workspace
+
+
+MOST_LEFT_OUT = 5
+"""Modules that are named; a part of a model that texts never reach may have hundreds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +203,7 @@ def _print_index(report: "IndexReport") -> None:
     console().print(records_table(title, ["kind", "bytes", "per text", ""], rows))
     shares = [[name, f"{share:.1%}"] for name, share in report.explained_energy.items()]
     console().print(records_table("Squared gradient norm that is kept", ["module", "share"], shares))
+    _say_share(report.model_share)
     coverage = report.coverage
     left_out = [
         *([train_id, reason] for train_id, reason in coverage.unreadable.items()),
@@ -231,12 +237,25 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
         f"built in {human_seconds(record.build_seconds or 0)}."
     )
     say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
+    _say_share(opened.indexes.report(record.index_id).model_share)
     ranks = opened.indexes.ranks(record.index_id)
     if ranks is not None:
         say(_describe_ranks(ranks, settings.method, record.f))
     where = f"`lorif indexes {opened.path} {record.index_id}`"
     for sentence in opened.indexes.coverage(record.index_id).sentences(where):
         say(sentence)
+
+
+def _say_share(seen: "ModelShare | None") -> None:
+    """Which share of the model an index sees, and what a trial left out of it."""
+    if seen is None:
+        return
+    say(f"{seen.sentence[0].upper()}{seen.sentence[1:]}; `lorif index --list-modules` names the rest.")
+    shown = list(seen.left_out.items())[:MOST_LEFT_OUT]
+    for name, reason in shown:
+        say(f"Left out: {name} ({reason}).")
+    if len(seen.left_out) > len(shown):
+        say(f"Left out as well: {len(seen.left_out) - len(shown)} more modules.")
 
 
 def _describe_ranks(ranks: dict[str, int], settings: MethodSettings, f: int) -> str:
@@ -256,6 +275,7 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
     from lorif_core.models.adapter_report import coverage_of
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.indexes.all_indexes import list_model_modules
+    from lorif_core.workspace.indexes.model_share import share_of
 
     entries, engine = list_model_modules(settings)
     adapter = coverage_of(engine.loaded, entries)
@@ -267,6 +287,7 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
                     asdict(e) | {"is_tracked": e.is_tracked, "projected": projected.get(e.name)} for e in entries
                 ],
                 "adapter": None if adapter is None else asdict(adapter),
+                "seen_share": share_of(engine).share,
             }
         )
         return
@@ -280,12 +301,19 @@ def _print_modules(settings: IndexConfig, as_json: bool) -> None:
             f"Modules of {settings.model.model}", ["module", "kind", "in", "out", "d_in", "d_out", ""], rows
         )
     )
-    if adapter is not None:
-        say(f"{len(projected)} of {len(entries)} modules are tracked. {adapter.sentence()}")
-        return
-    covered = sum(entry.num_parameters for entry in entries if entry.is_tracked)
-    total = sum(entry.num_parameters for entry in entries)
-    say(f"{len(projected)} of {len(entries)} modules are tracked: {covered / max(total, 1):.0%} of the weights.")
+    told = f"{share_of(engine).sentence}." if adapter is None else adapter.sentence()
+    say(f"{len(projected)} of {len(entries)} modules are tracked: {told}")
+
+
+def _modules_left_out(estimate: "IndexEstimate") -> str:
+    """What the modules leave out, and what single experts cost, where there is any to speak of."""
+    found = ""
+    if estimate.model_share.left_out:
+        count = len(estimate.model_share.left_out)
+        found += f"; {count} modules are left out after a trial, as they would not be right"
+    if estimate.num_expert_modules:
+        found += f"; {estimate.num_expert_modules} of the modules are matrices of single experts"
+    return found
 
 
 def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
@@ -295,10 +323,13 @@ def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
     gradients = (
         f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
     )
+    if estimate.expert_bytes_per_example:
+        gradients += f", {human_bytes(estimate.expert_bytes_per_example)} of them for single experts"
     curvature, free = human_bytes(estimate.subspace_bytes), human_bytes(estimate.free_bytes)
     rows = {
         "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
         "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
+        "share": estimate.model_share.sentence + _modules_left_out(estimate),
         "disk": f"{gradients} + {curvature} curvature; {free} free",
         "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
         "memory": f"about {human_bytes(estimate.memory_bytes)}",

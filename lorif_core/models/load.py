@@ -67,8 +67,8 @@ class LoadedModel:
     def max_positions(self) -> int | None:
         """Longest sequence that its positions are made for; None where nothing says so."""
         config: Any = getattr(self.model, "config", None)
-        if hasattr(config, "get_text_config"):  # a model of images and texts keeps the length among its text's
-            config = config.get_text_config()
+        # A model of images and texts keeps it among the settings of its text.
+        config = getattr(config, "get_text_config", lambda: config)()
         found = getattr(config, "max_position_embeddings", None)
         return found if isinstance(found, int) and found > 0 else None
 

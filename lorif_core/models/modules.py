@@ -38,6 +38,9 @@ class ModuleEntry:
     reason: str | None
     """Why the module is not tracked; None when it is."""
 
+    failed_trial: bool = False
+    """Whether it would be tracked, had not a trial batch shown that its gradients would be wrong or nothing."""
+
     @property
     def is_tracked(self) -> bool:
         """Whether gradients of this module are stored."""

@@ -39,6 +39,9 @@ from lorif_core.store.plan import (
 from lorif_core.store.plan import Layout as Layout  # read from here by the layers above
 from lorif_core.store.plan import Parents as Parents
 
+COVERAGE = "coverage.json"
+"""What of the model the index sees; for people, nothing is computed from it."""
+
 MANIFEST = "manifest.json"
 FORMAT_1_SHARDS = "shards"
 
@@ -230,5 +233,5 @@ def adopt_format_1(folder: Path) -> None:
 
 def bookkeeping_bytes(folder: Path) -> int:
     """Bytes of the files that name the others: plan, entries and manifest."""
-    paths = [folder / PLAN, folder / MANIFEST, *(folder / PART_FOLDER).glob("*.json")]
+    paths = [folder / PLAN, folder / MANIFEST, folder / COVERAGE, *(folder / PART_FOLDER).glob("*.json")]
     return sum(path.stat().st_size for path in paths if path.exists())

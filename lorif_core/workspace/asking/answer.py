@@ -85,6 +85,9 @@ class Answer(Displayed):
     is_kept: bool = False
     """Whether this answer was read back instead of computed."""
 
+    model_share: str | None = None
+    """Which share of the model's weights the index sees, in words; None where an older index does not say."""
+
     remark: str | None = None
     """What a reader has to know of the scores; None: they are what the settings say."""
 
@@ -121,6 +124,7 @@ class Answer(Displayed):
             f"the list holds {self.positive_share:.0%} of all support",
             *self.remarks(),
             f"index {self.index_id}",
+            *([] if self.model_share is None else [self.model_share]),
         ]
         if self.query_id is not None:
             found.append(f"query {self.query_id}{' (kept earlier)' if self.is_kept else ''}")

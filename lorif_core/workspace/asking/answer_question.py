@@ -84,6 +84,7 @@ def answer_question(
         positive_total=positive_total,
         positive_share=shown / positive_total if positive_total > 0 else 0.0,
         unit=index.engine.method.unit,
+        model_share=index.model_share,
     )
 
 

@@ -29,6 +29,7 @@ from lorif_core.workspace.asking.conventions import (
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.model_share import share_sentence
 
 UNIT_OF_0_1 = (
     "unit as version 0.1 took it: divided by Euclidean norms, so a text against itself is not 1; ask again for the "
@@ -173,6 +174,7 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         prompt_tokens=tuple(said["prompt_tokens"]) if said.get("prompt_tokens") else None,
         query_id=query_id,
         is_kept=True,
+        model_share=share_sentence(files.index_folder(record.index_id)),
         remark=_remark(record),
     )
 

@@ -40,6 +40,7 @@ from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
+from lorif_core.workspace.indexes.model_share import keep_share, share_of
 from lorif_core.workspace.indexes.take_statistics import maps_of_statistics
 
 ENERGY_EXAMPLES = 256
@@ -64,6 +65,7 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
         register_index(job, manifest)
         try:
             job, manifest = _prepare(job, manifest, on_progress)
+            keep_share(job.folder, share_of(job.engine))
             if manifest.ranks is not None:  # fewer modules than were registered
                 register_index(job, manifest)
             if manifest.status == "building":

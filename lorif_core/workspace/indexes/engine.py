@@ -158,7 +158,10 @@ def choose_modules(loaded: LoadedModel, model: ModelConfig) -> list[ModuleEntry]
     check_patterns(entries, model.include + model.exclude)
     wanted = [entry.name for entry in entries if entry.is_tracked]
     reasons = probe_modules(loaded.model, wanted, _trial_batch(loaded)) if wanted else {}
-    return [replace(entry, reason=reasons.get(entry.name, entry.reason)) for entry in entries]
+    return [
+        replace(entry, reason=reasons[entry.name], failed_trial=True) if entry.name in reasons else entry
+        for entry in entries
+    ]
 
 
 def _trial_batch(loaded: LoadedModel) -> TokenBatch:

@@ -10,16 +10,20 @@ import torch
 from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.data.batches import plan_batches
 from lorif_core.data.sequences import EncodedText, add_counts, count_tokens, has_targets
+from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
 from lorif_core.methods.lorif import fit_bytes
 from lorif_core.models.adapter_report import coverage_of
 from lorif_core.passes.fitting import CHUNK_NUMBERS
 from lorif_core.passes.shards import GradientSource, build_shard
-from lorif_core.store.blocks import NUMBERS_BYTES
+from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
+from lorif_core.weights import family_of
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.index_job import SELF_INFLUENCE_BYTES, IndexJob
+from lorif_core.workspace.indexes.model_share import ModelShare, share_of
 
 SAMPLE_EXAMPLES = 256
 TIMED_BATCHES = 3
@@ -34,6 +38,15 @@ class IndexEstimate:
     """Examples still to be differentiated."""
 
     num_modules: int
+    num_expert_modules: int
+    """Of these, matrices of single experts."""
+
+    expert_bytes_per_example: int
+    """Of the bytes below, those of single experts, most of which a text does not reach; 0 where a budget decides."""
+
+    model_share: ModelShare
+    """Which share of the model is seen, and what a trial left out."""
+
     total_dim: int
 
     bytes_per_example: int
@@ -75,6 +88,7 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         subspace_bytes += sum(4 * (m.in_features * m.d_in + m.out_features * m.d_out) for m in job.engine.modules)
     fit_seconds = _fit_seconds(job, width)
     per_example = job.bytes_per_example + NUMBERS_BYTES
+    experts = [module for module in job.engine.modules if family_of(module.name) != module.name]
     widest = max(job.engine.modules, key=lambda module: module.dim)
     fit_memory = fit_bytes(widest, width[widest.name]) + 3 * 4 * CHUNK_NUMBERS
     coverage = coverage_of(job.engine.loaded, job.engine.entries)
@@ -82,6 +96,9 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         num_examples=job.manifest.num_examples,
         num_left=job.num_left,
         num_modules=len(job.engine.modules),
+        num_expert_modules=len(experts),
+        expert_bytes_per_example=_expert_bytes(job, experts),
+        model_share=share_of(job.engine),
         total_dim=sum(module.dim for module in job.engine.modules),
         bytes_per_example=per_example,
         shard_bytes=job.manifest.num_examples * (per_example + SELF_INFLUENCE_BYTES),
@@ -92,6 +109,13 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         free_bytes=job.files.free_bytes(),
         adapter=None if coverage is None else coverage.sentence(),
     )
+
+
+def _expert_bytes(job: IndexJob, experts: list[ModuleShape]) -> int:
+    feature = job.engine.method.feature
+    if job.engine.method.budget_bytes is not None or not experts:
+        return 0
+    return bytes_per_example(experts, column_codec(feature.codec), feature.factor_rank, feature.layout)
 
 
 def _timed_engine(job: IndexJob) -> Engine:

@@ -19,6 +19,7 @@ from lorif_core.store.tensor_files import read_header
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
+from lorif_core.workspace.indexes.model_share import ModelShare, share_of_index
 from lorif_core.workspace.indexes.take_statistics import statistics_file
 
 KIND_OF_TENSOR = {
@@ -86,6 +87,9 @@ class IndexReport:
     coverage: Coverage
     """What of the data set's texts the gradients are of."""
 
+    model_share: ModelShare | None = None
+    """Which share of the model it sees, and what a trial left out; None where an older version kept nothing."""
+
     @property
     def total_bytes(self) -> int:
         """Everything, statistics included."""
@@ -98,8 +102,11 @@ class IndexReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable values."""
-        sums = {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
-        return asdict(self) | sums | {"coverage": self.coverage.to_dict()}
+        values: dict[str, Any] = asdict(self) | {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
+        values["coverage"] = self.coverage.to_dict()
+        if self.model_share is not None:
+            values["model_share"] |= {"share": self.model_share.share, "sentence": self.model_share.sentence}
+        return values
 
 
 def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
@@ -134,6 +141,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
         total_explained_energy=manifest.total_explained_energy(),
         ranks=manifest.ranks,
         coverage=coverage_of(manifest),
+        model_share=share_of_index(files, record),
     )
 
 

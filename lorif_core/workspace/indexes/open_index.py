@@ -15,6 +15,7 @@ from lorif_core.store.reader import StoreReader
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine, engine_of_index
 from lorif_core.workspace.indexes.index_settings import read_index_settings
+from lorif_core.workspace.indexes.model_share import share_sentence
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class OpenIndex:
     engine: Engine
     examples: ExampleTable
     fitted: FittedIndex
+
+    @property
+    def model_share(self) -> str | None:
+        """Which share of the model it sees, in words; None where an older version kept nothing."""
+        return share_sentence(self.reader.folder)
 
     @property
     def reader(self) -> StoreReader:

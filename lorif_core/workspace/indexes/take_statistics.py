@@ -1,8 +1,10 @@
 """The second moments behind half-whitened codes: taken once per model and data set, kept, resumed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
 
 from lorif_core.catalog import DatasetRecord
 from lorif_core.files import fingerprint_of_value
@@ -13,6 +15,7 @@ from lorif_core.passes.second_moments import add_moments, empty_moments, sample_
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.plan import Parents
 from lorif_core.store.statistics import read_moments, write_moments
+from lorif_core.weights import family_of
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
@@ -34,7 +37,18 @@ def maps_of_statistics(
     projection = engine.method.projection
     assert projection.sample is not None  # nobody asks otherwise
     moments = take_statistics(files, dataset, engine, projection.sample, on_progress)
-    return {module.name: projection.maps(module, moments[module.name]) for module in engine.modules}
+    return {module.name: projection.maps(module, _reached(module.name, moments)) for module in engine.modules}
+
+
+def _reached(name: str, moments: Mapping[str, Moments]) -> Moments:
+    """A module's moments; those of all experts of its layer together, for one that no token of the sample reached."""
+    own = moments[name]
+    if own.inputs.any() and own.output_grads.any():
+        return own
+    family = [one for other, one in moments.items() if family_of(other) == family_of(name)]
+    inputs = torch.stack([one.inputs for one in family]).sum(0)
+    output_grads = torch.stack([one.output_grads for one in family]).sum(0)
+    return Moments(inputs, output_grads, sum(one.num_tokens for one in family))
 
 
 def take_statistics(

@@ -1,0 +1,79 @@
+"""Which share of a model's weights an index sees, and what it leaves out and why: kept beside the index."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from lorif_core.catalog import IndexRecord
+from lorif_core.files import put_json, read_json
+from lorif_core.store.manifest import COVERAGE
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.engine import Engine
+
+_FROZEN = "frozen under the adapters"
+
+
+@dataclass(frozen=True)
+class ModelShare:
+    """What of a model an index sees."""
+
+    num_seen: int
+    """Weights of the tracked matrices, shared ones once."""
+
+    num_weights: int
+    """All weights of the model, shared ones once; of the adapters alone, where the rest is frozen."""
+
+    of_adapters: bool = False
+    """Whether adapters were trained on a frozen model."""
+
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+    """Modules that would be tracked, had not a trial gone wrong: name and reason."""
+
+    @property
+    def share(self) -> float:
+        """Seen weights over all weights."""
+        return min(self.num_seen / self.num_weights, 1.0) if self.num_weights else 0.0
+
+    @property
+    def sentence(self) -> str:
+        """The share in words."""
+        whose = "the adapters' weights; the model under them is frozen" if self.of_adapters else "the model's weights"
+        return f"the index sees {self.share:.1%} of {whose}"
+
+
+def share_of(engine: Engine) -> ModelShare:
+    """What an engine's modules are of its model, and which ones its trial refused."""
+    seen = sum(module.in_features * module.out_features for module in engine.modules)
+    of_adapters = any(entry.reason == _FROZEN for entry in engine.entries)
+    total = engine.loaded.num_parameters
+    if of_adapters:
+        total = sum(one.num_parameters for one in engine.entries if one.is_tracked or "lora_" in one.name)
+    left_out = {one.name: one.reason or "" for one in engine.entries if one.failed_trial}
+    return ModelShare(seen, total, of_adapters, left_out)
+
+
+def keep_share(folder: Path, found: ModelShare) -> None:
+    """Write it into an index's folder, unless it is there already."""
+    put_json(folder / COVERAGE, asdict(found))
+
+
+def read_share(folder: Path) -> ModelShare | None:
+    """What was kept beside an index; None where nothing was, before its build began or by an older version."""
+    return ModelShare(**read_json(folder / COVERAGE)) if (folder / COVERAGE).is_file() else None
+
+
+def share_sentence(folder: Path) -> str | None:
+    """The share that the index in a folder sees, in words."""
+    kept = read_share(folder)
+    return None if kept is None else kept.sentence
+
+
+def share_of_index(files: WorkspaceFiles, record: IndexRecord) -> ModelShare | None:
+    """What an index sees; counted from its modules where an older version kept nothing."""
+    kept = read_share(files.index_folder(record.index_id))
+    if kept is not None:
+        return kept
+    reader = files.open_index(record.index_id)
+    sizes = {model.model_id: model.num_parameters for model in files.catalog.models()}
+    if record.model_id not in sizes or any("lora_" in module.name for module in reader.modules):
+        return None
+    return ModelShare(sum(one.in_features * one.out_features for one in reader.modules), sizes[record.model_id])

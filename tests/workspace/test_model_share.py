@@ -1,0 +1,77 @@
+"""Which share of a model an index says that it sees."""
+
+from dataclasses import replace
+
+import pytest
+from tiny_models import tiny_model, tiny_tokenizer
+
+from lorif_core.config import ModelConfig
+from lorif_core.linalg.whitening import Moments
+from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
+from lorif_core.models.load import LoadedModel
+from lorif_core.workspace.indexes.engine import build_engine
+from lorif_core.workspace.indexes.model_share import keep_share, read_share, share_of, share_sentence
+from lorif_core.workspace.indexes.take_statistics import _reached
+
+
+def engine_of(architecture, **choice):
+    loaded = LoadedModel(tiny_model(architecture), tiny_tokenizer(), "tiny", "m", "t")
+    return build_engine(loaded, IndexConfig(model=ModelConfig(model="tiny", **choice), method=KroneckerConfig()))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "llama_tied", "gpt2", "qwen3_moe"])
+def test_the_share_counts_matrices_over_all_weights_shared_ones_once(architecture):
+    engine = engine_of(architecture)
+    model = engine.loaded.model
+    special = ("embed", "wte", "wpe", "lm_head", "norm", "ln_", "bias", ".gate.")
+    matrices = {
+        id(weight): weight.numel()
+        for name, weight in model.named_parameters()
+        if not any(word in name for word in special)
+    }
+    everything = {id(weight): weight.numel() for weight in model.parameters()}
+    found = share_of(engine)
+    assert (found.num_seen, found.num_weights) == (sum(matrices.values()), sum(everything.values()))
+    assert found.sentence == f"the index sees {found.share:.1%} of the model's weights"
+    assert found.left_out == {}
+
+
+def test_of_adapters_only_their_own_weights_count():
+    found = share_of(engine_of("llama_lora"))
+    assert found.share == 1
+    assert found.sentence == "the index sees 100.0% of the adapters' weights; the model under them is frozen"
+
+
+def test_modules_that_a_budget_left_out_are_not_seen():
+    engine = engine_of("llama")
+    some = engine.with_ranks({engine.modules[0].name: 1})
+    assert share_of(some).num_seen == engine.modules[0].in_features * engine.modules[0].out_features
+
+
+def test_what_a_trial_left_out_is_kept_beside_the_index_with_its_reason(tmp_path):
+    engine = engine_of("llama")
+    entries = [
+        replace(one, reason="never called", failed_trial=True) if one.name.endswith("0.mlp.up_proj") else one
+        for one in engine.entries
+    ]
+    keep_share(tmp_path, share_of(replace(engine, entries=entries)))
+    kept = read_share(tmp_path)
+    assert kept is not None
+    assert kept.left_out == {"model.layers.0.mlp.up_proj": "never called"}
+    assert share_sentence(tmp_path) == kept.sentence
+
+
+def test_an_index_without_a_record_says_nothing(tmp_path):
+    assert share_sentence(tmp_path) is None
+
+
+def test_an_expert_that_no_text_of_the_sample_reached_has_the_moments_of_the_others():
+    names = [f"layers.0.experts.{number}.down_proj" for number in range(3)] + ["layers.1.experts.0.down_proj"]
+    moments = {name: Moments.zeros(2, 3) for name in names}
+    for scale, name in enumerate([names[0], names[1], names[3]], start=1):
+        moments[name].inputs += scale
+        moments[name].output_grads += 10 * scale
+        moments[name].num_tokens = scale
+    found = _reached(names[2], moments)
+    assert (float(found.inputs[0, 0]), float(found.output_grads[0, 0]), found.num_tokens) == (3, 30, 3)
+    assert _reached(names[0], moments) is moments[names[0]]
