@@ -13,8 +13,8 @@ the score before the codec's rounding.
 
 Models with an operation that cannot be differentiated twice take one ordinary pass per target token instead,
 with the same result.
-Source: docs/explanation/design.md §2.12; differentiating a vector-Jacobian product by its vector: Townsend, "A new trick
-for calculating Jacobian vector products", 2017.
+Source: docs/explanation/design.md §2.12; differentiating a vector-Jacobian product by its vector: Townsend, "A new
+trick for calculating Jacobian vector products", 2017.
 """
 
 from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ Form = Literal["raw", "chat"]
 
 USUAL_NORMALISATION: Normalisation = "unit"
 """Scores of a question have no unit and a size that means something: 1 is a text against itself. What-ifs add up the
-influences in nats, which are kept beside them (docs/decisions/0022-questions-in-unit-scores.md)."""
+influences in nats, which are kept beside them (docs/decisions/0023-what-is-explained-is-what-was-said.md)."""
 
 
 @dataclass(frozen=True)
