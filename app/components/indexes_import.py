@@ -1,7 +1,7 @@
 """Bring data in: choose a file, choose its columns, look at its rows and rejects, import it as a job."""
 
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import streamlit as st
@@ -9,8 +9,11 @@ import streamlit as st
 from app import session
 from app.components import jobs_progress
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.config import ImportConfig
+from lorif_core.config import FormName, ImportConfig, Preference, PromptForm, TextUnit
+from lorif_core.data.forms import FORMS
 from lorif_core.data.previewing import ImportPreview
+from lorif_core.data.sources import OPENERS, suffix_of
+from lorif_core.data.sources import SUFFIXES as DATA_SUFFIXES
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
 from lorif_core.workspace.jobs.requests import import_request
@@ -22,8 +25,22 @@ KINDS = {
     "prompt and completion": ("prompt", "completion"),
     "chat messages": ("messages",),
 }
-SUFFIXES = ["jsonl", "ndjson", "json", "csv", "tsv", "gz", "parquet"]
+"""What the texts may be, and the columns that a person names then."""
+
+BY_FORM: dict[str, FormName] = {form.title: name for name, form in FORMS.items() if form.title not in KINDS}
+"""What else the texts may be; the columns of these have names of their own."""
+
+SUFFIXES = [suffix.removeprefix(".") for suffix in (*DATA_SUFFIXES, *OPENERS)]
 AUTOMATIC = "found by its name"
+AS_USUAL = "as is usual"
+PREFERENCES: dict[str, Preference] = {"chosen against rejected": "pairs", "the chosen side only": "chosen"}
+PROMPT_FORMS: dict[str, PromptForm] = {
+    "Alpaca's wording": "alpaca",
+    "parts on lines": "plain",
+    "as they are": "verbatim",
+    "a chat": "chat",
+}
+TEXT_UNITS: dict[str, TextUnit] = {"the file": "file", "a line": "line"}
 
 
 def draw() -> None:
@@ -63,17 +80,20 @@ def _file() -> str:
             bind="query-params",
             placeholder="/data/texts.jsonl",
             max_chars=4000,
-            help="JSONL, JSON, CSV or Parquet, also .gz; or a folder saved by datasets.",
+            help="JSONL, JSON, CSV or text, also .gz or .zst; Parquet or Arrow; or a folder of such files.",
         ).strip()
 
 
 def _columns(path: str) -> ImportConfig:
-    names = _scan(path, ImportConfig())
+    unit = None
+    if suffix_of(Path(path)) == ".txt":
+        unit = TEXT_UNITS[st.radio("A text is", list(TEXT_UNITS), key="import-txt", horizontal=True)]
+    names = _scan(path, ImportConfig(txt=unit))
     columns = [] if names is None else names.names
     with st.container(horizontal=True, vertical_alignment="bottom", key="import-columns"):
-        kind = st.selectbox("The texts are", list(KINDS), key="kind", bind="query-params", width=210)
+        kind = st.selectbox("The texts are", [*KINDS, *BY_FORM], key="kind", bind="query-params", width=210)
         chosen: dict[str, Any] = {}
-        for role in KINDS[kind]:
+        for role in KINDS.get(kind, ()):
             place = columns.index(role) if role in columns else 0
             chosen[role] = st.selectbox(
                 role.capitalize(), columns, index=place, key=f"import-{role}", format_func=visible, width=180
@@ -89,12 +109,28 @@ def _columns(path: str) -> ImportConfig:
             help="The name of a data set that is there makes its next version.",
         )
         keeps = st.toggle("Keep empty completions", key="import-empty")
+        ways = _ways(kind, columns)
     if None in chosen.values() or (len(chosen) == 2 and len(set(chosen.values())) == 1):
         st.text("Choose two different columns.")
         chosen = {}
+    ids_column = None if picked == AUTOMATIC else picked
     return ImportConfig(
-        **chosen, id=None if picked == AUTOMATIC else picked, name=name.strip() or None, keep_empty=keeps
+        **chosen, **ways, form=BY_FORM.get(kind), id=ids_column, txt=unit, name=name.strip() or None, keep_empty=keeps
     )
+
+
+def _ways(kind: str, columns: list[str]) -> dict[str, Any]:
+    """How columns are read, as far as their names leave it open."""
+    ways: dict[str, Any] = {}
+    is_named = kind == next(iter(KINDS))
+    form = FORMS.get(BY_FORM.get(kind, "messages"))
+    if (is_named and {"chosen", "rejected"} <= set(columns)) or (form is not None and form.preferences):
+        side = st.selectbox("Sides", list(PREFERENCES), index=None, key="import-preference", width=210)
+        ways["preference"] = None if side is None else PREFERENCES[side]
+    if form is not None and form.prompt_forms:
+        picked = st.selectbox("Prompts are", [AS_USUAL, *PROMPT_FORMS], key="import-prompt-form", width=180)
+        ways["prompt_form"] = PROMPT_FORMS.get(picked)
+    return ways
 
 
 def _scan(path: str, settings: ImportConfig) -> ImportPreview | None:
@@ -115,6 +151,7 @@ def _preview(path: str, settings: ImportConfig) -> ImportPreview | None:
                 "The columns that hold the text cannot be told by their names. Choose above what the texts are, "
                 f"then the columns. There are: {', '.join(map(visible, found.names))}."
             )
+            st.text(visible(found.problem))
         return None
     return found
 
@@ -127,6 +164,11 @@ def _show(found: ImportPreview, path: str, settings: ImportConfig) -> None:
         st.metric("Usable", f"{found.num_scanned - found.num_rejected:,}")
         st.metric("Cannot be used", f"{found.num_rejected:,}", help="Set aside; the others are imported.")
         st.metric("Repeat an earlier row", f"{found.num_duplicates:,}", help="Kept; Corpus finds and excludes them.")
+    st.text(visible(f"Read as {found.form}."))
+    if found.other_forms:
+        st.text(visible("It could also be read in another way: choose above what the texts are."))
+    if found.skipped_files:
+        st.text(visible(f"Skipped: {', '.join(PurePath(name).name for name in found.skipped_files)}."))
     st.text(visible(f"The id of a text is {found.id_rule}, so that importing it again adds nothing."))
     if found.rows:
         _rows(found)

@@ -128,7 +128,11 @@ def _say_import(result: "ImportResult") -> None:
         say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
     if result.changes is not None:
         _say_changes(dataset, result.changes)
-    say(f"Read as {report.form}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
+    say(f"Read as {report.form}.")
+    used = ", ".join(
+        f"{role} = {name}" for role, name in [*report.columns.names.items(), ("id", report.columns.id)] if name
+    )
+    say(f"Columns: {used}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
     _say_sources(report.other_forms, result.skipped_files)
     if report.num_duplicates:
         say(f"{report.num_duplicates} rows repeat an earlier row's content; they are kept.")

@@ -35,7 +35,7 @@ def plain(tmp_path_factory):
 
 @pytest.fixture
 def bad_file(tmp_path):
-    file = write_rows(tmp_path / "more.jsonl", [{"question": f"q{n}", "answer": f"a{n}"} for n in range(3)])
+    file = write_rows(tmp_path / "more.jsonl", [{"asked": f"q{n}", "said": f"a{n}"} for n in range(3)])
     with file.open("a", encoding="utf-8") as handle:
         handle.write("{broken\n")
     return file
@@ -54,8 +54,8 @@ def test_the_wizard_asks_for_columns_and_lists_the_bad_row_with_its_line(monkeyp
     run_until(app, lambda: any("cannot be told" in one for one in texts(app)), 60)
     assert not any(one.key == "import-start" for one in app.button)
     app.selectbox(key="kind").set_value("prompt and completion").run()
-    app.selectbox(key="import-prompt").set_value("question").run()
-    app.selectbox(key="import-completion").set_value("answer").run()
+    app.selectbox(key="import-prompt").set_value("asked").run()
+    app.selectbox(key="import-completion").set_value("said").run()
     rejects = next(frame.value for frame in app.dataframe if "reason" in frame.value.columns)
     assert rejects[["line", "reason"]].values.tolist() == [[4, "not JSON"]]
     assert {metric.label: metric.value for metric in app.metric}["Usable"] == "3"
@@ -65,15 +65,15 @@ def test_an_import_is_a_job_whose_good_rows_come_in(monkeypatch, tmp_path, bad_f
     folder = copy_of(imported(), tmp_path)
     app = open_page(monkeypatch, folder, "indexes", tab="Import", file=str(bad_file))
     app.selectbox(key="kind").set_value("prompt and completion").run()
-    app.selectbox(key="import-prompt").set_value("question").run()
-    app.selectbox(key="import-completion").set_value("answer").run()
+    app.selectbox(key="import-prompt").set_value("asked").run()
+    app.selectbox(key="import-completion").set_value("said").run()
     button(app, "import-start").click().run()
     run_until(app, lambda: any("3 texts, as more version 1" in one for one in texts(app)))
     assert [one.num_examples for one in lf.open_workspace(folder).data.records()] == [121, 3]
 
 
 def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_file):
-    settings = lf.ImportConfig(prompt="question", completion="answer")
+    settings = lf.ImportConfig(prompt="asked", completion="said")
     request = json.loads(json.dumps(json_of(import_request([bad_file], settings))))
     lf.create_workspace(tmp_path / "ws")
     steps = []
@@ -166,7 +166,7 @@ def test_an_empty_workspace_says_the_next_step(monkeypatch, tmp_path, tab):
 
 
 def test_a_dry_run_of_import_writes_nothing(tmp_path, bad_file):
-    run = done("import", tmp_path / "ws", bad_file, "--text", "question", "--dry-run")
+    run = done("import", tmp_path / "ws", bad_file, "--text", "asked", "--dry-run")
     assert "1 cannot be used" in run.out
     assert not (tmp_path / "ws").exists()
 

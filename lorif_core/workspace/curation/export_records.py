@@ -12,7 +12,7 @@ export's id is a hash of them.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -333,7 +333,8 @@ def recipe_of(
     names = (KEPT_FILE, EXCLUDED_FILE) if selection.settings.with_decisions else (EXCLUDED_FILE,)
     return Recipe(
         settings=selection.settings,
-        reading=selection.import_settings(),
+        # What the examples cannot tell: text files of either kind give the same rows.
+        reading=replace(selection.import_settings(), txt=json.loads(dataset.settings_json or "{}").get("txt")),
         inputs=[(Path(name).name, checksum) for name, checksum in zip(dataset.source_files, checksums, strict=True)],
         fingerprint=selection.table.fingerprint,
         copies_lines=copies_lines,
@@ -354,7 +355,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return Recipe(
             settings=ExportConfig(**values["export"]),
-            reading=ImportConfig(**values["import"]),
+            reading=ImportConfig(**{**values["import"], "column": tuple(values["import"].get("column", ()))}),
             inputs=[(str(entry["name"]), entry["checksum"]) for entry in values["input"]],
             fingerprint=str(values["fingerprint"]),
             copies_lines=bool(values["copies_lines"]),
