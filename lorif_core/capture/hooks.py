@@ -7,7 +7,7 @@ takes its gradient. The two are multiplied as soon as both exist and handed to a
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from inspect import Parameter, getsource, signature
 from typing import Any
@@ -62,14 +62,12 @@ def capture_gradients(
     num_examples, num_tokens = batch.input_ids.shape
     shape = BatchShape(num_examples, num_tokens, _predicting(batch.target_mask))
     collector = Collector(maps, sink, shape, keeps_tokens=keeps_tokens, refusals=refusals)
-    entered: list[Tensor] = []
-    with ExitStack() as watching:
-        watching.enter_context(turn_on(model))
-        watching.enter_context(watch_uses(model, maps, collector.on_use))
-        watching.enter_context(torch.enable_grad())
-        if keeps_graph:
-            hook = input_embeddings(model).register_forward_hook(lambda module, args, output: entered.append(output))
-            watching.callback(hook.remove)
+    with (
+        turn_on(model),
+        watch_uses(model, maps, collector.on_use),
+        _entries(model) as entered,
+        torch.enable_grad(),
+    ):
         values = evaluate_objective(model, batch, objective)
         bad = values.detach()[~torch.isfinite(values)]
         if len(bad):
@@ -84,6 +82,21 @@ def capture_gradients(
             values.sum().backward()
     collector.flush()
     return values.detach()
+
+
+@contextmanager
+def _entries(model: nn.Module) -> Iterator[list[Tensor]]:
+    """What the input embeddings give while the block runs: where the gradient enters."""
+    entered: list[Tensor] = []
+
+    def enter(_: nn.Module, args: Any, output: Tensor) -> None:
+        entered.append(output)
+
+    hook = input_embeddings(model).register_forward_hook(enter)
+    try:
+        yield entered
+    finally:
+        hook.remove()
 
 
 def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleObjective) -> Tensor:

@@ -200,17 +200,17 @@ def score(
         json: Print one JSON object instead of text.
     """
     from lorif_core.views.tables import human_bytes, human_seconds
+    from lorif_core.workspace.asking.score_file import QueryFile
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
     with progress(json) as on_progress:
         result = opened.questions.score(
-            queries,
+            QueryFile(queries, ends=end_token),
             out,
             settings=settings,
             index_id=where.index,
             model=where.model,
-            ends=end_token,
             overwrites=force,
             on_progress=on_progress,
         )

@@ -181,6 +181,7 @@ def value(
         force: Replace an existing file.
         json: Print one JSON object instead of tables.
     """
+    from lorif_core.workspace.asking.score_file import QueryFile
     from lorif_core.workspace.asking.value_file import read_groups
     from lorif_core.workspace.workspace import open_workspace
 
@@ -192,13 +193,12 @@ def value(
         raise ConfigError(f"k must be at least 1, got {k}.")
     with progress(json) as on_progress:
         found = open_workspace(workspace).questions.value(
-            what.queries,
+            QueryFile(what.queries, ends=what.end_token),
             by=what.by,
             groups=None if what.groups is None else read_groups(what.groups),
             settings=settings,
             index_id=where.index,
             model=where.model,
-            ends=what.end_token,
             on_progress=on_progress,
         )
     if out is not None:

@@ -154,6 +154,7 @@ def test_the_parts_are_the_same_where_nothing_can_be_differentiated_twice(archit
 
         monkeypatch.setattr(target_parts, "_differentiated_twice", cannot)
         slow = [part for (part,) in split_over_train_targets(source, TRAIN[:3], matrices)]
+    assert len(parts) == 3
     for part, wanted in zip(parts, slow, strict=True):
         close(part, wanted, relative=2e-4)
 

@@ -23,7 +23,7 @@ from lorif_core.workspace.asking.kept_questions import (
     with_kept_lengths,
 )
 from lorif_core.workspace.asking.question import Question
-from lorif_core.workspace.asking.score_file import ScoreResult, score_file
+from lorif_core.workspace.asking.score_file import QueryFile, ScoreResult, score_file
 from lorif_core.workspace.asking.value_file import Valuation, value_file
 from lorif_core.workspace.folder.kept_scores import keeping_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -127,19 +127,18 @@ class Questions:
 
     def score(
         self,
-        queries: str | Path,
+        queries: str | Path | QueryFile,
         out: str | Path,
         *,
         settings: ScoreConfig | None = None,
         index_id: str | None = None,
         model: str | None = None,
-        ends: bool = False,
         overwrites: bool = False,
         on_progress: ProgressSink = no_progress,
     ) -> ScoreResult:
         """Write every example's score on every query of a file: query_id, example_id, score.
 
-        With ``ends``, completions end their texts: their end tokens are explained, too.
+        Completions are taken as they stand; a ``QueryFile`` can say that they end their texts.
 
         Raises:
             LorifError: A query is bad, or the file exists.
@@ -147,24 +146,22 @@ class Questions:
         index = self.indexes.open(index_id, model=model)
         return score_file(
             index,
-            Path(queries),
+            QueryFile.of(queries),
             Path(out),
             settings or ScoreConfig(),
-            ends=ends,
             overwrites=overwrites,
             on_progress=on_progress,
         )
 
     def value(
         self,
-        queries: str | Path,
+        queries: str | Path | QueryFile,
         *,
         by: str = "source",
         groups: pl.DataFrame | None = None,
         settings: ScoreConfig | None = None,
         index_id: str | None = None,
         model: str | None = None,
-        ends: bool = False,
         on_progress: ProgressSink = no_progress,
     ) -> Valuation:
         """Influence of every example, and of every source, summed over a file of queries.
@@ -176,7 +173,6 @@ class Questions:
             settings: Objective and damping.
             index_id: Unset: the newest complete index.
             model: Where the model lies now, if it was moved.
-            ends: Completions end their texts: their end tokens are explained, too.
             on_progress: Receives ("queries", done, total).
 
         Raises:
@@ -185,10 +181,9 @@ class Questions:
         index = self.indexes.open(index_id, model=model)
         return value_file(
             index,
-            Path(queries),
+            QueryFile.of(queries),
             settings or ScoreConfig(),
             by=by,
             groups=groups,
-            ends=ends,
             on_progress=on_progress,
         )

@@ -37,6 +37,21 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
+class QueryFile:
+    """Queries of a file."""
+
+    path: Path
+
+    ends: bool = False
+    """Whether the completions end their texts: their end tokens are explained, too. Empty ones always do."""
+
+    @classmethod
+    def of(cls, given: "str | Path | QueryFile") -> "QueryFile":
+        """What a person gave; completions are taken as they stand unless it says otherwise."""
+        return given if isinstance(given, QueryFile) else cls(Path(given))
+
+
+@dataclass(frozen=True)
 class ScoreResult:
     """What `lorif score` wrote."""
 
@@ -50,11 +65,10 @@ class ScoreResult:
 
 def score_file(
     index: OpenIndex,
-    queries_file: Path,
+    asked: QueryFile,
     out: Path,
     settings: ScoreConfig,
     *,
-    ends: bool = False,
     overwrites: bool = False,
     on_progress: ProgressSink = no_progress,
 ) -> ScoreResult:
@@ -76,7 +90,7 @@ def score_file(
     if not out.parent.is_dir():
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
     started = time.perf_counter()
-    queries = [to_query(index, example, ends=ends) for example in read_query_examples(queries_file)]
+    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
     group = queries_per_pass(index)
     num_examples = index.reader.manifest.num_examples
     with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:

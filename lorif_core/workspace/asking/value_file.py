@@ -22,7 +22,7 @@ from lorif_core.files import replace_file
 from lorif_core.metrics.shares import shares_of_total
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
-from lorif_core.workspace.asking.score_file import queries_per_pass, read_query_examples, to_query
+from lorif_core.workspace.asking.score_file import QueryFile, queries_per_pass, read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -107,12 +107,11 @@ def _check_groups(frame: pl.DataFrame, name: str) -> None:
 
 def value_file(
     index: OpenIndex,
-    queries_file: Path,
+    asked: QueryFile,
     settings: ScoreConfig,
     *,
     by: str = "source",
     groups: pl.DataFrame | None = None,
-    ends: bool = False,
     on_progress: ProgressSink = no_progress,
 ) -> Valuation:
     """Sum every example's influence over the queries of a file; shares per group.
@@ -121,11 +120,10 @@ def value_file(
 
     Args:
         index: What to ask.
-        queries_file: As for ``lorif score``.
+        asked: As for ``lorif score``.
         settings: Objective and damping.
         by: Metadata column that names an example's group.
         groups: Instead of a column: train_id, group; examples that are not in it belong to no group.
-        ends: As for ``to_query``.
         on_progress: Receives ("queries", done, total).
 
     Raises:
@@ -147,7 +145,7 @@ def value_file(
         _check_groups(groups, "the frame")
     started = time.perf_counter()
     grouping = _given_groups(index, groups) if groups is not None else _column_groups(index, by)
-    queries = [to_query(index, example, ends=ends) for example in read_query_examples(queries_file)]
+    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
     num_examples = index.reader.manifest.num_examples
     values = torch.zeros(num_examples, dtype=torch.float64)
     positive = torch.zeros(len(queries), len(grouping.names), dtype=torch.float64)

@@ -4,7 +4,8 @@ Let g_n be the gradient of example n and F = GᵀG + λI the damped Gram matrix 
 minimum of the summed loss, taking example n away moves the weights by F⁻¹ g_n, which raises the loss
 of query q by g_qᵀ F⁻¹ g_n = score(q, n) nats. The *support* of a completion, its log-probability for
 the objective ``loss``, therefore changes by -Σ score(q, n) over the removed examples. The sum leaves
-out how removed examples interact: groups are usually underestimated, while their order is right.
+out how removed examples interact: groups are usually underestimated, while their order is right. A probability that
+would exceed 1 is held there.
 Source: Koh and Liang (arXiv:1703.04730), section 2.1; for groups Koh et al. (arXiv:1905.13289).
 """
 
@@ -29,7 +30,7 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman
 from lorif_core.models.load import LoadedModel
 from lorif_core.views.removal_figures import change_bars, predicted_against_actual
-from lorif_core.workspace.asking.conventions import unit_of
+from lorif_core.workspace.asking.conventions import objective_value_of, unit_of
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import question_of
 from lorif_core.workspace.folder.kept_scores import influence_column, read_influences
@@ -189,8 +190,12 @@ def _predicted(query: QueryRecord, role: Role, change: float, least: float) -> P
 
 
 def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int]) -> float:
-    """Change of a kept query's support in nats if the examples of these rows were removed."""
-    return -float(read_influences(files, query, rows).sum(dtype="float64"))
+    """Change of a kept query's support in nats if the examples of these rows were removed.
+
+    The sum is linear and knows no bounds; a probability has one, so a completion gains at most what it lacks of 1.
+    """
+    change = -float(read_influences(files, query, rows).sum(dtype="float64"))
+    return min(change, objective_value_of(query)) if query.objective == "loss" else change
 
 
 def _check_influences(files: WorkspaceFiles, queries: Sequence[QueryRecord]) -> None:
