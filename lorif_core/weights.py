@@ -92,7 +92,7 @@ def kind_of(module: nn.Module) -> Kind | None:
 
 def own_weight(module: nn.Module) -> nn.Parameter | None:
     """The module's parameter of that name; wrappers pass another module's on, which is not theirs."""
-    return dict(module.named_parameters(recurse=False)).get("weight")
+    return module._parameters.get("weight")  # `named_parameters` takes a hundred times as long, for every batch
 
 
 def fused_experts(module: nn.Module) -> list[str]:

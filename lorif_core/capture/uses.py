@@ -66,7 +66,7 @@ def watch_uses(model: nn.Module, names: Iterable[str], on_use: OnUse) -> Iterato
         by_parameter.setdefault(weight.parameter, []).append(weight)
     with ExitStack() as watching:
         for module in model.modules():
-            held = [one for p in module.parameters(recurse=False) for one in by_parameter.get(p, ())]
+            held = [one for p in module._parameters.values() if p is not None for one in by_parameter.get(p, ())]
             if held:
                 _watch(module, held, on_use, watching)
         yield
