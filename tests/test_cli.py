@@ -159,8 +159,13 @@ def test_a_literal_none_is_a_completion_like_any_other(tmp_path):
     assert done(*(word.format(ws=indexed()) for word in ASK), "--completion", "None", "--json").json["question"] == {
         "prompt": "The river of Arlen is",
         "completion": "None",
+        "completion_ids": None,
         "contrast": None,
         "tokens": None,
+        "ends": False,
+        "form": "raw",
+        "system": None,
+        "messages": [],
     }
 
 
@@ -189,7 +194,7 @@ MISTAKES = {
         ("evaluate", "ldss"),
         "`lorif evaluate` has no command 'ldss'. Did you mean `lds`? `lorif evaluate --help` lists them.",
     ),
-    "nothing given": (("ask",), "`lorif ask` needs PATH and --prompt, which are missing: see `lorif ask --help`."),
+    "nothing given": (("ask",), "`lorif ask` needs PATH, which is missing: see `lorif ask --help`."),
     "no such option": (
         ("ask", "ws", "--prompt", "a", "--kk", "3"),
         "`lorif ask` has no option '--kk': see `lorif ask --help`.",

@@ -151,9 +151,9 @@ def test_tokenised_rows_that_do_not_fit_the_model_are_refused(columns, reason):
 
 def test_the_model_may_know_fewer_or_more_ids_than_the_tokenizer():
     row = Example("id", input_ids=[3, 50])
-    assert Encoder(tiny_tokenizer(), 9, vocabulary_size=64).encode_windows(row)
+    assert Encoder(tiny_tokenizer(), 9, num_ids=64).encode_windows(row)
     with pytest.raises(UnreadableRow, match="below the model's 20 tokens, got 50"):
-        Encoder(tiny_tokenizer(), 9, vocabulary_size=20).encode_windows(row)
+        Encoder(tiny_tokenizer(), 9, num_ids=20).encode_windows(row)
 
 
 def test_a_row_that_cannot_be_read_does_not_stop_the_others():

@@ -35,7 +35,7 @@ def test_a_method_of_one_file_and_one_line_is_indexed_and_asked_like_any_other(t
     ws = lf.open_workspace(copy_of(imported(), tmp_path))
     model = lf.ModelConfig(model=str(model_folder()))
     plain = ws.indexes.build(lf.IndexConfig(model=model, method=lf.method_settings("graddot", f=2))).index_id
-    question = {"k": 121, "num_opposing": 121, "keeps": False}
+    question = {"k": 121, "num_opposing": 121, "keeps": False, "settings": lf.ScoreConfig()}
     wanted = ws.ask("a b", " c", index_id=plain, **question)
     settings = lf.method_settings("tracin", f=2, learning_rate=RATE)
     ws.indexes.build(lf.IndexConfig(model=model, method=settings, batches=lf.BatchConfig(max_length=500)))

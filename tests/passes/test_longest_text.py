@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers as hf
 from indexes import LOGRA, source_of
-from lorif_core.passes.token_parts import split_over_query_tokens, split_over_train_tokens
+from lorif_core.passes.target_parts import split_over_query_targets, split_over_train_targets
 from oracles import close
 from tiny_models import ROTARY, random_examples
 
@@ -72,9 +72,10 @@ def test_neither_do_queries_nor_the_parts_of_tokens():
         matrices = {name: matrix[0] for name, matrix in alone.matrices.items()}
         for name, matrix in matrices.items():
             close(together.matrices[name][0], matrix, relative=1e-4)
-        parts = split_over_train_tokens(whole, EXAMPLES, matrices)
-        for one, part in zip(EXAMPLES, parts, strict=True):
-            close(part, split_over_train_tokens(whole, [one], matrices)[0], relative=1e-4)
-        of_query = split_over_query_tokens(whole, query, "contrast", matrices)
-        by_itself = split_over_query_tokens(whole, Query("q", (EXAMPLES[3],), (-1.0,)), "contrast", matrices)
+        parts = split_over_train_targets(whole, EXAMPLES, matrices)
+        assert len(parts) == len(EXAMPLES)
+        for one, (part,) in zip(EXAMPLES, parts, strict=True):
+            close(part, split_over_train_targets(whole, [one], matrices)[0][0], relative=1e-4)
+        of_query = split_over_query_targets(whole, query, "contrast", matrices)
+        by_itself = split_over_query_targets(whole, Query("q", (EXAMPLES[3],), (-1.0,)), "contrast", matrices)
         close(of_query[1], by_itself[0], relative=1e-4)

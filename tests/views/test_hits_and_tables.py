@@ -142,7 +142,7 @@ def test_line_breaks_do_not_break_a_row():
 
 
 def test_a_frame_of_no_hits_has_the_columns_of_a_hit():
-    assert hits_frame([]).columns == ["rank", "train_id", "score", "text"]
+    assert hits_frame([]).columns == ["rank", "train_id", "score", "z", "text"]
 
 
 def test_metadata_never_replaces_a_column_of_the_hit():

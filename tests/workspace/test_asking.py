@@ -96,7 +96,7 @@ def test_ranks_count_from_one_in_each_list(everything):
 
 
 def test_a_short_list_is_the_head_of_the_long_one(everything):
-    short = ask(indexed(), "-k", 3, "--opposing", 2)
+    short = ask(indexed(), "-k", 3, "--opposing", 2, "--normalisation", "none")
     for side, length in (("supports", 3), ("opposes", 2)):
         assert [hit["train_id"] for hit in short[side]] == [hit["train_id"] for hit in everything[side][:length]]
 
@@ -408,9 +408,8 @@ def test_logra_equals_full_factors_in_a_full_subspace(tmp_path):
 def test_unit_scores_are_cosines_when_there_is_no_curvature(tmp_path):
     row = rows()[5]
     graddot = build(tmp_path, "--method", "graddot", "--factor-rank", 32)
-    answer = ask(
-        graddot, "--completion", row["completion"], *EVERYTHING, "--normalisation", "unit", prompt=row["prompt"]
-    )
+    unit = ("--normalisation", "unit", "--end-token")  # as the text was trained on
+    answer = ask(graddot, "--completion", row["completion"], *EVERYTHING, *unit, prompt=row["prompt"])
     assert answer["supports"][0]["train_id"] == row["id"]
     assert answer["supports"][0]["score"] == pytest.approx(1, abs=PARTS)
     assert max(map(abs, scores(answer).values())) <= 1 + PARTS
@@ -505,7 +504,7 @@ def test_replaced_training_texts_are_refused(tmp_path):
 def test_an_answer_becomes_a_frame_with_the_metadata_columns():
     answer = lf.open_workspace(indexed()).ask("The river of Arlen is", " castle Brook.", k=4, num_opposing=2)
     frame = answer.to_polars()
-    assert frame.columns == ["rank", "train_id", "score", "text", "source", "year"]
+    assert frame.columns == ["rank", "train_id", "score", "z", "text", "source", "year"]
     assert frame["train_id"].to_list()[:4] == answer.ids
     assert frame.height == 6
 

@@ -76,7 +76,7 @@ def built(*words) -> Path:
 def scores(workspace, *words, refine: int | None = 0):
     """Score of every text, in the order of the texts; plain products unless it says otherwise."""
     steps = () if refine is None else ("--refine", refine)
-    every = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS, "--forget", *steps)
+    every = ("-k", NUM_TEXTS, "--opposing", NUM_TEXTS, "--forget", "--end-token", "--normalisation", "none", *steps)
     answer = done("ask", workspace, *QUESTION, *every, *words, "--json").json
     found = {hit["train_id"]: hit["score"] for hit in answer["supports"] + answer["opposes"]}
     return torch.tensor([found.get(row["id"], 0.0) for row in TEXTS], dtype=torch.float64)

@@ -99,7 +99,8 @@ def test_strict_accepts_a_file_without_bad_rows(workspace, tmp_path):
 
 def test_the_columns_that_were_found_are_reported(tmp_path):
     said = done("import", tmp_path / "ws", texts_file()).out
-    assert "Columns: prompt = prompt, completion = completion, id = id. Metadata: source, year." in said
+    assert "Read as prompt and completion: prompt = `prompt`, completion = `completion`" in said
+    assert "Metadata: source, year." in said
 
 
 def test_repeated_texts_are_kept_and_counted(tmp_path):

@@ -134,7 +134,7 @@ def test_forget_neither_keeps_nor_uses_what_was_kept(asked):
 def test_kept_scores_are_those_that_score_writes(asked, tmp_path):
     workspace, _ = asked
     queries = write_rows(tmp_path / "queries.jsonl", [{"prompt": PROMPT, "completion": COMPLETION}])
-    done("score", workspace, "--queries", queries, "--out", tmp_path / "scores.parquet")
+    done("score", workspace, "--queries", queries, "--out", tmp_path / "scores.parquet", "--normalisation", "unit")
     written = pl.read_parquet(tmp_path / "scores.parquet")
     opened = lf.open_workspace(workspace)
     kept = read_scores(opened.files, opened.questions.records()[0])

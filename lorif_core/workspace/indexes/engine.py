@@ -169,7 +169,6 @@ def _trial_batch(loaded: LoadedModel) -> TokenBatch:
     limit = num_ids(loaded.model)
     ids = [token for token in loaded.tokenizer(TRIAL_TEXT, verbose=False)["input_ids"] if token < limit] or [0]
     ids = ids * max(TRIAL_LENGTHS)
-    examples = [
-        EncodedExample(ids[:length], [place >= 2 for place in range(length)], length) for length in TRIAL_LENGTHS
-    ]
+    lengths = [min(length, loaded.max_positions or length) for length in TRIAL_LENGTHS]
+    examples = [EncodedExample(ids[:length], [place >= 2 for place in range(length)], length) for length in lengths]
     return pad_batch(examples, pad_token(loaded.tokenizer, limit))
