@@ -6,7 +6,6 @@ import pytest
 import torch
 import transformers as hf
 from indexes import LOGRA, source_of
-from lorif_core.passes.target_parts import split_over_query_targets, split_over_train_targets
 from oracles import close
 from tiny_models import ROTARY, random_examples
 
@@ -15,6 +14,7 @@ from lorif_core.capture.hooks import frozen
 from lorif_core.config import ScoreConfig
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.shards import build_shard
+from lorif_core.passes.target_parts import split_over_query_targets, split_over_train_targets
 
 LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4, "rope_theta": 1e4}
 EXAMPLES = random_examples([9, 4, 30, 8, 11], seed=4)

@@ -94,7 +94,7 @@ def with_scores(workspace: Path, **of_query: dict[int, float]) -> lf.Workspace:
         made = np.zeros(len(IDS), dtype=np.float32)
         made[list(values)] = list(values.values())
         with keeping_scores(files.scores_file(files.catalog.query(query_id).fingerprint)) as keep:
-            keep(made)
+            keep(made, made)
     return lf.open_workspace(workspace)
 
 
@@ -128,7 +128,7 @@ def test_the_formula_is_the_change_of_a_least_squares_fit_without_some_examples(
     torch.testing.assert_close(kept, gradients @ dense_inverse(gradients, damping) @ query)
     files = create_files(tmp_path / "ws")
     with keeping_scores(files.scores_file("f")) as keep:
-        keep(kept.numpy().astype(np.float32))
+        keep(*[kept.numpy().astype(np.float32)] * 2)
 
     predicted, actual = [], []
     for group in torch.randperm(count, generator=generator).split(4)[:60]:
@@ -271,13 +271,13 @@ def test_controls_are_those_given_and_a_target_is_no_control(workspace):
     assert {one.query_id: one.role for one in found.queries} == {c: "target", a: "target", b: "control"}
 
 
-def test_normalised_questions_and_those_about_other_data_are_no_controls(workspace):
+def test_questions_about_other_data_are_no_controls(workspace):
     opened = lf.open_workspace(workspace)
-    opened.ask(*QUESTIONS[0], k=1, settings=ScoreConfig(normalisation="relatif"))
+    relative = opened.ask(*QUESTIONS[0], k=1, settings=ScoreConfig(normalisation="relatif")).query_id
     margin = opened.ask(*QUESTIONS[0], k=1, settings=ScoreConfig(objective="margin")).query_id
     add_query(workspace, add_dataset(workspace))
     a, b, c = asked("lorif")[1]
-    assert sorted(changes(opened.what_if(IDS[:1], [a]))) == sorted([a, b, c, margin])
+    assert sorted(changes(opened.what_if(IDS[:1], [a]))) == sorted([a, b, c, margin, relative])
 
 
 def refused(*words: object, workspace: Path) -> str:
@@ -306,7 +306,6 @@ def write_recipe(folder: Path, **values: object) -> Path:
 @pytest.mark.parametrize("command", ["what-if", "verify"])
 def test_what_cannot_be_removed_is_one_sentence_and_changes_nothing(command, workspace, recipe, monkeypatch):
     query = asked("lorif")[1][0]
-    relative = lf.open_workspace(workspace).ask(*QUESTIONS[0], k=1, settings=ScoreConfig(normalisation="unit"))
     options = ("--recipe", recipe) if command == "verify" else ()
 
     def refusal(*words: object) -> str:
@@ -314,7 +313,6 @@ def test_what_cannot_be_removed_is_one_sentence_and_changes_nothing(command, wor
 
     assert "'nobody'" in refusal("t001", "nobody", "--queries", query)
     assert "'q-none'" in refusal("t001", "--queries", "q-none")
-    assert "normalised (unit)" in refusal("t001", "--queries", relative.query_id)
     assert "at least one query" in refusal("t001", "--queries")
     monkeypatch.setattr("sys.stdin", io.StringIO("\n\n"))
     assert "at least one example" in refusal("-", "--queries", query)
@@ -323,11 +321,32 @@ def test_what_cannot_be_removed_is_one_sentence_and_changes_nothing(command, wor
     assert "ask it again" in refusal("t001", "--queries", query)
 
 
-def test_a_normalised_control_is_refused(workspace):
+@pytest.mark.parametrize("normalisation", ["unit", "relatif", "tempered"])
+def test_a_normalised_question_is_predicted_by_its_influences_in_nats(normalisation, workspace):
     opened = lf.open_workspace(workspace)
-    relative = opened.ask(*QUESTIONS[0], k=1, settings=ScoreConfig(normalisation="tempered")).query_id
-    with pytest.raises(ConfigError, match="normalised"):
-        opened.what_if(IDS[:1], asked("lorif")[1][:1], controls=[relative])
+    plain, normalised = (
+        opened.ask(*QUESTIONS[0], k=1, settings=ScoreConfig(normalisation=one)).query_id
+        for one in ("none", normalisation)
+    )
+    found = changes(opened.what_if(IDS[:3], [plain], controls=[normalised]))
+    assert found[plain] != 0
+    assert found[normalised] == pytest.approx(found[plain], rel=1e-5)
+
+
+def test_a_probability_is_not_predicted_to_exceed_one(workspace):
+    query = asked("lorif")[1][0]
+    opened = with_scores(workspace, **{query: {0: -1e6}})
+    loss = opened.files.catalog.query(query).objective_value
+    assert changes(opened.what_if(IDS[:1], [query], controls=[])) == {query: pytest.approx(loss)}
+
+
+def test_normalised_scores_that_were_kept_without_influences_are_refused(workspace):
+    opened = lf.open_workspace(workspace)
+    query = opened.ask(*QUESTIONS[0], k=1, settings=ScoreConfig(normalisation="tempered")).query_id
+    file = opened.files.scores_file(opened.files.catalog.query(query).fingerprint)
+    pl.read_parquet(file).select("score").write_parquet(file)
+    with pytest.raises(ConfigError, match=r"only the normalised scores \(tempered\)"):
+        opened.what_if(IDS[:1], [query])
 
 
 def test_an_id_of_another_data_set_is_refused(workspace):

@@ -65,8 +65,10 @@ def influence_column(files: WorkspaceFiles, query: QueryRecord) -> str:
         ArtefactError: The scores are normalised and were kept by version 0.1, which kept nothing else.
     """
     path = files.scores_file(query.fingerprint)
-    if query.normalisation == "none" or (path.is_file() and "influence" in pq.read_schema(path).names):
-        return "score" if query.normalisation == "none" else "influence"
+    if query.normalisation == "none":
+        return "score"
+    if not path.is_file() or "influence" in pq.read_schema(path).names:
+        return "influence"
     raise ArtefactError(
         f"influences are added up, but of query {query.query_id} only the normalised scores ({query.normalisation}) "
         "are kept. Ask it again."
