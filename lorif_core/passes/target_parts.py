@@ -170,7 +170,7 @@ def _differentiated_twice(
             products.append(_product(gradient, torch.stack(rows)))
 
     # The fused attention kernels cannot be differentiated twice; the plain products can.
-    with sdpa_kernel(SDPBackend.MATH):
+    with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         losses = capture_gradients(source.model, source.maps, batch, weighted, take, keeps_graph=True)
         parts = torch.zeros(batch.input_ids.shape)
         total = sum(product.to(weights[0]) for product in products)

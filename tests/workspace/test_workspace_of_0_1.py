@@ -50,6 +50,7 @@ def ask(place, question, index_id, *, keeps, k):
     asked = {key: question[key] for key in ("prompt", "completion", "contrast", "tokens") if key in question}
     return opened(place).ask(
         **asked,
+        ends=True,  # as every completion did then
         settings=settings_of(question),
         index_id=index_id,
         model=model_of(place),
