@@ -60,7 +60,7 @@ def capture_gradients(
         NumericalError: An objective is not finite.
     """
     num_examples, num_tokens = batch.input_ids.shape
-    shape = BatchShape(num_examples, num_tokens, _predicting(batch.target_mask))
+    shape = BatchShape(num_examples, num_tokens, predicting_positions(batch.target_mask))
     collector = Collector(maps, sink, shape, keeps_tokens=keeps_tokens, refusals=refusals)
     with (
         turn_on(model),
@@ -108,7 +108,7 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     inputs = model_inputs(model, batch)
     ids = inputs["input_ids"]
     device, targets = ids.device, batch.target_mask.to(ids.device)
-    predicting = _predicting(targets)
+    predicting = predicting_positions(targets)
     keeps = "logits_to_keep" in _accepted(model) and len(predicting) > 0
     if keeps:
         inputs["logits_to_keep"] = predicting
@@ -121,7 +121,7 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     return objective(logits, labels.to(logits.device), is_target.to(logits.device))
 
 
-def _predicting(targets: Tensor) -> Tensor:
+def predicting_positions(targets: Tensor) -> Tensor:
     """Positions whose logits predict a target of some example, (K,): those at t predict the token at t + 1."""
     return targets[:, 1:].any(0).nonzero().squeeze(1)
 

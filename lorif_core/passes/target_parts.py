@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lorif_core.capture.boundaries import length_boundaries
-from lorif_core.capture.hooks import capture_gradients
+from lorif_core.capture.hooks import capture_gradients, predicting_positions
 from lorif_core.capture.objectives import summed_cross_entropy, token_losses
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.sequences import EncodedExample, EncodedText, sequences_of
@@ -165,9 +165,11 @@ def _differentiated_twice(
         return (losses * weights[0]).sum(1)
 
     def take(name: str, gradient: ProjectedGradient) -> None:
-        rows = [one[name] for one in directions if name in one]
-        if len(rows) == len(directions):
-            products.append(_product(gradient, torch.stack(rows)))
+        # An expert that no token of a text was routed to has no direction there, and no gradient.
+        known = next((one[name] for one in directions if name in one), None)
+        if known is not None:
+            nothing = torch.zeros_like(known)
+            products.append(_product(gradient, torch.stack([one.get(name, nothing) for one in directions])))
 
     # The fused attention kernels cannot be differentiated twice; the plain products can.
     with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
@@ -176,7 +178,7 @@ def _differentiated_twice(
         total = sum(product.to(weights[0]) for product in products)
         if isinstance(total, Tensor) and total.requires_grad:
             (found,) = torch.autograd.grad(total, weights[0])
-            parts[:, batch.target_mask[:, 1:].any(0).nonzero().squeeze(1) + 1] = found.float().cpu()
+            parts[:, predicting_positions(batch.target_mask) + 1] = found.float().cpu()
     return [parts[row, : len(one.input_ids)] for row, one in enumerate(sequences)], losses.cpu()
 
 

@@ -174,3 +174,19 @@ def test_a_module_called_twice_has_both_calls_in_the_part_of_a_token():
         parts = [part for (part,) in split_over_train_targets(source, TRAIN[:3], matrices)]
         capture_gradients(model, source.maps, pad_batch(TRAIN[:3], 1), summed_cross_entropy, take)
     close(torch.stack([part.sum() for part in parts]), totals, relative=2e-4)
+
+
+def test_a_module_that_one_text_never_reached_counts_for_the_texts_beside_it():
+    source = source_of(LOGRA)  # as an expert does that no token of the first text was routed to
+    generator = torch.Generator().manual_seed(1)
+    matrices = {one.name: torch.randn(one.d_in, one.d_out, generator=generator) for one in source.modules}
+    missing = source.modules[0].name
+    without = {name: matrix for name, matrix in matrices.items() if name != missing}
+    with frozen(source.model):
+        (first, second), _ = target_parts.parts_along(source, TRAIN[:2], [without, matrices])
+        (first_alone,), _ = target_parts.parts_along(source, TRAIN[:1], [without])
+        (second_alone,), _ = target_parts.parts_along(source, TRAIN[1:2], [matrices])
+        (second_less,), _ = target_parts.parts_along(source, TRAIN[1:2], [without])
+    close(first, first_alone, relative=2e-4)
+    close(second, second_alone, relative=2e-4)
+    assert float((second_alone - second_less).abs().max()) > 1e-2 * float(second_alone.abs().max())

@@ -16,11 +16,9 @@ SAID = "said"
 BESIDE = (CONVENTION, UNIT, SAID)
 """Keys beside a kept question's settings that are no settings."""
 
-SINCE_0_2 = 2
-"""Objectives are shown as they are defined; ``unit`` divides by both sides' norms in the method's own metric."""
-
 AS_SAID = 3
-"""Besides: only what was said is explained. Before, an end token was put behind every completion."""
+"""Only what was said is explained. In 2, an end token was put behind every completion. Since 2, objectives are shown
+as they are defined, and ``unit`` divides by both sides' norms in the method's own metric; 0.1 did neither."""
 
 
 def is_of_0_1(record: QueryRecord) -> bool:
