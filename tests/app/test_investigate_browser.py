@@ -11,10 +11,10 @@ import lorif_core as lf
 pytestmark = pytest.mark.browser
 
 
-def choose_third_to_sixth(page):
-    token(page, 3).click()
-    wait_until(lambda: selected_tokens(page) == [3])
-    token(page, 6).click(modifiers=["Shift"])
+def choose_four_tokens(page):
+    token(page, 2).click()
+    wait_until(lambda: selected_tokens(page) == [2])
+    token(page, 5).click(modifiers=["Shift"])
 
 
 def test_a_typed_question_shows_a_ranked_list_with_falling_scores(new_page):
@@ -32,29 +32,29 @@ def test_a_typed_question_shows_a_ranked_list_with_falling_scores(new_page):
 
 def test_click_and_shift_click_choose_a_range_of_tokens(new_page):
     page = new_page("/?query=1")
-    choose_third_to_sixth(page)
-    wait_until(lambda: selected_tokens(page) == [3, 4, 5, 6])
+    choose_four_tokens(page)
+    wait_until(lambda: selected_tokens(page) == [2, 3, 4, 5])
     page.get_by_text("4 of").wait_for()
 
 
 def test_the_keyboard_chooses_the_same_range(new_page):
     page = new_page("/?query=1")
-    token(page, 3).focus()
+    token(page, 2).focus()
     page.keyboard.press("Space")
-    wait_until(lambda: selected_tokens(page) == [3])
+    wait_until(lambda: selected_tokens(page) == [2])
     for _ in range(3):
         page.keyboard.press("Shift+ArrowRight")
-    wait_until(lambda: selected_tokens(page) == [3, 4, 5, 6])
+    wait_until(lambda: selected_tokens(page) == [2, 3, 4, 5])
     page.keyboard.press("Escape")
     wait_until(lambda: selected_tokens(page) == [])
 
 
 def test_the_header_names_the_tokens_that_were_explained(new_page):
     page = new_page("/?query=1")
-    choose_third_to_sixth(page)
+    choose_four_tokens(page)
     page.get_by_text("4 of").wait_for()
     page.get_by_role("button", name="Run").click()
-    page.get_by_text("explains tokens 3–6").wait_for()
+    page.get_by_text("explains tokens 2–5").wait_for()
 
 
 def test_opposes_holds_only_negative_scores_most_negative_first(new_page):
