@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import background, session
 from app.components import jobs_progress
-from lorif_core.config import BatchConfig, Codec, ModelConfig
+from lorif_core.config import BatchConfig, Codec, ModelConfig, Windows
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.views.tables import human_bytes, human_seconds
@@ -18,6 +18,16 @@ from lorif_core.workspace.studio.suggestions import suggested_model
 CODECS = get_args(Codec)
 CHOSEN_BY_BUDGET = ("factor_rank", "f")
 """What a number of bytes per text decides; f only where nothing is typed."""
+
+WINDOWS: dict[str, Windows] = {
+    "read in windows, plain texts only": "text",
+    "read in windows, all of them": "all",
+    "cut": "off",
+}
+WINDOWS_HELP = (
+    "What is longer than the longest text: windows overlap, every token is a target once, and a text's score is the "
+    "sum over its windows. Prompts with completions and chats are cut unless all are read in windows."
+)
 
 METHOD_HELP = "  \n".join(f"**{name}**: {entry.summary}" for name, entry in METHODS.items())
 
@@ -92,13 +102,19 @@ def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
             )
         with three:
             tokens = _number("Tokens per batch", "tokens", f"{BatchConfig().tokens_per_batch:,}")
+            windows = st.selectbox("Longer texts are", list(WINDOWS), key="build-windows", help=WINDOWS_HELP)
+            stride = _number("Tokens from window to window", "stride", "three quarters of a window")
             include = st.text_input("Only modules like", key="build-include", placeholder="*.mlp.* *.attn.*")
             exclude = st.text_input("Not modules like", key="build-exclude", placeholder="*.c_proj")
             device = st.text_input("Device", "auto", key="build-device", help="auto, cpu, cuda or cuda:1")
     return {
         "model": {"include": tuple(include.split()), "exclude": tuple(exclude.split()), "device": device.strip()},
         "method": {name: value for name, value in given.items() if value is not None},
-        "batches": {} if tokens is None else {"tokens_per_batch": tokens},
+        "batches": {
+            "windows": WINDOWS[windows],
+            "stride": stride,
+            **({} if tokens is None else {"tokens_per_batch": tokens}),
+        },
     }
 
 

@@ -80,15 +80,14 @@ def _file() -> str:
             bind="query-params",
             placeholder="/data/texts.jsonl",
             max_chars=4000,
-            help="JSONL, JSON, CSV or text, also .gz or .zst; Parquet or Arrow; or a folder of such files.",
+            help="JSONL, JSON, CSV or text, also .gz or .zst; Parquet or Arrow; or a folder of such files. Or the "
+            "name of a hub data set, such as openai/gsm8k.",
         ).strip()
 
 
 def _columns(path: str) -> ImportConfig:
-    unit = None
-    if suffix_of(Path(path)) == ".txt":
-        unit = TEXT_UNITS[st.radio("A text is", list(TEXT_UNITS), key="import-txt", horizontal=True)]
-    names = _scan(path, ImportConfig(txt=unit))
+    part = _part(path)
+    names = _scan(path, ImportConfig(**part))
     columns = [] if names is None else names.names
     with st.container(horizontal=True, vertical_alignment="bottom", key="import-columns"):
         kind = st.selectbox("The texts are", [*KINDS, *BY_FORM], key="kind", bind="query-params", width=210)
@@ -110,13 +109,69 @@ def _columns(path: str) -> ImportConfig:
         )
         keeps = st.toggle("Keep empty completions", key="import-empty")
         ways = _ways(kind, columns)
+    further = _further()
     if None in chosen.values() or (len(chosen) == 2 and len(set(chosen.values())) == 1):
         st.text("Choose two different columns.")
         chosen = {}
     ids_column = None if picked == AUTOMATIC else picked
     return ImportConfig(
-        **chosen, **ways, form=BY_FORM.get(kind), id=ids_column, txt=unit, name=name.strip() or None, keep_empty=keeps
+        **chosen,
+        **part,
+        **ways,
+        **further,
+        form=BY_FORM.get(kind),
+        id=ids_column,
+        name=name.strip() or None,
+        keep_empty=keeps,
     )
+
+
+def _part(path: str) -> dict[str, Any]:
+    """What of the files is a text, and which part of a data set that has parts."""
+    place = Path(path)
+    inside = list(place.iterdir()) if place.is_dir() else [place]
+    if {suffix_of(file) for file in inside}.intersection(DATA_SUFFIXES) == {".txt"}:
+        return {"txt": TEXT_UNITS[st.radio("A text is", list(TEXT_UNITS), key="import-txt", horizontal=True)]}
+    if place.is_file():
+        return {}
+    with st.container(horizontal=True, key="import-part"):
+        split = st.text_input(
+            "Split",
+            key="import-split",
+            placeholder="train",
+            width=200,
+            help="Which part: of a folder of shards that has several, or of a hub data set.",
+        )
+        subset = st.text_input(
+            "Subset", key="import-subset", width=200, help="Configuration of a hub data set that has several."
+        )
+    return {"split": split.strip() or None, "subset": subset.strip() or None}
+
+
+def _further() -> dict[str, Any]:
+    """What few people change: turns that are targets, columns of other roles."""
+    with st.expander("Further settings"), st.container(horizontal=True, key="import-further"):
+        turn = st.number_input(
+            "Target turn of chats",
+            value=None,
+            step=1,
+            key="import-turn",
+            placeholder="every one",
+            width=180,
+            help="Which assistant turn is explained: 1 is the first, -1 the last. Empty: every one of them.",
+        )
+        roles = st.text_input(
+            "Columns of other roles",
+            key="import-roles",
+            placeholder="context=given, system=rules",
+            width=280,
+            help="Each as ROLE=COLUMN, with commas between them. Roles: context (Alpaca's input), system, tools, chosen, rejected, label, "
+            "input_ids, labels, position_ids, segment_ids, seq_lengths, attention_mask, shown.",
+        )
+    return {
+        "target_turn": None if turn is None else int(turn),
+        "column": tuple(role.strip() for role in roles.split(",") if role.strip()),
+    }
 
 
 def _ways(kind: str, columns: list[str]) -> dict[str, Any]:

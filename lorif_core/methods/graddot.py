@@ -48,12 +48,16 @@ class NoCurvature:
     def asked(self, built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
         """What the index was built with: there is nothing to change.
 
+        An absolute damping of 1 is what the plain product is, so it may be asked for by name.
+
         Raises:
-            ConfigError: A damping or a rank is asked for.
+            ConfigError: Another damping or a rank is asked for.
         """
-        if (asked.damping_rule, asked.damping_ratio, asked.damping) != (None, None, None):
+        damping = (asked.damping_rule, asked.damping_ratio, asked.damping)
+        found = curvature_asked(built, asked)
+        if found != built and damping != (None, None, None):
             raise ConfigError(self.refusal)
-        return curvature_asked(built, asked)
+        return found
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,55 @@ def test_an_import_is_a_job_whose_good_rows_come_in(monkeypatch, tmp_path, bad_f
     assert [one.num_examples for one in lf.open_workspace(folder).data.records()] == [121, 3]
 
 
+FURTHER = [
+    ({"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]}, -1, None),
+    ({"instruction": "Add.", "given": "1, 2", "output": "3"}, None, "context=given"),
+]
+
+
+@pytest.mark.parametrize(("row", "turn", "role"), FURTHER, ids=["turn", "role"])
+def test_the_wizard_names_a_target_turn_and_columns_of_other_roles(monkeypatch, tmp_path, row, turn, role):
+    file = write_rows(tmp_path / "rows.jsonl", [row])
+    files = lf.open_workspace(copy_of(imported(), tmp_path)).files
+    app = open_page(monkeypatch, files.root, "indexes", tab="Import", file=str(file))
+    app.number_input(key="import-turn").set_value(turn).run()
+    app.text_input(key="import-roles").set_value(role or "").run()
+    run_until(app, lambda: any(one.key == "import-start" for one in app.button), 60)
+    with place_of_worker(files, "cpu", 1):  # no job is done
+        button(app, "import-start").click().run()
+    (job,) = jobs_of_kind(files, "import")
+    settings = KINDS["import"].read(job.request).settings
+    assert (settings.target_turn, settings.column) == (turn, (role,) if role else ())
+
+
+def test_a_target_turn_that_cannot_be_is_one_sentence(monkeypatch, plain, bad_file):
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(bad_file))
+    app.number_input(key="import-turn").set_value(0).run()
+    assert not app.exception
+    assert any("use 1 for the first" in one for one in texts(app))
+
+
+def test_a_folder_with_splits_asks_which(monkeypatch, plain, tmp_path):
+    for split in ("train", "test"):
+        write_rows(tmp_path / f"{split}-00000-of-00001.jsonl", [{"text": f"a text of {split}"}])
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(tmp_path))
+    run_until(app, lambda: any("must hold one split" in one for one in texts(app)), 60)
+    app.text_input(key="import-split").set_value("test").run()
+    run_until(app, lambda: any(one.key == "import-start" for one in app.button), 60)
+    shown = next(frame.value for frame in app.dataframe if "text" in frame.value.columns)
+    assert shown["text"].to_list() == ["a text of test"]
+
+
+def test_texts_of_a_folder_may_be_lines(monkeypatch, plain, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} a\n{name} b\n", encoding="utf-8")
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(tmp_path))
+    app.radio(key="import-txt").set_value("a line").run()
+    run_until(app, lambda: any(one.key == "import-start" for one in app.button), 60)
+    shown = next(frame.value for frame in app.dataframe if "text" in frame.value.columns)
+    assert shown["text"].to_list() == ["one a", "one b", "two a", "two b"]
+
+
 def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_file):
     settings = lf.ImportConfig(prompt="asked", completion="said")
     request = json.loads(json.dumps(json_of(import_request([bad_file], settings))))
@@ -128,9 +177,11 @@ def test_a_method_offers_the_settings_that_it_has(monkeypatch, plain, method):
 def test_what_is_typed_is_what_is_built_and_only_of_the_chosen_method(monkeypatch, tmp_path):
     files = lf.open_workspace(copy_of(imported(), tmp_path)).files
     app = open_page(monkeypatch, files.root, "indexes", tab="Build", model=str(model_folder()), method="kronecker")
-    for key, value in {"rank": 3, "f": 2, "alpha": 0.01, "sample": 64, "subspace": 5, "tokens": 256}.items():
+    typed = {"rank": 3, "f": 2, "alpha": 0.01, "sample": 64, "subspace": 5, "tokens": 256, "stride": 300}
+    for key, value in typed.items():
         app.number_input(key=f"build-{key}").set_value(value).run()
     app.selectbox(key="build-codec").select("int8").run()
+    app.selectbox(key="build-windows").select("read in windows, all of them").run()
     with place_of_worker(files, "cpu", 1) as is_free:  # no job is done
         assert is_free
         button(app, "build-start").click().run()
@@ -142,7 +193,7 @@ def test_what_is_typed_is_what_is_built_and_only_of_the_chosen_method(monkeypatc
         "kronecker", factor_rank=3, f=2, codec="int8", alpha=0.01, stats_examples=64, subspace_rank=5
     )
     assert logra.method == lf.method_settings("logra", f=2, codec="int8")
-    assert kronecker.batches.tokens_per_batch == logra.batches.tokens_per_batch == 256
+    assert kronecker.batches == logra.batches == lf.BatchConfig(tokens_per_batch=256, windows="all", stride=300)
 
 
 def test_a_sweep_becomes_a_job_with_its_grid(monkeypatch, tmp_path):

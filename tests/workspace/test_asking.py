@@ -395,6 +395,11 @@ def test_graddot_is_the_plain_product_of_the_same_factors(tmp_path):
     graddot = build(tmp_path, "--method", "graddot")
     undamped = ("--subspace-rank", 0, "--damping-rule", "absolute", "--damping", 1)
     assert_same_scores(ask(graddot, *EVERYTHING), ask(indexed(), *EVERYTHING, *undamped))
+    assert_same_scores(ask(graddot, *EVERYTHING), ask(graddot, *EVERYTHING, "--damping", 1))  # what it is, by name
+    for other in (("--damping", 2), ("--damping-rule", "trace")):
+        refused = lorif("ask", graddot, "--prompt", "The river", "--completion", " is", *other)
+        assert refused.code == 2
+        assert "which no damping changes" in refused.err
 
 
 def test_logra_equals_full_factors_in_a_full_subspace(tmp_path):
