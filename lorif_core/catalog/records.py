@@ -326,7 +326,8 @@ class HitRecord(_Created):
     """Positive supports, negative opposes."""
 
     tokens_json: str = "[]"
-    """The example's tokens with their parts of the score, as JSON text."""
+    """The example's tokens with their parts of the score, as JSON text; an object of ``tokens`` and the strongest
+    ``window`` for a text of several sequences."""
 
 
 Record = DatasetRecord | ModelRecord | IndexRecord | PreconditionerRecord | EvaluationRecord | QueryRecord | HitRecord

@@ -54,10 +54,6 @@ class Hit:
     is_noise: bool = False
     """Whether it stands out no more than the largest of as many meaningless scores would."""
 
-    window: tuple[int, int] | None = None
-    """Of a text that is several sequences, such as windows, the one that has most of the score: its first token, and
-    one behind its last, counted over the whole text. None for a text of one sequence."""
-
     @property
     def source(self) -> str:
         """The `source` column, or nothing if the data set has none."""
@@ -69,6 +65,14 @@ def z_text(hit: Hit) -> str:
     if hit.z is None:
         return ""
     return f"z {hit.z:+.1f}".replace("-", "−") + (" · noise" if hit.is_noise else "")
+
+
+def window_text(hit: Hit) -> str:
+    """Where most of the score of a text of several sequences comes from, in words; nothing for other texts."""
+    if hit.window is None:
+        return ""
+    first, behind = hit.window
+    return f"most of it from tokens {first:,}–{behind - 1:,}"
 
 
 def hits_frame(hits: Sequence[Hit]) -> pl.DataFrame:

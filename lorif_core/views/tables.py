@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lorif_core.views.hits import SIGN_CONVENTION, Hit, snippet
+from lorif_core.views.hits import SIGN_CONVENTION, Hit, snippet, window_text
 from lorif_core.views.text import visible
 
 BAR_WIDTH = 8
@@ -96,6 +96,8 @@ def _marked(hit: Hit) -> Text:
         core = words.strip()
         before, after = words[: words.index(core)], words[words.index(core) + len(core) :]
         text.append(before).append(f"«{core}»", style="bold yellow").append(after)
+    if window := window_text(hit):
+        text.append(f"  ({window})", style="dim")
     return text
 
 

@@ -89,6 +89,7 @@ function cardHead(data) {
     z.title = "standard deviations from the mean score of all texts";
     head.append(z);
   }
+  if (data.window) head.append(element("span", "quiet", data.window));
   if (data.percentile) head.append(element("span", "quiet", data.percentile));
   if (data.source) head.append(element("span", "chip", data.source));
   head.append(element("span", "chip " + data.status, data.status_text), element("span", "quiet mono end", data.id));

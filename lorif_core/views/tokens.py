@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from lorif_core.views.diffs import Piece
-from lorif_core.views.hits import ELLIPSIS, Hit, TokenPart, join_words, z_text
+from lorif_core.views.hits import ELLIPSIS, Hit, TokenPart, join_words, window_text, z_text
 from lorif_core.views.text import visible
 
 FAINT = 0.06
@@ -107,6 +107,7 @@ def card(
         "share": hit.score / largest if largest else 0.0,
         "percentile": None if percentile is None else percentile_text(percentile),
         "z": z_text(hit) or None,
+        "window": window_text(hit) or None,
         "source": visible(hit.source) or None,
         "status": status,
         "status_text": f"{status} · {reason}" if reason else status,

@@ -98,6 +98,23 @@ def test_long_texts_are_read_in_windows_whatever_the_batches(tmp_path):
     assert 0 < stop - first <= 24
 
 
+def test_the_window_that_matters_is_shown_and_kept_with_the_question(tmp_path):
+    workspace = imported(tmp_path, documents())
+    done("index", workspace, "--model", model_folder(), *SHORT)
+    asked = ("The river of Arlen is", " castle Brook.")
+    answer = lf.open_workspace(workspace).ask(*asked)
+    windows = {hit.train_id: hit.window for hit in answer.hits}
+    assert windows["d1"] is None
+    assert windows["d9"] is not None
+    reopened = lf.open_workspace(workspace).ask(*asked)
+    assert reopened.query_id == answer.query_id
+    assert {hit.train_id: hit.window for hit in reopened.hits} == windows
+    assert [hit.tokens for hit in reopened.hits] == [hit.tokens for hit in answer.hits]
+    first, behind = windows["d9"]
+    shown = done("ask", workspace, "--prompt", asked[0], "--completion", asked[1]).out
+    assert f"most of it from tokens {first}–{behind - 1}" in " ".join(shown.split())
+
+
 def test_windows_name_another_index_and_without_them_texts_are_cut(tmp_path):
     workspace = imported(tmp_path, documents())
     whole = done("index", workspace, "--model", model_folder(), *SHORT, "--json").json

@@ -107,8 +107,22 @@ def _hit_record(hit: Hit, side: str) -> HitRecord:
         rank=hit.rank,
         train_id=hit.train_id,
         score=hit.score,
-        tokens_json=json.dumps([[token.text, token.part] for token in hit.tokens], ensure_ascii=False),
+        tokens_json=_tokens_json(hit),
     )
+
+
+def _tokens_json(hit: Hit) -> str:
+    """A hit's tokens with their parts; of a text of several sequences together with the strongest of them."""
+    tokens = [[token.text, token.part] for token in hit.tokens]
+    kept = tokens if hit.window is None else {"tokens": tokens, "window": hit.window}
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def _read_tokens(kept: str) -> tuple[tuple[TokenPart, ...], tuple[int, int] | None]:
+    """Tokens with their parts, and the strongest sequence, as ``_tokens_json`` keeps them."""
+    found = json.loads(kept)
+    tokens, window = (found, None) if isinstance(found, list) else (found["tokens"], tuple(found["window"]))
+    return tuple(TokenPart(text, part) for text, part in tokens), window
 
 
 def find_answer(files: WorkspaceFiles, fingerprint: str, question: Question) -> Answer | None:
@@ -218,6 +232,7 @@ def _read_hits(
     table = files.examples(record.dataset_id)
     rows = table.rows_of([hit.train_id for hit in hits])
     examples, values = table.examples_at(rows), table.values_at(rows)
+    read = [_read_tokens(hit.tokens_json) for hit in hits]
     return [
         Hit(
             rank=hit.rank,
@@ -225,9 +240,10 @@ def _read_hits(
             score=hit.score,
             text=example.plain_text,
             metadata={name: row[name] for name in table.metadata_columns},
-            tokens=tuple(TokenPart(text, part) for text, part in json.loads(hit.tokens_json)),
+            tokens=tokens,
+            window=window,
             z=None if spread is None else spread.z(hit.score),
             is_noise=spread is not None and spread.is_noise(hit.score),
         )
-        for hit, example, row in zip(hits, examples, values, strict=True)
+        for hit, example, row, (tokens, window) in zip(hits, examples, values, read, strict=True)
     ]
