@@ -166,7 +166,8 @@ def _further() -> dict[str, Any]:
             placeholder="context=given, system=rules",
             width=280,
             help="Each as ROLE=COLUMN, with commas between them. Roles: context (Alpaca's input), system, tools, "
-            "chosen, rejected, label, input_ids, labels, position_ids, segment_ids, seq_lengths, attention_mask, shown.",
+            "chosen, rejected, label, input_ids, labels, position_ids, segment_ids, "
+            "seq_lengths, attention_mask, shown.",
         )
     return {
         "target_turn": None if turn is None else int(turn),
