@@ -251,3 +251,12 @@ def test_a_folder_where_the_journal_should_be_is_refused(workspace):
     for command, *words in READERS + WRITERS:
         assert "journal.sqlite' is a folder" in complaint(command, workspace, *words)
     assert content(workspace) == before
+
+
+@pytest.mark.parametrize("row", [{"prompt": "p", "chosen": "a", "rejected": "b"}, {"asked": "a", "said": "b"}])
+def test_queries_whose_columns_say_nothing_are_told_theirs_not_the_flags_of_an_import(workspace, tmp_path, row):
+    queries = write_rows(tmp_path / "queries.jsonl", [row])
+    said = complaint("score", workspace, "--queries", queries, "--out", tmp_path / "scores.parquet")
+    assert "queries must have `prompt` with `completion`, `messages`, or `text`" in said
+    assert ", ".join(f"`{name}`" for name in row) in said
+    assert "--" not in said

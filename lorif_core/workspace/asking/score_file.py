@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from lorif_core.config import ImportConfig, ScoreConfig
 from lorif_core.data.examples import Example, ExampleTable
 from lorif_core.data.importing import write_examples
+from lorif_core.data.previewing import preview_files
 from lorif_core.data.sources import iter_records
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import replace_file
@@ -26,6 +27,9 @@ from lorif_core.workspace.indexes.open_index import OpenIndex
 
 QUERY_NUMBERS = 1 << 26
 """Numbers of preconditioned query matrices alive at a time (256 MB); more queries take more passes."""
+
+LOOKED_AT = 200
+"""Rows of a file of queries that tell what its columns are."""
 
 SCHEMA = pa.schema(
     [
@@ -145,10 +149,16 @@ def read_query_examples(path: Path) -> list[Example]:
     An empty completion asks for the end of the text.
 
     Raises:
-        DataError: A row is bad.
+        DataError: Its columns do not say what is asked, or a row is bad.
     """
     first = next((record.values for record in iter_records(path) if record.values is not None), None) or {}
     settings = ImportConfig(id="query_id" if "query_id" in first else None, strict=True, keep_empty=True)
+    seen = preview_files([path], settings, LOOKED_AT)
+    if seen.problem is not None:
+        raise DataError(
+            "queries must have `prompt` with `completion`, `messages`, or `text`, and may have a `query_id`; those of "
+            f"{str(path)!r} have {', '.join(f'`{name}`' for name in seen.names)}: rename the columns that are meant."
+        )
     with tempfile.TemporaryDirectory(prefix="lorif-queries-") as folder:
         write_examples([path], settings, Path(folder))
         return list(ExampleTable(Path(folder) / "examples.parquet").iter_examples())
