@@ -35,11 +35,6 @@ class EncodedExample(NamedTuple):
         return any(self.is_target)
 
     @property
-    def is_truncated(self) -> bool:
-        """Whether tokens were cut off."""
-        return self.num_tokens > len(self.input_ids)
-
-    @property
     def places(self) -> list[int]:
         """Where each token stands in what the sequence was taken from."""
         return [*range(self.head), *range(self.start + self.head, self.start + len(self.input_ids))]

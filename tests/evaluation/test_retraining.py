@@ -7,7 +7,7 @@ from tiny_models import example_of, gpt2_config, tiny_model
 from transformers import GPT2LMHeadModel
 
 from lorif_core.errors import ConfigError, DataError, NumericalError
-from lorif_core.evaluation.retraining import RetrainingStopped, draw_subsets, query_losses, restored, train
+from lorif_core.evaluation.retraining import RetrainingStopped, draw_subsets, query_losses, restored, take_step, train
 
 
 def slow_losses(model, examples):
@@ -42,6 +42,28 @@ def test_query_losses_are_the_summed_log_probabilities_of_the_targets():
     torch.testing.assert_close(
         got, torch.tensor(slow_losses(model, examples), dtype=torch.float64), rtol=0, atol=1e-4
     )
+
+
+def test_a_step_on_windows_and_pairs_adds_their_weighted_losses():
+    """Texts of several sequences: windows weigh 1, the rejected side of a pair −1; the loss is per target."""
+    settings = recipe(clip_norm=1e9)
+    model, reference = (tiny_model("gpt2", dtype=torch.float64) for _ in range(2))
+    one, two, three, four, five = texts(5)
+    batch = [one, (two, three), (four, five._replace(weight=-1.0))]
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+    value = take_step(model, batch, optimiser, settings, PAD)
+
+    total = torch.zeros((), dtype=torch.float64)
+    for weight, example in ((1, one), (1, two), (1, three), (1, four), (-1, five)):
+        ids, targets = torch.tensor(example.input_ids), torch.tensor(example.is_target)
+        logs = reference(ids[None]).logits[0].log_softmax(-1)
+        total = total - weight * logs[:-1].gather(1, ids[1:, None])[targets[1:], 0].sum()
+    loss = total / sum(sum(example.is_target) for example in (one, two, three, four, five))
+    loss.backward()
+    assert value == pytest.approx(float(loss.detach()), abs=1e-12)
+    for name, before in reference.named_parameters():
+        expected = before if before.grad is None else before - 0.5 * before.grad
+        torch.testing.assert_close(model.get_parameter(name), expected, rtol=0, atol=1e-10)
 
 
 def test_training_equals_the_textbook_loop():

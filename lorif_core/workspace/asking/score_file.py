@@ -155,9 +155,10 @@ def read_query_examples(path: Path) -> list[Example]:
     settings = ImportConfig(id="query_id" if "query_id" in first else None, strict=True, keep_empty=True)
     seen = preview_files([path], settings, LOOKED_AT)
     if seen.problem is not None:
+        names = ", ".join(f"`{name}`" for name in seen.names)
         raise DataError(
-            "queries must have `prompt` with `completion`, `messages`, or `text`, and may have a `query_id`; those of "
-            f"{str(path)!r} have {', '.join(f'`{name}`' for name in seen.names)}: rename the columns that are meant."
+            "queries must have `prompt` with `completion`, `messages`, or `text`, and may have a `query_id`; "
+            f"those of {str(path)!r} have {names}: rename the columns that are meant."
         )
     with tempfile.TemporaryDirectory(prefix="lorif-queries-") as folder:
         write_examples([path], settings, Path(folder))
