@@ -94,6 +94,18 @@ def adapter_coverage(adapter: Adapter, model: nn.Module, reasons: Mapping[str, s
         model: With the adapter in it.
         reasons: Per module that owns weights, why it is not tracked; None for one that is.
     """
+    total, left_out = count_adapter(model, reasons)
+    tracked = total - left_out.total()
+    return AdapterCoverage(adapter.describe(), total, tracked, dict(left_out), tuple(adapter.others))
+
+
+def count_adapter(model: nn.Module, reasons: Mapping[str, str | None]) -> tuple[int, Counter[str]]:
+    """All weights that an adapter trained, and how many of them are not tracked, by what they are or why.
+
+    Args:
+        model: With the adapter in it; without one all is 0.
+        reasons: Per module that owns weights, why it is not tracked; None for one that is.
+    """
     counted: dict[int, tuple[str, nn.Parameter]] = {}
     for name, parameter in adapter_parameters(model).items():
         counted.setdefault(id(parameter), (name, parameter))  # shared ones once
@@ -105,14 +117,7 @@ def adapter_coverage(adapter: Adapter, model: nn.Module, reasons: Mapping[str, s
             left_out[_PARTS["bias"]] += parameter.numel()
         elif reason is not None or owner not in reasons:
             left_out[(reason or adapter_part(name)).removeprefix(NOT_COVERED)] += parameter.numel()
-    total = sum(parameter.numel() for _, parameter in counted.values())
-    return AdapterCoverage(
-        adapter.describe(),
-        total,
-        total - left_out.total(),
-        dict(left_out),
-        tuple(adapter.others),
-    )
+    return sum(parameter.numel() for _, parameter in counted.values()), left_out
 
 
 def why_not_adapter(name: str, widths: tuple[int, int] | None) -> str | None:

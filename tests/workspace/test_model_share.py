@@ -3,19 +3,25 @@
 from dataclasses import replace
 
 import pytest
+from peft import IA3Config, LoraConfig, VeraConfig
+from safetensors import safe_open
+from saved_adapters import save_adapter, save_base
 from tiny_models import tiny_model, tiny_tokenizer
 
 from lorif_core.config import ModelConfig
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
-from lorif_core.models.load import LoadedModel
+from lorif_core.models.load import LoadedModel, load_model
 from lorif_core.workspace.indexes.engine import build_engine
 from lorif_core.workspace.indexes.model_share import keep_share, read_share, share_of, share_sentence
 from lorif_core.workspace.indexes.take_statistics import _reached
 
 
 def engine_of(architecture, **choice):
-    loaded = LoadedModel(tiny_model(architecture), tiny_tokenizer(), "tiny", "m", "t")
+    return engine_from(LoadedModel(tiny_model(architecture), tiny_tokenizer(), "tiny", "m", "t"), **choice)
+
+
+def engine_from(loaded, **choice):
     return build_engine(loaded, IndexConfig(model=ModelConfig(model="tiny", **choice), method=KroneckerConfig()))
 
 
@@ -40,6 +46,31 @@ def test_of_adapters_only_their_own_weights_count():
     found = share_of(engine_of("llama_lora"))
     assert found.share == 1
     assert found.sentence == "the index sees 100.0% of the adapters' weights; the model under them is frozen"
+
+
+OTHER_ADAPTERS = {
+    "IA3": IA3Config(
+        target_modules=["q_proj", "down_proj"], feedforward_modules=["down_proj"], task_type="CAUSAL_LM"
+    ),
+    "VeRA": VeraConfig(r=4, target_modules=["q_proj", "k_proj"], task_type="CAUSAL_LM"),
+    "trained biases": LoraConfig(r=2, target_modules=["q_proj"], lora_bias=True, task_type="CAUSAL_LM"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_ADAPTERS)
+def test_the_weights_of_any_adapter_are_those_that_were_trained(kind, tmp_path):
+    folder = save_adapter(save_base(tmp_path / "base"), tmp_path / "adapter", OTHER_ADAPTERS[kind])
+    with safe_open(folder / "adapter_model.safetensors", "pt") as weights:
+        sizes = {name: weights.get_tensor(name).numel() for name in weights.keys()}
+    trained = {name: size for name, size in sizes.items() if "vera_A" not in name and "vera_B" not in name}
+    engine = engine_from(load_model(ModelConfig(model=str(folder), device="cpu")))
+    found = share_of(engine)
+    biases = sum(size for name, size in trained.items() if name.endswith("bias"))
+    assert (found.num_seen, found.num_weights) == (sum(trained.values()) - biases, sum(trained.values()))
+    assert (found.share < 1) == (kind == "trained biases")
+    some = share_of(engine.with_ranks({engine.modules[0].name: 1}))
+    assert 0 < some.num_seen < found.num_seen
+    assert some.num_weights == found.num_weights
 
 
 def test_modules_that_a_budget_left_out_are_not_seen():

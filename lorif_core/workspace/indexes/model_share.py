@@ -5,11 +5,10 @@ from pathlib import Path
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.files import put_json, read_json
+from lorif_core.models.adapter_weights import FROZEN, count_adapter
 from lorif_core.store.manifest import COVERAGE
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
-
-_FROZEN = "frozen under the adapters"
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,13 @@ class ModelShare:
 def share_of(engine: Engine) -> ModelShare:
     """What an engine's modules are of its model, and which ones its trial refused."""
     seen = sum(module.in_features * module.out_features for module in engine.modules)
-    of_adapters = any(entry.reason == _FROZEN for entry in engine.entries)
     total = engine.loaded.num_parameters
+    of_adapters = any(entry.reason == FROZEN for entry in engine.entries)
     if of_adapters:
-        total = sum(one.num_parameters for one in engine.entries if one.is_tracked or "lora_" in one.name)
+        kept = {module.name for module in engine.modules}
+        reasons = {one.name: None if one.name in kept else one.reason or "not in the index" for one in engine.entries}
+        total, unseen = count_adapter(engine.loaded.model, reasons)
+        seen = total - unseen.total()
     left_out = {one.name: one.reason or "" for one in engine.entries if one.failed_trial}
     return ModelShare(seen, total, of_adapters, left_out)
 
