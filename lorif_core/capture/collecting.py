@@ -36,12 +36,19 @@ GradientSink = Callable[[str, ProjectedGradient], None]
 
 
 class _Pending(NamedTuple):
-    """What is known of a use before its gradient arrives."""
+    """What is known of a use before its gradient arrives.
 
+    It lives in a hook on the use's output, so it must not hold that output: no garbage collector sees a cycle through
+    the graph, and every batch would stay.
+    """
+
+    name: str
     prepared: Tensor
     order: Order
     layout: Layout
-    use: Use
+    is_swapped: bool
+    scale: Tensor | None
+    skips: Tensor | None
 
 
 class Collector:
@@ -81,7 +88,8 @@ class Collector:
         prepared, order = self._prepare(use, layout(use.inputs.detach()))
         # A tensor hook, not a module backward hook: the latter warns (and may copy) when the
         # module's input needs no gradient, as in the first layer.
-        use.output.register_hook(partial(self._on_output_grad, _Pending(prepared, order, layout, use)))
+        pending = _Pending(use.name, prepared, order, layout, use.is_swapped, use.scale, use.skips)
+        use.output.register_hook(partial(self._on_output_grad, pending))
 
     def _layout(self, use: Use) -> Layout | None:
         if use.rows is not None:
@@ -117,11 +125,11 @@ class Collector:
         return prepare_inputs(inputs, maps, order), order
 
     def _on_output_grad(self, pending: _Pending, output_grads: Tensor) -> None:
-        name = pending.use.name
-        if pending.use.scale is not None:
-            output_grads = output_grads * pending.use.scale
-        if pending.use.skips is not None:
-            output_grads = output_grads.masked_fill(pending.use.skips[..., None], 0)
+        name = pending.name
+        if pending.scale is not None:
+            output_grads = output_grads * pending.scale
+        if pending.skips is not None:
+            output_grads = output_grads.masked_fill(pending.skips[..., None], 0)
         self._parts[name].append(_finish(pending, pending.layout(output_grads), self.maps[name]))
         if len(self._parts[name]) == self._expected[name]:
             self._hand_over(name)
@@ -145,7 +153,7 @@ def _of_ids(ids: Tensor, side: Tensor | None, use: Use) -> Tensor:
 
 
 def _finish(pending: _Pending, output_grads: Tensor, maps: ModuleMaps) -> ProjectedGradient:
-    if not pending.use.is_swapped:
+    if not pending.is_swapped:
         return finish_gradient(pending.prepared, output_grads, maps, pending.order)
     pair = SequenceGradient(project_side(output_grads, maps.input_map), pending.prepared)
     return pair if pending.order == "sequence" else DenseGradient(pair.dense())
