@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from lorif_core.capture.layouts import BatchShape, Layout, layout_of, routed_layout
 from lorif_core.capture.uses import Use
@@ -36,11 +37,7 @@ GradientSink = Callable[[str, ProjectedGradient], None]
 
 
 class _Pending(NamedTuple):
-    """What is known of a use before its gradient arrives.
-
-    It lives in a hook on the use's output, so it must not hold that output: no garbage collector sees a cycle through
-    the graph, and every batch would stay.
-    """
+    """What is known of a use before its gradient arrives; not its output, whose hook holds this."""
 
     name: str
     prepared: Tensor
@@ -69,6 +66,15 @@ class Collector:
         self._expected: Counter[str] = Counter()
         self._without_graph: Counter[str] = Counter()
         self._parts: dict[str, list[ProjectedGradient]] = defaultdict(list)
+        self._hooks: list[RemovableHandle] = []
+
+    def close(self) -> None:
+        """Let go of the graph: hooks hold what gradients are made of, and the graph holds the hooks.
+
+        No garbage collector sees that cycle. Nothing is handed over a second time either, if the graph is used again.
+        """
+        for hook in self._hooks:
+            hook.remove()
 
     def on_use(self, use: Use) -> None:
         """Take in what a weight was multiplied by, and wait for the gradient of the product."""
@@ -89,7 +95,7 @@ class Collector:
         # A tensor hook, not a module backward hook: the latter warns (and may copy) when the
         # module's input needs no gradient, as in the first layer.
         pending = _Pending(use.name, prepared, order, layout, use.is_swapped, use.scale, use.skips)
-        use.output.register_hook(partial(self._on_output_grad, pending))
+        self._hooks.append(use.output.register_hook(partial(self._on_output_grad, pending)))
 
     def _layout(self, use: Use) -> Layout | None:
         if use.rows is not None:

@@ -7,7 +7,7 @@ takes its gradient. The two are multiplied as soon as both exist and handed to a
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import lru_cache
 from inspect import Parameter, getsource, signature
 from typing import Any
@@ -64,6 +64,7 @@ def capture_gradients(
     collector = Collector(maps, sink, shape, keeps_tokens=keeps_tokens, refusals=refusals)
     with (
         turn_on(model),
+        closing(collector),
         watch_uses(model, maps, collector.on_use),
         _entries(model) as entered,
         torch.enable_grad(),

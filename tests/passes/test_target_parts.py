@@ -1,3 +1,5 @@
+import gc
+import weakref
 from functools import cache
 
 import pytest
@@ -6,6 +8,7 @@ from indexes import FULL, LOGRA, QUERIES, TRAIN, memory_index, oracle_model, sco
 from oracles import close, leading_right_projector, project, weight_gradients
 from tiny_models import tiny_model
 
+from lorif_core.capture.collecting import Collector
 from lorif_core.capture.hooks import capture_gradients, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.config import CurvatureConfig, ScoreConfig
@@ -190,3 +193,17 @@ def test_a_module_that_one_text_never_reached_counts_for_the_texts_beside_it():
     close(first, first_alone, relative=2e-4)
     close(second, second_alone, relative=2e-4)
     assert float((second_alone - second_less).abs().max()) > 1e-2 * float(second_alone.abs().max())
+
+
+def test_no_output_of_the_model_stays_in_memory_after_the_parts_are_known(monkeypatch):
+    outputs, on_use = [], Collector.on_use
+
+    def seen(self, use):
+        outputs.append(weakref.ref(use.output))
+        on_use(self, use)
+
+    monkeypatch.setattr(Collector, "on_use", seen)
+    train_parts("rank 1")
+    gc.collect()
+    assert outputs
+    assert [one for one in outputs if one() is not None] == []
