@@ -12,8 +12,10 @@ from tiny_workspace import SMALL, copy_of, done, imported, indexed, lorif, model
 import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, JobError
+from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.jobs.kinds import KINDS
+from lorif_core.workspace.quality import candidates
 from lorif_core.workspace.quality.candidates import parse_candidate, score_candidates
 from lorif_core.workspace.quality.sweep_choices import combinations_of
 
@@ -259,3 +261,23 @@ def test_a_sweep_of_nothing_asks_as_the_settings_say():
     assert combinations_of({"refines": (0, 1), "damping_ratios": (2.0,)}) == [
         ScoreConfig(damping_ratio=2.0, refine=steps) for steps in (0, 1)
     ]
+
+
+def test_queries_of_an_evaluation_are_read_as_the_texts_whose_losses_the_truth_holds(tmp_path, monkeypatch):
+    workspace = copy_of(imported(), tmp_path)
+    done("index", workspace, "--model", model_folder(), "--method", "graddot", "--max-length", 24)
+    long = {"id": "long", "prompt": "The river of Arlen is " * 20, "completion": " castle Brook."}
+    queries = write_rows(tmp_path / "queries.jsonl", [long])
+    opened = lf.open_workspace(workspace)
+    wanted = opened.indexes.open().engine.encoder.encode(read_query_examples(queries)[0])
+    seen, capture = [], candidates.capture_queries
+    monkeypatch.setattr(
+        candidates,
+        "capture_queries",
+        lambda source, asked, *rest: seen.extend(asked) or capture(source, asked, *rest),
+    )
+    (name,) = [one.index_id for one in opened.indexes.records()]
+    list(candidates.score_index(opened, parse_candidate(name), queries, [ScoreConfig()]))
+    assert [one.sequences for one in seen] == [(wanted,)]
+    assert len(wanted.input_ids) == 24
+    assert wanted.is_target[-1]

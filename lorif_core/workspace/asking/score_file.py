@@ -185,6 +185,17 @@ def to_query(index: OpenIndex, example: Example, *, ends: bool) -> Query:
             form=usual_form(index.examples),
         )
         return encode_question(question, index.engine.loaded, example.train_id).query
+    return as_a_text(index, example)
+
+
+def as_a_text(index: OpenIndex, example: Example) -> Query:
+    """One query of a file, encoded as a training text of an index: with its end token, cut at the index's length.
+
+    So evaluations read it, whose truths are losses of such texts.
+
+    Raises:
+        DataError: Nothing is left to predict.
+    """
     encoded = index.engine.encoder.encode(example)
     if not encoded.has_targets:
         raise DataError(

@@ -27,7 +27,7 @@ from lorif_core.methods.registry import REFERENCES
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
 from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
-from lorif_core.workspace.asking.score_file import read_query_examples, to_query
+from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.engine import whole_engine
 from lorif_core.workspace.indexes.take_statistics import take_statistics
@@ -145,7 +145,7 @@ def score_index(
         raise ConfigError("there is nothing to score with: give at least one value of every setting.")
     index = workspace.indexes.open(candidate.name)
     record = workspace.files.catalog.index(index.index_id)
-    asked = [to_query(index, example, ends=True) for example in read_query_examples(queries)]
+    asked = [as_a_text(index, example) for example in read_query_examples(queries)]
     with index.engine.gradients() as source:
         gradients = capture_queries(source, asked, *settings)
     for one in settings:
@@ -183,7 +183,7 @@ class _References:
         self.files, self.examples = workspace.files, index.examples
         self.encoded = engine.encoder.encode_all(index.examples.iter_examples()).texts
         self.query_examples = read_query_examples(queries)
-        self.queries: list[Query] = [to_query(index, example, ends=True) for example in self.query_examples]
+        self.queries: list[Query] = [as_a_text(index, example) for example in self.query_examples]
 
     def score(self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]) -> Iterator[Scored]:
         """Scores of the references."""
