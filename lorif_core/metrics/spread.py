@@ -7,7 +7,8 @@ decoy: Elias and Gygi, doi:10.1038/nmeth1019), or where the largest of N normall
 quartiles may reach. A contrast has two sides that both mean something, and so has the list
 of opposing texts; there the bulk is what is left when scores beyond the limit of the rest are set aside, again and
 again, and noise is what the largest of N normally distributed scores reaches in all but one list of twenty,
-Φ⁻¹(1 − 0.05/N) standard deviations of the bulk.
+Φ⁻¹(1 − 0.05/N) standard deviations of the bulk. Whatever the bulk, a score within one standard deviation of the
+mean of all is noise: beside a few texts that were meant, the rest of a narrow bulk says nothing.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ FEWEST = 8
 
 WIDEST_BULK = 3.0
 """Standard deviations that are never clipped from the bulk: fewer scores than 1 in 740 lie beyond by chance."""
+
+LEAST_Z = 1.0
+"""Standard deviations from the mean of all scores within which nothing stands out; k of N texts with one score and
+nothing elsewhere have √(N/k − 1)."""
 
 MAX_ROUNDS = 50
 
@@ -57,8 +62,9 @@ class ScoreSpread:
         return (score - self.mean) / self.deviation
 
     def is_noise(self, score: float) -> bool:
-        """Whether a score stands out no more than the largest of meaningless ones would."""
-        return self.z(score) is not None and self.noise_low <= score <= self.noise_high
+        """Whether a score stands out no more than the largest of meaningless ones would, or hardly from the mean."""
+        z = self.z(score)
+        return z is not None and (abs(z) < LEAST_Z or self.noise_low <= score <= self.noise_high)
 
 
 class SpreadSums:

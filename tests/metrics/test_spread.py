@@ -43,6 +43,13 @@ def test_strong_texts_stand_out_and_do_not_hide_one_another():
     assert sum(not found.is_noise(one) for one in scores[:300] if one > 0) < 60
 
 
+def test_beside_a_few_strong_texts_what_hardly_leaves_the_mean_is_noise():
+    scores = [5.0, 4.0, 3.0, 0.2, 0.1, *(0.01 * one for one in normal(295))]
+    found = spread(scores)
+    assert found.noise_high < 0.1  # the bulk is that narrow
+    assert [found.is_noise(one) for one in scores[:5]] == [False, False, False, True, True]
+
+
 def test_a_place_is_noise_once_half_as_many_texts_lie_as_far_on_the_other_side():
     # median 0; above: 10, 9, 8, then 1, 1; below: -7, then four at -1
     scores = [10.0, 9.0, 8.0, 1.0, 1.0, 0.0, 0.0, 0.0, -7.0, -1.0, -1.0, -1.0]

@@ -153,7 +153,7 @@ class Answer(Displayed):
         if standing == len(self.supports):
             return f"all {standing} supporting texts stand out of the bulk" if standing else None
         if not standing:
-            return "no supporting text stands out of the bulk: as many texts lie as far on the other side"
+            return "no supporting text stands out: chance puts about as many texts that far out"
         return f"from place {standing + 1} on the list is noise: chance puts about as many texts that far out"
 
     def top(self, k: int = 10) -> pl.DataFrame:

@@ -88,6 +88,12 @@ class Question:
 
     def __post_init__(self) -> None:
         """Check bounds, and that what belongs together comes together."""
+        for name, text in (("prompt", self.prompt), ("completion", self.completion), ("contrast", self.contrast)):
+            if text is not None and not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigError(
+                    f"{name} must be a text, got {type(text).__name__}. A whole `lf.Question` goes to "
+                    "`ws.questions.ask`, earlier turns of a chat are its `messages`."
+                )
         object.__setattr__(self, "messages", tuple(self.messages))
         if self.form != "chat" and (self.system is not None or self.messages):
             if self.form == "raw":
