@@ -44,8 +44,8 @@ def predicted(found: WhatIf) -> None:
     _table(found.queries)
     st.caption(
         "Predicted from influence, in nats of the completion's log-probability. A target is helped when its "
-        "completion gets less likely, a control is harmed by that. Sums over many texts keep the order of the "
-        "questions and usually miss the size: verify to see it."
+        "completion gets less likely, a control is harmed by that. The order of the questions counts; the size is "
+        "exaggerated: verify to measure it."
     )
 
 

@@ -73,6 +73,7 @@ def what_if(
         + (f" ({hidden} not shown)." if hidden else ".")
     )
     say("Negative: the completion gets less likely. A target is helped by that, a control is harmed.")
+    say("The order of the questions counts; the size is exaggerated, and `lorif verify` trains to measure it.")
 
 
 def verify(
