@@ -16,7 +16,8 @@ from lorif_core.workspace.workspace import Workspace
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))
 
-from studio_server import serving  # noqa: E402 - found through the line above
+from driving import wait_for_run  # noqa: E402 - found through the line above
+from studio_server import serving  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
@@ -70,7 +71,7 @@ def _wait(page: Any) -> None:
     """Until the page is drawn whole and nothing on it moves."""
     page.get_by_role("button", name="Undo", exact=True).first.wait_for()
     page.wait_for_timeout(20_000)
-    page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
+    wait_for_run(page)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     LorifError                     a person can fix it: one sentence, exit code 2
     ├── ConfigError                a setting is out of range or contradicts another
     ├── DataError                  a data file, row or column cannot be used
+    │   ├── UnclearColumns         nothing tells which columns are read
     │   └── UnreadableRow          one row cannot be read by this model; others can
     ├── ModelError                 a model or tokenizer cannot be loaded or used
     │   └── TargetError            module patterns match nothing usable
@@ -22,6 +23,8 @@ Messages follow one shape: rule, value found, cause or consequence, next step.
 Anything else that escapes is a defect and keeps its traceback (exit code 1).
 """
 
+from collections.abc import Sequence
+
 
 class LorifError(Exception):
     """An expected failure whose message tells a person what to do next."""
@@ -36,6 +39,15 @@ class ConfigError(LorifError):
 
 class DataError(LorifError):
     """A data file, row or column cannot be used."""
+
+
+class UnclearColumns(DataError):
+    """Nothing tells which columns of some data are read; the message has the flags of an import that do."""
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        """Keep the columns' names beside the sentence, for those who know no flags."""
+        super().__init__(message)
+        self.names = tuple(names)
 
 
 class UnreadableRow(DataError):

@@ -1,5 +1,6 @@
 import os
 import sys
+import weakref
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -36,6 +37,21 @@ def unchecked_types():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def seen_outputs(monkeypatch) -> list[weakref.ref[torch.Tensor]]:
+    """What tracked weights gave in the passes of a test, for as long as something holds it."""
+    from lorif_core.capture.collecting import Collector
+
+    outputs, on_use = [], Collector.on_use
+
+    def seen(self, use):
+        outputs.append(weakref.ref(use.output))
+        on_use(self, use)
+
+    monkeypatch.setattr(Collector, "on_use", seen)
+    return outputs
 
 
 @pytest.fixture

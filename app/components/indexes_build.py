@@ -109,13 +109,14 @@ def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
             device = st.text_input("Device", "auto", key="build-device", help="auto, cpu, cuda or cuda:1")
     return {
         "model": {"include": tuple(include.split()), "exclude": tuple(exclude.split()), "device": device.strip()},
-        "method": {name: value for name, value in given.items() if value is not None},
-        "batches": {
-            "windows": WINDOWS[windows],
-            "stride": stride,
-            **({} if tokens is None else {"tokens_per_batch": tokens}),
-        },
+        "method": _typed(given),
+        "batches": _typed({"windows": WINDOWS[windows], "stride": stride, "tokens_per_batch": tokens}),
     }
+
+
+def _typed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those that are not left empty."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _of_method(

@@ -12,7 +12,8 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import FormName, ImportConfig, Preference, PromptForm, TextUnit
 from lorif_core.data.forms import FORMS
 from lorif_core.data.previewing import ImportPreview
-from lorif_core.data.sources import OPENERS, suffix_of
+from lorif_core.data.source_files import formats_of
+from lorif_core.data.sources import OPENERS
 from lorif_core.data.sources import SUFFIXES as DATA_SUFFIXES
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
@@ -129,8 +130,7 @@ def _columns(path: str) -> ImportConfig:
 def _part(path: str) -> dict[str, Any]:
     """What of the files is a text, and which part of a data set that has parts."""
     place = Path(path)
-    inside = list(place.iterdir()) if place.is_dir() else [place]
-    if {suffix_of(file) for file in inside}.intersection(DATA_SUFFIXES) == {".txt"}:
+    if formats_of(place.iterdir() if place.is_dir() else [place]) == ["text"]:
         return {"txt": TEXT_UNITS[st.radio("A text is", list(TEXT_UNITS), key="import-txt", horizontal=True)]}
     if place.is_file():
         return {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lorif_core.config import ImportConfig
 from lorif_core.data.columns import Columns, ColumnScan, Storage, looks_of
 from lorif_core.data.find_columns import find_columns
+from lorif_core.errors import DataError, UnclearColumns
 
 OWN_COLUMNS = ("train_id", "source_line")
 SHOWN_COLUMN = "lorif_text"
@@ -63,7 +64,10 @@ def plan_columns(scanned: Mapping[str, ColumnScan], settings: ImportConfig) -> C
         DataError: The columns to read cannot be told.
     """
     # Without one readable row there are no names: any plan will do to list what is wrong with the rows.
-    source = find_columns(looks_of(scanned), settings) if scanned else Columns("text", text="text")
+    try:
+        source = find_columns(looks_of(scanned), settings) if scanned else Columns("text", text="text")
+    except DataError as error:
+        raise UnclearColumns(str(error), list(scanned)) from error
     storages: dict[str, Storage] = {name: scan.storage or "string" for name, scan in scanned.items()}
     if source.is_verbatim:  # whatever rejected rows hold, this is what accepted ones hold
         storages |= dict.fromkeys(source.read_columns, "string")

@@ -6,7 +6,7 @@ there is nothing else, for beside data they are descriptions. Shards named as ``
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,8 +78,7 @@ def _in_folder(folder: Path, settings: ImportConfig) -> tuple[list[Path], list[P
         return [folder], []  # its reader says what is wrong
     inside = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural_key)
     data = [path for path in inside if path.is_file() and suffix_of(path) in SUFFIXES]
-    formats = sorted({FORMAT_OF_SUFFIX[suffix_of(path)] for path in data})
-    told = [name for name in formats if name not in DESCRIPTIONS] or formats
+    told = formats_of(data)
     if not told:
         raise DataError(_no_data_message(folder, inside))
     if len(told) > 1:
@@ -90,6 +89,13 @@ def _in_folder(folder: Path, settings: ImportConfig) -> tuple[list[Path], list[P
     shards = [path for path in data if FORMAT_OF_SUFFIX[suffix_of(path)] == told[0]]
     shards = _of_one_split(folder, shards, settings.split)
     return shards, [path for path in inside if path not in shards]
+
+
+def formats_of(paths: Iterable[Path]) -> list[str]:
+    """Formats of the data among some files, in order; those that may describe others only by themselves."""
+    suffixes = {suffix_of(path) for path in paths}
+    formats = sorted({FORMAT_OF_SUFFIX[suffix] for suffix in suffixes if suffix in FORMAT_OF_SUFFIX})
+    return [name for name in formats if name not in DESCRIPTIONS] or formats
 
 
 def _of_one_split(folder: Path, shards: list[Path], wanted: str | None) -> list[Path]:

@@ -13,7 +13,7 @@ def main(arguments: list[str]) -> int:
     try:
         work(Path(folder), int(worker), int(workers))
     except LorifError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return EXPECTED_FAILURE
     return 0
 

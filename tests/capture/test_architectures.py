@@ -1,7 +1,6 @@
 """Capture against one backward pass per example with the weights as leaves, over the architectures people have."""
 
 import gc
-import weakref
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from captures import captured
 from oracles import close, project, weight_gradients
 from tiny_models import random_examples
 
-from lorif_core.capture.collecting import Collector
 from lorif_core.capture.probe import probe_modules
 from lorif_core.data.batches import pad_batch
 from lorif_core.linalg.maps import ModuleMaps, random_maps
@@ -65,18 +63,11 @@ def test_embeddings_head_norms_and_routers_can_be_tracked(family, keeps_tokens):
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral", "mamba2"])
-def test_nothing_of_a_batch_stays_in_memory(family, monkeypatch):
-    model, outputs = one_layer_model(family), []
+def test_nothing_of_a_batch_stays_in_memory(family, seen_outputs):
+    model = one_layer_model(family)
     names = [one.name for one in list_modules(model) if one.in_features is not None]
-    on_use = Collector.on_use
-
-    def seen(self, use):
-        outputs.append(weakref.ref(use.output))
-        on_use(self, use)
-
-    monkeypatch.setattr(Collector, "on_use", seen)
     reasons = probe_modules(model, names, pad_batch(EXAMPLES, 1))
     captured(model, {name: ModuleMaps(None, None) for name in names if name not in reasons}, EXAMPLES)
     gc.collect()
-    assert outputs
-    assert [one for one in outputs if one() is not None] == []
+    assert seen_outputs
+    assert [one for one in seen_outputs if one() is not None] == []

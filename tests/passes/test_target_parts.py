@@ -1,5 +1,4 @@
 import gc
-import weakref
 from functools import cache
 
 import pytest
@@ -8,7 +7,6 @@ from indexes import FULL, LOGRA, QUERIES, TRAIN, memory_index, oracle_model, sco
 from oracles import close, leading_right_projector, project, weight_gradients
 from tiny_models import tiny_model
 
-from lorif_core.capture.collecting import Collector
 from lorif_core.capture.hooks import capture_gradients, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.config import CurvatureConfig, ScoreConfig
@@ -195,15 +193,8 @@ def test_a_module_that_one_text_never_reached_counts_for_the_texts_beside_it():
     assert float((second_alone - second_less).abs().max()) > 1e-2 * float(second_alone.abs().max())
 
 
-def test_no_output_of_the_model_stays_in_memory_after_the_parts_are_known(monkeypatch):
-    outputs, on_use = [], Collector.on_use
-
-    def seen(self, use):
-        outputs.append(weakref.ref(use.output))
-        on_use(self, use)
-
-    monkeypatch.setattr(Collector, "on_use", seen)
+def test_no_output_of_the_model_stays_in_memory_after_the_parts_are_known(seen_outputs):
     train_parts("rank 1")
     gc.collect()
-    assert outputs
-    assert [one for one in outputs if one() is not None] == []
+    assert seen_outputs
+    assert [one for one in seen_outputs if one() is not None] == []

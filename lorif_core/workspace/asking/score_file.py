@@ -14,9 +14,8 @@ import pyarrow.parquet as pq
 from lorif_core.config import ImportConfig, ScoreConfig
 from lorif_core.data.examples import Example, ExampleTable
 from lorif_core.data.importing import write_examples
-from lorif_core.data.previewing import preview_files
 from lorif_core.data.sources import iter_records
-from lorif_core.errors import ConfigError, DataError
+from lorif_core.errors import ConfigError, DataError, UnclearColumns
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
@@ -27,9 +26,6 @@ from lorif_core.workspace.indexes.open_index import OpenIndex
 
 QUERY_NUMBERS = 1 << 26
 """Numbers of preconditioned query matrices alive at a time (256 MB); more queries take more passes."""
-
-LOOKED_AT = 200
-"""Rows of a file of queries that tell what its columns are."""
 
 SCHEMA = pa.schema(
     [
@@ -153,15 +149,15 @@ def read_query_examples(path: Path) -> list[Example]:
     """
     first = next((record.values for record in iter_records(path) if record.values is not None), None) or {}
     settings = ImportConfig(id="query_id" if "query_id" in first else None, strict=True, keep_empty=True)
-    seen = preview_files([path], settings, LOOKED_AT)
-    if seen.problem is not None:
-        names = ", ".join(f"`{name}`" for name in seen.names)
-        raise DataError(
-            "queries must have `prompt` with `completion`, `messages`, or `text`, and may have a `query_id`; "
-            f"those of {str(path)!r} have {names}: rename the columns that are meant."
-        )
     with tempfile.TemporaryDirectory(prefix="lorif-queries-") as folder:
-        write_examples([path], settings, Path(folder))
+        try:
+            write_examples([path], settings, Path(folder))
+        except UnclearColumns as error:
+            names = ", ".join(f"`{name}`" for name in error.names)
+            raise DataError(
+                "queries must have `prompt` with `completion`, `messages`, or `text`, and may have a `query_id`; "
+                f"those of {str(path)!r} have {names}: rename the columns that are meant."
+            ) from error
         return list(ExampleTable(Path(folder) / "examples.parquet").iter_examples())
 
 

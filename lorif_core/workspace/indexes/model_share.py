@@ -41,10 +41,11 @@ class ModelShare:
 
 def share_of(engine: Engine) -> ModelShare:
     """What an engine's modules are of its model, and which ones its trial refused."""
-    seen = sum(module.in_features * module.out_features for module in engine.modules)
-    total = engine.loaded.num_parameters
     of_adapters = any(entry.reason == FROZEN for entry in engine.entries)
-    if of_adapters:
+    if not of_adapters:
+        total = engine.loaded.num_parameters
+        seen = sum(module.in_features * module.out_features for module in engine.modules)
+    else:
         kept = {module.name for module in engine.modules}
         reasons = {one.name: None if one.name in kept else one.reason or "not in the index" for one in engine.entries}
         total, unseen = count_adapter(engine.loaded.model, reasons)
