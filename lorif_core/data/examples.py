@@ -6,11 +6,12 @@ how they are read, the columns that contain JSON text, and the fingerprint of th
 data held; the example is made of them when it is read (``rows``).
 """
 
+import base64
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,18 @@ class FileLayout:
     own_columns: tuple[str, ...] = OWN_COLUMNS
     """Columns that the data did not have; they come first."""
 
+    source_schema: str | None = None
+    """The Arrow schema that the data came with, by their own names: base64 of its IPC message; None: JSON or text."""
+
+    time_columns: tuple[str, ...] = ()
+    """Text columns whose every value is an ISO date or time: they are compared as such."""
+
+    mixed_columns: tuple[str, ...] = ()
+    """Those JSON columns that hold no list or object, but scalars of several types: they are compared as text."""
+
+    field_types: dict[str, dict[str, Storage]] = field(default_factory=dict)
+    """JSON column → path of a field of its objects, such as ``author.name`` → what all its values are."""
+
     def to_json(self) -> str:
         """Everything, as text for the metadata of the file."""
         return json.dumps(asdict(self) | {"columns": self.columns.to_dict()}, ensure_ascii=False)
@@ -65,8 +78,10 @@ class FileLayout:
     def from_json(cls, text: str | bytes) -> "FileLayout":
         """Inverse of ``to_json``."""
         values = json.loads(text)
-        own = tuple(values.get("own_columns", OWN_COLUMNS))  # files before there were forms have none of it
-        return cls(Columns.from_dict(values["columns"]), values["metadata_columns"], values["json_columns"], own)
+        values |= {"columns": Columns.from_dict(values["columns"])}
+        lists = ("own_columns", "time_columns", "mixed_columns")
+        values |= {name: tuple(values[name]) for name in lists if name in values}  # older files lack some of them
+        return cls(**values)
 
 
 class ExampleWriter:
@@ -183,6 +198,17 @@ class ExampleTable:
     def json_columns(self) -> list[str]:
         """Columns whose text is JSON: nested or mixed values."""
         return self._layout.json_columns
+
+    @property
+    def layout(self) -> FileLayout:
+        """Everything that the file says about its columns."""
+        return self._layout
+
+    @property
+    def source_schema(self) -> pa.Schema | None:
+        """The Arrow schema that the data came with, by their own names; None: JSON or text."""
+        said = self._layout.source_schema
+        return None if said is None else pa.ipc.read_schema(pa.BufferReader(base64.b64decode(said)))
 
     def iter_examples(self, start: int = 0, stop: int | None = None) -> Iterator[Example]:
         """Examples of the rows from ``start`` to before ``stop``, without reading the groups before."""
