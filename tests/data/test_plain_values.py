@@ -72,8 +72,8 @@ def types_with_values(draw: st.DrawFn, depth: int = 2) -> tuple[pa.DataType, st.
     if form == "map":
         return pa.map_(pa.string(), inner), st.lists(st.tuples(st.text("abc"), maybe), max_size=3)
     lists = {"list": pa.list_(inner), "large": pa.large_list(inner), "fixed": pa.list_(inner, 2)}
-    sizes = {"min_size": 2, "max_size": 2} if form == "fixed" else {"max_size": 3}
-    return lists[form], st.lists(maybe, **sizes)
+    size = 2 if form == "fixed" else 0
+    return lists[form], st.lists(maybe, min_size=size, max_size=2 if form == "fixed" else 3)
 
 
 @st.composite
