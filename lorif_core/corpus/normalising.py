@@ -16,8 +16,9 @@ and what is typed is a phrase of them.
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 Span = tuple[int, int]
@@ -40,6 +41,7 @@ SPACELESS = (
 """Scripts without spaces between words, as the inside of a character class: Thai, Lao, Burmese, Khmer, Tai,
 Balinese, Javanese, Han, kana, bopomofo, Yi. (Tibetan marks its syllables, Korean sets spaces.)"""
 
+_PRIVATE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 _LAST_LETTER = 0x1FFFF
 """Behind it are only ideographs, ignored and private characters."""
 
@@ -67,7 +69,7 @@ def words_of(text: str) -> list[str]:
     """The words of a text, in order."""
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    return _word_pattern().findall(comparable(text).translate(_without_accents()))
+    return [plain for word in _word_pattern().findall(comparable(text)) if (plain := _plain(word))]
 
 
 def spaced_words(text: str) -> str:
@@ -113,12 +115,17 @@ def aligned_words(text: str) -> list[tuple[str, Span]]:
     if text.isascii():
         return [(match.group(), match.span()) for match in _ASCII_WORD.finditer(text.lower())]
     found = aligned(text)
-    kept = [(plain, place) for place, one in enumerate(found.form) for plain in one.translate(_without_accents())]
-    plain = "".join(character for character, _ in kept)
     return [
-        (match.group(), found.original((kept[match.start()][1], kept[match.end() - 1][1] + 1)))
-        for match in _word_pattern().finditer(plain)
+        (plain, found.original(match.span()))
+        for match in _word_pattern().finditer(found.form)
+        if (plain := _plain(match.group()))
     ]
+
+
+@lru_cache(maxsize=1 << 16)
+def _plain(word: str) -> str:
+    """A word of a comparable form without what words are compared without."""
+    return word if word.isascii() else word.translate(_without_accents())
 
 
 def _aligned(text: str, form_of: Callable[[str], str]) -> Aligned:
@@ -151,21 +158,29 @@ def _cluster_pattern() -> re.Pattern[str]:
 
 @cache
 def _spaceless_pattern() -> re.Pattern[str]:
-    return re.compile(f"[{SPACELESS}][{class_of(_marks())}]*")
+    near, far = _near_and_far(set(_codes_of(SPACELESS)))
+    return re.compile(f"(?:{near}|{_IS_FAR}{far}){_near_and_far(_marks())[0]}*")
 
 
 @cache
 def _word_pattern() -> re.Pattern[str]:
     """A word of a comparable form: a spaceless character with its marks, or a run of letters, digits and marks."""
-    is_spaceless = re.compile(f"[{SPACELESS}]").match
-    marks = _marks()
-    letters = [
-        code
-        for code in range(_LAST_LETTER + 1)
-        if (character := chr(code)).isalnum() and not is_spaceless(character) and character not in _APOSTROPHES
-    ]
-    word = class_of(sorted({*letters, *marks})) + "\ue000-\uf8ff\U000f0000-\U0010ffff"
-    return re.compile(f"[{SPACELESS}][{class_of(marks)}]*|[{word}]+")
+    spaceless = set(_codes_of(SPACELESS))
+    letters = {code for code in range(_LAST_LETTER + 1) if chr(code).isalnum() and code not in spaceless}
+    in_words = {*letters, *_marks(), *_codes_of(_PRIVATE)} - set(map(ord, _APOSTROPHES))
+    near, far = _near_and_far(in_words)
+    run = f"{near}+(?:{_IS_FAR}{far}+{near}*)*|{_IS_FAR}{far}+(?:{near}+(?:{_IS_FAR}{far}+)?)*"
+    return re.compile(f"{_spaceless_pattern().pattern}|{run}")
+
+
+_IS_FAR = "(?=[\U00010000-\U0010ffff])"
+
+
+def _near_and_far(codes: Iterable[int]) -> tuple[str, str]:
+    """Classes of the characters up to U+FFFF and of those behind: in one class, both would take ten times as long."""
+    ordered = sorted(codes)
+    place = bisect_left(ordered, 0x10000)
+    return f"[{class_of(ordered[:place])}]", f"[{class_of(ordered[place:])}]"
 
 
 @cache
