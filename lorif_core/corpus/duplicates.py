@@ -6,7 +6,8 @@ every search (``normalising``), runs of white space made one space, and white sp
 
 They are **near** duplicates when the Jaccard similarity |A ∩ B| / |A ∪ B| of their sets of word
 3-shingles reaches a threshold. Words are what white space separates in the normalised form, each
-stripped of punctuation at its ends, and the characters of scripts without spaces; a text of fewer than three words is the set of its words. (At
+stripped of punctuation at its ends, and the characters of scripts without spaces; a text of
+fewer than three words is the set of its words. (At
 thresholds above 2/3 no pair is lost where the two kinds of set meet.) Groups are connected
 components: a member is similar to some other member, not always to the first.
 

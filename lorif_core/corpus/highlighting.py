@@ -212,7 +212,9 @@ def _first_spans(text: str, find: Callable[[str], list[Span]]) -> list[Span]:
     for start in range(0, max(1, len(text)), BLOCK):
         found = find(text[max(0, start - MAX_TYPED) : start + BLOCK])
         if found:
-            return _apart([(first + max(0, start - MAX_TYPED), last + max(0, start - MAX_TYPED)) for first, last in found])
+            return _apart(
+                [(first + max(0, start - MAX_TYPED), last + max(0, start - MAX_TYPED)) for first, last in found]
+            )
     return []
 
 

@@ -20,7 +20,8 @@ class HitFilter:
     """What a hit must be; empty parts restrict nothing."""
 
     find: str = ""
-    """Characters that its text holds, whatever their case and Unicode form; a regular expression between slashes: ``/syd.*y/``."""
+    """Characters that its text holds, whatever their case and Unicode form; a regular expression between slashes:
+    ``/syd.*y/``."""
 
     sources: tuple[str, ...] = ()
     """Any of these sources."""
