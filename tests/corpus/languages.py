@@ -1,6 +1,6 @@
 """Sentences in 22 languages, what must be found in them and what must not; prints the table of both.
 
-    python tests/corpus/languages.py
+python tests/corpus/languages.py
 """
 
 import tempfile
@@ -47,12 +47,12 @@ LANGUAGES = [
              ("caf[eé]\\.$", nfd("naïve"), "(?i)THE"), ("^café", "naive"),
              ("the NAÏVE waiter served fine coffee at the café",), ("The naive waiter served fine coffee at the cafe.",)),
     Language("German", "Die Straßenbahn hält in der Größe 5 vor dem weißen Haus.",
-             ("straßenbahn", "STRASSENBAHN", "größe", "groesse*".replace("oe", "ö"), "weißen"), ("Straße", "groß", "weise"),
+             ("straßenbahn", "STRASSENBAHN", "größe", "größe*", "weißen"), ("Straße", "groß", "weise"),
              ("STRASSE", nfd("GRÖSSE"), "weißen haus"), ("Strase", "Grosse", "weissem"),
              ("Stra(ß|ss)e", nfd("Größe")), ("^straße", "Grosse"),
              ("DIE STRASSENBAHN HÄLT IN DER GRÖSSE 5 VOR DEM WEISSEN HAUS.",), ("Die Straßenbahn hält in der Große 5 vor dem weißen Haus.",)),
     Language("French", "L'élève a mangé une crêpe à la crème brûlée.",
-             ("élève", nfd("ÉLÈVE"), "eleve", "crepe", '"crème brûlée"'), ("lève", "mange­ons", "brûle"),
+             ("élève", nfd("ÉLÈVE"), "eleve", "crepe", '"crème brûlée"'), ("lève", "mangeons", "brûle"),
              (nfd("élève"), "CRÊPE", "l'élève"), ("eleve", "creme"),
              (nfd("cr[eê]me|crème"), "é.è"), ("eleve",),
              (nfd("L'ÉLÈVE a mangé une crêpe à la crème brûlée"),), ("L'élève a mange une crêpe à la crème brûlée.",)),
@@ -117,7 +117,7 @@ LANGUAGES = [
              ("می\u200cخواهم", "را"), ("می خواهم",),
              ("من میخواهم کتابهای تازه را بخوانم",), ("من خواهم کتاب\u200cهای تازه را بخوانم.",)),
     Language("Hebrew", "שָׁלוֹם לכל הילדים בירושלים.",
-             ("שלום", "שָׁלוֹם", "הילדים", "ירוש*".replace("י", "בי", 1)), ("ילדים", "שלם", "ירושלים"),
+             ("שלום", "שָׁלוֹם", "הילדים", "בירוש*"), ("ילדים", "שלם", "ירושלים"),
              (nfd("שָׁלוֹם"), "הילדים"), ("שלום", "ילדות"),
              ("ים\\.$", nfd("שָׁלוֹם")), ("שלום",),
              (nfd("שָׁלוֹם לכל הילדים בירושלים"),), ("שלם לכל הילדים בירושלים.",)),
