@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
+from functools import cache
 
 import duckdb
 import polars as pl
 import pytest
 from corpora import messages, write_corpus
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorif_core.corpus import Corpus, Filter, TextSearch, ensure_fulltext
@@ -16,7 +17,8 @@ from lorif_core.corpus.normalising import aligned, aligned_nfc, aligned_words, c
 from lorif_core.corpus.text_patterns import contains_patterns, contains_sql, nfc_sql
 from lorif_core.corpus.where import parse_where
 
-ALL = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+ALL = [chr(code) for code in (*range(0x3400), *range(0xA640, 0xAC00), *range(0xF900, 0x11A00), *range(0x1D000, 0x1FC00))]
+"""All but ideographs, Hangul and scripts without case or marks that are composed."""
 FORMS = ("NFC", "NFD")
 SYLLABLES = (
     "a", "e", "x", " ", ".", "\n", "10", "É", "é", "ß", "ẞ", "SS", "ſ", "İ", "I", "i", "ı", "Ж", "й", "Σ", "ς", "ΐ", "ệ", "ậ", "ñ",
@@ -35,13 +37,16 @@ def contains(typed):
     return Filter(search=TextSearch("contains", typed))
 
 
+@cache
+def database():
+    return duckdb.connect()
+
+
 def found_by_contains(typed, texts):
-    with duckdb.connect() as connection:
-        connection.register(
-            "texts", pl.DataFrame({"row": range(len(texts)), "t": texts}, schema_overrides={"t": pl.String})
-        )
-        sql = f"SELECT row FROM texts WHERE {contains_sql('t')} ORDER BY row"
-        return [row for (row,) in connection.execute(sql, list(contains_patterns(typed))).fetchall()]
+    frame = pl.DataFrame({"row": range(len(texts)), "t": texts}, schema_overrides={"t": pl.String})
+    database().register("texts", frame)
+    sql = f"SELECT row FROM texts WHERE {contains_sql('t')} ORDER BY row"
+    return [row for (row,) in database().execute(sql, list(contains_patterns(typed))).fetchall()]
 
 
 def test_every_character_has_one_form_in_either_case_and_however_it_is_stored():
@@ -51,7 +56,9 @@ def test_every_character_has_one_form_in_either_case_and_however_it_is_stored():
             unicodedata.normalize("NFC", character), unicodedata.normalize("NFD", character), character.casefold(),
             character.lower(), character.upper(), comparable(character),
         }  # fmt: skip
-        differing += [(character, other) for other in others if comparable(other) != comparable(character)]
+        differing += [
+            (character, other) for other in others - {character} if comparable(other) != comparable(character)
+        ]
     assert differing == [("ı", "I")]  # Unicode's folding, not the Turkish one
 
 
@@ -88,6 +95,7 @@ def test_a_form_is_traced_back_to_the_characters_that_it_came_from(text):
     assert [word for word, _ in aligned_words(text)] == words_of(text)
 
 
+@settings(max_examples=60)
 @given(texts=st.lists(texts_of_syllables, min_size=1, max_size=6), typed=texts_of_syllables, form=forms)
 def test_contains_finds_what_the_definition_finds(texts, typed, form):
     wanted = comparable(stored(typed, form))
@@ -96,6 +104,7 @@ def test_contains_finds_what_the_definition_finds(texts, typed, form):
         assert found_by_contains(stored(typed, form), texts) == expected
 
 
+@settings(max_examples=60)
 @given(text=texts_of_syllables, data=st.data(), form=forms, case=st.sampled_from([str, str.casefold, str.upper]))
 def test_what_stands_in_a_text_is_found_in_every_form_of_it(text, data, form, case):
     pieces = re.findall(r"\S+", text)
@@ -108,6 +117,7 @@ def test_what_stands_in_a_text_is_found_in_every_form_of_it(text, data, form, ca
         ]
 
 
+@settings(max_examples=60)
 @given(text=st.text(max_size=10), typed=st.text(min_size=1, max_size=3))
 def test_a_text_is_found_in_nfc_exactly_when_it_is_found_in_nfd(text, typed):
     if not any("\0" in one or unicodedata.category(c) == "Cs" for one in (text, typed) for c in one):
