@@ -6,25 +6,28 @@ import streamlit as st
 
 from app import session
 from app.components import token_view
+from lorif_core.corpus.filters import TextSearch
+from lorif_core.corpus.highlighting import spans_of
 from lorif_core.journal.entries import ExampleEvent
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
 from lorif_core.workspace.datasets.datasets import ShownText
 
 
-def draw(shown: ShownText, *, key: str, status: str, reason: str | None) -> None:
-    """The text itself, under its id and status."""
+def draw(shown: ShownText, *, key: str, status: str, reason: str | None, search: TextSearch | None = None) -> None:
+    """The text itself, under its id and status; what a search found in it is framed."""
+    found = spans_of(search, [shown.text])[0] if search else []
     with st.container(border=True, key=f"{key}-text"):
         st.text(visible(f"{shown.train_id}  ·  {status}" + (f"  ·  {reason}" if reason else "")))
-        token_view.text(shown.text, key=f"{key}-literal")
+        token_view.text(shown.text, key=f"{key}-literal", found=found)
 
 
-def whole(train_id: str, dataset: str, *, key: str) -> None:
+def whole(train_id: str, dataset: str, *, key: str, search: TextSearch | None = None) -> None:
     """A text with everything known about it."""
     workspace = session.workspace()
     (shown,) = workspace.data.texts([train_id], dataset)
     status, reason = statuses_of(workspace.decisions.states(dataset=dataset)).get(train_id, ("kept", None))
-    draw(shown, key=key, status=status, reason=reason)
+    draw(shown, key=key, status=status, reason=reason, search=search)
     metadata(shown, key=key)
     time_line(workspace.decisions.events_of(train_id, dataset=dataset))
 

@@ -8,7 +8,8 @@ from app import session
 from app.components import corpus_bulk, corpus_filters, corpus_table, corpus_text, decide
 from lorif_core.corpus.browse import Page
 from lorif_core.views.choices import narrowed
-from lorif_core.workspace.datasets.view import View
+from lorif_core.views.tables import bracketed
+from lorif_core.workspace.datasets.view import View, search_of
 
 
 def draw(dataset: str) -> None:
@@ -32,8 +33,9 @@ def draw(dataset: str) -> None:
 def _list(view: View, found: Page, dataset: str) -> None:
     workspace = session.workspace()
     actions = st.container(horizontal=True, vertical_alignment="center", key="corpus-actions")
-    texts = workspace.data.texts(found.frame["train_id"].to_list(), dataset)
-    selected = corpus_table.draw(found, [one.text for one in texts])
+    passages = workspace.data.passages(view, found, dataset=dataset)
+    texts = [one.text for one in workspace.data.texts(found.frame["train_id"].to_list(), dataset)]
+    selected = corpus_table.draw(found, [bracketed(passage) for passage in passages] or texts)
     corpus_table.paging(found.total, found.offset)
     with actions:
         st.text(f"{found.total:,} of {session.datasets()[dataset].num_examples:,}")
@@ -45,4 +47,4 @@ def _list(view: View, found: Page, dataset: str) -> None:
         status = chosen[0] if len(chosen) == 1 and not takes_all else "mixed"
         corpus_bulk.actions(ids, status, dataset=dataset)
     if len(selected) == 1 and not decide.is_asking():
-        corpus_text.whole(selected[0], dataset, key="corpus")
+        corpus_text.whole(selected[0], dataset, key="corpus", search=search_of(view))

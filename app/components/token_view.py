@@ -20,9 +20,9 @@ def draw(payload: payloads.Payload, *, key: str) -> None:
     _mount(data=payload, key=key)
 
 
-def text(content: str, *, key: str) -> None:
-    """Show a text of the data literally, whatever it contains."""
-    draw(payloads.text(content), key=key)
+def text(content: str, *, key: str, found: Sequence[tuple[int, int]] = ()) -> None:
+    """Show a text of the data literally, whatever it contains; what a search found in it is framed."""
+    draw(payloads.text(content, found), key=key)
 
 
 def legend(*, key: str) -> None:

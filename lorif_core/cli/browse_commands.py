@@ -12,6 +12,7 @@ from lorif_core.cli.output import Json, TextArg, console, print_json, say
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.corpus.browse import Page
     from lorif_core.corpus.facets import Facet
+    from lorif_core.corpus.highlighting import Snippet
     from lorif_core.workspace.asking.break_down import Breakdown
     from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.datasets.view import View
@@ -33,7 +34,8 @@ class ViewArgs:
     """Text to look for."""
 
     mode: Literal["words", "contains", "regex"] = "words"
-    """words: all words, "phrases" and prefixes*; contains: the characters; regex: an RE2 expression."""
+    """words: all words, "phrases" and prefixes*, without accents; contains: the characters, in either case; regex:
+    an RE2 expression. Texts are compared in one Unicode form; what is found is marked."""
 
     status: tuple[str, ...] = ()
     """Only kept, flagged or excluded ones."""
@@ -95,10 +97,12 @@ def browse(
         return
     offset = offset_of_page(page, limit, lambda: opened.count(chosen, dataset=dataset))
     found = opened.browse(chosen, offset=offset, limit=limit, dataset=dataset)
+    passages = opened.passages(chosen, found, dataset=dataset)
     if json:
-        print_json({"total": found.total, "offset": found.offset, "examples": found.frame.to_dicts()})
+        shown = {"total": found.total, "offset": found.offset, "examples": found.frame.to_dicts()}
+        print_json(shown | ({"found": [asdict(passage) for passage in passages]} if chosen.search else {}))
     else:
-        _print_page(found, limit)
+        _print_page(found, limit, passages)
 
 
 def facets(
@@ -364,8 +368,8 @@ def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
     return View(where=args.where, search=args.search, mode=args.mode, statuses=args.status, sort=sort)
 
 
-def _print_page(page: "Page", limit: int) -> None:
-    from lorif_core.views.tables import records_table
+def _print_page(page: "Page", limit: int, passages: "list[Snippet]") -> None:
+    from lorif_core.views.tables import marked_passage, records_table
 
     shown = page.frame.drop("source_line", strict=False)
     if not shown["reason"].count():
@@ -373,7 +377,10 @@ def _print_page(page: "Page", limit: int) -> None:
     if not shown["has_conflict"].any():
         shown = shown.drop("has_conflict")
     rows = [["" if value is None else str(value)[:CELL_CHARACTERS] for value in row] for row in shown.rows()]
-    console().print(records_table("", shown.columns, rows))
+    columns = [*shown.columns, *(["found"] if passages else [])]
+    marked = [[marked_passage(passage)] for passage in passages] or [[] for _ in rows]
+    cells = [[*row, *found] for row, found in zip(rows, marked, strict=True)]
+    console().print(records_table("", columns, cells))
     last = -(-page.total // limit) if limit else 0
     first = page.offset + 1 if rows else 0
     say(f"{first:,} to {page.offset + len(rows):,} of {page.total:,}, page {page.offset // limit + 1:,} of {last:,}.")

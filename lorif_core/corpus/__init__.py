@@ -4,7 +4,8 @@ from lorif_core.corpus.browse import Corpus, Page, last_offset
 from lorif_core.corpus.connection import ExamplesFile
 from lorif_core.corpus.facets import Bin, Facet, HistogramFacet, ValueCount, ValuesFacet
 from lorif_core.corpus.filters import Filter, Range, SideTables, SortKey, TextSearch
-from lorif_core.corpus.fulltext import FullText, Snippet, TextHit, build_fulltext, ensure_fulltext
+from lorif_core.corpus.fulltext import FullText, TextHit, build_fulltext, ensure_fulltext
+from lorif_core.corpus.highlighting import Snippet
 
 __all__ = [
     "Bin",

@@ -16,8 +16,10 @@ import polars as pl
 from lorif_core.corpus.connection import ROW, Call, ExamplesFile, OpenExamples
 from lorif_core.corpus.facets import Facet, Profile, read_facet, read_profile
 from lorif_core.corpus.filters import EVERYTHING, NOTHING_BESIDE, Filter, SideTables, SortKey, TextSearch
-from lorif_core.corpus.fulltext import FullText, Snippet, snippets_of
+from lorif_core.corpus.fulltext import FullText
+from lorif_core.corpus.highlighting import Snippet, snippets_of
 from lorif_core.corpus.selection import Selection, check_choices, order_sql, select
+from lorif_core.corpus.text_patterns import contains_patterns, contains_sql, matches_sql, typed_pattern
 from lorif_core.errors import QueryError
 
 SEARCH_TIME_LIMIT_S = 3.0
@@ -212,14 +214,17 @@ class Corpus:
             found = None if others == EVERYTHING else self._row_frame(call, others, beside)
             return [self._facet(call, name, chosen, found) for name in self._examples.file.metadata_columns]
 
-    def snippets(self, words: str, rows: Sequence[int]) -> list[Snippet]:
-        """For each of some rows, the passage of the text with most of the words; made for one page."""
+    def snippets(self, search: TextSearch | str, rows: Sequence[int]) -> list[Snippet]:
+        """For each of some rows, the passage of the text with most of what a search finds; made for one page.
+
+        A plain text is a search for words.
+        """
         names = self._examples.file.text_columns
         expressions = ", ".join(self._examples.readable(name) for name in names)
         with self._examples.call(None) as call:
             found = call.query(f"SELECT {ROW}, {expressions} FROM examples e WHERE {_among(rows)}").rows()
         texts = {row: ["" if text is None else text for text in values] for row, *values in found}
-        return snippets_of(words, [texts[row] for row in rows])
+        return snippets_of(search, [texts[row] for row in rows])
 
     @contextmanager
     def _call(self, chosen: Filter) -> Iterator[Call]:
@@ -301,10 +306,12 @@ class Corpus:
                 f"{search.text!r} is not a regular expression ({reason}): correct it, or search with `contains` for "
                 "these characters."
             )
-        test = "contains(lower({x}), lower(?))" if search.mode == "contains" else "regexp_matches({x}, ?)"
+        is_regex = search.mode == "regex"
+        test = matches_sql if is_regex else contains_sql
+        params = [typed_pattern(search.text)] if is_regex else list(contains_patterns(search.text))
         names = self._examples.file.text_columns
-        condition = " OR ".join(test.format(x=self._examples.readable(name)) for name in names)
-        return call.query(f"SELECT {ROW} AS row FROM examples e WHERE {condition}", [search.text] * len(names))
+        condition = " OR ".join(test(self._examples.readable(name)) for name in names)
+        return call.query(f"SELECT {ROW} AS row FROM examples e WHERE {condition}", params * len(names))
 
     def _index(self) -> FullText:
         if self._fulltext is None:

@@ -1,13 +1,13 @@
 """Groups of texts that are the same, or nearly.
 
-Two texts are **exact** duplicates when their normalised forms are equal: Unicode NFKC, case
-folded, NFKC again (folding can undo it), runs of white space made one space, and white space and
-punctuation (Unicode category P) stripped at both ends. Forms are compared by their 128-bit
-BLAKE2b hash.
+Two texts are **exact** duplicates when their normalised forms are equal: the comparable form of
+every search (``normalising``), runs of white space made one space, and white space and punctuation
+(Unicode category P) stripped at both ends. Forms are compared by their 128-bit BLAKE2b hash.
 
 They are **near** duplicates when the Jaccard similarity |A ∩ B| / |A ∪ B| of their sets of word
 3-shingles reaches a threshold. Words are what white space separates in the normalised form, each
-stripped of punctuation at its ends; a text of fewer than three words is the set of its words. (At
+stripped of punctuation at its ends, and the characters of scripts without spaces; a text of
+fewer than three words is the set of its words. (At
 thresholds above 2/3 no pair is lost where the two kinds of set meet.) Groups are connected
 components: a member is similar to some other member, not always to the first.
 
@@ -32,6 +32,7 @@ import xxhash
 from datasketch import MinHash
 from numpy.typing import NDArray
 
+from lorif_core.corpus.normalising import comparable, set_apart
 from lorif_core.errors import ConfigError
 
 Batch = tuple[list[str], list[str]]
@@ -48,9 +49,8 @@ SCHEMA = pl.Schema({"group": pl.Int64, "train_id": pl.String, "kind": pl.String,
 
 
 def normalised(text: str) -> str:
-    """The form in which texts are compared: NFKC, case folded, single spaces, no punctuation at the ends."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return _stripped(" ".join(folded.split()))
+    """The form in which texts are compared: comparable, single spaces, no punctuation at the ends."""
+    return _stripped(" ".join(comparable(text).split()))
 
 
 def _stripped(text: str) -> str:
@@ -72,7 +72,7 @@ def shingles(text: str) -> set[str]:
 
 
 def _shingles_of_form(form: str) -> list[str]:
-    words = [word for part in form.split() if (word := _stripped(part))]
+    words = [word for part in set_apart(form).split() if (word := _stripped(part))]
     if len(words) < SHINGLE_WORDS:
         return words
     return [" ".join(words[start : start + SHINGLE_WORDS]) for start in range(len(words) - SHINGLE_WORDS + 1)]

@@ -38,8 +38,9 @@ class TextSearch:
     """A search in the texts; all that was typed is meant literally, but for what its mode says."""
 
     mode: SearchMode
-    """``words``: all of the words, "phrases" and prefixes*; ``contains``: the characters, in either case;
-    ``regex``: an RE2 expression, upper and lower case differ unless it begins with ``(?i)``."""
+    """``words``: all of the words, "phrases" and prefixes*, without accents; ``contains``: the characters, in
+    either case; both in the form of ``normalising``. ``regex``: an RE2 expression over the text in NFC, upper and
+    lower case differ unless it begins with ``(?i)``, which folds single letters only (ß is not ss)."""
 
     text: str
     """As typed."""

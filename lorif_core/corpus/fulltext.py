@@ -1,17 +1,15 @@
 """Search for words: an SQLite FTS5 index of the texts, in one file beside ``examples.parquet``.
 
 The index holds no texts, only where each word stands; rowid is the row number of the example + 1.
-Words are runs of letters and digits, compared without case and accents. What a person types never
-reaches FTS5's query language: each piece is quoted, so that its tokens are looked for literally.
+Words are cut and compared as ``normalising`` says, before FTS5 sees them: what it is given are words
+between spaces, or a text of ASCII only, which its plainest tokenizer cuts in the same way. What a person
+types never reaches FTS5's query language: each phrase is quoted, so that its words are looked for literally.
 """
 
 import json
-import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +20,8 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from lorif_core.corpus.connection import ExamplesFile, damaged, missing, stop_after, too_slow
-from lorif_core.corpus.filters import TextSearch
+from lorif_core.corpus.highlighting import phrases_of
+from lorif_core.corpus.normalising import spaced_words
 from lorif_core.errors import (
     ArtefactError,
     DamagedArtefact,
@@ -33,28 +32,14 @@ from lorif_core.errors import (
 )
 from lorif_core.files import disk_full_message, replace_file
 
-FORMAT = 1
-TOKENIZER = "unicode61 remove_diacritics 2"
+FORMAT = 2
+"""1 cut words by SQLite's tables: Chinese at spaces only, Hindi at every vowel sign."""
+
+TOKENIZER = "ascii"
 HASH_BYTES = 32 << 20
 """Words gathered in memory before a segment is written; a larger value builds no faster."""
 
 CACHE_KIB = 32 << 10
-SNIPPET_TOKENS = 32
-ELLIPSIS = "…"
-
-PIECES = re.compile(r'"([^"]*)"(\*?)|([^\s"]+)')
-"""A phrase in quotes, with or without a star, or a run without spaces and quotes."""
-
-
-@dataclass(frozen=True)
-class Snippet:
-    """A passage of a text, with the words that were found in it."""
-
-    text: str
-    """The passage; an ellipsis stands where the text goes on."""
-
-    spans: tuple[tuple[int, int], ...]
-    """Start and end of each hit in the passage, in characters, ascending and apart."""
 
 
 class TextHit(NamedTuple):
@@ -250,80 +235,8 @@ def match_expression(words: str) -> str | None:
     Raises:
         QueryError: The text is too long or no plain text.
     """
-    typed = TextSearch("words", words).text
-    pieces = [(phrase or word, bool(star) or word.endswith("*")) for phrase, star, word in PIECES.findall(typed)]
-    # A phrase without tokens would match nothing, also beside others.
-    quoted = [
-        '"' + text + '"' + (" *" if is_prefix else "")
-        for (text, is_prefix), has_tokens in zip(pieces, _have_tokens([text for text, _ in pieces]), strict=True)
-        if has_tokens
-    ]
+    quoted = ['"' + " ".join(phrase.words) + '"' + " *" * phrase.is_prefix for phrase in phrases_of(words)]
     return " AND ".join(quoted) or None
-
-
-def snippets_of(words: str, texts: Sequence[Sequence[str]]) -> list[Snippet]:
-    """For each example, the passage with most of the words, or the beginning where there are none.
-
-    Args:
-        words: As typed.
-        texts: For each example the readable texts of its text columns.
-
-    Raises:
-        QueryError: The words cannot be searched for.
-    """
-    expression = match_expression(words)
-    if not texts or expression is None:
-        return [_plain_snippet(columns) for columns in texts]
-    opening, closing_mark = _unused_characters(texts)
-    names = ", ".join(f"c{number}" for number in range(len(texts[0])))
-    with _explaining(Path("memory")), closing(_connect(":memory:")) as connection:
-        connection.execute(f"CREATE VIRTUAL TABLE t USING fts5({names}, tokenize='{TOKENIZER}')")
-        marks = ", ".join("?" * (1 + len(texts[0])))
-        rows = ((place, *map(_without_nul, columns)) for place, columns in enumerate(texts))
-        connection.executemany(f"INSERT INTO t(rowid, {names}) VALUES ({marks})", rows)
-        marked = dict(
-            connection.execute(
-                "SELECT rowid, snippet(t, -1, ?, ?, ?, ?) FROM t WHERE t MATCH ?",
-                (opening, closing_mark, ELLIPSIS, SNIPPET_TOKENS, expression),
-            )
-        )
-    return [
-        _snippet(marked[place], opening, closing_mark) if place in marked else _plain_snippet(columns)
-        for place, columns in enumerate(texts)
-    ]
-
-
-def _snippet(marked: str, opening: str, closing_mark: str) -> Snippet:
-    text, *hits = marked.split(opening)
-    spans = []
-    for hit in hits:
-        inside, _, after = hit.partition(closing_mark)
-        spans.append((len(text), len(text) + len(inside)))
-        text += inside + after
-    return Snippet(text, tuple(spans))
-
-
-def _plain_snippet(columns: Sequence[str], most: int = 200) -> Snippet:
-    text = next((text for text in columns if text.strip()), "")
-    return Snippet(text if len(text) <= most else text[:most] + ELLIPSIS, ())
-
-
-def _unused_characters(texts: Sequence[Sequence[str]]) -> tuple[str, str]:
-    """Two characters that no text holds, to mark hits with."""
-    private = map(chr, range(0xE000, 0xF900))
-    unused = (mark for mark in private if not any(mark in text for columns in texts for text in columns))
-    opening, closing_mark = islice(unused, 2)
-    return opening, closing_mark
-
-
-def _have_tokens(texts: Sequence[str]) -> list[bool]:
-    """Which texts the tokenizer finds a word in."""
-    with _explaining(Path("memory")), closing(_connect(":memory:")) as connection:
-        connection.execute(f"CREATE VIRTUAL TABLE t USING fts5(c, tokenize='{TOKENIZER}')")
-        connection.execute("CREATE VIRTUAL TABLE v USING fts5vocab(t, instance)")
-        connection.executemany("INSERT INTO t(rowid, c) VALUES (?, ?)", enumerate(texts))
-        found = {rowid for (rowid,) in connection.execute("SELECT DISTINCT doc FROM v")}
-    return [place in found for place in range(len(texts))]
 
 
 def _create(connection: sqlite3.Connection, file: ExamplesFile) -> None:
@@ -350,7 +263,7 @@ def _iter_texts(file: ExamplesFile) -> Iterator[list[tuple[str, ...]]]:
             for group in range(parquet.num_row_groups):
                 table = parquet.read_row_group(group, columns=list(file.text_columns))
                 columns = [
-                    [read(text or "") for text in table[name].to_pylist()]
+                    [spaced_words(read(text or "")) for text in table[name].to_pylist()]
                     for name, read in zip(file.text_columns, readers, strict=True)
                 ]
                 yield list(zip(*columns, strict=True))

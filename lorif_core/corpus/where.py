@@ -38,6 +38,7 @@ from lorif_core.corpus.conditions import (
     queries_of,
 )
 from lorif_core.corpus.reading import MAX_CHARACTERS, MAX_DEPTH, Reader, check_length, shortened
+from lorif_core.corpus.text_patterns import contains_patterns, contains_sql, matches_sql, typed_pattern
 from lorif_core.errors import QueryError
 
 __all__ = [
@@ -86,10 +87,16 @@ _SQL: dict[Operator, str] = {
     "in": "coalesce({x} IN ({marks}), false)",
     "not in": "coalesce({x} NOT IN ({marks}), true)",
     "between": "coalesce({x} BETWEEN ? AND ?, false)",
-    "contains": "coalesce(contains(lower({x}), lower(?)), false)",
-    "matches": "coalesce(regexp_matches({x}, ?), false)",
+    "contains": contains_sql("{x}"),
+    "matches": matches_sql("{x}"),
     "is missing": "({x} IS NULL)",
     "is not missing": "({x} IS NOT NULL)",
+}
+
+# What the `?` of a pattern are, from what was typed.
+_PATTERNS: dict[Operator, Callable[[str], list[Any]]] = {
+    "contains": lambda typed: list(contains_patterns(typed)),
+    "matches": lambda typed: [typed_pattern(typed)],
 }
 
 _LABEL_SQL: dict[Operator, str] = {
@@ -196,6 +203,8 @@ def _compile_comparison(comparison: Comparison, fields: Mapping[str, Field]) -> 
         _check_pattern(comparison.values[0])
     read = _READERS.get(kind, _text_of)
     params = [read(value, comparison) for value in comparison.values]
+    if comparison.operator in _PATTERNS:
+        params = _PATTERNS[comparison.operator](comparison.values[0])
     sql = (_LABEL_SQL if kind == LABELS else _SQL)[comparison.operator]
     # DuckDB orders NaN above every number, so `score > 0` would hold.
     x = f"(CASE WHEN isnan(CAST({field.sql} AS DOUBLE)) THEN NULL ELSE {field.sql} END)"

@@ -1,11 +1,13 @@
 """Which hits of a list a person wants to see. Filters hide; they never change ranks or scores."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import polars as pl
 
+from lorif_core.corpus.normalising import comparable
 from lorif_core.errors import QueryError
 from lorif_core.views.hits import Hit
 
@@ -18,7 +20,8 @@ class HitFilter:
     """What a hit must be; empty parts restrict nothing."""
 
     find: str = ""
-    """Characters that its text holds, whatever their case; a regular expression between slashes: ``/syd.*y/``."""
+    """Characters that its text holds, whatever their case and Unicode form; a regular expression between slashes:
+    ``/syd.*y/``."""
 
     sources: tuple[str, ...] = ()
     """Any of these sources."""
@@ -84,13 +87,15 @@ def value_of(hit: Hit, column: str) -> str:
 def _matches(texts: list[str], find: str) -> list[bool]:
     if len(find) > 2 and find.startswith("/") and find.endswith("/"):
         try:  # polars' expressions take linear time, whatever the pattern
-            return pl.Series(texts, dtype=pl.String).str.contains(f"(?i){find[1:-1]}").to_list()
+            in_nfc = [unicodedata.normalize("NFC", text) for text in texts]
+            pattern = unicodedata.normalize("NFC", find[1:-1])
+            return pl.Series(in_nfc, dtype=pl.String).str.contains(f"(?i){pattern}").to_list()
         except pl.exceptions.ComputeError as error:
             raise QueryError(
                 f"{find!r} is no regular expression: correct it, or leave out the slashes to find the characters."
             ) from error
-    wanted = find.casefold()
-    return [wanted in text.casefold() for text in texts]
+    wanted = comparable(find)
+    return [wanted in comparable(text) if wanted.strip() else find in text for text in texts]
 
 
 def statuses_of(states: pl.DataFrame) -> dict[str, tuple[str, str | None]]:

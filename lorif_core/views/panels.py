@@ -1,5 +1,6 @@
 """What the panels of notebook widgets (``lorif_core/widgets/*.js``) draw, as JSON values."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorif_core.corpus.facets import Facet, HistogramFacet
+from lorif_core.corpus.highlighting import Snippet
 from lorif_core.views.choices import of_bins, values_of
 from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
 from lorif_core.views.score_figures import score_bins
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import Payload, card, heated, signed, strip, text
+from lorif_core.views.tokens import Payload, card, found_parts, heated, signed, strip, text
 
 MAX_CHOICES = 12
 """Values of a column that are listed."""
@@ -84,6 +86,12 @@ def token_strip(tokens: Sequence[TokenPart]) -> list[Payload]:
     return strip(tokens, [])["tokens"]
 
 
+def found_card(train_id: str, passage: Snippet, source: object) -> Payload:
+    """An example of a list that a search found: the passage in which it did, with the hits marked."""
+    marked = [part | {"t": re.sub(r"[\r\n\t]", " ", part["t"])} for part in found_parts(passage.text, passage.spans)]
+    return page_card(train_id, "", source) | {"parts": marked}
+
+
 def page_card(train_id: str, content: str, source: object, max_chars: int = 260) -> Payload:
     """An example of a list without scores."""
     shown = " ".join(content[: max_chars + 1].split())
@@ -105,6 +113,7 @@ def reader_panel(
     hit: Hit | None = None,
     others: Sequence[str] = (),
     completion: str | None = None,
+    found: Sequence[tuple[int, int]] = (),
 ) -> Payload:
     """One example in full.
 
@@ -116,6 +125,7 @@ def reader_panel(
         hit: If a question brought it up.
         others: Other questions that bring it up, one sentence each.
         completion: Words shared with it get a line above.
+        found: Start and end of what a search found in the text.
     """
     head = hit_card(hit, abs(hit.score), None) | {"parts": []} if hit else None
     return {
@@ -123,7 +133,7 @@ def reader_panel(
         "id": visible(train_id),
         "source": visible(str(metadata.get("source") or "")) or None,
         "card": head,
-        "plain": text(content)["parts"],
+        "plain": text(content, found)["parts"],
         "heated": heated(hit.tokens, completion)["parts"] if hit and hit.tokens else None,
         "metadata": [[visible(name), visible(str(value))] for name, value in metadata.items() if value is not None],
         "events": [visible(one) for one in events],

@@ -8,8 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lorif_core.corpus.highlighting import Snippet
 from lorif_core.views.hits import SIGN_CONVENTION, Hit, snippet, window_text
 from lorif_core.views.text import visible
+from lorif_core.views.tokens import found_parts
 
 BAR_WIDTH = 8
 SCORE_WIDTH = 10
@@ -111,13 +113,28 @@ def key_value_table(title: str, rows: Mapping[str, Any]) -> Table:
     return table
 
 
+def bracketed(passage: Snippet) -> str:
+    """A passage with what was found between brackets, for places that know no styles."""
+    parts = found_parts(passage.text, passage.spans)
+    return "".join(f"«{part['t']}»" if part.get("m") else part["t"] for part in parts)
+
+
+def marked_passage(passage: Snippet) -> Text:
+    """A passage with what was found set apart by style and, for those who see none, by brackets."""
+    text = Text(overflow="fold")
+    for part in found_parts(passage.text, passage.spans):
+        is_found = part.get("m", False)
+        text.append(f"«{part['t']}»" if is_found else part["t"], style="bold yellow" if is_found else "")
+    return text
+
+
 def records_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]]) -> Table:
-    """A plain table; values show literally, never as markup."""
+    """A plain table; values show literally, never as markup, and a ``Text`` as it is."""
     table = Table(title=_literal(title), title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:  # may be a column of the data
         table.add_column(_literal(column))
     for row in rows:
-        table.add_row(*map(_literal, row))
+        table.add_row(*(value if isinstance(value, Text) else _literal(value) for value in row))
     return table
 
 

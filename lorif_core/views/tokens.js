@@ -2,7 +2,7 @@
 //
 // render(host, data, emit): host is an element or a shadow root; data says what to draw by its `mode`:
 //   strip   tokens to choose from: {tokens: [{t, n}], selected: [0, …], label}; emit("selected", [0, …])
-//   text    a text with heat: {parts: [{t, h, o, d}]}; h in [-1, 1] or absent, o: also in the completion,
+//   text    a text with heat: {parts: [{t, h, o, d, m}]}; h in [-1, 1] or absent, o: also in the completion, m: found,
 //           d: "a" or "b", the only one of two texts that says it
 //   card    a hit: {rank, score, share, percentile, z, source, status, id, parts}
 //   legend  what the marks mean: {}
@@ -35,6 +35,10 @@ function heatPiece(part) {
     piece.title = (part.h > 0 ? "supports: +" : "opposes: −") + Math.round(Math.abs(part.h) * 100) + "% of the strongest";
   }
   if (part.o) piece.classList.add("shared");
+  if (part.m) {
+    piece.classList.add("found");
+    piece.title = "found by the search";
+  }
   if (part.d) {
     piece.classList.add("only", part.d);
     piece.title = "only in " + part.d.toUpperCase();

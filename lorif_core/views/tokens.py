@@ -7,6 +7,7 @@ tells where in a text its influence comes from, not how strong the text is; that
 import re
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from lorif_core.views.diffs import Piece
@@ -44,9 +45,22 @@ def strip(tokens: Sequence[TokenPart], selected: Sequence[int]) -> Payload:
     return {"mode": "strip", "tokens": shown, "selected": list(selected), "label": "Tokens of the completion"}
 
 
-def text(content: str) -> Payload:
-    """A text without heat, to be read literally."""
-    return {"mode": "text", "parts": [{"t": visible(content)}]}
+def text(content: str, found: Sequence[tuple[int, int]] = ()) -> Payload:
+    """A text without heat, to be read literally.
+
+    Args:
+        content: The text.
+        found: Start and end of what a search found in it, ascending and apart; it is framed.
+    """
+    return {"mode": "text", "parts": found_parts(content, found)}
+
+
+def found_parts(content: str, found: Sequence[tuple[int, int]]) -> list[Payload]:
+    """The pieces of a text, those that a search found marked."""
+    edges = [0, *(place for span in found for place in span), len(content)]
+    pieces = [content[start:end] for start, end in pairwise(edges)]
+    marked = [{"t": visible(piece)} | ({"m": True} if place % 2 else {}) for place, piece in enumerate(pieces)]
+    return [part for part in marked if part["t"]] or [{"t": ""}]
 
 
 def diff(pieces: Sequence[Piece]) -> Payload:

@@ -9,13 +9,14 @@ import traitlets
 from lorif_core.corpus.browse import Page
 from lorif_core.corpus.facets import Facet, HistogramFacet
 from lorif_core.corpus.filters import SearchMode, Status
+from lorif_core.corpus.highlighting import Snippet, spans_of
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.views.choices import column_of, narrowed, of_bins, of_values, values_of, with_choice, without_column
-from lorif_core.views.panels import facet_panel, page_card, reader_panel
+from lorif_core.views.panels import facet_panel, found_card, page_card, reader_panel
 from lorif_core.views.tokens import Payload
 from lorif_core.widgets.panel import Panel, source, told
 from lorif_core.workspace.datasets.datasets import ShownCorpus, text_of_row
-from lorif_core.workspace.datasets.view import View
+from lorif_core.workspace.datasets.view import View, search_of
 from lorif_core.workspace.workspace import Workspace
 
 START: dict[str, Any] = {"search": "", "mode": "words", "where": "", "status": "", "sort": "", "picks": []}
@@ -63,11 +64,11 @@ class CorpusWidget(Panel):
         """Show the page that begins at a place of the list; ``anew``: and count everything again."""
         view, beside = self._chosen(), self._chosen(picks=False)
 
-        def read(_: object) -> tuple[Page, list[Facet]]:
+        def read(_: object) -> tuple[Page, list[Facet], list[Snippet]]:
             page = self.workspace.data.browse(view, offset=offset, limit=LIMIT, dataset=self.dataset_id)
             picks = self.view["picks"]
             facets = self.workspace.data.facets_beside(beside, picks, self.dataset_id) if anew else self._facets
-            return page, facets
+            return page, facets, self.workspace.data.passages(view, page, dataset=self.dataset_id)
 
         self._work.start("texts", read, lambda found: self._draw(*found))
 
@@ -75,7 +76,9 @@ class CorpusWidget(Panel):
         """What the reader shows of a text."""
         (shown,) = self.workspace.data.texts([train_id], self.dataset_id)
         events = told(self.workspace.decisions.events_of(train_id, dataset=self.dataset_id))
-        return reader_panel(train_id, shown.text, shown.metadata, events)
+        search = search_of(self._chosen())
+        found = spans_of(search, [shown.text])[0] if search else []
+        return reader_panel(train_id, shown.text, shown.metadata, events, found=found)
 
     def _chosen(self, *, picks: bool = True) -> View:
         view = START | self.view
@@ -116,12 +119,17 @@ class CorpusWidget(Panel):
                 picks = with_choice(picks, of_values(name, [values[one] for one in sorted(places)]))
         self._see({**self.view, "picks": picks})
 
-    def _draw(self, page: Page, facets: list[Facet]) -> None:
+    def _draw(self, page: Page, facets: list[Facet], passages: list[Snippet]) -> None:
         self.page, self._facets, self._offset = page, facets, page.offset
+        rows = page.frame.to_dicts()
         cards = [
-            page_card(row["train_id"], text_of_row(row, self.corpus.text_columns), row.get("source"))
-            for row in page.frame.iter_rows(named=True)
+            page_card(row["train_id"], text_of_row(row, self.corpus.text_columns), row.get("source")) for row in rows
         ]
+        if passages:
+            cards = [
+                found_card(row["train_id"], passage, row.get("source"))
+                for row, passage in zip(rows, passages, strict=True)
+            ]
         picks: list[str] = self.view["picks"]
         own = {column_of(one): one for one in picks}
         self._put(

@@ -13,12 +13,21 @@ from lorif_core.config import ImportConfig
 from lorif_core.corpus.browse import Corpus, Page
 from lorif_core.corpus.duplicates import exact_groups, near_groups
 from lorif_core.corpus.facets import Facet
+from lorif_core.corpus.highlighting import Snippet
 from lorif_core.data.examples import Example
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.choices import column_of, narrowed
 from lorif_core.views.list_html import examples_html
 from lorif_core.workspace.datasets.import_data import ImportResult, import_data, keep_upload, read_rejects
-from lorif_core.workspace.datasets.view import View, build_search, examples_file, read_view, sort_key, with_status
+from lorif_core.workspace.datasets.view import (
+    View,
+    build_search,
+    examples_file,
+    read_view,
+    search_of,
+    sort_key,
+    with_status,
+)
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -137,6 +146,17 @@ class Datasets:
             chosen, sort=[sort_key(key) for key in view.sort], offset=offset, limit=limit, beside=beside
         )
         return replace(page, frame=with_status(page.frame, beside.decisions))
+
+    def passages(self, view: View, page: Page, *, dataset: str | None = None) -> list[Snippet]:
+        """For each example of a page, the passage in which the view's search found most, with the hits marked.
+
+        Without a search there are none.
+
+        Raises:
+            QueryError: The search cannot be understood, or takes too long.
+        """
+        search = search_of(view)
+        return [] if search is None else self.corpus(dataset).snippets(search, page.rows)
 
     def count(self, view: View | None = None, *, dataset: str | None = None) -> int:
         """Number of examples that a view shows.

@@ -75,6 +75,15 @@ def build_search(files: WorkspaceFiles, dataset_id: str) -> FullText:
     return ensure_fulltext(examples_file(files, dataset_id), files.dataset_folder(dataset_id) / "search.sqlite")
 
 
+def search_of(view: View) -> TextSearch | None:
+    """What a view searches for.
+
+    Raises:
+        QueryError: It cannot be searched for.
+    """
+    return TextSearch(view.mode, view.search) if view.search else None
+
+
 def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple[Filter, SideTables]:
     """What a view shows, with the decisions and scores that it speaks of.
 
@@ -83,8 +92,7 @@ def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple
         DataError: It names a question that was asked about other data.
     """
     where = parse_where(view.where) if view.where is not None and view.where.strip() else None
-    search = TextSearch(view.mode, view.search) if view.search else None
-    chosen = Filter(search=search, statuses=frozenset[Status](map(_status, view.statuses)), where=where)
+    chosen = Filter(search=search_of(view), statuses=frozenset[Status](map(_status, view.statuses)), where=where)
     named = [] if where is None else queries_of(where)
     named += [key.by for key in map(sort_key, view.sort) if key.of == "score"]
     return chosen, side_tables(files, record, named)
