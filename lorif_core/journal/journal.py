@@ -1,9 +1,10 @@
 """The journal as its users see it: one object, one transaction per call."""
 
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, Engine, select
@@ -22,7 +23,10 @@ from lorif_core.journal.entries import (
     Scope,
     Status,
 )
+from lorif_core.journal.followed_states import FollowedStates
 from lorif_core.journal.journal_tables import RevisionRow
+
+BATCHES_AT_ONCE = 5_000
 
 
 class Journal:
@@ -43,6 +47,7 @@ class Journal:
             location: An SQLite file on a local disk, or ``postgresql+psycopg://user@host/database``.
         """
         self.engine = open_engine(location)
+        self._states = FollowedStates()
         # Also when nobody closes it: the last one to leave folds SQLite's log into the file.
         weakref.finalize(self, self.engine.dispose)
 
@@ -115,26 +120,43 @@ class Journal:
             corpus_id: The line of data set versions.
             train_ids: Only these; None is all.
         """
+        ids = None if train_ids is None else list(train_ids)
         with reading(self.engine) as connection:
-            return reads.read_states(connection, corpus_id, train_ids)
+            if ids is not None and len(ids) <= reads.MOST_LOOKED_UP:
+                return reads.read_states(connection, corpus_id, ids)
+            states, _ = self._states.read(connection, corpus_id)
+        return states if ids is None else states.filter(pl.col("train_id").is_in(ids))
 
-    def snapshot(self, corpus_id: str) -> reads.Snapshot:
-        """The states of ``states`` and the acts of ``history``, all of them, from one transaction.
+    def snapshot(self, corpus_id: str) -> "Snapshot":
+        """The states of ``states`` and the acts of ``history``, all of them, of one moment.
 
         A decision that is made meanwhile is in both or in neither.
         """
         with reading(self.engine) as connection:
-            return reads.read_snapshot(connection, corpus_id)
+            states, revision = self._states.read(connection, corpus_id)
+        return Snapshot(states, revision, corpus_id, self)
+
+    def iter_batches(self, corpus_id: str, revision: int) -> Iterator[Batch]:
+        """Every act up to a revision, newest first, undone or not. Memory does not grow with their number."""
+        before = revision + 1
+        while True:
+            with reading(self.engine) as connection:
+                part = reads.read_batches(connection, corpus_id, before, BATCHES_AT_ONCE)
+            yield from part
+            if len(part) < BATCHES_AT_ONCE:
+                return
+            before = part[-1].revision
 
     def conflicts(self, corpus_id: str) -> pl.DataFrame:
         """The present decision of each person on every example on which they disagree, oldest first."""
         with reading(self.engine) as connection:
-            return reads.read_conflicts(connection, corpus_id)
+            states, _ = self._states.read(connection, corpus_id)
+            disputed = states.filter("has_conflict")["train_id"].to_list()
+            return reads.read_conflicts(connection, corpus_id, disputed)
 
     def counts(self, corpus_id: str) -> dict[Status, int]:
         """Number of examples of each status; an example without a live decision is kept and not counted."""
-        with reading(self.engine) as connection:
-            return reads.read_counts(connection, corpus_id)
+        return reads.counts_of(self.states(corpus_id))
 
     def history(
         self,
@@ -239,3 +261,28 @@ class Journal:
         with writing_to(self.engine) as connection:
             yield connection
             acts.next_revision(connection)
+
+
+class Snapshot(NamedTuple):
+    """Where everything stands, and how it came about, at one moment."""
+
+    states: pl.DataFrame
+    """As ``Journal.states`` gives them."""
+
+    revision: int
+    """Of the newest act behind them."""
+
+    corpus_id: str
+    """The line of data set versions."""
+
+    journal: Journal
+    """Where the acts are read from; what was written once never changes."""
+
+    def iter_batches(self) -> Iterator[Batch]:
+        """Every act behind the states, newest first; those that are undone too."""
+        return self.journal.iter_batches(self.corpus_id, self.revision)
+
+    @property
+    def batches(self) -> list[Batch]:
+        """All of ``iter_batches``."""
+        return list(self.iter_batches())

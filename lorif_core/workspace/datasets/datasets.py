@@ -136,7 +136,10 @@ class Datasets:
         page = self.corpus(record.dataset_id).page(
             chosen, sort=[sort_key(key) for key in view.sort], offset=offset, limit=limit, beside=beside
         )
-        return replace(page, frame=with_status(page.frame, beside.decisions))
+        decisions = beside.decisions  # what the filter saw, if it saw any: read again, it might be another moment
+        if decisions is None:
+            decisions = self.files.journal.states(record.corpus_id, page.frame["train_id"].to_list())
+        return replace(page, frame=with_status(page.frame, decisions))
 
     def count(self, view: View | None = None, *, dataset: str | None = None) -> int:
         """Number of examples that a view shows.
