@@ -63,9 +63,7 @@ def _fill(num_texts: int, num_acts: int, folder: Path) -> dict[str, Any]:
     started = time.process_time()
     with writing(files.journal.engine) as connection:
         for number in range(num_acts):
-            scope = Scope(
-                actor=f"person{number % 3}", corpus_id=record.corpus_id, dataset_id=record.dataset_id
-            )
+            scope = Scope(actor=f"person{number % 3}", corpus_id=record.corpus_id, dataset_id=record.dataset_id)
             if number % 100 == 99:
                 take_back(connection, "undo", scope, None, None)
                 continue

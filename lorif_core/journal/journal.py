@@ -40,14 +40,16 @@ class Journal:
     engine: Engine
     """The database, for the jobs that lie in it too."""
 
-    def __init__(self, location: Path | str) -> None:
+    def __init__(self, location: Path | str, states_folder: Path | None = None) -> None:
         """Open the journal at ``location``, making it if there is none.
 
         Args:
             location: An SQLite file on a local disk, or ``postgresql+psycopg://user@host/database``.
+            states_folder: Where copies of the states may be kept, so that a new process need not read a long
+                journal from its beginning; it may be deleted at any time.
         """
         self.engine = open_engine(location)
-        self._states = FollowedStates()
+        self._states = FollowedStates(states_folder)
         # Also when nobody closes it: the last one to leave folds SQLite's log into the file.
         weakref.finalize(self, self.engine.dispose)
 
@@ -122,7 +124,7 @@ class Journal:
         """
         ids = None if train_ids is None else list(train_ids)
         with reading(self.engine) as connection:
-            if ids is not None and len(ids) <= reads.MOST_LOOKED_UP:
+            if ids is not None and len(ids) <= reads.MOST_LOOKED_UP and not self._states.knows(corpus_id):
                 return reads.read_states(connection, corpus_id, ids)
             states, _ = self._states.read(connection, corpus_id)
         return states if ids is None else states.filter(pl.col("train_id").is_in(ids))

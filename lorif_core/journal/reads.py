@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import Connection, Select, and_, case, func, select
 
 from lorif_core.errors import JournalError
 from lorif_core.journal.acts import ACT, BATCH_COLUMNS, IS_UNDONE, batch_of
@@ -48,7 +48,13 @@ BATCH_SCHEMA: dict[str, Any] = {
 }
 """What of a batch decides about states."""
 
+LOOKED_UP_SCHEMA = BATCH_SCHEMA | {"corpus_id": pl.String(), "of_batch": pl.String()}
+
 LABEL = case((BatchRow.kind.in_(["label", "unlabel"]), BatchRow.text)).label("label")
+STATE_COLUMNS = [LABEL if name == "label" else getattr(BatchRow, name) for name in BATCH_SCHEMA]
+EVENTS = select(EventRow.event_id, EventRow.train_id, BatchRow.revision).join(
+    BatchRow, BatchRow.batch_id == EventRow.batch_id
+)
 
 DETAILS_SCHEMA: dict[str, Any] = {"revision": pl.Int64()} | {
     name: STATES_SCHEMA[name] for name in ("batch_id", "at", "reason", "text", "query_id", "rule")
@@ -57,7 +63,7 @@ DETAILS_SCHEMA: dict[str, Any] = {"revision": pl.Int64()} | {
 
 ROWS_AT_ONCE = 65_536
 
-MOST_LOOKED_UP = 500
+MOST_LOOKED_UP = 2_000
 """So many examples are looked up by the index; for more, the whole corpus is read once."""
 
 BATCHES_PER_QUERY = 10_000
@@ -71,12 +77,11 @@ def read_states(connection: Connection, corpus_id: str, train_ids: Iterable[str]
 
 def read_states_since(connection: Connection, corpus_id: str, revision: int) -> pl.DataFrame:
     """State of every example with an event of a later revision; whatever came before those counts, too."""
-    since = (
-        select(EventRow.train_id)
-        .join(BatchRow, BatchRow.batch_id == EventRow.batch_id)
-        .where(BatchRow.revision > revision, BatchRow.corpus_id == corpus_id)
-    )
-    return _reduced(connection, _events_of(connection, corpus_id, EventRow.train_id.in_(since)))
+    # Nothing about the corpus here, nor below where examples are looked up: SQLite would rather go through all
+    # batches of the corpus.
+    since = select(BatchRow.batch_id).where(BatchRow.revision > revision)
+    touched = select(EventRow.train_id).where(EventRow.batch_id.in_(since)).distinct()
+    return _reduced(connection, _events(connection, corpus_id, list(connection.scalars(touched))))
 
 
 def read_conflicts(connection: Connection, corpus_id: str, disputed: Sequence[str]) -> pl.DataFrame:
@@ -161,45 +166,57 @@ def _status_after(decisions: dict[int, Batch], undone: set[int]) -> Status:
 
 
 def _events(connection: Connection, corpus_id: str, ids: list[str] | None) -> pl.DataFrame:
-    """Decisions, notes and labels in the order of the journal, undone or not; see ``_events_of``."""
-    if ids is None:
-        return _events_of(connection, corpus_id, None)
-    is_wanted = EventRow.train_id.in_(ids) if len(ids) <= MOST_LOOKED_UP else None
-    events = _events_of(connection, corpus_id, is_wanted)
-    return events.join(pl.DataFrame({"train_id": ids}, {"train_id": pl.String()}), on="train_id", how="semi")
+    """Decisions, notes and labels in the order of the journal, undone or not, of all examples or of some.
 
-
-def _events_of(connection: Connection, corpus_id: str, is_wanted: ColumnElement[bool] | None) -> pl.DataFrame:
-    """Events of the examples that are wanted, with what of their batch decides about the state.
-
-    What a batch says besides, and when it was, is read for those alone that give a state: ``_with_details``.
+    Of their batches comes along what decides about the state. What a batch says besides, and when it was, is
+    read for those alone that give a state: ``_with_details``.
     """
-    is_decision = and_(BatchRow.corpus_id == corpus_id, BatchRow.of_batch.is_(None))
-    events = select(EventRow.event_id, EventRow.train_id, BatchRow.revision).join(
-        BatchRow, BatchRow.batch_id == EventRow.batch_id
-    )
-    batches = select(BatchRow.revision, BatchRow.actor, BatchRow.kind, BatchRow.settles, LABEL).where(is_decision)
-    if is_wanted is None:
-        events = events.where(is_decision)
+    if ids is None or len(ids) > MOST_LOOKED_UP:
+        events, batches = _all_events(connection, corpus_id)
     else:
-        # Nothing about the batch here: SQLite would rather go through all events of the corpus. The join
-        # below leaves the events of its batches.
-        events = events.where(is_wanted)
-        batches = batches.where(BatchRow.batch_id.in_(select(EventRow.batch_id).where(is_wanted)))
-    frame = _frame(connection, events, EVENT_SCHEMA).join(
-        _frame(connection, batches, BATCH_SCHEMA), on="revision", how="inner"
-    )
+        events, batches = _events_of(connection, corpus_id, ids)
+    frame = events.join(batches, on="revision", how="inner")
+    if ids is not None:
+        frame = frame.join(pl.DataFrame({"train_id": ids}, {"train_id": pl.String()}), on="train_id", how="semi")
     undone = _frame(connection, _undone(corpus_id), {"revision": pl.Int64()})["revision"]
     status = pl.col("kind").replace_strict(STATUS_OF, default=None, return_dtype=pl.String())
     is_undone = pl.col("revision").is_in(undone.implode())
     return frame.sort("event_id").with_columns(status.alias("status"), is_undone.alias("is_undone"))
 
 
+def _all_events(connection: Connection, corpus_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    is_decision = and_(BatchRow.corpus_id == corpus_id, BatchRow.of_batch.is_(None))
+    batches = select(*STATE_COLUMNS).where(is_decision)
+    return _frame(connection, EVENTS.where(is_decision), EVENT_SCHEMA), _frame(connection, batches, BATCH_SCHEMA)
+
+
+def _events_of(connection: Connection, corpus_id: str, ids: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    events = _frame(connection, EVENTS.where(EventRow.train_id.in_(ids)), EVENT_SCHEMA)
+    batches = _batches_at(connection, events["revision"], LOOKED_UP_SCHEMA)
+    is_decision = pl.col("corpus_id") == corpus_id, pl.col("of_batch").is_null()
+    return events, batches.filter(*is_decision).drop("corpus_id", "of_batch")
+
+
+def _batches_at(connection: Connection, revisions: pl.Series, schema: dict[str, Any]) -> pl.DataFrame:
+    """The columns of a schema for the batches of these revisions."""
+    columns = [LABEL if name == "label" else getattr(BatchRow, name) for name in schema]
+    numbers = revisions.unique().to_list()
+    parts = [
+        _frame(
+            connection,
+            select(*columns).where(BatchRow.revision.in_(numbers[start : start + BATCHES_PER_QUERY])),
+            schema,
+        )
+        for start in range(0, len(numbers), BATCHES_PER_QUERY)
+    ]
+    return pl.concat([pl.DataFrame(schema=schema), *parts])
+
+
 def _undone(corpus_id: str) -> AnySelect:
     """Revisions of the batches that are taken back: what was last done to them is an undo."""
     last = (
         select(BatchRow.of_batch, func.max(BatchRow.revision).label("revision"))
-        .where(BatchRow.corpus_id == corpus_id, BatchRow.of_batch.is_not(None))
+        .where(BatchRow.of_batch.is_not(None))
         .group_by(BatchRow.of_batch)
         .subquery()
     )
@@ -207,7 +224,7 @@ def _undone(corpus_id: str) -> AnySelect:
         select(BatchRow.revision)
         .join(last, last.c.of_batch == BatchRow.batch_id)
         .join(ACT, ACT.revision == last.c.revision)
-        .where(ACT.kind == "undo")
+        .where(ACT.kind == "undo", BatchRow.corpus_id == corpus_id)
     )
 
 
@@ -236,19 +253,8 @@ def _reduced(connection: Connection, events: pl.DataFrame) -> pl.DataFrame:
 
 def _with_details(connection: Connection, decisions: pl.DataFrame) -> pl.DataFrame:
     """Decisions with the reason, the time and so on of their batches."""
-    columns = [getattr(BatchRow, name) for name in DETAILS_SCHEMA]
-    numbers = decisions["revision"].unique().to_list()
-    parts = [
-        _frame(
-            connection,
-            select(*columns).where(BatchRow.revision.in_(numbers[start : start + BATCHES_PER_QUERY])),
-            DETAILS_SCHEMA,
-        )
-        for start in range(0, len(numbers), BATCHES_PER_QUERY)
-    ]
-    return decisions.join(
-        pl.concat([pl.DataFrame(schema=DETAILS_SCHEMA), *parts]), on="revision", how="left", maintain_order="left"
-    )
+    details = _batches_at(connection, decisions["revision"], DETAILS_SCHEMA)
+    return decisions.join(details, on="revision", how="left", maintain_order="left")
 
 
 def _standing(live: pl.DataFrame) -> pl.DataFrame:

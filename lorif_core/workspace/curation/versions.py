@@ -9,7 +9,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from lorif_core.data.export_selection import Decisions, Selection
 from lorif_core.data.exporting import FILE_OF_FORMAT
 from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, DataError, RoleError
 from lorif_core.files import fingerprint_of_value, flush_folder, read_json
+from lorif_core.journal.entries import Batch
 from lorif_core.workspace.curation.export import EXPORTS_FOLDER, export_data
 from lorif_core.workspace.curation.export_records import KEPT_FILE, ExportResult, iter_entries
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -130,7 +131,7 @@ def freeze(
     naming: Naming,
     *,
     settings: ExportConfig,
-    batches: Sequence[Mapping[str, Any]] = (),
+    batches: Iterable[Batch] = (),
     on_progress: ProgressSink = no_progress,
 ) -> FrozenVersion:
     """Export the draft, and give the export a name that it keeps.

@@ -21,6 +21,9 @@ FORMAT_VERSION = 1
 MARKER = "workspace.json"
 JOURNAL_VARIABLE = "LORIF_JOURNAL"
 
+STATES_FOLDER = "states"
+"""Copies of where the texts stand; the journal can make them anew."""
+
 
 @dataclass(frozen=True)
 class WorkspaceFiles:
@@ -51,7 +54,7 @@ class WorkspaceFiles:
     @cached_property
     def journal(self) -> Journal:
         """People's decisions."""
-        return Journal(self.journal_location)
+        return Journal(self.journal_location, self.root / STATES_FOLDER)
 
     def scores_file(self, fingerprint: str) -> Path:
         """Where the scores of every example on one question are kept."""
