@@ -45,7 +45,8 @@ IS_UNDONE = func.coalesce(
 ) == literal("undo", Text())
 """Whether a batch is taken back: what was last done to it is an undo."""
 
-BATCH_COLUMNS: list[Any] = [getattr(BatchRow, name) for name in Batch.__dataclass_fields__]
+BATCH_FIELDS = tuple(Batch.__dataclass_fields__)
+BATCH_COLUMNS: list[Any] = [getattr(BatchRow, name) for name in BATCH_FIELDS]
 
 
 def next_revision(connection: Connection) -> int:
@@ -56,7 +57,7 @@ def next_revision(connection: Connection) -> int:
 
 def batch_of(row: Any) -> Batch:
     """The batch in a row that begins with ``BATCH_COLUMNS``."""
-    return Batch(**dict(zip(Batch.__dataclass_fields__, row, strict=False)))
+    return Batch(**dict(zip(BATCH_FIELDS, row, strict=False)))
 
 
 def decide(connection: Connection, scope: Scope, decision: Decision, client_id: str | None) -> Batch:

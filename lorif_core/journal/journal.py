@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, Engine, select
@@ -26,7 +26,7 @@ from lorif_core.journal.entries import (
 from lorif_core.journal.followed_states import FollowedStates
 from lorif_core.journal.journal_tables import RevisionRow
 
-BATCHES_AT_ONCE = 5_000
+REVISIONS_AT_ONCE = 2_000
 
 
 class Journal:
@@ -138,16 +138,15 @@ class Journal:
             states, revision = self._states.read(connection, corpus_id)
         return Snapshot(states, revision, corpus_id, self)
 
-    def iter_batches(self, corpus_id: str, revision: int) -> Iterator[Batch]:
-        """Every act up to a revision, newest first, undone or not. Memory does not grow with their number."""
-        before = revision + 1
-        while True:
+    def iter_acts(self, corpus_id: str, revision: int) -> Iterator[dict[str, Any]]:
+        """The fields of every batch up to a revision, newest first, undone or not.
+
+        Memory does not grow with their number.
+        """
+        for last in range(revision, 0, -REVISIONS_AT_ONCE):
             with reading(self.engine) as connection:
-                part = reads.read_batches(connection, corpus_id, before, BATCHES_AT_ONCE)
+                part = reads.read_acts(connection, corpus_id, last - REVISIONS_AT_ONCE + 1, last)
             yield from part
-            if len(part) < BATCHES_AT_ONCE:
-                return
-            before = part[-1].revision
 
     def conflicts(self, corpus_id: str) -> pl.DataFrame:
         """The present decision of each person on every example on which they disagree, oldest first."""
@@ -280,11 +279,11 @@ class Snapshot(NamedTuple):
     journal: Journal
     """Where the acts are read from; what was written once never changes."""
 
-    def iter_batches(self) -> Iterator[Batch]:
-        """Every act behind the states, newest first; those that are undone too."""
-        return self.journal.iter_batches(self.corpus_id, self.revision)
+    def iter_acts(self) -> Iterator[dict[str, Any]]:
+        """The fields of every batch behind the states, newest first; of those that are undone too."""
+        return self.journal.iter_acts(self.corpus_id, self.revision)
 
     @property
     def batches(self) -> list[Batch]:
-        """All of ``iter_batches``."""
-        return list(self.iter_batches())
+        """The batches of ``iter_acts``."""
+        return [Batch(**act) for act in self.iter_acts()]

@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Connection, Select, and_, case, func, select
 
 from lorif_core.errors import JournalError
-from lorif_core.journal.acts import ACT, BATCH_COLUMNS, IS_UNDONE, batch_of
+from lorif_core.journal.acts import ACT, BATCH_COLUMNS, BATCH_FIELDS, IS_UNDONE, batch_of
 from lorif_core.journal.entries import STATUS_OF, Batch, ExampleEvent, HistoryEntry, Status
 from lorif_core.journal.journal_tables import BatchRow, EventRow
 
@@ -97,10 +97,12 @@ def counts_of(states: pl.DataFrame) -> dict[Status, int]:
     return dict.fromkeys(STATUS_OF.values(), 0) | dict(counted.rows())
 
 
-def read_batches(connection: Connection, corpus_id: str, before: int, limit: int) -> list[Batch]:
-    """Acts of revisions before one, newest first, undone or not."""
-    acts = select(*BATCH_COLUMNS).where(BatchRow.corpus_id == corpus_id, BatchRow.revision < before)
-    return [batch_of(row) for row in connection.execute(acts.order_by(BatchRow.revision.desc()).limit(limit))]
+def read_acts(connection: Connection, corpus_id: str, first: int, last: int) -> list[dict[str, Any]]:
+    """The fields of every batch from a revision to another one, newest first, undone or not."""
+    # Of all corpora: asked for one, SQLite would go through all its batches, and sort them.
+    acts = select(*BATCH_COLUMNS).where(BatchRow.revision.between(first, last)).order_by(BatchRow.revision.desc())
+    rows = (dict(zip(BATCH_FIELDS, row, strict=True)) for row in connection.execute(acts))
+    return [row for row in rows if row["corpus_id"] == corpus_id]
 
 
 def read_history(

@@ -70,7 +70,7 @@ class Versions:
             decided.states,
             None if out is None else Path(out),
             settings or ExportConfig(),
-            batches=decided.iter_batches(),
+            batches=decided.iter_acts(),
             overwrites=overwrites,
             on_progress=on_progress,
         )
@@ -111,7 +111,7 @@ class Versions:
             decided.states,
             Naming(name=name, parent=parent, note=note, actor=actor or current_actor()),
             settings=settings or ExportConfig(),
-            batches=decided.iter_batches(),
+            batches=decided.iter_acts(),
             on_progress=on_progress,
         )
 

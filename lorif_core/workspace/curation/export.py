@@ -40,7 +40,6 @@ from lorif_core.data.exporting import (
 from lorif_core.data.importing import EXAMPLES_FILE, write_examples
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 from lorif_core.files import checksum_of_file, fingerprint_of_value
-from lorif_core.journal.entries import Batch
 from lorif_core.workspace.curation.export_records import (
     EXCLUDED_FILE,
     KEPT_FILE,
@@ -98,7 +97,7 @@ def export_data(
     out: Path | None,
     settings: ExportConfig,
     *,
-    batches: Iterable[Batch] = (),
+    batches: Iterable[Mapping[str, Any]] = (),
     overwrites: bool = False,
     on_progress: ProgressSink = no_progress,
 ) -> ExportResult:
@@ -111,7 +110,7 @@ def export_data(
             query_id, batch_id, rule, has_conflict.
         out: The data file, or the folder of format hf. None: a folder of the workspace named by the export's id.
         settings: Format, what is left out, added columns.
-        batches: Acts behind the decisions, newest first, for the manifest.
+        batches: Fields of the acts behind the decisions, newest first, for the manifest.
         overwrites: Whether an export at ``out`` may be replaced.
         on_progress: Receives ("export", kept examples written, kept examples).
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,6 @@ from lorif_core.data.export_selection import Decisions, Selection
 from lorif_core.data.exporting import FILE_OF_FORMAT
 from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, DataError, RoleError
 from lorif_core.files import fingerprint_of_value, flush_folder, read_json
-from lorif_core.journal.entries import Batch
 from lorif_core.workspace.curation.export import EXPORTS_FOLDER, export_data
 from lorif_core.workspace.curation.export_records import KEPT_FILE, ExportResult, iter_entries
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -131,7 +130,7 @@ def freeze(
     naming: Naming,
     *,
     settings: ExportConfig,
-    batches: Iterable[Batch] = (),
+    batches: Iterable[Mapping[str, Any]] = (),
     on_progress: ProgressSink = no_progress,
 ) -> FrozenVersion:
     """Export the draft, and give the export a name that it keeps.
@@ -142,7 +141,7 @@ def freeze(
         states: As for ``export_data``.
         naming: Name, parent and note of the new version, and who freezes.
         settings: Format, what is left out, added columns.
-        batches: Acts behind the decisions, for the manifest.
+        batches: Fields of the acts behind the decisions, newest first, for the manifest.
         on_progress: As for ``export_data``.
 
     Raises:
