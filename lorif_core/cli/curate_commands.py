@@ -1,6 +1,5 @@
 """Commands that record and show decisions: flag, exclude, restore, note, label, settle, undo, apply, history …"""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from lorif_core.cli.ids import LINES, IdForm, Ids, read_ids
 from lorif_core.cli.output import Json, TextArg, console, print_json, say
-from lorif_core.errors import ConfigError, DataError, JournalError
+from lorif_core.errors import ConfigError, JournalError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.journal.entries import Batch, HistoryEntry
     from lorif_core.workspace.curation.decisions import Decisions, RulePreview
 
-Ids = Annotated[
-    tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID...", help="Train ids; - reads one a line.")
-]
 BatchArg = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(constructor=str, metavar="BATCH")]
 Status = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="{kept,flagged,excluded}")]
 MAX_SHOWN = 10
@@ -52,12 +49,13 @@ def _decision(verb: str, done: str, words: str) -> Callable[..., None]:
         ids: Ids,
         /,
         why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
+        form: OmitArgPrefixes[IdForm] = LINES,
         *,
         dataset: TextArg = None,
         json: Json = False,
     ) -> None:
         act = getattr(_opened(workspace), verb)
-        _report(act(read_ids(ids), dataset=dataset, **asdict(why)), done, json=json)
+        _report(act(read_ids(ids, form), dataset=dataset, **asdict(why)), done, json=json)
 
     decide.__name__ = decide.__qualname__ = verb
     decide.__doc__ = f"""{words}
@@ -66,6 +64,7 @@ def _decision(verb: str, done: str, words: str) -> Callable[..., None]:
         workspace: Folder of the workspace.
         ids: Train ids; - reads them from standard input, one a line.
         why: Reason, text and question.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
@@ -83,21 +82,38 @@ exclude = _decision(
 restore = _decision("restore", "kept", "Keep training texts, whatever was decided before.")
 
 
-def note(workspace: Positional[Path], ids: Ids, /, *, text: str, dataset: TextArg = None, json: Json = False) -> None:
+def note(
+    workspace: Positional[Path],
+    ids: Ids,
+    /,
+    form: OmitArgPrefixes[IdForm] = LINES,
+    *,
+    text: str,
+    dataset: TextArg = None,
+    json: Json = False,
+) -> None:
     """Write a note beside training texts; their status stays.
 
     Args:
         workspace: Folder of the workspace.
         ids: Train ids; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         text: The note.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).note(read_ids(ids), text, dataset=dataset), "given a note", json=json)
+    _report(_opened(workspace).note(read_ids(ids, form), text, dataset=dataset), "given a note", json=json)
 
 
 def label(
-    workspace: Positional[Path], name: Positional[str], ids: Ids, /, *, dataset: TextArg = None, json: Json = False
+    workspace: Positional[Path],
+    name: Positional[str],
+    ids: Ids,
+    /,
+    form: OmitArgPrefixes[IdForm] = LINES,
+    *,
+    dataset: TextArg = None,
+    json: Json = False,
 ) -> None:
     """Give training texts a label, besides those they have; their status stays.
 
@@ -105,14 +121,22 @@ def label(
         workspace: Folder of the workspace.
         name: The label, e.g. "needs check".
         ids: Train ids; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).label(read_ids(ids), name, dataset=dataset), f"labelled {name!r}", json=json)
+    _report(_opened(workspace).label(read_ids(ids, form), name, dataset=dataset), f"labelled {name!r}", json=json)
 
 
 def unlabel(
-    workspace: Positional[Path], name: Positional[str], ids: Ids, /, *, dataset: TextArg = None, json: Json = False
+    workspace: Positional[Path],
+    name: Positional[str],
+    ids: Ids,
+    /,
+    form: OmitArgPrefixes[IdForm] = LINES,
+    *,
+    dataset: TextArg = None,
+    json: Json = False,
 ) -> None:
     """Take a label from training texts.
 
@@ -120,10 +144,11 @@ def unlabel(
         workspace: Folder of the workspace.
         name: The label.
         ids: Train ids; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).unlabel(read_ids(ids), name, dataset=dataset), f"freed of {name!r}", json=json)
+    _report(_opened(workspace).unlabel(read_ids(ids, form), name, dataset=dataset), f"freed of {name!r}", json=json)
 
 
 def settle(
@@ -132,6 +157,7 @@ def settle(
     ids: Ids,
     /,
     why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
+    form: OmitArgPrefixes[IdForm] = LINES,
     *,
     dataset: TextArg = None,
     json: Json = False,
@@ -143,12 +169,13 @@ def settle(
         status: kept, flagged or excluded.
         ids: Train ids; - reads them from standard input, one a line.
         why: Reason, text and question.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
     if status not in ("kept", "flagged", "excluded"):
         raise JournalError(f"a status is one of kept, flagged, excluded, got {status!r}.")
-    batch = _opened(workspace).settle(read_ids(ids), status, dataset=dataset, **asdict(why))
+    batch = _opened(workspace).settle(read_ids(ids, form), status, dataset=dataset, **asdict(why))
     _report(batch, f"settled as {status}", json=json)
 
 
@@ -369,20 +396,6 @@ def _opened(workspace: Path) -> "Decisions":
     from lorif_core.workspace.folder.workspace_files import open_files
 
     return Decisions(Datasets(open_files(workspace), None))  # a whole Workspace would load torch
-
-
-def read_ids(ids: tuple[str, ...]) -> list[str]:
-    """The ids as given, or from standard input for a single -.
-
-    Raises:
-        DataError: Standard input is not UTF-8.
-    """
-    if ids != ("-",):
-        return list(ids)
-    try:
-        return [line for line in (raw.rstrip("\r\n") for raw in sys.stdin) if line]
-    except UnicodeDecodeError as error:
-        raise DataError("standard input must hold ids in UTF-8, one a line, and it is not UTF-8.") from error
 
 
 def _report(batch: "Batch", what: str, *, json: bool) -> None:

@@ -27,7 +27,7 @@ ACTS = st.lists(
     max_size=12,
 )
 
-ORDERS = [("flag", "ab"), ("exclude", "bc"), ("undo", ""), ("note", "d"), ("redo", ""), ("settle", "b")]
+ORDERS = [("flag", "ab"), ("exclude", "bc"), ("undo", ""), ("redo", ""), ("note", "d"), ("settle", "b")]
 
 
 def act(journal, kind, actor, ids):
