@@ -1,7 +1,7 @@
 """The journal as its users see it: one object, one transaction per call."""
 
 import weakref
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,6 +78,23 @@ class Journal:
         """
         with writing_to(self.engine) as connection:
             return acts.decide(connection, scope, decision, client_id)
+
+    def carry(self, scope: Scope, decisions: Sequence[Decision], request: str) -> list[Batch]:
+        """Write what a new version of the data does to decisions: several of them, all or none.
+
+        Ending disagreements is no judgement here: an id that stands for another text has none.
+
+        Args:
+            scope: Who adds the version, and which.
+            decisions: In their order.
+            request: Names the version; the same decisions for it again return the first batches.
+
+        Raises:
+            JournalError: A reason is unknown.
+            RoleError: The person is a viewer.
+        """
+        with writing_to(self.engine) as connection:
+            return [acts.carry(connection, scope, decision, request) for decision in decisions]
 
     def undo(self, scope: Scope, batch_id: str | None = None, client_id: str | None = None) -> Batch:
         """Take back a batch of decisions, notes or labels, and return the act that does so.

@@ -73,6 +73,10 @@ class WorkspaceFiles:
         plain = re.sub(r"[^\w-]+", "-", name) or "rows"
         return self.root / "rejects" / f"{plain}.jsonl"
 
+    def lost_file(self, name: str) -> Path:
+        """Where an import under that name lists decided texts that the new version lacks or has changed."""
+        return self.rejects_file(name).with_suffix(".decided.jsonl")
+
     def index_folder(self, index_id: str) -> Path:
         """Folder of an index."""
         return self.root / "indexes" / index_id
