@@ -54,7 +54,7 @@ def _decision(verb: str, done: str, words: str) -> Callable[..., None]:
         dataset: TextArg = None,
         json: Json = False,
     ) -> None:
-        act = getattr(_opened(workspace), verb)
+        act = getattr(opened_decisions(workspace), verb)
         _report(act(read_ids(ids, form), dataset=dataset, **asdict(why)), done, json=json)
 
     decide.__name__ = decide.__qualname__ = verb
@@ -102,7 +102,7 @@ def note(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).note(read_ids(ids, form), text, dataset=dataset), "given a note", json=json)
+    _report(opened_decisions(workspace).note(read_ids(ids, form), text, dataset=dataset), "given a note", json=json)
 
 
 def label(
@@ -125,7 +125,9 @@ def label(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).label(read_ids(ids, form), name, dataset=dataset), f"labelled {name!r}", json=json)
+    _report(
+        opened_decisions(workspace).label(read_ids(ids, form), name, dataset=dataset), f"labelled {name!r}", json=json
+    )
 
 
 def unlabel(
@@ -148,7 +150,11 @@ def unlabel(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).unlabel(read_ids(ids, form), name, dataset=dataset), f"freed of {name!r}", json=json)
+    _report(
+        opened_decisions(workspace).unlabel(read_ids(ids, form), name, dataset=dataset),
+        f"freed of {name!r}",
+        json=json,
+    )
 
 
 def settle(
@@ -175,7 +181,7 @@ def settle(
     """
     if status not in ("kept", "flagged", "excluded"):
         raise JournalError(f"a status is one of kept, flagged, excluded, got {status!r}.")
-    batch = _opened(workspace).settle(read_ids(ids, form), status, dataset=dataset, **asdict(why))
+    batch = opened_decisions(workspace).settle(read_ids(ids, form), status, dataset=dataset, **asdict(why))
     _report(batch, f"settled as {status}", json=json)
 
 
@@ -192,7 +198,7 @@ def undo(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report_back(_opened(workspace).undo(batch, dataset=dataset), "taken back", json=json)
+    _report_back(opened_decisions(workspace).undo(batch, dataset=dataset), "taken back", json=json)
 
 
 def redo(
@@ -206,7 +212,7 @@ def redo(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report_back(_opened(workspace).redo(batch, dataset=dataset), "brought back", json=json)
+    _report_back(opened_decisions(workspace).redo(batch, dataset=dataset), "brought back", json=json)
 
 
 def apply(
@@ -236,7 +242,7 @@ def apply(
 
     if (rule is None) == (rules is None):
         raise ConfigError("give one rule, or a file of rules with `--rules FILE`.")
-    opened = _opened(workspace)
+    opened = opened_decisions(workspace)
     given = [rule] if rule is not None else read_rules(rules or Path())
     if dry_run:
         previews = [opened.preview(one, dataset=dataset) for one in given]
@@ -277,7 +283,7 @@ def history(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
-    entries = _opened(workspace).history(train_id=id, actor=by, kind=kind, limit=limit, dataset=dataset)
+    entries = opened_decisions(workspace).history(train_id=id, actor=by, kind=kind, limit=limit, dataset=dataset)
     if json:
         print_json({"history": [asdict(entry) for entry in entries]})
     elif entries:
@@ -296,7 +302,7 @@ def conflicts(workspace: Positional[Path], /, *, dataset: TextArg = None, json: 
     """
     from lorif_core.views.tables import records_table
 
-    found = _opened(workspace).conflicts(dataset=dataset)
+    found = opened_decisions(workspace).conflicts(dataset=dataset)
     if json:
         print_json({"conflicts": found.to_dicts()})
     elif len(found):
@@ -322,7 +328,7 @@ def members(workspace: Positional[Path], /, *, set: TextArg = None, role: TextAr
 
     if (set is None) != (role is None):
         raise ConfigError("`--set PERSON` and `--role ROLE` go together, only one was given.")
-    journal = _opened(workspace).journal
+    journal = opened_decisions(workspace).journal
     if set is not None and role is not None:
         journal.set_role(set, role, current_actor())
     found = journal.members()
@@ -351,7 +357,7 @@ def reasons(
 
     if (add is None) != (description is None):
         raise ConfigError("`--add NAME` and `--description TEXT` go together, only one was given.")
-    journal = _opened(workspace).journal
+    journal = opened_decisions(workspace).journal
     if add is not None and description is not None:
         journal.add_reason(add, description, current_actor())
     found = journal.reasons()
@@ -380,22 +386,23 @@ def journal(
 
     if journal is not None and here:
         raise ConfigError("give `--journal ADDRESS` or `--here`, not both.")
-    opened = _opened(workspace)
+    opened = opened_decisions(workspace)
     if journal is not None or here:
         use_journal(opened.files, journal)
-        opened = _opened(workspace)
+        opened = opened_decisions(workspace)
     place = place_of(opened.journal.engine)
     print_json({"journal": place, "revision": opened.journal.revision()}) if json else say(
         f"Decisions are kept in {place}."
     )
 
 
-def _opened(workspace: Path) -> "Decisions":
+def opened_decisions(workspace: Path) -> "Decisions":
+    """The decisions of a workspace; a whole Workspace would load torch."""
     from lorif_core.workspace.curation.decisions import Decisions
     from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.folder.workspace_files import open_files
 
-    return Decisions(Datasets(open_files(workspace), None))  # a whole Workspace would load torch
+    return Decisions(Datasets(open_files(workspace), None))
 
 
 def _report(batch: "Batch", what: str, *, json: bool) -> None:

@@ -79,6 +79,11 @@ class Journal:
         with writing_to(self.engine) as connection:
             return acts.decide(connection, scope, decision, client_id)
 
+    def decide_all(self, scope: Scope, decisions: Sequence[Decision]) -> list[Batch]:
+        """Write several decisions, all or none. Raises as ``decide``."""
+        with writing_to(self.engine) as connection:
+            return [acts.decide(connection, scope, decision, None) for decision in decisions]
+
     def carry(self, scope: Scope, decisions: Sequence[Decision], request: str) -> list[Batch]:
         """Write what a new version of the data does to decisions: several of them, all or none.
 

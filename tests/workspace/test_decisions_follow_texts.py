@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 from tiny_workspace import lorif, write_rows
 
@@ -38,7 +39,7 @@ def line(tmp_path):
             return {one for one, status in self.statuses().items() if status == "excluded"}
 
         def state(self, train_id):
-            return self.workspace.journal.states("train", [train_id]).row(0, named=True)
+            return self.workspace.decisions.states().row(by_predicate=pl.col("train_id") == train_id, named=True)
 
     made = Line()
     made.add(TEXTS)
