@@ -364,8 +364,8 @@ def _latest() -> None:
             )
         if carried := result.get("carried"):
             st.text(
-                f"Decided texts with another id, whose decisions went along: {carried['num_moved']:,}; ids with another "
-                f"text: {carried['num_changed']:,}; missing texts: {carried['num_gone']:,}."
+                f"Decided texts with another id, whose decisions went along: {carried['num_moved']:,}; ids with "
+                f"another text: {carried['num_changed']:,}; missing texts: {carried['num_gone']:,}."
             )
         if result["num_duplicates"]:
             st.text(f"{result['num_duplicates']:,} rows repeat the content of an earlier one; they are kept.")

@@ -31,7 +31,7 @@ class ImportRequest:
     read: dict[str, Any] = field(default_factory=dict)
     """Size and time of each file."""
 
-    said: NextVersion = NextVersion()
+    said: NextVersion = field(default_factory=NextVersion)
     """What the person said about data that come under the name of a data set that is there."""
 
 
