@@ -17,6 +17,7 @@ from lorif_core.data.sources import OPENERS
 from lorif_core.data.sources import SUFFIXES as DATA_SUFFIXES
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
+from lorif_core.workspace.datasets.next_version import Foreseen, NextVersion
 from lorif_core.workspace.jobs.requests import import_request
 from lorif_core.workspace.jobs.submit import jobs_of_kind, start_job
 
@@ -230,6 +231,7 @@ def _show(found: ImportPreview, path: str, settings: ImportConfig) -> None:
         _rows(found)
     if found.rejects:
         _rejects(found)
+    _next_version(path, settings)
     st.button(
         "Import",
         key="import-start",
@@ -238,6 +240,45 @@ def _show(found: ImportPreview, path: str, settings: ImportConfig) -> None:
         args=(path, settings),
         disabled=not found.rows,
     )
+
+
+def _next_version(path: str, settings: ImportConfig) -> None:
+    """Where the name is taken: what the import would do to decisions, and what a person may say to it."""
+    data = session.workspace().data
+    settings = replace(settings, name=st.session_state.get("import-name", "").strip() or None)
+    name = settings.name or PurePath(path).stem
+    if not any(record.name == name for record in data.records()):
+        return
+    with st.container(border=True, key="import-next"):
+        st.text(visible(f"A data set of the name {name} is there: this becomes its next version."))
+        st.text("Decisions follow their texts. Another data set needs another name.")
+        if st.button("Compare with what is there", key="import-compare"):
+            with session.errors():
+                _show_foreseen(data.compare_import([path], settings))
+        st.checkbox("It is the next version, although most texts are others", key="import-as-version")
+        st.checkbox("Go on without decided texts that are missing in it", key="import-drop-decided")
+
+
+def _show_foreseen(foreseen: Foreseen | None) -> None:
+    if foreseen is None:
+        st.text("These texts are there already.")
+        return
+    if foreseen.why_another is not None:
+        st.text(visible(f"It looks like another data set: {foreseen.why_another}."))
+    carried = foreseen.carried
+    st.text(
+        f"Decided texts with another id: {carried.num_moved:,}; ids with another text: {carried.num_changed:,}; "
+        f"missing texts: {carried.num_gone:,}."
+    )
+    if foreseen.lost:
+        columns = ("id", "status", "change", "text")
+        st.dataframe(
+            {name: [visible(row[name]) for row in foreseen.lost] for name in columns},
+            hide_index=True,
+            height=min(40 + 36 * len(foreseen.lost), 260),
+            key=session.table_key("import-lost", [row["id"] for row in foreseen.lost]),
+            alt="Decided texts that the new version lacks or has changed",
+        )
 
 
 def _rows(found: ImportPreview) -> None:
@@ -297,8 +338,13 @@ def _start(path: str, settings: ImportConfig) -> None:
     workspace = session.workspace()
     settings = replace(settings, name=st.session_state["import-name"].strip() or None)  # as typed last
 
+    said = NextVersion(
+        as_version=st.session_state.get("import-as-version", False),
+        drop_decided=st.session_state.get("import-drop-decided", False),
+    )
+
     def start() -> Any:
-        return start_job(workspace.files, import_request([path], settings), session.actor())
+        return start_job(workspace.files, import_request([path], settings, said), session.actor())
 
     session.act("The import waits for its worker.", start)
 
@@ -315,6 +361,11 @@ def _latest() -> None:
             st.text(
                 f"Against the version before: {changes['num_came']:,} texts came, {changes['num_went']:,} went, "
                 f"{changes['num_changed']:,} changed."
+            )
+        if carried := result.get("carried"):
+            st.text(
+                f"Decided texts with another id, whose decisions went along: {carried['num_moved']:,}; ids with "
+                f"another text: {carried['num_changed']:,}; missing texts: {carried['num_gone']:,}."
             )
         if result["num_duplicates"]:
             st.text(f"{result['num_duplicates']:,} rows repeat the content of an earlier one; they are kept.")

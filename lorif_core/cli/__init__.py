@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from lorif_core.cli import evaluate_commands
+from lorif_core.cli import decisions_commands, evaluate_commands
 from lorif_core.cli.ask_commands import ask, score
 from lorif_core.cli.browse_commands import (
     breakdown,
@@ -68,6 +68,11 @@ def evaluate() -> None:
     raise ConfigError(f"name a measurement: `lorif evaluate {'`, `'.join(evaluate_commands.COMMANDS)}`.")
 
 
+def decisions() -> None:
+    """Bring decisions back from a file, or write them to one; `lorif decisions --help` lists the commands."""
+    raise ConfigError(f"name a command: `lorif decisions {'`, `'.join(decisions_commands.COMMANDS)}`.")
+
+
 COMMANDS = {
     "demo": demo,
     "app": app,
@@ -110,6 +115,7 @@ COMMANDS = {
     "freeze": freeze,
     "versions": versions,
     "diff": diff,
+    "decisions": decisions,
     "evaluate": evaluate,
     "worker": worker,
     "jobs": jobs,
@@ -117,7 +123,9 @@ COMMANDS = {
     "resume": resume,
     "doctor": doctor,
 }
-"""Every command; those of `lorif evaluate` are a level below."""
+"""Every command; those of ``GROUPS`` are a level below."""
+
+GROUPS = {"decisions": decisions_commands.COMMANDS, "evaluate": evaluate_commands.COMMANDS}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -126,10 +134,10 @@ def main(argv: list[str] | None = None) -> int:
     prepare_process()
     try:
         words = sys.argv[1:] if argv is None else argv
-        is_evaluation = len(words) > 1 and words[0] == "evaluate"
-        words = words[1:] if is_evaluation else words
-        program, commands = ("lorif evaluate", evaluate_commands.COMMANDS) if is_evaluation else ("lorif", COMMANDS)
-        if words[:1] == ["index"] and not is_evaluation:
+        group = words[0] if len(words) > 1 and words[0] in GROUPS else None
+        words = words[1:] if group else words
+        program, commands = (f"lorif {group}", GROUPS[group]) if group else ("lorif", COMMANDS)
+        if words[:1] == ["index"] and not group:
             commands = {**commands, "index": index_command(method_among(words))}
         with plain_mistakes(Typed(program, commands, words)):
             tyro.extras.subcommand_cli_from_dict(

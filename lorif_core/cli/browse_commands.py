@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from lorif_core.cli.ids import LINES, IdForm, write_ids
 from lorif_core.cli.output import Json, TextArg, console, print_json, say
+from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.corpus.browse import Page
@@ -63,6 +65,7 @@ def browse(
     workspace: Positional[Path],
     /,
     view: OmitArgPrefixes[ViewArgs] = ViewArgs(),
+    form: OmitArgPrefixes[IdForm] = LINES,
     *,
     sort: tuple[str, ...] = (),
     page: int = 1,
@@ -78,11 +81,13 @@ def browse(
     Args:
         workspace: Folder of the workspace.
         view: Which texts to see.
+        form: How `--ids` prints them.
         sort: Columns, or score:QUERY, in order of importance; a leading - puts the largest first
             (write --sort=-year).
         page: Number of the page, from 1; negative numbers count from the last one.
         limit: Texts on a page.
-        ids: Print the ids of all texts found, one a line, for `lorif exclude WORKSPACE -`.
+        ids: Print the ids of all texts found, one a line, for `lorif exclude WORKSPACE -`; with -0 or
+            --json-lines here and there also those that hold line breaks.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
@@ -92,9 +97,11 @@ def browse(
     if ids:
         record = opened.files.choose_dataset(dataset)
         wanted, beside = read_view(opened.files, record, chosen)
-        for train_id in opened.corpus(record.dataset_id).ids(wanted, beside=beside):
-            print(train_id)
+        found_ids = opened.corpus(record.dataset_id).ids(wanted, beside=beside)
+        print_json({"ids": found_ids}) if json else write_ids(found_ids, form)
         return
+    if form != LINES:
+        raise ConfigError("`--null` (-0) and `--json-lines` say how `--ids` prints ids: pass `--ids` with them.")
     offset = offset_of_page(page, limit, lambda: opened.count(chosen, dataset=dataset))
     found = opened.browse(chosen, offset=offset, limit=limit, dataset=dataset)
     passages = opened.passages(chosen, found, dataset=dataset)

@@ -1,6 +1,5 @@
 """Commands that record and show decisions: flag, exclude, restore, note, label, settle, undo, apply, history …"""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from lorif_core.cli.ids import LINES, IdForm, Ids, read_ids
 from lorif_core.cli.output import Json, TextArg, console, print_json, say
-from lorif_core.errors import ConfigError, DataError, JournalError
+from lorif_core.errors import ConfigError, JournalError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.journal.entries import Batch, HistoryEntry
     from lorif_core.workspace.curation.decisions import Decisions, RulePreview
 
-Ids = Annotated[
-    tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID...", help="Train ids; - reads one a line.")
-]
 BatchArg = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(constructor=str, metavar="BATCH")]
 Status = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="{kept,flagged,excluded}")]
 MAX_SHOWN = 10
@@ -52,12 +49,13 @@ def _decision(verb: str, done: str, words: str) -> Callable[..., None]:
         ids: Ids,
         /,
         why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
+        form: OmitArgPrefixes[IdForm] = LINES,
         *,
         dataset: TextArg = None,
         json: Json = False,
     ) -> None:
-        act = getattr(_opened(workspace), verb)
-        _report(act(read_ids(ids), dataset=dataset, **asdict(why)), done, json=json)
+        act = getattr(opened_decisions(workspace), verb)
+        _report(act(read_ids(ids, form), dataset=dataset, **asdict(why)), done, json=json)
 
     decide.__name__ = decide.__qualname__ = verb
     decide.__doc__ = f"""{words}
@@ -66,6 +64,7 @@ def _decision(verb: str, done: str, words: str) -> Callable[..., None]:
         workspace: Folder of the workspace.
         ids: Train ids; - reads them from standard input, one a line.
         why: Reason, text and question.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
@@ -83,21 +82,38 @@ exclude = _decision(
 restore = _decision("restore", "kept", "Keep training texts, whatever was decided before.")
 
 
-def note(workspace: Positional[Path], ids: Ids, /, *, text: str, dataset: TextArg = None, json: Json = False) -> None:
+def note(
+    workspace: Positional[Path],
+    ids: Ids,
+    /,
+    form: OmitArgPrefixes[IdForm] = LINES,
+    *,
+    text: str,
+    dataset: TextArg = None,
+    json: Json = False,
+) -> None:
     """Write a note beside training texts; their status stays.
 
     Args:
         workspace: Folder of the workspace.
         ids: Train ids; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         text: The note.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).note(read_ids(ids), text, dataset=dataset), "given a note", json=json)
+    _report(opened_decisions(workspace).note(read_ids(ids, form), text, dataset=dataset), "given a note", json=json)
 
 
 def label(
-    workspace: Positional[Path], name: Positional[str], ids: Ids, /, *, dataset: TextArg = None, json: Json = False
+    workspace: Positional[Path],
+    name: Positional[str],
+    ids: Ids,
+    /,
+    form: OmitArgPrefixes[IdForm] = LINES,
+    *,
+    dataset: TextArg = None,
+    json: Json = False,
 ) -> None:
     """Give training texts a label, besides those they have; their status stays.
 
@@ -105,14 +121,24 @@ def label(
         workspace: Folder of the workspace.
         name: The label, e.g. "needs check".
         ids: Train ids; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).label(read_ids(ids), name, dataset=dataset), f"labelled {name!r}", json=json)
+    _report(
+        opened_decisions(workspace).label(read_ids(ids, form), name, dataset=dataset), f"labelled {name!r}", json=json
+    )
 
 
 def unlabel(
-    workspace: Positional[Path], name: Positional[str], ids: Ids, /, *, dataset: TextArg = None, json: Json = False
+    workspace: Positional[Path],
+    name: Positional[str],
+    ids: Ids,
+    /,
+    form: OmitArgPrefixes[IdForm] = LINES,
+    *,
+    dataset: TextArg = None,
+    json: Json = False,
 ) -> None:
     """Take a label from training texts.
 
@@ -120,10 +146,15 @@ def unlabel(
         workspace: Folder of the workspace.
         name: The label.
         ids: Train ids; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report(_opened(workspace).unlabel(read_ids(ids), name, dataset=dataset), f"freed of {name!r}", json=json)
+    _report(
+        opened_decisions(workspace).unlabel(read_ids(ids, form), name, dataset=dataset),
+        f"freed of {name!r}",
+        json=json,
+    )
 
 
 def settle(
@@ -132,6 +163,7 @@ def settle(
     ids: Ids,
     /,
     why: OmitArgPrefixes[WhyArgs] = WhyArgs(),
+    form: OmitArgPrefixes[IdForm] = LINES,
     *,
     dataset: TextArg = None,
     json: Json = False,
@@ -143,12 +175,13 @@ def settle(
         status: kept, flagged or excluded.
         ids: Train ids; - reads them from standard input, one a line.
         why: Reason, text and question.
+        form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
     if status not in ("kept", "flagged", "excluded"):
         raise JournalError(f"a status is one of kept, flagged, excluded, got {status!r}.")
-    batch = _opened(workspace).settle(read_ids(ids), status, dataset=dataset, **asdict(why))
+    batch = opened_decisions(workspace).settle(read_ids(ids, form), status, dataset=dataset, **asdict(why))
     _report(batch, f"settled as {status}", json=json)
 
 
@@ -165,7 +198,7 @@ def undo(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report_back(_opened(workspace).undo(batch, dataset=dataset), "taken back", json=json)
+    _report_back(opened_decisions(workspace).undo(batch, dataset=dataset), "taken back", json=json)
 
 
 def redo(
@@ -179,7 +212,7 @@ def redo(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
     """
-    _report_back(_opened(workspace).redo(batch, dataset=dataset), "brought back", json=json)
+    _report_back(opened_decisions(workspace).redo(batch, dataset=dataset), "brought back", json=json)
 
 
 def apply(
@@ -209,7 +242,7 @@ def apply(
 
     if (rule is None) == (rules is None):
         raise ConfigError("give one rule, or a file of rules with `--rules FILE`.")
-    opened = _opened(workspace)
+    opened = opened_decisions(workspace)
     given = [rule] if rule is not None else read_rules(rules or Path())
     if dry_run:
         previews = [opened.preview(one, dataset=dataset) for one in given]
@@ -250,7 +283,7 @@ def history(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
-    entries = _opened(workspace).history(train_id=id, actor=by, kind=kind, limit=limit, dataset=dataset)
+    entries = opened_decisions(workspace).history(train_id=id, actor=by, kind=kind, limit=limit, dataset=dataset)
     if json:
         print_json({"history": [asdict(entry) for entry in entries]})
     elif entries:
@@ -269,7 +302,7 @@ def conflicts(workspace: Positional[Path], /, *, dataset: TextArg = None, json: 
     """
     from lorif_core.views.tables import records_table
 
-    found = _opened(workspace).conflicts(dataset=dataset)
+    found = opened_decisions(workspace).conflicts(dataset=dataset)
     if json:
         print_json({"conflicts": found.to_dicts()})
     elif len(found):
@@ -295,7 +328,7 @@ def members(workspace: Positional[Path], /, *, set: TextArg = None, role: TextAr
 
     if (set is None) != (role is None):
         raise ConfigError("`--set PERSON` and `--role ROLE` go together, only one was given.")
-    journal = _opened(workspace).journal
+    journal = opened_decisions(workspace).journal
     if set is not None and role is not None:
         journal.set_role(set, role, current_actor())
     found = journal.members()
@@ -324,7 +357,7 @@ def reasons(
 
     if (add is None) != (description is None):
         raise ConfigError("`--add NAME` and `--description TEXT` go together, only one was given.")
-    journal = _opened(workspace).journal
+    journal = opened_decisions(workspace).journal
     if add is not None and description is not None:
         journal.add_reason(add, description, current_actor())
     found = journal.reasons()
@@ -353,36 +386,23 @@ def journal(
 
     if journal is not None and here:
         raise ConfigError("give `--journal ADDRESS` or `--here`, not both.")
-    opened = _opened(workspace)
+    opened = opened_decisions(workspace)
     if journal is not None or here:
         use_journal(opened.files, journal)
-        opened = _opened(workspace)
+        opened = opened_decisions(workspace)
     place = place_of(opened.journal.engine)
     print_json({"journal": place, "revision": opened.journal.revision()}) if json else say(
         f"Decisions are kept in {place}."
     )
 
 
-def _opened(workspace: Path) -> "Decisions":
+def opened_decisions(workspace: Path) -> "Decisions":
+    """The decisions of a workspace; a whole Workspace would load torch."""
     from lorif_core.workspace.curation.decisions import Decisions
     from lorif_core.workspace.datasets.datasets import Datasets
     from lorif_core.workspace.folder.workspace_files import open_files
 
-    return Decisions(Datasets(open_files(workspace), None))  # a whole Workspace would load torch
-
-
-def read_ids(ids: tuple[str, ...]) -> list[str]:
-    """The ids as given, or from standard input for a single -.
-
-    Raises:
-        DataError: Standard input is not UTF-8.
-    """
-    if ids != ("-",):
-        return list(ids)
-    try:
-        return [line for line in (raw.rstrip("\r\n") for raw in sys.stdin) if line]
-    except UnicodeDecodeError as error:
-        raise DataError("standard input must hold ids in UTF-8, one a line, and it is not UTF-8.") from error
+    return Decisions(Datasets(open_files(workspace), None))
 
 
 def _report(batch: "Batch", what: str, *, json: bool) -> None:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.corpus.version_changes import VersionChanges
     from lorif_core.data.previewing import ImportPreview
     from lorif_core.workspace.datasets.import_data import ImportResult
+    from lorif_core.workspace.datasets.next_version import Carried, Foreseen
 
+MAX_LOST = 20
 LONG_ROWS = 1_000
 """Of a shorter import no progress is shown."""
 
@@ -59,6 +61,8 @@ def import_(
     /,
     settings: OmitArgPrefixes[ImportConfig] = ImportConfig(),  # noqa: B008 - frozen
     *,
+    as_version: bool = False,
+    drop_decided: bool = False,
     dry_run: bool = False,
     json: Json = False,
 ) -> None:
@@ -90,20 +94,30 @@ def import_(
         workspace: Folder of the workspace; made if it is not there yet.
         files: One or more data files or folders of them; or, with --split, the name of a hub data set.
         settings: How columns are read.
-        dry_run: Write nothing, show the columns, the first rows and what is wrong with others.
+        as_version: The data are really the next version of the data set of that name, although most of its
+            texts are other ones.
+        drop_decided: Add the version although texts are missing in it that somebody decided about.
+        dry_run: Write nothing, show the columns, the first rows, what is wrong with others, and the decided
+            texts that a next version lacks.
         json: Print one JSON object instead of text.
     """
     from lorif_core.data.previewing import preview_files
+    from lorif_core.workspace.datasets.next_version import NextVersion
     from lorif_core.workspace.workspace import create_workspace
 
     if not files:
         raise ConfigError("name at least one file to import, e.g. `lorif import my_workspace texts.jsonl`.")
     if dry_run:
-        _print_import_preview(preview_files(files, settings), json=json)
+        found = preview_files(files, settings)
+        foreseen = None if found.problem is not None else _foresee(workspace, files, settings)
+        _print_import_preview(found, foreseen, json=json)
         return
     with progress(json) as on_progress:
         result = create_workspace(workspace).data.import_files(
-            *files, settings=settings, on_progress=partial(_show_long, on_progress)
+            *files,
+            settings=settings,
+            on_progress=partial(_show_long, on_progress),
+            said=NextVersion(as_version=as_version, drop_decided=drop_decided),
         )
     if json:
         print_json(result.to_dict())
@@ -128,6 +142,8 @@ def _say_import(result: "ImportResult") -> None:
         say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
     if result.changes is not None:
         _say_changes(dataset, result.changes)
+    if result.carried is not None:
+        _say_carried(result.carried)
     say(f"Read as {report.form}.")
     used = ", ".join(
         f"{role} = {name}" for role, name in [*report.columns.names.items(), ("id", report.columns.id)] if name
@@ -149,9 +165,55 @@ def _say_sources(other_forms: Sequence[str], skipped: Sequence[str]) -> None:
         say(f"Skipped in the folder: {', '.join(Path(name).name for name in skipped)}.")
 
 
-def _print_import_preview(found: "ImportPreview", *, json: bool) -> None:
+def _foresee(workspace: Path, files: Sequence[Path], settings: ImportConfig) -> "Foreseen | None":
+    """What the import would do to decisions, if there is a workspace."""
+    from lorif_core.workspace.datasets.datasets import Datasets
+    from lorif_core.workspace.folder.workspace_files import MARKER, open_files
+
+    if not (workspace / MARKER).is_file():
+        return None
+    return Datasets(open_files(workspace), None).compare_import(files, settings)
+
+
+def _say_carried(carried: "Carried") -> None:
+    """Say what a next version does to decisions."""
+    sentences = (
+        (carried.num_moved, "decided texts have another id now, and their decisions go with them"),
+        (carried.num_returned, "decided texts are back, and with them what was decided"),
+        (carried.num_changed, "decided ids stand for another text now, which their decisions do not hit"),
+        (carried.num_gone, "decided texts are not in the new version; decisions come back with them"),
+        (carried.num_ambiguous, "decided texts are there several times: the order says which copy is meant"),
+    )
+    for count, what in sentences:
+        if count:
+            say(f"{count:,} {what}.")
+    if carried.file is not None:
+        say(f"The changed and missing ones are listed in {carried.file}.")
+    if carried.batches:
+        say(f"In the history as {', '.join(carried.batches[:5])}{', …' if carried.batches[5:] else ''}.")
+
+
+def _print_foreseen(foreseen: "Foreseen") -> None:
+    from lorif_core.views.tables import records_table
+
+    say(f"It would be version {foreseen.version + 1}.")
+    if foreseen.why_another is not None:
+        say(
+            f"An import would be refused: {foreseen.why_another}. Give it a `--name` of its own, or pass "
+            "`--as-version`."
+        )
+    _say_carried(foreseen.carried)
+    rows = [[one["id"], one["status"], one["change"], one["text"]] for one in foreseen.lost[:MAX_LOST]]
+    if rows:
+        title = f"Decided texts that it lacks (gone) or has changed, {len(foreseen.lost):,} in all"
+        console().print(records_table(title, ["id", "status", "", "text"], rows))
+    if foreseen.carried.num_gone:
+        say("An import without texts that are gone needs `--drop-decided`.")
+
+
+def _print_import_preview(found: "ImportPreview", foreseen: "Foreseen | None", *, json: bool) -> None:
     if json:
-        print_json(found.to_dict())
+        print_json(found.to_dict() | {"next_version": None if foreseen is None else foreseen.to_dict()})
         return
     from lorif_core.views.tables import records_table
 
@@ -169,14 +231,16 @@ def _print_import_preview(found: "ImportPreview", *, json: bool) -> None:
         f"Of the {found.num_scanned:,} {seen}, {found.num_rejected:,} cannot be used and {found.num_duplicates:,} "
         f"repeat an earlier row. Ids: {found.id_rule}. Nothing was written."
     )
+    if foreseen is not None:
+        _print_foreseen(foreseen)
 
 
 def _say_changes(dataset: "DatasetRecord", changes: "VersionChanges") -> None:
     """Say how a new version differs from the one it replaces."""
     say(
         f"Version {dataset.version} of {dataset.name}, after {dataset.parent_id}: {changes.num_came} texts came, "
-        f"{changes.num_went} went, {changes.num_changed} changed; the ids are in its changes.parquet. Decisions hold "
-        "for all versions."
+        f"{changes.num_went} went, {changes.num_changed} changed; the ids are in its changes.parquet. Decisions "
+        "follow their texts."
     )
     for names, what in ((changes.columns_came, "New"), (changes.columns_went, "Gone")):
         if names:

@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.ask_commands import IndexArgs
-from lorif_core.cli.curate_commands import read_ids
+from lorif_core.cli.ids import LINES, IdForm, Ids, read_ids
 from lorif_core.cli.output import Json, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import ScoreConfig
@@ -18,7 +18,6 @@ from lorif_core.errors import ConfigError, DataError
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.workspace.asking.value_file import Valuation
 
-Ids = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ID...")]
 Queries = Annotated[tuple[str, ...], tyro.conf.arg(metavar="QUERY...")]
 MAX_SHOWN = 20
 CELL_CHARACTERS = 60
@@ -28,6 +27,7 @@ def what_if(
     workspace: Positional[Path],
     ids: Ids,
     /,
+    form: OmitArgPrefixes[IdForm] = LINES,
     *,
     queries: Queries,
     controls: Queries | None = None,
@@ -41,6 +41,7 @@ def what_if(
     Args:
         workspace: Folder of the workspace.
         ids: Train ids to remove; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         queries: Questions whose completions you want to hear less, see `lorif queries`.
         controls: Questions that shall stay as they are; left out: all other kept ones.
         json: Print one JSON object instead of a table.
@@ -48,7 +49,7 @@ def what_if(
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
-    found = open_workspace(workspace).what_if(read_ids(ids), queries, controls=controls)
+    found = open_workspace(workspace).what_if(read_ids(ids, form), queries, controls=controls)
     if json:
         print_json(found.to_dict())
         return
@@ -80,6 +81,7 @@ def verify(
     workspace: Positional[Path],
     ids: Ids,
     /,
+    form: OmitArgPrefixes[IdForm] = LINES,
     *,
     queries: Queries,
     recipe: Path,
@@ -95,6 +97,7 @@ def verify(
     Args:
         workspace: Folder of the workspace.
         ids: Train ids to remove; - reads them from standard input, one a line.
+        form: How ids stand on standard input.
         queries: Questions to look at, see `lorif queries`; all about one data set.
         recipe: TOML file: checkpoint, learning_rate, max_length, epochs, seed, tuning = "full" or "lora".
         device: auto (a GPU when there is one, else the CPU), cpu, cuda, …
@@ -107,7 +110,7 @@ def verify(
     from lorif_core.workspace.jobs.submit import start_job
     from lorif_core.workspace.workspace import open_workspace
 
-    opened, removed = open_workspace(workspace), read_ids(ids)
+    opened, removed = open_workspace(workspace), read_ids(ids, form)
     if as_job:
         request = verify_request(removed, queries, recipe)
         job = start_job(opened.files, request, current_actor(), device=device, again=False)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
 from lorif_core.errors import JournalError
+from lorif_core.files import fingerprint_of_value
 from lorif_core.journal.entries import STATUS_OF, Batch, Decision, Scope, check_name, utc_now
 from lorif_core.journal.journal_tables import LIVE_EVENT, BatchRow, EventRow, RevisionRow
 from lorif_core.journal.people import check_reason, require_role
@@ -45,7 +46,8 @@ IS_UNDONE = func.coalesce(
 ) == literal("undo", Text())
 """Whether a batch is taken back: what was last done to it is an undo."""
 
-BATCH_COLUMNS: list[Any] = [getattr(BatchRow, name) for name in Batch.__dataclass_fields__]
+BATCH_FIELDS = tuple(Batch.__dataclass_fields__)
+BATCH_COLUMNS: list[Any] = [getattr(BatchRow, name) for name in BATCH_FIELDS]
 
 
 def next_revision(connection: Connection) -> int:
@@ -56,11 +58,23 @@ def next_revision(connection: Connection) -> int:
 
 def batch_of(row: Any) -> Batch:
     """The batch in a row that begins with ``BATCH_COLUMNS``."""
-    return Batch(**dict(zip(Batch.__dataclass_fields__, row, strict=False)))
+    return Batch(**dict(zip(BATCH_FIELDS, row, strict=False)))
 
 
-def decide(connection: Connection, scope: Scope, decision: Decision, client_id: str | None) -> Batch:
-    """Write a decision, or find the one that the same request wrote before."""
+def carry(connection: Connection, scope: Scope, decision: Decision, request: str) -> Batch:
+    """Write a decision that a new version of the data brings, once for the request and its content."""
+    said = [decision.kind, decision.train_ids, decision.reason, decision.text, decision.rule]
+    client_id = f"{request}-{fingerprint_of_value(said)[:16]}"
+    return decide(connection, scope, decision, client_id, by_import=True)
+
+
+def decide(
+    connection: Connection, scope: Scope, decision: Decision, client_id: str | None, *, by_import: bool = False
+) -> Batch:
+    """Write a decision, or find the one that the same request wrote before.
+
+    One that an import brings may settle without an admin: an id that stands for another text has no disagreement.
+    """
     request: dict[str, Any] = {
         "actor": scope.actor,
         "corpus_id": scope.corpus_id,
@@ -79,7 +93,7 @@ def decide(connection: Connection, scope: Scope, decision: Decision, client_id: 
             raise _other_request(client_id, earlier)
         return earlier
     require_role(connection, scope.actor, "curator", "decide about examples")
-    if decision.settles:
+    if decision.settles and not by_import:
         require_role(connection, scope.actor, "admin", "settle a disagreement")
     check_reason(connection, decision.reason)
     batch = _write_batch(connection, client_id, request)

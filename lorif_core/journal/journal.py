@@ -1,9 +1,10 @@
 """The journal as its users see it: one object, one transaction per call."""
 
 import weakref
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, Engine, select
@@ -22,7 +23,10 @@ from lorif_core.journal.entries import (
     Scope,
     Status,
 )
+from lorif_core.journal.followed_states import FollowedStates
 from lorif_core.journal.journal_tables import RevisionRow
+
+REVISIONS_AT_ONCE = 2_000
 
 
 class Journal:
@@ -36,13 +40,16 @@ class Journal:
     engine: Engine
     """The database, for the jobs that lie in it too."""
 
-    def __init__(self, location: Path | str) -> None:
+    def __init__(self, location: Path | str, states_folder: Path | None = None) -> None:
         """Open the journal at ``location``, making it if there is none.
 
         Args:
             location: An SQLite file on a local disk, or ``postgresql+psycopg://user@host/database``.
+            states_folder: Where copies of the states may be kept, so that a new process need not read a long
+                journal from its beginning; it may be deleted at any time.
         """
         self.engine = open_engine(location)
+        self._states = FollowedStates(states_folder)
         # Also when nobody closes it: the last one to leave folds SQLite's log into the file.
         weakref.finalize(self, self.engine.dispose)
 
@@ -71,6 +78,28 @@ class Journal:
         """
         with writing_to(self.engine) as connection:
             return acts.decide(connection, scope, decision, client_id)
+
+    def decide_all(self, scope: Scope, decisions: Sequence[Decision]) -> list[Batch]:
+        """Write several decisions, all or none. Raises as ``decide``."""
+        with writing_to(self.engine) as connection:
+            return [acts.decide(connection, scope, decision, None) for decision in decisions]
+
+    def carry(self, scope: Scope, decisions: Sequence[Decision], request: str) -> list[Batch]:
+        """Write what a new version of the data does to decisions: several of them, all or none.
+
+        Ending disagreements is no judgement here: an id that stands for another text has none.
+
+        Args:
+            scope: Who adds the version, and which.
+            decisions: In their order.
+            request: Names the version; the same decisions for it again return the first batches.
+
+        Raises:
+            JournalError: A reason is unknown.
+            RoleError: The person is a viewer.
+        """
+        with writing_to(self.engine) as connection:
+            return [acts.carry(connection, scope, decision, request) for decision in decisions]
 
     def undo(self, scope: Scope, batch_id: str | None = None, client_id: str | None = None) -> Batch:
         """Take back a batch of decisions, notes or labels, and return the act that does so.
@@ -115,26 +144,42 @@ class Journal:
             corpus_id: The line of data set versions.
             train_ids: Only these; None is all.
         """
+        ids = None if train_ids is None else list(train_ids)
         with reading(self.engine) as connection:
-            return reads.read_states(connection, corpus_id, train_ids)
+            if ids is not None and len(ids) <= reads.MOST_LOOKED_UP and not self._states.knows(corpus_id):
+                return reads.read_states(connection, corpus_id, ids)
+            states, _ = self._states.read(connection, corpus_id)
+        return states if ids is None else states.filter(pl.col("train_id").is_in(ids))
 
-    def snapshot(self, corpus_id: str) -> reads.Snapshot:
-        """The states of ``states`` and the acts of ``history``, all of them, from one transaction.
+    def snapshot(self, corpus_id: str) -> "Snapshot":
+        """The states of ``states`` and the acts of ``history``, all of them, of one moment.
 
         A decision that is made meanwhile is in both or in neither.
         """
         with reading(self.engine) as connection:
-            return reads.read_snapshot(connection, corpus_id)
+            states, revision = self._states.read(connection, corpus_id)
+        return Snapshot(states, revision, corpus_id, self)
+
+    def iter_acts(self, corpus_id: str, revision: int) -> Iterator[dict[str, Any]]:
+        """The fields of every batch up to a revision, newest first, undone or not.
+
+        Memory does not grow with their number.
+        """
+        for last in range(revision, 0, -REVISIONS_AT_ONCE):
+            with reading(self.engine) as connection:
+                part = reads.read_acts(connection, corpus_id, last - REVISIONS_AT_ONCE + 1, last)
+            yield from part
 
     def conflicts(self, corpus_id: str) -> pl.DataFrame:
         """The present decision of each person on every example on which they disagree, oldest first."""
         with reading(self.engine) as connection:
-            return reads.read_conflicts(connection, corpus_id)
+            states, _ = self._states.read(connection, corpus_id)
+            disputed = states.filter("has_conflict")["train_id"].to_list()
+            return reads.read_conflicts(connection, corpus_id, disputed)
 
     def counts(self, corpus_id: str) -> dict[Status, int]:
         """Number of examples of each status; an example without a live decision is kept and not counted."""
-        with reading(self.engine) as connection:
-            return reads.read_counts(connection, corpus_id)
+        return reads.counts_of(self.states(corpus_id))
 
     def history(
         self,
@@ -239,3 +284,28 @@ class Journal:
         with writing_to(self.engine) as connection:
             yield connection
             acts.next_revision(connection)
+
+
+class Snapshot(NamedTuple):
+    """Where everything stands, and how it came about, at one moment."""
+
+    states: pl.DataFrame
+    """As ``Journal.states`` gives them."""
+
+    revision: int
+    """Of the newest act behind them."""
+
+    corpus_id: str
+    """The line of data set versions."""
+
+    journal: Journal
+    """Where the acts are read from; what was written once never changes."""
+
+    def iter_acts(self) -> Iterator[dict[str, Any]]:
+        """The fields of every batch behind the states, newest first; of those that are undone too."""
+        return self.journal.iter_acts(self.corpus_id, self.revision)
+
+    @property
+    def batches(self) -> list[Batch]:
+        """The batches of ``iter_acts``."""
+        return [Batch(**act) for act in self.iter_acts()]

@@ -5,9 +5,10 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
-from acting import CORPUS, by, flag
+from acting import CORPUS, by, exclude, flag, note, restore
 
 from lorif_core.journal import Journal
 
@@ -84,6 +85,20 @@ def kill_writers(path, num_rounds):
             if not os.WIFSIGNALED(status):
                 raise SystemExit("a writer ended by itself")
             print(lines.read(), end="")
+
+
+def act_when_told(location, told, answers):
+    """Do what the queue says, as `bo`, until it says nothing, and answer each time."""
+    requests = {"flag": flag, "exclude": exclude, "note": partial(note, "hm")}
+    requests["settle"] = partial(restore, settles=True)
+    with Journal(location) as journal:
+        while (order := told.get()) is not None:
+            kind, ids = order
+            if kind in requests:
+                journal.decide(by("bo"), requests[kind](*ids))
+            else:
+                getattr(journal, kind)(by("bo"))
+            answers.put(kind)
 
 
 if __name__ == "__main__":

@@ -93,12 +93,13 @@ def test_a_name_means_the_latest_version_and_an_id_any(source):
     assert source.files.choose_dataset(first.dataset.dataset_id) == first.dataset
 
 
-def test_decisions_on_version_1_hold_on_version_2(source):
+def test_decisions_on_version_1_hold_on_version_2_for_the_texts_that_it_has(source):
     source.add(FIRST)
-    Decisions(Datasets(source.files, None)).exclude(["b", "c"], reason="spam", actor="ann")
+    Decisions(Datasets(source.files, None)).exclude(["a", "b"], reason="spam", actor="ann")
     source.add(SECOND)
     page = Decisions(Datasets(open_files(source.workspace), None)).data.browse()
-    assert dict(page.frame.select("train_id", "status").rows()) == {"a": "kept", "b": "excluded", "d": "kept"}
+    # The text of b is another one.
+    assert dict(page.frame.select("train_id", "status").rows()) == {"a": "excluded", "b": "kept", "d": "kept"}
 
 
 def test_an_example_that_went_can_be_decided_about_on_its_own_version_only(source):

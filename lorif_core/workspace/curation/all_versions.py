@@ -1,7 +1,6 @@
 """The curated data of a workspace: previewed, exported, frozen under a name, compared."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from lorif_core.config import ExportConfig
@@ -71,7 +70,7 @@ class Versions:
             decided.states,
             None if out is None else Path(out),
             settings or ExportConfig(),
-            batches=[asdict(batch) for batch in decided.batches],
+            batches=decided.iter_acts(),
             overwrites=overwrites,
             on_progress=on_progress,
         )
@@ -112,7 +111,7 @@ class Versions:
             decided.states,
             Naming(name=name, parent=parent, note=note, actor=actor or current_actor()),
             settings=settings or ExportConfig(),
-            batches=[asdict(batch) for batch in decided.batches],
+            batches=decided.iter_acts(),
             on_progress=on_progress,
         )
 

@@ -14,6 +14,12 @@ from lorif_core.corpus.rules import Rule, parse_rule, parse_rules
 from lorif_core.errors import DataError
 from lorif_core.journal.entries import STATUS_OF, Batch, Decision, ExampleEvent, HistoryEntry, Scope, Status
 from lorif_core.journal.journal import Journal
+from lorif_core.workspace.curation.decision_files import (
+    FoundDecisions,
+    export_decisions,
+    find_decisions,
+    import_decisions,
+)
 from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.datasets.view import side_tables
 from lorif_core.workspace.folder.actor import current_actor
@@ -238,6 +244,31 @@ class Decisions:
             rule=found.rule,
         )
         return self.journal.decide(self._scope(record, actor), decision, client_id)
+
+    def find_in_file(self, path: str | Path, *, dataset: str | None = None) -> FoundDecisions:
+        """What a file of decisions says about the texts of a data set, and what of it is not so yet; writes nothing.
+
+        Raises:
+            DataError: The file cannot be read, a row cannot be understood, or two contradict each other.
+        """
+        return find_decisions(self.files, self.files.choose_dataset(dataset), Path(path))
+
+    def import_file(self, path: str | Path, *, actor: str | None = None, dataset: str | None = None) -> list[Batch]:
+        """Bring decisions back from a file, matched by id or by text; again, it adds nothing.
+
+        Raises as ``find_in_file``, and a JournalError if a decision cannot be recorded.
+        """
+        record = self.files.choose_dataset(dataset)
+        found = find_decisions(self.files, record, Path(path))
+        return import_decisions(self.files, record, found, actor or current_actor())
+
+    def export_file(self, path: str | Path, *, dataset: str | None = None) -> int:
+        """Write every decision, label and note with its text as JSON lines; returns their number.
+
+        Raises:
+            DataError: The file is there already, or has another suffix.
+        """
+        return export_decisions(self.files, self.files.choose_dataset(dataset), Path(path))
 
     def _preview(self, record: DatasetRecord, rule: Rule) -> RulePreview:
         beside = side_tables(self.files, record, queries_of(rule.condition))

@@ -7,7 +7,7 @@ beside it, in ``NAME.export-<export id>/``; a ``datasets`` folder holds the rest
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +58,7 @@ from lorif_core.workspace.curation.export_records import (
     write_lists,
     write_readable,
 )
+from lorif_core.workspace.curation.manifest_file import write_manifest
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -96,7 +97,7 @@ def export_data(
     out: Path | None,
     settings: ExportConfig,
     *,
-    batches: Sequence[Mapping[str, Any]] = (),
+    batches: Iterable[Mapping[str, Any]] = (),
     overwrites: bool = False,
     on_progress: ProgressSink = no_progress,
 ) -> ExportResult:
@@ -109,7 +110,7 @@ def export_data(
             query_id, batch_id, rule, has_conflict.
         out: The data file, or the folder of format hf. None: a folder of the workspace named by the export's id.
         settings: Format, what is left out, added columns.
-        batches: Acts behind the decisions, for the manifest.
+        batches: Fields of the acts behind the decisions, newest first, for the manifest.
         overwrites: Whether an export at ``out`` may be replaced.
         on_progress: Receives ("export", kept examples written, kept examples).
 
@@ -135,9 +136,8 @@ def export_data(
         counts = _counts(preview)
         recipe = recipe_of(dataset, selection, counts, data, new, copies_lines=bool(source_files))
         write_readable(new / RECIPE_FILE, recipe.to_dict())
-        manifest = manifest_of(dataset, recipe, survey, preview, new, batches)
-        write_readable(new / MANIFEST_FILE, manifest)
-        export_id = manifest["export_id"]
+        manifest = manifest_of(dataset, recipe, survey, preview, new)
+        export_id = write_manifest(new / MANIFEST_FILE, manifest, batches)
         place = (
             _publish_in_workspace(files, recipe, new, export_id, staging, overwrites=overwrites)
             if out is None

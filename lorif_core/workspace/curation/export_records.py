@@ -410,9 +410,8 @@ def manifest_of(
     survey: Survey,
     preview: ExportPreview,
     folder: Path,
-    batches: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The manifest of an export whose recipe and lists are in ``folder``."""
+    """The manifest of an export whose recipe and lists are in ``folder``, but for the acts and the export's id."""
     values = {
         "format": FORMAT_VERSION,
         "versions": recipe.versions,
@@ -444,10 +443,8 @@ def manifest_of(
         },
         "rules": sorted(survey.rules),
         "actors": sorted(survey.actors),
-        "batches": [dict(batch) for batch in batches],
     }
-    values = json.loads(json_line(values))
-    return {"export_id": export_id_of(values), **values}
+    return json.loads(json_line(values))
 
 
 def export_id_of(manifest: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,7 +130,7 @@ def freeze(
     naming: Naming,
     *,
     settings: ExportConfig,
-    batches: Sequence[Mapping[str, Any]] = (),
+    batches: Iterable[Mapping[str, Any]] = (),
     on_progress: ProgressSink = no_progress,
 ) -> FrozenVersion:
     """Export the draft, and give the export a name that it keeps.
@@ -141,7 +141,7 @@ def freeze(
         states: As for ``export_data``.
         naming: Name, parent and note of the new version, and who freezes.
         settings: Format, what is left out, added columns.
-        batches: Acts behind the decisions, for the manifest.
+        batches: Fields of the acts behind the decisions, newest first, for the manifest.
         on_progress: As for ``export_data``.
 
     Raises:

@@ -18,7 +18,14 @@ from lorif_core.data.examples import Example
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.choices import column_of, narrowed
 from lorif_core.views.list_html import examples_html
-from lorif_core.workspace.datasets.import_data import ImportResult, import_data, keep_upload, read_rejects
+from lorif_core.workspace.datasets.import_data import (
+    ImportResult,
+    compare_import,
+    import_data,
+    keep_upload,
+    read_rejects,
+)
+from lorif_core.workspace.datasets.next_version import Foreseen, NextVersion
 from lorif_core.workspace.datasets.view import (
     View,
     build_search,
@@ -85,13 +92,29 @@ class Datasets:
         *paths: str | Path,
         settings: ImportConfig | None = None,
         on_progress: ProgressSink = no_progress,
+        said: NextVersion = NextVersion(),  # noqa: B008 - frozen
     ) -> ImportResult:
         """Read data files into the workspace; importing the same examples again adds nothing.
+
+        Args:
+            paths: Files or folders.
+            settings: How columns are read.
+            on_progress: Receives the stage, rows read, all.
+            said: What you say about data that come under the name of a data set that is there.
+
+        Raises:
+            DataError: A file or its columns cannot be used, most texts are other ones than those of the data set of
+                that name, or decided texts are missing.
+        """
+        return import_data(self.files, [Path(path) for path in paths], settings or ImportConfig(), on_progress, said)
+
+    def compare_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> Foreseen | None:
+        """What an import would do to decisions; None without a data set of that name. Nothing of it stays.
 
         Raises:
             DataError: A file or its columns cannot be used.
         """
-        return import_data(self.files, [Path(path) for path in paths], settings or ImportConfig(), on_progress)
+        return compare_import(self.files, [Path(path) for path in paths], settings or ImportConfig())
 
     def preview_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> ImportPreview:
         """Columns, first rows and rejects of data files; reads some thousand rows, writes nothing.
@@ -145,7 +168,10 @@ class Datasets:
         page = self.corpus(record.dataset_id).page(
             chosen, sort=[sort_key(key) for key in view.sort], offset=offset, limit=limit, beside=beside
         )
-        return replace(page, frame=with_status(page.frame, beside.decisions))
+        decisions = beside.decisions  # what the filter saw, if it saw any: read again, it might be another moment
+        if decisions is None:
+            decisions = self.files.journal.states(record.corpus_id, page.frame["train_id"].to_list())
+        return replace(page, frame=with_status(page.frame, decisions))
 
     def passages(self, view: View, page: Page, *, dataset: str | None = None) -> list[Snippet]:
         """For each example of a page, the passage in which the view's search found most, with the hits marked.

@@ -17,6 +17,7 @@ from lorif_core.corpus.version_changes import VersionChanges, compare_versions
 from lorif_core.data.importing import ImportReport, write_examples
 from lorif_core.data.source_files import find_files
 from lorif_core.files import checksum_of_file
+from lorif_core.workspace.datasets.next_version import Carried, Foreseen, NextVersion, compare_next, take_along
 from lorif_core.workspace.datasets.view import build_search
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -41,6 +42,9 @@ class ImportResult:
     skipped_files: tuple[str, ...] = ()
     """What lies in the folders that were named and was not read."""
 
+    carried: Carried | None = None
+    """What the new version did to decisions; None for a first version, or when nothing was added."""
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable values."""
         return asdict(self.dataset) | {
@@ -54,6 +58,7 @@ class ImportResult:
             "form": self.report.form,
             "other_forms": self.report.other_forms,
             "skipped_files": list(self.skipped_files),
+            "carried": None if self.carried is None else self.carried.to_dict(),
         }
 
 
@@ -62,13 +67,17 @@ def import_data(
     paths: Sequence[Path],
     settings: ImportConfig,
     on_progress: ProgressSink = no_progress,
+    said: NextVersion = NextVersion(),  # noqa: B008 - frozen
 ) -> ImportResult:
     """Read data files into the workspace; importing the same examples again adds nothing.
 
-    Other examples under the name of a data set that is there become its next version.
+    Other examples under the name of a data set that is there become its next version, into which decisions follow
+    their texts.
 
     Raises:
-        DataError: A file or its columns cannot be used, or rows are bad under ``strict``.
+        DataError: A file or its columns cannot be used, rows are bad under ``strict``, most texts are other ones than
+            those of the data set of that name, or decided texts are missing.
+        RoleError: Decisions must follow, and the person may not decide.
     """
     name = _name(paths, settings)
     found_files = find_files(paths, settings)
@@ -76,7 +85,7 @@ def import_data(
     incoming = files.root / "datasets" / f".incoming-{uuid.uuid4().hex}"
     rejects = files.rejects_file(name)
     incoming.mkdir(parents=True)
-    changes = None
+    changes = compared = carried = None
     try:
         report = write_examples(paths, settings, incoming, on_progress, rejects)
         dataset_id = f"ds-{report.fingerprint[:12]}"
@@ -88,6 +97,9 @@ def import_data(
             changes = compare_versions(
                 files.examples_file(parent.dataset_id), incoming / "examples.parquet", incoming / "changes.parquet"
             )
+            compared = compare_next(files, parent, incoming / "examples.parquet")
+            compared.require(said, files.lost_file(name))
+            carried = compared.carried()
         _move_in(incoming, files.dataset_folder(dataset_id))
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
@@ -98,8 +110,32 @@ def import_data(
     if parent is not None:
         record = replace(record, corpus_id=parent.corpus_id, parent_id=parent.dataset_id, version=parent.version + 1)
     build_search(files, dataset_id)
+    if compared is not None and carried is not None:
+        carried = take_along(files, compared, record, carried)
     files.catalog.put_dataset(record)
-    return ImportResult(record, report, True, changes, kept_rejects, skipped)
+    return ImportResult(record, report, True, changes, kept_rejects, skipped, carried)
+
+
+def compare_import(
+    files: WorkspaceFiles, paths: Sequence[Path], settings: ImportConfig, on_progress: ProgressSink = no_progress
+) -> Foreseen | None:
+    """What an import would do to decisions; None if there is no data set of that name, or it is this one.
+
+    Raises as ``import_data``, but not because of what it finds. Nothing of it stays.
+    """
+    parent = latest_version(files.catalog.datasets(), _name(paths, settings))
+    if parent is None:
+        return None
+    incoming = files.root / "datasets" / f".incoming-{uuid.uuid4().hex}"
+    incoming.mkdir(parents=True)
+    try:
+        report = write_examples(paths, settings, incoming, on_progress)
+        if any(record.fingerprint == report.fingerprint for record in files.catalog.datasets()):
+            return None
+        files.examples(parent.dataset_id)
+        return compare_next(files, parent, incoming / "examples.parquet").foreseen()
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
 
 
 def _move_in(incoming: Path, folder: Path) -> None:

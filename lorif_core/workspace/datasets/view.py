@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
@@ -85,7 +86,7 @@ def search_of(view: View) -> TextSearch | None:
 
 
 def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple[Filter, SideTables]:
-    """What a view shows, with the decisions and scores that it speaks of.
+    """What a view shows, with the decisions and scores that it speaks of; no decisions where it speaks of none.
 
     Raises:
         QueryError: It cannot be understood.
@@ -95,6 +96,8 @@ def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple
     chosen = Filter(search=search_of(view), statuses=frozenset[Status](map(_status, view.statuses)), where=where)
     named = [] if where is None else queries_of(where)
     named += [key.by for key in map(sort_key, view.sort) if key.of == "score"]
+    if where is None and not chosen.statuses:
+        return chosen, SideTables(None, _scores_of(files, record, named))
     return chosen, side_tables(files, record, named)
 
 
@@ -113,8 +116,13 @@ def side_tables(files: WorkspaceFiles, record: DatasetRecord, query_ids: Sequenc
         CatalogError: A question is unknown.
         DataError: A question was asked about other data.
     """
-    scores = {query_id: _scores(files, record, query_id) for query_id in dict.fromkeys(query_ids)}
-    return SideTables(files.journal.states(record.corpus_id), scores)
+    return SideTables(files.journal.states(record.corpus_id), _scores_of(files, record, query_ids))
+
+
+def _scores_of(
+    files: WorkspaceFiles, record: DatasetRecord, query_ids: Sequence[str]
+) -> dict[str, pl.DataFrame | Path]:
+    return {query_id: _scores(files, record, query_id) for query_id in dict.fromkeys(query_ids)}
 
 
 def _scores(files: WorkspaceFiles, record: DatasetRecord, query_id: str) -> pl.DataFrame:
@@ -138,9 +146,13 @@ def sort_key(text: str) -> SortKey:
     return SortKey(name, "column", is_descending)
 
 
-def with_status(frame: pl.DataFrame, decisions: pl.DataFrame | None) -> pl.DataFrame:
-    """The page with the columns ``status``, ``reason`` and ``has_conflict`` behind the id."""
-    assert decisions is not None  # read_view gives them
+def with_status(frame: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    """The page with the columns ``status``, ``reason`` and ``has_conflict`` behind the id.
+
+    Args:
+        frame: The page.
+        decisions: States of its examples, and perhaps of others.
+    """
     known: list[dict[str, Any]] = (
         frame.select("train_id")
         .join(decisions.select("train_id", "status", "reason", "has_conflict"), on="train_id", how="left")

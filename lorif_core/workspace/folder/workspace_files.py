@@ -21,6 +21,9 @@ FORMAT_VERSION = 1
 MARKER = "workspace.json"
 JOURNAL_VARIABLE = "LORIF_JOURNAL"
 
+STATES_FOLDER = "states"
+"""Copies of where the texts stand; the journal can make them anew."""
+
 
 @dataclass(frozen=True)
 class WorkspaceFiles:
@@ -51,7 +54,7 @@ class WorkspaceFiles:
     @cached_property
     def journal(self) -> Journal:
         """People's decisions."""
-        return Journal(self.journal_location)
+        return Journal(self.journal_location, self.root / STATES_FOLDER)
 
     def scores_file(self, fingerprint: str) -> Path:
         """Where the scores of every example on one question are kept."""
@@ -69,6 +72,10 @@ class WorkspaceFiles:
         """Where an import under that name lists the rows that it could not use."""
         plain = re.sub(r"[^\w-]+", "-", name) or "rows"
         return self.root / "rejects" / f"{plain}.jsonl"
+
+    def lost_file(self, name: str) -> Path:
+        """Where an import under that name lists decided texts that the new version lacks or has changed."""
+        return self.rejects_file(name).with_suffix(".decided.jsonl")
 
     def index_folder(self, index_id: str) -> Path:
         """Folder of an index."""

@@ -54,6 +54,7 @@ def run_import(path: Path, request: ImportRequest, on_progress: ProgressSink) ->
         *request.paths,
         settings=request.settings,
         on_progress=on_progress,
+        said=request.said,
     )
     return found.to_dict()
 

@@ -13,6 +13,7 @@ from lorif_core.config import ImportConfig
 from lorif_core.errors import JobError
 from lorif_core.files import checksum_of_file
 from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.workspace.datasets.next_version import NextVersion
 
 MEASUREMENTS = ("lds", "sweep", "fidelity", "retrain", "planted", "mislabel", "tail_patch", "brittleness")
 """The methods of ``Evaluation`` that a job may call."""
@@ -29,6 +30,9 @@ class ImportRequest:
     settings: ImportConfig
     read: dict[str, Any] = field(default_factory=dict)
     """Size and time of each file."""
+
+    said: NextVersion = field(default_factory=NextVersion)
+    """What the person said about data that come under the name of a data set that is there."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,16 @@ class MapRequest:
 Request = ImportRequest | IndexRequest | EvaluateRequest | VerifyRequest | MapRequest
 
 
-def import_request(paths: Sequence[str | Path], settings: ImportConfig) -> ImportRequest:
+def import_request(
+    paths: Sequence[str | Path],
+    settings: ImportConfig,
+    said: NextVersion = NextVersion(),  # noqa: B008 - frozen
+) -> ImportRequest:
     """The request to import data files."""
     # What is not there is the name of a hub data set, or its import says that it is not.
     placed = [Path(path).resolve() if Path(path).exists() else Path(path) for path in paths]
     seen = {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in placed if path.is_file()}
-    return ImportRequest(tuple(str(path) for path in placed), settings, seen)
+    return ImportRequest(tuple(str(path) for path in placed), settings, seen, said)
 
 
 def index_request(settings: IndexConfig, dataset_id: str) -> IndexRequest:
