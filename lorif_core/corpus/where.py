@@ -37,7 +37,7 @@ from lorif_core.corpus.conditions import (
 from lorif_core.corpus.literals import EXAMPLES, span_of
 from lorif_core.corpus.names import Field, check_statuses, key_of
 from lorif_core.corpus.reading import MAX_CHARACTERS, MAX_DEPTH, Reader, check_length, shortened
-from lorif_core.corpus.value_types import HOLDS, SPREAD, Span, compared, present
+from lorif_core.corpus.value_types import HOLDS, NUMBERS, SPREAD, Span, compared, present
 from lorif_core.corpus.zones import zone_of_process
 from lorif_core.errors import QueryError
 
@@ -70,7 +70,12 @@ _OPERATORS: dict[str, tuple[Operator, ...]] = {
     "bool": ("=", "!=", *_MISSING),
     LABELS: ("=", "!=", "in", "not in", *_MISSING),
 }
-_HOLDS: dict[str, str] = {**HOLDS, LABELS: "labels"}
+_HOLDS: dict[str, str] = {
+    **HOLDS,
+    **dict.fromkeys(NUMBERS, "numbers"),
+    **dict.fromkeys(("moment", "instant"), "times"),
+    LABELS: "labels",
+}
 
 # {x} is the field's expression, {marks} one `?` for each value.
 _SQL: dict[Operator, str] = {
@@ -223,7 +228,7 @@ def _bool_of(typed: str, comparison: Comparison) -> bool:
 def _span_of(typed: str, comparison: Comparison, field: Field, zone: ZoneInfo) -> Span:
     span = span_of(typed, field.value, zone)
     if span is None:
-        raise _unreadable(typed, comparison, HOLDS[field.value.kind], EXAMPLES[field.value.kind])
+        raise _unreadable(typed, comparison, _HOLDS[field.value.kind], EXAMPLES[field.value.kind])
     return span
 
 

@@ -2,7 +2,7 @@ import math
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import duckdb
@@ -194,7 +194,7 @@ def comparisons(names, operators, values):
 ORDERED = ["=", "!=", "<", "<=", ">", ">=", "in", "not in", "between"]
 MISSING = ["is missing", "is not missing"]
 numbers = st.sampled_from(["2015", "2018", "2018.5", "-1.25", "0.5", "3", "+0.5", "1e1", "99999999999999999999"])
-times = st.sampled_from(["2026-03-03", "2026-03-03T12:02", "2026-12-31 23:59:59", "2026-06-03T12:05:00"])
+times = st.sampled_from(["2026-03-03T12:00", "2026-03-03T12:02", "2026-12-31 23:59:59", "2026-06-03T12:05:00"])
 extremes = st.one_of(
     st.builds(
         Extreme,
@@ -329,8 +329,8 @@ def test_any_typed_text_is_a_condition_or_refused_in_one_sentence(text):
         ("author IS NOT missing", Comparison("author", "is not missing")),
         ("`my column`=3", Comparison("my column", "=", ("3",))),
         ('"my column" = 3', Comparison("my column", "=", ("3",))),
-        ("decided by anna", Comparison("actor", "=", ("anna",))),
-        ("has conflict", Comparison("has_conflict", "=", ("true",))),
+        ("decided by anna", Comparison("decision.actor", "=", ("anna",))),
+        ("has conflict", Comparison("decision.has_conflict", "=", ("true",))),
         ("label = urgent", Comparison("labels", "=", ("urgent",))),
         ("`label` = urgent", Comparison("label", "=", ("urgent",))),
         ("score > 0.5 for query 7", Comparison("score", ">", ("0.5",), "7")),
@@ -413,6 +413,7 @@ def test_the_deepest_condition_is_read_written_and_run(table):
 def test_the_deepest_condition_fits_on_the_stack_of_a_plain_python():
     program = """
 from lorif_core.corpus.reading import MAX_DEPTH
+from lorif_core.corpus.value_types import WHOLE
 from lorif_core.corpus.where import Field, compile_where, parse_where
 typed_text = "year = 1 or year = 2 and (" * MAX_DEPTH + "year = 3" + ")" * MAX_DEPTH
 condition = parse_where(typed_text)
@@ -481,9 +482,9 @@ def test_whole_numbers_beyond_the_exact_floats_stay_apart(table):
     assert table.sql(f"SELECT n FROM {values} WHERE {sql}", params=params).fetchall() == [(9007199254740993,)]
 
 
-def test_a_time_with_a_zone_is_compared_in_utc():
-    compiled = compile_where(parse_where('when = "2026-03-01T14:30+02:00"'), FIELDS)
-    assert compiled.params == [datetime(2026, 3, 1, 12, 30, tzinfo=UTC).replace(tzinfo=None)]
+def test_a_time_with_a_zone_is_refused_where_the_column_has_none():
+    with pytest.raises(QueryError, match=r"`when` holds times.*2026-03-01T14:30\+02:00.*without a zone"):
+        compile_where(parse_where("when = 2026-03-01T14:30+02:00"), FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -498,7 +499,6 @@ def test_a_time_with_a_zone_is_compared_in_utc():
         ("year > abc", r"`year` holds numbers, got `abc` in `year > abc`"),
         ("year = nan", r"holds numbers, got `nan`"),
         ("year = inf", r"holds numbers, got `inf`"),
-        ("year = 1e999", r"holds numbers, got `1e999`"),
         ("year = ٣", r"holds numbers, got `٣`"),
         ("year in (1, 2, x)", r"got `x`"),
         ("year contains 3", r"`contains` does not apply to numbers"),
