@@ -10,6 +10,8 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lorif_core.cli.output import Json, TextArg, console, print_json, say
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
+    from polars import DataFrame
+
     from lorif_core.corpus.browse import Page
     from lorif_core.corpus.facets import Facet
     from lorif_core.workspace.asking.break_down import Breakdown
@@ -76,14 +78,15 @@ def browse(
     Args:
         workspace: Folder of the workspace.
         view: Which texts to see.
-        sort: Columns, or score:QUERY, in order of importance; a leading - puts the largest first
-            (write --sort=-year).
+        sort: Columns, fields such as meta.year, or score:QUERY, in order of importance; a leading - puts the
+            largest first (write --sort=-year). A column called row, relevance, -x or score:x is data.row and so on.
         page: Number of the page, from 1; negative numbers count from the last one.
         limit: Texts on a page.
         ids: Print the ids of all texts found, one a line, for `lorif exclude WORKSPACE -`.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
+    from lorif_core.views.cells import shown_frame
     from lorif_core.workspace.datasets.view import offset_of_page, read_view
 
     opened, chosen = _data(workspace), _view(view, sort)
@@ -95,10 +98,11 @@ def browse(
         return
     offset = offset_of_page(page, limit, lambda: opened.count(chosen, dataset=dataset))
     found = opened.browse(chosen, offset=offset, limit=limit, dataset=dataset)
+    shown = shown_frame(found.frame, opened.types(dataset))
     if json:
-        print_json({"total": found.total, "offset": found.offset, "examples": found.frame.to_dicts()})
+        print_json({"total": found.total, "offset": found.offset, "examples": shown.to_dicts()})
     else:
-        _print_page(found, limit)
+        _print_page(found, shown, limit)
 
 
 def facets(
@@ -364,15 +368,16 @@ def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
     return View(where=args.where, search=args.search, mode=args.mode, statuses=args.status, sort=sort)
 
 
-def _print_page(page: "Page", limit: int) -> None:
+def _print_page(page: "Page", shown: "DataFrame", limit: int) -> None:
+    from lorif_core.views.cells import cell_text
     from lorif_core.views.tables import records_table
 
-    shown = page.frame.drop("source_line", strict=False)
-    if not shown["reason"].count():
-        shown = shown.drop("reason")
-    if not shown["has_conflict"].any():
-        shown = shown.drop("has_conflict")
-    rows = [["" if value is None else str(value)[:CELL_CHARACTERS] for value in row] for row in shown.rows()]
+    shown = shown.drop("source_line", strict=False)
+    if not page.decided("reason").count():
+        shown = shown.drop(page.decision_names["reason"])
+    if not page.decided("has_conflict").any():
+        shown = shown.drop(page.decision_names["has_conflict"])
+    rows = [["" if value is None else cell_text(value)[:CELL_CHARACTERS] for value in row] for row in shown.rows()]
     console().print(records_table("", shown.columns, rows))
     last = -(-page.total // limit) if limit else 0
     first = page.offset + 1 if rows else 0
@@ -381,13 +386,14 @@ def _print_page(page: "Page", limit: int) -> None:
 
 def _print_facet(facet: "Facet") -> None:
     from lorif_core.corpus.facets import HistogramFacet
+    from lorif_core.views.cells import bin_text, cell_text
     from lorif_core.views.tables import records_table
 
     if isinstance(facet, HistogramFacet):
-        counts = [(f"{bin.range.minimum:g} to {bin.range.maximum:g}", bin.count) for bin in facet.bins]
+        counts = [(bin_text(facet, bin), bin.count) for bin in facet.bins]
         others = [("not a number", facet.num_nan), ("infinite", facet.num_infinite)]
     else:
-        counts = [(str(value.value), value.count) for value in facet.values[:MAX_VALUES_SHOWN]]
+        counts = [(cell_text(value.value), value.count) for value in facet.values[:MAX_VALUES_SHOWN]]
         hidden = facet.values[MAX_VALUES_SHOWN:]
         num_hidden = facet.num_other_values + len(hidden)
         others = [(f"{num_hidden:,} other values", facet.num_others + sum(value.count for value in hidden))]

@@ -7,9 +7,9 @@ need, then all columns of those few rows. Long texts of rows that are not shown 
 import random
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -47,6 +47,13 @@ class Page:
 
     offset: int
     """Place of the first one in the list, from 0."""
+
+    decision_names: Mapping[str, str] = field(default_factory=dict)
+    """``status``, ``reason``, ``has_conflict`` → their columns in the frame, where decisions were added to it."""
+
+    def decided(self, name: str) -> pl.Series:
+        """What was decided about the examples: ``status``, ``reason`` or ``has_conflict``."""
+        return self.frame[self.decision_names[name]]
 
 
 def last_offset(total: int, limit: int) -> int:

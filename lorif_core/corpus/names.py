@@ -60,12 +60,10 @@ def key_of(comparison: Comparison, fields: Mapping[str, Field]) -> str:
     raise _unknown(name, fields)
 
 
-def short_name(column: str, columns: Sequence[str]) -> str:
+def short_name(column: str) -> str:
     """A column as a condition certainly names it: by its name, or behind ``data.`` where that could be another."""
-    inner = column.removeprefix(DATA)
-    is_shadowed = column.startswith(DATA) and (inner in columns or inner.split(".")[0] in columns)
-    is_other = column in DECISION_NAMES or column == LABEL or column.startswith(DECISION)
-    return f"{DATA}{column}" if is_shadowed or is_other else column
+    is_other = column in (*DECISION_NAMES, LABEL) or column.startswith((DATA, DECISION))
+    return f"{DATA}{column}" if is_other else column
 
 
 def check_statuses(comparison: Comparison) -> None:

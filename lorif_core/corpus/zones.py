@@ -26,6 +26,11 @@ def zone_named(name: str | None) -> ZoneInfo:
     return zone
 
 
+def is_zone(name: str) -> bool:
+    """Whether this computer knows a zone of this name."""
+    return _zone(name) is not None
+
+
 def zone_of_process(environment: Mapping[str, str] = os.environ, localtime: Path = LOCALTIME) -> ZoneInfo:
     """The zone of ``TZ``, else that of the computer; where neither has a name, the whole hours that it is off now."""
     named = environment.get("TZ", "").removeprefix(":")
