@@ -64,7 +64,7 @@ def time_edges(minimum: int, maximum: int, value: ValueType, zone: ZoneInfo) -> 
 
     try:
         first, last = (_local(number, value, inside).date() for number in (minimum, maximum))
-        if value.kind != "date" and (maximum - minimum) < MOST_TIME_BINS * per_day // 2 and minimum < maximum:
+        if value.kind != "date" and maximum - minimum < 2 * per_day and minimum < maximum:
             return _steps_from(place(first), minimum, maximum, value.unit)
         return [place(day) for day in _calendar(first, last)]
     except (ValueError, OverflowError):  # beyond the calendar of Python

@@ -45,7 +45,7 @@ def _pinned_comparison(comparison: Comparison, zone: ZoneInfo) -> Condition:
         within = _from_to(comparison.name, comparison.values[0], comparison.values[0], zone)
         return Not(within) if comparison.operator == "!=" else within
     if comparison.operator == "between":
-        return _from_to(comparison.name, *comparison.values, zone)
+        return _from_to(comparison.name, comparison.values[0], comparison.values[1], zone)
     if comparison.operator in (">=", "<"):
         return _starting(comparison.name, comparison.operator, comparison.values[0], zone)
     return _ending(comparison.name, comparison.operator, comparison.values[0], zone)
