@@ -297,11 +297,9 @@ def _time_column(sql: str, first: str) -> Column:
     has_zone = re.search(r"[0-9:.]([Zz]|[+-][0-9:]+)$", first[10:]) is not None
     sql_type = "TIMESTAMP WITH TIME ZONE" if has_zone else "TIMESTAMP"
     plain = f"regexp_replace(translate({sql}, 'tz,', 'TZ.'), '{_SECONDS}', '\\1:00\\2')"
-    return Column(
-        f"TRY_CAST({plain} AS {sql_type})",
-        ValueType("instant" if has_zone else "moment", sql_type, MICROSECONDS),
-        sql,
-    )
+    # The usual spelling is cast as it is, which takes a third of the time.
+    moment = f"coalesce(TRY_CAST({sql} AS {sql_type}), TRY_CAST({plain} AS {sql_type}))"
+    return Column(moment, ValueType("instant" if has_zone else "moment", sql_type, MICROSECONDS), sql)
 
 
 _FIELD_VALUES: dict[str, ValueType] = {

@@ -229,10 +229,11 @@ def _bins(
     if not edges:
         return ()
     value, inner = column.value, edges[1:-1]
-    below = [f"count(*) FILTER ({column.sql} < {value.mark})" for _ in inner]
+    below = [f"count(*) FILTER (x < {value.mark})" for _ in inner]
+    present = selection.sql(f"{column.sql} AS x", f"AND {is_finite}")
     counts = call.query(
-        selection.sql(", ".join([*below, "count(*)"]), f"AND {is_finite}"),
-        [*(value.param(edge) for edge in inner), *selection.params],
+        f"WITH present AS MATERIALIZED ({present}) SELECT {', '.join([*below, 'count(*)'])} FROM present",
+        [*selection.params, *(value.param(edge) for edge in inner)],
     ).row(0)
     starts = [0, *counts]
     last = len(edges) - 2

@@ -27,8 +27,10 @@ TAKEN = {
     "query": ["q", "r"],
 }
 ODD = [
-    "file_row_number", "FILE_ROW_NUMBER", "r", "R", "c0", "C0", "e", "select", "where", "and", "a.b", 'q"uote', "b`tick",
-    "line\nbreak", "row", "relevance", "-x", "score:7", "Source", "source", " ", "'", "filename", "examples", "text ", "%",
+    "file_row_number", "FILE_ROW_NUMBER", "r", "R", "c0", "C0", "e", "select", "where", "and", "a.b", 'q"uote',
+    "b`tick",
+    "line\nbreak", "row", "relevance", "-x", "score:7", "Source", "source", " ", "'", "filename", "examples", "text ",
+    "%",
     "rowid", "file_index", "data.row",
 ]  # fmt: skip
 
