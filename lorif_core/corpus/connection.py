@@ -47,6 +47,9 @@ DUCKDB_CONFIG: dict[str, Any] = {
 DEFECTS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.ConversionException)
 """What only a mistake in our SQL can cause."""
 
+_SPACE = " ([Z+-][0-9:]*)$"
+"""A space before a zone, which DuckDB does not read."""
+
 _SECONDS = "^(.{10}[T ][0-9]{2}:[0-9]{2})([^:]|$)"
 """A time to the minute, which DuckDB reads with seconds only."""
 
@@ -294,9 +297,10 @@ def stop_after(seconds: float | None, stop: Callable[[], None]) -> Iterator[thre
 
 def _time_column(sql: str, first: str) -> Column:
     """A text column of ISO times, which all have a zone, like the first, or none of them has."""
-    has_zone = re.search(r"[0-9:.]([Zz]|[+-][0-9:]+)$", first[10:]) is not None
+    has_zone = re.search(r"[0-9:. ]([Zz]|[+-][0-9:]+)$", first[10:]) is not None
     sql_type = "TIMESTAMP WITH TIME ZONE" if has_zone else "TIMESTAMP"
-    plain = f"regexp_replace(translate({sql}, 'tz,', 'TZ.'), '{_SECONDS}', '\\1:00\\2')"
+    plain = f"regexp_replace(translate({sql}, 'tz,', 'TZ.'), '{_SPACE}', '\\1')"
+    plain = f"regexp_replace({plain}, '{_SECONDS}', '\\1:00\\2')"
     # The usual spelling is cast as it is, which takes a third of the time.
     moment = f"coalesce(TRY_CAST({sql} AS {sql_type}), TRY_CAST({plain} AS {sql_type}))"
     return Column(moment, ValueType("instant" if has_zone else "moment", sql_type, MICROSECONDS), sql)
@@ -306,14 +310,16 @@ _FIELD_VALUES: dict[str, ValueType] = {
     "bool": BOOL,
     "int": ValueType("int", "HUGEINT"),
     "wide int": ValueType("int", "HUGEINT"),
+    "uint": ValueType("int", "HUGEINT"),
     "float": FLOAT,
 }
 
 
 def _field_of(sql: str, path: str, storage: str) -> Column:
     """A field of the objects of a JSON column; what is no scalar stays JSON."""
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path.split("."))
-    text = f"json_extract_string({sql}, {_quoted(pointer)})"
+    escaped = path.replace("~", "~0").replace("/", "~1")
+    pointers = dict.fromkeys(["/" + escaped.replace(".", "/"), "/" + escaped])  # a key may have a dot of its own
+    text = f"coalesce({', '.join(f'json_extract_string({sql}, {_quoted(one)})' for one in pointers)})"
     value = _FIELD_VALUES.get(storage, TEXT)
     typed = text if value.kind == "text" else f"TRY_CAST({text} AS {value.sql})"
     return Column(typed, value, text)

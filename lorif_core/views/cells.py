@@ -37,7 +37,9 @@ def cell_text(value: object, zone: str | None = None) -> str:
 
 
 def instant_text(value: object, type_of_column: ValueType | None, zone: str | None = None) -> str:
-    """A value of a column whose instants may be text, as ``cell_text`` shows it."""
+    """A plain value of a column, whose instants are text and durations numbers, as ``cell_text`` shows it."""
+    if type_of_column is not None and type_of_column.kind == "duration" and isinstance(value, int):
+        return duration_text(value * 10**9 // type_of_column.unit)
     is_instant = type_of_column is not None and type_of_column.kind == "instant"
     moment = read_moment(value) if is_instant and isinstance(value, str) else None
     if moment is None or moment.at.tzinfo is None:

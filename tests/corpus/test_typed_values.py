@@ -277,14 +277,20 @@ def test_mixed_scalars_are_read_as_plain_text(tmp_path):
 
 
 def test_fields_of_objects_are_compared_by_their_type(tmp_path):
-    values = ['{"source": "forum", "year": 2019, "a": {"n/m": 0.5}}', '{"source": "news", "year": 90}', None, "{}"]
-    types = {"meta": {"source": "string", "year": "int", "a.n/m": "float"}}
+    values = [
+        '{"source": "forum", "year": 2019, "a": {"n/m": 0.5}, "b.c": 7}',
+        '{"source": "news", "year": 90}',
+        None,
+        "{}",
+    ]
+    types = {"meta": {"source": "string", "year": "int", "a.n/m": "float", "b.c": "uint"}}
     columns = {"meta": pa.array(values), "meta.year": pa.array([1, 2, 3, 4])}
     with Corpus(write(tmp_path, columns, json_columns=("meta",), field_types=types)) as corpus:
         assert corpus.rows(Filter(where=parse_where("meta.source = forum"))) == [0]
         assert corpus.rows(Filter(where=parse_where("meta.source is missing"))) == [2, 3]
         assert corpus.rows(Filter(where=parse_where("data.meta.source != forum"))) == [1, 2, 3]
         assert corpus.rows(Filter(where=parse_where("meta.a.n/m > 0.4"))) == [0]
+        assert corpus.rows(Filter(where=parse_where("meta.b.c > 6"))) == [0]
         assert corpus.rows(Filter(where=parse_where("meta.year = 2"))) == [1]  # the column of this name wins
         assert corpus.page(sort=[SortKey("meta.source", descending=True)]).rows == [1, 0, 2, 3]
         with pytest.raises(

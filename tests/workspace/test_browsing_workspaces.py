@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from datetime import datetime
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -201,15 +200,10 @@ def dated(tmp_path, monkeypatch):
     """A workspace whose column ``at`` holds instants, ``status`` its own words, with one excluded text."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     instants = ["2026-03-29T05:30:00Z", "2026-03-29T06:10:00Z", "2026-03-28T23:30:00Z"]
-    texts = {"id": ["a", "b", "c"], "text": ["x", "y", "z"], "status": ["draft", "final", "draft"]}
-    done("import", tmp_path / "ws", write_rows(tmp_path / "a.jsonl", pl.DataFrame(texts).to_dicts()))
-    (path,) = (tmp_path / "ws").rglob("examples.parquet")
-    table = pq.read_table(path)
     column = pa.array([datetime.fromisoformat(one) for one in instants], pa.timestamp("us", "UTC"))
-    layout = json.loads(table.schema.metadata[b"lorif_layout"])
-    layout["metadata_columns"].append("at")
-    metadata = table.schema.metadata | {b"lorif_layout": json.dumps(layout).encode()}
-    pq.write_table(table.append_column("at", column).replace_schema_metadata(metadata), path)
+    texts = {"id": ["a", "b", "c"], "text": ["x", "y", "z"], "status": ["draft", "final", "draft"], "at": column}
+    pq.write_table(pa.table(texts), tmp_path / "a.parquet")
+    done("import", tmp_path / "ws", tmp_path / "a.parquet")
     done("exclude", tmp_path / "ws", "b", "--reason", "spam")
     return tmp_path / "ws"
 
@@ -219,9 +213,9 @@ def test_times_are_read_and_shown_in_the_zone_of_the_process(dated):
     assert [row["at"] for row in day] == [
         "2026-03-29 00:30:00+01:00", "2026-03-29 07:30:00+02:00", "2026-03-29 08:10:00+02:00",
     ]  # fmt: skip
-    assert [row["id"] for row in day] == ["c", "a", "b"]
+    assert [row["train_id"] for row in day] == ["c", "a", "b"]
     assert "2026-03-29 07:30:00+02:00" in done("browse", dated).out
-    assert "00:00" in done("facets", dated).out
+    assert "2026-03-29 08:00+02:00 to" in done("facets", dated).out
 
 
 def test_a_rule_is_recorded_with_the_zone_it_was_meant_in(dated, monkeypatch):
