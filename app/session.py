@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from lorif_core.catalog import DatasetRecord
+from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
@@ -36,6 +37,12 @@ def workspace_path() -> str:
 def workspace() -> Workspace:
     """The workspace, open once per process."""
     return _workspace_at(workspace_path())
+
+
+def zone() -> str | None:
+    """IANA name of the time zone of the browser, or None if it does not tell a known one."""
+    name = st.context.timezone
+    return name if name is not None and is_zone(name) else None
 
 
 def actor() -> str:

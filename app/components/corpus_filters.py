@@ -8,6 +8,7 @@ import streamlit as st
 from app import session
 from lorif_core.corpus.facets import Facet, HistogramFacet, ValuesFacet
 from lorif_core.corpus.filters import SearchMode, Status
+from lorif_core.views.cells import cell_text
 from lorif_core.views.choices import column_of, of_bins, of_values, values_of, with_choice, without_column
 from lorif_core.views.facet_figures import chosen_bins, histogram
 from lorif_core.views.text import visible
@@ -85,10 +86,15 @@ def bar(sort_columns: Sequence[str]) -> Chosen:
         max_chars=10_000,
         help=WHERE_HELP,
     )
-    key = {IMPORTED: "row", RELEVANCE: "relevance"}.get(sort or IMPORTED, sort or "row")
-    order = () if key == "row" and not descending else (f"-{key}" if descending else key,)
+    key = {IMPORTED: "order:row", RELEVANCE: "order:relevance"}.get(sort or IMPORTED, f"data.{sort}")
+    order = () if key == "order:row" and not descending else (f"-{key}" if descending else key,)
     view = View(
-        where=where or None, search=search or None, mode=mode or "words", statuses=tuple(statuses or ()), sort=order
+        where=where or None,
+        search=search or None,
+        mode=mode or "words",
+        statuses=tuple(statuses or ()),
+        sort=order,
+        zone=session.zone(),
     )
     return Chosen(view, st.query_params.get_all("pick"))
 
@@ -152,7 +158,7 @@ def _set_picks(picks: Sequence[str]) -> None:
 def _values(facet: ValuesFacet, picks: Sequence[str]) -> None:
     values = [one.value for one in facet.values] + ([None] if facet.num_missing else [])
     counts = [one.count for one in facet.values] + ([facet.num_missing] if facet.num_missing else [])
-    names = [MISSING if value is None else visible(str(value)) for value in values]
+    names = [MISSING if value is None else visible(cell_text(value)) for value in values]
     key = session.table_key(f"corpus-values-{facet.column}", [*picks, *names])
     own = next((pick for pick in picks if column_of(pick) == facet.column), None)
     st.dataframe(
@@ -186,7 +192,7 @@ def _pick_values(key: str, facet: ValuesFacet, values: list, picks: Sequence[str
 def _histogram(facet: HistogramFacet, picks: Sequence[str]) -> None:
     key = session.table_key(f"corpus-histogram-{facet.column}", [*picks, str(facet.minimum), str(facet.maximum)])
     st.plotly_chart(
-        histogram(facet),
+        histogram(facet, session.zone()),
         key=key,
         on_select=lambda: _pick_bins(key, facet, picks),
         selection_mode=("points", "box"),
@@ -194,7 +200,7 @@ def _histogram(facet: HistogramFacet, picks: Sequence[str]) -> None:
         alt="How the numbers of a column are spread; click or drag to see only some",
     )
     if facet.num_missing:
-        st.text(f"{facet.num_missing:,} without a number")
+        st.text(f"{facet.num_missing:,} without a value")
 
 
 def _pick_bins(key: str, facet: HistogramFacet, picks: Sequence[str]) -> None:

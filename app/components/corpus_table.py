@@ -24,7 +24,7 @@ def draw(page: Page, texts: Sequence[str]) -> list[str]:
     """The table; ids of the selected rows."""
     ids = page.frame["train_id"].to_list()
     chosen = st.dataframe(
-        _shown(page.frame, texts),
+        _shown(page, texts),
         hide_index=True,
         height=40 + 36 * max(len(ids), 1),
         row_height=36,
@@ -63,11 +63,11 @@ def paging(total: int, offset: int) -> None:
         st.text(f"Page {now:,} of {last:,}")
 
 
-def _shown(frame: pl.DataFrame, texts: Sequence[str]) -> pl.DataFrame:
+def _shown(page: Page, texts: Sequence[str]) -> pl.DataFrame:
     known = {
-        "id": [visible(one) for one in frame["train_id"]],
-        "status": frame["status"].to_list(),
+        "id": [visible(one) for one in page.frame["train_id"]],
+        "status": page.decided("status").to_list(),
         "text": [visible(text if len(text) <= MAX_CELL else text[:MAX_CELL] + "…") for text in texts],
-        "reason": [reason or "" for reason in frame["reason"]],
+        "reason": [reason or "" for reason in page.decided("reason")],
     }
     return pl.DataFrame(known)

@@ -1,6 +1,6 @@
 """One text in full, with its metadata and what people decided about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -8,7 +8,9 @@ from app import session
 from app.components import token_view
 from lorif_core.corpus.filters import TextSearch
 from lorif_core.corpus.highlighting import spans_of
+from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
+from lorif_core.views.cells import instant_text
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
 from lorif_core.workspace.datasets.datasets import ShownText
@@ -28,17 +30,21 @@ def whole(train_id: str, dataset: str, *, key: str, search: TextSearch | None = 
     (shown,) = workspace.data.texts([train_id], dataset)
     status, reason = statuses_of(workspace.decisions.states(dataset=dataset)).get(train_id, ("kept", None))
     draw(shown, key=key, status=status, reason=reason, search=search)
-    metadata(shown, key=key)
+    metadata(shown, workspace.data.types(dataset), key=key)
     time_line(workspace.decisions.events_of(train_id, dataset=dataset))
 
 
-def metadata(shown: ShownText, *, key: str) -> None:
-    """Its columns and their values."""
+def metadata(shown: ShownText, types: Mapping[str, ValueType], *, key: str) -> None:
+    """Its columns and their values, instants in the zone of the browser."""
+    zone = session.zone()
     if shown.metadata:
         st.dataframe(
             {
                 "column": [visible(name) for name in shown.metadata],
-                "value": ["" if value is None else visible(str(value)) for value in shown.metadata.values()],
+                "value": [
+                    "" if value is None else visible(instant_text(value, types.get(name), zone))
+                    for name, value in shown.metadata.items()
+                ],
             },
             hide_index=True,
             key=session.table_key(f"{key}-metadata", [shown.train_id]),

@@ -17,7 +17,7 @@ def draw(dataset: str) -> None:
     workspace = session.workspace()
     columns = workspace.files.examples(dataset).metadata_columns
     chosen = corpus_filters.bar(["train_id", *columns])
-    is_filtered = bool(chosen.picks or chosen.view != View())
+    is_filtered = bool(chosen.picks or chosen.view != View(zone=chosen.view.zone))
     corpus_filters.chips(chosen.picks, is_filtered=is_filtered)
     left, right = st.columns([3, 9], gap="medium")
     with left, session.errors():
@@ -43,7 +43,7 @@ def _list(view: View, found: Page, dataset: str) -> None:
         takes_all = st.toggle(f"Select all {found.total:,}", key=key, disabled=not found.total)
         ids = workspace.data.matching_ids(view, dataset) if takes_all else selected
         st.text(f"{len(ids):,} selected")
-        chosen = found.frame.filter(found.frame["train_id"].is_in(ids))["status"].unique().to_list()
+        chosen = found.decided("status").filter(found.frame["train_id"].is_in(ids)).unique().to_list()
         status = chosen[0] if len(chosen) == 1 and not takes_all else "mixed"
         corpus_bulk.actions(ids, status, dataset=dataset)
     if len(selected) == 1 and not decide.is_asking():

@@ -57,7 +57,10 @@ def rules(dataset: str) -> None:
             st.session_state["export-rules-shown"] = lines
         if lines and st.session_state.get("export-rules-shown") == lines:
             with session.errors():
-                found = [session.workspace().decisions.preview(line, dataset=dataset) for line in lines]
+                found = [
+                    session.workspace().decisions.preview(line, dataset=dataset, zone=session.zone())
+                    for line in lines
+                ]
                 _rules(found, dataset)
 
 

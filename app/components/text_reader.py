@@ -1,13 +1,15 @@
 """The drawer with one training text in full, and everything known about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from app import session
 from app.components import decide, reader_closer, token_view
 from app.components.answers import Context, context_of
+from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
+from lorif_core.views.cells import instant_text
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card, heated, signed
@@ -58,7 +60,7 @@ def _drawer(answer: Answer, order: list[str]) -> None:
     with session.errors():
         reader_closer.draw(answer, hit, context)
     with session.errors():
-        _metadata(hit)
+        _metadata(hit, session.workspace().data.types(context.dataset_id))
         _history(session.workspace().decisions.events_of(hit.train_id, dataset=context.dataset_id))
         _others(appearances(session.workspace(), hit.train_id, answer.query_id))
 
@@ -100,12 +102,13 @@ def _text(answer: Answer, hit: Hit, context: Context) -> None:
         token_view.legend(key="reader-legend")
 
 
-def _metadata(hit: Hit) -> None:
+def _metadata(hit: Hit, types: Mapping[str, ValueType]) -> None:
     if hit.metadata:
         st.markdown("**Metadata**")
-        names, values = list(hit.metadata), list(hit.metadata.values())
+        names, zone = list(hit.metadata), session.zone()
+        values = [instant_text(value, types.get(name), zone) for name, value in hit.metadata.items()]
         st.dataframe(
-            {"column": [visible(one) for one in names], "value": [visible(str(one)) for one in values]},
+            {"column": [visible(one) for one in names], "value": [visible(one) for one in values]},
             hide_index=True,
             key=session.table_key("reader-metadata", [hit.train_id]),
             alt="Metadata of the text",

@@ -48,7 +48,7 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
         review_keys.reasons(workspace.journal.reasons())
         review_keys.note(train_id, dataset)
     with about:
-        corpus_text.metadata(shown, key="review")
+        corpus_text.metadata(shown, session.workspace().data.types(dataset), key="review")
         corpus_text.time_line(workspace.decisions.events_of(train_id, dataset=dataset))
 
 

@@ -12,6 +12,8 @@ from lorif_core.cli.output import Json, TextArg, console, print_json, say
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
+    from polars import DataFrame
+
     from lorif_core.corpus.browse import Page
     from lorif_core.corpus.facets import Facet
     from lorif_core.corpus.highlighting import Snippet
@@ -82,8 +84,8 @@ def browse(
         workspace: Folder of the workspace.
         view: Which texts to see.
         form: How `--ids` prints them.
-        sort: Columns, or score:QUERY, in order of importance; a leading - puts the largest first
-            (write --sort=-year).
+        sort: Columns, fields such as meta.year, or score:QUERY, in order of importance; a leading - puts the
+            largest first (write --sort=-year). A column called row, relevance, -x or score:x is data.row and so on.
         page: Number of the page, from 1; negative numbers count from the last one.
         limit: Texts on a page.
         ids: Print the ids of all texts found, one a line, for `lorif exclude WORKSPACE -`; with -0 or
@@ -91,6 +93,7 @@ def browse(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
+    from lorif_core.views.cells import shown_frame
     from lorif_core.workspace.datasets.view import offset_of_page, read_view
 
     opened, chosen = _data(workspace), _view(view, sort)
@@ -105,11 +108,12 @@ def browse(
     offset = offset_of_page(page, limit, lambda: opened.count(chosen, dataset=dataset))
     found = opened.browse(chosen, offset=offset, limit=limit, dataset=dataset)
     passages = opened.passages(chosen, found, dataset=dataset)
+    shown = shown_frame(found.frame, opened.types(dataset))
     if json:
-        shown = {"total": found.total, "offset": found.offset, "examples": found.frame.to_dicts()}
-        print_json(shown | ({"found": [asdict(passage) for passage in passages]} if chosen.search else {}))
+        printed = {"total": found.total, "offset": found.offset, "examples": shown.to_dicts()}
+        print_json(printed | ({"found": [asdict(passage) for passage in passages]} if chosen.search else {}))
     else:
-        _print_page(found, limit, passages)
+        _print_page(found, shown, limit, passages)
 
 
 def facets(
@@ -375,15 +379,16 @@ def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
     return View(where=args.where, search=args.search, mode=args.mode, statuses=args.status, sort=sort)
 
 
-def _print_page(page: "Page", limit: int, passages: "list[Snippet]") -> None:
+def _print_page(page: "Page", shown: "DataFrame", limit: int, passages: "list[Snippet]") -> None:
+    from lorif_core.views.cells import cell_text
     from lorif_core.views.tables import marked_passage, records_table
 
-    shown = page.frame.drop("source_line", strict=False)
-    if not shown["reason"].count():
-        shown = shown.drop("reason")
-    if not shown["has_conflict"].any():
-        shown = shown.drop("has_conflict")
-    rows = [["" if value is None else str(value)[:CELL_CHARACTERS] for value in row] for row in shown.rows()]
+    shown = shown.drop("source_line", strict=False)
+    if not page.decided("reason").count():
+        shown = shown.drop(page.decision_names["reason"])
+    if not page.decided("has_conflict").any():
+        shown = shown.drop(page.decision_names["has_conflict"])
+    rows = [["" if value is None else cell_text(value)[:CELL_CHARACTERS] for value in row] for row in shown.rows()]
     columns = [*shown.columns, *(["found"] if passages else [])]
     marked = [[marked_passage(passage)] for passage in passages] or [[] for _ in rows]
     cells = [[*row, *found] for row, found in zip(rows, marked, strict=True)]
@@ -395,13 +400,14 @@ def _print_page(page: "Page", limit: int, passages: "list[Snippet]") -> None:
 
 def _print_facet(facet: "Facet") -> None:
     from lorif_core.corpus.facets import HistogramFacet
+    from lorif_core.views.cells import bin_text, cell_text
     from lorif_core.views.tables import records_table
 
     if isinstance(facet, HistogramFacet):
-        counts = [(f"{bin.range.minimum:g} to {bin.range.maximum:g}", bin.count) for bin in facet.bins]
+        counts = [(bin_text(facet, bin), bin.count) for bin in facet.bins]
         others = [("not a number", facet.num_nan), ("infinite", facet.num_infinite)]
     else:
-        counts = [(str(value.value), value.count) for value in facet.values[:MAX_VALUES_SHOWN]]
+        counts = [(cell_text(value.value), value.count) for value in facet.values[:MAX_VALUES_SHOWN]]
         hidden = facet.values[MAX_VALUES_SHOWN:]
         num_hidden = facet.num_other_values + len(hidden)
         others = [(f"{num_hidden:,} other values", facet.num_others + sum(value.count for value in hidden))]

@@ -7,19 +7,22 @@ need, then all columns of those few rows. Long texts of rows that are not shown 
 import random
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from lorif_core.corpus.conditions import Condition
 from lorif_core.corpus.connection import ROW, Call, ExamplesFile, OpenExamples
 from lorif_core.corpus.facets import Facet, Profile, read_facet, read_profile
 from lorif_core.corpus.filters import EVERYTHING, NOTHING_BESIDE, Filter, SideTables, SortKey, TextSearch
 from lorif_core.corpus.fulltext import FullText
 from lorif_core.corpus.highlighting import Snippet, snippets_of
-from lorif_core.corpus.selection import Selection, check_choices, order_sql, select
+from lorif_core.corpus.selection import Selection, check_choices, order_sql, pinned_where, select
 from lorif_core.corpus.text_patterns import contains_patterns, contains_sql, matches_sql, typed_pattern
+from lorif_core.corpus.value_types import ValueType
+from lorif_core.corpus.zones import zone_named
 from lorif_core.errors import QueryError
 
 SEARCH_TIME_LIMIT_S = 3.0
@@ -46,6 +49,13 @@ class Page:
 
     offset: int
     """Place of the first one in the list, from 0."""
+
+    decision_names: Mapping[str, str] = field(default_factory=dict)
+    """``status``, ``reason``, ``has_conflict`` → their columns in the frame, where decisions were added to it."""
+
+    def decided(self, name: str) -> pl.Series:
+        """What was decided about the examples: ``status``, ``reason`` or ``has_conflict``."""
+        return self.frame[self.decision_names[name]]
 
 
 def last_offset(total: int, limit: int) -> int:
@@ -101,6 +111,23 @@ class Corpus:
     def column_names(self) -> list[str]:
         """All columns, in the order of the file."""
         return list(self._examples.columns)
+
+    @property
+    def types(self) -> dict[str, ValueType]:
+        """What the values of every column are."""
+        return {name: column.value for name, column in self._examples.columns.items()}
+
+    def pinned(self, condition: Condition, zone: str | None = None) -> Condition:
+        """The condition with the zones of its times written out, so that it chooses the same for everyone.
+
+        Args:
+            condition: From ``parse_where``.
+            zone: IANA name of the zone that its times without one are meant in; None: that of this process.
+
+        Raises:
+            QueryError: A name is unknown or means two things.
+        """
+        return pinned_where(self._examples, condition, zone)
 
     def page(
         self,
@@ -211,7 +238,8 @@ class Corpus:
         check_choices(self._examples, chosen)
         with self._call(chosen) as call:
             others = replace(chosen, choices={})
-            found = None if others == EVERYTHING else self._row_frame(call, others, beside)
+            is_all = others == replace(EVERYTHING, zone=chosen.zone)
+            found = None if is_all else self._row_frame(call, others, beside)
             return [self._facet(call, name, chosen, found) for name in self._examples.file.metadata_columns]
 
     def snippets(self, search: TextSearch | str, rows: Sequence[int]) -> list[Snippet]:
@@ -268,14 +296,14 @@ class Corpus:
         if name not in self._profiles:
             self._profiles[name] = read_profile(call, column)
         others = {other: choice for other, choice in chosen.choices.items() if other != name}
-        selection = select(call, self._examples, Filter(choices=others), NOTHING_BESIDE, found)
-        return read_facet(call, name, column, self._profiles[name], selection)
+        selection = select(call, self._examples, Filter(choices=others, zone=chosen.zone), NOTHING_BESIDE, found)
+        return read_facet(call, name, column, self._profiles[name], selection, zone_named(chosen.zone))
 
     def _read(self, call: Call, rows: Sequence[int], columns: Sequence[str] | None) -> pl.DataFrame:
         names = self.column_names if columns is None else list(dict.fromkeys(columns))
         for name in names:
             self._examples.check_name(name)
-        expressions = ", ".join([ROW, *(self._examples.columns[name].sql for name in names)])
+        expressions = ", ".join([ROW, *(self._examples.columns[name].shown for name in names)])
         frame = call.query(f"SELECT {expressions} FROM examples e WHERE {_among(rows)}")
         place_of = {row: place for place, row in enumerate(rows)}
         order = frame.to_series(0).replace_strict(place_of, return_dtype=pl.Int64).arg_sort()

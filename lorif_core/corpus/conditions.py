@@ -30,6 +30,12 @@ Side = Literal["top", "bottom"]
 LABELS = "labels"
 """Name of the list of an example's labels."""
 
+DATA = "data."
+"""Before the name of a column: certainly the column, whatever else has the name."""
+
+DECISION = "decision."
+"""Before ``status``, ``reason``, ``actor``, ``labels`` or ``has_conflict``: certainly the decision."""
+
 LABEL = "label"
 """How the list of labels is typed; a column of this name needs backticks."""
 
@@ -103,7 +109,7 @@ class Or(Condition):
     """In the order typed."""
 
 
-HAS_CONFLICT = Comparison("has_conflict", "=", ("true",))
+HAS_CONFLICT = Comparison(f"{DECISION}has_conflict", "=", ("true",))
 """People decided differently on the example; typed as ``has conflict``."""
 
 
@@ -135,7 +141,7 @@ def _format_comparison(comparison: Comparison) -> str:
     if comparison == HAS_CONFLICT:
         return "has conflict"
     values = [quote_value(value) for value in comparison.values]
-    if (comparison.name, comparison.operator) == ("actor", "="):
+    if (comparison.name, comparison.operator) == (f"{DECISION}actor", "="):
         return f"decided by {values[0]}"
     operator = comparison.operator
     if operator in ("in", "not in"):
@@ -169,8 +175,8 @@ def is_bare(text: str) -> bool:
 
 
 def is_word_character(character: str) -> bool:
-    """Whether a character can be part of a bare word: letters with their marks, digits and ``_-.:/``."""
-    return character.isalnum() or character in "_-.:/" or unicodedata.category(character).startswith("M")
+    """Whether a character can be part of a bare word: letters with their marks, digits and ``_-+.:/``."""
+    return character.isalnum() or character in "_-+.:/" or unicodedata.category(character).startswith("M")
 
 
 def queries_of(condition: Condition) -> list[str]:

@@ -3,23 +3,27 @@
 Nothing is locked: the file never changes, and each process has its own connection, which reads this
 one file, no other, and never the network. Columns are called ``c0``, ``c1``, … inside, so that no name
 from the data becomes SQL, and two names that differ in case only stay two columns.
+
+Each column has a type that its values are compared, sorted and counted by. A type that nothing is known of is text,
+as DuckDB prints it, so that no column vanishes.
 """
 
 import re
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lorif_core.corpus.value_types import BOOL, FLOAT, MICROSECONDS, TEXT, ColumnType, ValueType, type_of
 from lorif_core.errors import ArtefactError, DamagedArtefact, QueryError, ResourceError
 from lorif_core.files import disk_full_message
 
@@ -43,9 +47,11 @@ DUCKDB_CONFIG: dict[str, Any] = {
 DEFECTS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.ConversionException)
 """What only a mistake in our SQL can cause."""
 
-ColumnType = Literal["text", "bool", "int", "float"]
-COLUMN_TYPES: dict[str, ColumnType] = {"VARCHAR": "text", "BOOLEAN": "bool", "BIGINT": "int", "DOUBLE": "float"}
-"""By DuckDB's name; an import writes no others."""
+_SPACE = " ([Z+-][0-9:]*)$"
+"""A space before a zone, which DuckDB does not read."""
+
+_SECONDS = "^(.{10}[T ][0-9]{2}:[0-9]{2})([^:]|$)"
+"""A time to the minute, which DuckDB reads with seconds only."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,15 @@ class ExamplesFile:
     fingerprint: str
     """Hash of the content."""
 
+    time_columns: tuple[str, ...] = ()
+    """Text columns that hold ISO dates or times only, and are compared as such."""
+
+    mixed_columns: tuple[str, ...] = ()
+    """Those JSON columns that hold no list or object, but scalars of several types: they are read as text."""
+
+    field_types: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    """JSON column → path of a field of its objects, such as ``author.name`` → how it would be stored."""
+
     @property
     def message_columns(self) -> tuple[str, ...]:
         """Text columns that hold chat messages."""
@@ -74,13 +89,21 @@ class ExamplesFile:
 
 
 class Column(NamedTuple):
-    """A column of the file, as queries see it."""
+    """A column of the file, or a field of its objects, as queries see it."""
 
     sql: str
-    """Its expression."""
+    """Expression of what is compared."""
 
-    type: ColumnType
-    """Of its values; JSON is text."""
+    value: ValueType
+    """Of what is compared; JSON is text."""
+
+    shown: str
+    """Expression of what a page shows."""
+
+    @property
+    def type(self) -> ColumnType:
+        """What its values are, as people call them."""
+        return self.value.kind
 
 
 class Call:
@@ -134,25 +157,45 @@ class OpenExamples:
         """
         self.file = file
         self._path = file.path.resolve()
-        names, self.num_rows = _description_of(file.path)
+        schema, self.num_rows = _description_of(file.path)
         self._lock = threading.Lock()
-        self._connection = _connect(self._path, len(names))
-        with self.call(None) as call:
-            described = call.query("DESCRIBE SELECT * EXCLUDE (r) FROM examples")
-        columns = {
-            name: Column(f"e.c{number}", COLUMN_TYPES[written])
-            for number, (name, written) in enumerate(zip(names, described["column_type"], strict=True))
-            if written in COLUMN_TYPES
-        }
+        self._connection = _connect(self._path, schema.names)
         expected = ["train_id", *file.text_columns, *file.metadata_columns]
-        absent = [name for name in expected if name not in columns]
+        absent = [name for name in expected if name not in schema.names]
         if absent:
             raise ArtefactError(
-                f"{str(file.path)!r} must hold the columns of its data set, {absent[0]!r} is absent or of another "
-                "type: the file was replaced. Restore it, or import the data again."
+                f"{str(file.path)!r} must hold the columns of its data set, {absent[0]!r} is absent: the file was "
+                "replaced. Restore it, or import the data again."
             )
-        self.columns = columns
-        """All columns by name, in the order of the file."""
+        with self.call(None) as call:
+            described = call.query("DESCRIBE SELECT * EXCLUDE (r) FROM examples")["column_type"]
+            self.columns = {
+                field.name: self._column(call, f"e.c{number}", field, sql_type)
+                for number, (field, sql_type) in enumerate(zip(schema, described, strict=True))
+            }
+            """All columns by name, in the order of the file."""
+
+        self.fields = {
+            f"{name}.{path}": _field_of(self.columns[name].shown, path, storage)
+            for name, types in file.field_types.items()
+            if name in self.columns
+            for path, storage in types.items()
+        }
+        """Fields of the objects of JSON columns by column and path, such as ``meta.author.name``."""
+
+    def _column(self, call: "Call", sql: str, field: pa.Field, sql_type: str) -> Column:
+        value = type_of(sql_type, field.type)
+        if value is None:
+            return Column(f"CAST({sql} AS VARCHAR)", TEXT, f"CAST({sql} AS VARCHAR)")
+        if field.name in self.file.mixed_columns:
+            text = f"json_extract_string({sql}, '$')"
+            return Column(text, TEXT, text)
+        if field.name in self.file.time_columns and value.kind == "text":
+            first = call.query(f"SELECT {sql} FROM examples e WHERE {sql} IS NOT NULL LIMIT 1").to_series()
+            return _time_column(sql, first[0] if len(first) else "")
+        if value.kind == "time":  # DuckDB makes no time of the day from a number
+            return Column(f"epoch_{'us' if value.unit == MICROSECONDS else 'ns'}({sql})", value, sql)
+        return Column(sql, value, sql)
 
     def close(self) -> None:
         """Give back memory and temporary files; calls in progress must have ended."""
@@ -252,33 +295,62 @@ def stop_after(seconds: float | None, stop: Callable[[], None]) -> Iterator[thre
         watcher.join()
 
 
-def _description_of(path: Path) -> tuple[list[str], int]:
-    """Names of the columns, and the number of rows."""
+def _time_column(sql: str, first: str) -> Column:
+    """A text column of ISO times, which all have a zone, like the first, or none of them has."""
+    has_zone = re.search(r"[0-9:. ]([Zz]|[+-][0-9:]+)$", first[10:]) is not None
+    sql_type = "TIMESTAMP WITH TIME ZONE" if has_zone else "TIMESTAMP"
+    plain = f"regexp_replace(translate({sql}, 'tz,', 'TZ.'), '{_SPACE}', '\\1')"
+    plain = f"regexp_replace({plain}, '{_SECONDS}', '\\1:00\\2')"
+    # The usual spelling is cast as it is, which takes a third of the time.
+    moment = f"coalesce(TRY_CAST({sql} AS {sql_type}), TRY_CAST({plain} AS {sql_type}))"
+    return Column(moment, ValueType("instant" if has_zone else "moment", sql_type, MICROSECONDS), sql)
+
+
+_FIELD_VALUES: dict[str, ValueType] = {
+    "bool": BOOL,
+    "int": ValueType("int", "HUGEINT"),
+    "wide int": ValueType("int", "HUGEINT"),
+    "uint": ValueType("int", "HUGEINT"),
+    "float": FLOAT,
+}
+
+
+def _field_of(sql: str, path: str, storage: str) -> Column:
+    """A field of the objects of a JSON column; what is no scalar stays JSON."""
+    escaped = path.replace("~", "~0").replace("/", "~1")
+    pointers = dict.fromkeys(["/" + escaped.replace(".", "/"), "/" + escaped])  # a key may have a dot of its own
+    text = f"coalesce({', '.join(f'json_extract_string({sql}, {_quoted(one)})' for one in pointers)})"
+    value = _FIELD_VALUES.get(storage, TEXT)
+    typed = text if value.kind == "text" else f"TRY_CAST({text} AS {value.sql})"
+    return Column(typed, value, text)
+
+
+def _description_of(path: Path) -> tuple[pa.Schema, int]:
+    """The columns, and the number of rows."""
     try:
         metadata = pq.read_metadata(path)
-        names = metadata.schema.to_arrow_schema().names
+        return metadata.schema.to_arrow_schema(), metadata.num_rows
     except FileNotFoundError as error:
         raise missing(path) from error
     except (pa.ArrowException, OSError) as error:
         raise damaged(path, error) from error
-    if "file_row_number" in (name.lower() for name in names):
-        raise ArtefactError(
-            f"{str(path)!r} has a column `file_row_number`, a name that DuckDB keeps for itself: rename it in the "
-            "data and import that."
-        )
-    return names, metadata.num_rows
 
 
-def _connect(path: Path, num_columns: int) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, names: Sequence[str]) -> duckdb.DuckDBPyConnection:
     temporary = Path(tempfile.gettempdir()) / f"lorif-browsing-{uuid.uuid4().hex}"  # made and removed by DuckDB
-    connection = duckdb.connect(config={**DUCKDB_CONFIG, "temp_directory": str(temporary)})
+    # Where the data have a column of the name that DuckDB gives its row numbers, the rows are counted as they come.
+    is_taken = "file_row_number" in (name.lower() for name in names)
+    settings = {"temp_directory": str(temporary), "preserve_insertion_order": is_taken}
+    connection = duckdb.connect(config={**DUCKDB_CONFIG, **settings})
     pattern = re.sub(r"[\[*?]", lambda match: f"[{match[0]}]", str(path))  # DuckDB reads a path as a glob
     connection.execute(f"SET allowed_paths = [{_quoted(str(path))}, {_quoted(pattern)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    names = ", ".join(f"c{number}" for number in range(num_columns))
+    inside = ", ".join(f"c{number}" for number in range(len(names)))
+    options = "hive_partitioning = false" if is_taken else "hive_partitioning = false, file_row_number = true"
+    count = ", row_number() OVER () - 1" if is_taken else ""
     connection.execute(
-        f"CREATE VIEW examples({names}, r) AS FROM read_parquet({_quoted(pattern)}, file_row_number = true)"
+        f"CREATE VIEW examples({inside}, r) AS SELECT *{count} FROM read_parquet({_quoted(pattern)}, {options})"
     )
     return connection
 

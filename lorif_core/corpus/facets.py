@@ -8,18 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from lorif_core.corpus.connection import Call, Column, ColumnType
+from lorif_core.corpus.bins import float_edges, of_units, time_edges, unit_edges
+from lorif_core.corpus.connection import Call, Column
 from lorif_core.corpus.filters import Range, Value
 from lorif_core.corpus.selection import Selection
+from lorif_core.corpus.value_types import MICROSECONDS, SPREAD, TIMES, ColumnType, ValueType
 
 MAX_VALUES = 50
 """Values that a facet lists. Whole numbers with more different ones than this get a histogram."""
 
-NUM_BINS = 20
-
 HIGH_CARDINALITY = 0.5
 """Share of distinct values from which a column is taken for ids or free text."""
+
+
+ALWAYS_SPREAD = tuple(kind for kind in SPREAD if kind != "int")
+"""Types that get a histogram, however few values there are."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Bin:
     """One bar of a histogram."""
 
     range: Range
-    """Its numbers, ready to be chosen; all but the last bin exclude their maximum."""
+    """Its numbers or times, ready to be chosen; all but the last bin of numbers exclude their maximum."""
 
     count: int
     """Examples in it."""
@@ -72,22 +77,23 @@ class Bin:
 
 @dataclass(frozen=True)
 class HistogramFacet:
-    """How the numbers of a column are spread."""
+    """How the numbers or times of a column are spread."""
 
     column: str
     """Its name."""
 
     type: ColumnType
-    """int or float."""
+    """All but text and bool."""
 
     bins: tuple[Bin, ...]
-    """Equally wide, from the smallest to the largest finite number; none if there is no such number."""
+    """Equally wide numbers from the smallest to the largest finite one, or whole minutes, days, months … that hold
+    all times; none if there is no value."""
 
-    minimum: float | None
-    """Smallest finite number."""
+    minimum: Any
+    """Smallest finite number, earliest time; an instant in the person's zone."""
 
-    maximum: float | None
-    """Largest finite number."""
+    maximum: Any
+    """Largest finite number, latest time."""
 
     num_missing: int
     """Examples without a value."""
@@ -110,7 +116,7 @@ class Profile:
     """Rows that have a value."""
 
     num_distinct: int
-    """Different values; 0 for floats, where nobody asks."""
+    """Different values; 0 for what always gets a histogram, where nobody asks."""
 
     @property
     def is_high_cardinality(self) -> bool:
@@ -120,15 +126,26 @@ class Profile:
 
 def read_profile(call: Call, column: Column) -> Profile:
     """Counts over the whole file."""
-    distinct = "0" if column.type == "float" else f"count(DISTINCT {column.sql})"
+    distinct = "0" if column.type in ALWAYS_SPREAD else f"count(DISTINCT {column.sql})"
     return Profile(*call.query(f"SELECT count({column.sql}), {distinct} FROM examples e").row(0))
 
 
-def read_facet(call: Call, name: str, column: Column, profile: Profile, selection: Selection) -> Facet:
-    """The facet of one column over a selection that ignores the column's own choice."""
-    is_spread = column.type == "float" or (column.type == "int" and profile.num_distinct > MAX_VALUES)
+def read_facet(
+    call: Call, name: str, column: Column, profile: Profile, selection: Selection, zone: ZoneInfo
+) -> Facet:
+    """The facet of one column over a selection that ignores the column's own choice.
+
+    Args:
+        call: In which it is read.
+        name: Of the column.
+        column: Its expression and type.
+        profile: From ``read_profile``.
+        selection: What is counted.
+        zone: Whose days and months instants are counted by.
+    """
+    is_spread = column.type in ALWAYS_SPREAD or (column.type == "int" and profile.num_distinct > MAX_VALUES)
     if is_spread:
-        return _histogram(call, name, column, selection)
+        return _histogram(call, name, column, selection, zone)
     return _values(call, name, column, profile, selection)
 
 
@@ -158,57 +175,71 @@ def _values(call: Call, name: str, column: Column, profile: Profile, selection: 
     )
 
 
-def _histogram(call: Call, name: str, column: Column, selection: Selection) -> HistogramFacet:
-    x = column.sql
-    is_finite = f"isfinite({x})" if column.type == "float" else f"{x} IS NOT NULL"
-    is_nan = f"isnan({x})" if column.type == "float" else "false"
-    is_infinite = f"isinf({x})" if column.type == "float" else "false"
+def _histogram(call: Call, name: str, column: Column, selection: Selection, zone: ZoneInfo) -> HistogramFacet:
+    x, value = column.sql, column.value
+    is_float = value.kind == "float"
+    is_finite = f"isfinite({x})" if is_float else f"{x} IS NOT NULL"
+    is_nan = f"isnan({x})" if is_float else "false"
+    is_infinite = f"isinf({x})" if is_float else "false"
     minimum, maximum, num_missing, num_nan, num_infinite = call.query(
         selection.sql(
-            f"min({x}) FILTER ({is_finite}), max({x}) FILTER ({is_finite}), count(*) - count({x}), "
+            f"{_units_sql(f'min({x}) FILTER ({is_finite})', value)}, "
+            f"{_units_sql(f'max({x}) FILTER ({is_finite})', value)}, count(*) - count({x}), "
             f"count(*) FILTER ({is_nan}), count(*) FILTER ({is_infinite})"
         ),
         selection.params,
     ).row(0)
-    edges = _edges(minimum, maximum, column.type)
+    if value.kind == "decimal" and minimum is not None:
+        minimum, maximum = int(minimum * value.unit), int(maximum * value.unit)
+    edges = [] if minimum is None else _edges(minimum, maximum, value, zone)
     return HistogramFacet(
         column=name,
         type=column.type,
-        bins=_bins(call, x, is_finite, edges, selection),
-        minimum=minimum,
-        maximum=maximum,
+        bins=_bins(call, column, is_finite, edges, selection, zone),
+        minimum=_value_of(minimum, value, zone),
+        maximum=_value_of(maximum, value, zone),
         num_missing=num_missing,
         num_nan=num_nan,
         num_infinite=num_infinite,
     )
 
 
-def _edges(minimum: Any, maximum: Any, column_type: ColumnType) -> list[Any]:
-    """Ends of the bins, ascending; whole numbers get bins of whole numbers, the last of which may be cut."""
-    if minimum is None or minimum == maximum:
-        return [] if minimum is None else [minimum, maximum]
-    if column_type == "int":
-        width = -(-(maximum - minimum + 1) // NUM_BINS)
-        return [*range(minimum, maximum + 1, width), maximum]
-    # Halves, because the difference of two floats may be infinite.
-    half = maximum / 2 - minimum / 2
-    inner = [minimum + half * (2 * number / NUM_BINS) for number in range(1, NUM_BINS)]
-    return [minimum, *sorted({edge for edge in inner if minimum < edge < maximum}), maximum]
+def _units_sql(x: str, value: ValueType) -> str:
+    """SQL of a value in units, of a time as a whole number."""
+    if value.kind == "date":
+        return f"({x} - DATE '1970-01-01')"
+    if value.kind in ("moment", "instant"):
+        return f"epoch_{'us' if value.unit == MICROSECONDS else 'ns'}({x})"
+    return x
 
 
-def _bins(call: Call, x: str, is_finite: str, edges: Sequence[Any], selection: Selection) -> tuple[Bin, ...]:
+def _value_of(number: Any, value: ValueType, zone: ZoneInfo) -> Any:
+    return number if number is None or value.kind == "float" else of_units(number, value, zone)
+
+
+def _edges(minimum: Any, maximum: Any, value: ValueType, zone: ZoneInfo) -> list[Any]:
+    if value.kind in TIMES:
+        return time_edges(minimum, maximum, value, zone)
+    return float_edges(minimum, maximum) if value.kind == "float" else unit_edges(minimum, maximum)
+
+
+def _bins(
+    call: Call, column: Column, is_finite: str, edges: Sequence[Any], selection: Selection, zone: ZoneInfo
+) -> tuple[Bin, ...]:
     if not edges:
         return ()
-    inner = edges[1:-1]
-    below = [f"count(*) FILTER ({x} < ?)" for _ in inner]
+    value, inner = column.value, edges[1:-1]
+    below = [f"count(*) FILTER (x < {value.mark})" for _ in inner]
+    present = selection.sql(f"{column.sql} AS x", f"AND {is_finite}")
     counts = call.query(
-        selection.sql(", ".join([*below, "count(*)"]), f"AND {is_finite}"),
-        [*inner, *selection.params],
+        f"WITH present AS MATERIALIZED ({present}) SELECT {', '.join([*below, 'count(*)'])} FROM present",
+        [*selection.params, *(value.param(edge) for edge in inner)],
     ).row(0)
-    ranges = pairwise(edges)
     starts = [0, *counts]
     last = len(edges) - 2
+    has_last = value.kind not in TIMES or value.kind == "time"
+    ends = [_value_of(edge, value, zone) for edge in edges]
     return tuple(
-        Bin(Range(low, high, includes_maximum=place == last), counts[place] - starts[place])
-        for place, (low, high) in enumerate(ranges)
+        Bin(Range(low, high, includes_maximum=has_last and place == last), counts[place] - starts[place])
+        for place, (low, high) in enumerate(pairwise(ends))
     )

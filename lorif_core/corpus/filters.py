@@ -3,12 +3,14 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 
-from lorif_core.corpus.where import Condition
+from lorif_core.corpus.conditions import Condition
 from lorif_core.errors import QueryError
 
 MAX_TYPED = 1_000
@@ -16,8 +18,14 @@ MAX_TYPED = 1_000
 
 SearchMode = Literal["words", "contains", "regex"]
 Status = Literal["kept", "flagged", "excluded"]
-Value = str | bool | int | float
-"""A value of a column."""
+STATUSES: tuple[Status, ...] = get_args(Status)
+"""What an example can be."""
+
+Value = str | bool | int | float | Decimal | date | time | timedelta
+"""A value of a column; a ``date`` may be a ``datetime``, which has a zone where the column's times have one."""
+
+Number = int | float | Decimal | date | timedelta
+"""An end of a range."""
 
 
 def check_typed(text: str) -> None:
@@ -55,12 +63,12 @@ class TextSearch:
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``minimum`` to ``maximum``; NaN is in no range."""
+    """Numbers, or times, from ``minimum`` to ``maximum``; NaN is in no range."""
 
-    minimum: float | None = None
+    minimum: Number | time | None = None
     """Smallest number, itself included; None: no limit."""
 
-    maximum: float | None = None
+    maximum: Number | time | None = None
     """Largest number; None: no limit."""
 
     includes_maximum: bool = True
@@ -87,13 +95,18 @@ class Filter:
     where: Condition | None = None
     """A condition from ``parse_where``."""
 
+    zone: str | None = None
+    """IANA name of the person's time zone: what typed times without a zone are meant in, where a column holds
+    instants; None: that of this process."""
+
 
 @dataclass(frozen=True)
 class SortKey:
     """One key of an order. Missing values and NaN come last in both directions."""
 
     by: str = ""
-    """Name of the column, or id of the query whose score is meant; unused for ``row`` and ``relevance``."""
+    """Name of the column, or column and path of a field of its objects (``meta.year``), or id of the query whose
+    score is meant; unused for ``row`` and ``relevance``."""
 
     of: Literal["column", "score", "relevance", "row"] = "column"
     """What is compared: ``relevance`` is the BM25 of a search for words, ``row`` the order of import."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, get_args
 
 from lorif_core.corpus.conditions import (
+    DECISION,
     HAS_CONFLICT,
     LABEL,
     LABELS,
@@ -44,6 +45,9 @@ class Token(NamedTuple):
 
 
 _SYMBOLS = ("!=", "<=", ">=", "=", "<", ">", "(", ")", ",", "%", ":")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CLOCK = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?")
+_ZONE = re.compile(r"Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?")
 _QUOTES: dict[str, Literal["string", "name"]] = {'"': "string", "'": "string", "`": "name"}
 
 
@@ -180,7 +184,17 @@ class Reader:
             raise self.refusal(f'{what} (write "{token.text}" in quotes if it is one)')
         if token.kind not in ("word", "string"):
             raise self.refusal(what)
-        return self.take().text
+        self.take()
+        return token.text if token.kind == "string" else self._with_clock(token.text)
+
+    def _with_clock(self, word: str) -> str:
+        """A day with the time behind it, such as ``2026-03-01 13:00 +01:00``, else the word alone."""
+        if _DAY.fullmatch(word):
+            for pattern in (_CLOCK, _ZONE):
+                if self.next.kind != "word" or not pattern.fullmatch(self.next.text):
+                    break
+                word += f" {self.take().text}"
+        return word
 
     def read_condition(self) -> Condition:
         """A whole condition, as far as it goes.
@@ -225,7 +239,7 @@ class Reader:
         if self.accept("has", "conflict"):
             return HAS_CONFLICT
         if self.accept("decided", "by"):
-            return Comparison("actor", "=", (self.read_value("a person's name"),))
+            return Comparison(f"{DECISION}actor", "=", (self.read_value("a person's name"),))
         token = self.next
         if token.kind not in ("word", "string", "name") or not token.text or _is_reserved(token):
             raise self.refusal("a condition such as source = forum")

@@ -7,22 +7,44 @@ them, because a join reads the ids of all examples.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from lorif_core.corpus.connection import ROW, Call, Column, ColumnType, OpenExamples
+from lorif_core.corpus.conditions import DATA, DECISION, Condition
+from lorif_core.corpus.connection import ROW, Call, Column, OpenExamples
 from lorif_core.corpus.filters import Filter, Range, SideTables, SortKey, Value, check_typed
-from lorif_core.corpus.where import Field, compile_where, queries_of
+from lorif_core.corpus.literals import span_of, span_of_number
+from lorif_core.corpus.names import Field
+from lorif_core.corpus.pinning import pinned
+from lorif_core.corpus.value_types import (
+    BOOL,
+    FLOAT,
+    HOLDS,
+    NUMBERS,
+    SPREAD,
+    TEXT,
+    WHOLE,
+    Compared,
+    Span,
+    ValueType,
+    compared,
+    present,
+)
+from lorif_core.corpus.where import compile_where, queries_of
+from lorif_core.corpus.zones import zone_named
 from lorif_core.errors import ArtefactError, QueryError
 
 DECISION_FIELDS = {
-    "status": Field("coalesce(d.status, 'kept')", "text"),
-    "reason": Field("d.reason", "text"),
-    "actor": Field("d.actor", "text"),
-    "labels": Field("d.labels", "text"),
-    "has_conflict": Field("coalesce(d.has_conflict, false)", "bool"),
+    "status": Field("coalesce(d.status, 'kept')", TEXT),
+    "reason": Field("d.reason", TEXT),
+    "actor": Field("d.actor", TEXT),
+    "labels": Field("d.labels", TEXT),
+    "has_conflict": Field("coalesce(d.has_conflict, false)", BOOL),
 }
 DECISION_TYPES: dict[str, Any] = {
     "train_id": pl.String,
@@ -84,16 +106,19 @@ def select(
     Raises:
         QueryError: The filter names an unknown column or query, or a value that its column cannot hold.
     """
-    parts = [_choice_sql(examples, name, choice) for name, choice in chosen.choices.items()]
+    zone = zone_named(chosen.zone)
+    parts: list[tuple[str, list[Any]]] = [
+        _choice_sql(examples, name, choice, zone) for name, choice in chosen.choices.items()
+    ]
     if chosen.statuses:
         statuses = sorted(chosen.statuses)
-        parts.append((f"{DECISION_FIELDS['status'].sql} IN ({_marks(statuses)})", statuses))
+        parts.append((f"{DECISION_FIELDS['status'].sql} IN ({_marks(statuses)})", [*statuses]))
     queries = [] if chosen.where is None else queries_of(chosen.where)
     queries += [key.by for key in sort if key.of == "score"]
     joined = {query: f"s{number}" for number, query in enumerate(dict.fromkeys(queries)) if query in beside.scores}
     frames = {name: _score_frame(query, beside.scores[query]) for query, name in joined.items()}
     if chosen.where is not None:
-        parts.append(compile_where(chosen.where, _fields(examples, joined, frames)))
+        parts.append(compile_where(chosen.where, _fields(examples, joined, frames), zone))
     condition = " AND ".join(f"({sql})" for sql, _ in parts) or "true"
 
     source = "examples e"
@@ -123,8 +148,16 @@ def check_choices(examples: OpenExamples, chosen: Filter) -> None:
     Raises:
         QueryError: A choice names an unknown column, or a value that its column cannot hold.
     """
+    zone = zone_named(chosen.zone)
     for name, choice in chosen.choices.items():
-        _choice_sql(examples, name, choice)
+        _choice_sql(examples, name, choice, zone)
+
+
+def pinned_where(examples: OpenExamples, condition: Condition, zone: str | None) -> Condition:
+    """A condition whose times say their zone where they are compared with instants, see ``pinning``."""
+    queries = {query: "" for query in queries_of(condition)}
+    frames = {name: pl.DataFrame({"train_id": [""]}) for name in queries.values()}
+    return pinned(condition, _fields(examples, queries, frames), zone_named(zone))
 
 
 def order_sql(selection: Selection, sort: Sequence[SortKey], *, is_reversed: bool = False) -> str:
@@ -142,9 +175,11 @@ def order_sql(selection: Selection, sort: Sequence[SortKey], *, is_reversed: boo
 
 
 def _column_key(selection: Selection, name: str) -> str:
-    selection.examples.check_name(name)
-    column = selection.examples.columns[name]
-    return f"CASE WHEN isnan({column.sql}) THEN NULL ELSE {column.sql} END" if column.type == "float" else column.sql
+    column = selection.examples.fields.get(name)
+    if column is None or name in selection.examples.columns:
+        selection.examples.check_name(name)
+        column = selection.examples.columns[name]
+    return present(column.sql, column.value)
 
 
 def _score_key(selection: Selection, query: str) -> str:
@@ -161,51 +196,84 @@ _KEY_SQL: dict[str, Callable[[Selection, str], str]] = {
 }
 
 
-def _choice_sql(examples: OpenExamples, name: str, choice: tuple[Value | None, ...] | Range) -> tuple[str, list[Any]]:
+def _choice_sql(
+    examples: OpenExamples, name: str, choice: tuple[Value | None, ...] | Range, zone: ZoneInfo
+) -> tuple[str, list[Any]]:
     examples.check_name(name)
     column = examples.columns[name]
     if isinstance(choice, Range):
-        return _range_sql(name, column, choice)
-    for value in choice:
-        if value is not None:
-            _check_value(name, column.type, value)
-    # Statistics of a Parquet file leave NaN out, so DuckDB finds it equal to the only number of a row group.
+        return _range_sql(name, column, choice, zone)
     values = [value for value in choice if value is not None and not _is_nan(value)]
-    number = f" AND NOT isnan({column.sql})" if column.type == "float" else ""
-    pieces = [f"({column.sql} IN ({_marks(values)}){number})"] if values else []
-    pieces += [f"isnan({column.sql})"] if any(map(_is_nan, choice)) else []
-    pieces += [f"{column.sql} IS NULL"] if None in choice else []
-    return " OR ".join(pieces) or "true", values
+    pieces: list[Compared] = []
+    if column.type in SPREAD:
+        # Without NaN: statistics of a Parquet file leave it out, so DuckDB finds it equal to the only number of a
+        # row group.
+        spans = [_span_of(name, column.value, value, zone) for value in values]
+        if spans:
+            pieces.append(compared(present(column.sql, column.value), column.value, "in", spans))
+    else:
+        for value in values:
+            _check_value(name, column, value)
+        if values:
+            pieces.append(Compared(f"{column.sql} IN ({_marks(values)})", values))
+    if any(map(_is_nan, choice)):
+        pieces.append(Compared(f"isnan({column.sql})" if column.type == "float" else "false", []))
+    pieces += [Compared(f"{column.sql} IS NULL", [])] if None in choice else []
+    params = [param for piece in pieces for param in piece.params]
+    return " OR ".join(piece.sql for piece in pieces) or "true", params
 
 
 def _is_nan(value: Value | None) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _range_sql(name: str, column: Column, chosen: Range) -> tuple[str, list[Any]]:
-    if column.type not in ("int", "float"):
-        raise QueryError(f"a range is of numbers, `{name}` holds {_HOLDS[column.type]}: choose among its values.")
+def _range_sql(name: str, column: Column, chosen: Range, zone: ZoneInfo) -> tuple[str, list[Any]]:
+    if column.type not in SPREAD:
+        raise QueryError(
+            f"a range is of numbers or times, `{name}` holds {HOLDS[column.type]}: choose among its values."
+        )
     limits = {">=": chosen.minimum, "<=" if chosen.includes_maximum else "<": chosen.maximum}
-    set_limits = {operator: limit for operator, limit in limits.items() if limit is not None}
-    for limit in set_limits.values():
-        _check_value(name, "float", limit)
-    pieces = [f"{column.sql} IS NOT NULL", *(f"{column.sql} {operator} ?" for operator in set_limits)]
-    pieces += [f"NOT isnan({column.sql})"] if column.type == "float" else []
+    x = present(column.sql, column.value)
+    pieces = [
+        compared(x, column.value, operator, [_span_of(name, column.value, limit, zone)])
+        for operator, limit in limits.items()
+        if limit is not None
+    ]
+    condition = " AND ".join([f"{x} IS NOT NULL", *(piece.sql for piece in pieces)])
     missing = f" OR {column.sql} IS NULL" if chosen.includes_missing else ""
-    return f"({' AND '.join(pieces)}){missing}", list(set_limits.values())
+    return f"({condition}){missing}", [param for piece in pieces for param in piece.params]
 
 
-_HOLDS: dict[ColumnType, str] = {"text": "text", "bool": "true or false", "int": "whole numbers", "float": "numbers"}
-_MAX_NUMBER = 2**127
+def _span_of(name: str, value_type: ValueType, value: Value, zone: ZoneInfo) -> Span:
+    """The span of a value that a program chose."""
+    span = None
+    if value_type.kind in NUMBERS:
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            span = span_of_number(Decimal(str(value)), value_type)
+    elif isinstance(value, str | date | time | timedelta):
+        span = span_of(_typed_time(value), value_type, zone)
+    if span is None:
+        raise _no_value(name, value_type, value)
+    return span
 
 
-def _check_value(name: str, column_type: ColumnType, value: Value) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = {"text": isinstance(value, str), "bool": isinstance(value, bool)}.get(column_type, is_number)
-    if not fits or (isinstance(value, int) and abs(value) >= _MAX_NUMBER):
-        raise QueryError(f"`{name}` holds {_HOLDS[column_type]}, got {value!r}: choose among its values.")
+def _typed_time(value: str | date | time | timedelta) -> str:
+    if isinstance(value, timedelta):
+        return f"{'-' if value < timedelta() else ''}{abs(value) // timedelta(microseconds=1)}us"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat()
+    return value if isinstance(value, str) else value.isoformat()
+
+
+def _check_value(name: str, column: Column, value: Value) -> None:
+    if not isinstance(value, bool if column.type == "bool" else str):
+        raise _no_value(name, column.value, value)
     if isinstance(value, str):
         check_typed(value)
+
+
+def _no_value(name: str, value_type: ValueType, value: Value) -> QueryError:
+    return QueryError(f"`{name}` holds {HOLDS[value_type.kind]}, got {value!r}: choose among its values.")
 
 
 def _marks(values: Sequence[Any]) -> str:
@@ -259,20 +327,19 @@ def _scores_sql(name: str, condition: str) -> str:
 def _fields(
     examples: OpenExamples, joined: Mapping[str, str], frames: Mapping[str, pl.DataFrame]
 ) -> dict[str, Field]:
-    """What the names of a condition stand for; a column whose name a decision has is ``data.NAME``."""
+    """What the names of a condition stand for, by full names, see ``names``."""
     texts = ", ".join(examples.readable(name) for name in examples.file.text_columns)
-    fields = {"text": Field(f"concat({texts})", "text")}
+    fields = {"text": Field(f"concat({texts})", TEXT)}
+    for name, column in examples.fields.items():
+        parent = next(one for one in examples.file.field_types if name.startswith(f"{one}."))
+        fields[f"{DATA}{name}"] = Field(column.sql, column.value, parent)
     for name, column in examples.columns.items():
-        kind = _FIELD_KINDS[column.type]
         sql = examples.readable(name) if name in examples.file.text_columns else column.sql
-        fields[f"data.{name}" if name in DECISION_FIELDS else name] = Field(sql, kind)
-    fields |= DECISION_FIELDS
+        fields[f"{DATA}{name}"] = Field(sql, column.value)
+    fields |= {f"{DECISION}{name}": field for name, field in DECISION_FIELDS.items()}
     for query, name in joined.items():
-        fields[f"score:{query}"] = Field(f"{name}.score", "number")
+        fields[f"score:{query}"] = Field(f"{name}.score", FLOAT)
         for side in RANK_ORDERS:
-            fields[f"{side}_rank:{query}"] = Field(f"{name}.{side}_rank", "number")
-            fields[f"{side}_share:{query}"] = Field(f"({name}.{side}_rank / {frames[name].height})", "number")
+            fields[f"{side}_rank:{query}"] = Field(f"{name}.{side}_rank", WHOLE)
+            fields[f"{side}_share:{query}"] = Field(f"({name}.{side}_rank / {frames[name].height})", FLOAT)
     return fields
-
-
-_FIELD_KINDS: dict[ColumnType, Any] = {"text": "text", "bool": "bool", "int": "number", "float": "number"}

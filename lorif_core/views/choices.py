@@ -4,10 +4,14 @@ The choices of one column are one condition over this column; several columns na
 """
 
 from collections.abc import Sequence
+from datetime import date, time, timedelta
+from operator import attrgetter
+from typing import Any
 
-from lorif_core.corpus.conditions import And, Comparison, Condition, Not, Or
+from lorif_core.corpus.conditions import DATA, And, Comparison, Condition, Not, Or
 from lorif_core.corpus.facets import Bin
 from lorif_core.corpus.filters import Value
+from lorif_core.corpus.names import short_name
 from lorif_core.corpus.where import parse_where
 
 
@@ -18,26 +22,27 @@ def of_values(column: str, values: Sequence[Value | None]) -> str:
         column: Its name.
         values: At least one.
     """
+    name = short_name(column)
     given = [value for value in values if value is not None]
     parts: list[Condition] = []
     if len(given) > 1 and not any(isinstance(value, bool) for value in given):
-        parts = [Comparison(column, "in", tuple(_typed(value) for value in given))]
+        parts = [Comparison(name, "in", tuple(_typed(value) for value in given))]
     else:
-        parts = [Comparison(column, "=", (_typed(value),)) for value in given]
+        parts = [Comparison(name, "=", (_typed(value),)) for value in given]
     if len(given) < len(values):
-        parts.append(Comparison(column, "is missing"))
+        parts.append(Comparison(name, "is missing"))
     return str(parts[0] if len(parts) == 1 else Or(tuple(parts)))
 
 
 def of_bins(column: str, bins: Sequence[Bin]) -> str:
-    """The condition that a column's number lies between the first and the last of some bars.
+    """The condition that a column's number or time lies between the first and the last of some bars.
 
     Args:
         column: Its name.
         bins: At least one, in any order; what lies between them is included.
     """
-    ordered = sorted((one.range for one in bins), key=lambda one: one.minimum or 0)
-    first, last = ordered[0], ordered[-1]
+    ordered: list[Any] = sorted((one.range for one in bins), key=attrgetter("minimum"))
+    first, last, column = ordered[0], ordered[-1], short_name(column)
     low, high = (_typed(bound) for bound in (first.minimum, last.maximum) if bound is not None)
     if last.includes_maximum:
         return str(Comparison(column, "between", (low, high)))
@@ -53,7 +58,7 @@ def column_of(choice: str) -> str:
     condition = parse_where(choice)
     while not isinstance(condition, Comparison):
         condition = condition.part if isinstance(condition, Not) else condition.parts[0]  # type: ignore[union-attr]
-    return condition.name
+    return condition.name.removeprefix(DATA)
 
 
 def values_of(choice: str, values: Sequence[Value | None]) -> list[int]:
@@ -93,4 +98,6 @@ def narrowed(where: str | None, choices: Sequence[str]) -> str | None:
 def _typed(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    if isinstance(value, timedelta):
+        return f"{value // timedelta(microseconds=1)}us"
+    return value.isoformat() if isinstance(value, date | time) else str(value)

@@ -1,18 +1,28 @@
 """Histograms of metadata columns, to be clicked."""
 
 from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import plotly.graph_objects as go
 
 from lorif_core.corpus.facets import Bin, HistogramFacet
+from lorif_core.views.cells import bin_text
+from lorif_core.views.text import visible
 
 BAR = "#2f6fde"
 
 
-def histogram(facet: HistogramFacet) -> go.Figure:
-    """How many examples have which number; a bar's ``customdata`` is its place among the bins."""
-    middles = [_middle(one) for one in facet.bins]
-    widths = [(one.range.maximum or 0) - (one.range.minimum or 0) for one in facet.bins]
+def histogram(facet: HistogramFacet, zone: str | None = None) -> go.Figure:
+    """How many examples have which number or time; a bar's ``customdata`` is its place among the bins.
+
+    Args:
+        facet: Its bins.
+        zone: IANA name of the person's time zone; None: that of this process.
+    """
+    ends = [(_place(one.range.minimum), _place(one.range.maximum)) for one in facet.bins]
+    middles = [low + (high - low) / 2 for low, high in ends]
+    widths = [_width(high - low) for low, high in ends]
     figure = go.Figure(
         go.Bar(
             x=middles,
@@ -20,7 +30,8 @@ def histogram(facet: HistogramFacet) -> go.Figure:
             width=[width or 1 for width in widths],
             customdata=list(range(len(middles))),
             marker={"color": BAR, "line_width": 0},
-            hovertemplate="about %{x:.4g}<br>%{y:,} texts<extra></extra>",
+            hovertext=[visible(bin_text(facet, one, zone)) for one in facet.bins],
+            hovertemplate="%{hovertext}<br>%{y:,} texts<extra></extra>",
         )
     )
     figure.update_layout(
@@ -31,7 +42,7 @@ def histogram(facet: HistogramFacet) -> go.Figure:
         dragmode="select",
         selectdirection="h",
         yaxis={"nticks": 3, "tickformat": ",d"},
-        xaxis={"nticks": 5},
+        xaxis={"nticks": 5, "tickformat": "%H:%M"} if facet.type == "time" else {"nticks": 5},
     )
     return figure
 
@@ -41,5 +52,17 @@ def chosen_bins(facet: HistogramFacet, places: Sequence[int]) -> list[Bin]:
     return [facet.bins[place] for place in places if 0 <= place < len(facet.bins)]
 
 
-def _middle(one: Bin) -> float:
-    return ((one.range.minimum or 0.0) + (one.range.maximum or 0.0)) / 2
+def _place(end: Any) -> Any:
+    """Where an end of a bin lies on the axis: a number, or a date and time by the clock, which Plotly draws."""
+    if isinstance(end, datetime):
+        return end.replace(tzinfo=None)
+    if isinstance(end, date):
+        return datetime(end.year, end.month, end.day)
+    if isinstance(end, time):
+        return datetime.combine(date(1970, 1, 1), end)
+    return end / timedelta(seconds=1) if isinstance(end, timedelta) else float(end)
+
+
+def _width(length: Any) -> float:
+    """Of a bar; times are measured in milliseconds."""
+    return (length / timedelta(milliseconds=1) if isinstance(length, timedelta) else length) or 1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lorif_core.corpus.facets import Facet, HistogramFacet
 from lorif_core.corpus.highlighting import Snippet
+from lorif_core.views.cells import bin_text, cell_text
 from lorif_core.views.choices import of_bins, values_of
 from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
 from lorif_core.views.score_figures import score_bins
@@ -135,7 +136,9 @@ def reader_panel(
         "card": head,
         "plain": text(content, found)["parts"],
         "heated": heated(hit.tokens, completion)["parts"] if hit and hit.tokens else None,
-        "metadata": [[visible(name), visible(str(value))] for name, value in metadata.items() if value is not None],
+        "metadata": [
+            [visible(name), visible(cell_text(value))] for name, value in metadata.items() if value is not None
+        ],
         "events": [visible(one) for one in events],
         "others": [visible(one) for one in others],
     }
@@ -197,20 +200,24 @@ def facet_panel(facet: Facet, choice: str | None) -> Payload:
     if isinstance(facet, HistogramFacet):
         choices = [
             {
-                "label": f"{one.range.minimum:,.4g} to {one.range.maximum:,.4g}",
+                "label": bin_text(facet, one),
                 "count": one.count,
                 "on": choice == of_bins(facet.column, [one]),
             }
             for one in facet.bins
         ]
-        ends = ["" if end is None else f"{end:g}" for end in (facet.minimum, facet.maximum)]
+        ends = ["" if end is None else _end_text(end) for end in (facet.minimum, facet.maximum)]
         return {"column": facet.column, "is_histogram": True, "choices": choices, "ends": ends}
     values = [one.value for one in facet.values]
     on = set(values_of(choice, values)) if choice else set()
     choices = [
-        {"label": visible(str(one.value)), "count": one.count, "on": place in on}
+        {"label": visible(cell_text(one.value)), "count": one.count, "on": place in on}
         for place, one in enumerate(facet.values[:MAX_CHOICES])
     ]
     others = facet.num_other_values + max(0, len(facet.values) - MAX_CHOICES)
     rest = f"and {others:,} more" if others else ""
     return {"column": facet.column, "is_histogram": False, "choices": choices, "rest": rest}
+
+
+def _end_text(end: object) -> str:
+    return f"{end:g}" if isinstance(end, int | float) else cell_text(end)

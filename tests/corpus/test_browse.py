@@ -288,11 +288,10 @@ def test_a_column_named_like_a_decision_is_reached_through_data(tmp_path):
         (Filter({"sauce": ("a",)}), r"^there is no column 'sauce': the columns are `train_id`, `text`, `year`"),
         (Filter({"year": ("a",)}), r"^`year` holds whole numbers, got 'a': choose among its values"),
         (Filter({"year": (True,)}), r"^`year` holds whole numbers, got True"),
-        (Filter({"year": (2**200,)}), r"^`year` holds whole numbers, got 16"),
         (Filter({"text": (1,)}), r"^`text` holds text, got 1"),
         (Filter({"text": ("a\0b",)}), r"character at column 2 is '\\x00': remove it"),
         (Filter({"text": ("\ud800",)}), r"character at column 1 is '\\ud800': remove it"),
-        (Filter({"text": Range(1)}), r"^a range is of numbers, `text` holds text"),
+        (Filter({"text": Range(1)}), r"^a range is of numbers or times, `text` holds text"),
         (Filter(where=parse_where("sauce = a")), r"`sauce`.*fields are"),
         (Filter(where=parse_where("score > 1 for query 9")), r"^query `9` has no scores"),
     ],
@@ -362,9 +361,6 @@ def test_a_file_with_other_columns_is_refused(tmp_path):
     file = write_corpus(tmp_path, [{"text": "x"}])
     with pytest.raises(ArtefactError, match=r"must hold the columns of its data set, 'year' is absent"):
         Corpus(replace(file, metadata_columns=("year",)))
-    pl.read_parquet(file.path).with_columns(File_Row_Number=1).write_parquet(file.path)
-    with pytest.raises(ArtefactError, match=r"a name that DuckDB keeps for itself: rename it"):
-        Corpus(file)
 
 
 def test_no_statement_reaches_another_file(tmp_path):

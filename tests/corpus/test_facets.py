@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorif_core.corpus import Bin, Corpus, Filter, HistogramFacet, Range, TextSearch, ValueCount, ValuesFacet
-from lorif_core.corpus.facets import MAX_VALUES, NUM_BINS
+from lorif_core.corpus.bins import NUM_BINS
+from lorif_core.corpus.facets import MAX_VALUES
 
 numbers = st.one_of(
     st.none(), st.floats(-10, 10), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 5e-324, 1.7e308, -1.7e308])

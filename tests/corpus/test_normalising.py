@@ -17,7 +17,9 @@ from lorif_core.corpus.normalising import aligned, aligned_nfc, aligned_words, c
 from lorif_core.corpus.text_patterns import contains_patterns, contains_sql, nfc_sql
 from lorif_core.corpus.where import parse_where
 
-ALL = [chr(code) for code in (*range(0x3400), *range(0xA640, 0xAC00), *range(0xF900, 0x11A00), *range(0x1D000, 0x1FC00))]
+ALL = [
+    chr(code) for code in (*range(0x3400), *range(0xA640, 0xAC00), *range(0xF900, 0x11A00), *range(0x1D000, 0x1FC00))
+]
 """All but ideographs, Hangul and scripts without case or marks that are composed."""
 FORMS = ("NFC", "NFD")
 SYLLABLES = (

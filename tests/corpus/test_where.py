@@ -2,7 +2,7 @@ import math
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import duckdb
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorif_core.corpus.conditions import RESERVED, And, Comparison, Extreme, Not, Or
+from lorif_core.corpus.value_types import BOOL, FLOAT, MICROSECONDS, TEXT, WHOLE, ValueType
 from lorif_core.corpus.where import (
     MAX_CHARACTERS,
     MAX_DEPTH,
@@ -82,21 +83,21 @@ def make_rows():
 
 ROWS = make_rows()
 FIELDS = {
-    "train_id": Field("train_id", "text"),
-    "source": Field('"source"', "text"),
-    ODD: Field('"odd"', "text"),
-    "year": Field('"year"', "number"),
-    "weight": Field("weight", "number"),
-    "ok": Field("ok", "bool"),
-    "when": Field('"when"', "time"),
-    "labels": Field("labels", "text"),
-    "actor": Field("actor", "text"),
-    "has_conflict": Field("has_conflict", "bool"),
-    "score:7": Field('"score"', "number"),
-    "top_rank:7": Field("top_rank", "number"),
-    "bottom_rank:7": Field("bottom_rank", "number"),
-    "top_share:7": Field("top_share", "number"),
-    "bottom_share:7": Field("bottom_share", "number"),
+    "data.train_id": Field("train_id", TEXT),
+    "data.source": Field('"source"', TEXT),
+    f"data.{ODD}": Field('"odd"', TEXT),
+    "data.year": Field('"year"', WHOLE),
+    "data.weight": Field("weight", FLOAT),
+    "data.ok": Field("ok", BOOL),
+    "data.when": Field('"when"', ValueType("moment", "TIMESTAMP", MICROSECONDS)),
+    "decision.labels": Field("labels", TEXT),
+    "decision.actor": Field("actor", TEXT),
+    "decision.has_conflict": Field("has_conflict", BOOL),
+    "score:7": Field('"score"', FLOAT),
+    "top_rank:7": Field("top_rank", WHOLE),
+    "bottom_rank:7": Field("bottom_rank", WHOLE),
+    "top_share:7": Field("top_share", FLOAT),
+    "bottom_share:7": Field("bottom_share", FLOAT),
 }
 SQL_TYPES = """train_id VARCHAR, source VARCHAR, odd VARCHAR, year BIGINT, weight DOUBLE, ok BOOLEAN,
 "when" TIMESTAMP, labels VARCHAR[], actor VARCHAR, has_conflict BOOLEAN, score DOUBLE,
@@ -193,7 +194,7 @@ def comparisons(names, operators, values):
 ORDERED = ["=", "!=", "<", "<=", ">", ">=", "in", "not in", "between"]
 MISSING = ["is missing", "is not missing"]
 numbers = st.sampled_from(["2015", "2018", "2018.5", "-1.25", "0.5", "3", "+0.5", "1e1", "99999999999999999999"])
-times = st.sampled_from(["2026-03-03", "2026-03-03T12:02", "2026-12-31 23:59:59", "2026-06-03T12:05:00"])
+times = st.sampled_from(["2026-03-03T12:00", "2026-03-03T12:02", "2026-12-31 23:59:59", "2026-06-03T12:05:00"])
 extremes = st.one_of(
     st.builds(
         Extreme,
@@ -328,8 +329,8 @@ def test_any_typed_text_is_a_condition_or_refused_in_one_sentence(text):
         ("author IS NOT missing", Comparison("author", "is not missing")),
         ("`my column`=3", Comparison("my column", "=", ("3",))),
         ('"my column" = 3', Comparison("my column", "=", ("3",))),
-        ("decided by anna", Comparison("actor", "=", ("anna",))),
-        ("has conflict", Comparison("has_conflict", "=", ("true",))),
+        ("decided by anna", Comparison("decision.actor", "=", ("anna",))),
+        ("has conflict", Comparison("decision.has_conflict", "=", ("true",))),
         ("label = urgent", Comparison("labels", "=", ("urgent",))),
         ("`label` = urgent", Comparison("label", "=", ("urgent",))),
         ("score > 0.5 for query 7", Comparison("score", ">", ("0.5",), "7")),
@@ -412,10 +413,11 @@ def test_the_deepest_condition_is_read_written_and_run(table):
 def test_the_deepest_condition_fits_on_the_stack_of_a_plain_python():
     program = """
 from lorif_core.corpus.reading import MAX_DEPTH
+from lorif_core.corpus.value_types import WHOLE
 from lorif_core.corpus.where import Field, compile_where, parse_where
 typed_text = "year = 1 or year = 2 and (" * MAX_DEPTH + "year = 3" + ")" * MAX_DEPTH
 condition = parse_where(typed_text)
-compile_where(condition, {"year": Field("year", "number")})
+compile_where(condition, {"data.year": Field("year", WHOLE)})
 print(parse_where(str(condition)) == condition)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -453,7 +455,7 @@ def test_queries_are_listed_once_in_the_order_of_appearance():
 @pytest.mark.parametrize("amount", ["0.7", "1.1", "2.3", "5.7", "7", "14", "28.9", "57.5"])
 def test_a_percentage_takes_exactly_that_share_of_a_thousand(table, amount):
     # In floating point 0.7 / 100 < 7 / 1000: the seventh of a thousand would be lost.
-    fields = {"top_share:q": Field("rank / 1000", "number")}
+    fields = {"top_share:q": Field("rank / 1000", FLOAT)}
     sql, params = compile_where(parse_where(f"score in the top {amount} % for query q"), fields)
     (count,) = table.sql(f"SELECT count(*) FROM range(1, 1001) r(rank) WHERE {sql}", params=params).fetchone()
     assert count == Decimal(amount) * 10
@@ -475,14 +477,14 @@ def test_not_a_number_counts_as_missing(table):
 
 
 def test_whole_numbers_beyond_the_exact_floats_stay_apart(table):
-    sql, params = compile_where(parse_where("n = 9007199254740993"), {"n": Field("n", "number")})
+    sql, params = compile_where(parse_where("n = 9007199254740993"), {"data.n": Field("n", WHOLE)})
     values = "(VALUES (9007199254740992), (9007199254740993)) t(n)"
     assert table.sql(f"SELECT n FROM {values} WHERE {sql}", params=params).fetchall() == [(9007199254740993,)]
 
 
-def test_a_time_with_a_zone_is_compared_in_utc():
-    compiled = compile_where(parse_where('when = "2026-03-01T14:30+02:00"'), FIELDS)
-    assert compiled.params == [datetime(2026, 3, 1, 12, 30, tzinfo=UTC).replace(tzinfo=None)]
+def test_a_time_with_a_zone_is_refused_where_the_column_has_none():
+    with pytest.raises(QueryError, match=r"`when` holds times.*2026-03-01T14:30\+02:00.*without a zone"):
+        compile_where(parse_where("when = 2026-03-01T14:30+02:00"), FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -497,7 +499,6 @@ def test_a_time_with_a_zone_is_compared_in_utc():
         ("year > abc", r"`year` holds numbers, got `abc` in `year > abc`"),
         ("year = nan", r"holds numbers, got `nan`"),
         ("year = inf", r"holds numbers, got `inf`"),
-        ("year = 1e999", r"holds numbers, got `1e999`"),
         ("year = ٣", r"holds numbers, got `٣`"),
         ("year in (1, 2, x)", r"got `x`"),
         ("year contains 3", r"`contains` does not apply to numbers"),
@@ -518,7 +519,7 @@ def test_a_condition_that_does_not_fit_the_data_is_refused(typed_text, message):
 
 
 def test_a_refusal_stays_short_whatever_was_typed():
-    fields = {f"column {number} {'x' * 200}": Field("x", "text") for number in range(500)}
+    fields = {f"data.column {number} {'x' * 200}": Field("x", TEXT) for number in range(500)}
     with pytest.raises(QueryError) as refusal:
         compile_where(parse_where("y" * 9000 + " = 1"), fields)
     assert len(str(refusal.value)) < 2000

@@ -1,8 +1,12 @@
 """Pages, searches, facets and duplicates of a workspace, as the commands show them."""
 
 import io
+import json
 from collections import Counter
+from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,3 +193,43 @@ def test_control_characters_of_a_text_reach_no_terminal(workspace):
     shown = done("browse", workspace, "--where", f"id = {HOSTILE_ID}")
     assert not any(mark in shown.out for mark in ("\x1b", "\x9b", "\x07", "\u202e"))
     assert lorif("browse", workspace, "--page", 0).code == 2
+
+
+@pytest.fixture
+def dated(tmp_path, monkeypatch):
+    """A workspace whose column ``at`` holds instants, ``status`` its own words, with one excluded text."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    instants = ["2026-03-29T05:30:00Z", "2026-03-29T06:10:00Z", "2026-03-28T23:30:00Z"]
+    column = pa.array([datetime.fromisoformat(one) for one in instants], pa.timestamp("us", "UTC"))
+    texts = {"id": ["a", "b", "c"], "text": ["x", "y", "z"], "status": ["draft", "final", "draft"], "at": column}
+    pq.write_table(pa.table(texts), tmp_path / "a.parquet")
+    done("import", tmp_path / "ws", tmp_path / "a.parquet")
+    done("exclude", tmp_path / "ws", "b", "--reason", "spam")
+    return tmp_path / "ws"
+
+
+def test_times_are_read_and_shown_in_the_zone_of_the_process(dated):
+    day = done("browse", dated, "--where", "at = 2026-03-29", "--sort", "at", "--json").json["examples"]
+    assert [row["at"] for row in day] == [
+        "2026-03-29 00:30:00+01:00", "2026-03-29 07:30:00+02:00", "2026-03-29 08:10:00+02:00",
+    ]  # fmt: skip
+    assert [row["train_id"] for row in day] == ["c", "a", "b"]
+    assert "2026-03-29 07:30:00+02:00" in done("browse", dated).out
+    assert "2026-03-29 08:00+02:00 to" in done("facets", dated).out
+
+
+def test_a_rule_is_recorded_with_the_zone_it_was_meant_in(dated, monkeypatch):
+    done("apply", dated, "flag where at > 2026-03-29 07:00 and decision.status = kept")
+    (batch,) = [one for one in Decisions(Datasets(open_files(dated), None)).history() if one.rule]
+    assert batch.rule == "flag where at > 2026-03-29T07:00+02:00 and decision.status = kept"
+    monkeypatch.setenv("TZ", "America/New_York")
+    rule = batch.rule.replace("kept", "flagged").replace("flag ", "label again ", 1)
+    assert json.loads(done("apply", dated, rule, "--dry-run", "--json").out)["previews"][0]["num_matching"] == 1
+
+
+def test_both_statuses_are_shown_and_said_apart(dated):
+    found = done("browse", dated, "--where", "data.status = draft and decision.status = kept", "--json").json
+    assert [(row["status"], row["decision_status"]) for row in found["examples"]] == [("draft", "kept")] * 2
+    failed = lorif("browse", dated, "--where", "status = draft")
+    assert failed.code == 2
+    assert "`data.status`" in failed.err

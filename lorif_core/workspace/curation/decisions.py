@@ -1,7 +1,7 @@
 """Decide about examples, with reasons, and take decisions back. Nothing is ever overwritten."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -209,25 +209,39 @@ class Decisions:
         histories = (self.journal.events_of(corpus_id, train_id) for train_id in ids)
         return [next(event for event in events if event.batch.batch_id == batch_id) for events in histories]
 
-    def preview(self, rule: str, *, dataset: str | None = None) -> RulePreview:
+    def preview(self, rule: str, *, dataset: str | None = None, zone: str | None = None) -> RulePreview:
         """What a rule would do, without doing it.
+
+        Args:
+            rule: As typed.
+            dataset: Name or id; may be left out when there is only one.
+            zone: IANA name of the time zone that its times without one are meant in, where a column holds instants;
+                the rule that is kept says it. None: that of this process.
 
         Raises:
             QueryError: The rule cannot be understood, or takes too long.
         """
-        return self._preview(self.files.choose_dataset(dataset), parse_rule(rule))
+        record = self.files.choose_dataset(dataset)
+        return self._preview(record, self._pinned(record, rule, zone))
 
     def apply(
-        self, rule: str, *, actor: str | None = None, client_id: str | None = None, dataset: str | None = None
+        self,
+        rule: str,
+        *,
+        actor: str | None = None,
+        client_id: str | None = None,
+        dataset: str | None = None,
+        zone: str | None = None,
     ) -> Batch:
-        """Do what a rule says, as one batch that names the rule.
+        """Do what a rule says, as one batch that names the rule, with the zones of its times written out.
 
         Raises:
             QueryError: The rule cannot be understood, or takes too long.
             DataError: It would change nothing.
             JournalError: The decision cannot be recorded.
         """
-        record, parsed = self.files.choose_dataset(dataset), parse_rule(rule)
+        record = self.files.choose_dataset(dataset)
+        parsed = self._pinned(record, rule, zone)
         found = self._preview(record, parsed)
         if not found.train_ids:
             raise DataError(
@@ -269,6 +283,11 @@ class Decisions:
             DataError: The file is there already, or has another suffix.
         """
         return export_decisions(self.files, self.files.choose_dataset(dataset), Path(path))
+
+    def _pinned(self, record: DatasetRecord, rule: str, zone: str | None) -> Rule:
+        """The rule, whose times mean the same for everyone."""
+        parsed = parse_rule(rule)
+        return replace(parsed, condition=self.data.corpus(record.dataset_id).pinned(parsed.condition, zone))
 
     def _preview(self, record: DatasetRecord, rule: Rule) -> RulePreview:
         beside = side_tables(self.files, record, queries_of(rule.condition))

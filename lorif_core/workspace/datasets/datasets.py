@@ -14,6 +14,7 @@ from lorif_core.corpus.browse import Corpus, Page
 from lorif_core.corpus.duplicates import exact_groups, near_groups
 from lorif_core.corpus.facets import Facet
 from lorif_core.corpus.highlighting import Snippet
+from lorif_core.corpus.value_types import ValueType
 from lorif_core.data.examples import Example
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.choices import column_of, narrowed
@@ -29,10 +30,11 @@ from lorif_core.workspace.datasets.next_version import Foreseen, NextVersion
 from lorif_core.workspace.datasets.view import (
     View,
     build_search,
+    decision_names,
     examples_file,
     read_view,
     search_of,
-    sort_key,
+    sort_keys,
     with_status,
 )
 from lorif_core.workspace.folder.displayed import Displayed
@@ -62,8 +64,8 @@ class ShownCorpus(Corpus, Displayed):
         """The first page as HTML without a script."""
         page = self.data.browse(dataset=self.dataset_id)
         examples = [
-            (row["train_id"], row.get("decision_status", row["status"]), text_of_row(row, self.text_columns))
-            for row in page.frame.iter_rows(named=True)
+            (row["train_id"], status, text_of_row(row, self.text_columns))
+            for row, status in zip(page.frame.iter_rows(named=True), page.decided("status"), strict=True)
         ]
         return examples_html(f"The first {len(examples)} of {page.total:,} texts", examples, redact=redact)
 
@@ -82,6 +84,7 @@ class Datasets:
         """The workspace, which widgets decide in."""
 
         self._corpora: dict[str, ShownCorpus] = {}
+        self._types: dict[str, dict[str, ValueType]] = {}
 
     def records(self) -> list[DatasetRecord]:
         """Every imported data set, oldest first."""
@@ -148,6 +151,14 @@ class Datasets:
             self._corpora[record.dataset_id] = ShownCorpus(self, record.dataset_id, self.home)
         return self._corpora[record.dataset_id]
 
+    def types(self, dataset: str | None = None) -> dict[str, ValueType]:
+        """What the values of every column are; needs no text search, unlike ``corpus``."""
+        record = self.files.choose_dataset(dataset)
+        if record.dataset_id not in self._types:
+            with Corpus(examples_file(self.files, record.dataset_id)) as corpus:
+                self._types[record.dataset_id] = corpus.types
+        return self._types[record.dataset_id]
+
     def browse(
         self, view: View | None = None, *, offset: int = 0, limit: int = 20, dataset: str | None = None
     ) -> Page:
@@ -165,13 +176,14 @@ class Datasets:
         view = view or View()
         record = self.files.choose_dataset(dataset)
         chosen, beside = read_view(self.files, record, view)
-        page = self.corpus(record.dataset_id).page(
-            chosen, sort=[sort_key(key) for key in view.sort], offset=offset, limit=limit, beside=beside
-        )
+        corpus = self.corpus(record.dataset_id)
+        sort = sort_keys(view.sort, corpus.column_names)
+        page = corpus.page(chosen, sort=sort, offset=offset, limit=limit, beside=beside)
         decisions = beside.decisions  # what the filter saw, if it saw any: read again, it might be another moment
         if decisions is None:
             decisions = self.files.journal.states(record.corpus_id, page.frame["train_id"].to_list())
-        return replace(page, frame=with_status(page.frame, decisions))
+        names = decision_names(page.frame.columns)
+        return replace(page, frame=with_status(page.frame, decisions), decision_names=names)
 
     def passages(self, view: View, page: Page, *, dataset: str | None = None) -> list[Snippet]:
         """For each example of a page, the passage in which the view's search found most, with the hits marked.

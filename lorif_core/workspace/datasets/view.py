@@ -3,20 +3,24 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
 from lorif_core.catalog import DatasetRecord
 from lorif_core.corpus.browse import last_offset
-from lorif_core.corpus.conditions import queries_of
+from lorif_core.corpus.conditions import DATA, queries_of
 from lorif_core.corpus.connection import ExamplesFile
-from lorif_core.corpus.filters import Filter, SearchMode, SideTables, SortKey, Status, TextSearch
+from lorif_core.corpus.filters import STATUSES, Filter, SearchMode, SideTables, SortKey, Status, TextSearch
 from lorif_core.corpus.fulltext import FullText, ensure_fulltext
 from lorif_core.corpus.where import parse_where
 from lorif_core.errors import DataError, QueryError
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+SCORE = "score:"
+ORDER = "order:"
+"""Before ``row``, ``relevance`` or ``score:QUERY`` in a sort key: certainly none of the columns."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,12 @@ class View:
     """Decisions to show: kept, flagged, excluded."""
 
     sort: tuple[str, ...] = ()
-    """Columns, or ``score:QUERY``, each with a leading ``-`` for largest first."""
+    """Columns, fields such as ``meta.year``, ``score:QUERY``, ``relevance`` or ``row``, each with a leading ``-`` for
+    largest first. ``data.NAME`` is certainly a column, ``order:row`` certainly the order of the import."""
+
+    zone: str | None = None
+    """IANA name of the person's time zone: what times without a zone are meant in, where a column holds instants, and
+    what those are shown in; None: that of this process."""
 
 
 def offset_of_page(page: int, limit: int, count: Callable[[], int]) -> int:
@@ -68,6 +77,9 @@ def examples_file(files: WorkspaceFiles, dataset_id: str) -> ExamplesFile:
         metadata_columns=tuple(table.metadata_columns),
         json_columns=tuple(table.json_columns),
         fingerprint=table.fingerprint,
+        time_columns=table.layout.time_columns,
+        mixed_columns=table.layout.mixed_columns,
+        field_types=table.layout.field_types,
     )
 
 
@@ -93,20 +105,21 @@ def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple
         DataError: It names a question that was asked about other data.
     """
     where = parse_where(view.where) if view.where is not None and view.where.strip() else None
-    chosen = Filter(search=search_of(view), statuses=frozenset[Status](map(_status, view.statuses)), where=where)
+    statuses = frozenset[Status](map(_status, view.statuses))
+    chosen = Filter(search=search_of(view), statuses=statuses, where=where, zone=view.zone)
     named = [] if where is None else queries_of(where)
-    named += [key.by for key in map(sort_key, view.sort) if key.of == "score"]
+    columns = files.examples(record.dataset_id).column_names
+    named += [key.by for key in sort_keys(view.sort, columns) if key.of == "score"]
     if where is None and not chosen.statuses:
         return chosen, SideTables(None, _scores_of(files, record, named))
     return chosen, side_tables(files, record, named)
 
 
 def _status(typed: str) -> Status:
-    known: tuple[Status, ...] = get_args(Status)
-    for status in known:
+    for status in STATUSES:
         if status == typed:
             return status
-    raise QueryError(f"a status is one of {', '.join(known)}, got {typed!r}.")
+    raise QueryError(f"a status is one of {', '.join(STATUSES)}, got {typed!r}.")
 
 
 def side_tables(files: WorkspaceFiles, record: DatasetRecord, query_ids: Sequence[str]) -> SideTables:
@@ -135,19 +148,46 @@ def _scores(files: WorkspaceFiles, record: DatasetRecord, query_id: str) -> pl.D
     return scores_frame(files, query)
 
 
-def sort_key(text: str) -> SortKey:
-    """The key that a typed one means: a column, ``score:QUERY``, row or relevance, with ``-`` for largest first."""
-    name = text.removeprefix("-")
-    is_descending = text.startswith("-")
-    if name.startswith("score:"):
-        return SortKey(name.removeprefix("score:"), "score", is_descending)
-    if name in ("row", "relevance"):
-        return SortKey("", name, is_descending)
-    return SortKey(name, "column", is_descending)
+def sort_keys(typed: Sequence[str], columns: Sequence[str]) -> list[SortKey]:
+    """The keys that typed ones mean, see ``View.sort``.
+
+    Raises:
+        QueryError: A key could be a column and another order.
+    """
+    return [_sort_key(text.removeprefix("-"), text.startswith("-"), columns) for text in typed]
+
+
+def _sort_key(name: str, is_descending: bool, columns: Sequence[str]) -> SortKey:
+    order = name.removeprefix(ORDER)
+    is_other = order in ("row", "relevance") or order.startswith(SCORE)
+    if name.startswith(DATA) and name.removeprefix(DATA) in columns:
+        return SortKey(name.removeprefix(DATA), "column", is_descending)
+    if not is_other or (order != name and name in columns):
+        return SortKey(name, "column", is_descending)
+    if order == name and name in columns:
+        raise QueryError(
+            f"`{name}` is a column of the data and another order: sort by `{DATA}{name}` for the column, or by "
+            f"`{ORDER}{name}`."
+        )
+    if order.startswith(SCORE):
+        return SortKey(order.removeprefix(SCORE), "score", is_descending)
+    return SortKey("", "row" if order == "row" else "relevance", is_descending)
+
+
+def decision_names(taken: Sequence[str]) -> dict[str, str]:
+    """What the parts of a decision are called beside columns of the data: ``decision_status`` beside ``status``."""
+    return {name: _free_name(name, taken) for name in ("status", "reason", "has_conflict")}
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    tried = name
+    while tried in taken:
+        tried = f"decision_{tried}"
+    return tried
 
 
 def with_status(frame: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    """The page with the columns ``status``, ``reason`` and ``has_conflict`` behind the id.
+    """The page with the status, reason and conflict of its examples behind the id, see ``decision_names``.
 
     Args:
         frame: The page.
@@ -160,12 +200,10 @@ def with_status(frame: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     )
     by_id = {row["train_id"]: row for row in known}
     found: Sequence[dict[str, Any]] = [by_id[train_id] for train_id in frame["train_id"]]
+    names = decision_names(frame.columns)
     columns = [
-        pl.Series("status", [row["status"] or "kept" for row in found], dtype=pl.String),
-        pl.Series("reason", [row["reason"] for row in found], dtype=pl.String),
-        pl.Series("has_conflict", [bool(row["has_conflict"]) for row in found], dtype=pl.Boolean),
+        pl.Series(names["status"], [row["status"] or "kept" for row in found], dtype=pl.String),
+        pl.Series(names["reason"], [row["reason"] for row in found], dtype=pl.String),
+        pl.Series(names["has_conflict"], [bool(row["has_conflict"]) for row in found], dtype=pl.Boolean),
     ]
-    taken = [
-        column.alias(f"decision_{column.name}") if column.name in frame.columns else column for column in columns
-    ]
-    return frame.select("train_id", *taken, pl.exclude("train_id"))
+    return frame.select("train_id", *columns, pl.exclude("train_id"))
