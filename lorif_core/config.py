@@ -375,6 +375,7 @@ class GenerateConfig:
 
 
 EXPORT_FORMATS = ("jsonl", "parquet", "csv", "hf")
+FORMULA_CHOICES = ("guard", "keep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -400,6 +401,10 @@ class ExportConfig:
     count_by: str | None = None
     """Metadata column by which examples are counted. Unset: `source`, if the data have it."""
 
+    formulas: str = "guard"
+    """CSV cells that a spreadsheet would run as formulas, such as `- milk`: `guard` puts an apostrophe in front and
+    says how many got one; `keep` writes them as they are, for programs that read the file back."""
+
     def __post_init__(self) -> None:
         """Check the format and the names of the added columns."""
         require(
@@ -412,3 +417,13 @@ class ExportConfig:
             f"the added columns need two different names, got {self.status_column!r} and {self.reason_column!r}. "
             "Change `--status-column` or `--reason-column`.",
         )
+        require(
+            self.formulas in FORMULA_CHOICES,
+            f"formulas in CSV are treated as one of {', '.join(FORMULA_CHOICES)}, got {self.formulas!r}. Pass one of "
+            "them as `--formulas`.",
+        )
+
+    @property
+    def guards_formulas(self) -> bool:
+        """Whether cells that a spreadsheet would run get an apostrophe."""
+        return self.formulas == "guard"
