@@ -35,8 +35,8 @@ def export(
     recipe.json (for `lorif replay`), kept.jsonl and excluded.jsonl. With `--out` the data are that file, and the
     rest is beside it in NAME.export-ID/; a folder of format hf holds the rest itself.
 
-    JSONL from JSONL files that are still where they were imported from: their lines, byte for byte. CSV: cells that
-    a spreadsheet would run as formulas get an apostrophe in front.
+    JSONL from JSONL files that are still where they were imported from: their lines, byte for byte. Parquet and hf
+    have the types of the data. What a format does not hold is listed, by `--dry-run` before anything is written.
 
     Args:
         workspace: Folder of the workspace.
@@ -72,6 +72,7 @@ def export(
         say("The lines are those of the source, byte for byte.")
     elif result.why_rewritten is not None:
         say(f"The lines were written from the stored values: {result.why_rewritten}.")
+    _say_losses(result.losses)
     say(f"Manifest, recipe and lists: {result.about}.")
 
 
@@ -221,7 +222,17 @@ def print_preview(preview: "ExportPreview") -> None:
         _print_tallies("By reason", "reason", preview.by_reason, 0)
     if preview.count_by is not None:
         _print_tallies(f"By {preview.count_by}", preview.count_by, preview.by_value, preview.num_other_values)
+    _say_losses(preview.losses)
     say("Nothing was written.")
+
+
+def _say_losses(losses: Sequence[str]) -> None:
+    if losses:
+        say("What this format does not hold:")
+    for loss in losses[:MAX_SHOWN]:
+        say(f"- {loss}")
+    if len(losses) > MAX_SHOWN:
+        say(f"- and {len(losses) - MAX_SHOWN} more, which `--json` and the manifest list.")
 
 
 def _print_tallies(title: str, name: str, tallies: Sequence["Tally"], num_others: int) -> None:
