@@ -160,6 +160,8 @@ def _is_stored_as(column: ExportedColumn, wanted: pa.DataType) -> bool:
         has_a_storage = inner == pa.time64("us") or is_type.is_decimal128(inner) or is_type.is_date32(inner)
         is_text_only = _is_bytes(inner) or is_type.is_interval(inner) or is_type.is_null(inner)
         return is_text_only or (not has_a_storage and any(is_of(inner) for is_of in FAMILIES[1:]))
+    if is_type.is_timestamp(stored) and is_type.is_timestamp(inner):
+        return stored.tz == inner.tz  # Parquet has no timestamps of whole seconds
     return any(is_of(stored) and is_of(inner) for is_of in FAMILIES)
 
 

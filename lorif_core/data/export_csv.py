@@ -1,4 +1,6 @@
-"""CSV of an export: UTF-8, commas, LF, a header; nothing for null, ``true`` and ``false``, JSON text for nested values.
+"""CSV of an export: UTF-8, commas, LF, a header.
+
+Nothing for null, ``true`` and ``false``, JSON text for nested values.
 
 A cell is quoted where it holds a comma, a quote or either half of a line end, so that a lone CR reads back. A
 spreadsheet runs cells that begin with ``= + - @``, tab, CR or LF as formulas, so unless `formulas` says ``keep``

@@ -176,7 +176,7 @@ class _CsvSurvey:
 
     def sentences(self) -> Iterable[str]:
         """What is said about the column."""
-        name, kind = f"`{self._column.name}`", self._column.field.type
+        name = f"`{self._column.name}`"
         if self._column.is_mixed:
             yield f"{name} holds scalars of several types; CSV has text only, so their types are not kept."
         elif self._column.is_json:

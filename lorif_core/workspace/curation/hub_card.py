@@ -71,8 +71,8 @@ def card_of(facts: CardFacts) -> str:
         "## Where it came from",
         _source(facts.dataset),
         "## How to make it again",
-        f"`{records_folder_of(split)}/` holds the manifest (counts and hashes), the recipe, and the ids that were kept "
-        "and left out. From the files that were imported, this writes the same bytes:",
+        f"`{records_folder_of(split)}/` holds the manifest (counts and hashes), the recipe, and the ids that were "
+        "kept and left out. From the files that were imported, this writes the same bytes:",
         f"```\nlorif replay {records_folder_of(split)}/{RECIPE_FILE} FILES --out data.parquet\n```",
     ]
     if preview.losses:
@@ -87,9 +87,10 @@ def _header(facts: CardFacts) -> str:
     listed = "".join(f"  - split: {split}\n    path: {data_file_of(split)}\n" for split in splits)
     size = next((word for most, word in SIZES if facts.preview.num_kept < most), LARGE)
     source = _hub_name(facts.dataset)
+    title = json.dumps((facts.hub.to_hub or "").split("/")[-1])
     based = "" if source is None else f"source_datasets:\n- {json.dumps(source)}\n"
     return (
-        f"---\npretty_name: {json.dumps((facts.hub.to_hub or '').split('/')[-1])}\n{based}size_categories:\n- {size}\n"
+        f"---\npretty_name: {title}\n{based}size_categories:\n- {size}\n"
         f"tags:\n- lorif-studio\nconfigs:\n- config_name: default\n  data_files:\n{listed}---"
     )
 

@@ -1,4 +1,4 @@
-"""Put an export into a data set of the Hugging Face hub: Parquet, a card and the records, in one commit or not at all.
+"""Put an export into a data set of the Hugging Face hub: data, card and records, in one commit or not at all.
 
 The token is the one that ``huggingface_hub`` finds: ``HF_TOKEN``, or that of ``hf auth login``. It is neither
 stored nor shown here.
@@ -90,8 +90,8 @@ def hub_settings(hub: HubConfig, settings: ExportConfig) -> ExportConfig:
         raise ConfigError("an export goes to a data set of the hub: name it as OWNER/NAME with `--to-hub`.")
     if settings.format not in (None, "parquet"):
         raise ConfigError(
-            f"the hub shows and loads Parquet, so an export to it is Parquet, got `--format {settings.format}`: leave "
-            "it out."
+            f"the hub shows and loads Parquet, so an export to it is Parquet, got `--format {settings.format}`: "
+            "leave it out."
         )
     return replace(settings, format="parquet")
 
@@ -186,7 +186,12 @@ def _other_splits(present: list[str]) -> list[str]:
 @contextmanager
 def _refusals_named(repository: str) -> Iterator[None]:
     """What the hub or the network refuses, in one sentence."""
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+        LocalTokenNotFoundError,
+        OfflineModeIsEnabled,
+    )
 
     try:
         yield
