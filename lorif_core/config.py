@@ -6,8 +6,11 @@ fields is checked where both live.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
 
 from lorif_core.errors import ConfigError
 
@@ -115,6 +118,13 @@ class ImportConfig:
     subset: str | None = None
     """Configuration of a hub data set that has several."""
 
+    type: tuple[str, ...] = ()
+    """Types of metadata columns, each as COLUMN=TYPE: text, int, float, bool, date, time, or decimal(10,2). Unset: as
+    the file says, or as all accepted values are."""
+
+    decimal_comma: bool = False
+    """Numbers in CSV cells are written as 1.234,56."""
+
     name: str | None = None
     """Name of the data set in the workspace. Unset: the name of the first file."""
 
@@ -123,6 +133,9 @@ class ImportConfig:
 
     strict: bool = False
     """Refuse the whole import when any row is bad, instead of listing it in the rejects file."""
+
+    rules: Annotated[int, tyro.conf.Suppress] = 2
+    """Rules of ids and types: 1, of imports from before types were told, hashes whole rows and leaves cells text."""
 
     def __post_init__(self) -> None:
         """Check that at most one kind of text is named, and what each choice may be."""
@@ -151,6 +164,16 @@ class ImportConfig:
             self.target_turn != 0,
             "`--target-turn` counts assistant turns from 1, or from -1 backwards, got 0: use 1 for the first.",
         )
+
+
+def stored_import(values: Mapping[str, Any]) -> ImportConfig:
+    """Settings of an import as a file keeps them; from before there were rules of types and ids, those of then.
+
+    Raises:
+        TypeError: A name is none of a setting.
+    """
+    lists = {name: tuple(values[name]) for name in ("column", "type") if name in values}
+    return ImportConfig(**{"rules": 1, **values, **lists})
 
 
 @dataclass(frozen=True, kw_only=True)

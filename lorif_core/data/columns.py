@@ -1,8 +1,8 @@
 """Which columns of the data make an example, and how the values of a column are stored.
 
-Columns keep their names in ``examples.parquet``, behind some of its own (``column_plan``). A column is bool,
-int64, float64 or text when all its values are (whole numbers among fractions are float64 where that is exact);
-any other column holds JSON text and is listed as such in the file, so that its values come back as they were.
+Columns keep their names in ``examples.parquet``, behind some of its own (``column_plan``). Plain values are bool,
+int64, uint64, float64 or text when all of a column are (whole numbers among fractions are float64 where that is
+exact); any other column holds JSON text and is listed as such in the file, so that its values come back as they were.
 """
 
 import json
@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 from lorif_core.config import FormName, Preference, PromptForm
+from lorif_core.data.cells import CellKind, CellScan, kind_of
 
 ExampleKind = Literal["text", "prompt_completion", "messages", "preference", "tokens"]
-Storage = Literal["bool", "int", "wide int", "float", "string", "json"]
+Storage = Literal["bool", "int", "wide int", "uint", "float", "string", "json"]
 Look = Literal["text", "turns", "ids", "bool", "other"]
 """What the values of a column are: text, lists of chat messages, lists of whole numbers, true or false."""
 
@@ -213,21 +214,121 @@ def _look_of_list(values: list[Any]) -> Look:
 class ColumnScan:
     """What the values of a column are, as far as rows were looked at."""
 
-    storage: Storage | None = None
-    """Holds all of them."""
+    has_comma: bool = False
+    """Numbers in cells have a decimal comma."""
+
+    storages: Counter[Storage] = field(default_factory=Counter)
+    """How many values each storage holds; nulls and cells of CSV are not counted."""
 
     looks: Counter[Look] = field(default_factory=Counter)
+    cells: CellScan | None = None
+    """What the cells of CSV files are; None: there were none."""
 
-    def add(self, value: Any) -> None:
+    first: dict[Storage, tuple[Any, int]] = field(default_factory=dict)
+    """Storage → the first such value and its line."""
+
+    num_missing: int = 0
+    is_negative: bool = False
+    fields: "FieldScan" = field(default_factory=lambda: FieldScan())
+    times: "TimeScan" = field(default_factory=lambda: TimeScan())
+
+    def add(self, value: Any, line: int = 0) -> None:
         """Take note of a value."""
-        self.storage = merge_storages(self.storage, storage_of(value))
+        if (storage := storage_of(value)) is None:
+            self.num_missing += 1
+            return
+        if storage not in self.storages:
+            self.first[storage] = (value, line)
+        self.storages[storage] += 1
         if (look := look_of(value)) is not None:
             self.looks[look] += 1
+        if storage == "string":
+            self.times.add(value)
+        elif storage == "json":
+            self.fields.add(value)
+        elif storage in ("int", "wide int") and value < 0:
+            self.is_negative = True
+
+    def add_cell(self, cell: str, line: int) -> None:
+        """Take note of a cell of a CSV file."""
+        self.cells = self.cells or CellScan(self.has_comma)
+        self.cells.add(cell, line)
+        if (look := look_of(cell)) is not None:
+            self.looks[look] += 1
+
+    @property
+    def storage(self) -> Storage | None:
+        """Holds all plain values; None without one."""
+        merged: Storage | None = None
+        for storage in self.storages:
+            merged = merge_storages(merged, storage)
+        return "json" if merged == "uint" and self.is_negative else merged
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a column of JSON holds no list and no object."""
+        return self.storage == "json" and not self.fields.has_nested
 
     @property
     def look(self) -> Look | None:
         """What most of them are; None when they say nothing."""
         return next((look for look, _ in self.looks.most_common(1)), None)
+
+
+MAX_FIELD_DEPTH = 3
+MAX_FIELDS = 64
+
+
+@dataclass
+class FieldScan:
+    """What the fields of a column's objects hold, to some depth and number."""
+
+    has_nested: bool = False
+    """Whether a value is a list or an object, not a number of many digits."""
+
+    storages: dict[str, Storage | None] = field(default_factory=dict)
+    """Path, such as ``author.name`` → what holds all its values."""
+
+    def add(self, value: Any) -> None:
+        """Take note of a value."""
+        self.has_nested = self.has_nested or isinstance(value, (dict, list))
+        if isinstance(value, dict):
+            self._add_object(value, "", 1)
+
+    def _add_object(self, values: dict[str, Any], before: str, depth: int) -> None:
+        for name, value in values.items():
+            path = f"{before}{name}"
+            if isinstance(value, dict) and depth < MAX_FIELD_DEPTH:
+                self._add_object(value, f"{path}.", depth + 1)
+            elif path in self.storages:
+                self.storages[path] = merge_storages(self.storages[path], storage_of(value))
+            elif len(self.storages) < MAX_FIELDS:
+                self.storages[path] = storage_of(value)
+
+    @property
+    def found(self) -> dict[str, Storage]:
+        """Path → storage, of those with a value; ``json`` where scalars are mixed or lists."""
+        return {path: storage for path, storage in self.storages.items() if storage is not None}
+
+
+@dataclass
+class TimeScan:
+    """Whether all texts of a column are ISO dates or times, all with a zone or all without one."""
+
+    kinds: set[CellKind] | None = field(default_factory=set)
+    """None: some text is no time."""
+
+    def add(self, text: str) -> None:
+        """Take note of a text."""
+        if self.kinds is None:
+            return
+        kind = kind_of(text) if text[:4].isdigit() and text[4:5] == "-" and text == text.strip() else "text"
+        self.kinds = self.kinds | {kind} if kind in ("date", "moment", "instant") else None
+
+    @property
+    def found(self) -> bool:
+        """Whether the column holds times."""
+        return bool(self.kinds) and (self.kinds == {"instant"} or "instant" not in self.kinds)
 
 
 Looks = Mapping[str, Look | None]
@@ -246,7 +347,9 @@ def storage_of(value: Any) -> Storage | None:
     if isinstance(value, int):
         if abs(value) <= MAX_EXACT_FLOAT:
             return "int"
-        return "wide int" if -(2**63) <= value < 2**63 else "json"
+        if -(2**63) <= value < 2**63:
+            return "wide int"
+        return "uint" if 0 < value < 2**64 else "json"
     types: dict[type, Storage | None] = {type(None): None, float: "float", str: "string"}
     return types.get(type(value), "json")
 
@@ -256,6 +359,6 @@ def merge_storages(one: Storage | None, other: Storage | None) -> Storage | None
     if one == other or one is None or other is None:
         return one or other
     pair = {one, other}
-    if pair == {"int", "wide int"}:
-        return "wide int"
+    if pair <= {"int", "wide int", "uint"}:
+        return "uint" if "uint" in pair else "wide int"
     return "float" if pair == {"int", "float"} else "json"

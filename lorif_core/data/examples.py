@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import xxhash
 from lorif_core.data.column_plan import OWN_COLUMNS, SHOWN_COLUMN, ColumnPlan
 from lorif_core.data.columns import Columns, Storage
 from lorif_core.data.example import Example
+from lorif_core.data.plain_values import array_of, plain_values
 from lorif_core.data.rows import read_row
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 
@@ -32,14 +34,6 @@ FINGERPRINT_KEY = "lorif_fingerprint"
 IDS_PER_CHUNK = 65_536
 ROWS_PER_GROUP = 2_000
 BYTES_PER_GROUP = 16 << 20
-ARROW_TYPES: dict[Storage, pa.DataType] = {
-    "bool": pa.bool_(),
-    "int": pa.int64(),
-    "wide int": pa.int64(),
-    "float": pa.float64(),
-    "string": pa.string(),
-    "json": pa.string(),
-}
 
 
 @dataclass(frozen=True)
@@ -70,6 +64,9 @@ class FileLayout:
     field_types: dict[str, dict[str, Storage]] = field(default_factory=dict)
     """JSON column → path of a field of its objects, such as ``author.name`` → what all its values are."""
 
+    source_names: dict[str, str] | None = None
+    """Name in this file → name in the data, of renamed columns; None: an older file, which does not say."""
+
     def to_json(self) -> str:
         """Everything, as text for the metadata of the file."""
         return json.dumps(asdict(self) | {"columns": self.columns.to_dict()}, ensure_ascii=False)
@@ -84,6 +81,22 @@ class FileLayout:
         return cls(**values)
 
 
+def layout_of(plan: ColumnPlan) -> FileLayout:
+    """What a file with these columns says about them."""
+    types = {plan.stored_names[name]: kind for name, kind in plan.types.items()}
+    return FileLayout(
+        plan.stored,
+        plan.metadata_columns,
+        plan.json_columns,
+        plan.own_columns,
+        plan.source_schema,
+        tuple(name for name, kind in types.items() if kind.is_times),
+        tuple(name for name, kind in types.items() if kind.is_mixed),
+        {name: dict(kind.fields) for name, kind in types.items() if kind.fields},
+        {stored: name for name, stored in plan.stored_names.items() if stored != name},
+    )
+
+
 class ExampleWriter:
     """Streams examples into a Parquet file and hashes them on the way; complete when its block ends."""
 
@@ -92,11 +105,10 @@ class ExampleWriter:
         self._plan = plan
         self._pending: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._pending_bytes = 0
-        self._digest = xxhash.xxh3_128(plan.source.opening)
-        layout = FileLayout(plan.stored, plan.metadata_columns, plan.json_columns, plan.own_columns)
+        self._digest = xxhash.xxh3_128(plan.opening)
         types = {name: pa.int64() if name == "source_line" else pa.string() for name in plan.own_columns}
-        types |= {stored: ARROW_TYPES[plan.storages[name]] for name, stored in plan.stored_names.items()}
-        self._schema = pa.schema(types, metadata={LAYOUT_KEY: layout.to_json()})
+        types |= {stored: plan.types[name].arrow for name, stored in plan.stored_names.items()}
+        self._schema = pa.schema(types, metadata={LAYOUT_KEY: layout_of(plan).to_json()})
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
 
     def __enter__(self) -> "ExampleWriter":
@@ -115,7 +127,7 @@ class ExampleWriter:
 
     def add(self, example: Example, line: int, values: dict[str, Any], content: bytes) -> None:
         """Append one example with the values that it is made of; ``content`` is their canonical spelling."""
-        if not values.keys() <= self._plan.storages.keys():
+        if not values.keys() <= self._plan.types.keys():
             raise DataError("a file got new columns while it was read: import it again.")
         self._digest.update(json.dumps(example.train_id).encode() + content)
         own = {"train_id": example.train_id, "source_line": line}
@@ -132,14 +144,14 @@ class ExampleWriter:
             return
         own, rows = zip(*self._pending, strict=True)
         columns: list[Sequence[Any]] = [[row[name] for row in own] for name in self._plan.own_columns]
-        for name, storage in self._plan.storages.items():
+        for name, kind in self._plan.types.items():
             values = [row.get(name) for row in rows]
-            if storage == "json":
+            if kind.is_json:
                 values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
             columns.append(values)
         try:
-            arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            arrays = [array_of(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
             raise DataError(f"a file changed while it was read ({error}): import it again.") from error
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=len(rows))
         self._pending, self._pending_bytes = [], 0
@@ -301,11 +313,25 @@ class ExampleTable:
 
     def _values_of(self, table: pa.Table) -> Iterator[dict[str, Any]]:
         nested = set(self.json_columns) & set(table.column_names)
-        for row in table.to_pylist():
+        columns = [self._as_they_came(name, table[name]) for name in table.column_names]
+        for row in zip(*columns, strict=True):
             yield {
                 name: json.loads(value) if name in nested and value is not None else value
-                for name, value in row.items()
+                for name, value in zip(table.column_names, row, strict=True)
             }
+
+    def _as_they_came(self, name: str, column: pa.ChunkedArray) -> list[Any]:
+        """Plain values in the type that the data had: a time of whole seconds has no fraction of zeros."""
+        kind = self._source_types.get(name)
+        return plain_values(column if kind is None or kind == column.type else column.cast(kind))
+
+    @cached_property
+    def _source_types(self) -> dict[str, pa.DataType]:
+        """Column → the type that the data came with, of times that Parquet keeps in other units."""
+        renamed = {name: stored for stored, name in (self._layout.source_names or {}).items()}
+        types = {renamed.get(one.name, one.name): one.type for one in self.source_schema or ()}
+        is_moment = (pa.types.is_timestamp, pa.types.is_time, pa.types.is_duration)
+        return {name: kind for name, kind in types.items() if any(is_one(kind) for is_one in is_moment)}
 
     def _table_at(self, rows: Sequence[int], names: list[str]) -> pa.Table:
         """Columns ``names`` of the given rows; each row group that is needed is read once."""

@@ -7,7 +7,7 @@ exactly, and stay JSON text where none does (``export_types``).
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,19 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lorif_core.data.column_types import is_binary, is_nested, stored_type
 from lorif_core.data.export_selection import Selection, iter_groups
 from lorif_core.data.export_types import type_of_column
 from lorif_core.data.plain_values import array_of, plain_values
 from lorif_core.errors import DataError
 
 is_type = pa.types
-FAMILIES: tuple[Callable[[pa.DataType], bool], ...] = (
-    is_type.is_floating,
-    is_type.is_decimal,
-    is_type.is_date,
-    is_type.is_time,
-)
-"""A type may be stored as another one of its family."""
 SMALL_INDEXES = {pa.int8(): 2**7, pa.uint8(): 2**8, pa.int16(): 2**15, pa.uint16(): 2**16}
 """Index types of dictionaries that may be too small for the values of several files, and how many they hold."""
 
@@ -89,7 +83,7 @@ class ExportedColumn:
         if self.stored == kind:
             return column.combine_chunks()
         inner = innermost(kind)
-        if self.is_utf8 and _is_bytes(inner):
+        if self.is_utf8 and is_binary(inner):
             return _encoded(column.combine_chunks().cast(inner), kind)
         if is_type.is_string(self.stored) and not _is_text(inner):
             return array_of(column.to_pylist(), kind)
@@ -149,20 +143,12 @@ def innermost(kind: Any) -> Any:
 
 def _is_stored_as(column: ExportedColumn, wanted: pa.DataType) -> bool:
     """Whether a column of the source with this type is stored so; not where a person chose another type."""
-    if isinstance(wanted, pa.BaseExtensionType):
-        wanted = wanted.storage_type
-    stored, inner = column.stored, innermost(wanted)
-    if column.is_json:
-        return is_type.is_nested(inner)
-    if stored == inner or (is_type.is_string(stored) and _is_text(inner)):
-        return True
-    if is_type.is_string(stored):  # what no other type of the file holds
-        has_a_storage = inner == pa.time64("us") or is_type.is_decimal128(inner) or is_type.is_date32(inner)
-        is_text_only = _is_bytes(inner) or is_type.is_interval(inner) or is_type.is_null(inner)
-        return is_text_only or (not has_a_storage and any(is_of(inner) for is_of in FAMILIES[1:]))
-    if is_type.is_timestamp(stored) and is_type.is_timestamp(inner):
-        return stored.tz == inner.tz  # Parquet has no timestamps of whole seconds
-    return any(is_of(stored) and is_of(inner) for is_of in FAMILIES)
+    if is_nested(wanted):
+        return column.is_json or is_type.is_string(column.stored)  # text: all values are missing
+    expected = stored_type(wanted)
+    if is_type.is_timestamp(expected) and is_type.is_timestamp(column.stored):
+        return expected.tz == column.stored.tz  # Parquet has no timestamps of whole seconds
+    return not column.is_json and column.stored == expected
 
 
 def _with_room(selection: Selection, column: ExportedColumn, field: pa.Field) -> pa.Field:
@@ -189,11 +175,6 @@ def _encoded(array: pa.Array, kind: Any) -> pa.Array:
 
 def _is_text(kind: pa.DataType) -> bool:
     return is_type.is_string(kind) or is_type.is_large_string(kind) or is_type.is_string_view(kind)
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    kinds = (is_type.is_binary, is_type.is_large_binary, is_type.is_fixed_size_binary, is_type.is_binary_view)
-    return any(is_of(kind) for is_of in kinds)
 
 
 def table_of(table: pa.Table, columns: Sequence[ExportedColumn], schema: pa.Schema) -> pa.Table:

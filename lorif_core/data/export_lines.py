@@ -13,10 +13,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import xxhash
-
 from lorif_core.data.columns import Columns
-from lorif_core.data.importing import HASH_DIGITS, content_of_row, given_id
+from lorif_core.data.row_ids import content_of_row, given_id, hash_of_row
 from lorif_core.data.rows import problem_of_row
 from lorif_core.data.sources import open_bytes, suffix_of
 from lorif_core.errors import DataError
@@ -101,7 +99,8 @@ def _is_row(line: bytes, train_id: str, columns: Columns, keeps_empty: bool) -> 
         given = None if columns.id is None else given_id(values.get(columns.id))
         if given is not None:
             return given == train_id
-        digest = xxhash.xxh3_128_hexdigest(content_of_row(values, columns))[:HASH_DIGITS]
+        rules = 1 if train_id.startswith("h") else 2
+        hashed = hash_of_row(values, columns, content_of_row(values, columns), rules)
     except (ValueError, RecursionError):
         return False
-    return train_id.split("-")[0] == f"h{digest}"
+    return train_id.split("-")[0] == hashed

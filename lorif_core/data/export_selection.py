@@ -23,8 +23,8 @@ from lorif_core.data.column_plan import OWN_COLUMNS, own_columns_of
 from lorif_core.data.columns import Columns
 from lorif_core.data.examples import ExampleTable
 from lorif_core.data.forms import settings_of
-from lorif_core.data.importing import content_of_row
 from lorif_core.data.plain_values import plain_values
+from lorif_core.data.row_ids import content_of_row
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError
 
 KEPT, FLAGGED = "kept", "flagged"
@@ -245,6 +245,8 @@ def source_names(path: Path, table: ExampleTable, id_name: str | None = None) ->
         DataError: No naming gives the fingerprint: the file is from another version of LoRIF Studio.
     """
     stored = table.data_columns
+    if table.layout.source_names is not None:
+        return {name: table.layout.source_names.get(name, name) for name in stored}
     namings = list(_possible_namings(stored, own_columns_of(table.columns)))
     id_column = table.columns.id
     if id_column is not None and id_name is not None:

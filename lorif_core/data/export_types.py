@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from lorif_core.data.column_types import ARROW_TYPES
 from lorif_core.data.columns import Storage, merge_storages, storage_of
-from lorif_core.data.examples import ARROW_TYPES
 
 MAX_DEPTH = 32
 

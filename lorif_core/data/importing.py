@@ -1,38 +1,38 @@
 """From a person's files to ``examples.parquet``: every row checked, identified and typed.
 
 The files are streamed twice. The first pass finds the columns and one type for each
-(``columns``); the second checks every row and writes it, or lists it in ``rejects.jsonl`` with a
-reason. Memory is bounded by a row group; what has been seen so far lives in a temporary
+(``column_types``); the second checks every row and writes it, or lists it in ``rejects.jsonl`` with a
+reason. Rejected rows decide nothing: where the others alone have other columns or types, two more passes find and
+write these. Memory is bounded by a row group; what has been seen so far lives in a temporary
 database on the disk.
 
-Content is hashed as canonical JSON: keys sorted, nulls left out, 1.0 written as 1, the id column
-left out, lists that arrive as JSON text in columns of chats or tokens taken as the lists that they spell. So a row
-has the same id from JSONL, CSV and Parquet wherever all give the same values. What is stored is what arrived.
+Ids and fingerprints are hashes of what is read (``row_ids``).
 """
 
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import xxhash
+import pyarrow as pa
 
 from lorif_core.config import ImportConfig
-from lorif_core.data.column_plan import plan_columns
-from lorif_core.data.columns import MAX_EXACT_FLOAT, Columns, ColumnScan, RowProblem, looks_of, spelled_out
+from lorif_core.data.column_plan import ColumnPlan, ToldType, plan_columns, plan_types
+from lorif_core.data.columns import Columns, ColumnScan, RowProblem, looks_of
 from lorif_core.data.example import Example
 from lorif_core.data.examples import ExampleWriter
 from lorif_core.data.find_columns import other_readings
 from lorif_core.data.forms import describe
 from lorif_core.data.record import EXCERPT_CHARACTERS, Record
+from lorif_core.data.row_ids import content_of_row, given_id, hash_of_row
 from lorif_core.data.rows import read_row
 from lorif_core.data.source_files import find_files, how_to_read
-from lorif_core.data.sources import iter_records
+from lorif_core.data.sources import iter_records, schema_of
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import disk_full_message, replace_file
 
@@ -40,7 +40,6 @@ EXAMPLES_FILE = "examples.parquet"
 REJECTS_FILE = "rejects.jsonl"
 ROWS_PER_REPORT = 1_000
 MAX_COLUMNS = 4_096
-HASH_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,9 @@ class ImportReport:
     other_forms: list[str]
     """What else the columns could have been read as, each with the flag that does so."""
 
+    types: list[ToldType]
+    """Every column that does not make the example, with its type and how it was found."""
+
 
 def write_examples(
     paths: Sequence[Path],
@@ -101,37 +103,100 @@ def write_examples(
     if not paths:
         raise DataError("an import needs at least one file, none was given: name a data file.")
     first = _Pass(records_of(paths, settings), "rows looked at", on_progress)
-    scanned = scan_columns(first)
-    plan = plan_columns(scanned, settings)
+    scanned = scan_columns(first, settings)
+    schemas = [schema_of(path, how_to_read(settings)) for path in find_files(paths, settings).paths]
+    plan = plan_columns(scanned, settings, schemas)
     listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
-        with (
-            replace_file(folder / EXAMPLES_FILE) as partial,
-            closing(Ledger(Path(scratch) / "seen.sqlite")) as ledger,
-        ):
-            with (
-                closing(_RejectLog(Path(scratch) / REJECTS_FILE)) as rejects,
-                ExampleWriter(partial, plan) as writer,
-            ):
-                second = _Pass(records_of(paths, settings), "rows read", on_progress, first.num_rows)
-                _write_rows(second, Reading(plan.source, settings.keep_empty), writer, ledger, rejects)
-            if settings.strict and rejects.num_rows:
-                raise DataError(rejects.strict_message(writer.num_examples))
+        with replace_file(folder / EXAMPLES_FILE) as partial:
+            job = _Job(paths, settings, Path(scratch), partial, on_progress, first.num_rows)
+            written = _write_pass(job, plan)
+            if written.rejected and written.num_examples:
+                accepted = _plan_of_accepted(job, plan, scanned, schemas, written.rejected)
+                if accepted != plan:
+                    written = _write_pass(job, accepted)
+                plan = accepted
             # Before the examples, whose presence says that the import is complete.
-            rejects.publish(listed)
-            if not writer.num_examples:
-                raise DataError(rejects.all_bad_message(listed))
+            written.rejects.publish(listed)
+            if not written.num_examples:
+                raise DataError(written.rejects.all_bad_message(listed))
     return ImportReport(
-        num_examples=writer.num_examples,
-        num_rejected=rejects.num_rows,
-        rejects_by_reason=dict(rejects.by_reason.most_common()),
-        num_duplicates=ledger.num_duplicates,
+        num_examples=written.num_examples,
+        num_rejected=written.rejects.num_rows,
+        rejects_by_reason=dict(written.rejects.by_reason.most_common()),
+        num_duplicates=written.num_duplicates,
         columns=plan.stored,
         metadata_columns=plan.metadata_columns,
-        fingerprint=writer.fingerprint,
+        fingerprint=written.fingerprint,
         form=describe(plan.source),
         other_forms=other_readings(looks_of(scanned), settings, plan.source),
+        types=plan.told_types,
     )
+
+
+class _Job(NamedTuple):
+    """What every pass of an import needs."""
+
+    paths: Sequence[Path]
+    settings: ImportConfig
+    scratch: Path
+    partial: Path
+    on_progress: Callable[[str, int, int], None]
+    num_rows: int
+
+
+class _Written(NamedTuple):
+    """What a pass wrote."""
+
+    num_examples: int
+    num_duplicates: int
+    fingerprint: str
+    rejects: "_RejectLog"
+    rejected: set[int]
+    """Numbers of the rejected rows that had values, from 0 over all files."""
+
+
+def _write_pass(job: _Job, plan: ColumnPlan) -> _Written:
+    """Check and write all rows; a pass before this one is forgotten.
+
+    Raises:
+        DataError: Rows are bad under ``strict``.
+    """
+    records = _Pass(records_of(job.paths, job.settings), "rows read", job.on_progress, job.num_rows)
+    reading = Reading(plan, job.settings.keep_empty, job.settings.rules)
+    rejected: set[int] = set()
+    with (
+        closing(Ledger(job.scratch / "seen.sqlite")) as ledger,
+        closing(_RejectLog(job.scratch / REJECTS_FILE)) as rejects,
+        ExampleWriter(job.partial, plan) as writer,
+    ):
+        for number, (path, record) in enumerate(records):
+            row = row_of(path, record, reading, ledger)
+            if isinstance(row, UsableRow):
+                writer.add(row.example, record.line, row.values, row.content)
+                continue
+            rejects.add(path, record, row)
+            if record.values is not None:
+                rejected.add(number)
+        num_duplicates = ledger.num_duplicates
+    if job.settings.strict and rejects.num_rows:
+        raise DataError(rejects.strict_message(writer.num_examples))
+    return _Written(writer.num_examples, num_duplicates, writer.fingerprint, rejects, rejected)
+
+
+def _plan_of_accepted(
+    job: _Job,
+    plan: ColumnPlan,
+    scanned: Mapping[str, ColumnScan],
+    schemas: Sequence[pa.Schema | None],
+    rejected: set[int],
+) -> ColumnPlan:
+    """The plan that rows have which are no rejected ones."""
+    records = records_of(job.paths, job.settings)
+    found = scan_columns((one for number, one in enumerate(records) if number not in rejected), job.settings)
+    needed = {*plan.source.read_columns, plan.source.id, *plan.named}
+    kept = {name: found.get(name, ColumnScan()) for name in scanned if name in found or name in needed}
+    return plan_types(plan.source, kept, job.settings, schemas)
 
 
 @contextmanager
@@ -154,7 +219,10 @@ def _folder_for_writing(folder: Path) -> Iterator[None]:
         raise
 
 
-def scan_columns(records: Iterable[tuple[Path, Record]]) -> dict[str, ColumnScan]:
+def scan_columns(
+    records: Iterable[tuple[Path, Record]],
+    settings: ImportConfig = ImportConfig(),  # noqa: B008 - frozen
+) -> dict[str, ColumnScan]:
     """Every column of the data, with what its values are.
 
     Raises:
@@ -162,8 +230,14 @@ def scan_columns(records: Iterable[tuple[Path, Record]]) -> dict[str, ColumnScan
     """
     scanned: dict[str, ColumnScan] = {}
     for path, record in records:
+        has_cells = record.has_cells and settings.rules > 1
         for name, value in (record.values or {}).items():
-            scanned.setdefault(name, ColumnScan()).add(value)
+            if (scan := scanned.get(name)) is None:
+                scan = scanned[name] = ColumnScan(settings.decimal_comma)
+            if has_cells:
+                scan.add_cell(value, record.line)
+            else:
+                scan.add(value, record.line)
         if len(scanned) > MAX_COLUMNS:
             raise DataError(
                 f"data may have at most {MAX_COLUMNS:,} columns, {str(path)!r} has more by line {record.line}: "
@@ -185,8 +259,9 @@ def records_of(paths: Sequence[Path], settings: ImportConfig) -> Iterator[tuple[
 class Reading(NamedTuple):
     """How rows are read."""
 
-    source: Columns
+    plan: ColumnPlan
     keeps_empty: bool
+    rules: int = 2
 
 
 class UsableRow(NamedTuple):
@@ -221,83 +296,39 @@ class _Pass:
         self._report()
 
 
-def _write_rows(
-    records: Iterable[tuple[Path, Record]],
-    reading: Reading,
-    writer: ExampleWriter,
-    ledger: "Ledger",
-    rejects: "_RejectLog",
-) -> None:
-    for path, record in records:
-        row = row_of(path, record, reading, ledger)
-        if isinstance(row, UsableRow):
-            writer.add(row.example, record.line, row.values, row.content)
-        else:
-            rejects.add(path, record, row)
-
-
 def row_of(path: Path, record: Record, reading: Reading, ledger: "Ledger") -> UsableRow | RowProblem:
     """What a row of a file comes to; the ledger takes note of its id and content."""
-    source = reading.source
+    source = reading.plan.source
     if record.values is None:
         return RowProblem(record.problem or "unreadable", record.detail)
-    values = record.values
+    values = reading.plan.with_texts(record.values)
+    if isinstance(values, RowProblem):
+        return values
     example = read_row("", values, source, keeps_empty=reading.keeps_empty)
     if isinstance(example, RowProblem):
         return example
+    # Ids come from the values as they are: 007 in a cell is another id than 7.
+    given = None if source.id is None else given_id(values.get(source.id), reading.rules)
+    typed = reading.plan.converted(values, are_cells=record.has_cells and reading.rules > 1)
+    if isinstance(typed, RowProblem):
+        return typed
     try:
-        content = content_of_row(values, source)
+        content = content_of_row(typed, source)
+        hashed = hash_of_row(values, source, content, reading.rules)
     except RecursionError:
         return RowProblem("nested too deeply")
     except UnicodeEncodeError:  # in messages that arrived as JSON text
         return RowProblem("half a surrogate pair", "such as \\ud800, which is no character")
-    given = None if source.id is None else given_id(values.get(source.id))
     if isinstance(given, RowProblem):
         return given
     if given is not None and (first := ledger.claim(given, f"line {record.line} of {str(path)!r}")):
         return RowProblem("id repeated", f"{given!r}, first at {first}")
-    digest = xxhash.xxh3_128_hexdigest(content)[:HASH_DIGITS]
-    nth = ledger.count(digest)
-    hashed = f"h{digest}" if nth == 1 else f"h{digest}-{nth}"
-    return UsableRow(example._replace(train_id=given or hashed), values, content)
-
-
-def given_id(value: Any) -> str | RowProblem:
-    """The id that an id column gives: its text, or its whole number in digits."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a table with missing ids turns its whole numbers into floats
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return RowProblem("empty id")
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        return RowProblem("id is not text or a whole number", f"it is {str(value)[:80]!r}")
-    return str(value)
-
-
-def content_of_row(values: dict[str, Any], columns: Columns) -> bytes:
-    """The one JSON spelling of a row without its id, whether lists arrived as such or as JSON text."""
-    if not columns.is_verbatim:
-        values = {**values, **{name: spelled_out(values.get(name)) for name in columns.structured_columns}}
-    return canonical_content(values, columns.id)
-
-
-def canonical_content(values: dict[str, Any], id_column: str | None) -> bytes:
-    """The one JSON spelling of a row without its id, equal for equal rows of any file format."""
-    kept = {name: _canonical(value) for name, value in values.items() if value is not None and name != id_column}
-    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_FLOAT else value
-    if isinstance(value, list):
-        return [_canonical(inner) for inner in value]
-    if isinstance(value, dict):
-        return {name: _canonical(inner) for name, inner in value.items()}
-    return value
+    nth = ledger.count(hashed)
+    return UsableRow(example._replace(train_id=given or (hashed if nth == 1 else f"{hashed}-{nth}")), typed, content)
 
 
 class Ledger:
-    """Ids and contents seen so far, in a database on the disk so that memory stays bounded."""
+    """Ids and contents seen so far, in a database on the disk so that memory stays bounded; it begins empty."""
 
     def __init__(self, path: Path):
         self.num_duplicates = 0

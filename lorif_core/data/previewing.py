@@ -10,12 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from lorif_core.config import ImportConfig
+from lorif_core.data.column_plan import ToldType, plan_columns
 from lorif_core.data.columns import Columns, looks_of
-from lorif_core.data.find_columns import find_columns, other_readings
+from lorif_core.data.find_columns import other_readings
 from lorif_core.data.forms import describe
 from lorif_core.data.importing import Ledger, Reading, UsableRow, records_of, row_of, scan_columns
 from lorif_core.data.record import EXCERPT_CHARACTERS, Record
-from lorif_core.data.source_files import find_files
+from lorif_core.data.source_files import find_files, how_to_read
+from lorif_core.data.sources import schema_of
 from lorif_core.errors import DataError
 
 SHOWN_ROWS = 20
@@ -77,15 +79,22 @@ class ImportPreview:
     num_duplicates: int = 0
     """Rows whose content, ids aside, equals that of an earlier one; an import keeps them."""
 
+    types: list[ToldType] = field(default_factory=list)
+    """Every column that does not make the example, with its type and how it was found."""
+
     @property
     def id_rule(self) -> str:
         """Where ids come from, in words."""
         known = self.columns is not None and self.columns.id
-        return f"the column {known}" if known else "a hash of the content"
+        return f"the column {known}" if known else "a hash of the text that is trained on"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable values."""
-        return asdict(self) | {"rows": [row._asdict() for row in self.rows], "id_rule": self.id_rule}
+        return asdict(self) | {
+            "rows": [row._asdict() for row in self.rows],
+            "types": [told._asdict() for told in self.types],
+            "id_rule": self.id_rule,
+        }
 
 
 def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int = SCANNED_ROWS) -> ImportPreview:
@@ -102,6 +111,7 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
     if not paths:
         raise DataError("a preview needs at least one file, none was given: name a data file.")
     num_scanned = 0
+    schemas = [schema_of(path, how_to_read(settings)) for path in find_files(paths, settings).paths]
 
     def counted() -> Iterator[tuple[Path, Record]]:
         nonlocal num_scanned
@@ -109,14 +119,16 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
             num_scanned += 1
             yield found
 
-    looks = looks_of(scan_columns(counted()))
+    known = scan_columns(counted(), settings)
+    looks = looks_of(known)
     scanned = min(num_scanned, max_rows)
     is_whole = num_scanned <= max_rows
     try:
-        columns = find_columns(looks, settings) if looks else Columns("text", text="text")
+        plan = plan_columns(known, settings, schemas)
     except DataError as error:
         return ImportPreview(list(looks), None, str(error), scanned, is_whole)
-    reading = Reading(columns, settings.keep_empty)
+    columns = plan.source
+    reading = Reading(plan, settings.keep_empty, settings.rules)
     rows: list[PreviewRow] = []
     rejects: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
@@ -146,6 +158,7 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
             num_rejected=reasons.total(),
             rejects_by_reason=dict(reasons.most_common()),
             num_duplicates=ledger.num_duplicates,
+            types=plan.told_types,
         )
 
 

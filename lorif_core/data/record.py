@@ -31,6 +31,9 @@ class Record(NamedTuple):
     excerpt: str = ""
     """Beginning of the raw row, when there is a problem."""
 
+    has_cells: bool = False
+    """Whether the values are texts of cells, whose types are still to be told."""
+
 
 @contextmanager
 def failed_reads_named(path: Path) -> Iterator[None]:

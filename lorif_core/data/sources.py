@@ -9,7 +9,7 @@ cell that is never closed is read to the end of the file before it can be report
 A row that cannot be used is a ``Record`` with a problem, never an exception; only a file that
 cannot be read at all raises. Values are plain Python (None, bool, int, float, str, list,
 dict), their text always encodes to UTF-8, and formats with other types give text: dates and
-times as Arrow prints them, decimals as digits, bytes as base64. Every CSV cell is text.
+times as Arrow prints them, decimals as digits, bytes as base64. Cells of CSV are texts, whose types are told later.
 NaN and Infinity are accepted in JSON, as Python and pandas write them.
 """
 
@@ -26,7 +26,15 @@ import pyarrow as pa
 
 from lorif_core.config import TextUnit
 from lorif_core.data.record import EXCERPT_CHARACTERS, Record, failed_reads_named, refuse_repeated_names
-from lorif_core.data.table_sources import HUB_HINT, iter_arrow, iter_hub, iter_parquet, iter_saved_dataset, may_be_hub
+from lorif_core.data.table_sources import (
+    HUB_HINT,
+    iter_arrow,
+    iter_hub,
+    iter_parquet,
+    iter_saved_dataset,
+    may_be_hub,
+    schema_of_table,
+)
 from lorif_core.errors import DataError
 
 MAX_CELL_CHARACTERS = 2**31 - 1  # the largest limit that the csv module takes on every platform
@@ -74,6 +82,13 @@ def iter_records(path: Path, how: HowToRead = AS_IT_IS) -> Iterator[Record]:
             f"also with {' or '.join(OPENERS)}), a folder of such files, or one saved by `datasets` (`save_to_disk`)."
         )
     return _refuse_empty(path, READERS[suffix](path))
+
+
+def schema_of(path: Path, how: HowToRead = AS_IT_IS) -> pa.Schema | None:
+    """What a file says about its columns; None: its format says nothing."""
+    if path.is_file() and suffix_of(path) not in (".parquet", ".arrow", ".feather"):
+        return None
+    return schema_of_table(path, how.split, how.subset)
 
 
 def _iter_absent(path: Path, how: HowToRead) -> Iterator[Record]:
@@ -267,7 +282,7 @@ def _iter_csv(path: Path) -> Iterator[Record]:
                 detail = f"{len(cells)} cells, the header has {len(names)}"
                 yield Record(line, None, "wrong number of cells", detail, excerpt)
             else:
-                yield Record(line, dict(zip(names, cells, strict=True)), None)
+                yield Record(line, dict(zip(names, cells, strict=True)), None, has_cells=True)
 
 
 def _csv_header(path: Path, reader: Iterator[list[str]], lines: _CsvLines) -> list[str]:

@@ -1,6 +1,5 @@
 """Rows of data that Arrow reads: Parquet and Arrow files, folders saved by ``datasets``, and data sets of the hub."""
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lorif_core.data.plain_values import plain_values
 from lorif_core.data.record import Record, failed_reads_named, refuse_repeated_names
 from lorif_core.errors import DataError
 
@@ -115,33 +115,37 @@ def _records_of_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[Record]:
         batch.slice(start, ROWS_PER_BATCH) for batch in batches for start in range(0, len(batch), ROWS_PER_BATCH)
     )
     for batch in slices:
-        # Cast by Arrow, because Python's times have no nanoseconds.
-        arrays = [array.cast(pa.string()) if pa.types.is_temporal(array.type) else array for array in batch.columns]
-        for row in _rows_of(pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)):
+        for values in _rows_of(batch):
             number += 1
-            if row is None:
-                yield Record(number, None, "not UTF-8")
-            else:
-                yield Record(number, {name: _plain(value) for name, value in row.items()}, None)
+            yield Record(number, None, "not UTF-8") if values is None else Record(number, values, None)
 
 
 def _rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
-    """Rows as Python values, None where text is not UTF-8."""
+    """Rows as plain values, None where text is not UTF-8."""
+    names = batch.schema.names
     try:
-        return batch.to_pylist()
+        columns = [plain_values(column) for column in batch.columns]
     except UnicodeDecodeError:
         if batch.num_rows == 1:
             return [None]
         return [_rows_of(batch.slice(row, 1))[0] for row in range(batch.num_rows)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return str(value)
+def schema_of_table(path: Path, split: str | None, subset: str | None) -> pa.Schema:
+    """The schema of a Parquet or Arrow file, of a saved data set, or of one of the hub.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    with failed_reads_named(path):
+        if path.is_dir():
+            return _datasets(str(path)).load_from_disk(str(path)).features.arrow_schema
+        if not path.exists():
+            return _datasets(path.as_posix()).load_dataset(path.as_posix(), subset, split=split).features.arrow_schema
+        if path.suffix.lower() == ".parquet":
+            return pq.read_schema(path)
+        with path.open("rb") as handle:
+            has_footer = handle.read(len(ARROW_MAGIC)) == ARROW_MAGIC
+            handle.seek(0)
+            return (pa.ipc.open_file if has_footer else pa.ipc.open_stream)(handle).schema

@@ -1,4 +1,5 @@
 import itertools
+from collections import Counter
 
 import pytest
 
@@ -141,9 +142,11 @@ def test_messages_spelled_as_json_text_are_read():
         ([None, True], "bool"),
         ([1, 2**53], "int"),
         ([1, 2**63 - 1, -(2**63)], "wide int"),
-        ([2**63], "json"),
+        ([2**63, 1], "uint"),
+        ([2**64], "json"),
         ([1, 1.5], "float"),
         ([2**53, 1.5], "float"),
+        ([2**63, 1.5], "json"),
         ([2**53 + 1, 1.5], "json"),  # float64 would round the whole number
         (["a", None], "string"),
         (["a", 1], "json"),
@@ -169,7 +172,9 @@ def test_merging_storages_does_not_depend_on_order():
 
 def test_columns_with_the_names_of_our_own_are_renamed_to_free_names():
     scanned = ["train_id", "original_train_id", "source_line", "", "text"]
-    plan = plan_columns({name: ColumnScan("string") for name in scanned}, ImportConfig(id="train_id"))
+    plan = plan_columns(
+        {name: ColumnScan(storages=Counter(string=1)) for name in scanned}, ImportConfig(id="train_id")
+    )
     assert plan.stored_names == {
         "train_id": "original_original_train_id",
         "original_train_id": "original_train_id",

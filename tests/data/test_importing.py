@@ -14,10 +14,11 @@ from lorif_core.config import ImportConfig
 from lorif_core.data import importing
 from lorif_core.data.columns import Columns
 from lorif_core.data.examples import ExampleTable
-from lorif_core.data.importing import given_id, write_examples
+from lorif_core.data.importing import write_examples
+from lorif_core.data.row_ids import given_id
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 
-PAIRS = [{"prompt": f"q{i}", "completion": f'a\u2028{i}, "é"', "topic": "x" * (i % 3)} for i in range(30)]
+PAIRS = [{"prompt": f"q{i}", "completion": f'a\u2028{i}, "é"', "topic": "x" * (1 + i % 3)} for i in range(30)]
 
 
 def write_jsonl(path, rows):

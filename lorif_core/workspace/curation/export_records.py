@@ -12,7 +12,7 @@ export's id is a hash of them.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import polars as pl
 import xxhash
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.config import ExportConfig, ImportConfig
+from lorif_core.config import ExportConfig, ImportConfig, stored_import
 from lorif_core.data.export_places import MANIFEST_FILE
 from lorif_core.data.export_selection import FLAGGED, KEPT, Decisions, Judged, Selection
 from lorif_core.data.exporting import DataFile, describe_file
@@ -264,6 +264,20 @@ def iter_entries(path: Path) -> Iterator[dict[str, Any]]:
                 raise DamagedArtefact(f"line {number} of {str(path)!r} is no entry of an export's list.") from error
 
 
+KEPT_CHOICES = ("txt", "type", "decimal_comma")
+"""Settings of an import that the examples cannot tell."""
+
+
+def _reading_of(selection: Selection, dataset: DatasetRecord) -> ImportConfig:
+    """Settings that read the same examples again."""
+    found = selection.import_settings()
+    stored = json.loads(dataset.settings_json or "{}")
+    chosen = {name: stored[name] for name in KEPT_CHOICES if name in stored}
+    if stored.get("id") == "none":
+        chosen["id"] = "none"
+    return stored_import({**asdict(found), "rules": stored.get("rules", 1), **chosen})
+
+
 def package_versions(file_format: str | None) -> dict[str, str]:
     """Versions on which the bytes of an export depend."""
     names = ["lorif-studio", "pyarrow", *(["datasets"] if file_format == "hf" else [])]
@@ -346,7 +360,7 @@ def recipe_of(
     return Recipe(
         settings=selection.settings,
         # What the examples cannot tell: text files of either kind give the same rows.
-        reading=replace(selection.import_settings(), txt=json.loads(dataset.settings_json or "{}").get("txt")),
+        reading=_reading_of(selection, dataset),
         inputs=[(Path(name).name, checksum) for name, checksum in zip(dataset.source_files, checksums, strict=True)],
         fingerprint=selection.table.fingerprint,
         copies_lines=copies_lines,
@@ -367,7 +381,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return Recipe(
             settings=ExportConfig(**values["export"]),
-            reading=ImportConfig(**{**values["import"], "column": tuple(values["import"].get("column", ()))}),
+            reading=stored_import(values["import"]),
             inputs=[(str(entry["name"]), entry["checksum"]) for entry in values["input"]],
             fingerprint=str(values["fingerprint"]),
             copies_lines=bool(values["copies_lines"]),
