@@ -11,6 +11,8 @@ from lorif_core.workspace.curation.decisions import RulePreview
 from lorif_core.workspace.curation.export_records import ExportPreview, Tally
 
 MAX_TALLIES = 200
+MAX_OPEN_LOSSES = 5
+"""More sentences than these are folded away."""
 COUNTS = ("kept", "flagged", "excluded", "all")
 RULES_HELP = """
 One rule a line, with a verb, a condition and a reason:
@@ -35,6 +37,7 @@ def counts(found: ExportPreview) -> None:
         st.metric("Disagreements", f"{found.num_conflicts:,}", help="Texts on which people decided differently.")
     if found.num_unknown:
         st.text(f"{found.num_unknown:,} decisions are about texts that this version does not hold.")
+    losses(found.losses)
     by_reason, by_value = st.columns(2, gap="medium")
     with by_reason:
         st.text("By reason")
@@ -46,6 +49,14 @@ def counts(found: ExportPreview) -> None:
         if found.count_by is not None:
             st.text(f"By {visible(found.count_by)}")
             _tallies(found.by_value[:MAX_TALLIES], visible(found.count_by), "export-by-value")
+
+
+def losses(found: Sequence[str]) -> None:
+    """What the chosen format does not hold of the data; nothing when it holds all."""
+    if found:
+        with st.expander(f"What this format does not hold ({len(found):,})", expanded=len(found) <= MAX_OPEN_LOSSES):
+            for sentence in found[:MAX_TALLIES]:
+                st.text(visible(f"• {sentence}"))
 
 
 def rules(dataset: str) -> None:

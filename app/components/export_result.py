@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
+from app.components import export_preview
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import ExportConfig
 from lorif_core.views.tables import human_bytes
@@ -51,6 +52,7 @@ def _result(result: ExportResult) -> None:
         st.code(visible(str(result.path)), language=None)
         if result.why_rewritten:
             st.text(visible(f"Lines were spelled anew: {result.why_rewritten}"))
+        export_preview.losses(result.losses)
         about = result.about or result.path
         manifest = read_manifest(about)
         with st.container(horizontal=True):

@@ -47,4 +47,17 @@ def _settings(dataset: str) -> ExportConfig:
         count_by = st.selectbox("Count by", columns, index=place, key="by", bind="query-params", width=200)
         drops = st.toggle("Leave out flagged texts too", key="unflagged", bind="query-params")
         with_decisions = st.toggle("Add columns with status and reason", key="reasons", bind="query-params")
-    return ExportConfig(format=chosen, drop_flagged=drops, with_decisions=with_decisions, count_by=count_by)
+        guards = chosen != "csv" or st.toggle(
+            "Guard against formulas",
+            value=True,
+            key="guard",
+            bind="query-params",
+            help="Cells that a spreadsheet would run, such as “- milk”, get an apostrophe in front.",
+        )
+    return ExportConfig(
+        format=chosen,
+        drop_flagged=drops,
+        with_decisions=with_decisions,
+        count_by=count_by,
+        formulas="guard" if guards else "keep",
+    )

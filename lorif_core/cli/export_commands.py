@@ -9,10 +9,11 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import ExportConfig
+from lorif_core.config import ExportConfig, HubConfig
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from lorif_core.workspace.curation.all_versions import Versions
     from lorif_core.workspace.curation.export_records import ExportPreview, ExportResult, Tally
 
 MAX_SHOWN = 20
@@ -22,6 +23,7 @@ def export(
     workspace: Positional[Path],
     /,
     settings: OmitArgPrefixes[ExportConfig] = ExportConfig(),  # noqa: B008 - frozen
+    hub: OmitArgPrefixes[HubConfig] = HubConfig(),  # noqa: B008 - frozen
     *,
     dataset: TextArg = None,
     out: Path | None = None,
@@ -35,21 +37,32 @@ def export(
     recipe.json (for `lorif replay`), kept.jsonl and excluded.jsonl. With `--out` the data are that file, and the
     rest is beside it in NAME.export-ID/; a folder of format hf holds the rest itself.
 
-    JSONL from JSONL files that are still where they were imported from: their lines, byte for byte. CSV: cells that
-    a spreadsheet would run as formulas get an apostrophe in front.
+    JSONL from JSONL files that are still where they were imported from: their lines, byte for byte. Parquet and hf
+    have the types of the data. What a format does not hold is listed, by `--dry-run` before anything is written.
+
+    With `--to-hub OWNER/NAME` the same export also goes to the Hugging Face hub, as one commit; with `--dry-run` the
+    card and the list of files are shown, and nothing is sent.
 
     Args:
         workspace: Folder of the workspace.
         settings: Format, what is left out, added columns.
+        hub: Where on the Hugging Face hub it goes.
         dataset: Name or id of the data set; may be left out when there is only one.
         out: File to write (.jsonl, .parquet, .csv), or the folder for `--format hf`.
         dry_run: Write nothing, count what would be written.
-        force: Replace an earlier export at `--out`.
+        force: Replace an earlier export at `--out`, or add a commit to a repository that holds other files.
         json: Print one JSON object instead of text.
     """
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
+    if hub != HubConfig():
+        if out is not None:
+            raise ConfigError(
+                f"an export goes to the hub or to a file, got `--out {out}` and settings of the hub: leave one out."
+            )
+        _export_to_hub(opened.versions, hub, settings, dataset, dry_run=dry_run, force=force, json=json)
+        return
     if dry_run:
         preview = opened.versions.preview(dataset=dataset, settings=settings)
         if json:
@@ -72,7 +85,39 @@ def export(
         say("The lines are those of the source, byte for byte.")
     elif result.why_rewritten is not None:
         say(f"The lines were written from the stored values: {result.why_rewritten}.")
+    _say_losses(result.losses)
     say(f"Manifest, recipe and lists: {result.about}.")
+
+
+def _export_to_hub(
+    versions: "Versions",
+    hub: HubConfig,
+    settings: ExportConfig,
+    dataset: str | None,
+    *,
+    dry_run: bool,
+    force: bool,
+    json: bool,
+) -> None:
+    if dry_run:
+        plan = versions.plan_hub(hub, dataset=dataset, settings=settings)
+        if json:
+            print_json(plan.to_dict())
+            return
+        say(f"Would put these files into {plan.repository}:")
+        for path in plan.files:
+            say(f"- {path}")
+        say(f"README.md:\n{plan.card}")
+        print_preview(plan.preview)
+        return
+    with progress(json) as on_progress:
+        found = versions.to_hub(hub, dataset=dataset, settings=settings, overwrites=force, on_progress=on_progress)
+    if json:
+        print_json(found.to_dict())
+        return
+    _say_written(found.export)
+    _say_losses(found.export.losses)
+    say(f"On the hub: {found.url}, commit {found.commit_url}.")
 
 
 def replay(
@@ -221,7 +266,17 @@ def print_preview(preview: "ExportPreview") -> None:
         _print_tallies("By reason", "reason", preview.by_reason, 0)
     if preview.count_by is not None:
         _print_tallies(f"By {preview.count_by}", preview.count_by, preview.by_value, preview.num_other_values)
+    _say_losses(preview.losses)
     say("Nothing was written.")
+
+
+def _say_losses(losses: Sequence[str]) -> None:
+    if losses:
+        say("What this format does not hold:")
+    for loss in losses[:MAX_SHOWN]:
+        say(f"- {loss}")
+    if len(losses) > MAX_SHOWN:
+        say(f"- and {len(losses) - MAX_SHOWN} more, which `--json` and the manifest list.")
 
 
 def _print_tallies(title: str, name: str, tallies: Sequence["Tally"], num_others: int) -> None:

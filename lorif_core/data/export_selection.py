@@ -23,6 +23,7 @@ from lorif_core.data.column_plan import OWN_COLUMNS, own_columns_of
 from lorif_core.data.columns import Columns
 from lorif_core.data.examples import ExampleTable
 from lorif_core.data.forms import settings_of
+from lorif_core.data.plain_values import plain_values
 from lorif_core.data.row_ids import content_of_row
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError
 
@@ -133,14 +134,19 @@ class Selection:
             )
         return found[0] if found else None
 
+    @property
+    def added_names(self) -> tuple[str, ...]:
+        """Columns of an export that the data did not have; they come last, and hold text."""
+        settings = self.settings
+        return (settings.status_column, settings.reason_column) if settings.with_decisions else ()
+
     def require_free_names(self) -> None:
         """Refuse added columns whose names the data use already.
 
         Raises:
             ConfigError: One does.
         """
-        added = (self.settings.status_column, self.settings.reason_column) if self.settings.with_decisions else ()
-        taken = [name for name in added if name in self.source_names.values()]
+        taken = [name for name in self.added_names if name in self.source_names.values()]
         if taken:
             raise ConfigError(
                 f"an added column needs a name of its own, the data have a column {taken[0]!r} already: choose "
@@ -158,7 +164,7 @@ class Selection:
         names = ["train_id"] if group_column is None else ["train_id", group_column]
         for table in iter_groups(self.path, names):
             ids = table["train_id"].to_pylist()
-            values = [None] * len(ids) if group_column is None else table[group_column].to_pylist()
+            values = [None] * len(ids) if group_column is None else _countable(table[group_column])
             for train_id, value in zip(ids, values, strict=True):
                 status, details = self.decisions.status_of(train_id), self.decisions.details_of(train_id)
                 yield Judged(row, train_id, status, self.is_kept(train_id), value, details)
@@ -204,6 +210,11 @@ class Selection:
             text for table in iter_groups(self.path, sides) for name in sides for text in table[name].to_pylist()
         )
         return any(text is not None and not text.strip() for text in texts)
+
+
+def _countable(column: pa.ChunkedArray) -> list[Any]:
+    """The values as JSON spells them; NaN, which equals nothing, as one text."""
+    return ["NaN" if value != value else value for value in plain_values(column)]
 
 
 def iter_groups(path: Path, names: list[str]) -> Iterator[pa.Table]:

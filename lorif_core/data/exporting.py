@@ -4,17 +4,17 @@ The same examples, decisions and settings give the same bytes, with the same ver
 Columns have the data's own names and order; nothing of the workspace is added unless decisions are asked for.
 
 * JSONL: the source's own lines where it is JSONL (``export_lines``). Otherwise one object per line with every
-  column, nulls included, as ``json.dumps(row, ensure_ascii=False)`` writes it.
-* Parquet and ``datasets``: bool, int64, float64 and text; nested columns get a nested type where one holds all
-  values of the data set exactly, and are JSON text otherwise (``export_types``).
-* CSV: UTF-8, commas, LF, a header. Nothing for null, ``true`` and ``false``, JSON text for nested values. A
-  spreadsheet runs cells that begin with ``= + - @``, tab, CR or LF as formulas, so such a cell gets an apostrophe
-  in front, in the header too; plain numbers like -3.5 stay. No other format changes a value.
+  column, nulls included, as ``json.dumps(row, ensure_ascii=False)`` writes it; what JSON has no type for is text
+  (``plain_values``).
+* Parquet and ``datasets``: the types, nullability and metadata of the source (``export_columns``), as far as the
+  format has them (``export_schema``).
+* CSV: text, and a guard against formulas (``export_csv``). No other format changes a value.
+
+What a format does not hold is listed before it is written (``export_losses``).
 """
 
 import csv
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,17 +22,16 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lorif_core.data.export_columns import columns_of, table_of, typed_columns_of
+from lorif_core.data.export_csv import count_csv_rows, write_csv
 from lorif_core.data.export_lines import copy_lines
-from lorif_core.data.export_selection import Selection, iter_groups
-from lorif_core.data.export_types import type_of_column
-from lorif_core.data.sources import MAX_CELL_CHARACTERS
+from lorif_core.data.export_schema import schema_of
+from lorif_core.data.export_selection import Selection
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import checksum_of_file
 
 GROUP_ROWS = 2_000
 GROUP_BYTES = 16 << 20
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 ARROW_FILE = "data-00000-of-00001.arrow"
 FORMAT_OF_SUFFIX = {
     ".jsonl": "jsonl",
@@ -149,78 +148,48 @@ def _copy_source_lines(
                 on_rows(number)
 
 
-def _json_names(selection: Selection) -> set[str]:
-    return {selection.source_names[name] for name in selection.table.json_columns}
-
-
 def _write_jsonl(folder: Path, selection: Selection, tables: Iterable[pa.Table]) -> None:
-    nested = _json_names(selection)
+    columns = columns_of(selection)
     with (folder / FILE_OF_FORMAT["jsonl"]).open("wb") as handle:
         for table in tables:
-            columns = [_spelled(table, name, name in nested) for name in table.column_names]
-            handle.writelines(("{" + ", ".join(cells) + "}\n").encode() for cells in zip(*columns, strict=True))
+            cells = [_spelled(column.name, column.plain(table[column.name]), column.is_json) for column in columns]
+            cells += [_spelled(name, table[name].to_pylist(), False) for name in selection.added_names]
+            handle.writelines(("{" + ", ".join(row) + "}\n").encode() for row in zip(*cells, strict=True))
 
 
-def _spelled(table: pa.Table, name: str, is_json: bool) -> list[str]:
+def _spelled(name: str, values: list[Any], is_json: bool) -> list[str]:
     spell = json.JSONEncoder(ensure_ascii=False).encode
     key = spell(name) + ": "
-    values = table[name].to_pylist()
     if is_json:  # written by the import as ``json.dumps`` writes it here
         return [key + (value or "null") for value in values]
     return [key + spell(value) for value in values]
 
 
 def _write_csv(folder: Path, selection: Selection, tables: Iterable[pa.Table]) -> None:
-    names = [*selection.source_names.values(), *_added_names(selection)]
-    with (folder / FILE_OF_FORMAT["csv"]).open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow([neutralise(name) for name in names])
-        for table in tables:
-            columns = [[_cell(value) for value in table[name].to_pylist()] for name in names]
-            writer.writerows(zip(*columns, strict=True))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return neutralise(value if isinstance(value, str) else json.dumps(value))
-
-
-def neutralise(cell: str) -> str:
-    """The cell with an apostrophe in front when a spreadsheet would run it as a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) and not PLAIN_NUMBER.fullmatch(cell) else cell
-
-
-def _added_names(selection: Selection) -> tuple[str, ...]:
-    settings = selection.settings
-    return (settings.status_column, settings.reason_column) if settings.with_decisions else ()
+    write_csv(folder / FILE_OF_FORMAT["csv"], selection, tables)
 
 
 def _write_parquet(folder: Path, selection: Selection, tables: Iterable[pa.Table]) -> None:
-    schema, nested = _arrow_schema(selection)
+    columns = typed_columns_of(selection)
+    schema = schema_of(selection, columns, "parquet")
     # A file opened here, not by Arrow, so that its failures are those of the operating system.
     with (
         (folder / FILE_OF_FORMAT["parquet"]).open("wb") as handle,
         pq.ParquetWriter(handle, schema, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for table in _regrouped(_typed(table, schema, nested) for table in tables):
-            writer.write_table(table, row_group_size=table.num_rows)
+        for table in _regrouped(tables):
+            writer.write_table(table_of(table, columns, schema), row_group_size=table.num_rows)
 
 
 def _write_saved_dataset(folder: Path, selection: Selection, tables: Iterable[pa.Table]) -> None:
-    try:
-        import datasets
-    except ImportError as error:
-        raise DataError(
-            "a `datasets` folder is written with that library, which is not installed: run "
-            "`pip install 'lorif-studio[datasets]'`, or choose another `--format`."
-        ) from error
-    schema, nested = _arrow_schema(selection)
-    features = datasets.Features.from_arrow_schema(schema)
-    schema = schema.with_metadata(features.arrow_schema.metadata)
+    columns = typed_columns_of(selection)
+    schema = schema_of(selection, columns, "hf")
     with (folder / ARROW_FILE).open("wb") as handle, pa.ipc.new_stream(handle, schema) as stream:
-        for table in _regrouped(_typed(table, schema, nested) for table in tables):
-            stream.write_table(table)
+        for table in _regrouped(tables):
+            stream.write_table(table_of(table, columns, schema))
+    import datasets  # it is there: `schema_of` asked it
+
+    features = datasets.Features.from_arrow_schema(schema)
     datasets.DatasetInfo(features=features).write_to_directory(str(folder))
     state = {
         "_data_files": [{"filename": ARROW_FILE}],
@@ -233,37 +202,6 @@ def _write_saved_dataset(folder: Path, selection: Selection, tables: Iterable[pa
         "_split": None,
     }
     (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-
-
-def _arrow_schema(selection: Selection) -> tuple[pa.Schema, set[str]]:
-    """Names and types of the exported columns, and which of them are parsed from JSON text."""
-    stored = pq.read_schema(selection.path)
-    fields: list[tuple[str, pa.DataType]] = []
-    parsed: set[str] = set()
-    for stored_name, name in selection.source_names.items():
-        found = None
-        if stored_name in selection.table.json_columns:
-            found = type_of_column(_texts_of(selection.path, stored_name))
-            parsed |= set() if found is None else {name}
-        fields.append((name, found or stored.field(stored_name).type))
-    fields += [(name, pa.string()) for name in _added_names(selection)]
-    return pa.schema(fields), parsed
-
-
-def _texts_of(path: Path, column: str) -> Iterator[str | None]:
-    for table in iter_groups(path, [column]):
-        yield from table[column].to_pylist()
-
-
-def _typed(table: pa.Table, schema: pa.Schema, parsed: set[str]) -> pa.Table:
-    columns = []
-    for field in schema:
-        column = table[field.name]
-        if field.name in parsed:
-            values = [None if text is None else json.loads(text) for text in column.to_pylist()]
-            column = pa.array(values, field.type)
-        columns.append(column)
-    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _regrouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -286,12 +224,6 @@ def _count_lines(path: Path) -> int:
         return sum(1 for _ in handle)
 
 
-def _count_csv_rows(path: Path) -> int:
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
-    with path.open(encoding="utf-8", newline="") as handle:
-        return sum(1 for _ in csv.reader(handle)) - 1
-
-
 def _count_parquet_rows(path: Path) -> int:
     return pq.read_metadata(path).num_rows
 
@@ -310,7 +242,7 @@ WRITERS: dict[str, Callable[[Path, Selection, Iterable[pa.Table]], None]] = {
 }
 ROW_COUNTERS: dict[str, Callable[[Path], int]] = {
     "jsonl": _count_lines,
-    "csv": _count_csv_rows,
+    "csv": count_csv_rows,
     "parquet": _count_parquet_rows,
     "hf": _count_arrow_rows,
 }

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from lorif_core.config import ExportConfig, ImportConfig
 from lorif_core.data import examples
+from lorif_core.data.export_csv import neutralise
 from lorif_core.data.export_lines import copy_lines
 from lorif_core.data.export_selection import Decisions, Selection
 from lorif_core.data.export_types import arrow_type, shape_of, type_of_column
-from lorif_core.data.exporting import choose_format, count_rows, neutralise, write_data
+from lorif_core.data.exporting import choose_format, count_rows, write_data
 from lorif_core.data.importing import write_examples
 from lorif_core.data.sources import iter_records
 from lorif_core.errors import ConfigError, DataError

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorif_core.config import ExportConfig
+from lorif_core.config import ExportConfig, HubConfig
 from lorif_core.workspace.curation.decisions import Decisions
 from lorif_core.workspace.curation.export import export_data, preview_export
 from lorif_core.workspace.curation.export_records import ExportPreview, ExportResult
+from lorif_core.workspace.curation.publish_to_hub import HubPlan, HubResult, hub_settings, plan_of, publish
 from lorif_core.workspace.curation.versions import (
     FrozenVersion,
     Naming,
@@ -74,6 +75,43 @@ class Versions:
             overwrites=overwrites,
             on_progress=on_progress,
         )
+
+    def plan_hub(
+        self, hub: HubConfig, *, dataset: str | None = None, settings: ExportConfig | None = None
+    ) -> HubPlan:
+        """The card and the files that ``to_hub`` would put into the hub; asks nobody, writes nothing.
+
+        Raises:
+            ConfigError: No repository is named, or the settings do not fit.
+        """
+        chosen = hub_settings(hub, settings or ExportConfig())
+        return plan_of(hub, self.files.choose_dataset(dataset), self.preview(dataset=dataset, settings=chosen))
+
+    def to_hub(
+        self,
+        hub: HubConfig,
+        *,
+        dataset: str | None = None,
+        settings: ExportConfig | None = None,
+        overwrites: bool = False,
+        on_progress: ProgressSink = no_progress,
+    ) -> HubResult:
+        """Export into the workspace as Parquet, and put that into a data set of the Hugging Face hub, in one commit.
+
+        Args:
+            hub: Repository, split, and what is said about people.
+            dataset: Name or id; may be left out when there is only one.
+            settings: What is left out, added columns.
+            overwrites: Whether files of the repository that no export put there may be replaced.
+            on_progress: Receives ("export", examples written, all).
+
+        Raises:
+            LorifError: The settings do not fit, or the hub takes nothing. Nothing is half-uploaded.
+        """
+        chosen = hub_settings(hub, settings or ExportConfig())
+        preview = self.preview(dataset=dataset, settings=chosen)
+        result = self.export(dataset=dataset, settings=chosen, on_progress=on_progress)
+        return publish(hub, self.files.choose_dataset(dataset), preview, result, overwrites=overwrites)
 
     def freeze(
         self,

@@ -18,6 +18,7 @@ import xxhash
 from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ExportConfig
 from lorif_core.data.export_lines import has_lines
+from lorif_core.data.export_losses import find_losses
 from lorif_core.data.export_places import (
     MANIFEST_FILE,
     about_folder,
@@ -87,7 +88,7 @@ def preview_export(
     survey = Survey()
     for judged in selection.iter_judged():
         survey.add(judged)
-    return survey.preview(selection, dataset.dataset_id)
+    return _preview(survey, selection, dataset)
 
 
 def export_data(
@@ -131,7 +132,7 @@ def export_data(
         new = staging / "new"
         new.mkdir()
         survey = write_lists(new, selection)
-        preview = survey.preview(selection, dataset.dataset_id)
+        preview = _preview(survey, selection, dataset)
         data = _write_data(new, selection, source_files, preview.num_kept, on_progress)
         counts = _counts(preview)
         recipe = recipe_of(dataset, selection, counts, data, new, copies_lines=bool(source_files))
@@ -143,7 +144,14 @@ def export_data(
             if out is None
             else _publish_at(out, recipe, new, export_id, staging)
         )
-    return _result(recipe, export_id, place, preview.num_unknown, why_rewritten, time.perf_counter() - started)
+    result = _result(recipe, export_id, place, preview.num_unknown, why_rewritten, time.perf_counter() - started)
+    return replace(result, losses=preview.losses, guarded=preview.guarded)
+
+
+def _preview(survey: Survey, selection: Selection, dataset: DatasetRecord) -> ExportPreview:
+    losses = find_losses(selection, [Path(name) for name in dataset.source_files])
+    preview = survey.preview(selection, dataset.dataset_id)
+    return replace(preview, losses=losses.sentences, guarded=losses.guarded)
 
 
 def _selection(

@@ -12,7 +12,7 @@ export's id is a hash of them.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,12 @@ class ExportPreview:
     num_other_values: int
     """Examples with a value that ``by_value`` leaves out."""
 
+    losses: list[str] = field(default_factory=list)
+    """What the format does not hold of the data, a sentence for each column and change."""
+
+    guarded: dict[str, int] = field(default_factory=dict)
+    """Column → cells of CSV that get an apostrophe, so that no spreadsheet runs them as formulas."""
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return asdict(self)
@@ -149,6 +155,12 @@ class ExportResult:
 
     elapsed_s: float
     """Wall-clock time."""
+
+    losses: list[str] = field(default_factory=list)
+    """What the format does not hold of the data, a sentence for each column and change; empty for a replay."""
+
+    guarded: dict[str, int] = field(default_factory=dict)
+    """Column → cells of CSV that got an apostrophe, so that no spreadsheet runs them; empty for a replay."""
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -455,6 +467,8 @@ def manifest_of(
             "values": [asdict(tally) for tally in preview.by_value],
             "other_values": preview.num_other_values,
         },
+        "losses": preview.losses,
+        "guarded_cells": preview.guarded,
         "rules": sorted(survey.rules),
         "actors": sorted(survey.actors),
     }
