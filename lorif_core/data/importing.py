@@ -56,7 +56,7 @@ class ImportReport:
     """Reason → number of rows, most frequent first."""
 
     num_duplicates: int
-    """Examples whose content, ids aside, equals that of an earlier one. They are kept."""
+    """Examples of the same text as an earlier one, metadata aside. They are kept."""
 
     columns: Columns
     """The columns that were read, by their names in ``examples.parquet``."""
@@ -332,6 +332,7 @@ class Ledger:
 
     def __init__(self, path: Path):
         self.num_duplicates = 0
+        path.unlink(missing_ok=True)  # of a pass before this one
         self._database = sqlite3.connect(path, isolation_level=None)
         for statement in (
             "PRAGMA journal_mode = OFF",  # the file is thrown away after any failure

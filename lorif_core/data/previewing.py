@@ -77,7 +77,7 @@ class ImportPreview:
     """Most frequent first."""
 
     num_duplicates: int = 0
-    """Rows whose content, ids aside, equals that of an earlier one; an import keeps them."""
+    """Rows of the same text as an earlier one, metadata aside; an import keeps them."""
 
     types: list[ToldType] = field(default_factory=list)
     """Every column that does not make the example, with its type and how it was found."""

@@ -88,6 +88,8 @@ def schema_of(path: Path, how: HowToRead = AS_IT_IS) -> pa.Schema | None:
     """What a file says about its columns; None: its format says nothing."""
     if path.is_file() and suffix_of(path) not in (".parquet", ".arrow", ".feather"):
         return None
+    if not path.exists() and (how.split is None or not may_be_hub(path)):
+        return None  # its reader says what is wrong
     return schema_of_table(path, how.split, how.subset)
 
 

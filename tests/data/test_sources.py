@@ -178,7 +178,7 @@ def test_a_bad_csv_row_is_a_problem_of_that_row_alone(tmp_path, row, problem, de
     assert (bad.line, bad.values, bad.problem) == (3, None, problem)
     assert detail in bad.detail
     assert first.values == {"text": "a", "id": "10"}
-    assert after == Record(4, {"text": "b", "id": "20"}, None)
+    assert after == Record(4, {"text": "b", "id": "20"}, None, has_cells=True)
 
 
 def test_a_quote_that_is_never_closed_is_reported_where_it_opens(tmp_path):

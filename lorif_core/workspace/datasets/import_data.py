@@ -53,6 +53,7 @@ class ImportResult:
             "metadata_columns": self.report.metadata_columns,
             "form": self.report.form,
             "other_forms": self.report.other_forms,
+            "types": [told._asdict() for told in self.report.types],
             "skipped_files": list(self.skipped_files),
         }
 
