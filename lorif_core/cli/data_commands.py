@@ -135,6 +135,8 @@ def _say_import(result: "ImportResult") -> None:
     )
     say(f"Columns: {used}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
     _say_types(report.types)
+    for note in report.notes:
+        say(f"{note}.")
     _say_sources(report.other_forms, result.skipped_files)
     if report.num_duplicates:
         say(f"{report.num_duplicates} rows repeat an earlier row's text; they are kept.")
@@ -179,6 +181,8 @@ def _print_import_preview(found: "ImportPreview", *, json: bool) -> None:
     if found.rejects:
         lines = [[row["file"], row["line"], row["reason"], row.get("detail", "")] for row in found.rejects]
         console().print(records_table("Cannot be used", ["file", "line", "reason", ""], lines))
+    for note in found.notes:
+        say(f"{note}.")
     seen = "rows" if found.is_whole else "first rows"
     say(
         f"Of the {found.num_scanned:,} {seen}, {found.num_rejected:,} cannot be used and {found.num_duplicates:,} "

@@ -54,6 +54,7 @@ class ImportResult:
             "form": self.report.form,
             "other_forms": self.report.other_forms,
             "types": [told._asdict() for told in self.report.types],
+            "notes": self.report.notes,
             "skipped_files": list(self.skipped_files),
         }
 
