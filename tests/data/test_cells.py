@@ -172,7 +172,7 @@ def test_the_id_is_of_the_text_alone_and_the_same_from_every_format(tmp_path):
 
 
 def test_rules_of_before_give_the_ids_of_whole_rows_and_cells_as_text(tmp_path):
-    report, table = imported(tmp_path, "a.csv", "text,n\na,1\n", rules=1)
+    _, table = imported(tmp_path, "a.csv", "text,n\na,1\n", rules=1)
     assert next(table.iter_ids())[0].startswith("h")
     assert table.values_at([0]) == [{"text": "a", "n": "1"}]
 
