@@ -9,7 +9,7 @@ import argparse
 import random
 import resource
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.browsing import Seconds, _timed
 from lorif_core.corpus import Corpus, ExamplesFile, Filter, FullText, SortKey, TextSearch, build_fulltext
+from lorif_core.corpus.browse import Page
 from lorif_core.corpus.where import parse_where
 
 ROW_GROUP = 20_000
@@ -86,17 +87,20 @@ def measure(file: ExamplesFile, folder: Path) -> Iterator[tuple[str, Seconds, in
         if search.mode == "words":
             orders[", by relevance"] = [SortKey(of="relevance", descending=True)]
         for order, sort in orders.items():
-            found: list[int] = []
             with Corpus(file, FullText(index, file), time_limit_s=None) as corpus:
-                chosen = Filter(search=search)
-                seconds = _timed(lambda: found.append(corpus.page(chosen, sort=sort).total))
-                corpus.snippets(search, corpus.page(chosen, sort=sort).rows)
-            yield name + order, seconds, found[0]
+                yield name + order, *_first_page(corpus, Filter(search=search), sort)
     for typed in ('text contains "straße"', 'text matches "stra(ß|ss)e"'):
-        found = []
         with Corpus(file, time_limit_s=None) as corpus:
-            chosen = Filter(where=parse_where(typed))
-            yield typed, _timed(lambda: found.append(corpus.page(chosen).total)), found[0]
+            yield typed, *_first_page(corpus, Filter(where=parse_where(typed)), [])
+
+
+def _first_page(corpus: Corpus, chosen: Filter, sort: Sequence[SortKey]) -> tuple[Seconds, int]:
+    """Seconds to the first page, and what it says was found; its hits are marked in its texts."""
+    pages: list[Page] = []
+    seconds = _timed(lambda: pages.append(corpus.page(chosen, sort=sort)))
+    if chosen.search is not None:
+        corpus.snippets(chosen.search, pages[0].rows)
+    return seconds, pages[0].total
 
 
 def main() -> None:

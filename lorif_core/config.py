@@ -89,7 +89,7 @@ class ImportConfig:
     `messages` or `conversations`."""
 
     id: str | None = None
-    """Column of stable ids. Found as `id`; without one an id is the hash of the content."""
+    """Column of stable ids, or none. Found as `id`; without one an id is the hash of the text that is trained on."""
 
     column: tuple[str, ...] = ()
     """Columns of other roles, each as ROLE=COLUMN: context (Alpaca's input), system, tools, chosen, rejected, label,
@@ -121,6 +121,15 @@ class ImportConfig:
     type: tuple[str, ...] = ()
     """Types of metadata columns, each as COLUMN=TYPE: text, int, float, bool, date, time, or decimal(10,2). Unset: as
     the file says, or as all accepted values are."""
+
+    delimiter: str | None = None
+    """What separates the cells of CSV files: one character, or tab. Unset: what their first rows say."""
+
+    encoding: str | None = None
+    """Encoding of text files, such as cp1252, gbk or utf-16. Unset: UTF-8."""
+
+    file_column: str | None = None
+    """Column to add that holds the name of a row's file."""
 
     decimal_comma: bool = False
     """Numbers in CSV cells are written as 1.234,56."""

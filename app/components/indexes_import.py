@@ -13,8 +13,8 @@ from lorif_core.config import FormName, ImportConfig, Preference, PromptForm, Te
 from lorif_core.data.forms import FORMS
 from lorif_core.data.previewing import ImportPreview
 from lorif_core.data.source_files import formats_of
-from lorif_core.data.sources import OPENERS
 from lorif_core.data.sources import SUFFIXES as DATA_SUFFIXES
+from lorif_core.data.text_files import OPENERS
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
 from lorif_core.workspace.datasets.next_version import Foreseen, NextVersion

@@ -18,6 +18,7 @@ from lorif_core.errors import ConfigError
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.catalog import DatasetRecord
     from lorif_core.corpus.version_changes import VersionChanges
+    from lorif_core.data.column_plan import ToldType
     from lorif_core.data.previewing import ImportPreview
     from lorif_core.workspace.datasets.import_data import ImportResult
     from lorif_core.workspace.datasets.next_version import Carried, Foreseen
@@ -149,12 +150,26 @@ def _say_import(result: "ImportResult") -> None:
         f"{role} = {name}" for role, name in [*report.columns.names.items(), ("id", report.columns.id)] if name
     )
     say(f"Columns: {used}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
+    _say_types(report.types)
+    for note in report.notes:
+        say(f"{note}.")
     _say_sources(report.other_forms, result.skipped_files)
     if report.num_duplicates:
-        say(f"{report.num_duplicates} rows repeat an earlier row's content; they are kept.")
+        say(f"{report.num_duplicates} rows repeat an earlier row's text; they are kept.")
     if report.num_rejected:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in report.rejects_by_reason.items())
         say(f"{report.num_rejected} rows could not be used: {reasons}. They are listed in {result.rejects_file}.")
+
+
+def _say_types(types: "Sequence[ToldType]") -> None:
+    """Say what columns hold that is not text, and what may surprise."""
+    told = [f"{one.name} {one.type}" for one in types if one.type != "text"]
+    if told:
+        say(f"Types: {', '.join(told)}.")
+    for one in types:
+        if one.note:
+            said = f"`{one.name}` is {one.type}: {one.note}. `--type` chooses another."
+            say(said)
 
 
 def _say_sources(other_forms: Sequence[str], skipped: Sequence[str]) -> None:
@@ -221,11 +236,15 @@ def _print_import_preview(found: "ImportPreview", foreseen: "Foreseen | None", *
         raise ConfigError(found.problem)
     say(f"Read as {found.form}.")
     _say_sources(found.other_forms, found.skipped_files)
+    types = [[one.name, one.type, one.found, one.num_missing, one.example, one.note] for one in found.types]
+    console().print(records_table("Columns", ["column", "type", "found", "missing", "such as", ""], types))
     rows = [[row.train_id, row.line, row.text] for row in found.rows]
     console().print(records_table("First rows", ["id", "line", "text"], rows))
     if found.rejects:
         lines = [[row["file"], row["line"], row["reason"], row.get("detail", "")] for row in found.rejects]
         console().print(records_table("Cannot be used", ["file", "line", "reason", ""], lines))
+    for note in found.notes:
+        say(f"{note}.")
     seen = "rows" if found.is_whole else "first rows"
     say(
         f"Of the {found.num_scanned:,} {seen}, {found.num_rejected:,} cannot be used and {found.num_duplicates:,} "

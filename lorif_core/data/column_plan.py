@@ -8,7 +8,7 @@ people read, where no column of the data holds just that. A column of the data w
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -134,7 +134,9 @@ class ColumnPlan:
     def told_types(self) -> list["ToldType"]:
         """Every column that does not make the example, with its type."""
         told = ((name, kind) for name, kind in self.types.items() if name not in self.source.read_columns)
-        return [ToldType(name, kind.title, kind.found, kind.note) for name, kind in told]
+        return [
+            ToldType(name, kind.title, kind.found, kind.num_missing, kind.example, kind.note) for name, kind in told
+        ]
 
 
 class ToldType(NamedTuple):
@@ -148,6 +150,12 @@ class ToldType(NamedTuple):
 
     found: str
     """How it was found."""
+
+    num_missing: int
+    """Rows without a value, as far as rows with the column were looked at."""
+
+    example: str
+    """The first value, shortened."""
 
     note: str
     """What may surprise; empty: nothing."""
@@ -196,6 +204,8 @@ def plan_types(
         types[name] = plan_type(scan, declared.get(name), is_read=is_read)
         if name in named:
             types[name] = ColumnType(_zoned_as(scan, named[name]), "named by `--type`", is_named=True)
+        note = types[name].note or _disagreement(name, declared, schemas)
+        types[name] = replace(types[name], num_missing=scan.num_missing, example=scan.example, note=note)
     if source.is_verbatim:  # whatever rejected rows hold, this is what accepted ones hold
         types |= {name: ColumnType(pa.string(), "it is read as text") for name in source.read_columns}
     schema = _schema_of(declared, schemas, list(scanned))
@@ -211,6 +221,15 @@ def _declared(schemas: Sequence[pa.Schema | None]) -> dict[str, pa.DataType]:
     names = dict.fromkeys(name for schema in told for name in schema.names)
     found = {name: unified([schema.field(name).type for schema in told if name in schema.names]) for name in names}
     return {name: kind for name, kind in found.items() if kind is not None}
+
+
+def _disagreement(name: str, declared: Mapping[str, pa.DataType], schemas: Sequence[pa.Schema | None]) -> str:
+    """How files say different types of a column; empty where they do not."""
+    told = dict.fromkeys(str(schema.field(name).type) for schema in schemas if schema and name in schema.names)
+    if len(told) < 2:
+        return ""
+    said = f"its files say {' and '.join(told)}"
+    return f"{said}, {word_of(declared[name])} holds both" if name in declared else said
 
 
 def _schema_of(

@@ -69,6 +69,12 @@ class ColumnType:
     note: str = field(default="", compare=False)
     """What may surprise, in words; empty: nothing."""
 
+    num_missing: int = field(default=0, compare=False)
+    """Rows without a value."""
+
+    example: str = field(default="", compare=False)
+    """The first value."""
+
     @property
     def title(self) -> str:
         """The type in a word or two."""

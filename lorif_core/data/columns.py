@@ -227,7 +227,7 @@ class ColumnScan:
     first: dict[Storage, tuple[Any, int]] = field(default_factory=dict)
     """Storage → the first such value and its line."""
 
-    num_missing: int = 0
+    num_nulls: int = 0
     is_negative: bool = False
     fields: "FieldScan" = field(default_factory=lambda: FieldScan())
     times: "TimeScan" = field(default_factory=lambda: TimeScan())
@@ -235,7 +235,7 @@ class ColumnScan:
     def add(self, value: Any, line: int = 0) -> None:
         """Take note of a value."""
         if (storage := storage_of(value)) is None:
-            self.num_missing += 1
+            self.num_nulls += 1
             return
         if storage not in self.storages:
             self.first[storage] = (value, line)
@@ -265,6 +265,19 @@ class ColumnScan:
         return "json" if merged == "uint" and self.is_negative else merged
 
     @property
+    def num_missing(self) -> int:
+        """Nulls and empty cells."""
+        return self.num_nulls + (self.cells.num_empty if self.cells is not None else 0)
+
+    @property
+    def example(self) -> str:
+        """One of the first values, shortened; empty without one."""
+        cells = [one.cell for one in self.cells.first.values()] if self.cells is not None else []
+        return next(
+            (str(value)[:MAX_EXAMPLE] for value in [*cells, *(value for value, _ in self.first.values())]), ""
+        )
+
+    @property
     def is_mixed(self) -> bool:
         """Whether a column of JSON holds no list and no object."""
         return self.storage == "json" and not self.fields.has_nested
@@ -275,6 +288,7 @@ class ColumnScan:
         return next((look for look, _ in self.looks.most_common(1)), None)
 
 
+MAX_EXAMPLE = 40
 MAX_FIELD_DEPTH = 3
 MAX_FIELDS = 64
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from lorif_core.data.columns import Columns
 from lorif_core.data.row_ids import content_of_row, given_id, hash_of_row
 from lorif_core.data.rows import problem_of_row
-from lorif_core.data.sources import open_bytes, suffix_of
+from lorif_core.data.sources import suffix_of
+from lorif_core.data.text_files import open_bytes
 from lorif_core.errors import DataError
 
 UTF8_MARK = b"\xef\xbb\xbf"

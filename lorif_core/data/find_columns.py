@@ -53,7 +53,13 @@ def find_columns(looks: Looks, settings: ImportConfig) -> Columns:
         raise DataError(_nothing_found(looks, settings, given))
     reading = _choose(readings, settings, given)
     _check_choices(reading, settings)
-    return _columns_of(reading, settings, settings.id or ("id" if "id" in looks else None))
+    id_column = None if _has_no_ids(looks, settings) else settings.id or ("id" if "id" in looks else None)
+    return _columns_of(reading, settings, id_column)
+
+
+def _has_no_ids(looks: Looks, settings: ImportConfig) -> bool:
+    """Whether a person says that no column holds ids."""
+    return settings.id == "none" and "none" not in looks
 
 
 def given_columns(looks: Looks, settings: ImportConfig) -> dict[str, str]:
@@ -63,6 +69,8 @@ def given_columns(looks: Looks, settings: ImportConfig) -> dict[str, str]:
         DataError: One is absent, or is named twice, or a role is unknown.
     """
     given = {role: name for role in FLAGS if (name := getattr(settings, role)) is not None}
+    if _has_no_ids(looks, settings):
+        given.pop("id")
     for spelled in settings.column:
         role, is_given, name = spelled.partition("=")
         if not is_given or role not in ROLES or role in FLAGS:

@@ -32,7 +32,8 @@ from lorif_core.data.record import EXCERPT_CHARACTERS, Record
 from lorif_core.data.row_ids import content_of_row, given_id, hash_of_row
 from lorif_core.data.rows import read_row
 from lorif_core.data.source_files import find_files, how_to_read
-from lorif_core.data.sources import iter_records, schema_of
+from lorif_core.data.sources import file_notes, iter_records, schema_of
+from lorif_core.data.text_files import encoding_hint
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import disk_full_message, replace_file
 
@@ -56,7 +57,7 @@ class ImportReport:
     """Reason → number of rows, most frequent first."""
 
     num_duplicates: int
-    """Examples whose content, ids aside, equals that of an earlier one. They are kept."""
+    """Examples of the same text as an earlier one, metadata aside. They are kept."""
 
     columns: Columns
     """The columns that were read, by their names in ``examples.parquet``."""
@@ -75,6 +76,9 @@ class ImportReport:
 
     types: list[ToldType]
     """Every column that does not make the example, with its type and how it was found."""
+
+    notes: list[str]
+    """What was found out about the files, and how rows that are not UTF-8 may be read."""
 
 
 def write_examples(
@@ -131,6 +135,10 @@ def write_examples(
         form=describe(plan.source),
         other_forms=other_readings(looks_of(scanned), settings, plan.source),
         types=plan.told_types,
+        notes=[
+            *notes_of(paths, settings),
+            *hint_of_encoding(find_files(paths, settings).paths, written.rejects.by_reason, first.num_rows),
+        ],
     )
 
 
@@ -253,7 +261,35 @@ def records_of(paths: Sequence[Path], settings: ImportConfig) -> Iterator[tuple[
         DataError: A file or folder cannot be used.
     """
     how = how_to_read(settings)
-    return ((path, record) for path in find_files(paths, settings).paths for record in iter_records(path, how))
+    found = ((path, record) for path in find_files(paths, settings).paths for record in iter_records(path, how))
+    return found if settings.file_column is None else _with_files(found, settings.file_column)
+
+
+def _with_files(records: Iterator[tuple[Path, Record]], column: str) -> Iterator[tuple[Path, Record]]:
+    for path, record in records:
+        if record.values is not None:
+            if column in record.values:
+                raise DataError(
+                    f"`--file-column` must name a new column, {str(path)!r} has {column!r}: choose another name."
+                )
+            record = record._replace(values={**record.values, column: path.name})
+        yield path, record
+
+
+def notes_of(paths: Sequence[Path], settings: ImportConfig) -> list[str]:
+    """What is found out about files and was not said."""
+    how = how_to_read(settings)
+    return [note for path in find_files(paths, settings).paths for note in file_notes(path, how)]
+
+
+def hint_of_encoding(paths: Iterable[Path], by_reason: Mapping[str, int], num_rows: int) -> list[str]:
+    """How rows that are not UTF-8 may be read, and how many those are."""
+    num_bad = by_reason.get("not UTF-8", 0)
+    texts = [path for path in paths if path.is_file() and schema_of(path) is None]
+    if not num_bad or not texts:
+        return []
+    share = f"{num_bad:,} of {num_rows:,} rows ({num_bad / num_rows:.1%}) are not UTF-8"
+    return [f"{share}: {encoding_hint(texts[0])}"]
 
 
 class Reading(NamedTuple):
@@ -332,6 +368,7 @@ class Ledger:
 
     def __init__(self, path: Path):
         self.num_duplicates = 0
+        path.unlink(missing_ok=True)  # of a pass before this one
         self._database = sqlite3.connect(path, isolation_level=None)
         for statement in (
             "PRAGMA journal_mode = OFF",  # the file is thrown away after any failure

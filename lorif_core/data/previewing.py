@@ -14,7 +14,16 @@ from lorif_core.data.column_plan import ToldType, plan_columns
 from lorif_core.data.columns import Columns, looks_of
 from lorif_core.data.find_columns import other_readings
 from lorif_core.data.forms import describe
-from lorif_core.data.importing import Ledger, Reading, UsableRow, records_of, row_of, scan_columns
+from lorif_core.data.importing import (
+    Ledger,
+    Reading,
+    UsableRow,
+    hint_of_encoding,
+    notes_of,
+    records_of,
+    row_of,
+    scan_columns,
+)
 from lorif_core.data.record import EXCERPT_CHARACTERS, Record
 from lorif_core.data.source_files import find_files, how_to_read
 from lorif_core.data.sources import schema_of
@@ -77,10 +86,13 @@ class ImportPreview:
     """Most frequent first."""
 
     num_duplicates: int = 0
-    """Rows whose content, ids aside, equals that of an earlier one; an import keeps them."""
+    """Rows of the same text as an earlier one, metadata aside; an import keeps them."""
 
     types: list[ToldType] = field(default_factory=list)
     """Every column that does not make the example, with its type and how it was found."""
+
+    notes: list[str] = field(default_factory=list)
+    """What was found out about the files, and how rows that are not UTF-8 may be read."""
 
     @property
     def id_rule(self) -> str:
@@ -159,6 +171,10 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
             rejects_by_reason=dict(reasons.most_common()),
             num_duplicates=ledger.num_duplicates,
             types=plan.told_types,
+            notes=[
+                *notes_of(paths, settings),
+                *hint_of_encoding(find_files(paths, settings).paths, reasons, scanned),
+            ],
         )
 
 

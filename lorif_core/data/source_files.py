@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lorif_core.config import ImportConfig
-from lorif_core.data.sources import OPENERS, SUFFIXES, HowToRead, suffix_of
+from lorif_core.data.csv_source import NAMED_DELIMITERS
+from lorif_core.data.sources import SUFFIXES, HowToRead, suffix_of
 from lorif_core.data.table_sources import SAVED_MARK, may_be_hub, splits_of_saved
+from lorif_core.data.text_files import OPENERS, require_encoding
 from lorif_core.errors import DataError
 
 FORMAT_OF_SUFFIX = {
@@ -41,7 +43,13 @@ class SourceFiles(NamedTuple):
 
 def how_to_read(settings: ImportConfig) -> HowToRead:
     """What the settings say about files."""
-    return HowToRead(settings.txt, settings.split, settings.subset)
+    if settings.encoding is not None:
+        require_encoding(settings.encoding)
+    said = settings.delimiter
+    delimiter = None if said is None else NAMED_DELIMITERS.get(said.lower(), said)
+    if delimiter is not None and len(delimiter) != 1:
+        raise DataError(f"`--delimiter` must be one character, or tab; got {said!r}.")
+    return HowToRead(settings.txt, settings.split, settings.subset, delimiter, settings.encoding)
 
 
 def find_files(named: Sequence[Path], settings: ImportConfig) -> SourceFiles:

@@ -3,7 +3,7 @@
 A compressed file is read as what it holds: ``.jsonl.gz`` and ``.jsonl.zst`` as JSONL.
 
 ``iter_records`` streams: memory is bounded by the largest row, or by a few hundred rows of
-a Parquet file. Two exceptions: a JSON file is one value and is read whole, and a quoted CSV
+a Parquet file. Two exceptions: a JSON file whose array lies in an object is read whole, and a quoted CSV
 cell that is never closed is read to the end of the file before it can be reported.
 
 A row that cannot be used is a ``Record`` with a problem, never an exception; only a file that
@@ -13,19 +13,18 @@ times as Arrow prints them, decimals as digits, bytes as base64. Cells of CSV ar
 NaN and Infinity are accepted in JSON, as Python and pandas write them.
 """
 
-import csv
-import gzip
-import io
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from lorif_core.config import TextUnit
-from lorif_core.data.record import EXCERPT_CHARACTERS, Record, failed_reads_named, refuse_repeated_names
+from lorif_core.data.csv_source import delimiter_of, iter_csv, usual_delimiter
+from lorif_core.data.json_arrays import iter_array
+from lorif_core.data.record import EXCERPT_CHARACTERS, Record
 from lorif_core.data.table_sources import (
     HUB_HINT,
     iter_arrow,
@@ -35,11 +34,10 @@ from lorif_core.data.table_sources import (
     may_be_hub,
     schema_of_table,
 )
+from lorif_core.data.text_files import OPENERS, bad_byte, encoding_hint, is_utf16, open_text
 from lorif_core.errors import DataError
 
-MAX_CELL_CHARACTERS = 2**31 - 1  # the largest limit that the csv module takes on every platform
-UTF8_MARK = b"\xef\xbb\xbf"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+PEEKED_BYTES = 4_096
 
 
 class HowToRead(NamedTuple):
@@ -53,6 +51,12 @@ class HowToRead(NamedTuple):
 
     subset: str | None = None
     """Configuration of a hub data set."""
+
+    delimiter: str | None = None
+    """What separates the cells of CSV files; None: what their first rows say."""
+
+    encoding: str | None = None
+    """Of text files; None: UTF-8, or UTF-16 by its mark."""
 
 
 AS_IT_IS = HowToRead()
@@ -81,13 +85,36 @@ def iter_records(path: Path, how: HowToRead = AS_IT_IS) -> Iterator[Record]:
             f"{path.name!r} has a suffix that is not known: use one of {', '.join(sorted(SUFFIXES))} (text formats "
             f"also with {' or '.join(OPENERS)}), a folder of such files, or one saved by `datasets` (`save_to_disk`)."
         )
-    return _refuse_empty(path, READERS[suffix](path))
+    return _in_encoding(how, _refuse_empty(path, READERS[suffix](path, how)))
+
+
+def _in_encoding(how: HowToRead, records: Iterator[Record]) -> Iterator[Record]:
+    """Rows whose problem names the encoding that does not decode them."""
+    if how.encoding is None:
+        return records
+    named = f"not {how.encoding}"
+    return (one._replace(problem=named, detail="") if one.problem == "not UTF-8" else one for one in records)
+
+
+def file_notes(path: Path, how: HowToRead = AS_IT_IS) -> list[str]:
+    """What is found out about a file and was not said: its separator, its encoding."""
+    if not path.is_file() or suffix_of(path) not in ZIPPABLE:
+        return []
+    notes = [f"`{path.name}` is UTF-16"] if how.encoding is None and is_utf16(path) else []
+    if suffix_of(path) in (".csv", ".tsv") and how.delimiter is None:
+        found = delimiter_of(path, how.encoding)
+        if found != usual_delimiter(path):
+            said = "tab" if found == "\t" else f"`{found}`"
+            notes.append(f"cells of `{path.name}` are separated by {said}")
+    return notes
 
 
 def schema_of(path: Path, how: HowToRead = AS_IT_IS) -> pa.Schema | None:
     """What a file says about its columns; None: its format says nothing."""
     if path.is_file() and suffix_of(path) not in (".parquet", ".arrow", ".feather"):
         return None
+    if not path.exists() and (how.split is None or not may_be_hub(path)):
+        return None  # its reader says what is wrong
     return schema_of_table(path, how.split, how.subset)
 
 
@@ -114,38 +141,8 @@ def _refuse_empty(path: Path, records: Iterator[Record]) -> Iterator[Record]:
     yield from records
 
 
-@contextmanager
-def open_bytes(path: Path) -> Iterator[io.BufferedIOBase]:
-    """The file's bytes, unzipped.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    opened = OPENERS.get(path.suffix.lower(), lambda path: path.open("rb"))
-    with failed_reads_named(path), opened(path) as handle:
-        yield handle
-
-
-def _open_zst(path: Path) -> io.BufferedReader:
-    return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))  # pyright: ignore[reportArgumentType]
-
-
-OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".zst": _open_zst}
-"""Suffix of a compression → what opens it; reads are checked, so that a cut file is an error."""
-
-
-@contextmanager
-def _open_text(path: Path) -> Iterator[tuple[Any, int]]:
-    """The file's bytes after its byte-order mark, and where they begin."""
-    with open_bytes(path) as handle:
-        mark = handle.peek(len(UTF8_MARK))[: len(UTF8_MARK)]  # pyright: ignore[reportAttributeAccessIssue]
-        if mark.startswith(UTF16_MARKS):
-            raise DataError(f"{str(path)!r} is UTF-16, only UTF-8 is read: save it again as UTF-8.")
-        yield handle, len(handle.read(len(UTF8_MARK))) if mark == UTF8_MARK else 0
-
-
-def _iter_jsonl(path: Path) -> Iterator[Record]:
-    with _open_text(path) as (handle, offset):
+def _iter_jsonl(path: Path, how: HowToRead) -> Iterator[Record]:
+    with open_text(path, how.encoding) as (handle, offset):
         # Bytes split at \n only. Text would also be split at U+2028, which JSON allows in strings.
         for number, line in enumerate(handle, start=1):
             if line.strip():
@@ -158,7 +155,7 @@ def _record_of_json_line(number: int, line: bytes, offset: int) -> Record:
     try:
         value = json.loads(line.decode("utf-8").rstrip("\r\n"))
     except UnicodeDecodeError as error:
-        return Record(number, None, "not UTF-8", _bad_byte(line, error, offset), excerpt)
+        return Record(number, None, "not UTF-8", bad_byte(line, error, offset), excerpt)
     except json.JSONDecodeError as error:
         return Record(number, None, "not JSON", f"{error.msg} at character {error.pos + 1}", excerpt)
     except RecursionError:
@@ -190,24 +187,30 @@ def _json_type(value: Any) -> str:
     return {list: "an array", str: "a string", type(None): "null"}.get(type(value), "a number or boolean")
 
 
-def _iter_json(path: Path) -> Iterator[Record]:
-    with _open_text(path) as (handle, start):
-        content = handle.read()
-    if not content.strip():
+def _iter_json(path: Path, how: HowToRead) -> Iterator[Record]:
+    with open_text(path, how.encoding) as (handle, offset):
+        try:
+            for number, (row, has_escapes) in enumerate(_json_rows(path, handle, offset), start=1):
+                excerpt = json.dumps(row)[:EXCERPT_CHARACTERS] if not isinstance(row, dict) or has_escapes else ""
+                yield _record_of_value(number, row, excerpt, has_escapes=has_escapes)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{str(path)!r} is not UTF-8 ({error.reason}): {encoding_hint(path)}.") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{str(path)!r} is not a JSON value ({error}). If it holds one object per line, rename it to .jsonl."
+            ) from error
+
+
+def _json_rows(path: Path, handle: Any, offset: int) -> Iterator[tuple[Any, bool]]:
+    """Rows of a JSON file, and whether they have escapes: those of an array one by one."""
+    start = handle.peek(PEEKED_BYTES)[:PEEKED_BYTES].lstrip()
+    if start[:1] == b"[":
+        yield from iter_array(handle, offset)
         return
-    try:
-        value = json.loads(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        place = _bad_byte(content, error, start)
-        raise DataError(f"{str(path)!r} is not UTF-8 ({place}): save it again as UTF-8.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{str(path)!r} is not a JSON value ({error}). If it holds one object per line, rename it to .jsonl."
-        ) from error
-    has_escapes = b"\\u" in content
-    for number, row in enumerate(_array_of_objects(path, value), start=1):
-        excerpt = json.dumps(row)[:EXCERPT_CHARACTERS] if not isinstance(row, dict) or has_escapes else ""
-        yield _record_of_value(number, row, excerpt, has_escapes=has_escapes)
+    content = handle.read()
+    if content.strip():
+        has_escapes = b"\\u" in content
+        yield from ((row, has_escapes) for row in _array_of_objects(path, json.loads(content.decode("utf-8"))))
 
 
 def _array_of_objects(path: Path, value: Any) -> list[Any]:
@@ -226,84 +229,12 @@ def _array_of_objects(path: Path, value: Any) -> list[Any]:
     )
 
 
-def _bad_byte(content: bytes, error: UnicodeDecodeError, offset: int) -> str:
-    return f"byte 0x{content[error.start]:02x} at offset {offset + error.start}"
-
-
-class _CsvLines:
-    """Lines of a CSV file as text; remembers where bytes were not UTF-8."""
-
-    def __init__(self, handle: io.BufferedIOBase, offset: int):
-        self.bad_byte = ""
-        self._handle = handle
-        self._offset = offset
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._handle:
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                self.bad_byte = self.bad_byte or _bad_byte(line, error, self._offset)
-                yield line.decode("utf-8", "replace")
-            self._offset += len(line)
-
-    def take_bad_byte(self) -> str:
-        """Place of the first bad byte since the last call, or an empty string."""
-        found, self.bad_byte = self.bad_byte, ""
-        return found
-
-
-def _iter_csv(path: Path) -> Iterator[Record]:
-    delimiter = "\t" if suffix_of(path) == ".tsv" else ","
-    # The limit belongs to the whole process and is checked at every cell, so it stays raised.
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
-    with _open_text(path) as (handle, offset):
-        lines = _CsvLines(handle, offset)
-        # Strict: without it a stray quote silently merges cells, or all rows up to the next quote.
-        reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
-        names = _csv_header(path, reader, lines)
-        while names:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                lines.take_bad_byte()
-                yield Record(line, None, "not CSV", f"{error}, in lines {line} to {reader.line_num}")
-                continue
-            bad_byte = lines.take_bad_byte()
-            if not cells:
-                continue
-            excerpt = delimiter.join(cells)[:EXCERPT_CHARACTERS]
-            if bad_byte:
-                yield Record(line, None, "not UTF-8", bad_byte, excerpt)
-            elif len(cells) != len(names):
-                detail = f"{len(cells)} cells, the header has {len(names)}"
-                yield Record(line, None, "wrong number of cells", detail, excerpt)
-            else:
-                yield Record(line, dict(zip(names, cells, strict=True)), None, has_cells=True)
-
-
-def _csv_header(path: Path, reader: Iterator[list[str]], lines: _CsvLines) -> list[str]:
-    try:
-        names = next((cells for cells in reader if cells), [])
-    except csv.Error as error:
-        raise DataError(
-            f"the header of {str(path)!r} is not CSV ({error}): save the file with a header line, cells that "
-            "contain quotes quoted, and lines that end in LF."
-        ) from error
-    if bad_byte := lines.take_bad_byte():
-        raise DataError(f"the header of {str(path)!r} is not UTF-8 ({bad_byte}): save the file again as UTF-8.")
-    return refuse_repeated_names(path, names)
-
-
 def _iter_txt(path: Path, how: HowToRead) -> Iterator[Record]:
     if how.txt is None:
         raise DataError(
             f"{str(path)!r} may be one text or one text a line: pass `--txt file` or `--txt line` to say which."
         )
-    with _open_text(path) as (handle, offset):
+    with open_text(path, how.encoding) as (handle, offset):
         if how.txt == "file":
             yield _record_of_text(1, handle.read(), offset, {"file": path.name})
             return
@@ -318,19 +249,23 @@ def _record_of_text(number: int, content: bytes, offset: int, beside: dict[str, 
         return Record(number, {"text": content.decode("utf-8"), **beside}, None)
     except UnicodeDecodeError as error:
         excerpt = content[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace")[:EXCERPT_CHARACTERS]
-        return Record(number, None, "not UTF-8", _bad_byte(content, error, offset), excerpt)
+        return Record(number, None, "not UTF-8", bad_byte(content, error, offset), excerpt)
 
 
-READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
+def _iter_cells(path: Path, how: HowToRead) -> Iterator[Record]:
+    return iter_csv(path, how.delimiter, how.encoding)
+
+
+READERS: dict[str, Callable[[Path, HowToRead], Iterator[Record]]] = {
     ".jsonl": _iter_jsonl,
     ".ndjson": _iter_jsonl,
     ".jsonlines": _iter_jsonl,
     ".json": _iter_json,
-    ".csv": _iter_csv,
-    ".tsv": _iter_csv,
-    ".parquet": iter_parquet,
-    ".arrow": iter_arrow,
-    ".feather": iter_arrow,
+    ".csv": _iter_cells,
+    ".tsv": _iter_cells,
+    ".parquet": lambda path, how: iter_parquet(path),
+    ".arrow": lambda path, how: iter_arrow(path),
+    ".feather": lambda path, how: iter_arrow(path),
 }
 """Suffix → reader; that of a compression does not count. Text files have a reader of their own."""
 

@@ -74,7 +74,10 @@ def test_text_formats_give_back_values_as_json_spells_them(table, file_format):
     for name in table.column_names:
         expected, found = plain_values(table[name]), [row[name] for row in rows]
         if file_format == "csv":
-            expected = ["" if one is None else one if isinstance(one, str) else json.dumps(one, ensure_ascii=False) for one in expected]
+            expected = [
+                "" if one is None else one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
+                for one in expected
+            ]
         assert list(map(json.dumps, found)) == list(map(json.dumps, expected))
 
 

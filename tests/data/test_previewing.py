@@ -50,7 +50,7 @@ def test_columns_that_cannot_be_told_are_a_problem_and_no_error(tmp_path):
     assert found.names == ["utterance", "verdict"]
     chosen = preview_files([file], ImportConfig(prompt="utterance", completion="verdict"))
     assert chosen.rows[0].metadata == {}
-    assert chosen.id_rule == "a hash of the content"
+    assert chosen.id_rule == "a hash of the text that is trained on"
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

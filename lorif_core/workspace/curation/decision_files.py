@@ -108,7 +108,7 @@ def _matched(
     id_of = {
         row.line: row.train_id
         for row in rows
-        if row.train_id in text_of and row.text in (None, text_of[row.train_id])
+        if row.train_id is not None and row.train_id in text_of and row.text in (None, text_of[row.train_id])
     }
     rest = [row for row in rows if row.line not in id_of and row.text is not None]
     wanted = texts.filter(pl.col("text").is_in([row.text for row in rest]))

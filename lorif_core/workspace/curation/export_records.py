@@ -264,7 +264,7 @@ def iter_entries(path: Path) -> Iterator[dict[str, Any]]:
                 raise DamagedArtefact(f"line {number} of {str(path)!r} is no entry of an export's list.") from error
 
 
-KEPT_CHOICES = ("txt", "type", "decimal_comma")
+KEPT_CHOICES = ("txt", "type", "decimal_comma", "delimiter", "encoding", "file_column")
 """Settings of an import that the examples cannot tell."""
 
 

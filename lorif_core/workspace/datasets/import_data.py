@@ -57,6 +57,8 @@ class ImportResult:
             "metadata_columns": self.report.metadata_columns,
             "form": self.report.form,
             "other_forms": self.report.other_forms,
+            "types": [told._asdict() for told in self.report.types],
+            "notes": self.report.notes,
             "skipped_files": list(self.skipped_files),
             "carried": None if self.carried is None else self.carried.to_dict(),
         }

@@ -1,0 +1,129 @@
+"""Rows of CSV files, whatever separates their cells.
+
+Unless it is named, the separator is that of the suffix (a comma, a tab for ``.tsv``) where the first rows have more
+than one cell and all the same number by it; otherwise the one of ``;``, tab, ``|`` and comma by which they do.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from lorif_core.data.record import EXCERPT_CHARACTERS, Record, refuse_repeated_names
+from lorif_core.data.text_files import bad_byte, encoding_hint, open_text, sample_of
+from lorif_core.errors import DataError
+
+MAX_CELL_CHARACTERS = 2**31 - 1  # the largest limit that the csv module takes on every platform
+DELIMITERS = (",", ";", "\t", "|")
+NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+SNIFFED_ROWS = 100
+
+
+def usual_delimiter(path: Path) -> str:
+    """The separator that a file has by its name."""
+    return "\t" if ".tsv" in path.suffixes[-2:] else ","
+
+
+def delimiter_of(path: Path, encoding: str | None = None) -> str:
+    """The separator by which the first rows have the same number of cells; that of the suffix where it does."""
+    sample = sample_of(path, encoding)
+    usual = usual_delimiter(path)
+    counts = {one: _num_cells(sample, one) for one in (usual, *DELIMITERS)}
+    if counts[usual] > 1 or max(counts.values()) < 2:
+        return usual
+    return max(counts, key=lambda one: counts[one])
+
+
+def _num_cells(sample: str, delimiter: str) -> int:
+    """Cells of every row of a sample; 0 where they differ."""
+    found: set[int] = set()
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    reader = csv.reader(io.StringIO(sample, newline=None if _has_lone_ends(sample) else ""), delimiter=delimiter)
+    try:
+        found = {len(cells) for cells in islice(reader, SNIFFED_ROWS) if cells}
+    except csv.Error:
+        return 0
+    return found.pop() if len(found) == 1 else 0
+
+
+def _has_lone_ends(sample: str) -> bool:
+    """Whether lines end in a lone CR, as on old Macs."""
+    return "\n" not in sample and "\r" in sample
+
+
+class _CsvLines:
+    """Lines of a CSV file as text; remembers where bytes were not UTF-8."""
+
+    def __init__(self, handle: io.BufferedIOBase, offset: int, *, splits_at_cr: bool):
+        self.bad_byte = ""
+        self._handle = handle
+        self._offset = offset
+        self._splits_at_cr = splits_at_cr
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._handle:
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                self.bad_byte = self.bad_byte or bad_byte(line, error, self._offset)
+                text = line.decode("utf-8", "replace")
+            yield from re.split(r"(?<=\r)(?=[^\n])", text) if self._splits_at_cr else (text,)
+            self._offset += len(line)
+
+    def take_bad_byte(self) -> str:
+        """Place of the first bad byte since the last call, or an empty string."""
+        found, self.bad_byte = self.bad_byte, ""
+        return found
+
+
+def iter_csv(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Iterator[Record]:
+    """Rows of a CSV file, their cells as texts.
+
+    Raises:
+        DataError: The header cannot be read.
+    """
+    sample = sample_of(path, encoding)
+    delimiter = delimiter or delimiter_of(path, encoding)
+    # The limit belongs to the whole process and is checked at every cell, so it stays raised.
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    with open_text(path, encoding) as (handle, offset):
+        lines = _CsvLines(handle, offset, splits_at_cr=_has_lone_ends(sample))
+        # Strict: without it a stray quote silently merges cells, or all rows up to the next quote.
+        reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+        names = _csv_header(path, reader, lines)
+        while names:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                lines.take_bad_byte()
+                yield Record(line, None, "not CSV", f"{error}, in lines {line} to {reader.line_num}")
+                continue
+            bad = lines.take_bad_byte()
+            if not cells:
+                continue
+            excerpt = delimiter.join(cells)[:EXCERPT_CHARACTERS]
+            if bad:
+                yield Record(line, None, "not UTF-8", bad, excerpt)
+            elif len(cells) != len(names):
+                detail = f"{len(cells)} cells, the header has {len(names)}"
+                yield Record(line, None, "wrong number of cells", detail, excerpt)
+            else:
+                yield Record(line, dict(zip(names, cells, strict=True)), None, has_cells=True)
+
+
+def _csv_header(path: Path, reader: Iterator[list[str]], lines: _CsvLines) -> list[str]:
+    try:
+        names = next((cells for cells in reader if cells), [])
+    except csv.Error as error:
+        raise DataError(
+            f"the header of {str(path)!r} is not CSV ({error}): save the file with a header line, cells that "
+            "contain quotes quoted, and lines that end in LF."
+        ) from error
+    if bad := lines.take_bad_byte():
+        raise DataError(f"the header of {str(path)!r} is not UTF-8 ({bad}): {encoding_hint(path)}.")
+    return refuse_repeated_names(path, names)
