@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lorif_core.data.csv_source import MAX_CELL_CHARACTERS
 from lorif_core.data.export_lines import copy_lines
 from lorif_core.data.export_selection import Selection, iter_groups
 from lorif_core.data.export_types import type_of_column
-from lorif_core.data.sources import MAX_CELL_CHARACTERS
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import checksum_of_file
 
