@@ -9,7 +9,8 @@ from lorif_core.config import PromptForm
 from lorif_core.data.columns import ROLES
 from lorif_core.data.find_columns import FLAGS
 from lorif_core.data.forms import FORMS
-from lorif_core.data.sources import OPENERS, SUFFIXES
+from lorif_core.data.sources import SUFFIXES
+from lorif_core.data.text_files import OPENERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "data-forms.md").read_text(encoding="utf-8")
 ROW_OF = {line.split("`")[1]: line for line in PAGE.splitlines() if line.startswith("| `")}
