@@ -8,9 +8,9 @@ import streamlit as st
 from app import session
 from lorif_core.corpus.facets import Facet, HistogramFacet, ValuesFacet
 from lorif_core.corpus.filters import SearchMode, Status
-from lorif_core.views.cells import cell_text
 from lorif_core.views.choices import column_of, of_bins, of_values, values_of, with_choice, without_column
 from lorif_core.views.facet_figures import chosen_bins, histogram
+from lorif_core.views.shown_values import cell_text
 from lorif_core.views.text import visible
 from lorif_core.workspace.datasets.view import View
 

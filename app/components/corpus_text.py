@@ -10,8 +10,8 @@ from lorif_core.corpus.filters import TextSearch
 from lorif_core.corpus.highlighting import spans_of
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
-from lorif_core.views.cells import instant_text
 from lorif_core.views.hit_filters import statuses_of
+from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
 from lorif_core.workspace.datasets.datasets import ShownText
 

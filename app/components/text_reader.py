@@ -9,8 +9,8 @@ from app.components import decide, reader_closer, token_view
 from app.components.answers import Context, context_of
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
-from lorif_core.views.cells import instant_text
 from lorif_core.views.hits import Hit
+from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card, heated, signed
 from lorif_core.workspace.asking.answer import Answer

@@ -93,7 +93,7 @@ def browse(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
-    from lorif_core.views.cells import shown_frame
+    from lorif_core.views.shown_values import shown_frame
     from lorif_core.workspace.datasets.view import offset_of_page, read_view
 
     opened, chosen = _data(workspace), _view(view, sort)
@@ -380,7 +380,7 @@ def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
 
 
 def _print_page(page: "Page", shown: "DataFrame", limit: int, passages: "list[Snippet]") -> None:
-    from lorif_core.views.cells import cell_text
+    from lorif_core.views.shown_values import cell_text
     from lorif_core.views.tables import marked_passage, records_table
 
     shown = shown.drop("source_line", strict=False)
@@ -400,7 +400,7 @@ def _print_page(page: "Page", shown: "DataFrame", limit: int, passages: "list[Sn
 
 def _print_facet(facet: "Facet") -> None:
     from lorif_core.corpus.facets import HistogramFacet
-    from lorif_core.views.cells import bin_text, cell_text
+    from lorif_core.views.shown_values import bin_text, cell_text
     from lorif_core.views.tables import records_table
 
     if isinstance(facet, HistogramFacet):

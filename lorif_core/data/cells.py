@@ -204,8 +204,8 @@ class CellScan:
         if not pa.types.is_string(self.found) or not self.kinds:
             return ""
         total = self.kinds.total()
-        family, kinds = max(FAMILIES.items(), key=lambda item: sum(self.kinds[kind] for kind in item[1]))
-        others = [kind for kind in self.kinds if kind not in kinds]
+        family, kinds = max(FAMILIES.items(), key=lambda item: sum(map(self.kinds.__getitem__, item[1])))
+        others: list[CellKind] = [kind for kind in self.kinds if kind not in kinds]
         num_others = sum(self.kinds[kind] for kind in others)
         if num_others:
             odd = min((self.first[kind] for kind in others), key=lambda one: one.line)

@@ -336,8 +336,9 @@ class TimeScan:
         """Take note of a text."""
         if self.kinds is None:
             return
-        kind = kind_of(text) if text[:4].isdigit() and text[4:5] == "-" and text == text.strip() else "text"
-        self.kinds = self.kinds | {kind} if kind in ("date", "moment", "instant") else None
+        is_dated = text[:4].isdigit() and text[4:5] == "-" and text == text.strip()
+        kind: CellKind = kind_of(text) if is_dated else "text"
+        self.kinds = {*self.kinds, kind} if kind in ("date", "moment", "instant") else None
 
     @property
     def found(self) -> bool:

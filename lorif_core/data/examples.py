@@ -329,7 +329,7 @@ class ExampleTable:
     def _source_types(self) -> dict[str, pa.DataType]:
         """Column → the type that the data came with, of times that Parquet keeps in other units."""
         renamed = {name: stored for stored, name in (self._layout.source_names or {}).items()}
-        types = {renamed.get(one.name, one.name): one.type for one in self.source_schema or ()}
+        types = {renamed.get(str(one.name), str(one.name)): one.type for one in self.source_schema or ()}
         is_moment = (pa.types.is_timestamp, pa.types.is_time, pa.types.is_duration)
         return {name: kind for name, kind in types.items() if any(is_one(kind) for is_one in is_moment)}
 

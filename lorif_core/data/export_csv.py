@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from lorif_core.data.csv_source import MAX_CELL_CHARACTERS
 from lorif_core.data.export_columns import ExportedColumn, columns_of, text_of_json
 from lorif_core.data.export_selection import Selection
-from lorif_core.data.csv_source import MAX_CELL_CHARACTERS
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lorif_core.corpus.facets import Bin, HistogramFacet
-from lorif_core.views.cells import bin_text
+from lorif_core.views.shown_values import bin_text
 from lorif_core.views.text import visible
 
 BAR = "#2f6fde"

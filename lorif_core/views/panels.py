@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from lorif_core.corpus.facets import Facet, HistogramFacet
 from lorif_core.corpus.highlighting import Snippet
-from lorif_core.views.cells import bin_text, cell_text
 from lorif_core.views.choices import of_bins, values_of
 from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
 from lorif_core.views.score_figures import score_bins
+from lorif_core.views.shown_values import bin_text, cell_text
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import Payload, card, found_parts, heated, signed, strip, text
 

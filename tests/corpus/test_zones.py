@@ -10,7 +10,7 @@ from lorif_core.corpus.filters import Range
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.corpus.zones import is_zone, zone_named, zone_of_process
 from lorif_core.errors import QueryError
-from lorif_core.views.cells import bin_text, cell_text, duration_text, instant_text, shown_frame
+from lorif_core.views.shown_values import bin_text, cell_text, duration_text, instant_text, shown_frame
 
 BERLIN = "Europe/Berlin"
 INSTANT = ValueType("instant", "TIMESTAMP WITH TIME ZONE", 10**6)

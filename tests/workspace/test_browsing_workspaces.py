@@ -220,7 +220,7 @@ def test_times_are_read_and_shown_in_the_zone_of_the_process(dated):
 
 def test_a_rule_is_recorded_with_the_zone_it_was_meant_in(dated, monkeypatch):
     done("apply", dated, "flag where at > 2026-03-29 07:00 and decision.status = kept")
-    (batch,) = [one for one in Decisions(Datasets(open_files(dated), None)).history() if one.rule]
+    (batch,) = [one.batch for one in Decisions(Datasets(open_files(dated), None)).history() if one.batch.rule]
     assert batch.rule == "flag where at > 2026-03-29T07:00+02:00 and decision.status = kept"
     monkeypatch.setenv("TZ", "America/New_York")
     rule = batch.rule.replace("kept", "flagged").replace("flag ", "label again ", 1)
