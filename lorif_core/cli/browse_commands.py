@@ -45,6 +45,21 @@ class ViewArgs:
     """Only kept, flagged or excluded ones."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PageArgs:
+    """Which of them to show, in which order."""
+
+    sort: tuple[str, ...] = ()
+    """Columns, fields such as meta.year, or score:QUERY, in order of importance; a leading - puts the largest first
+    (write --sort=-year). A column called row, relevance, -x or score:x is data.row and so on."""
+
+    page: int = 1
+    """Number of the page, from 1; negative numbers count from the last one."""
+
+    limit: int = 20
+    """Texts on a page."""
+
+
 def status(workspace: Positional[Path], /, *, json: Json = False) -> None:
     """Show on one screen what a workspace holds: data, models, indexes, questions, decisions, jobs.
 
@@ -67,11 +82,9 @@ def browse(
     workspace: Positional[Path],
     /,
     view: OmitArgPrefixes[ViewArgs] = ViewArgs(),
+    shown: OmitArgPrefixes[PageArgs] = PageArgs(),
     form: OmitArgPrefixes[IdForm] = LINES,
     *,
-    sort: tuple[str, ...] = (),
-    page: int = 1,
-    limit: int = 20,
     ids: bool = False,
     dataset: TextArg = None,
     json: Json = False,
@@ -83,11 +96,8 @@ def browse(
     Args:
         workspace: Folder of the workspace.
         view: Which texts to see.
+        shown: Which of them to show, in which order.
         form: How `--ids` prints them.
-        sort: Columns, fields such as meta.year, or score:QUERY, in order of importance; a leading - puts the
-            largest first (write --sort=-year). A column called row, relevance, -x or score:x is data.row and so on.
-        page: Number of the page, from 1; negative numbers count from the last one.
-        limit: Texts on a page.
         ids: Print the ids of all texts found, one a line, for `lorif exclude WORKSPACE -`; with -0 or
             --json-lines here and there also those that hold line breaks.
         dataset: Name or id of the data set; may be left out when there is only one.
@@ -96,7 +106,7 @@ def browse(
     from lorif_core.views.shown_values import shown_frame
     from lorif_core.workspace.datasets.view import offset_of_page, read_view
 
-    opened, chosen = _data(workspace), _view(view, sort)
+    opened, chosen, limit = _data(workspace), _view(view, shown.sort), shown.limit
     if ids:
         record = opened.files.choose_dataset(dataset)
         wanted, beside = read_view(opened.files, record, chosen)
@@ -105,15 +115,15 @@ def browse(
         return
     if form != LINES:
         raise ConfigError("`--null` (-0) and `--json-lines` say how `--ids` prints ids: pass `--ids` with them.")
-    offset = offset_of_page(page, limit, lambda: opened.count(chosen, dataset=dataset))
+    offset = offset_of_page(shown.page, limit, lambda: opened.count(chosen, dataset=dataset))
     found = opened.browse(chosen, offset=offset, limit=limit, dataset=dataset)
     passages = opened.passages(chosen, found, dataset=dataset)
-    shown = shown_frame(found.frame, opened.types(dataset))
+    frame = shown_frame(found.frame, opened.types(dataset))
     if json:
-        printed = {"total": found.total, "offset": found.offset, "examples": shown.to_dicts()}
+        printed = {"total": found.total, "offset": found.offset, "examples": frame.to_dicts()}
         print_json(printed | ({"found": [asdict(passage) for passage in passages]} if chosen.search else {}))
     else:
-        _print_page(found, shown, limit, passages)
+        _print_page(found, frame, limit, passages)
 
 
 def facets(

@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.index_commands import print_estimate
 from lorif_core.cli.output import Json, console, print_json, progress, say
-from lorif_core.config import ImportConfig
+from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
@@ -61,9 +61,8 @@ def import_(
     files: Positional[tuple[Path, ...]],
     /,
     settings: OmitArgPrefixes[ImportConfig] = ImportConfig(),  # noqa: B008 - frozen
+    said: OmitArgPrefixes[NextVersion] = NextVersion(),  # noqa: B008 - frozen
     *,
-    as_version: bool = False,
-    drop_decided: bool = False,
     dry_run: bool = False,
     json: Json = False,
 ) -> None:
@@ -90,35 +89,27 @@ def import_(
     * lorif import ws folder_of_shards --split train
     * lorif import ws openai/gsm8k --split train --subset main --prompt-form chat
     * lorif import ws book.txt --txt line
+    * lorif import ws umfrage.csv --delimiter ";" --decimal-comma --encoding cp1252 --type plz=text
 
     Args:
         workspace: Folder of the workspace; made if it is not there yet.
         files: One or more data files or folders of them; or, with --split, the name of a hub data set.
         settings: How columns are read.
-        as_version: The data are really the next version of the data set of that name, although most of its
-            texts are other ones.
-        drop_decided: Add the version although texts are missing in it that somebody decided about.
+        said: What is said about the version that it replaces.
         dry_run: Write nothing, show the columns, the first rows, what is wrong with others, and the decided
             texts that a next version lacks.
         json: Print one JSON object instead of text.
     """
-    from lorif_core.data.previewing import preview_files
-    from lorif_core.workspace.datasets.next_version import NextVersion
     from lorif_core.workspace.workspace import create_workspace
 
     if not files:
         raise ConfigError("name at least one file to import, e.g. `lorif import my_workspace texts.jsonl`.")
     if dry_run:
-        found = preview_files(files, settings)
-        foreseen = None if found.problem is not None else _foresee(workspace, files, settings)
-        _print_import_preview(found, foreseen, json=json)
+        _preview_import(workspace, files, settings, json=json)
         return
     with progress(json) as on_progress:
         result = create_workspace(workspace).data.import_files(
-            *files,
-            settings=settings,
-            on_progress=partial(_show_long, on_progress),
-            said=NextVersion(as_version=as_version, drop_decided=drop_decided),
+            *files, settings=settings, on_progress=partial(_show_long, on_progress), said=said
         )
     if json:
         print_json(result.to_dict())
@@ -178,6 +169,15 @@ def _say_sources(other_forms: Sequence[str], skipped: Sequence[str]) -> None:
         say(f"It could also be read as {' or '.join(other_forms)}.")
     if skipped:
         say(f"Skipped in the folder: {', '.join(Path(name).name for name in skipped)}.")
+
+
+def _preview_import(workspace: Path, files: Sequence[Path], settings: ImportConfig, *, json: bool) -> None:
+    """Say what an import would bring, and what it would do to decisions."""
+    from lorif_core.data.previewing import preview_files
+
+    found = preview_files(files, settings)
+    foreseen = None if found.problem is not None else _foresee(workspace, files, settings)
+    _print_import_preview(found, foreseen, json=json)
 
 
 def _foresee(workspace: Path, files: Sequence[Path], settings: ImportConfig) -> "Foreseen | None":

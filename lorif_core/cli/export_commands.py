@@ -74,7 +74,12 @@ def export(
         result = opened.export(out, dataset=dataset, settings=settings, overwrites=force, on_progress=on_progress)
     if json:
         print_json(result.to_dict())
-        return
+    else:
+        _say_export(result)
+
+
+def _say_export(result: "ExportResult") -> None:
+    """Say what was written where."""
     if not result.is_new:
         say(f"Nothing written: this export is there already, as {result.path}.")
     else:

@@ -17,6 +17,7 @@ from lorif_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.workspace.asking.value_file import Valuation
+    from lorif_core.workspace.curation.removing import Verification
 
 Queries = Annotated[tuple[str, ...], tyro.conf.arg(metavar="QUERY...")]
 MAX_SHOWN = 20
@@ -104,7 +105,6 @@ def verify(
         as_job: Let a worker in the background do it; `lorif jobs` shows how far it is.
         json: Print one JSON object instead of a table.
     """
-    from lorif_core.views.tables import human_seconds, records_table
     from lorif_core.workspace.folder.actor import current_actor
     from lorif_core.workspace.jobs.requests import verify_request
     from lorif_core.workspace.jobs.submit import start_job
@@ -120,7 +120,13 @@ def verify(
         found = opened.removals.verify(removed, queries, recipe, device=device, on_progress=on_progress)
     if json:
         print_json(found.to_dict())
-        return
+    else:
+        _print_verification(found)
+
+
+def _print_verification(found: "Verification") -> None:
+    from lorif_core.views.tables import human_seconds, records_table
+
     rows = [
         [
             change.query_id,

@@ -1,7 +1,7 @@
 """What an import would bring, from the first rows of the files: columns, texts, rejects, duplicates."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -141,11 +141,42 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
         return ImportPreview(list(looks), None, str(error), scanned, is_whole)
     columns = plan.source
     reading = Reading(plan, settings.keep_empty, settings.rules)
+    found = _read(islice(records_of(paths, settings), max_rows), reading, columns)
+    files = find_files(paths, settings)
+    return ImportPreview(
+        names=list(looks),
+        columns=columns,
+        problem=None,
+        form=describe(columns),
+        other_forms=other_readings(looks, settings, columns) if looks else [],
+        skipped_files=[str(path) for path in files.skipped],
+        num_scanned=scanned,
+        is_whole=is_whole,
+        rows=found.rows,
+        rejects=found.rejects,
+        num_rejected=found.reasons.total(),
+        rejects_by_reason=dict(found.reasons.most_common()),
+        num_duplicates=found.num_duplicates,
+        types=plan.told_types,
+        notes=[*notes_of(paths, settings), *hint_of_encoding(files.paths, found.reasons, scanned)],
+    )
+
+
+class _Read(NamedTuple):
+    """What some rows came to."""
+
+    rows: list[PreviewRow]
+    rejects: list[dict[str, Any]]
+    reasons: Counter[str]
+    num_duplicates: int
+
+
+def _read(records: Iterable[tuple[Path, Record]], reading: Reading, columns: Columns) -> _Read:
     rows: list[PreviewRow] = []
     rejects: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
     with TemporaryDirectory(prefix="lorif-preview-") as scratch, closing(Ledger(Path(scratch) / "seen")) as ledger:
-        for path, record in islice(records_of(paths, settings), max_rows):
+        for path, record in records:
             found = row_of(path, record, reading, ledger)
             if isinstance(found, UsableRow):
                 if len(rows) < SHOWN_ROWS:
@@ -156,26 +187,7 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
                 raw = record.excerpt if record.values is None else str(record.values)
                 entry = {"file": str(path), "line": record.line, "reason": found.reason, "detail": found.detail}
                 rejects.append(entry | {"row": raw[:EXCERPT_CHARACTERS]})
-        return ImportPreview(
-            names=list(looks),
-            columns=columns,
-            problem=None,
-            form=describe(columns),
-            other_forms=other_readings(looks, settings, columns) if looks else [],
-            skipped_files=[str(path) for path in find_files(paths, settings).skipped],
-            num_scanned=scanned,
-            is_whole=is_whole,
-            rows=rows,
-            rejects=rejects,
-            num_rejected=reasons.total(),
-            rejects_by_reason=dict(reasons.most_common()),
-            num_duplicates=ledger.num_duplicates,
-            types=plan.told_types,
-            notes=[
-                *notes_of(paths, settings),
-                *hint_of_encoding(find_files(paths, settings).paths, reasons, scanned),
-            ],
-        )
+        return _Read(rows, rejects, reasons, ledger.num_duplicates)
 
 
 def _shown(row: UsableRow, record: Record, columns: Columns) -> PreviewRow:

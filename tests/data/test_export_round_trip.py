@@ -71,6 +71,7 @@ def test_text_formats_give_back_values_as_json_spells_them(table, file_format):
     with tempfile.TemporaryDirectory() as name:
         path, _ = exported(Path(name), table, file_format, formulas="keep")
         rows = [record.values for record in iter_records(path)]
+    assert len(rows) == table.num_rows
     for name in table.column_names:
         expected, found = plain_values(table[name]), [row[name] for row in rows]
         if file_format == "csv":

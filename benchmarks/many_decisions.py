@@ -2,7 +2,7 @@
 
 Each step runs in a process of its own, so that nothing is remembered from the step before::
 
-    python -m benchmarks.decisions --texts 5613 --acts 100000
+    python -m benchmarks.many_decisions --texts 5613 --acts 100000
 """
 
 import argparse
@@ -36,7 +36,7 @@ def measure(num_texts: int, num_acts: int, folder: Path) -> dict[str, Any]:
     results: dict[str, Any] = {"texts": num_texts, "acts": num_acts}
     for step in STEPS:
         print(f"measuring {step} …", file=sys.stderr)
-        own = [sys.executable, "-m", "benchmarks.decisions", "--step", step, "--folder", str(folder)]
+        own = [sys.executable, "-m", "benchmarks.many_decisions", "--step", step, "--folder", str(folder)]
         command = [*own, "--texts", str(num_texts), "--acts", str(num_acts)]
         results[step] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return results
@@ -123,7 +123,7 @@ def _median(operation: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="benchmarks.decisions", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.many_decisions", description=__doc__)
     parser.add_argument("--texts", type=int, default=5613)
     parser.add_argument("--acts", type=int, default=100_000)
     parser.add_argument("--step", choices=STEPS, help="run one step in a folder that has the ones before")
