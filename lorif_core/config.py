@@ -186,6 +186,17 @@ def stored_import(values: Mapping[str, Any]) -> ImportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NextVersion:
+    """What a person says about a file that comes under the name of a data set that is there."""
+
+    as_version: bool = False
+    """It is really the next version of the data set of that name, although most of its texts are others."""
+
+    drop_decided: bool = False
+    """Add the version although texts are missing in it that somebody decided about; decisions come back with them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Which model is differentiated, and which of its modules are tracked."""
 

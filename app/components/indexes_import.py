@@ -9,7 +9,7 @@ import streamlit as st
 from app import session
 from app.components import jobs_progress
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.config import FormName, ImportConfig, Preference, PromptForm, TextUnit
+from lorif_core.config import FormName, ImportConfig, NextVersion, Preference, PromptForm, TextUnit
 from lorif_core.data.forms import FORMS
 from lorif_core.data.previewing import ImportPreview
 from lorif_core.data.source_files import formats_of
@@ -17,7 +17,7 @@ from lorif_core.data.sources import SUFFIXES as DATA_SUFFIXES
 from lorif_core.data.text_files import OPENERS
 from lorif_core.journal.jobs import Job
 from lorif_core.views.text import visible
-from lorif_core.workspace.datasets.next_version import Foreseen, NextVersion
+from lorif_core.workspace.datasets.next_version import Foreseen
 from lorif_core.workspace.jobs.requests import import_request
 from lorif_core.workspace.jobs.submit import jobs_of_kind, start_job
 

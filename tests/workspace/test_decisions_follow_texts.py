@@ -7,9 +7,8 @@ import pytest
 from tiny_workspace import lorif, write_rows
 
 import lorif_core as lf
-from lorif_core.config import ImportConfig
+from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.errors import DataError, RoleError
-from lorif_core.workspace.datasets.next_version import NextVersion
 from lorif_core.workspace.workspace import create_workspace
 
 TEXTS = {f"t{number}": f"text of number {number}" for number in range(10)}

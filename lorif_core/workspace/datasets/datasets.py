@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.config import ImportConfig
+from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.corpus.browse import Corpus, Page
 from lorif_core.corpus.duplicates import exact_groups, near_groups
 from lorif_core.corpus.facets import Facet
@@ -26,7 +26,7 @@ from lorif_core.workspace.datasets.import_data import (
     keep_upload,
     read_rejects,
 )
-from lorif_core.workspace.datasets.next_version import Foreseen, NextVersion
+from lorif_core.workspace.datasets.next_version import Foreseen
 from lorif_core.workspace.datasets.view import (
     View,
     build_search,

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.config import ImportConfig
+from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.corpus.version_changes import VersionChanges, compare_versions
 from lorif_core.data.importing import ImportReport, write_examples
 from lorif_core.data.source_files import find_files
 from lorif_core.files import checksum_of_file
-from lorif_core.workspace.datasets.next_version import Carried, Foreseen, NextVersion, compare_next, take_along
+from lorif_core.workspace.datasets.next_version import Carried, Foreseen, compare_next, take_along
 from lorif_core.workspace.datasets.view import build_search
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from lorif_core.catalog import DatasetRecord
+from lorif_core.config import NextVersion
 from lorif_core.corpus.text_matches import TextMatches, TextsOfVersion, match_texts, returned_ids
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import DataError
@@ -30,17 +31,6 @@ KIND_OF = {status: kind for kind, status in STATUS_OF.items()}
 
 ON_EARLIER_TEXT = "decided on an earlier text"
 """Comment of the act that takes decisions off an id that stands for another text now."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextVersion:
-    """What a person says about a file that comes under the name of a data set that is there."""
-
-    as_version: bool = False
-    """It is really the next version of the data set of that name, although most of its texts are others."""
-
-    drop_decided: bool = False
-    """Add the version although texts are missing in it that somebody decided about; decisions come back with them."""
 
 
 @dataclass(frozen=True)

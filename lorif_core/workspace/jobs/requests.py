@@ -9,11 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lorif_core.config import ImportConfig
+from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.errors import JobError
 from lorif_core.files import checksum_of_file
 from lorif_core.methods.method_settings import IndexConfig
-from lorif_core.workspace.datasets.next_version import NextVersion
 
 MEASUREMENTS = ("lds", "sweep", "fidelity", "retrain", "planted", "mislabel", "tail_patch", "brittleness")
 """The methods of ``Evaluation`` that a job may call."""
