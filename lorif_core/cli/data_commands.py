@@ -84,7 +84,6 @@ def import_(
     * lorif import ws chats.jsonl.zst --target-turn -1
     * lorif import ws alpaca.json --prompt-form chat
     * lorif import ws pairs.parquet --preference pairs
-    * lorif import ws rows.csv --prompt task --completion reply
     * lorif import ws rows.jsonl --form alpaca --prompt ask --completion said --column context=given
     * lorif import ws folder_of_shards --split train
     * lorif import ws openai/gsm8k --split train --subset main --prompt-form chat
