@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from lorif_core.data.cells import CellScan
+from lorif_core.data.column_types import word_of
 from lorif_core.data.export_columns import ExportedColumn, columns_of, typed_columns_of
 from lorif_core.data.export_csv import cells_of, neutralise
 from lorif_core.data.export_lines import has_lines
@@ -141,7 +143,7 @@ class _JsonSurvey:
 
 def _csv_losses(selection: Selection) -> ExportLosses:
     columns = columns_of(selection)
-    surveys = {column.name: _CsvSurvey(column) for column in columns}
+    surveys = {column.name: _CsvSurvey(column, selection) for column in columns}
     guards = selection.settings.guards_formulas
     guarded = {name: int(neutralise(name) != name) for name in (*surveys, *selection.added_names)}
     for table in selection.iter_kept():
@@ -165,26 +167,40 @@ def _csv_losses(selection: Selection) -> ExportLosses:
 class _CsvSurvey:
     """What CSV makes of one column."""
 
-    def __init__(self, column: ExportedColumn):
+    def __init__(self, column: ExportedColumn, selection: Selection):
         self._column = column
-        self._num_empty = self._num_missing = 0
+        self._is_read = column.stored_name in selection.table.columns.read_columns
+        self._num_empty = 0
+        self._cells = CellScan()
 
     def add(self, cells: list[str], values: pa.ChunkedArray) -> None:
         """Look at the cells of some kept rows."""
-        self._num_missing += values.null_count
-        self._num_empty += cells.count("") - values.null_count
+        is_blank = [not cell.strip() for cell in cells]
+        self._num_empty += sum(is_blank) - values.null_count
+        if not self._is_read and (not self._cells.kinds or not is_type.is_string(self._cells.found)):
+            for cell, blank in zip(cells, is_blank, strict=True):
+                if not blank:
+                    self._cells.add(cell, 0)
 
     def sentences(self) -> Iterable[str]:
         """What is said about the column."""
-        name = f"`{self._column.name}`"
+        name, kind = f"`{self._column.name}`", self._column.field.type
+        read = pa.string() if self._is_read else self._cells.found
         if self._column.is_mixed:
             yield f"{name} holds scalars of several types; CSV has text only, so their types are not kept."
         elif self._column.is_json:
             yield f"{name} becomes JSON text: CSV holds no lists and objects."
+        if is_type.is_string(kind) and read != kind:
+            yield (
+                f"{name} is text that an import of CSV reads as {word_of(read)}: pass `--type {self._column.name}=text` "
+                "to it."
+            )
+        elif read != kind and not self._column.is_json:
+            yield f"{name} ({kind}) becomes cells that an import reads as {word_of(read)}."
         if self._num_empty:
             yield (
-                f"{self._num_empty:,} cells of {name} are empty texts, which CSV does not tell from missing values: "
-                "an import reads them as missing."
+                f"{self._num_empty:,} cells of {name} are empty or blank texts, which CSV does not tell from missing "
+                "values: an import reads them as missing."
             )
 
 

@@ -1,16 +1,9 @@
-"""Arrow tables of every type, and an ``examples.parquet`` of them as an import writes it."""
+"""Arrow tables of every type."""
 
-import base64
 import datetime as dt
-import json
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from hypothesis import strategies as st
-
-from lorif_core.data.columns import Columns
-from lorif_core.data.examples import FINGERPRINT_KEY, LAYOUT_KEY, FileLayout
-from lorif_core.data.plain_values import plain_values
 
 UNITS = ("s", "ms", "us", "ns")
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=5)
@@ -101,54 +94,3 @@ def array(cells, kind):
     if pa.types.is_float16(kind):
         return pa.array(cells, pa.float32()).cast(kind)
     return pa.array(cells, kind)
-
-
-def stored_as(kind):
-    """Type in ``examples.parquet``, and whether the values are JSON text there."""
-    is_type = pa.types
-    if is_type.is_dictionary(kind):
-        return stored_as(kind.value_type)
-    if is_type.is_nested(kind):
-        return pa.string(), True
-    if is_type.is_float16(kind):
-        return pa.float32(), False
-    if is_type.is_date(kind):
-        return pa.date32(), False
-    if is_type.is_time(kind):
-        return (pa.string() if kind == pa.time64("ns") else pa.time64("us")), False
-    if is_type.is_decimal256(kind) or is_type.is_binary(kind) or is_type.is_large_binary(kind):
-        return pa.string(), False
-    if is_type.is_fixed_size_binary(kind) or is_type.is_large_string(kind) or is_type.is_null(kind):
-        return pa.string(), False
-    return kind, False
-
-
-def write_stored(path, table):
-    """Write a table as an import would: native where DuckDB and Parquet hold it, else text, with its schema."""
-    fields, arrays, nested_names = [], [], []
-    for name in table.column_names:
-        column = table[name].combine_chunks()
-        kind, is_json = stored_as(column.type)
-        fields.append(pa.field(name, kind))
-        values = plain_values(column)
-        if is_json:
-            nested_names.append(name)
-            values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
-        if pa.types.is_string(kind):
-            arrays.append(pa.array([None if value is None else str(value) for value in values], kind))
-        else:
-            inner = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-            arrays.append(column.cast(inner).cast(kind))
-    layout = FileLayout(
-        Columns("text", text="text", id="id"),
-        [name for name in table.column_names if name not in ("id", "text")],
-        nested_names,
-        source_schema=base64.b64encode(table.schema.serialize()).decode(),
-    )
-    own = [table["id"].combine_chunks(), pa.array(range(1, len(table) + 1), pa.int64())]
-    schema = pa.schema(
-        [pa.field("train_id", pa.string()), pa.field("source_line", pa.int64()), *fields],
-        metadata={LAYOUT_KEY: layout.to_json(), FINGERPRINT_KEY: "0" * 32},
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_arrays([*own, *arrays], schema=schema), path)
