@@ -192,8 +192,8 @@ class _CsvSurvey:
             yield f"{name} becomes JSON text: CSV holds no lists and objects."
         if is_type.is_string(kind) and read != kind:
             yield (
-                f"{name} is text that an import of CSV reads as {word_of(read)}: pass `--type {self._column.name}=text` "
-                "to it."
+                f"{name} is text that an import of CSV reads as {word_of(read)}: pass it "
+                f"`--type {self._column.name}=text`."
             )
         elif read != kind and not self._column.is_json:
             yield f"{name} ({kind}) becomes cells that an import reads as {word_of(read)}."

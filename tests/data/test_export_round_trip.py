@@ -117,6 +117,7 @@ def test_text_formats_hold_values_as_json_spells_them(table, file_format):
         path, _ = exported(folder, imported(folder / "set", written(folder, table)), file_format)
         rows = [record.values for record in iter_records(path)]
         source = pq.read_table(folder / "source.parquet")
+    assert len(rows) == source.num_rows
     for name in table.column_names:
         expected, found = plain_values(source[name]), [row[name] for row in rows]
         if file_format == "csv":
