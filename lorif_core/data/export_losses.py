@@ -177,7 +177,7 @@ class _CsvSurvey:
         """Look at the cells of some kept rows."""
         is_blank = [not cell.strip() for cell in cells]
         self._num_empty += sum(is_blank) - values.null_count
-        if not self._is_read and (not self._cells.kinds or not is_type.is_string(self._cells.found)):
+        if not self._is_read and "text" not in self._cells.kinds:
             for cell, blank in zip(cells, is_blank, strict=True):
                 if not blank:
                     self._cells.add(cell, 0)

@@ -275,7 +275,8 @@ def _reading_of(selection: Selection, dataset: DatasetRecord) -> ImportConfig:
     chosen = {name: stored[name] for name in KEPT_CHOICES if name in stored}
     if stored.get("id") == "none":
         chosen["id"] = "none"
-    return stored_import({**asdict(found), "rules": stored.get("rules", 1), **chosen})
+    rules = 1 if selection.table.layout.source_names is None else 2  # a file of today knows the data's own names
+    return stored_import({**asdict(found), "rules": rules, **chosen})
 
 
 def package_versions(file_format: str | None) -> dict[str, str]:
