@@ -153,12 +153,12 @@ def _say_import(result: "ImportResult") -> None:
 
 def _say_types(types: "Sequence[ToldType]") -> None:
     """Say what columns hold that is not text, and what may surprise."""
-    told = [f"{one.name} {one.type}" for one in types if one.type != "text"]
+    told = [f"{one.name or 'unnamed'} {one.type}" for one in types if one.type != "text"]
     if told:
         say(f"Types: {', '.join(told)}.")
     for one in types:
         if one.note:
-            said = f"`{one.name}` is {one.type}: {one.note}. `--type` chooses another."
+            said = f"`{one.name or 'unnamed'}` is {one.type}: {one.note}. `--type` chooses another."
             say(said)
 
 

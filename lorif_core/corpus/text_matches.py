@@ -85,20 +85,26 @@ def match_texts(versions: Sequence[TextsOfVersion], new: TextsOfVersion, decided
     )
 
 
-def returned_ids(versions: Sequence[TextsOfVersion], new: TextsOfVersion, train_ids: Sequence[str]) -> list[str]:
-    """Those of some ids whose text is another one in the latest version, and in the new one that of an older one.
+def returned_ids(
+    latest: TextsOfVersion, new: TextsOfVersion, decided: Sequence[tuple[TextsOfVersion, Sequence[str]]]
+) -> dict[str, str]:
+    """Id of a text that is back, when decided on → its id in the new version.
 
     Args:
-        versions: All versions before, the latest first.
+        latest: The version that the new one follows.
         new: The version that comes.
-        train_ids: Ids to look at.
+        decided: A version, and the ids whose texts there were decided on before others came under these ids.
     """
-    if not train_ids:
-        return []
-    wanted = _texts(new).filter(pl.col("train_id").is_in(list(train_ids)))
-    wanted = wanted.join(_texts(versions[0]), on=["train_id", *KEYS], how="anti")
-    older = [wanted.join(_texts(version), on=["train_id", *KEYS], how="semi") for version in versions[1:]]
-    return list(dict.fromkeys(train_id for part in older for train_id in part["train_id"]))
+    if not decided:
+        return {}
+    before = pl.concat([_texts(version).filter(pl.col("train_id").is_in(list(ids))) for version, ids in decided])
+    was, now = _texts(latest), _texts(new)
+    same = before.join(now, on=["train_id", *KEYS], how="semi").join(was, on=["train_id", *KEYS], how="anti")
+    # A text that the latest version had under another id took its decisions there when that version came.
+    waiting = before.join(now, on=["train_id", *KEYS], how="anti").join(was, on=KEYS, how="anti")
+    places = now.unique(KEYS, keep="first", maintain_order=True).rename({"train_id": "new_id"})
+    moved = waiting.join(places, on=KEYS, how="inner", maintain_order="left").select("train_id", "new_id")
+    return {train_id: train_id for train_id in same["train_id"]} | dict(moved.iter_rows())
 
 
 def _texts(version: TextsOfVersion) -> pl.DataFrame:

@@ -38,6 +38,12 @@ _CELL = re.compile(
 )
 _COMMA = re.compile(r"-?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]*)(?:,[0-9]+)?(?:e[+-]?[0-9]+)?", re.IGNORECASE | re.ASCII)
 
+_NEAR = re.compile(
+    r"[+-]?[$€£]?[0-9][0-9.,]*(?:\ ?[%$€£])?|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|(?:[0-9]{1,4}[./-]){2}[0-9]{1,4}",
+    re.ASCII,
+)
+"""Text that people read as a number, a time of the day or a date."""
+
 
 def kind_of(cell: str, *, has_comma: bool = False) -> CellKind:
     """What a cell that is not empty holds.
@@ -145,6 +151,11 @@ class CellScan:
     has_two_spellings: bool = False
     """Whether one fraction is there in two spellings."""
 
+    num_near: int = 0
+    """Cells of text that people read as numbers or times: ``5%``, ``0012``, ``1,5``, ``9:05``, ``01.03.2026``."""
+
+    first_near: FirstCell | None = None
+
     _lengths: dict[str, int] = field(default_factory=dict)
     """Fraction without the zeros at its end → number of its digits behind the point, of the first so many."""
 
@@ -160,6 +171,9 @@ class CellScan:
         if kind not in self.kinds:
             self.first[kind] = FirstCell(cell, line)
         self.kinds[kind] += 1
+        if kind == "text" and len(cell) <= MAX_CELL and _NEAR.fullmatch(cell.strip()):
+            self.num_near += 1
+            self.first_near = self.first_near or FirstCell(cell, line)
         if kind == "int" or kind == "uint":
             whole = int(_with_point(cell) if self.has_comma else cell)
             self.is_wide = self.is_wide or abs(whole) > 2**53
@@ -211,7 +225,18 @@ class CellScan:
             odd = min((self.first[kind] for kind in others), key=lambda one: one.line)
             is_close = num_others * 2 <= total
             said = f"{num_others:,} of {total:,} cells, such as {odd.cell[:40]!r} in line {odd.line}, are no {family}"
-            return said if is_close else ""
+            return said if is_close else self._note_of_near()
         if family == "numbers":
             return "one number is spelled in two ways" if self.has_two_spellings else "not all numbers fit one type"
         return "some times have a zone, others have none"
+
+    def _note_of_near(self) -> str:
+        if self.first_near is None or 2 * self.num_near < self.kinds.total():
+            return ""
+        cell, line = self.first_near
+        is_comma = not self.has_comma and re.fullmatch(r"-?[0-9.]*,[0-9]+", cell.strip())
+        hint = "; `--decimal-comma` reads decimal commas" if is_comma else ""
+        return (
+            f"{self.num_near:,} of {self.kinds.total():,} cells, such as {cell[:40]!r} in line {line}, look like "
+            f"numbers or times and are compared by their characters{hint}"
+        )

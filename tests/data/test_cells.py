@@ -26,6 +26,20 @@ def type_of(*cells, has_comma=False):
     return scan.found, scan.note
 
 
+@pytest.mark.parametrize(
+    "cells", [("5%", "10%"), ("0012", "0013", "9"), ("12:30", "9:05"), ("01.03.2026", "2.3.2026"), ("$5", "$1,000")]
+)
+def test_text_that_people_read_as_numbers_or_times_is_said_to_be_text(cells):
+    found, note = type_of(*cells)
+    assert found == pa.string()
+    assert f"such as {cells[0]!r} in line 2, look like numbers or times" in note
+
+
+def test_decimal_commas_that_were_not_asked_for_are_said_with_the_flag():
+    assert "`--decimal-comma`" in type_of("1,5", "2,25")[1]
+    assert type_of("a", "b", "5%")[1] == ""
+
+
 def is_number_by_oracle(cell):
     """Plainly a number, without a regular expression: what Decimal reads, but for spellings that are no number's."""
     body = cell.removeprefix("-")

@@ -110,6 +110,24 @@ def test_a_decision_does_not_hit_another_text_under_its_id_and_comes_back_with_i
     assert line.state("t1")["reason"] == "toxic"
 
 
+def test_a_decided_text_comes_back_under_another_id_after_an_edit(line):
+    line.workspace.decisions.exclude(["t2"], reason="spam", actor="ada")
+    line.add(TEXTS | {"t2": "edited"})
+    assert line.excluded() == set()
+    back = line.add({name: text for name, text in TEXTS.items() if name != "t2"} | {"new": TEXTS["t2"]})
+    assert back.carried.num_returned == 1
+    assert line.excluded() == {"new"}
+    assert line.state("new")["reason"] == "spam"
+
+
+def test_a_text_of_an_id_that_nobody_decided_on_is_not_hit_when_it_comes_back(line):
+    line.add(TEXTS | {"t2": "second"})
+    line.workspace.decisions.exclude(["t2"], reason="spam", actor="ada")
+    line.add(TEXTS | {"t2": "third"})
+    assert line.add(TEXTS | {"more": "more"}).carried.num_returned == 0
+    assert line.excluded() == set()
+
+
 def test_an_undone_act_of_an_import_gives_the_decision_back(line):
     line.workspace.decisions.exclude(["t1"], reason="spam")
     (batch,) = line.add(TEXTS | {"t1": "something else"}).carried.batches

@@ -29,6 +29,8 @@ SHOWN_CHARACTERS = 60
 SHOWN_TEXTS = 3
 KIND_OF = {status: kind for kind, status in STATUS_OF.items()}
 
+RULE_OF_IMPORT = "import of version "
+
 ON_EARLIER_TEXT = "decided on an earlier text"
 """Comment of the act that takes decisions off an id that stands for another text now."""
 
@@ -50,7 +52,7 @@ class Carried:
     """Decided texts that are there several times: it was chosen by their order which copy is meant."""
 
     num_returned: int
-    """Decided texts that are back under their id, with what was decided on them."""
+    """Decided texts that are back after another one came under their id, with what was decided on them."""
 
     examples: list[dict[str, str]]
     """The first changed and missing ones: id, text, and whether ``changed`` or ``gone``."""
@@ -100,8 +102,8 @@ class Comparison:
 
     matches: TextMatches
 
-    returned: Sequence[str]
-    """Ids that stand again for a text that was decided on before another one came under its id."""
+    returned: dict[str, str]
+    """Id of a text that was decided on before another one came under it, and that is back → its id now."""
 
     @property
     def missing(self) -> list[str]:
@@ -187,22 +189,45 @@ def compare_next(files: WorkspaceFiles, parent: DatasetRecord, new: Path) -> Com
     before = [files.examples_file(record.dataset_id) for record in line]
     there = [path for path in before if path.exists()]
     states = files.journal.states(parent.corpus_id)
-    taken_off = states.filter(pl.col("text") == ON_EARLIER_TEXT)["train_id"].to_list()
+    is_of_import = pl.col("rule").str.contains(f"^{RULE_OF_IMPORT}[0-9]+$")
+    taken_off = states.filter((pl.col("text") == ON_EARLIER_TEXT) & is_of_import)
     decided = states.filter(
         (pl.col("batch_id").is_not_null() & pl.col("text").ne_missing(ON_EARLIER_TEXT))
         | (pl.col("labels").list.len() > 0)
         | (pl.col("num_notes") > 0)
     )
     versions = [_texts_of(path) for path in there]
+    matches = match_texts(versions, _texts_of(new), decided["train_id"].to_list())
+    texts_by_version = {
+        record.version: texts
+        for record, path in zip(line, before, strict=True)
+        for texts in versions
+        if texts.path == path
+    }
+    returned = returned_ids(versions[0], _texts_of(new), _decided_before(taken_off, texts_by_version))
+    already = set(matches.moved.values())
     return Comparison(
         parent=parent,
         name=parent.name,
         before=there,
         new=new,
         states=decided,
-        matches=match_texts(versions, _texts_of(new), decided["train_id"].to_list()),
-        returned=returned_ids(versions, _texts_of(new), taken_off),
+        matches=matches,
+        returned={train_id: new_id for train_id, new_id in returned.items() if new_id not in already},
     )
+
+
+def _decided_before(
+    taken_off: pl.DataFrame, versions: dict[int, TextsOfVersion]
+) -> list[tuple[TextsOfVersion, list[str]]]:
+    """The versions whose texts were decided on, with the ids off which their decisions were taken later."""
+    found: list[tuple[TextsOfVersion, list[str]]] = []
+    for (rule,), group in taken_off.group_by("rule", maintain_order=True):
+        came = int(str(rule).removeprefix(RULE_OF_IMPORT))
+        earlier = [version for version in versions if version < came]
+        if earlier:
+            found.append((versions[max(earlier)], group["train_id"].to_list()))
+    return found
 
 
 def take_along(files: WorkspaceFiles, found: Comparison, record: DatasetRecord, carried: Carried) -> Carried:
@@ -222,7 +247,7 @@ def take_along(files: WorkspaceFiles, found: Comparison, record: DatasetRecord, 
 
 
 def _decisions(journal: Journal, found: Comparison, version: int) -> Iterator[Decision]:
-    rule = f"import of version {version}"
+    rule = f"{RULE_OF_IMPORT}{version}"
     changed = found.states.filter(pl.col("train_id").is_in(found.matches.changed))
     if undecided := changed.filter(pl.col("batch_id").is_not_null())["train_id"].to_list():
         yield Decision(kind="restore", train_ids=undecided, text=ON_EARLIER_TEXT, rule=rule, settles=True)
@@ -255,12 +280,12 @@ def _moved_decisions(moved: pl.DataFrame, new_ids: dict[str, str], rule: str) ->
 
 def _returned_decisions(journal: Journal, found: Comparison, rule: str) -> Iterator[Decision]:
     ids_of: dict[tuple[str, str | None, str | None, str], list[str]] = {}
-    for train_id in found.returned:
+    for train_id, new_id in found.returned.items():
         events = (event for event in journal.events_of(found.parent.corpus_id, train_id) if not event.is_undone)
         acts = (event.batch for event in events if event.batch.kind in STATUS_OF)
         act = next((act for act in acts if act.text != ON_EARLIER_TEXT), None)
         if act is not None:
-            ids_of.setdefault((act.kind, act.reason, act.text, act.actor), []).append(train_id)
+            ids_of.setdefault((act.kind, act.reason, act.text, act.actor), []).append(new_id)
     for (kind, reason, text, actor), ids in ids_of.items():
         yield Decision(
             kind=kind,  # pyright: ignore[reportArgumentType] - one of the kinds
