@@ -138,7 +138,8 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
     try:
         plan = plan_columns(known, settings, schemas)
     except DataError as error:
-        return ImportPreview(list(looks), None, str(error), scanned, is_whole)
+        notes = notes_of(paths, settings)
+        return ImportPreview(list(looks), None, str(error), scanned, is_whole, notes=notes)
     columns = plan.source
     reading = Reading(plan, settings.keep_empty, settings.rules)
     rows: list[PreviewRow] = []
