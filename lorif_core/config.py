@@ -113,7 +113,8 @@ class ImportConfig:
     """What one text of a .txt file is: the whole file, or every line."""
 
     split: str | None = None
-    """Split of a hub data set, of a saved one, or of a folder of shards, such as train."""
+    """Split of a hub data set, of a saved one, or of a folder of shards, such as train. Several, as train,test, or
+    all of them are one data set with a column that says which."""
 
     subset: str | None = None
     """Configuration of a hub data set that has several."""
@@ -130,6 +131,9 @@ class ImportConfig:
 
     file_column: str | None = None
     """Column to add that holds the name of a row's file."""
+
+    split_column: str | None = None
+    """Column to add that holds the name of a row's split. Unset: `split` where several are named, otherwise none."""
 
     decimal_comma: bool = False
     """Numbers in CSV cells are written as 1.234,56."""

@@ -39,6 +39,7 @@ from lorif_core.data.exporting import (
     write_data,
 )
 from lorif_core.data.importing import EXAMPLES_FILE, write_examples
+from lorif_core.data.table_sources import may_be_hub
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.workspace.curation.export_records import (
@@ -325,7 +326,7 @@ def _in_order(plan: Recipe, inputs: Sequence[Path]) -> list[Path]:
     """The given files in the order of the import."""
     names = ", ".join(name for name, _ in plan.inputs)
     for path in inputs:
-        if not path.exists():
+        if not path.exists() and (plan.reading.split is None or not may_be_hub(path)):
             raise DataError(f"{str(path)!r} does not exist: give the files that were imported ({names}).")
     if len(inputs) != len(plan.inputs):
         raise FingerprintMismatch(
