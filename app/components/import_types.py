@@ -41,7 +41,7 @@ def choose(found: ImportPreview) -> tuple[str, ...]:
 
 def _type_of(name: str) -> str | None:
     return st.selectbox(
-        label_of(name),
+        f"Type of {label_of(name)}",
         TYPES,
         index=None,
         key=session.table_key("import-type", [name]),

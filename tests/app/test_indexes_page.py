@@ -168,7 +168,7 @@ def test_the_wizard_changes_types_and_reads_decimal_commas(monkeypatch, tmp_path
     assert shown_types(app)["price"]["type"] == "float"
     next(one for one in app.multiselect if one.label == "Change the type of").set_value(["zip"]).run()
     assert shown_types(app)["zip"]["type"] == "text"  # nothing is chosen yet
-    next(one for one in app.selectbox if one.label == "zip").set_value("int").run()
+    next(one for one in app.selectbox if one.label == "Type of zip").set_value("int").run()
     assert shown_types(app)["zip"]["type"] == "int"
     rejects = next(frame.value for frame in app.dataframe if "reason" in frame.value.columns)
     assert rejects["reason"].to_list() == ["id repeated", "not of the type of its column"]
