@@ -61,7 +61,8 @@ def _part() -> dict[str, Any]:
             key="import-split",
             placeholder="train",
             width=200,
-            help="Which part: of a folder of shards that has several, or of a hub data set.",
+            help="Which part: of a folder of shards that has several, or of a hub data set. Several with commas "
+            "between them, or all, are one data set with a column that says which.",
         )
         subset = st.text_input(
             "Subset", key="import-subset", width=200, help="Configuration of a hub data set that has several."

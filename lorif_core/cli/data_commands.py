@@ -88,6 +88,7 @@ def import_(
     * lorif import ws rows.csv --prompt task --completion reply
     * lorif import ws rows.jsonl --form alpaca --prompt ask --completion said --column context=given
     * lorif import ws folder_of_shards --split train
+    * lorif import ws folder_of_shards --split all
     * lorif import ws openai/gsm8k --split train --subset main --prompt-form chat
     * lorif import ws book.txt --txt line
 
