@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub_cache import cached_hub_data
 
 from lorif_core.config import ImportConfig
 from lorif_core.data.importing import write_examples
@@ -178,28 +179,8 @@ def test_flags_that_say_nothing_about_the_files_are_refused(tmp_path, settings, 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A cache as `datasets` leaves it behind, and no network."""
-    datasets = pytest.importorskip("datasets")
-    datasets.disable_progress_bars()
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    place = tmp_path / "cache" / "openai___gsm_tiny" / "main" / "0.0.0" / ("a" * 40)
-    place.mkdir(parents=True)
-    table = pa.table({"question": ["1 + 1?", "2 + 2?"], "answer": ["2", "4"]})
-    splits = datasets.SplitDict(dataset_name="gsm_tiny")
-    splits.add(datasets.SplitInfo("train", num_examples=2))
-    info = datasets.DatasetInfo(
-        features=datasets.Features.from_arrow_schema(table.schema),
-        builder_name="parquet",
-        dataset_name="gsm_tiny",
-        config_name="main",
-        version="0.0.0",
-        splits=splits,
-    )
-    info.write_to_directory(str(place))
-    with pa.ipc.new_stream(place / "gsm_tiny-train.arrow", table.schema) as writer:
-        writer.write_table(table)
-    return Path("openai/gsm_tiny")
+    """The name of a data set that only the cache has."""
+    return cached_hub_data(tmp_path, monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore")

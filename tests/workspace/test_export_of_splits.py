@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub_cache import cached_hub_data
 
 import lorif_core as lf
 from lorif_core.workspace.curation.export import replay_recipe
@@ -73,3 +74,14 @@ def test_lines_that_were_read_otherwise_are_not_copied(tmp_path, settings, encod
     assert lines_of(result.path) == [expected]
     replay_recipe(recipe, [file], tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == result.path.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_a_recipe_of_hub_data_keeps_split_and_subset(tmp_path, monkeypatch, split):
+    hub = cached_hub_data(tmp_path, monkeypatch)
+    result, recipe = exported(tmp_path, [hub], lf.ImportConfig(split=split, subset="main"), "kept.parquet")
+    reading = json.loads(recipe.read_text())["import"]
+    assert (reading["split"], reading["subset"]) == (split, "main")
+    replay_recipe(recipe, [hub], tmp_path / "again.parquet")
+    assert (tmp_path / "again.parquet").read_bytes() == result.path.read_bytes()
