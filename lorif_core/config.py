@@ -8,9 +8,7 @@ fields is checked where both live.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
-
-import tyro
+from typing import Any, Literal, get_args
 
 from lorif_core.errors import ConfigError
 
@@ -113,7 +111,8 @@ class ImportConfig:
     """What one text of a .txt file is: the whole file, or every line."""
 
     split: str | None = None
-    """Split of a hub data set, of a saved one, or of a folder of shards, such as train."""
+    """Split of a hub data set, of a saved one, or of a folder of shards, such as train. Several, as train,test, or
+    all of them are one data set with a column that says which."""
 
     subset: str | None = None
     """Configuration of a hub data set that has several."""
@@ -131,6 +130,9 @@ class ImportConfig:
     file_column: str | None = None
     """Column to add that holds the name of a row's file."""
 
+    split_column: str | None = None
+    """Column to add that holds the name of a row's split. Unset: `split` where several are named, otherwise none."""
+
     decimal_comma: bool = False
     """Numbers in CSV cells are written as 1.234,56."""
 
@@ -143,8 +145,9 @@ class ImportConfig:
     strict: bool = False
     """Refuse the whole import when any row is bad, instead of listing it in the rejects file."""
 
-    rules: Annotated[int, tyro.conf.Suppress] = 2
-    """Rules of ids and types: 1, of imports from before types were told, hashes whole rows and leaves cells text."""
+    rules: int = 2
+    """Rules of ids and types: 2, or 1 of imports from before types were told, which hashes whole rows and leaves
+    cells text."""
 
     def __post_init__(self) -> None:
         """Check that at most one kind of text is named, and what each choice may be."""

@@ -1,18 +1,17 @@
 """Bring data in: choose a file, choose its columns, look at its rows and rejects, import it as a job."""
 
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import streamlit as st
 
 from app import session
-from app.components import jobs_progress
+from app.components import import_reading, import_types, jobs_progress
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.config import FormName, ImportConfig, NextVersion, Preference, PromptForm, TextUnit
+from lorif_core.config import FormName, ImportConfig, NextVersion, Preference, PromptForm
 from lorif_core.data.forms import FORMS
 from lorif_core.data.previewing import ImportPreview
-from lorif_core.data.source_files import formats_of
 from lorif_core.data.sources import SUFFIXES as DATA_SUFFIXES
 from lorif_core.data.text_files import OPENERS
 from lorif_core.journal.jobs import Job
@@ -34,6 +33,7 @@ BY_FORM: dict[str, FormName] = {form.title: name for name, form in FORMS.items()
 
 SUFFIXES = [suffix.removeprefix(".") for suffix in (*DATA_SUFFIXES, *OPENERS)]
 AUTOMATIC = "found by its name"
+NO_IDS = "of no column"
 AS_USUAL = "as is usual"
 PREFERENCES: dict[str, Preference] = {"chosen against rejected": "pairs", "the chosen side only": "chosen"}
 PROMPT_FORMS: dict[str, PromptForm] = {
@@ -42,7 +42,6 @@ PROMPT_FORMS: dict[str, PromptForm] = {
     "as they are": "verbatim",
     "a chat": "chat",
 }
-TEXT_UNITS: dict[str, TextUnit] = {"the file": "file", "a line": "line"}
 
 
 def draw() -> None:
@@ -60,11 +59,33 @@ def _wizard() -> None:
     st.subheader("1 · File", anchor=False)
     path = _file()
     if path:
+        part = import_reading.choose(path)
+        notes = st.container(key="import-notes")
         st.subheader("2 · Columns", anchor=False)
-        settings = _columns(path)
-        found = _preview(path, settings)
-        if found is not None:
-            _show(found, path, settings)
+        settings = _columns(path, part)
+        if (found := _preview(path, settings)) is not None:
+            shown, settings = _types(path, settings, found)
+            if shown is not None:
+                with notes:
+                    _notes(shown)
+                _show(shown, path, settings)
+
+
+def _types(path: str, settings: ImportConfig, found: ImportPreview) -> tuple[ImportPreview | None, ImportConfig]:
+    """The preview and the settings with the types that a person chose; above the choice, the types of all columns."""
+    table = st.container()
+    if chosen := import_types.choose(found):
+        settings = replace(settings, type=chosen)
+    shown = _preview(path, settings) if chosen else found
+    with table:
+        import_types.show(shown or found)
+    return shown, settings
+
+
+def _notes(found: ImportPreview) -> None:
+    """What was found out about the files."""
+    for note in found.notes:
+        st.text(visible(f"{note[0].upper()}{note[1:]}."))
 
 
 def _file() -> str:
@@ -87,8 +108,7 @@ def _file() -> str:
         ).strip()
 
 
-def _columns(path: str) -> ImportConfig:
-    part = _part(path)
+def _columns(path: str, part: dict[str, Any]) -> ImportConfig:
     names = _scan(path, ImportConfig(**part))
     columns = [] if names is None else names.names
     with st.container(horizontal=True, vertical_alignment="bottom", key="import-columns"):
@@ -99,7 +119,7 @@ def _columns(path: str) -> ImportConfig:
             chosen[role] = st.selectbox(
                 role.capitalize(), columns, index=place, key=f"import-{role}", format_func=visible, width=180
             )
-        ids = [AUTOMATIC, *columns]
+        ids = [AUTOMATIC, *([] if "none" in columns else [NO_IDS]), *columns]
         picked = st.selectbox("Ids", ids, key="import-id", format_func=visible, width=180)
         name = st.text_input(
             "Name of the data set",
@@ -115,38 +135,16 @@ def _columns(path: str) -> ImportConfig:
     if None in chosen.values() or (len(chosen) == 2 and len(set(chosen.values())) == 1):
         st.text("Choose two different columns.")
         chosen = {}
-    ids_column = None if picked == AUTOMATIC else picked
     return ImportConfig(
         **chosen,
         **part,
         **ways,
         **further,
         form=BY_FORM.get(kind),
-        id=ids_column,
+        id={AUTOMATIC: None, NO_IDS: "none"}.get(picked, picked),
         name=name.strip() or None,
         keep_empty=keeps,
     )
-
-
-def _part(path: str) -> dict[str, Any]:
-    """What of the files is a text, and which part of a data set that has parts."""
-    place = Path(path)
-    if formats_of(place.iterdir() if place.is_dir() else [place]) == ["text"]:
-        return {"txt": TEXT_UNITS[st.radio("A text is", list(TEXT_UNITS), key="import-txt", horizontal=True)]}
-    if place.is_file():
-        return {}
-    with st.container(horizontal=True, key="import-part"):
-        split = st.text_input(
-            "Split",
-            key="import-split",
-            placeholder="train",
-            width=200,
-            help="Which part: of a folder of shards that has several, or of a hub data set.",
-        )
-        subset = st.text_input(
-            "Subset", key="import-subset", width=200, help="Configuration of a hub data set that has several."
-        )
-    return {"split": split.strip() or None, "subset": subset.strip() or None}
 
 
 def _further() -> dict[str, Any]:
@@ -209,6 +207,7 @@ def _preview(path: str, settings: ImportConfig) -> ImportPreview | None:
                 f"then the columns. There are: {', '.join(map(visible, found.names))}."
             )
             st.text(visible(found.problem))
+            _notes(found)
         return None
     return found
 
@@ -286,7 +285,10 @@ def _rows(found: ImportPreview) -> None:
     cells = {
         f"column {place}": [_cell(row.metadata.get(name)) for row in found.rows] for place, name in enumerate(names)
     }
-    labels = {f"column {place}": st.column_config.TextColumn(_label(name)) for place, name in enumerate(names)}
+    labels = {
+        f"column {place}": st.column_config.TextColumn(import_types.label_of(name))
+        for place, name in enumerate(names)
+    }
     st.dataframe(
         {
             "line": [row.line for row in found.rows],
@@ -377,8 +379,3 @@ def _latest() -> None:
 
 def _cell(value: Any) -> str:
     return "" if value is None else visible(str(value)[:200])
-
-
-def _label(name: str) -> str:
-    """A column's name where Markdown is obeyed: with every sign of it escaped."""
-    return "".join(f"\\{char}" if not char.isalnum() and char != " " else char for char in visible(name))

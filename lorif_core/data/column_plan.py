@@ -203,7 +203,7 @@ def plan_types(
             raise DataError(f"`--type` is for metadata, `{name}` is read as text: leave `--type {name}=…` out.")
         types[name] = plan_type(scan, declared.get(name), is_read=is_read)
         if name in named:
-            types[name] = ColumnType(_zoned_as(scan, named[name]), "named by `--type`", is_named=True)
+            types[name] = ColumnType(_zoned_as(scan, named[name]), "as you chose", is_named=True)
         note = types[name].note or _disagreement(name, declared, schemas)
         types[name] = replace(types[name], num_missing=scan.num_missing, example=scan.example, note=note)
     if source.is_verbatim:  # whatever rejected rows hold, this is what accepted ones hold

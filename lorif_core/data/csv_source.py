@@ -1,7 +1,8 @@
 """Rows of CSV files, whatever separates their cells.
 
-Unless it is named, the separator is that of the suffix (a comma, a tab for ``.tsv``) where the first rows have more
-than one cell and all the same number by it; otherwise the one of ``;``, tab, ``|`` and comma by which they do.
+Unless it is named, the separator is the one of ``,``, ``;``, tab and ``|`` by which the header has several cells and
+most of the first rows have as many; of several such the one of the suffix (a comma, a tab for ``.tsv``), then the one
+that gives more cells.
 """
 
 import csv
@@ -10,6 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from lorif_core.data.record import EXCERPT_CHARACTERS, Record, refuse_repeated_names
 from lorif_core.data.text_files import bad_byte, encoding_hint, open_text, sample_of
@@ -19,6 +21,8 @@ MAX_CELL_CHARACTERS = 2**31 - 1  # the largest limit that the csv module takes o
 DELIMITERS = (",", ";", "\t", "|")
 NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 SNIFFED_ROWS = 100
+LEAST_SHARE = 0.5
+"""Of the first rows, those that must have as many cells as the header."""
 
 
 def usual_delimiter(path: Path) -> str:
@@ -27,25 +31,32 @@ def usual_delimiter(path: Path) -> str:
 
 
 def delimiter_of(path: Path, encoding: str | None = None) -> str:
-    """The separator by which the first rows have the same number of cells; that of the suffix where it does."""
+    """The separator by which most of the first rows have as many cells as the header; that of the suffix if none."""
     sample = sample_of(path, encoding)
     usual = usual_delimiter(path)
-    counts = {one: _num_cells(sample, one) for one in (usual, *DELIMITERS)}
-    if counts[usual] > 1 or max(counts.values()) < 2:
-        return usual
-    return max(counts, key=lambda one: counts[one])
+    fits = {one: _fit(sample, one) for one in (usual, *DELIMITERS)}
+    best = max(fits, key=lambda one: (fits[one].share, one == usual, fits[one].num_cells))
+    return best if fits[best].share >= LEAST_SHARE else usual
 
 
-def _num_cells(sample: str, delimiter: str) -> int:
-    """Cells of every row of a sample; 0 where they differ."""
-    found: set[int] = set()
+class _Fit(NamedTuple):
+    """How well a separator fits the first rows."""
+
+    share: float
+    """Of the rows, those with as many cells as the header; 0 where that has one."""
+
+    num_cells: int
+    """Of the header."""
+
+
+def _fit(sample: str, delimiter: str) -> _Fit:
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     reader = csv.reader(io.StringIO(sample, newline=None if _has_lone_ends(sample) else ""), delimiter=delimiter)
     try:
-        found = {len(cells) for cells in islice(reader, SNIFFED_ROWS) if cells}
+        header, *rows = [len(cells) for cells in islice(reader, SNIFFED_ROWS) if cells] or [0]
     except csv.Error:
-        return 0
-    return found.pop() if len(found) == 1 else 0
+        return _Fit(0.0, 0)
+    return _Fit(0.0, header) if header < 2 else _Fit(rows.count(header) / len(rows) if rows else 1.0, header)
 
 
 def _has_lone_ends(sample: str) -> bool:

@@ -31,7 +31,7 @@ from lorif_core.data.forms import describe
 from lorif_core.data.record import EXCERPT_CHARACTERS, Record
 from lorif_core.data.row_ids import content_of_row, given_id, hash_of_row
 from lorif_core.data.rows import read_row
-from lorif_core.data.source_files import find_files, how_to_read
+from lorif_core.data.source_files import find_files, split_column_of
 from lorif_core.data.sources import file_notes, iter_records, schema_of
 from lorif_core.data.text_files import encoding_hint
 from lorif_core.errors import ArtefactError, DataError, ResourceError
@@ -108,7 +108,7 @@ def write_examples(
         raise DataError("an import needs at least one file, none was given: name a data file.")
     first = _Pass(records_of(paths, settings), "rows looked at", on_progress)
     scanned = scan_columns(first, settings)
-    schemas = [schema_of(path, how_to_read(settings)) for path in find_files(paths, settings).paths]
+    schemas = schemas_of(paths, settings)
     plan = plan_columns(scanned, settings, schemas)
     listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
@@ -260,26 +260,39 @@ def records_of(paths: Sequence[Path], settings: ImportConfig) -> Iterator[tuple[
     Raises:
         DataError: A file or folder cannot be used.
     """
-    how = how_to_read(settings)
-    found = ((path, record) for path in find_files(paths, settings).paths for record in iter_records(path, how))
-    return found if settings.file_column is None else _with_files(found, settings.file_column)
+    split_column = split_column_of(settings)
+    for part in find_files(paths, settings).parts:
+        added: list[tuple[str, str, str]] = []
+        if settings.file_column is not None:
+            added.append((settings.file_column, part.path.name, "--file-column"))
+        if split_column is not None:
+            added.append((split_column, part.split, "--split-column"))
+        for record in iter_records(part.path, part.how):
+            yield part.path, _with_added(part.path, record, added)
 
 
-def _with_files(records: Iterator[tuple[Path, Record]], column: str) -> Iterator[tuple[Path, Record]]:
-    for path, record in records:
-        if record.values is not None:
-            if column in record.values:
-                raise DataError(
-                    f"`--file-column` must name a new column, {str(path)!r} has {column!r}: choose another name."
-                )
-            record = record._replace(values={**record.values, column: path.name})
-        yield path, record
+def _with_added(path: Path, record: Record, added: Iterable[tuple[str, str, str]]) -> Record:
+    """A row with columns more: name, value, and the flag that names it."""
+    for name, value, flag in added:
+        if record.values is None:
+            return record
+        if name in record.values:
+            raise DataError(
+                f"a column that is added must have a new name, {str(path)!r} has {name!r}: choose another one with "
+                f"`{flag}`."
+            )
+        record = record._replace(values={**record.values, name: value})
+    return record
+
+
+def schemas_of(paths: Sequence[Path], settings: ImportConfig) -> list[pa.Schema | None]:
+    """What every file says about its columns; None for one whose format says nothing."""
+    return [schema_of(part.path, part.how) for part in find_files(paths, settings).parts]
 
 
 def notes_of(paths: Sequence[Path], settings: ImportConfig) -> list[str]:
     """What is found out about files and was not said."""
-    how = how_to_read(settings)
-    return [note for path in find_files(paths, settings).paths for note in file_notes(path, how)]
+    return [note for part in find_files(paths, settings).parts for note in file_notes(part.path, part.how)]
 
 
 def hint_of_encoding(paths: Iterable[Path], by_reason: Mapping[str, int], num_rows: int) -> list[str]:

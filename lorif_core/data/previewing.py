@@ -23,10 +23,10 @@ from lorif_core.data.importing import (
     records_of,
     row_of,
     scan_columns,
+    schemas_of,
 )
 from lorif_core.data.record import EXCERPT_CHARACTERS, Record
-from lorif_core.data.source_files import find_files, how_to_read
-from lorif_core.data.sources import schema_of
+from lorif_core.data.source_files import find_files
 from lorif_core.errors import DataError
 
 SHOWN_ROWS = 20
@@ -123,7 +123,7 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
     if not paths:
         raise DataError("a preview needs at least one file, none was given: name a data file.")
     num_scanned = 0
-    schemas = [schema_of(path, how_to_read(settings)) for path in find_files(paths, settings).paths]
+    schemas = schemas_of(paths, settings)
 
     def counted() -> Iterator[tuple[Path, Record]]:
         nonlocal num_scanned
@@ -138,7 +138,8 @@ def preview_files(paths: Sequence[Path], settings: ImportConfig, max_rows: int =
     try:
         plan = plan_columns(known, settings, schemas)
     except DataError as error:
-        return ImportPreview(list(looks), None, str(error), scanned, is_whole)
+        notes = notes_of(paths, settings)
+        return ImportPreview(list(looks), None, str(error), scanned, is_whole, notes=notes)
     columns = plan.source
     reading = Reading(plan, settings.keep_empty, settings.rules)
     found = _read(islice(records_of(paths, settings), max_rows), reading, columns)

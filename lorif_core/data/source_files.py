@@ -2,7 +2,8 @@
 
 A folder may hold files of one format; what else lies in it is skipped, and said. JSON and text files count only where
 there is nothing else, for beside data they are descriptions. Shards named as ``datasets`` names them, such as
-``train-00000-of-00002.parquet``, belong to a split, and of several splits one must be chosen.
+``train-00000-of-00002.parquet``, belong to a split. Of several splits one must be chosen, or several, or all: a
+column says then to which of them a row belongs.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from lorif_core.config import ImportConfig
 from lorif_core.data.csv_source import NAMED_DELIMITERS
 from lorif_core.data.sources import SUFFIXES, HowToRead, suffix_of
-from lorif_core.data.table_sources import SAVED_MARK, may_be_hub, splits_of_saved
+from lorif_core.data.table_sources import SAVED_MARK, may_be_hub, splits_of_hub, splits_of_saved
 from lorif_core.data.text_files import OPENERS, require_encoding
 from lorif_core.errors import DataError
 
@@ -29,16 +30,37 @@ DESCRIPTIONS = ("JSON", "text")
 """Formats that are data only where no other is there."""
 
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}$")
+ALL_SPLITS = "all"
+SPLIT_COLUMN = "split"
+"""The column that says the split, unless another one is named."""
+
+
+class Part(NamedTuple):
+    """A file, a saved data set, or a split of a hub data set."""
+
+    path: Path
+    how: HowToRead
+    split: str
+    """Which split its rows belong to: as a person names it, or as the name of the file says."""
 
 
 class SourceFiles(NamedTuple):
     """What an import reads."""
 
-    paths: list[Path]
-    """Files, saved data sets and names of hub data sets, in order."""
+    parts: list[Part]
+    """In order."""
 
     skipped: list[Path]
     """What lies in the named folders and is not read."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files, saved data sets and names of hub data sets, in order; a hub data set once for all its splits."""
+        is_new = [
+            part.path.exists() or part.path not in [one.path for one in self.parts[:place]]
+            for place, part in enumerate(self.parts)
+        ]
+        return [part.path for part, is_first in zip(self.parts, is_new, strict=True) if is_first]
 
 
 def how_to_read(settings: ImportConfig) -> HowToRead:
@@ -59,12 +81,50 @@ def find_files(named: Sequence[Path], settings: ImportConfig) -> SourceFiles:
         DataError: A folder holds no data, or those of several formats or splits; or a flag says nothing about them.
     """
     found = SourceFiles([], [])
+    how = how_to_read(settings)
     for path in named:
-        paths, skipped = _in_folder(path, settings) if path.is_dir() else ([path], [])
-        found.paths.extend(paths)
-        found.skipped.extend(skipped)
+        if path.is_dir():
+            paths, skipped = _in_folder(path, settings)
+            found.parts.extend(Part(one, how, _split_of(one)) for one in paths)
+            found.skipped.extend(skipped)
+        elif not path.exists() and may_be_hub(path) and names_several(settings):
+            splits = wanted_splits(settings) or splits_of_hub(path, settings.subset)
+            found.parts.extend(Part(path, how._replace(split=one), one.partition("[")[0]) for one in splits)
+        else:
+            found.parts.append(Part(path, how, _split_of(path) if path.exists() else settings.split or ""))
     _check_flags(named, found, settings)
     return found
+
+
+def names_several(settings: ImportConfig) -> bool:
+    """Whether a person names several splits."""
+    return settings.split is not None and (settings.split == ALL_SPLITS or "," in settings.split)
+
+
+def wanted_splits(settings: ImportConfig) -> list[str]:
+    """The splits that a person names; empty: all, or none.
+
+    Raises:
+        DataError: One is named twice, or a name is empty.
+    """
+    if settings.split is None or settings.split == ALL_SPLITS:
+        return []
+    names = [name.strip() for name in settings.split.split(",")]
+    if "" in names or len({*names}) < len(names):
+        raise DataError(f"`--split` takes different names with commas between them, or all; got {settings.split!r}.")
+    return names
+
+
+def split_column_of(settings: ImportConfig) -> str | None:
+    """The column that is added to say the split; None: none is."""
+    return settings.split_column or (SPLIT_COLUMN if names_several(settings) else None)
+
+
+def _split_of(path: Path) -> str:
+    """The split that the name of a file says."""
+    stem = path.name if path.is_dir() else _stem(path)
+    found = SHARD.match(stem)
+    return found[1] if found else stem
 
 
 def _check_flags(named: Sequence[Path], found: SourceFiles, settings: ImportConfig) -> None:
@@ -80,8 +140,9 @@ def _check_flags(named: Sequence[Path], found: SourceFiles, settings: ImportConf
 
 def _in_folder(folder: Path, settings: ImportConfig) -> tuple[list[Path], list[Path]]:
     splits = splits_of_saved(folder)
-    if splits is not None and settings.split in splits:
-        return [folder / settings.split], []
+    wanted = wanted_splits(settings) or (splits or [] if names_several(settings) else [])
+    if splits is not None and wanted and {*wanted} <= {*splits}:
+        return [folder / name for name in wanted], []
     if splits is not None or (folder / SAVED_MARK).exists():
         return [folder], []  # its reader says what is wrong
     inside = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural_key)
@@ -95,7 +156,7 @@ def _in_folder(folder: Path, settings: ImportConfig) -> tuple[list[Path], list[P
             "of one of them."
         )
     shards = [path for path in data if FORMAT_OF_SUFFIX[suffix_of(path)] == told[0]]
-    shards = _of_one_split(folder, shards, settings.split)
+    shards = _of_splits(folder, shards, settings)
     return shards, [path for path in inside if path not in shards]
 
 
@@ -106,18 +167,26 @@ def formats_of(paths: Iterable[Path]) -> list[str]:
     return [name for name in formats if name not in DESCRIPTIONS] or formats
 
 
-def _of_one_split(folder: Path, shards: list[Path], wanted: str | None) -> list[Path]:
+def _of_splits(folder: Path, shards: list[Path], settings: ImportConfig) -> list[Path]:
+    """The shards of the splits that are wanted; all where there is one split at most and none is wanted."""
     splits: dict[str, list[Path]] = {}
     for path in shards:
-        if found := SHARD.match(_stem(path)):
-            splits.setdefault(found[1], []).append(path)
-    if wanted is None and len(splits) <= 1:
+        if SHARD.match(_stem(path)):
+            splits.setdefault(_split_of(path), []).append(path)
+    wanted = wanted_splits(settings)
+    if settings.split is None and len(splits) <= 1:
         return shards
-    if wanted in splits:
-        return splits[wanted]
-    known = ", ".join(splits) or "none that its file names tell"
-    said = "name one with `--split`" if splits else "leave `--split` out"
-    raise DataError(f"{str(folder)!r} must hold one split or the one that is named; it has {known}: {said}.")
+    if not splits:  # train.jsonl beside test.jsonl
+        for path in shards:
+            splits.setdefault(_split_of(path), []).append(path)
+    if names_several(settings) and not wanted:
+        wanted = list(splits)
+    if wanted and {*wanted} <= {*splits}:
+        return [path for name in wanted for path in splits[name]]
+    raise DataError(
+        f"{str(folder)!r} must hold one split or those that are named; it has {', '.join(splits)}: name one with "
+        "`--split`, several as `--split train,test`, or all with `--split all`."
+    )
 
 
 def _stem(path: Path) -> str:

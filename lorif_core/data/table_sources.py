@@ -58,7 +58,7 @@ def iter_saved_dataset(path: Path) -> Iterator[Record]:
             first = str(path / next(iter(names), "SPLIT"))
             raise DataError(
                 f"{str(path)!r} holds several splits ({', '.join(names)}): name one, such as {first!r}, or choose it "
-                "with `--split`."
+                "with `--split`, which takes several with commas between them, and all."
             )
         if not (path / SAVED_MARK).exists():
             raise DataError(
@@ -73,18 +73,32 @@ def iter_hub(path: Path, split: str, subset: str | None) -> Iterator[Record]:
     Raises:
         DataError: It, its split or its subset is not there, or cannot be reached.
     """
+    found = _loaded_from_hub(path, split, subset)
+    with failed_reads_named(path):
+        yield from _records_of_dataset(found)
+
+
+def splits_of_hub(path: Path, subset: str | None) -> list[str]:
+    """Names of the splits of a data set of the hub.
+
+    Raises:
+        DataError: It or its subset is not there, or cannot be reached.
+    """
+    return list(_loaded_from_hub(path, None, subset))
+
+
+def _loaded_from_hub(path: Path, split: str | None, subset: str | None) -> Any:
     name = path.as_posix()
     library = _datasets(name)
     try:
-        found = library.load_dataset(name, subset, split=split)
+        return library.load_dataset(name, subset, split=split)
     except (OSError, ValueError, RuntimeError, pa.ArrowException, library.exceptions.DatasetsError) as error:
         said = " ".join(str(error).split())[:300].rstrip(".")
+        which = "the hub data set" if split is None else f"split {split!r} of the hub data set"
         raise DataError(
-            f"split {split!r} of the hub data set {name!r} cannot be loaded ({said}): check its name, `--split` and "
+            f"{which} {name!r} cannot be loaded ({said}): check its name, `--split` and "
             "`--subset`, and that the hub can be reached or the data set is in the local cache."
         ) from error
-    with failed_reads_named(path):
-        yield from _records_of_dataset(found)
 
 
 def may_be_hub(path: Path) -> bool:

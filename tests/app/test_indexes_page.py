@@ -4,11 +4,14 @@ import io
 import json
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from app_pages import open_page, texts
 from tiny_workspace import copy_of, done, imported, indexed, model_folder, write_rows
 
 import lorif_core as lf
+from app.components import import_reading
 from lorif_core.workspace.jobs.kinds import KINDS, json_of
 from lorif_core.workspace.jobs.places import place_of_worker
 from lorif_core.workspace.jobs.requests import import_request
@@ -119,6 +122,101 @@ def test_texts_of_a_folder_may_be_lines(monkeypatch, plain, tmp_path):
     run_until(app, lambda: any(one.key == "import-start" for one in app.button), 60)
     shown = next(frame.value for frame in app.dataframe if "text" in frame.value.columns)
     assert shown["text"].to_list() == ["one a", "one b", "two a", "two b"]
+
+
+def shown_types(app):
+    frame = next(frame.value for frame in app.dataframe if "missing" in frame.value.columns)
+    return {row["column"]: row for row in frame.to_dict("records")}
+
+
+def settings_of_import(app, folder):
+    """What the job would be asked that the button starts."""
+    files = lf.open_workspace(folder).files
+    with place_of_worker(files, "cpu", 1):  # no job is done
+        button(app, "import-start").click().run()
+    (job,) = jobs_of_kind(files, "import")
+    return KINDS["import"].read(job.request).settings
+
+
+MIXED = "id;text;price;zip;day\n1;one;1,5;10115;2026-03-01\n1;two;2,25;99;2026-03-02\n3;three;;n/a;2026-03-03\n"
+
+
+@pytest.fixture
+def mixed_file(tmp_path):
+    file = tmp_path / "mixed.csv"
+    file.write_text(MIXED, encoding="utf-8")
+    return file
+
+
+def test_the_wizard_shows_types_and_notes_as_a_dry_run_does(monkeypatch, plain, mixed_file):
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(mixed_file))
+    run_until(app, lambda: any(one.key == "import-start" for one in app.button), 60)
+    found = lf.open_workspace(plain).data.preview_import([mixed_file])
+    shown = shown_types(app)
+    assert [(row["column"], row["type"], row["missing"], row["such as"], row["note"]) for row in shown.values()] == [
+        (told.name, told.type, told.num_missing, told.example, told.note) for told in found.types
+    ]
+    assert shown["day"]["type"] == "date"
+    assert "Cells of `mixed.csv` are separated by `;`." in texts(app)
+
+
+def test_the_wizard_changes_types_and_reads_decimal_commas(monkeypatch, tmp_path, mixed_file):
+    folder = copy_of(imported(), tmp_path)
+    app = open_page(monkeypatch, folder, "indexes", tab="Import", file=str(mixed_file))
+    run_until(app, lambda: any(one.key == "import-start" for one in app.button), 60)
+    app.toggle(key="import-comma").set_value(True).run()
+    assert shown_types(app)["price"]["type"] == "float"
+    next(one for one in app.multiselect if one.label == "Change the type of").set_value(["zip"]).run()
+    assert shown_types(app)["zip"]["type"] == "text"  # nothing is chosen yet
+    next(one for one in app.selectbox if one.label == "Type of zip").set_value("int").run()
+    assert shown_types(app)["zip"]["type"] == "int"
+    rejects = next(frame.value for frame in app.dataframe if "reason" in frame.value.columns)
+    assert rejects["reason"].to_list() == ["id repeated", "not of the type of its column"]
+    assert rejects["detail"][1] == "'n/a' in `zip` is no int"
+    app.selectbox(key="import-delimiter").set_value("semicolon").run()
+    app.selectbox(key="import-id").set_value("of no column").run()
+    app.text_input(key="import-file-column").set_value("file").run()
+    assert {metric.label: metric.value for metric in app.metric}["Usable"] == "2"
+    settings = settings_of_import(app, folder)
+    assert settings == lf.ImportConfig(
+        type=("zip=int",), delimiter=";", decimal_comma=True, id="none", file_column="file"
+    )
+
+
+@pytest.fixture
+def typed_separators(monkeypatch):
+    """AppTest takes no values that are typed into a list: these are in it."""
+    monkeypatch.setattr(import_reading, "SEPARATORS", import_reading.SEPARATORS | {"^": "^", ";;": ";;"})
+
+
+@pytest.mark.usefixtures("typed_separators")
+def test_the_wizard_takes_a_separator_and_an_encoding(monkeypatch, plain, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_bytes("text^größe\none^1\ntwo^2\n".encode("cp1252"))
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(file))
+    assert not app.exception
+    run_until(app, lambda: any("--encoding cp1252" in one for one in texts(app)), 60)
+    app.selectbox(key="import-encoding").set_value("cp1252").run()
+    app.selectbox(key="import-delimiter").set_value("^").run()
+    assert shown_types(app)["größe"]["type"] == "int"
+
+
+@pytest.mark.usefixtures("typed_separators")
+def test_a_separator_that_cannot_be_is_one_sentence(monkeypatch, plain, mixed_file):
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(mixed_file))
+    app.selectbox(key="import-delimiter").set_value(";;").run()
+    assert not app.exception
+    assert any("must be one character, or tab; got ';;'" in one for one in texts(app))
+
+
+def test_a_parquet_file_is_not_asked_for_what_its_format_says(monkeypatch, plain, tmp_path):
+    pq.write_table(pa.table({"text": ["one"], "year": [1987]}), tmp_path / "rows.parquet")
+    app = open_page(monkeypatch, plain, "indexes", tab="Import", file=str(tmp_path / "rows.parquet"))
+    run_until(app, lambda: any(one.key == "import-start" for one in app.button), 60)
+    keys = {one.key for one in [*app.selectbox, *app.toggle, *app.text_input]}
+    assert "import-file-column" in keys
+    assert not keys & {"import-delimiter", "import-comma", "import-encoding"}
+    assert shown_types(app)["year"]["found"] == "declared by the file"
 
 
 def test_the_result_of_an_import_job_is_json_and_says_what_came(tmp_path, bad_file):

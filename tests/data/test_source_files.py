@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub_cache import cached_hub_data
 
 from lorif_core.config import ImportConfig
 from lorif_core.data.importing import write_examples
@@ -88,6 +89,81 @@ def test_a_split_of_a_saved_data_set_is_chosen(tmp_path):
         write_examples([tmp_path / "saved"], ImportConfig(split="dev"), tmp_path / "out")
 
 
+def rows_of(out):
+    return pq.read_table(out / "examples.parquet").to_pylist()
+
+
+def of_splits(folder, paths, **said):
+    """Text and split of every row."""
+    write_examples(paths, ImportConfig(**said), folder)
+    return [(row["text"], row[said.get("split_column") or "split"]) for row in rows_of(folder)]
+
+
+ONE_BY_ONE = {"train": ["train 0", "train 1"], "test": ["test 0"]}
+
+
+def in_shards(folder):
+    for name, texts in ONE_BY_ONE.items():
+        for number, text in enumerate(texts):
+            shard(folder, f"{name}-{number:05d}-of-{len(texts):05d}.parquet", 0)
+            pq.write_table(pa.table({"text": [text]}), folder / f"{name}-{number:05d}-of-{len(texts):05d}.parquet")
+    return folder
+
+
+def in_files(folder):
+    folder.mkdir()
+    for name, texts in ONE_BY_ONE.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return folder
+
+
+def in_saved(folder):
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    datasets.DatasetDict(
+        {name: datasets.Dataset.from_dict({"text": texts}) for name, texts in ONE_BY_ONE.items()}
+    ).save_to_disk(folder)
+    return folder
+
+
+@pytest.mark.parametrize("make", [in_shards, in_files, in_saved])
+def test_several_splits_are_one_data_set_with_their_names_as_a_column(tmp_path, make):
+    folder = make(tmp_path / "data")
+    expected = [(text, name) for name, texts in ONE_BY_ONE.items() for text in texts]
+    assert of_splits(tmp_path / "two", [folder], split="train, test") == expected
+    assert sorted(of_splits(tmp_path / "all", [folder], split="all")) == sorted(expected)
+    assert of_splits(tmp_path / "named", [folder], split="train,test", split_column="part") == expected
+    assert of_splits(tmp_path / "one", [folder], split="test", split_column="part") == [("test 0", "test")]
+    write_examples([folder], ImportConfig(split="test"), tmp_path / "plain")
+    assert "split" not in rows_of(tmp_path / "plain")[0]
+    with pytest.raises(DataError, match=r"train.*--split"):
+        of_splits(tmp_path / "none", [folder], split="train,dev")
+
+
+def test_the_files_of_several_splits_by_themselves_give_the_same_data_set(tmp_path):
+    folder = in_shards(tmp_path / "data")
+    found = find_files([folder], ImportConfig(split="all")).paths
+    whole = write_examples([folder], ImportConfig(split="all"), tmp_path / "a")
+    files = write_examples(found, ImportConfig(split_column="split"), tmp_path / "b")
+    assert files.fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize("said", ["train,", ",", "train,train", "train,,test"])
+def test_splits_that_are_no_list_are_refused(tmp_path, said):
+    with pytest.raises(DataError, match="`--split` takes different names with commas between them, or all; got"):
+        find_files([in_shards(tmp_path / "data")], ImportConfig(split=said))
+
+
+def test_a_column_that_the_data_have_is_not_written_over_by_the_split(tmp_path):
+    folder = in_files(tmp_path / "data")
+    (folder / "train.jsonl").write_text('{"text": "a", "split": "mine"}\n')
+    with pytest.raises(
+        DataError, match=r"must have a new name, .*train.jsonl' has 'split': .* with `--split-column`"
+    ):
+        of_splits(tmp_path / "out", [folder], split="all")
+    assert of_splits(tmp_path / "out", [folder], split="all", split_column="part")[-1] == ("a", "train")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -103,28 +179,8 @@ def test_flags_that_say_nothing_about_the_files_are_refused(tmp_path, settings, 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A cache as `datasets` leaves it behind, and no network."""
-    datasets = pytest.importorskip("datasets")
-    datasets.disable_progress_bars()
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    place = tmp_path / "cache" / "openai___gsm_tiny" / "main" / "0.0.0" / ("a" * 40)
-    place.mkdir(parents=True)
-    table = pa.table({"question": ["1 + 1?", "2 + 2?"], "answer": ["2", "4"]})
-    splits = datasets.SplitDict(dataset_name="gsm_tiny")
-    splits.add(datasets.SplitInfo("train", num_examples=2))
-    info = datasets.DatasetInfo(
-        features=datasets.Features.from_arrow_schema(table.schema),
-        builder_name="parquet",
-        dataset_name="gsm_tiny",
-        config_name="main",
-        version="0.0.0",
-        splits=splits,
-    )
-    info.write_to_directory(str(place))
-    with pa.ipc.new_stream(place / "gsm_tiny-train.arrow", table.schema) as writer:
-        writer.write_table(table)
-    return Path("openai/gsm_tiny")
+    """The name of a data set that only the cache has."""
+    return cached_hub_data(tmp_path, monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -140,6 +196,18 @@ def test_a_data_set_of_the_hub_is_read_by_name_and_split_from_the_cache(hub, tmp
     assert "\n" not in str(refused.value)
     with pytest.raises(DataError, match="hub data set 'openai/none' cannot be loaded"):
         write_examples([Path("openai/none")], settings, tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("said", ["all", "train[:1],train[1:]"])
+def test_several_splits_of_the_hub_are_one_data_set(hub, tmp_path, said):
+    settings = ImportConfig(split=said, subset="main")
+    write_examples([hub], settings, tmp_path / "out")
+    assert [(row["question"], row["split"]) for row in rows_of(tmp_path / "out")] == [
+        ("1 + 1?", "train"),
+        ("2 + 2?", "train"),
+    ]
+    assert find_files([hub], settings).paths == [hub]
 
 
 def test_a_name_that_may_be_of_the_hub_is_told_to_name_its_split(tmp_path):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lorif_core.data.csv_source import delimiter_of
 from lorif_core.data.record import Record
 from lorif_core.data.sources import SUFFIXES, HowToRead, iter_records, suffix_of
 from lorif_core.errors import DataError
@@ -364,3 +365,20 @@ def test_a_damaged_saved_dataset_is_refused(tmp_path):
 def test_every_suffix_has_a_test():
     tested = {suffix_of(Path(name)) for name in MAKERS}
     assert set(SUFFIXES) == tested - {""} | {".txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "delimiter"),
+    [
+        ("a.csv", ["text;price", *["tea, good;1,5"] * 5], ";"),
+        ("a.csv", ["text;price;n", *["tea;1,5;2"] * 5, "cut;1"], ";"),
+        ("a.csv", ["text,n", *["a;b,1"] * 5, "cut, by, hand"], ","),
+        ("a.csv", ["text", "a;b", "c"], ","),
+        ("a.csv", ["text;n"], ";"),
+        ("a.tsv", ["text,n", "a,1"], ","),
+        ("a.tsv", ["text,b\tn", "a,c\t1"], "\t"),
+    ],
+)
+def test_a_row_that_is_cut_does_not_hide_the_separator(tmp_path, name, lines, delimiter):
+    (tmp_path / name).write_text("\n".join(lines))
+    assert delimiter_of(tmp_path / name) == delimiter

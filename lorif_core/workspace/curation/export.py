@@ -16,7 +16,7 @@ import polars as pl
 import xxhash
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.config import ExportConfig
+from lorif_core.config import ExportConfig, stored_import
 from lorif_core.data.export_lines import has_lines
 from lorif_core.data.export_losses import find_losses
 from lorif_core.data.export_places import (
@@ -39,6 +39,9 @@ from lorif_core.data.exporting import (
     write_data,
 )
 from lorif_core.data.importing import EXAMPLES_FILE, write_examples
+from lorif_core.data.source_files import split_column_of
+from lorif_core.data.table_sources import may_be_hub
+from lorif_core.data.text_files import is_utf16
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.workspace.curation.export_records import (
@@ -149,7 +152,8 @@ def export_data(
 
 
 def _preview(survey: Survey, selection: Selection, dataset: DatasetRecord) -> ExportPreview:
-    losses = find_losses(selection, [Path(name) for name in dataset.source_files])
+    names = [] if _why_read_otherwise(dataset) else [Path(name) for name in dataset.source_files]
+    losses = find_losses(selection, names)
     preview = survey.preview(selection, dataset.dataset_id)
     return replace(preview, losses=losses.sentences, guarded=losses.guarded)
 
@@ -181,6 +185,17 @@ def _require_outside(files: WorkspaceFiles, dataset: DatasetRecord, out: Path) -
         )
 
 
+def _why_read_otherwise(dataset: DatasetRecord) -> str | None:
+    """Why the lines of JSONL files are not what was imported; None: they are."""
+    reading = stored_import(json.loads(dataset.settings_json or "{}"))
+    if reading.file_column is not None or split_column_of(reading) is not None:
+        return "the import added columns"
+    if reading.type:
+        return "types were chosen for the import"
+    others = [path for name in dataset.source_files if (path := Path(name)).is_file() and is_utf16(path)]
+    return "the source files are not UTF-8" if reading.encoding is not None or others else None
+
+
 def _lines_to_copy(dataset: DatasetRecord, settings: ExportConfig) -> tuple[list[Path], str | None]:
     """The source files whose lines can be copied; when there are none in spite of format jsonl, the cause."""
     paths = [Path(name) for name in dataset.source_files]
@@ -190,6 +205,8 @@ def _lines_to_copy(dataset: DatasetRecord, settings: ExportConfig) -> tuple[list
         return [], "columns were added"
     if not all(has_lines(path) for path in paths):
         return [], "the data came from files of another format"
+    if (why := _why_read_otherwise(dataset)) is not None:
+        return [], why
     if not paths or len(dataset.source_checksums) != len(paths):
         return [], "the checksums of the source files were not kept when they were imported"
     for path, checksum in zip(paths, dataset.source_checksums, strict=True):
@@ -325,7 +342,7 @@ def _in_order(plan: Recipe, inputs: Sequence[Path]) -> list[Path]:
     """The given files in the order of the import."""
     names = ", ".join(name for name, _ in plan.inputs)
     for path in inputs:
-        if not path.exists():
+        if not path.exists() and (plan.reading.split is None or not may_be_hub(path)):
             raise DataError(f"{str(path)!r} does not exist: give the files that were imported ({names}).")
     if len(inputs) != len(plan.inputs):
         raise FingerprintMismatch(

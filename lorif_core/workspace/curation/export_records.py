@@ -25,6 +25,7 @@ from lorif_core.config import ExportConfig, ImportConfig, stored_import
 from lorif_core.data.export_places import MANIFEST_FILE
 from lorif_core.data.export_selection import FLAGGED, KEPT, Decisions, Judged, Selection
 from lorif_core.data.exporting import DataFile, describe_file
+from lorif_core.data.source_files import split_column_of
 from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact
 from lorif_core.files import checksum_of_file, fingerprint_of_value, read_json
 
@@ -264,7 +265,7 @@ def iter_entries(path: Path) -> Iterator[dict[str, Any]]:
                 raise DamagedArtefact(f"line {number} of {str(path)!r} is no entry of an export's list.") from error
 
 
-KEPT_CHOICES = ("txt", "type", "decimal_comma", "delimiter", "encoding", "file_column")
+KEPT_CHOICES = ("txt", "type", "decimal_comma", "delimiter", "encoding", "file_column", "split_column")
 """Settings of an import that the examples cannot tell."""
 
 
@@ -275,6 +276,10 @@ def _reading_of(selection: Selection, dataset: DatasetRecord) -> ImportConfig:
     chosen = {name: stored[name] for name in KEPT_CHOICES if name in stored}
     if stored.get("id") == "none":
         chosen["id"] = "none"
+    if stored.get("split") is not None:
+        if not any(Path(name).is_absolute() for name in dataset.source_files):  # of the hub; files say their split
+            chosen |= {name: stored[name] for name in ("split", "subset")}
+        chosen["split_column"] = split_column_of(stored_import(stored))
     rules = 1 if selection.table.layout.source_names is None else 2  # a file of today knows the data's own names
     return stored_import({**asdict(found), "rules": rules, **chosen})
 
