@@ -151,6 +151,9 @@ class CellScan:
     has_two_spellings: bool = False
     """Whether one fraction is there in two spellings."""
 
+    has_pointed_whole: bool = False
+    """Whether a whole number is spelled as 1.0 or 1e3."""
+
     num_near: int = 0
     """Cells of text that people read as numbers or times: ``5%``, ``0012``, ``1,5``, ``9:05``, ``01.03.2026``."""
 
@@ -183,6 +186,7 @@ class CellScan:
 
     def _add_fraction(self, cell: str) -> None:
         whole, point, fraction = cell.partition(".")
+        self.has_pointed_whole |= float(cell).is_integer()
         if not point or "e" in fraction.lower():
             return
         stripped = f"{whole or '0'}.{fraction.rstrip('0')}"

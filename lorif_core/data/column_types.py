@@ -60,6 +60,9 @@ class ColumnType:
     is_times: bool = False
     """Whether every text is an ISO time."""
 
+    has_plain_whole: bool = False
+    """Whether whole numbers among those with fractions came without a point, as 1 and not 1.0."""
+
     is_named: bool = False
     """Whether a person named the type: a value that it does not hold rejects its row."""
 
@@ -114,7 +117,8 @@ def plan_type(scan: ColumnScan, declared: pa.DataType | None, *, is_read: bool) 
     count = scan.storages.total()
     if storage != "json":
         is_times = storage == "string" and scan.times.found and not is_read
-        return ColumnType(ARROW_TYPES[storage], f"from {count:,} values", is_times=is_times)
+        found = f"from {count:,} values"
+        return ColumnType(ARROW_TYPES[storage], found, is_times=is_times, has_plain_whole=scan.has_plain_whole)
     note = _note_of_mixed(scan) if scan.is_mixed else ""
     return ColumnType(pa.string(), f"from {count:,} values", True, scan.is_mixed, fields=scan.fields.found, note=note)
 
@@ -133,7 +137,8 @@ def _type_of_cells(scan: ColumnScan, *, is_read: bool) -> ColumnType:
     if scan.storages:  # other files give plain values
         same = found == ARROW_TYPES[scan.storage or "string"]
         found, note = (found, note) if same else (pa.string(), "some files give text, others numbers")
-    return ColumnType(found, f"from {count:,} cells", note=note)
+    has_plain_whole = is_type.is_floating(found) and "int" in scan.cells.kinds and not scan.cells.has_pointed_whole
+    return ColumnType(found, f"from {count:,} cells", note=note, has_plain_whole=has_plain_whole)
 
 
 def is_nested(kind: pa.DataType) -> bool:

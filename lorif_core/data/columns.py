@@ -229,6 +229,9 @@ class ColumnScan:
 
     num_nulls: int = 0
     is_negative: bool = False
+    has_pointed_whole: bool = False
+    """Whether a whole number came as 1.0."""
+
     fields: "FieldScan" = field(default_factory=lambda: FieldScan())
     times: "TimeScan" = field(default_factory=lambda: TimeScan())
 
@@ -248,6 +251,8 @@ class ColumnScan:
             self.fields.add(value)
         elif storage in ("int", "wide int") and value < 0:
             self.is_negative = True
+        elif storage == "float" and value.is_integer():
+            self.has_pointed_whole = True
 
     def add_cell(self, cell: str, line: int) -> None:
         """Take note of a cell of a CSV file."""
@@ -281,6 +286,11 @@ class ColumnScan:
     def is_mixed(self) -> bool:
         """Whether a column of JSON holds no list and no object."""
         return self.storage == "json" and not self.fields.has_nested
+
+    @property
+    def has_plain_whole(self) -> bool:
+        """Whether numbers with fractions stand beside whole ones, all of which came without a point."""
+        return self.storage == "float" and "int" in self.storages and not self.has_pointed_whole
 
     @property
     def look(self) -> Look | None:

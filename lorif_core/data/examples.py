@@ -67,6 +67,9 @@ class FileLayout:
     source_names: dict[str, str] | None = None
     """Name in this file → name in the data, of renamed columns; None: an older file, which does not say."""
 
+    whole_columns: tuple[str, ...] = ()
+    """Float columns whose whole numbers came without a point, as 1 and not 1.0."""
+
     def to_json(self) -> str:
         """Everything, as text for the metadata of the file."""
         return json.dumps(asdict(self) | {"columns": self.columns.to_dict()}, ensure_ascii=False)
@@ -76,7 +79,7 @@ class FileLayout:
         """Inverse of ``to_json``."""
         values = json.loads(text)
         values |= {"columns": Columns.from_dict(values["columns"])}
-        lists = ("own_columns", "time_columns", "mixed_columns")
+        lists = ("own_columns", "time_columns", "mixed_columns", "whole_columns")
         values |= {name: tuple(values[name]) for name in lists if name in values}  # older files lack some of them
         return cls(**values)
 
@@ -94,6 +97,7 @@ def layout_of(plan: ColumnPlan) -> FileLayout:
         tuple(name for name, kind in types.items() if kind.is_mixed),
         {name: dict(kind.fields) for name, kind in types.items() if kind.fields},
         {stored: name for name, stored in plan.stored_names.items() if stored != name},
+        tuple(name for name, kind in types.items() if kind.has_plain_whole),
     )
 
 

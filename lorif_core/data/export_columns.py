@@ -51,6 +51,9 @@ class ExportedColumn:
     has_source_type: bool = False
     """Whether ``field`` is the source's."""
 
+    has_plain_whole: bool = False
+    """Whether whole numbers of a column of floats came without a point."""
+
     @property
     def name(self) -> str:
         """Name in the data."""
@@ -72,7 +75,8 @@ class ExportedColumn:
 
     def plain(self, column: pa.ChunkedArray) -> list[Any]:
         """The values as JSON spells them; those that are stored as JSON text stay so."""
-        return plain_values(column if self.is_json else self.restored(column))
+        values = plain_values(column if self.is_json else self.restored(column))
+        return [_without_point(value) for value in values] if self.has_plain_whole else values
 
     def _restored(self, column: pa.ChunkedArray) -> pa.Array:
         kind = self.field.type
@@ -95,6 +99,10 @@ def text_of_json(text: str | None) -> str | None:
     return json.loads(text) if text is not None and text.startswith('"') else None if text == "null" else text
 
 
+def _without_point(value: float | None) -> float | None:
+    return int(value) if value is not None and value.is_integer() else value
+
+
 def columns_of(selection: Selection) -> list[ExportedColumn]:
     """All columns of the data in their order; JSON text without a known type has type string."""
     stored = pq.read_schema(selection.path)
@@ -111,6 +119,7 @@ def columns_of(selection: Selection) -> list[ExportedColumn]:
             is_json=is_json,
             is_mixed=stored_name in layout.mixed_columns,
             is_utf8=stored_name in texts,
+            has_plain_whole=stored_name in layout.whole_columns,
         )
         place = -1 if source is None else source.get_field_index(name)
         if source is not None and place >= 0 and _is_stored_as(column, source.field(place).type):

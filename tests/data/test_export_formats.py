@@ -417,3 +417,14 @@ def test_an_unknown_format_is_refused():
 def test_added_columns_need_two_names(status, reason):
     with pytest.raises(ConfigError, match="need two different names"):
         ExportConfig(status_column=status, reason_column=reason)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "written"), [("1 2.5", "1 2.5"), ("1.0 2.5", "1.0 2.5"), ("1 1.0", "1.0 1.0"), ("1 2", "1 2")]
+)
+def test_a_whole_number_is_written_as_it_came(tmp_path, numbers, written):
+    lines = [f'{{"text": "text {row}", "n": {number}}}' for row, number in enumerate(numbers.split())]
+    (tmp_path / "source.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    write_data(tmp_path, select(tmp_path / "set", [tmp_path / "source.jsonl"], format="jsonl"))
+    found = (tmp_path / "data.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [line.partition('"n": ')[2].rstrip("}") for line in found] == written.split()

@@ -106,4 +106,4 @@ def test_the_columns_that_were_found_are_reported(tmp_path):
 def test_repeated_texts_are_kept_and_counted(tmp_path):
     said = done("import", tmp_path / "ws", write_rows(tmp_path / "twice.jsonl", GOOD * 2)).out
     assert "Imported 4 examples" in said
-    assert "2 rows repeat an earlier row's content; they are kept." in said
+    assert "2 rows repeat an earlier row's text; they are kept." in said
