@@ -110,7 +110,10 @@ def plan_type(scan: ColumnScan, declared: pa.DataType | None, *, is_read: bool) 
         is_read: Whether the column makes the example: its cells stay as they are.
     """
     if declared is not None and not is_nested(declared):
-        return ColumnType(stored_type(declared), "declared by the file")
+        kept = stored_type(declared)
+        is_cut = is_type.is_decimal(declared) and is_type.is_string(kept)
+        note = "decimals of more than 38 digits are compared as text" if is_cut else ""
+        return ColumnType(kept, "declared by the file", note=note)
     if scan.cells is not None:
         return _type_of_cells(scan, is_read=is_read)
     storage = scan.storage or "string"
