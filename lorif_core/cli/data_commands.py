@@ -88,7 +88,6 @@ def import_(
     * lorif import ws folder_of_shards --split train
     * lorif import ws folder_of_shards --split all
     * lorif import ws openai/gsm8k --split train --subset main --prompt-form chat
-    * lorif import ws book.txt --txt line
     * lorif import ws umfrage.csv --delimiter ";" --decimal-comma --encoding cp1252 --type plz=text
 
     Args:
