@@ -85,8 +85,8 @@ def import_(
     * lorif import ws alpaca.json --prompt-form chat
     * lorif import ws pairs.parquet --preference pairs
     * lorif import ws rows.jsonl --form alpaca --prompt ask --completion said --column context=given
-    * lorif import ws folder_of_shards --split train
-    * lorif import ws folder_of_shards --split all
+    * lorif import ws book.txt --txt line
+    * lorif import ws folder_of_shards --split train,test
     * lorif import ws openai/gsm8k --split train --subset main --prompt-form chat
     * lorif import ws umfrage.csv --delimiter ";" --decimal-comma --encoding cp1252 --type plz=text
 
