@@ -6,7 +6,7 @@ when the file is imported.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,6 @@ from lorif_core.data.cells import CellScan
 from lorif_core.data.column_types import word_of
 from lorif_core.data.export_columns import ExportedColumn, columns_of, typed_columns_of
 from lorif_core.data.export_csv import cells_of, neutralise
-from lorif_core.data.export_lines import has_lines
 from lorif_core.data.export_schema import HUB_KEY, held_fields
 from lorif_core.data.export_selection import Selection
 from lorif_core.data.export_types import type_of_column
@@ -42,20 +41,19 @@ class ExportLosses:
         return sum(self.guarded.values())
 
 
-def find_losses(selection: Selection, source_names: Sequence[Any] = ()) -> ExportLosses:
+def find_losses(selection: Selection, *, copies_lines: bool = False) -> ExportLosses:
     """What the format of the settings does not hold of the kept examples.
 
     Args:
         selection: The examples, and the format.
-        source_names: Paths of the files that were imported: lines that are copied lose nothing.
+        copies_lines: Whether the lines of the imported files are copied, which loses nothing.
 
     Raises:
         DataError: A column does not fit its source's type, or ``datasets`` is not installed.
     """
     file_format = selection.settings.format or "jsonl"
     if file_format == "jsonl":
-        is_copied = bool(source_names) and all(map(has_lines, source_names)) and not selection.settings.with_decisions
-        return ExportLosses() if is_copied else ExportLosses(list(_json_losses(selection)))
+        return ExportLosses() if copies_lines else ExportLosses(list(_json_losses(selection)))
     if file_format == "csv":
         return _csv_losses(selection)
     return ExportLosses(list(_typed_losses(selection, file_format)))

@@ -110,6 +110,18 @@ def test_without_the_source_the_lines_are_rewritten_and_the_manifest_says_so(imp
     assert why in result.why_rewritten
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_rewritten_lines_do_not_hold_is_said_and_of_copied_ones_nothing(is_there, tmp_path, out):
+    source = write_source(tmp_path / "odd.jsonl", [{"text": "one", "x": float("nan")}, {"text": "two", "x": 1.5}])
+    files, dataset = import_into(tmp_path / "ws", source)
+    if not is_there:
+        source.unlink()
+    before = preview_export(files, dataset, states(), ExportConfig()).losses
+    after = export_data(files, dataset, states(), out / "kept.jsonl", ExportConfig()).losses
+    assert before == after
+    assert [("NaN" in sentence, "`x`" in sentence) for sentence in after] == [(True, True)] * (not is_there)
+
+
 def test_a_source_that_changes_while_its_lines_are_copied_is_noticed(tmp_path, out):
     source = write_source(tmp_path / "many.jsonl", [{"text": f"text {number}"} for number in range(2_500)])
     files, dataset = import_into(tmp_path / "ws", source)

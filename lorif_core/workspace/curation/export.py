@@ -91,7 +91,8 @@ def preview_export(
     survey = Survey()
     for judged in selection.iter_judged():
         survey.add(judged)
-    return _preview(survey, selection, dataset)
+    source_files, _ = _lines_to_copy(dataset, replace(settings, format=choose_format(None, settings.format)))
+    return _preview(survey, selection, dataset, copies_lines=bool(source_files))
 
 
 def export_data(
@@ -135,7 +136,7 @@ def export_data(
         new = staging / "new"
         new.mkdir()
         survey = write_lists(new, selection)
-        preview = _preview(survey, selection, dataset)
+        preview = _preview(survey, selection, dataset, copies_lines=bool(source_files))
         data = _write_data(new, selection, source_files, preview.num_kept, on_progress)
         counts = _counts(preview)
         recipe = recipe_of(dataset, selection, counts, data, new, copies_lines=bool(source_files))
@@ -151,9 +152,8 @@ def export_data(
     return replace(result, losses=preview.losses, guarded=preview.guarded)
 
 
-def _preview(survey: Survey, selection: Selection, dataset: DatasetRecord) -> ExportPreview:
-    names = [] if _why_read_otherwise(dataset) else [Path(name) for name in dataset.source_files]
-    losses = find_losses(selection, names)
+def _preview(survey: Survey, selection: Selection, dataset: DatasetRecord, *, copies_lines: bool) -> ExportPreview:
+    losses = find_losses(selection, copies_lines=copies_lines)
     preview = survey.preview(selection, dataset.dataset_id)
     return replace(preview, losses=losses.sentences, guarded=losses.guarded)
 
