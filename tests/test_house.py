@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DESIGN = "docs/explanation/design.md"
 LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+MAX_LINES = 500
+"""Lines of a file of the product."""
 ITERATED_AS_LONG = ("enumerate", "reversed", "sorted", "list", "tuple", "product", "permutations")
 """Functions whose result is empty only where what they are given is."""
 
@@ -107,6 +109,13 @@ def test_python_in_the_readme_uses_public_names():
     used = set(re.findall(r"\blf\.(\w+)", README))
     assert used
     assert used <= set(lorif_core.__all__)
+
+
+def test_no_file_of_the_product_is_longer_than_the_limit():
+    files = [path for top in ("app", "lorif_core") for path in (ROOT / top).rglob("*.py")]
+    assert files
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
 def test_skipped_tests_have_a_row():

@@ -8,7 +8,7 @@ import streamlit as st
 from app import session
 from app.components import export_preview
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.config import ExportConfig
+from lorif_core.export_config import ExportConfig
 from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
 from lorif_core.workspace.curation.export_records import ExportResult, read_manifest

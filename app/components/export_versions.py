@@ -8,10 +8,11 @@ import streamlit as st
 from app import session
 from app.components import export_diff
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.config import ExportConfig
+from lorif_core.export_config import ExportConfig
 from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
-from lorif_core.workspace.curation.export_records import RECIPE_FILE, read_manifest
+from lorif_core.workspace.curation.export_recipe import RECIPE_FILE
+from lorif_core.workspace.curation.export_records import read_manifest
 from lorif_core.workspace.curation.versions import FrozenVersion
 
 IMPORT = "the import"

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import session
 from app.components import export_diff, export_preview, export_result, export_versions
-from lorif_core.config import EXPORT_FORMATS, ExportConfig
+from lorif_core.export_config import EXPORT_FORMATS, ExportConfig
 
 TABS = ("Draft", "Versions")
 

@@ -9,8 +9,8 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import ExportConfig, HubConfig
 from lorif_core.errors import ConfigError
+from lorif_core.export_config import ExportConfig, HubConfig
 
 if TYPE_CHECKING:
     from lorif_core.workspace.curation.all_versions import Versions

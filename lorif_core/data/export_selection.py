@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from lorif_core.config import ExportConfig, ImportConfig
+from lorif_core.config import ImportConfig
 from lorif_core.data.column_plan import OWN_COLUMNS, own_columns_of
 from lorif_core.data.columns import Columns
 from lorif_core.data.examples import ExampleTable
@@ -26,6 +26,7 @@ from lorif_core.data.forms import settings_of
 from lorif_core.data.plain_values import plain_values
 from lorif_core.data.row_ids import content_of_row
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError
+from lorif_core.export_config import ExportConfig
 
 KEPT, FLAGGED = "kept", "flagged"
 DETAILS = ("reason", "text", "actor", "at", "query_id", "batch_id", "rule", "has_conflict")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorif_core.config import ExportConfig, ImportConfig
+from lorif_core.config import ImportConfig
 from lorif_core.data import examples
 from lorif_core.data.export_csv import neutralise
 from lorif_core.data.export_lines import copy_lines
@@ -22,6 +22,7 @@ from lorif_core.data.exporting import choose_format, count_rows, write_data
 from lorif_core.data.importing import write_examples
 from lorif_core.data.sources import iter_records
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.export_config import ExportConfig
 
 CSV_IMPORT = ImportConfig(text="text")
 ROWS = [

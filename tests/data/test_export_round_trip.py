@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from typed_examples import tables
 
-from lorif_core.config import ExportConfig, ImportConfig
+from lorif_core.config import ImportConfig
 from lorif_core.data.export_columns import columns_of, typed_columns_of
 from lorif_core.data.export_losses import find_losses
 from lorif_core.data.export_selection import Decisions, Selection
@@ -24,6 +24,7 @@ from lorif_core.data.exporting import write_data
 from lorif_core.data.importing import write_examples
 from lorif_core.data.plain_values import plain_values
 from lorif_core.data.sources import iter_records
+from lorif_core.export_config import ExportConfig
 
 NUM_SCHEMAS = int(os.environ.get("LORIF_ROUND_TRIPS", "40"))
 NOBODY = Decisions(pl.DataFrame(schema={"train_id": pl.String, "status": pl.String}))

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from test_rows import CHATS, PREFERENCES, TEXTS, TOKENS
 
-from lorif_core.config import ExportConfig, ImportConfig
+from lorif_core.config import ImportConfig
 from lorif_core.data.column_plan import SHOWN_COLUMN
 from lorif_core.data.examples import ExampleTable
 from lorif_core.data.export_selection import Decisions, Selection
 from lorif_core.data.exporting import write_data
 from lorif_core.data.importing import write_examples
 from lorif_core.data.sources import iter_records
+from lorif_core.export_config import ExportConfig
 
 NO_DECISIONS = Decisions(pl.DataFrame(schema={"train_id": pl.String, "status": pl.String, "reason": pl.String}))
 ROWS = [

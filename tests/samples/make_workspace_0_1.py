@@ -28,7 +28,8 @@ from tiny_models import gpt2_config, tiny_tokenizer
 from transformers import GPT2LMHeadModel
 
 import lorif_core as lf
-from lorif_core.config import CurvatureConfig, ExportConfig
+from lorif_core.config import CurvatureConfig
+from lorif_core.export_config import ExportConfig
 
 NUM_TEXTS = 40
 THINGS = ["river", "bridge", "tower", "garden", "market"]

@@ -15,8 +15,8 @@ from pathlib import Path
 import datasets
 from curated_data import SOME, import_into, state, states, write_source
 
-from lorif_core.config import ExportConfig
 from lorif_core.data.export_places import recover
+from lorif_core.export_config import ExportConfig
 from lorif_core.workspace.curation.export import export_data, replay_recipe, verify_export
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}

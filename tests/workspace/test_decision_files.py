@@ -6,8 +6,8 @@ import json
 import pytest
 from tiny_workspace import lorif, write_rows
 
-from lorif_core.config import ExportConfig
 from lorif_core.errors import DataError
+from lorif_core.export_config import ExportConfig
 from lorif_core.workspace.workspace import create_workspace
 
 TEXTS = {f"t{number}": f"text of number {number}" for number in range(8)}

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorif_core.cli.export_commands import print_preview, replay
-from lorif_core.config import ExportConfig, ImportConfig
+from lorif_core.config import ImportConfig
 from lorif_core.data import exporting as formats
 from lorif_core.data.export_places import about_folder
 from lorif_core.errors import (
@@ -31,6 +31,7 @@ from lorif_core.errors import (
     LorifError,
     ResourceError,
 )
+from lorif_core.export_config import ExportConfig
 from lorif_core.workspace.curation import export_records
 from lorif_core.workspace.curation.export import export_data, preview_export, replay_recipe, verify_export
 from lorif_core.workspace.curation.export_records import Tally

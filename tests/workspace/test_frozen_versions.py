@@ -8,8 +8,8 @@ from disk_log import record_disk
 from tiny_workspace import copy_of, done, imported, lorif, rows, write_rows
 
 import lorif_core as lf
-from lorif_core.config import ExportConfig
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError, RoleError
+from lorif_core.export_config import ExportConfig
 from lorif_core.workspace.curation import export as exporting
 from lorif_core.workspace.curation.export import verify_export
 

@@ -13,8 +13,8 @@ import pytest
 from hub_stand_in import READER, WRITER, Repository, running_hub
 
 from lorif_core.cli import main
-from lorif_core.config import HubConfig
 from lorif_core.errors import ConfigError
+from lorif_core.export_config import HubConfig
 from lorif_core.workspace.workspace import create_workspace
 
 NAME = "owner/curated"

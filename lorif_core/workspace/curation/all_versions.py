@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorif_core.config import ExportConfig, HubConfig
+from lorif_core.export_config import ExportConfig, HubConfig
 from lorif_core.workspace.curation.decisions import Decisions
 from lorif_core.workspace.curation.export import export_data, preview_export
 from lorif_core.workspace.curation.export_records import ExportPreview, ExportResult

@@ -16,7 +16,7 @@ import polars as pl
 import xxhash
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.config import ExportConfig, stored_import
+from lorif_core.config import stored_import
 from lorif_core.data.export_lines import has_lines
 from lorif_core.data.export_losses import find_losses
 from lorif_core.data.export_places import (
@@ -43,22 +43,25 @@ from lorif_core.data.source_files import split_column_of
 from lorif_core.data.table_sources import may_be_hub
 from lorif_core.data.text_files import is_utf16
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
+from lorif_core.export_config import ExportConfig
 from lorif_core.files import checksum_of_file, fingerprint_of_value
-from lorif_core.workspace.curation.export_records import (
+from lorif_core.workspace.curation.export_recipe import (
     EXCLUDED_FILE,
     KEPT_FILE,
     RECIPE_FILE,
+    Recipe,
+    read_recipe,
+    recipe_of,
+)
+from lorif_core.workspace.curation.export_records import (
     ExportPreview,
     ExportResult,
-    Recipe,
     Survey,
     decisions_of_lists,
     iter_entries,
     json_line,
     manifest_of,
     read_manifest,
-    read_recipe,
-    recipe_of,
     write_lists,
     write_readable,
 )

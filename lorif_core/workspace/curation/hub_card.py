@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.config import HubConfig
 from lorif_core.data.export_places import MANIFEST_FILE
 from lorif_core.data.exporting import describe_file
+from lorif_core.export_config import HubConfig
 from lorif_core.files import checksum_of_file, read_json
+from lorif_core.workspace.curation.export_recipe import EXCLUDED_FILE, KEPT_FILE, RECIPE_FILE
 from lorif_core.workspace.curation.export_records import (
-    EXCLUDED_FILE,
-    KEPT_FILE,
-    RECIPE_FILE,
     ExportPreview,
     Tally,
     export_id_of,

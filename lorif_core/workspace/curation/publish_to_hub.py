@@ -12,16 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from lorif_core.catalog import DatasetRecord
-from lorif_core.config import ExportConfig, HubConfig
 from lorif_core.data.export_places import MANIFEST_FILE
 from lorif_core.errors import ConfigError, DataError
-from lorif_core.workspace.curation.export_records import (
-    EXCLUDED_FILE,
-    KEPT_FILE,
-    RECIPE_FILE,
-    ExportPreview,
-    ExportResult,
-)
+from lorif_core.export_config import ExportConfig, HubConfig
+from lorif_core.workspace.curation.export_recipe import EXCLUDED_FILE, KEPT_FILE, RECIPE_FILE
+from lorif_core.workspace.curation.export_records import ExportPreview, ExportResult
 from lorif_core.workspace.curation.hub_card import (
     CardFacts,
     card_of,

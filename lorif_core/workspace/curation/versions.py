@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from lorif_core.catalog import DatasetRecord, utc_now
-from lorif_core.config import ExportConfig
 from lorif_core.data.export_selection import Decisions, Selection
 from lorif_core.data.exporting import FILE_OF_FORMAT
 from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, DataError, RoleError
+from lorif_core.export_config import ExportConfig
 from lorif_core.files import fingerprint_of_value, flush_folder, read_json
 from lorif_core.workspace.curation.export import EXPORTS_FOLDER, export_data
-from lorif_core.workspace.curation.export_records import KEPT_FILE, ExportResult, iter_entries
+from lorif_core.workspace.curation.export_recipe import KEPT_FILE
+from lorif_core.workspace.curation.export_records import ExportResult, iter_entries
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
