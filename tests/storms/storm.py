@@ -22,6 +22,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 import transformers  # noqa: F401 – imported here, so that no forked command has to
+from storms.crowd import crowd
 from storms.storm_scenarios import SCENARIOS, Storm
 from storms.storm_tally import Tally, dumped
 from storms.storm_workspace import Base, make_base
@@ -30,6 +31,7 @@ from storms.workspace_readers import Said, read_all
 import lorif_core.widgets  # noqa: F401 – as transformers
 
 MANY = 1_000_000
+ALL = {**SCENARIOS, crowd.__name__: crowd}
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -37,7 +39,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=20.0, help="for all scenarios together")
     parser.add_argument("--rounds", type=int, default=None, help="instead: so many rounds of each scenario")
     parser.add_argument("--seed", type=int, default=None, help="of the dice; unset: a new one, which is said")
-    parser.add_argument("--only", nargs="*", choices=list(SCENARIOS), default=list(SCENARIOS))
+    parser.add_argument("--only", nargs="*", choices=list(ALL), default=list(ALL))
     parser.add_argument("--keep", action="store_true", help="keep the workspaces when a promise was broken")
     parser.add_argument("--json", type=Path, default=None, help="also write the figures to this file")
     return parser.parse_args(arguments)
@@ -51,7 +53,7 @@ def run(name: str, base: Base, expected: dict[str, Said], seed: int, seconds: fl
     tally = Tally()
     storm = Storm(base, place, random.Random(f"{seed} {name}"), tally, time.monotonic() + seconds, rounds, expected)
     try:
-        SCENARIOS[name](storm)
+        ALL[name](storm)
     except Exception:
         tally.violate(f"the scenario itself failed: {traceback.format_exc()}")
     if not tally.violations:
