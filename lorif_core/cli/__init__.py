@@ -33,7 +33,6 @@ from lorif_core.cli.curate_commands import (
     exclude,
     flag,
     history,
-    journal,
     label,
     members,
     note,
@@ -51,6 +50,7 @@ from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
+from lorif_core.cli.store_commands import journal
 from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
