@@ -57,7 +57,7 @@ def app(
     os.environ |= _environment(files, auth)
     chosen = _choose_port(host, port)
     say(f"LoRIF Studio: http://{'localhost' if is_loopback(host) else host}:{chosen}  (Ctrl+C stops it)")
-    _serve(server_settings(host, chosen, allow_host))
+    _serve(host, chosen, allow_host)
 
 
 def is_loopback(host: str) -> bool:
@@ -78,7 +78,7 @@ def server_settings(host: str, port: int, allow_host: tuple[str, ...] = ()) -> d
         "server.headless": True,
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,
-        "server.allowedHosts": ["localhost", "127.0.0.1", host, *allow_host],
+        "server.allowedHosts": ["localhost", "127.0.0.1", host, *(name.rsplit(":", 1)[0] for name in allow_host)],
         "server.enableStaticServing": False,
         "server.enableAgentApi": False,
         "server.fileWatcherType": "none",
@@ -140,12 +140,13 @@ def _choose_port(host: str, port: int | None) -> int:
     raise ConfigError(f"no port from {FIRST_PORT} to {FIRST_PORT + NUM_PORTS - 1} is free: choose one with `--port`.")
 
 
-def _serve(settings: dict[str, Any]) -> None:
+def _serve(host: str, port: int, allow_host: tuple[str, ...]) -> None:
     import lorif_core
 
     home = Path(lorif_core.__file__).resolve().parents[1]
     if str(home) not in sys.path:  # where the package `app` lies, in a checkout and in a wheel
         sys.path.insert(0, str(home))
-    import streamlit
+    from app.gate.origins import Origins
+    from app.gate.serve import serve
 
-    streamlit.App(home / "app" / "script" / "main.py").run(config=settings)
+    serve(server_settings(host, port, allow_host), Origins.of(host, allow_host))
