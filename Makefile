@@ -5,7 +5,7 @@ BIN := .venv/bin
 LEAN := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit demo app notebook test test-notebooks test-browser test-gpu check bench bench-gpu clean
+.PHONY: audit demo app notebook test test-notebooks test-browser test-gpu storm check bench bench-gpu clean
 
 demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 	$(BIN)/lorif demo
@@ -28,6 +28,9 @@ test-browser: .venv/.dev-ready  ## drive the studio with Debian's chromium
 
 test-gpu:  ## compare a GPU with the CPU; needs torch, transformers, safetensors, numpy and pytest, and no .venv
 	$(LEAN) -m pytest -c tests/gpu/pytest.ini tests/gpu
+
+storm: .venv/.dev-ready  ## 20 minutes of kills, faults and crowds over a workspace; STORM="--only crowd --minutes 5" for less
+	PYTHONPATH=.:tests OMP_NUM_THREADS=1 $(BIN)/python -m storms.storm $(STORM)
 
 check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

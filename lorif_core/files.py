@@ -1,12 +1,17 @@
-"""Files that never half-exist, and hashes that name their content.
+"""Files that never half-exist and say when they are damaged, and hashes that name their content.
 
-Every artefact is written beside its final name, flushed to the disk and renamed, so a
-reader sees the old file or the new one. Fingerprints identify inputs (data, models,
-settings); checksums find damage. Both are XXH3-128: damage and mix-ups are what they
-guard against, not an adversary.
+Every artefact is written beside its final name, flushed to the disk and renamed, so a reader sees the old file or the
+new one. Fingerprints identify inputs (data, models, settings); checksums find damage. Both are XXH3-128: damage and
+mix-ups are what they guard against, not an adversary.
+
+A **seal** is a checksum that a file carries inside: ``BLANK_SEAL``, wherever its format has room for a note, whose
+digits are replaced by the checksum of all its bytes with these digits as zeros. Whoever reads the file checks it. So
+a file and its checksum cannot come apart, and every other program reads the file as before. A file without a seal was
+written by an earlier version, or by somebody else, and is read as it is.
 """
 
 import errno
+import io
 import json
 import os
 import uuid
@@ -15,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorif_core.errors import ArtefactError, ConfigError, ResourceError
+from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, ResourceError
 
 if TYPE_CHECKING:
     import xxhash
@@ -25,18 +30,42 @@ CHUNK_BYTES = 1 << 22
 UNFINISHED = ".unfinished"
 """What the name of a file ends in until ``put_if_absent`` links it. Such files may be deleted at any time."""
 
+PARTIAL = ".partial"
+"""What the name of a file ends in until ``replace_file`` renames it. A killed writer leaves it behind."""
+
+_HEAD, _TAIL = b"lorif-seal:", b":lorif-seal"
+_NUM_DIGITS = 32
+_LONGEST_NAME = 180
+
+BLANK_SEAL = f"{_HEAD.decode()}{'0' * _NUM_DIGITS}{_TAIL.decode()}"
+"""The note where ``seal`` writes its checksum; if one of its ends is damaged, the other says that it was there."""
+
+SEAL = "seal"
+"""The key of the note in a JSON object and in the metadata of Parquet and safetensors files."""
+
+_FOOTED = (b"PAR1", b"PK")
+"""How the formats begin whose notes stand at the end: Parquet, and archives of NumPy."""
+
 _MOST_SWEEPS = 10
 """How often in a row a file may be deleted under a writer before that is an error."""
+
+Stamp = tuple[int, ...]
+"""Of a file as it lies on the disk; every write changes it."""
+
+_CHECKED: dict[Path, Stamp] = {}
+"""What this process has found whole already."""
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` when the block ends without an error.
 
+    No other writer has the same temporary path, so of several writers the last one wins, whole.
+
     Raises:
         ResourceError: The disk is full. Nothing is left behind under either name.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = _temporary_name(path, PARTIAL)
     try:
         yield partial
         with partial.open("rb+") as handle:
@@ -51,6 +80,19 @@ def replace_file(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replace_sealed(path: Path) -> Iterator[Path]:
+    """As ``replace_file``, for a file in which the block has left a ``BLANK_SEAL``; see ``seal``."""
+    with replace_file(path) as partial:
+        yield partial
+        seal(partial)
+
+
+def _temporary_name(path: Path, ending: str) -> Path:
+    short = path.name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+    return path.with_name(f".{short}.{uuid.uuid4().hex}{ending}")
 
 
 def disk_full_message(path: Path) -> str:
@@ -93,7 +135,7 @@ def put_if_absent(path: Path, content: bytes) -> bytes:
 
 
 def _link_content(path: Path, content: bytes) -> bytes:
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
+    unfinished = _temporary_name(path, UNFINISHED)
     try:
         with unfinished.open("xb") as handle:
             handle.write(content)
@@ -123,37 +165,141 @@ def _link(unfinished: Path, path: Path) -> None:
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as readable JSON, atomically."""
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write ``value`` as readable JSON with a seal, atomically."""
     with replace_file(path) as partial:
         partial.write_bytes(_json_bytes(value))
 
 
-def put_json(path: Path, value: Any) -> dict[str, Any]:
+def put_json(path: Path, value: dict[str, Any]) -> dict[str, Any]:
     """Create a JSON file unless there is one, and return the object that it holds now; see ``put_if_absent``."""
     put_if_absent(path, _json_bytes(value))
     return read_json(path)
 
 
-def _json_bytes(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+def _json_bytes(value: dict[str, Any]) -> bytes:
+    return sealed((json.dumps({SEAL: BLANK_SEAL, **value}, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Object of a JSON file.
+    """Object of a JSON file, without the seal that is checked here.
 
     Raises:
         ArtefactError: The file is missing, or not a JSON object.
+        DamagedArtefact: It is not what was written.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        value = json.loads(content.decode())
     except FileNotFoundError as error:
         raise ArtefactError(f"{str(path)!r} is missing: is this the right workspace?") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtefactError(f"{str(path)!r} is not readable JSON ({error}): restore or rebuild it.") from error
     if not isinstance(value, dict):
         raise ArtefactError(f"{str(path)!r} must hold a JSON object, got {str(value)[:40]!r}: restore or rebuild it.")
+    if _check(io.BytesIO(content), path):
+        value.pop(SEAL, None)
     return value
+
+
+def seal(path: Path) -> None:
+    """Write the checksum of a finished file into the ``BLANK_SEAL`` that it holds.
+
+    In a Parquet file and an archive of NumPy that is the last one there is, in every other file the first one: texts
+    that a file keeps may hold the same characters.
+
+    Raises:
+        ValueError: It holds none.
+    """
+    with path.open("rb+") as handle:
+        start = _find_digits(handle)
+        if start is None:
+            raise ValueError(f"{path} has no room for a seal")
+        digest = _digest_without(handle, start)
+        handle.seek(start)
+        handle.write(digest)
+
+
+def sealed(content: bytes) -> bytes:
+    """``content`` with its checksum in the ``BLANK_SEAL`` that it holds."""
+    handle = io.BytesIO(content)
+    start = _find_digits(handle)
+    if start is None:
+        raise ValueError("there is no room for a seal")
+    return content[:start] + _digest_without(handle, start) + content[start + _NUM_DIGITS :]
+
+
+def check_seal(path: Path) -> bool:
+    """Read a whole file and compare it with its seal; False if it has none.
+
+    Raises:
+        DamagedArtefact: It is not what was written.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as handle:
+        return _check(handle, path)
+
+
+def check_file(path: Path) -> None:
+    """``check_seal``, once per process as long as nobody writes the file: for files that are read again and again.
+
+    Raises:
+        DamagedArtefact: It is not what was written.
+        OSError: It cannot be read.
+    """
+    stamp = stamp_of(path)
+    if _CHECKED.get(path) != stamp:
+        check_seal(path)
+        _CHECKED[path] = stamp
+
+
+def stamp_of(path: Path) -> Stamp:
+    """What tells a file from the same file after a write."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _check(handle: io.BufferedIOBase, path: Path) -> bool:
+    start = _find_digits(handle)
+    if start is None:
+        return False
+    handle.seek(start)
+    if handle.read(_NUM_DIGITS) != _digest_without(handle, start):
+        raise DamagedArtefact(
+            f"{str(path)!r} is not what was written: the file is damaged, or something else changed it. Restore it "
+            "from a backup; `lorif doctor` says what can be made anew."
+        )
+    return True
+
+
+def _find_digits(handle: io.BufferedIOBase) -> int | None:
+    """Where the digits of a seal stand, by either end of it; None for a file that has none."""
+    handle.seek(0)
+    is_footed = handle.read(4).startswith(_FOOTED)
+    last_begin = max(0, handle.seek(0, os.SEEK_END) - CHUNK_BYTES)
+    for begin in (last_begin, 0) if is_footed else (0, last_begin):
+        handle.seek(begin)
+        block = handle.read(CHUNK_BYTES)
+        find = block.rfind if is_footed else block.find
+        if (head := find(_HEAD)) >= 0:
+            return begin + head + len(_HEAD)
+        if (tail := find(_TAIL)) >= _NUM_DIGITS:
+            return begin + tail - _NUM_DIGITS
+    return None
+
+
+def _digest_without(handle: io.BufferedIOBase, start: int) -> bytes:
+    """Checksum of all bytes, with zeros as the digits that begin at ``start``."""
+    digest = start_hash()
+    handle.seek(0)
+    position = 0
+    while block := handle.read(CHUNK_BYTES):
+        first, last = max(0, start - position), min(len(block), start + _NUM_DIGITS - position)
+        if first < last:
+            block = block[:first] + b"0" * (last - first) + block[last:]
+        digest.update(block)
+        position += len(block)
+    return digest.hexdigest().encode()
 
 
 def start_hash(content: bytes = b"") -> "xxhash.xxh3_128":

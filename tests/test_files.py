@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,10 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_the_wr
         path.write_text("old", encoding="utf-8")
     steps = record_disk(monkeypatch)
     write(path)
-    assert steps == [("fsync", tmp_path / ".file.partial"), ("replace", path), ("fsync", tmp_path)]
+    assert [what for what, _ in steps] == ["fsync", "replace", "fsync"]
+    temporary, named, folder = (where for _, where in steps)
+    assert re.fullmatch(r"\.file\.[0-9a-f]{32}\.partial", temporary.name)
+    assert (temporary.parent, named, folder) == (tmp_path, path, tmp_path)
 
 
 def test_an_error_before_anything_was_written_leaves_nothing(tmp_path):
@@ -78,11 +82,29 @@ def test_a_full_disk_says_which_file_and_that_the_command_resumes(code, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_leftover_of_a_killed_write_is_replaced(tmp_path):
-    (tmp_path / ".file.partial").write_text("a longer leftover", encoding="utf-8")
+def test_text_of_any_script_comes_back_and_nothing_is_left_beside(tmp_path):
     write_json(tmp_path / "file", {"a": "é\u2028"})
     assert read_json(tmp_path / "file") == {"a": "é\u2028"}
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_of_writers_at_once_each_publishes_a_whole_file(tmp_path):
+    path = tmp_path / "file"
+    with replace_file(path) as first:
+        first.write_text("first, longer than the second", encoding="utf-8")
+        with replace_file(path) as second:
+            second.write_text("second", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == "second"
+    assert path.read_text(encoding="utf-8") == "first, longer than the second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("letter", ["n", "é", "字"])
+def test_a_name_as_long_as_the_file_system_takes_can_be_written(letter, tmp_path):
+    name = letter * (255 // len(letter.encode()))
+    write_json(tmp_path / name, {"a": 1})
+    put_if_absent(tmp_path / name[1:], b"content")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, name[1:]])
 
 
 def test_a_missing_json_file_is_named(tmp_path):

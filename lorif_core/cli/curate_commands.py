@@ -339,34 +339,6 @@ def reasons(
         console().print(records_table("Reasons", ["reason", "what it is for"], rows))
 
 
-def journal(
-    workspace: Positional[Path], /, *, journal: TextArg = None, here: bool = False, json: Json = False
-) -> None:
-    """Show where decisions are kept, or keep them in a PostgreSQL database that a team shares.
-
-    Decisions that were made so far stay where they are; move the workspace to a database before work begins.
-    The variable LORIF_JOURNAL, which may carry a password, goes before what the workspace says.
-
-    Args:
-        workspace: Folder of the workspace.
-        journal: Address such as postgresql+psycopg://user@host/database (needs the extra `postgres`).
-        here: Keep decisions in the workspace's own file again.
-        json: Print one JSON object instead of text.
-    """
-    from lorif_core.workspace.folder.journal_place import place_of, use_journal
-
-    if journal is not None and here:
-        raise ConfigError("give `--journal ADDRESS` or `--here`, not both.")
-    opened = opened_decisions(workspace)
-    if journal is not None or here:
-        use_journal(opened.files, journal)
-        opened = opened_decisions(workspace)
-    place = place_of(opened.journal.engine)
-    print_json({"journal": place, "revision": opened.journal.revision()}) if json else say(
-        f"Decisions are kept in {place}."
-    )
-
-
 def opened_decisions(workspace: Path) -> "Decisions":
     """The decisions of a workspace; a whole Workspace would load torch."""
     from lorif_core.workspace.curation.decisions import Decisions

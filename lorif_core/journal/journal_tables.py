@@ -110,6 +110,9 @@ class BatchRow(JournalRow):
     client_id: Mapped[str | None] = mapped_column(unique=True)
     """Chosen by the caller; the same one again is the same request and changes nothing."""
 
+    digest: Mapped[str | None]
+    """Its link in the chain over everything that was written, see ``chain``."""
+
 
 class EventRow(JournalRow):
     """One example in one batch; the rowid order is the order of the journal."""
@@ -134,6 +137,38 @@ class RevisionRow(JournalRow):
     __tablename__ = "revision"
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class LinkRow(JournalRow):
+    """A revision that is no batch, in the chain over everything that was written, see ``chain``."""
+
+    __tablename__ = "revision_link"
+
+    revision: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[str]
+    kind: Mapped[str]
+    """role, reason, start-anew, or write for one that says no more."""
+
+    said: Mapped[str | None]
+    """What was written, as JSON text."""
+
+
+class IdentityRow(JournalRow):
+    """The one row that says which journal this is; copies of it, such as backups, have the same."""
+
+    __tablename__ = "journal_identity"
+
+    journal_id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+
+
+class WorkspaceRow(JournalRow):
+    """A workspace that works with this journal. A database that was chosen for it may serve several."""
+
+    __tablename__ = "journal_workspace"
+
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
 
 
 class MemberRow(JournalRow):

@@ -39,6 +39,11 @@ def is_current(connection: Connection) -> bool:
     return version == HEAD
 
 
+def holds_journal(connection: Connection) -> bool:
+    """Whether the database holds a journal of any version."""
+    return inspect(connection).has_table(VERSION_TABLE)
+
+
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the database to a revision, inside the caller's transaction."""
     from alembic import command
