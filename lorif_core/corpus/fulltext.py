@@ -7,6 +7,7 @@ types never reaches FTS5's query language: each phrase is quoted, so that its wo
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -30,7 +31,9 @@ from lorif_core.errors import (
     QueryError,
     ResourceError,
 )
-from lorif_core.files import disk_full_message, replace_file
+from lorif_core.files import BLANK_SEAL, check_file, disk_full_message, replace_sealed
+
+logger = logging.getLogger("lorif")
 
 FORMAT = 2
 """1 cut words by SQLite's tables: Chinese at spaces only, Hindi at every vowel sign."""
@@ -64,6 +67,8 @@ class FullText:
             QueryError: This Python has no FTS5.
         """
         self.path = path
+        if path.is_file():
+            check_file(path, remedy="It is built again.")
         with self._reading(None) as connection:
             found = connection.execute("SELECT format, fingerprint, text_columns FROM about").fetchall()
             connection.execute("SELECT rowid FROM texts LIMIT 1").fetchall()
@@ -168,8 +173,12 @@ def ensure_fulltext(
         ArtefactError: The examples are missing or damaged.
         ResourceError: The disk is full.
     """
-    with suppress(ArtefactError):
+    try:
         return FullText(path, file)
+    except DamagedArtefact as error:
+        logger.warning("%s", error)
+    except ArtefactError:
+        pass  # there is none yet, or it is of other examples
     with _building_alone(path):
         with suppress(ArtefactError):  # another process has built it meanwhile
             return FullText(path, file)
@@ -213,8 +222,7 @@ def build_fulltext(
         ArtefactError: The examples are missing or damaged.
         ResourceError: The disk is full.
     """
-    with replace_file(path) as partial:
-        partial.unlink(missing_ok=True)  # left by a build that was killed
+    with replace_sealed(path) as partial:
         with _explaining(path), closing(_connect(str(partial))) as connection:
             _create(connection, file)
             num_rows = 0
@@ -244,6 +252,8 @@ def _create(connection: sqlite3.Connection, file: ExamplesFile) -> None:
     for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN")
+    connection.execute("CREATE TABLE seal(seal TEXT)")  # the first one: it lies in the first pages
+    connection.execute("INSERT INTO seal VALUES (?)", [BLANK_SEAL])
     connection.execute("CREATE TABLE about(format INTEGER, fingerprint TEXT, text_columns TEXT)")
     about = (FORMAT, file.fingerprint, json.dumps(file.text_columns))
     connection.execute("INSERT INTO about VALUES (?, ?, ?)", about)

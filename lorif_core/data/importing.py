@@ -35,7 +35,7 @@ from lorif_core.data.source_files import find_files, split_column_of
 from lorif_core.data.sources import file_notes, iter_records, schema_of
 from lorif_core.data.text_files import encoding_hint
 from lorif_core.errors import ArtefactError, DataError, ResourceError
-from lorif_core.files import disk_full_message, replace_file
+from lorif_core.files import disk_full_message, replace_file, replace_sealed
 
 EXAMPLES_FILE = "examples.parquet"
 REJECTS_FILE = "rejects.jsonl"
@@ -112,7 +112,7 @@ def write_examples(
     plan = plan_columns(scanned, settings, schemas)
     listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
-        with replace_file(folder / EXAMPLES_FILE) as partial:
+        with replace_sealed(folder / EXAMPLES_FILE) as partial:
             job = _Job(paths, settings, Path(scratch), partial, on_progress, first.num_rows)
             written = _write_pass(job, plan)
             if written.rejected and written.num_examples:

@@ -37,7 +37,7 @@ from lorif_core.evaluation.retraining import (
     seed_of,
 )
 from lorif_core.evaluation.trial import Trial
-from lorif_core.files import fingerprint_of_value, read_json, replace_file, write_json
+from lorif_core.files import BLANK_SEAL, check_file, fingerprint_of_value, read_json, replace_sealed, write_json
 from lorif_core.shapes import Bool, Float
 
 STAGE = "retraining"
@@ -292,12 +292,16 @@ def _decode_texts(values: Sequence[Any]) -> list[EncodedText]:
 
 def _write_npz(path: Path, **arrays: Tensor) -> None:
     values: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
-    with replace_file(path) as partial, partial.open("wb") as handle:  # by handle: savez would add a suffix
-        np.savez_compressed(handle, **values)
+    with replace_sealed(path) as partial:
+        with partial.open("wb") as handle:  # by handle: savez would add a suffix
+            np.savez_compressed(handle, **values)
+        with zipfile.ZipFile(partial, "a") as archive:
+            archive.comment = BLANK_SEAL.encode()
 
 
 def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     try:
+        check_file(path, remedy="Delete it and run the same command again; what is missing is made anew.")
         with np.load(path, allow_pickle=False) as arrays:
             absent = [name for name in names if name not in arrays]
             if not absent:

@@ -27,12 +27,10 @@ def _write_entry(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> File
     return FileEntry(name, size_bytes, checksum)
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
-) -> tuple[str, int]:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> tuple[str, int]:
     """Write a safetensors file atomically; returns its checksum and size in bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as partial:
-        partial.write_bytes(save(dict(tensors), metadata))
+        partial.write_bytes(save(dict(tensors)))
         checksum = checksum_of_file(partial)
     return checksum, path.stat().st_size

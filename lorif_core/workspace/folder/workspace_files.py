@@ -114,7 +114,7 @@ class WorkspaceFiles:
         return self.root / "indexes" / index_id
 
     def examples_file(self, dataset_id: str) -> Path:
-        """The Parquet file of a data set."""
+        """The Parquet file of a data set; whoever reads it without ``examples`` checks it first."""
         return self.dataset_folder(dataset_id) / "examples.parquet"
 
     def examples(self, dataset_id: str) -> ExampleTable:
