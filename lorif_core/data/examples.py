@@ -104,7 +104,7 @@ def layout_of(plan: ColumnPlan) -> FileLayout:
 
 
 class ExampleWriter:
-    """Streams examples into a Parquet file and hashes them on the way; when its block ends, it lacks its seal only."""
+    """Streams examples into a Parquet file and hashes them on the way; after its block it lacks only its seal."""
 
     def __init__(self, path: Path, plan: ColumnPlan):
         self.num_examples = 0

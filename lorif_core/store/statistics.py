@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save, save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
@@ -35,7 +35,7 @@ def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int)
         tensors |= {f"input/{name}": moment.inputs, f"output/{name}": moment.output_grads}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace_sealed(path) as partial:
-        save_file(tensors, partial, {SEAL: BLANK_SEAL})
+        partial.write_bytes(save(tensors, {SEAL: BLANK_SEAL}))
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from lorif_core.files import checksum_of_file, replace_file
+from lorif_core.files import PARTIAL, checksum_of_file, replace_file
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.store.blocks import subspace_tensors
 from lorif_core.store.plan import FileEntry
@@ -20,6 +20,12 @@ def write_subspace(folder: Path, position: int, subspace: Subspace) -> FileEntry
 def write_self_influence(folder: Path, position: int, self_influence: Tensor) -> FileEntry:
     """Write the self-influences (n,) of the examples of the shard at ``position``."""
     return _write_entry(folder, f"self_influence/{position:05d}.safetensors", {"self_influence": self_influence})
+
+
+def sweep_partials(folder: Path) -> None:
+    """Delete what a killed writer of these files left; safe for the only builder of an index."""
+    for path in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f"[!.]*/.*{PARTIAL}")):
+        path.unlink(missing_ok=True)
 
 
 def _write_entry(folder: Path, name: str, tensors: Mapping[str, Tensor]) -> FileEntry:
