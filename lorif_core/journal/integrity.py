@@ -1,9 +1,10 @@
 """Whether a journal is whole, without changing or locking it."""
 
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from lorif_core.journal.journal_tables import BatchRow, EventRow, RevisionRow
+from lorif_core.journal.check_journal import chain_problems
+from lorif_core.journal.journal_tables import BatchRow, EventRow, LinkRow, RevisionRow
 
 MOST_FAULTS = 10
 
@@ -22,9 +23,10 @@ def faults_of_engine(engine: Engine) -> list[str]:
                 found += [f"SQLite says: {' '.join(str(one).split())}" for one in said if one != "ok"]
                 lost = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
                 found += [f"{len(lost):,} events belong to no act"] if lost else []
-            if not found:
-                found += _miscounted(connection)
-            return found
+            has_chain = inspect(connection).has_table(
+                LinkRow.__tablename__
+            )  # a journal of an earlier version has none
+            return found or (chain_problems(connection) if has_chain else _miscounted(connection))
     except DBAPIError as error:
         return [f"it cannot be read: {str(error.orig).splitlines()[0]}"]
 

@@ -287,3 +287,33 @@ def test_only_an_admin_starts_a_journal_anew_that_can_still_be_read(files, monke
     assert run.code == 2
     assert "only an admin may begin the journal anew" in run.err
     assert excluded(open_files(files.root)) == 5
+
+
+@pytest.mark.parametrize(
+    ("replace", "sentence"),
+    [
+        (remove, "is missing; 'last-seen.json' shows"),
+        (put_foreign, "is another one"),
+        (put_older, "is older than it"),
+    ],
+)
+def test_the_doctor_tells_of_a_lost_journal_and_changes_nothing(files, replace, sentence):
+    files.journal.close()
+    replace(files.own_file)
+    before = sorted(path.name for path in files.root.iterdir())
+    run = lorif("doctor", files.root, "--json")
+    assert run.code == 2
+    (finding,) = run.json["workspace"]["findings"]
+    assert sentence in finding["problem"]
+    assert "lorif restore-backup" in finding["problem"] + finding["remedy"]
+    assert sorted(path.name for path in files.root.iterdir()) == before
+
+
+def test_the_doctor_tells_of_an_act_that_was_changed_afterwards(files):
+    files.journal.close()
+    with closing(sqlite3.connect(files.own_file)) as connection:
+        connection.execute("UPDATE batch SET actor = 'eve' WHERE revision = 1")
+        connection.commit()
+    (finding,) = lorif("doctor", files.root, "--json").json["workspace"]["findings"]
+    assert "revision 1 of the journal (exclude by 'eve') is not what was written" in finding["problem"]
+    assert [note["artefact"] for note in lorif("doctor", files.root, "--json").json["workspace"]["notes"]] == []

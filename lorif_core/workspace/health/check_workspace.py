@@ -15,7 +15,14 @@ from lorif_core.files import read_json
 from lorif_core.journal.jobs import is_running
 from lorif_core.journal.kept_states import read_states_file
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.folder.workspace_files import JOURNAL_VARIABLE, MARKER, WorkspaceFiles, open_files
+from lorif_core.workspace.folder.workspace_files import (
+    IDENTITY,
+    JOURNAL_VARIABLE,
+    LAST_SEEN,
+    MARKER,
+    WorkspaceFiles,
+    open_files,
+)
 from lorif_core.workspace.health.dataset_checks import check_datasets, check_maps, check_scores
 from lorif_core.workspace.health.examination import Examination, files_below
 from lorif_core.workspace.health.export_checks import check_exports
@@ -134,14 +141,15 @@ def _check_journal(look: Examination) -> None:
         location = os.environ.get(JOURNAL_VARIABLE) or look.root / JOURNAL
     is_file = location == look.root / JOURNAL
     if is_file and not look.has(JOURNAL):
-        traces = [name for name in (f"{JOURNAL}.lock", f"{JOURNAL}-wal") if look.has(name)]
+        traces = [name for name in (LAST_SEEN, f"{JOURNAL}.lock", f"{JOURNAL}-wal") if look.has(name)]
         traces += [path for folder in ("states", "exports/versions") for path in look.below(folder)][:1]
         if traces:
             problem = f"{str(look.root / JOURNAL)!r} is missing; {traces[0]!r} shows that there was one."
             look.report(JOURNAL, problem, "missing")
         return
     try:
-        look.journal = read_journal(location)
+        is_known = look.has(LAST_SEEN) and look.has(IDENTITY)
+        look.journal = read_journal(location, look.files.own_journal() if is_known else None)
     except (LorifError, OSError) as error:
         problem = f"the journal cannot be read: {error}"
         look.findings.append(kind_named("journal").finding(JOURNAL, problem))

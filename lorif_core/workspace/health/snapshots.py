@@ -24,6 +24,7 @@ from lorif_core.journal.database import CONNECT_TIMEOUT_S
 from lorif_core.journal.integrity import faults_of_engine
 from lorif_core.journal.journal_tables import BatchRow, JobRow
 from lorif_core.journal.locations import parse_location
+from lorif_core.journal.own_journal import OwnJournal
 
 PATIENCE_S = 20.0
 """How long a moment without a writer is waited for."""
@@ -84,28 +85,34 @@ def copied_catalog(path: Path) -> Iterator[Catalog]:
         yield DuckDBCatalog(copy)
 
 
-def read_journal(location: Path | str) -> JournalFacts:
+def read_journal(location: Path | str, own: OwnJournal | None = None) -> JournalFacts:
     """What a journal says, and what is wrong with it.
 
+    Args:
+        location: Where it is.
+        own: What the workspace remembers of its journal.
+
     Raises:
-        JournalError: It cannot be reached.
+        JournalError: It cannot be reached, or is not the workspace's own.
     """
     place = parse_location(location)
     if not isinstance(place, Path):
         engine = create_engine(place, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
-        return _facts(engine.execution_options(postgresql_readonly=True))
+        return _facts(engine.execution_options(postgresql_readonly=True), own)
     with _temporary_folder() as folder:
         copy = _copy_sqlite(place.expanduser().resolve(), folder)
         engine = create_engine(URL.create("sqlite", database=str(copy)), poolclass=NullPool)
-        return _facts(engine)
+        return _facts(engine, own)
 
 
-def _facts(engine: Engine) -> JournalFacts:
+def _facts(engine: Engine, own: OwnJournal | None) -> JournalFacts:
     faults = faults_of_engine(engine)
     if faults:
         return JournalFacts(faults)
     try:
         with engine.connect() as connection:
+            if own is not None:
+                own.require(connection)
             batches = connection.execute(select(BatchRow.revision, BatchRow.batch_id)).all()
             datasets = connection.scalars(select(BatchRow.dataset_id).distinct()).all()
             jobs = connection.execute(select(JobRow.job_id, JobRow.status, JobRow.worker, JobRow.attempts)).all()
