@@ -5,7 +5,7 @@ BIN := .venv/bin
 LEAN := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo app notebook test test-notebooks test-browser test-gpu storm check bench bench-gpu clean
+.PHONY: audit demo app notebook test test-notebooks test-browser test-gpu storm check bench bench-gpu clean
 
 demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 	$(BIN)/lorif demo
@@ -37,6 +37,11 @@ check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
+
+audit: .venv/bin/python  ## compare constraints.txt with known advisories; asks pypi.org, so it is no part of `check`
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.venv/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt
 
 bench: .venv/.dev-ready  ## measure speed, memory and bytes (minutes; wants an idle machine)
 	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks

@@ -15,6 +15,9 @@ from pathlib import Path
 from tiny_workspace import SMALL, done, model_folder, root, rows, write_model, write_rows
 
 import lorif_core as lf
+from lorif_core.journal.credentials import Credentials
+from lorif_core.journal.journal import Journal
+from lorif_core.workspace.studio.passwords import hash_password
 
 STARTS_WITHIN_S = 600
 SERVE = (
@@ -109,6 +112,14 @@ def serving(workspace: Path, auth: str = "", **options: object) -> Iterator[Stud
         yield studio
     finally:
         studio.stop()
+
+
+def give_passwords(journal: Journal, **roles: str) -> None:
+    """Make people members who sign in with the password of the tests; the first of them is an admin."""
+    first = next(iter(roles))
+    for name, role in roles.items():
+        journal.set_role(name, role, by=first)
+        Credentials(journal.engine).set_password(name, hash_password(PASSWORD), by=first)
 
 
 def free_port() -> int:

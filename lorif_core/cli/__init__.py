@@ -34,7 +34,6 @@ from lorif_core.cli.curate_commands import (
     flag,
     history,
     label,
-    members,
     note,
     reasons,
     redo,
@@ -49,6 +48,7 @@ from lorif_core.cli.export_commands import diff, export, freeze, replay, version
 from lorif_core.cli.index_commands import index, index_command, indexes, method_among
 from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain
+from lorif_core.cli.people_commands import members
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
 from lorif_core.cli.store_commands import backup, journal, restore_backup

@@ -316,35 +316,6 @@ def conflicts(workspace: Positional[Path], /, *, dataset: TextArg = None, json: 
         say("Nobody disagrees.")
 
 
-def members(workspace: Positional[Path], /, *, set: TextArg = None, role: TextArg = None, json: Json = False) -> None:
-    """Show who may do what, or give a person a role: viewer, curator or admin.
-
-    While there is no member, everybody who can open the workspace is an admin.
-
-    Args:
-        workspace: Folder of the workspace.
-        set: The person to give a role.
-        role: viewer reads, curator also decides, admin also settles and names members.
-        json: Print one JSON object instead of a table.
-    """
-    from lorif_core.views.tables import records_table
-    from lorif_core.workspace.folder.actor import current_actor
-
-    if (set is None) != (role is None):
-        raise ConfigError("`--set PERSON` and `--role ROLE` go together, only one was given.")
-    journal = opened_decisions(workspace).journal
-    if set is not None and role is not None:
-        journal.set_role(set, role, current_actor())
-    found = journal.members()
-    if json:
-        print_json({"members": [asdict(member) for member in found], "you": current_actor()})
-    elif found:
-        rows = [[member.actor, member.role, member.added_by, f"{member.at:%Y-%m-%d %H:%M}"] for member in found]
-        console().print(records_table("Members", ["person", "role", "named by", "since (UTC)"], rows))
-    else:
-        say(f"There are no members: everybody is an admin. You are {current_actor()}.")
-
-
 def reasons(
     workspace: Positional[Path], /, *, add: TextArg = None, description: TextArg = None, json: Json = False
 ) -> None:

@@ -184,6 +184,23 @@ class MemberRow(JournalRow):
     at: Mapped[datetime]
 
 
+class CredentialRow(JournalRow):
+    """How a member signs in to the studio. A row changes, and nothing in it can be typed at the door."""
+
+    __tablename__ = "credential"
+
+    actor: Mapped[str] = mapped_column(ForeignKey("member.actor"), primary_key=True)
+    password_hash: Mapped[str | None]
+    """Salted hash and its parameters; none before the first password, and after it was taken away."""
+
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime]
+    invitation_digest: Mapped[str | None] = mapped_column(unique=True)
+    """Of the code in the link that a member was given to choose a password with."""
+
+    invitation_expires_at: Mapped[datetime | None]
+
+
 class ReasonRow(JournalRow):
     """A reason that people may give, beside the ones that every journal starts with."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from lorif_core.errors import JournalError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in ``migrations/versions``."""
 
 VERSION_TABLE = "journal_version"
