@@ -121,6 +121,7 @@ KINDS = (
     ),
     Kind(
         name="memory of the journal",
+        place="workspace-id.json, last-seen.json",
         pattern=r"workspace-id\.json|last-seen\.json",
         what="which workspace it is, which journal is its own, and how far that had come",
         source="the journal",
@@ -130,6 +131,7 @@ KINDS = (
     ),
     Kind(
         name="journal given up",
+        place="journal.given-up-TIME.sqlite",
         pattern=r"journal\.given-up-.*",
         what="a journal that `lorif journal WORKSPACE --start-anew` moved aside",
         source="nothing",
