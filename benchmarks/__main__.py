@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lorif_core.workspace.health.environment_report import describe_environment
 
 from benchmarks import indexing, memory, querying
 from lorif_core.cli.process import keep_freed_memory
+from lorif_core.workspace.health.environment_report import describe_environment
 
 PARTS = ("indexing", "querying", "memory")
 
