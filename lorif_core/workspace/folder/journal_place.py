@@ -12,6 +12,7 @@ from lorif_core.journal.entries import utc_now
 from lorif_core.journal.journal import Journal
 from lorif_core.journal.last_seen import Seen
 from lorif_core.journal.locations import parse_location, plain_address, plain_place
+from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import JOURNAL_VARIABLE, WorkspaceFiles
 
 
@@ -33,7 +34,9 @@ def use_journal(files: WorkspaceFiles, url: str | None) -> None:
 
     Raises:
         JournalError: Decisions were made already, the address carries a password, or it cannot be opened.
+        RoleError: The person is no admin.
     """
+    files.journal.require_role(current_actor(), "admin", "choose where decisions are kept")
     if files.journal.revision():
         raise JournalError(
             "decisions were made already, and they stay where they are: choose the journal before the first decision."

@@ -16,6 +16,7 @@ from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.build_index import build_index
@@ -63,8 +64,10 @@ class Indexes:
             on_progress: Receives (stage, done, total).
 
         Raises:
+            RoleError: The person is a viewer.
             LorifError: The model, the data or the machine does not fit the settings.
         """
+        require_curator(self.files, "build indexes")
         job = self._plan(settings, dataset)
         if on_estimate is not None:
             on_estimate(job.index_id, estimate_index(job))
