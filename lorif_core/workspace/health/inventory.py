@@ -121,6 +121,16 @@ KINDS = (
         remedy=RESTORE,
     ),
     Kind(
+        name="journal that was given up",
+        place="journal.given-up-TIME.sqlite",
+        pattern=r"journal\.given-up-[^/]+\.sqlite(-wal|-shm)?",
+        what="the journal that `lorif journal --start-anew` moved aside",
+        source=None,
+        check="readable",
+        meaning="None: the workspace goes on with another one.",
+        remedy="None is needed.",
+    ),
+    Kind(
         name="identity",
         place="workspace-id.json",
         pattern=r"workspace-id\.json",
@@ -380,8 +390,8 @@ KINDS = (
     Kind(
         name="log",
         place="logs/JOB.log",
-        pattern=r"logs/[^/]+\.log",
-        what="what a worker or a job printed",
+        pattern=r"logs/[^/]+\.log(\.1)?",
+        what="what a worker or a job printed, and who signed in",
         source=None,
         check="readable",
         meaning="None.",
