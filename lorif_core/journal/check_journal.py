@@ -33,15 +33,10 @@ def check_journal(engine: Engine) -> list[str]:
     found: list[str] = []
     try:
         with reading(engine) as connection:
-            found += _database_problems(connection) or chain_problems(connection)
+            found += _database_problems(connection) or [*_breaks(connection), *_strange_acts(connection)]
     except JournalError as error:
         return found or [str(error)]
     return found
-
-
-def chain_problems(connection: Connection) -> list[str]:
-    """Where the revisions have a gap or are not what was written, in sentences."""
-    return [*_breaks(connection), *_strange_acts(connection)]
 
 
 def _database_problems(connection: Connection) -> list[str]:

@@ -125,14 +125,6 @@ class OwnJournal:
         is_head = seen is not None and seen.revision == found.number
         connection.info[HEAD] = Link(seen.revision, seen.digest) if seen is not None and is_head else None
 
-    def require(self, connection: Connection) -> None:
-        """Refuse a journal, or a copy of it, that is not the workspace's own.
-
-        Raises:
-            JournalError: It is another one, or older.
-        """
-        self._check(connection, self.memory.read())
-
     def follow(self, connection: Connection) -> None:
         """Remember what a transaction wrote, once it is on the disk."""
         link: Link | None = connection.info.pop(HEAD, None)

@@ -17,7 +17,6 @@ from lorif_core.journal.kept_states import read_states_file
 from lorif_core.views.tables import human_bytes
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import (
-    IDENTITY,
     JOURNAL_VARIABLE,
     LAST_SEEN,
     MARKER,
@@ -150,14 +149,13 @@ def _check_journal(look: Examination) -> None:
             look.report(JOURNAL, problem, "missing")
         return
     try:
-        is_known = look.has(LAST_SEEN) and look.has(IDENTITY)
-        look.journal = read_journal(location, look.files.own_journal() if is_known else None)
+        look.journal = read_journal(look.files, location)
     except (LorifError, OSError) as error:
         problem = f"the journal cannot be read: {error}"
         look.findings.append(kind_named("journal").finding(JOURNAL, problem))
         return
     if look.journal.faults:
-        problem = f"the journal is damaged: {'; '.join(look.journal.faults)}."
+        problem = f"the journal is not what it was: {' '.join(look.journal.faults)}"
         look.findings.append(kind_named("journal").finding(JOURNAL, problem))
         look.journal = None
 
