@@ -12,6 +12,7 @@
     ├── ResourceError              not enough memory or disk
     ├── CatalogError               the workspace's catalog cannot be read or written
     ├── JournalError               a decision cannot be read or written, or contradicts another
+    │   ├── LostJournal            the journal is not the one that its workspace knows, or older
     │   └── RoleError              the person may not do this
     ├── QueryError                 a search, filter or rule cannot be understood or takes too long
     ├── JobError                   a job is unknown, or cannot be started or stopped
@@ -80,6 +81,15 @@ class CatalogError(LorifError):
 
 class JournalError(LorifError):
     """A decision cannot be read or written, or contradicts one that was made since."""
+
+
+class LostJournal(JournalError):
+    """The journal is missing, empty, another one than its workspace knows, or older than it was."""
+
+    def __init__(self, message: str, *, is_there: bool) -> None:
+        """Keep whether there is a journal at all, which a person could accept."""
+        super().__init__(message)
+        self.is_there = is_there
 
 
 class RoleError(JournalError):

@@ -19,6 +19,7 @@ def journal(
     journal: TextArg = None,
     here: bool = False,
     start_anew: bool = False,
+    accept: bool = False,
     yes: bool = False,
     json: Json = False,
 ) -> None:
@@ -33,28 +34,30 @@ def journal(
         here: Keep decisions in the workspace's own file again.
         start_anew: Give up a journal that is lost, damaged or not the workspace's own, and begin an empty one. The
             file is moved aside, and the new journal says who did so and when.
-        yes: With --start-anew: do not ask.
+        accept: Go on with the journal that is there, though it is another one than the workspace knows, or older.
+        yes: With --start-anew and --accept: do not ask.
         json: Print one JSON object instead of text.
     """
     from lorif_core.cli.curate_commands import opened_decisions
     from lorif_core.workspace.folder.journal_place import place_of, use_journal
 
-    if sum((journal is not None, here, start_anew)) > 1:
-        raise ConfigError("give `--journal ADDRESS`, `--here` or `--start-anew`, not several of them.")
-    if start_anew:
-        _start_anew(workspace, asks=not yes, json=json)
+    if sum((journal is not None, here, start_anew, accept)) > 1:
+        raise ConfigError("give `--journal ADDRESS`, `--here`, `--start-anew` or `--accept`, not several of them.")
+    if start_anew or accept:
+        _take_over(workspace, accepts=accept, asks=not yes, json=json)
         return
     opened = opened_decisions(workspace)
     if journal is not None or here:
         use_journal(opened.files, journal)
         opened = opened_decisions(workspace)
-    place, starts = place_of(opened.journal.engine), opened.journal.starts()
+    place, changes = place_of(opened.journal.engine), opened.journal.changes()
     if json:
-        print_json({"journal": place, "revision": opened.journal.revision(), "starts": starts})
+        print_json({"journal": place, "revision": opened.journal.revision(), "changes": changes})
         return
     say(f"Decisions are kept in {place}.")
-    for start in starts:
-        say(f"It was begun anew by {start['by']} at {start['at'][:16]}, {_lost(start['lost'])}.")
+    for one in changes:
+        done = "begun anew" if one["kind"] == "start-anew" else "accepted in place of another"
+        say(f"It was {done} by {one['by']} at {one['at'][:16]}; the one before was {_known(one['lost'])}.")
 
 
 def backup(
@@ -125,33 +128,40 @@ def restore_backup(
         say(f"What was there is now {found.replaced}.")
 
 
-def _start_anew(workspace: Path, *, asks: bool, json: bool) -> None:
+def _take_over(workspace: Path, *, accepts: bool, asks: bool, json: bool) -> None:
     from lorif_core.workspace.folder.actor import current_actor
-    from lorif_core.workspace.folder.journal_place import start_anew
+    from lorif_core.workspace.folder.journal_place import accept_journal, start_anew
     from lorif_core.workspace.folder.workspace_files import open_files
 
     files = open_files(workspace)
     seen = files.last_seen.read()
-    lost = _lost(None if seen is None else seen._asdict())
-    warning = (
-        f"An empty journal takes the place of the one that {str(workspace)!r} works with: every decision, note, "
-        f"label, role, reason and job in it is given up, {lost}, and what was excluded is in the next export again."
-    )
+    known = _known(None if seen is None else seen._asdict())
     if asks:
-        complain(warning)
-        if not sys.stdin.isatty():
-            raise ConfigError("nothing was changed: this needs a yes, so run it in a terminal or add `--yes`.")
-        if input("Type yes to go on: ").strip() != "yes":
-            raise ConfigError("nothing was changed: the answer was not yes.")
-    new = start_anew(files, current_actor())
+        _ask(
+            f"{str(workspace)!r} goes on with the journal that is there; the one that it knows was {known}. What was "
+            "decided only in that is given up."
+            if accepts
+            else f"An empty journal takes the place of the one that {str(workspace)!r} knows, which was {known}. "
+            "Every decision, note, label, role, reason and job in it is given up, and what was excluded is in the "
+            "next export again."
+        )
+    new = (accept_journal if accepts else start_anew)(files, current_actor())
     if json:
         lost = None if new.lost is None else new.lost._asdict()
         print_json({"journal": new.place, "lost": lost, "moved": [str(path) for path in new.moved]})
         return
-    say(f"Decisions are kept in {new.place}, an empty journal.")
+    say(f"Decisions are kept in {new.place}{'' if accepts else ', an empty journal'}.")
     for path in new.moved:
         say(f"What was there is now {path}.")
 
 
-def _lost(seen: dict[str, object] | None) -> str:
-    return "nothing is known of how much" if seen is None else f"up to revision {seen['revision']} as last seen"
+def _ask(warning: str) -> None:
+    complain(warning)
+    if not sys.stdin.isatty():
+        raise ConfigError("nothing was changed: this needs a yes, so run it in a terminal or add `--yes`.")
+    if input("Type yes to go on: ").strip() != "yes":
+        raise ConfigError("nothing was changed: the answer was not yes.")
+
+
+def _known(seen: dict[str, object] | None) -> str:
+    return "never seen" if seen is None else f"last seen at revision {seen['revision']}"

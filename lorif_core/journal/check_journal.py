@@ -33,9 +33,7 @@ def check_journal(engine: Engine) -> list[str]:
     found: list[str] = []
     try:
         with reading(engine) as connection:
-            found += _database_problems(connection)
-            if not found:
-                found += [*_breaks(connection), *_strange_acts(connection)]
+            found += _database_problems(connection) or [*_breaks(connection), *_strange_acts(connection)]
     except JournalError as error:
         return found or [str(error)]
     return found

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import polars as pl
 from sqlalchemy import Connection, Engine, select
@@ -33,8 +33,8 @@ from lorif_core.journal.own_journal import OwnJournal
 
 REVISIONS_AT_ONCE = 2_000
 
-START_ANEW = "start-anew"
-"""The kind of the link that says a journal was begun in place of one that was given up."""
+JournalChange = Literal["start-anew", "accept"]
+"""How a journal takes the place of the one that a workspace knew: as an empty one, or as it was found."""
 
 
 class Journal:
@@ -295,17 +295,18 @@ class Journal:
         """What is wrong with the database or with what it says, in sentences; empty if nothing is."""
         return check_journal(self.engine)
 
-    def write_start(self, lost: Seen | None, by: str) -> None:
-        """Write down who began this journal anew, when, and what the workspace gave up by it."""
+    def write_change(self, kind: JournalChange, lost: Seen | None, by: str) -> None:
+        """Write down who began this journal anew, or accepted it, when, and what the workspace gave up by it."""
         said = {"by": by, "at": utc_now().isoformat(), "lost": None if lost is None else lost._asdict()}
-        with self._counted_write(START_ANEW, said):
+        with self._counted_write(kind, said):
             pass
 
-    def starts(self) -> list[dict[str, Any]]:
-        """When this journal was begun in place of another: by whom, at what time, and what was lost."""
-        said = select(LinkRow.said).where(LinkRow.kind == START_ANEW).order_by(LinkRow.revision)
+    def changes(self) -> list[dict[str, Any]]:
+        """When this journal took the place of another: its kind, by whom, at what time, and what was given up."""
+        rows = select(LinkRow.kind, LinkRow.said).where(LinkRow.kind.in_(get_args(JournalChange)))
         with reading(self.engine) as connection:
-            return [json.loads(words) for words in connection.scalars(said) if words]
+            found = connection.execute(rows.order_by(LinkRow.revision)).all()
+        return [{"kind": row.kind, **json.loads(row.said)} for row in found]
 
     @contextmanager
     def _counted_write(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from lorif_core.errors import JournalError, LorifError
+from lorif_core.errors import LorifError, LostJournal
 from lorif_core.journal.chain import HEAD, Link
 from lorif_core.journal.entries import utc_now
 from lorif_core.journal.journal_tables import WorkspaceRow
@@ -85,7 +85,7 @@ class OwnJournal:
             self._check(connection, seen)
             return seen is None or not self._is_known_to(connection)
         if not self._is_chosen and self._workspaces(connection) and not self._is_known_to(connection):
-            raise self.refusal("belongs to another workspace")
+            raise self.refusal("belongs to another workspace", is_there=True)
         return True
 
     def adopt(self, connection: Connection) -> Seen:
@@ -132,16 +132,23 @@ class OwnJournal:
         if link is not None and seen is not None and link.revision > seen.revision:
             self.memory.follow(Seen(seen.identity, link.revision, link.digest, self._kept_as))
 
-    def refusal(self, problem: str) -> JournalError:
-        """The error that says what is wrong with the journal, and what can be done."""
+    def refusal(self, problem: str, *, is_there: bool = False) -> LostJournal:
+        """The error that says what is wrong with the journal, and what can be done.
+
+        Args:
+            problem: What is wrong, behind "the journal …".
+            is_there: Whether a journal is there, so that a person may go on with it.
+        """
         seen = self.memory.read()
         known = "" if seen is None else f", and the workspace last saw it at revision {seen.revision:,}"
         if seen is not None and seen.place != self._kept_as:
             known += f" in {seen.place}"
-        return JournalError(
+        command = f"lorif journal {self._workspace}"
+        accept = f"go on with this one by `{command} --accept`, " if is_there else ""
+        return LostJournal(
             f"the journal {self.place!r} {problem}{known}: bring the right one back, restore a backup with `lorif "
-            "restore-backup`, or give up what was decided with "
-            f"`lorif journal {self._workspace} --start-anew`."
+            f"restore-backup`, {accept}or give up what was decided with `{command} --start-anew`.",
+            is_there=is_there,
         )
 
     def _check(self, connection: Connection, seen: Seen | None) -> Standing:
@@ -155,13 +162,15 @@ class OwnJournal:
             raise self.refusal("is empty")
         if seen is None:
             if not self._is_known_to(connection):
-                raise self.refusal("is not known to be the workspace's own, whose `last-seen.json` cannot be read")
+                problem = "is not known to be the workspace's own, whose `last-seen.json` cannot be read"
+                raise self.refusal(problem, is_there=True)
         elif found.journal_id != seen.identity:
-            raise self.refusal("is another one")
+            raise self.refusal("is another one", is_there=True)
         elif found.number < seen.revision:
-            raise self.refusal(f"is older than it was: it ends at revision {found.number:,}")
+            raise self.refusal(f"is older than it was: it ends at revision {found.number:,}", is_there=True)
         elif found.digest != seen.digest:
-            raise self.refusal(f"is not what it was: it says something else up to revision {seen.revision:,}")
+            problem = f"is not what it was: it says something else up to revision {seen.revision:,}"
+            raise self.refusal(problem, is_there=True)
         return found
 
     def _is_known_to(self, connection: Connection) -> bool:

@@ -100,7 +100,7 @@ class Shard:
 
 
 _REMEDY = (
-    "Run `lorif doctor WORKSPACE` to see every damaged file; delete the index folder and run `lorif index` again."
+    "Run `lorif doctor WORKSPACE` to see every damaged file; with `--repair` it makes anew what can be, or says how."
 )
 
 

@@ -88,7 +88,7 @@ def test_a_workspace_with_an_index_comes_back_whole(tmp_path, target):
     assert contents(place) == before
     files = open_files(place)
     assert files.journal.check() == []
-    assert "0 problems" in done("doctor", place).out
+    assert done("doctor", place, "--json").json["workspace"]["findings"] == []
     done("exclude", place, "t001", "--reason", "spam")
 
 
@@ -205,9 +205,9 @@ def test_a_damaged_or_missing_manifest_is_named(files, target, tmp_path):
     manifest = made.path / "manifest.json"
     said = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(said | {"revision": 0}))
-    assert "is damaged (its checksum differs)" in lorif("restore-backup", target, tmp_path / "back").err
+    assert "is damaged (it is not what was written)" in lorif("restore-backup", target, tmp_path / "back").err
     manifest.unlink()
-    assert "is damaged (it is missing or no JSON)" in lorif("restore-backup", target, tmp_path / "back").err
+    assert "is damaged (it is missing)" in lorif("restore-backup", target, tmp_path / "back").err
     assert "holds no backup" in lorif("restore-backup", tmp_path / "nowhere", tmp_path / "back").err
     assert "is called 'x'; there are" in lorif("restore-backup", target, tmp_path / "back", "--backup", "x").err
     assert not (tmp_path / "back").exists()

@@ -107,7 +107,7 @@ REPLACED = [
     (put_older, r"is older than it was: it ends at revision 1"),
     (put_database_without_tables, "is empty"),
 ]
-REMEDIES = r"bring the right one back, restore a backup with `lorif restore-backup`, or .* --start-anew`"
+REMEDIES = r"bring the right one back, restore a backup with `lorif restore-backup`, .*or .* --start-anew`"
 
 
 def refused(files, match):
@@ -254,7 +254,7 @@ def test_starting_anew_asks_says_what_is_lost_and_keeps_the_old_file(files):
     files.own_file.write_bytes(b"damaged")
     run = lorif("journal", files.root, "--start-anew")
     assert run.code == 2
-    assert "up to revision 3 as last seen" in run.err
+    assert "which was last seen at revision 3" in run.err
     assert "add `--yes`" in run.err
     assert files.own_file.read_bytes() == b"damaged"
     out = done("journal", files.root, "--start-anew", "--yes", "--json").json
@@ -263,12 +263,40 @@ def test_starting_anew_asks_says_what_is_lost_and_keeps_the_old_file(files):
     assert Path(moved).read_bytes() == b"damaged"
     with open_files(files.root).journal as journal:
         assert journal.counts("c")["excluded"] == 0
-        (start,) = journal.starts()
-        assert start["lost"]["revision"] == 3
+        (start,) = journal.changes()
+        assert (start["kind"], start["lost"]["revision"]) == ("start-anew", 3)
         assert journal.check() == []
     shown = done("journal", files.root).out
     assert "It was begun anew by" in shown
-    assert "up to revision 3 as last seen" in shown
+    assert "the one before was last seen at revision 3" in shown
+
+
+@pytest.mark.parametrize(("replace", "revision"), [(put_older, 1), (put_foreign, 1)])
+def test_a_journal_that_is_older_or_another_one_can_be_accepted(files, replace, revision):
+    files.journal.close()
+    run = lorif("journal", files.root, "--accept", "--yes")
+    assert run.code == 2
+    assert "there is nothing to accept" in run.err
+    replace(files.own_file)
+    with pytest.raises(JournalError, match=r"go on with this one by `lorif journal .* --accept`"):
+        excluded(open_files(files.root))
+    assert "add `--yes`" in lorif("journal", files.root, "--accept").err
+    done("journal", files.root, "--accept", "--yes")
+    with open_files(files.root).journal as journal:
+        assert journal.revision() == revision + 1
+        (change,) = journal.changes()
+        assert (change["kind"], change["lost"]["revision"]) == ("accept", 3)
+        assert journal.check() == []
+    assert "It was accepted in place of another by" in done("journal", files.root).out
+
+
+def test_nothing_is_no_journal_that_could_be_accepted(files):
+    files.journal.close()
+    empty(files.own_file)
+    run = lorif("journal", files.root, "--accept", "--yes")
+    assert run.code == 2
+    assert "is empty" in run.err
+    assert "--accept" not in run.err
 
 
 def test_starting_anew_leaves_what_lies_at_a_chosen_place(files, tmp_path, monkeypatch):
@@ -287,3 +315,33 @@ def test_only_an_admin_starts_a_journal_anew_that_can_still_be_read(files, monke
     assert run.code == 2
     assert "only an admin may begin the journal anew" in run.err
     assert excluded(open_files(files.root)) == 5
+
+
+@pytest.mark.parametrize(
+    ("replace", "sentence"),
+    [
+        (remove, "is missing; 'last-seen.json' shows"),
+        (put_foreign, "is another one"),
+        (put_older, "is older than it"),
+    ],
+)
+def test_the_doctor_tells_of_a_lost_journal_and_changes_nothing(files, replace, sentence):
+    files.journal.close()
+    replace(files.own_file)
+    before = sorted(path.name for path in files.root.iterdir())
+    run = lorif("doctor", files.root, "--json")
+    assert run.code == 2
+    (finding,) = run.json["workspace"]["findings"]
+    assert sentence in finding["problem"]
+    assert "lorif restore-backup" in finding["problem"] + finding["remedy"]
+    assert sorted(path.name for path in files.root.iterdir()) == before
+
+
+def test_the_doctor_tells_of_an_act_that_was_changed_afterwards(files):
+    files.journal.close()
+    with closing(sqlite3.connect(files.own_file)) as connection:
+        connection.execute("UPDATE batch SET actor = 'eve' WHERE revision = 1")
+        connection.commit()
+    (finding,) = lorif("doctor", files.root, "--json").json["workspace"]["findings"]
+    assert "revision 1 of the journal (exclude by 'eve') is not what was written" in finding["problem"]
+    assert [note["artefact"] for note in lorif("doctor", files.root, "--json").json["workspace"]["notes"]] == []

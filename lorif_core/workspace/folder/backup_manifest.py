@@ -80,10 +80,11 @@ def read_backup_manifest(folder: Path) -> BackupManifest:
     try:
         content = read_json(folder / MANIFEST_FILE)
     except ArtefactError as error:
-        raise _damaged(folder, "it is missing or no JSON") from error
+        there = (folder / MANIFEST_FILE).exists()
+        raise _damaged(folder, "it is not what was written" if there else "it is missing") from error
     checksum, version = content.pop("checksum", None), content.get("format")
     if checksum != fingerprint_of_value(content):
-        raise _damaged(folder, "its checksum differs")
+        raise _damaged(folder, "it is not what was written")
     if version != FORMAT:
         raise ArtefactError(
             f"the backup {str(folder)!r} has format {version} and this program reads {FORMAT}: it was written by "

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
-from lorif_core.errors import JournalError, RoleError
+from lorif_core.errors import JournalError, LostJournal, RoleError
 from lorif_core.journal.database import is_empty_database, writing
 from lorif_core.journal.entries import utc_now
-from lorif_core.journal.journal import Journal
+from lorif_core.journal.journal import Journal, JournalChange
 from lorif_core.journal.last_seen import Seen
 from lorif_core.journal.locations import parse_location, plain_address, plain_place
 from lorif_core.workspace.folder.actor import current_actor
@@ -17,7 +17,7 @@ from lorif_core.workspace.folder.workspace_files import JOURNAL_VARIABLE, Worksp
 
 
 class NewJournal(NamedTuple):
-    """A journal that was begun in the place of another."""
+    """A journal that took the place of another."""
 
     place: str
     """Its address, without a password."""
@@ -65,8 +65,35 @@ def start_anew(files: WorkspaceFiles, by: str) -> NewJournal:
     else:
         moved = []
         _require_empty(location)
-    with Journal(location) as journal:
-        journal.write_start(lost, by)
+    return _take_over(files, "start-anew", lost, by, moved)
+
+
+def accept_journal(files: WorkspaceFiles, by: str) -> NewJournal:
+    """Go on with the journal that is there, though the workspace knows another one, or a newer one.
+
+    Raises:
+        JournalError: There is none, it cannot be read, or it is the one that the workspace knows.
+        RoleError: The person is no admin in it.
+    """
+    lost = files.last_seen.read()
+    try:
+        Journal(files.journal_location, own=files.own_journal()).close()
+    except LostJournal as refusal:
+        if not refusal.is_there:
+            raise
+    else:
+        raise JournalError("the journal is the one that the workspace knows: there is nothing to accept.")
+    with Journal(files.journal_location) as journal:
+        journal.require_role(by, "admin", "accept another journal")
+    return _take_over(files, "accept", lost, by, [])
+
+
+def _take_over(
+    files: WorkspaceFiles, kind: JournalChange, lost: Seen | None, by: str, moved: list[Path]
+) -> NewJournal:
+    """Make the journal at the workspace's place its own, and write that down in it."""
+    with Journal(files.journal_location) as journal:
+        journal.write_change(kind, lost, by)
         own = files.own_journal()
         with writing(journal.engine) as connection:
             seen = own.adopt(connection)

@@ -15,7 +15,13 @@ from lorif_core.journal.jobs import is_running
 from lorif_core.journal.kept_states import read_states_file
 from lorif_core.views.tables import human_bytes
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.folder.workspace_files import JOURNAL_VARIABLE, MARKER, WorkspaceFiles, open_files
+from lorif_core.workspace.folder.workspace_files import (
+    JOURNAL_VARIABLE,
+    LAST_SEEN,
+    MARKER,
+    WorkspaceFiles,
+    open_files,
+)
 from lorif_core.workspace.health.dataset_checks import check_datasets, check_maps, check_scores
 from lorif_core.workspace.health.examination import REPAIRED, Examination, files_below
 from lorif_core.workspace.health.export_checks import check_exports
@@ -135,20 +141,20 @@ def _check_journal(look: Examination) -> None:
         location = os.environ.get(JOURNAL_VARIABLE) or look.root / JOURNAL
     is_file = location == look.root / JOURNAL
     if is_file and not look.has(JOURNAL):
-        traces = [name for name in (f"{JOURNAL}.lock", f"{JOURNAL}-wal") if look.has(name)]
+        traces = [name for name in (LAST_SEEN, f"{JOURNAL}.lock", f"{JOURNAL}-wal") if look.has(name)]
         traces += [path for folder in ("states", "exports/versions") for path in look.below(folder)][:1]
         if traces:
             problem = f"{str(look.root / JOURNAL)!r} is missing; {traces[0]!r} shows that there was one."
             look.report(JOURNAL, problem, "missing")
         return
     try:
-        look.journal = read_journal(location)
+        look.journal = read_journal(look.files, location)
     except (LorifError, OSError) as error:
         problem = f"the journal cannot be read: {error}"
         look.findings.append(kind_named("journal").finding(JOURNAL, problem))
         return
     if look.journal.faults:
-        problem = f"the journal is damaged: {'; '.join(look.journal.faults)}."
+        problem = f"the journal is not what it was: {' '.join(look.journal.faults)}"
         look.findings.append(kind_named("journal").finding(JOURNAL, problem))
         look.journal = None
 

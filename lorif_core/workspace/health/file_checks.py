@@ -15,12 +15,13 @@ from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import CHUNK_BYTES, checksum_of_file, read_json
 from lorif_core.journal.jobs import is_running
 from lorif_core.journal.kept_states import read_states_file
+from lorif_core.journal.last_seen import LastSeen
 from lorif_core.store.statistics import read_moments
 from lorif_core.store.typed_safetensors import read_tensors
 from lorif_core.workspace.health.inventory import Check
 from lorif_core.workspace.studio.saved_views import place_of_view
 
-PASSWORD = re.compile(r"scrypt\$[0-9a-f]{32}\$[0-9a-f]{64}")
+PASSWORD = re.compile(r"scrypt(\$\d+\$\d+\$\d+)?\$[0-9a-f]{32}\$[0-9a-f]{64}")
 
 
 def check_readable(path: Path) -> None:
@@ -96,6 +97,12 @@ def check_password(path: Path) -> None:
         raise DamagedArtefact(f"{str(path)!r} holds no hash of a password.")
 
 
+def check_memory(path: Path) -> None:
+    """It says which journal the workspace saw last."""
+    if LastSeen(path).read() is None:
+        raise DamagedArtefact(f"{str(path)!r} does not say which journal the workspace saw last.")
+
+
 def check_upload(path: Path) -> None:
     """Its bytes have the checksum that its folder is named by."""
     if checksum_of_file(path)[:12] != path.parent.name:
@@ -137,6 +144,7 @@ FILE_CHECKS: Mapping[Check, Callable[[Path], None]] = {
     "states": check_states,
     "statistics": check_statistics,
     "view": check_view,
+    "memory": check_memory,
     "starting": check_starting,
 }
 """By the word in the inventory."""

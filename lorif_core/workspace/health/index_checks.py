@@ -72,11 +72,16 @@ def check_indexes(look: Examination) -> None:
 
 
 def check_index(look: Examination, index_id: str, record: IndexRecord | None) -> None:
-    """One index."""
-    index = _Folder(look, index_id, record)
-    if is_held(index.folder / ".lock"):  # a build makes and replaces files: what is missing is not missed
+    """One index. A build makes and replaces files: what is missing meanwhile is not missed."""
+    lock, told = look.files.index_folder(index_id) / ".lock", len(look.findings)
+    if not is_held(lock):
+        _check_index(_Folder(look, index_id, record))
+    if is_held(lock):  # by now, at the latest
+        del look.findings[told:]
         look.findings.append(Finding(index_id, "is being built right now; look again when it is done.", "note"))
-        return
+
+
+def _check_index(index: _Folder) -> None:
     _read(index)
     _check_facts(index)
     shards = _check_entries(index)
@@ -87,6 +92,7 @@ def check_index(look: Examination, index_id: str, record: IndexRecord | None) ->
         _check_named(index, entry)
     _check_leftovers(index)
     _check_standing(index)
+    look, index_id = index.look, index.index_id
     if not index.has(COVERAGE):
         if index.manifest is not None and index.plan is not None:
             index.report(COVERAGE, f"{index.place}/{COVERAGE} is not there.", "note")

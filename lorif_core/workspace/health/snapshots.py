@@ -9,21 +9,25 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, create_engine, select
+from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from lorif_core.catalog import Catalog, DuckDBCatalog
-from lorif_core.errors import ArtefactError, CatalogError, JournalError
-from lorif_core.files import Stamp, stamp_of
-from lorif_core.journal.database import CONNECT_TIMEOUT_S
-from lorif_core.journal.integrity import faults_of_engine
+from lorif_core.errors import ArtefactError, CatalogError, JournalError, LorifError
+from lorif_core.files import Stamp, read_json, stamp_of
+from lorif_core.journal.check_journal import check_journal
+from lorif_core.journal.database import CONNECT_TIMEOUT_S, open_engine, reading
 from lorif_core.journal.journal_tables import BatchRow, JobRow
-from lorif_core.journal.locations import parse_location
+from lorif_core.journal.last_seen import LastSeen
+from lorif_core.journal.locations import parse_location, plain_place
+from lorif_core.journal.migrating import is_current
+from lorif_core.journal.own_journal import OwnJournal
+from lorif_core.workspace.folder.workspace_files import IDENTITY, LAST_SEEN, WorkspaceFiles
 
 PATIENCE_S = 20.0
 """How long a moment without a writer is waited for."""
@@ -84,33 +88,61 @@ def copied_catalog(path: Path) -> Iterator[Catalog]:
         yield DuckDBCatalog(copy)
 
 
-def read_journal(location: Path | str) -> JournalFacts:
-    """What a journal says, and what is wrong with it.
+def read_journal(files: WorkspaceFiles, location: Path | str) -> JournalFacts:
+    """What a journal says, what is wrong with it, and whether it is the one that the workspace remembers.
 
     Raises:
         JournalError: It cannot be reached.
     """
     place = parse_location(location)
-    if not isinstance(place, Path):
-        engine = create_engine(place, poolclass=NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
-        return _facts(engine.execution_options(postgresql_readonly=True))
     with _temporary_folder() as folder:
-        copy = _copy_sqlite(place.expanduser().resolve(), folder)
-        engine = create_engine(URL.create("sqlite", database=str(copy)), poolclass=NullPool)
-        return _facts(engine)
+        _copy(files.root / LAST_SEEN, folder / LAST_SEEN)  # before the journal, which may only be newer then
+        own = _own(files, location, LastSeen(folder / LAST_SEEN))
+        if not isinstance(place, Path):
+            connect = {"connect_timeout": CONNECT_TIMEOUT_S}
+            engine = create_engine(place, poolclass=NullPool, connect_args=connect)
+            return _facts(engine.execution_options(postgresql_readonly=True), own)
+        path = place.expanduser().resolve()
+        copy = _copy_sqlite(path, folder)
+        try:
+            engine = open_engine(copy)  # migrated, if it is old: what checks it knows the present tables
+            try:
+                facts = _facts(engine, own)
+            finally:
+                engine.dispose()
+        except LorifError as error:
+            facts = JournalFacts([str(error)])
+        return replace(facts, faults=[one.replace(str(copy), str(path)) for one in facts.faults])
 
 
-def _facts(engine: Engine) -> JournalFacts:
-    faults = faults_of_engine(engine)
-    if faults:
-        return JournalFacts(faults)
+def _own(files: WorkspaceFiles, location: Path | str, memory: LastSeen) -> OwnJournal | None:
+    """What the workspace remembers of its journal; None where it never had one."""
+    identity = files.root / IDENTITY
+    if not memory.exists() or not identity.is_file():
+        return None
+    try:
+        workspace_id = str(read_json(identity)["workspace_id"])
+    except (ArtefactError, KeyError):  # said of that file itself
+        return None
+    is_chosen = location != files.own_file
+    return OwnJournal(memory, files.root, workspace_id, plain_place(location), is_chosen=is_chosen)
+
+
+def _facts(engine: Engine, own: OwnJournal | None) -> JournalFacts:
     try:
         with engine.connect() as connection:
+            knows_chains = is_current(connection)
+        faults = check_journal(engine) if knows_chains else []
+        if faults:
+            return JournalFacts(faults)
+        with reading(engine) as connection, nullcontext() if own is None else own.watching(connection):
             batches = connection.execute(select(BatchRow.revision, BatchRow.batch_id)).all()
             datasets = connection.scalars(select(BatchRow.dataset_id).distinct()).all()
             jobs = connection.execute(select(JobRow.job_id, JobRow.status, JobRow.worker, JobRow.attempts)).all()
     except DBAPIError as error:
         return JournalFacts([f"it cannot be read: {str(error.orig).splitlines()[0]}"])
+    except JournalError as error:
+        return JournalFacts([str(error)])
     return JournalFacts(
         [],
         {row.revision: row.batch_id for row in batches},
