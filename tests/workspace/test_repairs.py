@@ -30,7 +30,7 @@ MADE_AGAIN = [
     "datasets/*/changes.parquet",
     "indexes/*/plan.json",
     "indexes/*/manifest.json",
-    "indexes/*/parts/*.json",
+    "indexes/*/parts/00001.json",
     "indexes/*/subspace/*",
     "indexes/*/self_influence/*",
 ]

@@ -272,6 +272,6 @@ def _note_unsealed(look: Examination) -> None:
         return
     named = ", ".join(look.unsealed[:NAMED_FILES])
     more = f" and {len(look.unsealed) - NAMED_FILES:,} more" if len(look.unsealed) > NAMED_FILES else ""
-    problem = f"{len(look.unsealed):,} files carry no seal, as they are from an earlier version: {named}{more}."
+    problem = f"{len(look.unsealed):,} files carry no seal, a checksum of all their bytes: {named}{more}."
     meaning = "They could be read; a changed byte in the middle of one may go unseen."
     look.findings.append(Finding("seals", problem, "note", None, meaning, "None is needed."))

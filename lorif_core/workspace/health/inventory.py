@@ -55,7 +55,7 @@ class Kind:
     """What a person still has to do after the repair; empty: nothing."""
 
     is_sealed: bool = False
-    """Whether this version writes a seal into it, so that one without is from an earlier version."""
+    """Whether it has room for a seal, so that one without is worth a note."""
 
     def finding(
         self, path: str, problem: str, severity: Severity = "broken", *, artefact: str | None = None
