@@ -191,7 +191,8 @@ def _check_files(look: Examination) -> None:
 
 def _check_leftover(look: Examination, path: str) -> None:
     top = leftover_place(path)
-    if look.living.is_worked_on(look.root / top) or is_held(look.root / top / LOCK_FILE):
+    place = look.root / top
+    if look.living.is_worked_on(place) or is_held(place) or is_held(place / LOCK_FILE):
         return
     leftover = kind_named("leftover")
     look.findings.append(leftover.finding(top, f"{top!r} was left by a writer that is gone.", "leftover"))

@@ -80,7 +80,7 @@ KINDS = (
     Kind(
         name="leftover",
         place=".*.partial, .*.unfinished, datasets/.incoming-*/, exports/.*.exporting/",
-        pattern=r"(.*/)?\.[^/]+(\.partial(\.wal|-wal|-journal|-shm)?|\.unfinished|\.[0-9a-f]{32})|uploads/\.[0-9a-f]{32}"
+        pattern=r"(.*/)?\.[^/]+(\.partial(\.wal|-wal|-journal|-shm)?|\.unfinished|\.turn|\.[0-9a-f]{32})|uploads/\.[0-9a-f]{32}"
         r"|datasets/\.incoming-[0-9a-f]{32}/.*|exports/(.*/)?\.[^/]+\.exporting/.*",
         what="what a writer had begun when it was killed",
         source="nothing",
