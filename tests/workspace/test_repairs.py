@@ -33,6 +33,7 @@ MADE_AGAIN = [
     "indexes/*/parts/00001.json",
     "indexes/*/subspace/*",
     "indexes/*/self_influence/*",
+    "indexes/*/maps/*.safetensors",
 ]
 
 
@@ -89,6 +90,18 @@ def test_a_damaged_part_is_set_aside_and_the_same_command_makes_it_again(workspa
     assert look(workspace).findings == []
     assert path in before
     assert comparable(workspace) == before
+
+
+def test_maps_whose_statistics_are_gone_stay_as_they_are_and_that_is_said(workspace):
+    path = damaged(workspace, "indexes/*/maps/*.safetensors", "cut")
+    for statistics in workspace.glob("statistics/*"):
+        statistics.unlink()
+    before = bytes_below(workspace)
+    told = repaired(workspace)
+    (failed,) = told["repair"]["result"]["failed"]
+    assert "statistics" in failed
+    assert [one["path"] for one in told["after"]["findings"]] == [path]
+    assert bytes_below(workspace) == before
 
 
 def test_damaged_scores_are_set_aside_and_come_back_when_the_question_is_asked_again(workspace):

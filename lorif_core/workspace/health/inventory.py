@@ -298,7 +298,9 @@ KINDS = (
         source="the statistics and the model",
         check="elsewhere",
         meaning=f"No question can be projected as the texts were. {_NO_ANSWER}",
-        remedy=f"{RESTORE} Without one, move the index's folder away and run the same `lorif index` command again.",
+        remedy="`lorif doctor WORKSPACE --repair` makes it from the statistics, if these are there. Else restore it "
+        "from a backup, or move the index's folder away and run the same `lorif index` command again.",
+        repair="maps",
     ),
     Kind(
         name="fitted curvature",
@@ -454,4 +456,5 @@ _REPAIRS: dict[Repair | None, str] = {
     "fit": "fitted again",
     "search": "built again",
     "changes": "compared again",
+    "maps": "made from the statistics, if these are there",
 }

@@ -81,14 +81,19 @@ def _steps_of_index(files: WorkspaceFiles, index_id: str, findings: Sequence[Fin
     steps = [one for finding in by_repair.get("set aside", []) for one in _step(finding)]
     has_manifest = "manifest" not in by_repair and (files.root / place / "manifest.json").is_file()
     has_plan = "plan" not in by_repair and (files.root / place / "plan.json").is_file()
-    if "none" in by_repair or not (has_plan or has_manifest):
-        return steps  # maps that are gone, or nothing that tells what the others are
+    if not (has_plan or has_manifest):
+        return steps  # nothing tells what the others are
     if "plan" in by_repair:
         steps.append(Step("plan", paths("plan"), f"write {place}/plan.json from the manifest", index_id))
         has_plan = True
-    if "part" in by_repair:
-        if not has_plan:  # of format 1: it cannot be built on
+    if not has_plan:  # of format 1: it cannot be built on
+        by_repair.pop("maps", None)
+        if "part" in by_repair:
             return steps
+    if "maps" in by_repair:
+        does = f"set aside {len(paths('maps'))} maps of {index_id} and make them from the statistics"
+        steps.append(Step("maps", paths("maps"), does, index_id))
+    if "part" in by_repair:
         steps.append(_step_of_parts(index_id, paths("part"), by_repair["part"][0]))
         return steps
     if "entry" in by_repair:
