@@ -142,6 +142,21 @@ def test_what_nobody_needs_is_set_aside_with_everything_that_killed_writers_left
     assert bytes_below(workspace) == before
 
 
+def test_of_an_index_that_cannot_be_built_on_and_of_scores_that_are_gone_it_is_said_what_a_person_can_do(workspace):
+    index_id = index_of(workspace, "lorif")
+    for name in ("plan.json", "manifest.json"):
+        damaged(workspace, f"indexes/{index_id}/{name}", "cut")
+    damaged(workspace, "scores/*", "deleted")
+    run = lorif("doctor", workspace, "--repair", "--dry-run", "--json")
+    plan = run.json["repair"]["plan"]
+    assert plan["steps"] == []
+    remedies = {one["path"].split("/")[0]: one["remedy"] for one in plan["others"]}
+    assert remedies["indexes"] == (
+        f"Restore indexes/{index_id} from a backup, or move it away and run the same `lorif index` command again."
+    )
+    assert remedies["scores"].startswith("Ask the question again")
+
+
 NEVER_TOUCHED = [
     "workspace.json",
     "catalog.duckdb",

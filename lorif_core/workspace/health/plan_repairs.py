@@ -6,10 +6,12 @@ damaged or not: for them there is a backup. Whatever is replaced or taken away i
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.health.findings import CheckReport, Finding, Repair
+
+BUILD_AGAIN = "run the same `lorif index` command again"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,16 @@ def plan_repairs(files: WorkspaceFiles, report: CheckReport) -> RepairPlan:
     for index_id, findings in of_indexes.items():
         steps += _steps_of_index(files, index_id, findings)
     about = {path for step in steps for path in step.paths}
-    return RepairPlan(steps, [finding for finding in report.findings if finding.path not in about])
+    return RepairPlan(steps, [_for_people(finding) for finding in report.findings if finding.path not in about])
+
+
+def _for_people(finding: Finding) -> Finding:
+    """A finding that no repair is about, with what a person can do."""
+    path = finding.path or ""
+    if finding.repair is not None and path.startswith("indexes/"):
+        folder = "/".join(path.split("/")[:2])
+        return replace(finding, remedy=f"Restore {folder} from a backup, or move it away and {BUILD_AGAIN}.")
+    return replace(finding, remedy=finding.left or finding.remedy)
 
 
 def _step(finding: Finding) -> Iterable[Step]:
