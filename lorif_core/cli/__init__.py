@@ -51,7 +51,7 @@ from lorif_core.cli.output import complain
 from lorif_core.cli.people_commands import members
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
-from lorif_core.cli.store_commands import journal
+from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
@@ -123,6 +123,8 @@ COMMANDS = {
     "cancel": cancel,
     "resume": resume,
     "doctor": doctor,
+    "backup": backup,
+    "restore-backup": restore_backup,
 }
 """Every command; those of ``GROUPS`` are a level below."""
 

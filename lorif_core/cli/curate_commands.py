@@ -79,7 +79,11 @@ exclude = _decision(
     "excluded",
     "Leave training texts out of every export from now on; needs a reason. `lorif undo` takes it back.",
 )
-restore = _decision("restore", "kept", "Keep training texts, whatever was decided before.")
+restore = _decision(
+    "restore",
+    "kept",
+    "Keep training texts, whatever was decided before. A whole workspace comes back with `lorif restore-backup`.",
+)
 
 
 def note(

@@ -1,11 +1,14 @@
-"""Commands about where a workspace's work is kept: journal."""
+"""Commands about where a workspace's work is kept, and copies of it: journal, backup, restore-backup."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from tyro.conf import Positional
 
-from lorif_core.cli.output import Json, TextArg, complain, print_json, say
+from lorif_core.cli.output import Json, TextArg, complain, print_json, progress, say
 from lorif_core.errors import ConfigError
 
 
@@ -52,6 +55,74 @@ def journal(
     say(f"Decisions are kept in {place}.")
     for start in starts:
         say(f"It was begun anew by {start['by']} at {start['at'][:16]}, {_lost(start['lost'])}.")
+
+
+def backup(
+    workspace: Positional[Path], target: Positional[Path], /, *, keep: int | None = None, json: Json = False
+) -> None:
+    """Write a backup of a workspace while others work in it. What is as in the backup before takes no room.
+
+    Example: lorif backup WORKSPACE /mnt/backups --keep 14
+
+    Args:
+        workspace: Folder of the workspace.
+        target: Folder outside of it; every backup becomes a folder there, named after the time (UTC).
+        keep: Delete all but so many of the newest backups of this workspace afterwards.
+        json: Print one JSON object instead of text.
+    """
+    from lorif_core.views.tables import human_bytes
+    from lorif_core.workspace.folder.backup import back_up
+    from lorif_core.workspace.folder.workspace_files import open_files
+
+    with progress(json) as show:
+        made = back_up(open_files(workspace), target, keep=keep, on_progress=show)
+    if json:
+        print_json(asdict(made))
+        return
+    say(
+        f"Wrote {made.path}: {made.num_files:,} files, {human_bytes(made.size_bytes)}, of which "
+        f"{human_bytes(made.copied_bytes)} are new; decisions up to revision {made.revision:,}."
+    )
+    if made.removed:
+        say(f"Deleted older ones: {', '.join(made.removed)}.")
+
+
+def restore_backup(
+    target: Positional[Path],
+    workspace: Positional[Path],
+    /,
+    *,
+    backup: TextArg = None,
+    replaces: Annotated[bool, tyro.conf.arg(name="replace")] = False,
+    journal: TextArg = None,
+    json: Json = False,
+) -> None:
+    """Bring a workspace back from a backup. Every file is checked before anything appears in its place.
+
+    Example: lorif restore-backup /mnt/backups WORKSPACE
+
+    Args:
+        target: Folder with backups, or one of them.
+        workspace: Where the workspace is to be.
+        backup: Name of the backup; unset: the newest.
+        replaces: Move a workspace that is there aside; says where it is then.
+        journal: Put the decisions into this empty PostgreSQL database instead of a file of the workspace.
+        json: Print one JSON object instead of text.
+    """
+    from lorif_core.views.tables import human_bytes
+    from lorif_core.workspace.folder.restore_backup import restore_backup as bring_back
+
+    with progress(json) as show:
+        found = bring_back(target, workspace, name=backup, replaces=replaces, journal=journal, on_progress=show)
+    if json:
+        print_json(asdict(found))
+        return
+    say(
+        f"{found.path} is the workspace of {found.backup} again: {found.num_files:,} files, "
+        f"{human_bytes(found.size_bytes)}, decisions up to revision {found.revision:,}, kept in {found.journal}."
+    )
+    if found.replaced:
+        say(f"What was there is now {found.replaced}.")
 
 
 def _start_anew(workspace: Path, *, asks: bool, json: bool) -> None:

@@ -106,9 +106,11 @@ class OwnJournal:
         seen = self.memory.read()
         try:
             yield
-        except (LorifError, DBAPIError):
+        except (LorifError, DBAPIError) as error:
             with suppress(DBAPIError):  # PostgreSQL answers nothing in a transaction that failed
                 self._check(connection, seen)
+            if isinstance(error, DBAPIError) and _says_no_table(error):
+                raise self.refusal("is empty") from error
             raise
         self._check(connection, seen)
 

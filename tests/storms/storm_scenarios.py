@@ -1,10 +1,13 @@
 """What storms do to a workspace. Every scenario goes on until its time is over, and adds what it saw to a tally."""
 
+import contextlib
 import os
 import random
 import resource
 import shutil
+import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -272,6 +275,7 @@ def damage_of_files(storm: Storm) -> None:
             continue
         storm.tally.add(f"damaged files: {how}")
         may_go = how == "deleted" and any(relative.match(pattern) for pattern in MAY_GO)
+        may_go = may_go or _same_rows(path, storm.base.workspace / relative)
         named = False
         for name, said in read_all(workspace).items():
             storm.tally.add("answers compared")
@@ -288,6 +292,23 @@ def damage_of_files(storm: Storm) -> None:
             storm.tally.violate(f"doctor says nothing: {how} {relative}")
         elif doctor.code != 0:
             storm.tally.add("damages named by the doctor")
+
+
+def _same_rows(path: Path, before: Path) -> bool:
+    """Whether a database holds what it held: damage in a page that is in no use changes nothing."""
+    if not path.name.startswith("journal.sqlite"):
+        return False
+    dumps = []
+    for one in (path, before):
+        with tempfile.TemporaryDirectory() as folder:
+            for found in one.parent.glob("journal.sqlite*"):
+                shutil.copy(found, folder)
+            try:
+                with contextlib.closing(sqlite3.connect(Path(folder) / "journal.sqlite")) as connection:
+                    dumps.append(list(connection.iterdump()))
+            except sqlite3.DatabaseError:
+                return False
+    return dumps[0] == dumps[1]
 
 
 def _damage(path: Path, how: str, files: Sequence[Path], rng: random.Random) -> bool:
@@ -362,7 +383,7 @@ def _fill_while(storm: Storm, disk: Path, name: str) -> None:
         storm.command(f"{name} after the disk was full", writing.arguments(storm.base, workspace), workspace)
     ledger.check(history_of(storm, workspace), storm.tally)
     unlike = ("history", "versions", "queries", "browse", "export", "facets", "diff", "indexes", "search", "rule")
-    names = [one for one in storm.expected if one not in unlike]
+    names = [one for one in storm.expected if one not in unlike and not (one == "ask" and name == "index")]
     storm.compare(f"a full disk during {name}", workspace, storm.expected, names)
 
 

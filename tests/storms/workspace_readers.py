@@ -65,7 +65,7 @@ def readers_of(workspace: Path, out: Path) -> dict[str, list[object]]:
         "facets": ["facets", workspace, "--dataset", "texts", "--json"],
         "ask": ["ask", workspace, "--prompt", PROMPT, "--completion", COMPLETION, "--forget", "--json"],
         "reopen": ["reopen", workspace, "1", "--json"],
-        "what-if": ["what-if", workspace, "t010", "t011", "--queries", "1", "--json"],
+        "what-if": ["what-if", workspace, "t010", "t011", "--queries", "1", "--controls", "2", "--json"],
         "export": ["export", workspace, "--dataset", "texts", "--out", out, "--json"],
         "diff": ["diff", workspace, "--version", "v2", "--dataset", "texts", "--json"],
         "versions": ["versions", workspace, "--dataset", "texts", "--json"],

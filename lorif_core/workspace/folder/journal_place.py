@@ -42,7 +42,7 @@ def use_journal(files: WorkspaceFiles, url: str | None) -> None:
             "decisions were made already, and they stay where they are: choose the journal before the first decision."
         )
     if url is not None:
-        _check_address(url)
+        check_address(url)
         Journal(url).close()  # makes it, or says why not
     files.choose_journal(url)
 
@@ -113,7 +113,12 @@ def place_of(engine: Engine) -> str:
     return plain_address(engine.url)
 
 
-def _check_address(url: str) -> None:
+def check_address(url: str) -> None:
+    """Refuse an address that the workspace's file cannot keep.
+
+    Raises:
+        JournalError: It cannot be read, or carries a password.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):

@@ -14,10 +14,11 @@ from lorif_core.errors import ArtefactError, LorifError
 from lorif_core.files import read_json
 from lorif_core.journal.jobs import is_running
 from lorif_core.journal.kept_states import read_states_file
+from lorif_core.views.tables import human_bytes
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import JOURNAL_VARIABLE, MARKER, WorkspaceFiles, open_files
 from lorif_core.workspace.health.dataset_checks import check_datasets, check_maps, check_scores
-from lorif_core.workspace.health.examination import Examination, files_below
+from lorif_core.workspace.health.examination import REPAIRED, Examination, files_below
 from lorif_core.workspace.health.export_checks import check_exports
 from lorif_core.workspace.health.file_checks import FILE_CHECKS
 from lorif_core.workspace.health.findings import CheckReport, Finding, in_order
@@ -82,6 +83,7 @@ def check_workspace(files: WorkspaceFiles, on_progress: ProgressSink = no_progre
         _check_decided(look)
         indexes = look.indexes()
     _note_unsealed(look)
+    _note_repaired(look)
     ordered = in_order(look.findings)
     read = [path for path in found if (kind := kind_of(path)) is None or kind.check != "nothing"]
     return CheckReport(
@@ -249,6 +251,14 @@ def _check_decided(look: Examination) -> None:
         problem = f"the journal holds decisions about data set {dataset_id}, which the catalog does not know."
         meaning = "These decisions have no effect until the data set is back."
         look.findings.append(Finding(dataset_id, problem, "note", None, meaning, kind_named("catalog").remedy))
+
+
+def _note_repaired(look: Examination) -> None:
+    sizes = [size for _, size in files_below(look.root / REPAIRED)]
+    if sizes:
+        problem = f"{len(sizes):,} files, {human_bytes(sum(sizes))}, were set aside by repairs."
+        remedy = "Move them back to undo a repair; delete the folder when everything is as it should be."
+        look.findings.append(Finding(REPAIRED, problem, "note", REPAIRED, "None; nothing reads them.", remedy))
 
 
 def _note_unsealed(look: Examination) -> None:

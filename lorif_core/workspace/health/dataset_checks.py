@@ -1,5 +1,6 @@
 """Data sets, and what is made from their texts: search index, changes, kept scores, maps, exports' sources."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lorif_core.workspace.health.file_checks import check_parquet, check_sqlite,
 from lorif_core.workspace.indexes.atlas import FINGERPRINT, POINTS
 
 EXAMPLES, SEARCH, CHANGES = "examples.parquet", "search.sqlite", "changes.parquet"
+UPLOAD = re.compile(r"/(uploads/[0-9a-f]{12}/[^/]+)$")
 
 
 def check_datasets(look: Examination) -> None:
@@ -49,15 +51,15 @@ def _check_dataset(look: Examination, record: DatasetRecord, parent: DatasetReco
     else:
         return
     _check_changes(look, record, parent)
+    _check_sources(look, record)
+
+
+def _check_sources(look: Examination, record: DatasetRecord) -> None:
+    """Uploads that the data came from; the workspace may have been moved since."""
     for source in record.source_files:
-        inside = _below(look.root, source)
-        if inside is not None and inside.startswith("uploads/") and not look.has(inside):
-            look.report(inside, f"{inside!r} is missing, from which {record.name!r} was imported.", "missing")
-
-
-def _below(root: Path, name: str) -> str | None:
-    path = Path(name)
-    return path.relative_to(root.absolute()).as_posix() if path.is_relative_to(root.absolute()) else None
+        upload = UPLOAD.search(source)
+        if upload is not None and not look.has(upload[1]):
+            look.report(upload[1], f"{upload[1]!r} is missing, from which {record.name!r} was imported.", "missing")
 
 
 def _check_search(look: Examination, record: DatasetRecord) -> None:

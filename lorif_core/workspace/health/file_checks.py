@@ -18,8 +18,9 @@ from lorif_core.journal.kept_states import read_states_file
 from lorif_core.store.statistics import read_moments
 from lorif_core.store.typed_safetensors import read_tensors
 from lorif_core.workspace.health.inventory import Check
+from lorif_core.workspace.studio.saved_views import place_of_view
 
-PASSWORD = re.compile(r"scrypt\$[0-9a-f]+\$[0-9a-f]+")
+PASSWORD = re.compile(r"scrypt\$[0-9a-f]{32}\$[0-9a-f]{64}")
 
 
 def check_readable(path: Path) -> None:
@@ -114,6 +115,13 @@ def check_statistics(path: Path) -> None:
         raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}).") from error
 
 
+def check_view(path: Path) -> None:
+    """It is the view whose name its own name is made from."""
+    name = read_json(path).get("name")
+    if path.stem != place_of_view(name if isinstance(name, str) else ""):
+        raise DamagedArtefact(f"{str(path)!r} is the view {name!r}, which belongs under another name.")
+
+
 def check_starting(path: Path) -> None:
     """It names a worker that runs."""
     try:
@@ -132,6 +140,7 @@ FILE_CHECKS: Mapping[Check, Callable[[Path], None]] = {
     "upload": check_upload,
     "states": check_states,
     "statistics": check_statistics,
+    "view": check_view,
     "starting": check_starting,
 }
 """By the word in the inventory."""

@@ -13,7 +13,7 @@ nothing any more; a note says what a person may want to know and harms nothing."
 SEVERITIES: tuple[Severity, ...] = ("broken", "missing", "leftover", "note")
 
 Repair = Literal["set aside", "part", "entry", "manifest", "plan", "fit", "search", "changes"]
-"""What ``lorif doctor --repair`` can do about a finding; see ``health/repairs.py``."""
+"""What ``lorif doctor --repair`` can do about a finding; see ``health/plan_repairs.py``."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class Finding:
 
     repair: Repair | None = None
     """What a repair would do; None where only a person can do something."""
+
+    left: str = ""
+    """What a person still has to do after the repair."""
 
 
 @dataclass(frozen=True)

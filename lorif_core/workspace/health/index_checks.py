@@ -87,7 +87,10 @@ def check_index(look: Examination, index_id: str, record: IndexRecord | None) ->
         _check_named(index, entry)
     _check_leftovers(index)
     _check_standing(index)
-    if index.has(COVERAGE):
+    if not index.has(COVERAGE):
+        if index.manifest is not None and index.plan is not None:
+            index.report(COVERAGE, f"{index.place}/{COVERAGE} is not there.", "note")
+    else:
         look.check(f"{index.place}/{COVERAGE}", lambda place: read_share(place.parent), artefact=index_id)
 
 

@@ -15,11 +15,11 @@ Check = Literal[
     "readable",
     "json",
     "lines",
-    "parquet",
     "states",
     "password",
     "upload",
     "statistics",
+    "view",
     "starting",
     "elsewhere",
 ]
@@ -34,6 +34,9 @@ class Kind:
     """One kind of file."""
 
     name: str
+    place: str
+    """Where it lies, for people."""
+
     pattern: str
     """Of the path below the workspace, with `/`; the whole of it fits."""
 
@@ -47,6 +50,9 @@ class Kind:
 
     remedy: str
     repair: Repair | None = None
+    left: str = ""
+    """What a person still has to do after the repair; empty: nothing."""
+
     is_sealed: bool = False
     """Whether this version writes a seal into it, so that one without is from an earlier version."""
 
@@ -54,7 +60,7 @@ class Kind:
         self, path: str, problem: str, severity: Severity = "broken", *, artefact: str | None = None
     ) -> Finding:
         """What is wrong with a file of this kind."""
-        return Finding(artefact or path, problem, severity, path, self.meaning, self.remedy, self.repair)
+        return Finding(artefact or path, problem, severity, path, self.meaning, self.remedy, self.repair, self.left)
 
 
 _NO_ANSWER = "Questions to this index are refused until then."
@@ -62,6 +68,7 @@ _NO_ANSWER = "Questions to this index are refused until then."
 KINDS = (
     Kind(
         name="lock",
+        place="*.lock",
         pattern=r"(.*/)?([^/]+)?\.lock",
         what="turns of processes at a file; empty, and left where it is",
         source="nothing",
@@ -71,6 +78,7 @@ KINDS = (
     ),
     Kind(
         name="leftover",
+        place=".*.partial, .*.unfinished, datasets/.incoming-*/, exports/.*.exporting/",
         pattern=r"(.*/)?\.[^/]+(\.partial(\.wal|-wal|-journal|-shm)?|\.unfinished|\.[0-9a-f]{32})|uploads/\.[0-9a-f]{32}"
         r"|datasets/\.incoming-[0-9a-f]{32}/.*|exports/(.*/)?\.[^/]+\.exporting/.*",
         what="what a writer had begun when it was killed",
@@ -82,6 +90,7 @@ KINDS = (
     ),
     Kind(
         name="workspace",
+        place="workspace.json",
         pattern=r"workspace\.json",
         what="that the folder is a workspace, and where its journal is",
         source=None,
@@ -92,6 +101,7 @@ KINDS = (
     ),
     Kind(
         name="catalog",
+        place="catalog.duckdb",
         pattern=r"catalog\.duckdb(\.wal)?",
         what="facts: data sets, models, indexes, questions with their lists, measurements",
         source=None,
@@ -101,6 +111,7 @@ KINDS = (
     ),
     Kind(
         name="journal",
+        place="journal.sqlite",
         pattern=r"journal\.sqlite(-wal|-shm)?",
         what="people's decisions, and jobs",
         source=None,
@@ -110,6 +121,7 @@ KINDS = (
     ),
     Kind(
         name="starting worker",
+        place="worker-DEVICE.starting",
         pattern=r"worker-[^/]+\.starting",
         what="that a worker was started and has not taken its place yet",
         source="nothing",
@@ -121,6 +133,7 @@ KINDS = (
     ),
     Kind(
         name="password",
+        place="studio-password",
         pattern=r"studio-password",
         what="the hash of the studio's password",
         source=None,
@@ -130,6 +143,7 @@ KINDS = (
     ),
     Kind(
         name="examples",
+        place="datasets/ID/examples.parquet",
         pattern=r"datasets/[^/]+/examples\.parquet",
         what="the imported texts with their columns",
         source=None,
@@ -140,6 +154,7 @@ KINDS = (
     ),
     Kind(
         name="search index",
+        place="datasets/ID/search.sqlite",
         pattern=r"datasets/[^/]+/search\.sqlite",
         what="the words of the texts",
         source="the examples",
@@ -150,6 +165,7 @@ KINDS = (
     ),
     Kind(
         name="changes",
+        place="datasets/ID/changes.parquet",
         pattern=r"datasets/[^/]+/changes\.parquet",
         what="the ids that a version of a data set brought, changed and lost",
         source="the examples of both versions",
@@ -161,6 +177,7 @@ KINDS = (
     ),
     Kind(
         name="rejects",
+        place="rejects/NAME.jsonl, rejects/NAME.decided.jsonl",
         pattern=r"rejects/[^/]+\.jsonl",
         what="rows that an import could not use, and decided texts that a version lacks",
         source="the imported files",
@@ -168,9 +185,11 @@ KINDS = (
         meaning="The list of an import's rejects is incomplete; the imported texts are not touched by it.",
         remedy="Import the same files again: the list is written anew.",
         repair="set aside",
+        left="Import the same files again to have the list written anew.",
     ),
     Kind(
         name="upload",
+        place="uploads/CHECKSUM/NAME",
         pattern=r"uploads/[0-9a-f]{12}/[^/]+",
         what="a file that was uploaded in the studio; its folder is named by its checksum",
         source=None,
@@ -180,6 +199,7 @@ KINDS = (
     ),
     Kind(
         name="plan",
+        place="indexes/ID/plan.json",
         pattern=r"indexes/[^/]+/plan\.json",
         what="what an index is built from, and in which parts",
         source="the manifest",
@@ -191,6 +211,7 @@ KINDS = (
     ),
     Kind(
         name="manifest",
+        place="indexes/ID/manifest.json",
         pattern=r"indexes/[^/]+/manifest\.json",
         what="the plan, all parts and the fitted curvature of an index, with checksums",
         source="the plan and the entries of the parts",
@@ -202,6 +223,7 @@ KINDS = (
     ),
     Kind(
         name="model share",
+        place="indexes/ID/coverage.json",
         pattern=r"indexes/[^/]+/coverage\.json",
         what="which share of the model an index sees; for people, nothing is computed from it",
         source="the index and its model",
@@ -213,6 +235,7 @@ KINDS = (
     ),
     Kind(
         name="entry of a part",
+        place="indexes/ID/parts/NUMBER.json",
         pattern=r"indexes/[^/]+/parts/\d+\.json",
         what="that a part is finished, with the checksum of its tensors",
         source="the manifest, or the texts and the model",
@@ -225,6 +248,7 @@ KINDS = (
     ),
     Kind(
         name="part",
+        place="indexes/ID/parts/NUMBER-CHECKSUM.safetensors",
         pattern=r"indexes/[^/]+/(parts/\d+-[0-9a-f]{32}|shards/[^/]+)\.safetensors",
         what="stored gradients of some texts",
         source="the texts and the model",
@@ -232,9 +256,11 @@ KINDS = (
         meaning=f"The scores of its texts cannot be computed. {_NO_ANSWER}",
         remedy=f"`lorif doctor WORKSPACE --repair` sets it aside. {INDEX_AGAIN}",
         repair="part",
+        left="Run the same `lorif index` command again: it makes the part, with the same bytes on equal hardware.",
     ),
     Kind(
         name="half-whitening map",
+        place="indexes/ID/maps/MODULE.safetensors",
         pattern=r"indexes/[^/]+/maps(/[^/]+)?\.safetensors",
         what="how the gradients of a module were projected",
         source="the statistics and the model",
@@ -244,6 +270,7 @@ KINDS = (
     ),
     Kind(
         name="fitted curvature",
+        place="indexes/ID/subspace/, indexes/ID/self_influence/",
         pattern=r"indexes/[^/]+/(subspace|self_influence)/\d+\.safetensors",
         what="the preconditioner, and every text's score against itself",
         source="the parts",
@@ -254,6 +281,7 @@ KINDS = (
     ),
     Kind(
         name="statistics",
+        place="statistics/HASH.safetensors",
         pattern=r"statistics/[0-9a-f]{12}\.safetensors",
         what="second moments behind half-whitening maps",
         source="the texts and the model",
@@ -261,10 +289,12 @@ KINDS = (
         meaning="No score depends on it; the spectra of its indexes cannot be drawn, and a new index takes it again.",
         remedy="`lorif doctor WORKSPACE --repair` sets it aside; the next index that needs it takes it again.",
         repair="set aside",
+        left="Nothing at once: the next index that needs it takes it again.",
         is_sealed=True,
     ),
     Kind(
         name="map",
+        place="maps/ID.parquet",
         pattern=r"maps/[^/]+\.parquet",
         what="the texts of an index as points in a plane",
         source="the parts",
@@ -272,10 +302,12 @@ KINDS = (
         meaning="The map is not drawn; no score depends on it.",
         remedy="`lorif doctor WORKSPACE --repair` sets it aside; `lorif map` computes it again.",
         repair="set aside",
+        left="Compute it again with `lorif map`.",
         is_sealed=True,
     ),
     Kind(
         name="kept scores",
+        place="scores/HASH.parquet",
         pattern=r"scores/[^/]+\.parquet",
         what="every text's score on a question",
         source="the index and its model",
@@ -283,10 +315,12 @@ KINDS = (
         meaning="The question's lists stay; rules, what-ifs and histograms over all its scores are refused.",
         remedy="`lorif doctor WORKSPACE --repair` sets it aside; ask the question again.",
         repair="set aside",
+        left="Ask the question again, or do without rules, what-ifs and histograms over all its scores.",
         is_sealed=True,
     ),
     Kind(
         name="states",
+        place="states/HASH.states",
         pattern=r"states/[0-9a-f]{16}\.states",
         what="a copy of where every text stands",
         source="the journal",
@@ -297,6 +331,7 @@ KINDS = (
     ),
     Kind(
         name="retraining",
+        place="evaluations/brittleness/HASH.json",
         pattern=r"evaluations/brittleness/[0-9a-f]{32}\.json",
         what="the outcome of one training of `lorif evaluate brittleness`",
         source="the recipe and the texts",
@@ -304,21 +339,25 @@ KINDS = (
         meaning="The same measurement is refused; what was measured is in the catalog.",
         remedy="`lorif doctor WORKSPACE --repair` sets it aside; the same command trains this one again.",
         repair="set aside",
+        left="Nothing at once: the same `lorif evaluate brittleness` trains this one again.",
         is_sealed=True,
     ),
     Kind(
         name="view",
+        place="views/HASH.json",
         pattern=r"views/[0-9a-f]{16}\.json",
         what="a page of the studio that somebody named",
         source=None,
-        check="json",
+        check="view",
         meaning="The studio shows no saved views while one cannot be read; no score depends on it.",
         remedy=f"{RESTORE} Or let `--repair` set it aside and save the view again: the others are shown then.",
         repair="set aside",
+        left="Save the view again, or bring it back from a backup.",
         is_sealed=True,
     ),
     Kind(
         name="log",
+        place="logs/JOB.log",
         pattern=r"logs/[^/]+\.log",
         what="what a worker or a job printed",
         source=None,
@@ -328,6 +367,7 @@ KINDS = (
     ),
     Kind(
         name="frozen version",
+        place="exports/versions/NAME.json",
         pattern=r"exports/versions/[^/]+\.json",
         what="that an export was frozen under a name, with its checksum",
         source=None,
@@ -338,6 +378,7 @@ KINDS = (
     ),
     Kind(
         name="export",
+        place="exports/ID/",
         pattern=r"exports/.+",
         what="curated data with manifest, recipe and lists",
         source="the examples and the decisions of then",
@@ -359,3 +400,26 @@ def kind_of(path: str) -> Kind | None:
 def kind_named(name: str) -> Kind:
     """A row by its name."""
     return _NAMED[name]
+
+
+def reference_rows() -> list[str]:
+    """The table of ``docs/reference/files.md``, a line each."""
+    title = ["| Kind | Where | What | Made from | If it is damaged or gone | Repair |", "| --- " * 6 + "|"]
+    return title + [
+        f"| {kind.name} | `{kind.place}` | {kind.what} | {kind.source or 'nothing else holds it'} "
+        f"| {kind.meaning or 'nothing'} | {_REPAIRS[kind.repair]} |"
+        for kind in KINDS
+    ]
+
+
+_REPAIRS: dict[Repair | None, str] = {
+    None: "none",
+    "set aside": "set aside",
+    "part": "set aside; `lorif index` makes it again",
+    "entry": "made from the manifest, or set aside",
+    "manifest": "made from the entries; curvature fitted again",
+    "plan": "made from the manifest",
+    "fit": "fitted again",
+    "search": "built again",
+    "changes": "compared again",
+}
