@@ -21,7 +21,7 @@ from lorif_core.store.typed_safetensors import read_tensors
 from lorif_core.workspace.health.inventory import Check
 from lorif_core.workspace.studio.saved_views import place_of_view
 
-PASSWORD = re.compile(r"scrypt(\$\d+\$\d+\$\d+)?\$[0-9a-f]{32}\$[0-9a-f]{64}")
+PASSWORD = re.compile(r"scrypt\$(\d+\$\d+\$\d+\$)?[0-9a-f]{32}\$[0-9a-f]{64}")
 
 
 def check_readable(path: Path) -> None:

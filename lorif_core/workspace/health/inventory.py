@@ -167,10 +167,10 @@ KINDS = (
         name="password",
         place="studio-password",
         pattern=r"studio-password",
-        what="the hash of the studio's password",
+        what="the hash of the password that all share (`lorif app --auth shared`)",
         source=None,
         check="password",
-        meaning="Nobody can sign in to the studio; no answer depends on it.",
+        meaning="Nobody can sign in with the shared password; no answer depends on it.",
         remedy="Choose a password anew: `lorif app WORKSPACE --set-password`.",
     ),
     Kind(
