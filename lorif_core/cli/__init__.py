@@ -4,7 +4,6 @@ Results go to standard output, progress and messages to standard error. Exit cod
 2 the person can fix it (one sentence), 130 interrupted, 1 a defect (traceback and a log file).
 """
 
-import errno
 import os
 import sys
 import tempfile
@@ -55,9 +54,7 @@ from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
-
-DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-"""What a person can fix; any other failure of the operating system is a defect until proven otherwise."""
+from lorif_core.system_failures import failure_sentence, is_of_the_machine
 
 
 def evaluate() -> None:
@@ -156,16 +153,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - the reader of our output went away
         return 0
-    except OSError as error:
-        if error.errno not in DISK_PROBLEMS:
+    except Exception as error:  # the outermost frame: what the machine refuses, or a defect, kept whole for a report
+        if not is_of_the_machine(error):
             return _report_defect()
-        place = f"{str(error.filename)!r} cannot be written" if error.filename else "a file cannot be written"
-        complain(
-            f"{place} ({error.strerror}): free some space or check permissions, then run the same command again."
-        )
+        complain(f"{failure_sentence(error)}, then run the same command again.")
         return 2
-    except Exception:  # the outermost frame: a defect, kept whole for a report
-        return _report_defect()
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.plain_files import MAX_LINE_BYTES
 
 Ids = Annotated[
     tuple[str, ...],
@@ -95,7 +96,11 @@ def _standard_input() -> str:
     """All of it, without the mark that some shells put before a text."""
     if not hasattr(sys.stdin, "buffer"):
         return sys.stdin.read().removeprefix(BYTE_ORDER_MARK)
-    content: bytes = sys.stdin.buffer.read()
+    content: bytes = sys.stdin.buffer.read(MAX_LINE_BYTES + 1)
+    if len(content) > MAX_LINE_BYTES:
+        raise DataError(
+            f"standard input may hold {MAX_LINE_BYTES >> 20} MiB of ids, this has more: give it in parts."
+        )
     try:
         text = content.decode("utf-16" if content.startswith(UTF_16_MARKS) else "utf-8")
     except UnicodeDecodeError as error:

@@ -23,6 +23,7 @@ from lorif_core.files import disk_full_message
 from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, plain_errors
 from lorif_core.journal.locations import check_file_location, parse_location
 from lorif_core.journal.migrating import is_current, migrate
+from lorif_core.system_failures import what_failed
 
 ADVISORY_LOCK = 0x4C6F524946  # "LoRIF" in ASCII
 CONNECT_TIMEOUT_S = 10
@@ -170,7 +171,7 @@ def _unusable(path: Path, error: OSError) -> JournalError | ResourceError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(disk_full_message(path))
     return JournalError(
-        f"the journal {str(path)!r} cannot be written ({error.strerror}): it needs a file and a folder on a local "
+        f"the journal {str(path)!r} cannot be written {what_failed(error)}. It needs a file and a folder on a local "
         "disk that you may write to."
     )
 

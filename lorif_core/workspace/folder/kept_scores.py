@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lorif_core.catalog import QueryRecord
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import replace_file
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 SCORES = pa.schema([("score", pa.float32()), ("influence", pa.float32())])
@@ -84,6 +85,7 @@ def _read(files: WorkspaceFiles, query: QueryRecord, column: str, rows: Sequence
     try:
         scores = pq.read_table(path, columns=[column])[column].to_numpy()
     except (pa.ArrowInvalid, OSError, KeyError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(
             f"the scores of query {query.query_id} in {str(path)!r} are damaged: move the file away and ask it again."
         ) from error

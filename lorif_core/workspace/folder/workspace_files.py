@@ -13,6 +13,7 @@ from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, CatalogError
 from lorif_core.files import read_json, write_json
 from lorif_core.journal.journal import Journal
+from lorif_core.system_failures import what_failed
 
 if TYPE_CHECKING:
     from lorif_core.store.reader import StoreReader
@@ -177,6 +178,6 @@ def create_files(path: Path) -> WorkspaceFiles:
         write_json(path / MARKER, {"format": FORMAT_VERSION})
     except OSError as error:
         raise ArtefactError(
-            f"{str(path)!r} cannot be made a workspace: {error.strerror}. Choose another folder."
+            f"{str(path)!r} cannot be made a workspace {what_failed(error)}. Or choose another folder."
         ) from error
     return WorkspaceFiles(path)
