@@ -6,9 +6,7 @@ Results go to standard output, progress and messages to standard error. Exit cod
 
 import os
 import sys
-import tempfile
 import traceback
-from pathlib import Path
 
 import tyro
 
@@ -47,13 +45,14 @@ from lorif_core.cli.data_commands import demo, doctor, import_
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
 from lorif_core.cli.index_commands import index, index_command, indexes, method_among
 from lorif_core.cli.map_commands import map_
-from lorif_core.cli.output import complain
+from lorif_core.cli.output import complain, print_traceback
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
 from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
+from lorif_core.private_logs import write_report
 from lorif_core.system_failures import failure_sentence, is_of_the_machine
 
 
@@ -162,8 +161,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _report_defect() -> int:
-    log = Path(tempfile.gettempdir()) / "lorif-error.log"
-    log.write_text(traceback.format_exc(), encoding="utf-8")
-    traceback.print_exc()
-    complain(f"this is a defect of LoRIF Studio. The traceback above is also in {log}.")
+    print_traceback()
+    try:
+        kept = f"is also in {write_report(traceback.format_exc())}"
+    except (OSError, RuntimeError) as error:  # no home folder is a RuntimeError
+        kept = f"could not be kept ({error})"
+    complain(f"this is a defect of LoRIF Studio. The traceback above {kept}.")
     return 1

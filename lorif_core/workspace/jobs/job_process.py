@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from lorif_core.errors import LorifError
+from lorif_core.private_logs import open_log
 from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory
 from lorif_core.workspace.jobs.kinds import Work
 
@@ -125,7 +126,7 @@ def _leave(code: int) -> NoReturn:
 
 def _print_to(log: Path) -> None:
     """Let this process and its children print into a file."""
-    with log.open("ab") as handle:
+    with os.fdopen(open_log(log), "ab") as handle:
         for stream in (1, 2):
             os.dup2(handle.fileno(), stream)
 
