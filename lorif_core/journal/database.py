@@ -23,6 +23,7 @@ from lorif_core.files import disk_full_message
 from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, plain_errors
 from lorif_core.journal.locations import check_file_location, parse_location
 from lorif_core.journal.migrating import is_current, migrate
+from lorif_core.journal.read_copy import is_unwritable, open_copy
 from lorif_core.system_failures import what_failed
 
 ADVISORY_LOCK = 0x4C6F524946  # "LoRIF" in ASCII
@@ -98,6 +99,19 @@ def upgrade(engine: Engine) -> None:
 
 def _open_file(path: Path) -> Engine:
     check_file_location(path)
+    try:
+        return _open_for_writing(path)
+    except (JournalError, ResourceError) as refused:
+        if not is_unwritable(refused):
+            raise
+        return open_copy(path, refused, _bring_up_to_date, _begin)
+
+
+def _bring_up_to_date(path: Path) -> None:
+    _open_for_writing(path).dispose()
+
+
+def _open_for_writing(path: Path) -> Engine:
     engine = create_engine(URL.create("sqlite", database=str(path)), creator=partial(_connect, path))
     event.listen(engine, "begin", _begin)
     event.listen(engine, "connect", partial(_remember_file, path))
