@@ -16,11 +16,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from lorif_core.errors import JournalError, ResourceError
 from lorif_core.files import disk_full_message
-from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, plain_errors
+from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, UnknownCommit, is_unknown, plain_errors
 from lorif_core.journal.locations import check_file_location, parse_location
 from lorif_core.journal.migrating import is_current, migrate
 from lorif_core.journal.read_copy import is_unwritable, open_copy
@@ -73,14 +73,32 @@ def writing(engine: Engine) -> Generator[Connection, None, None]:
 
     Raises:
         JournalError: The database cannot be written, or others have been writing for longer than 30 s.
+        UnknownCommit: The connection or the disk failed while the block was committed.
         ResourceError: The disk is full. Nothing of the block is kept.
     """
-    with plain_errors(engine), engine.connect() as connection:
+    with plain_errors(engine), engine.connect() as connection, _lost_commits_named(engine) as commit:
         with connection.execution_options(lorif_writes=True).begin():
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_S * 1000:.0f}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
             yield connection
+            commit.append(True)
+
+
+@contextmanager
+def _lost_commits_named(engine: Engine) -> Generator[list[bool], None, None]:
+    """Yields a list that is filled when the commit begins; an error after that may leave open what was written."""
+    begun: list[bool] = []
+    try:
+        yield begun
+    except DBAPIError as error:
+        if not begun or not is_unknown(error, engine):
+            raise
+        words = " ".join(str(error.orig).split())
+        raise UnknownCommit(
+            f"the journal did not answer when the act was committed ({words}), so it may be written or not: look in "
+            "the history; the same request with the same client id writes nothing twice."
+        ) from error
 
 
 def upgrade(engine: Engine) -> None:

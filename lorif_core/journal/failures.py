@@ -51,6 +51,18 @@ POSTGRES_CAUSES = {
 """What a person can do, by the beginning of PostgreSQL's SQLSTATE."""
 
 
+class UnknownCommit(JournalError):
+    """The answer to a commit never came: what it wrote may be there."""
+
+
+def is_unknown(error: DBAPIError, engine: Engine) -> bool:
+    """Whether an error that a commit ended in leaves open if it was written."""
+    if engine.dialect.name == "sqlite":
+        return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_IOERR")
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or state.startswith(("08", "57P"))
+
+
 @contextmanager
 def plain_errors(engine: Engine) -> Generator[None, None, None]:
     """Turn what a person can fix into one sentence; a defect in our SQL keeps its traceback.
