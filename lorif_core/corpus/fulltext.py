@@ -32,6 +32,7 @@ from lorif_core.errors import (
     ResourceError,
 )
 from lorif_core.files import BLANK_SEAL, check_file, disk_full_message, replace_sealed
+from lorif_core.system_failures import refuse_if_of_the_machine, what_failed
 
 logger = logging.getLogger("lorif")
 
@@ -189,21 +190,21 @@ def ensure_fulltext(
 @contextmanager
 def _building_alone(path: Path) -> Iterator[None]:
     if not path.parent.is_dir():  # the lock would make it
-        raise _unwritable(path, "there is no such folder")
+        raise _unwritable(path, "(there is no such folder): check the path")
     lock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
     try:
         lock.acquire()
     except OSError as error:
-        raise _unwritable(path, error.strerror) from error
+        raise _unwritable(path, what_failed(error)) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def _unwritable(path: Path, cause: str | None) -> ArtefactError:
+def _unwritable(path: Path, cause: str) -> ArtefactError:
     return ArtefactError(
-        f"the full-text index {str(path)!r} cannot be written ({cause}): it needs a folder that you may write to."
+        f"the full-text index {str(path)!r} cannot be written {cause}. It needs a folder that you may write to."
     )
 
 
@@ -280,6 +281,7 @@ def _iter_texts(file: ExamplesFile) -> Iterator[list[tuple[str, ...]]]:
     except FileNotFoundError as error:
         raise missing(file.path) from error
     except (pa.ArrowException, OSError, KeyError) as error:
+        refuse_if_of_the_machine(error, file.path)
         raise damaged(file.path, error) from error
 
 

@@ -29,6 +29,7 @@ from lorif_core.data.plain_values import array_of, plain_values
 from lorif_core.data.rows import read_row
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 from lorif_core.files import BLANK_SEAL, SEAL, check_file
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 LAYOUT_KEY = "lorif_layout"
 FINGERPRINT_KEY = "lorif_fingerprint"
@@ -383,6 +384,7 @@ class ExampleTable:
         except FileNotFoundError as error:
             raise ArtefactError(f"{str(self._path)!r} is missing: import the data with `lorif import`.") from error
         except (pa.ArrowException, OSError) as error:
+            refuse_if_of_the_machine(error, self._path)
             raise DamagedArtefact(
                 f"{str(self._path)!r} is not a readable Parquet file ({error}): import the data again."
             ) from error

@@ -23,6 +23,7 @@ from lorif_core.linalg.whitening import Moments
 from lorif_core.store.parts import MAP_FOLDER
 from lorif_core.store.plan import FileEntry
 from lorif_core.store.typed_safetensors import read_metadata, read_tensors
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 REMEDY = "Delete it; the statistics are taken again."
 
@@ -64,6 +65,7 @@ def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]
         }
         return moments, int(tensors["num_examples"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {REMEDY}") from error
 
 
@@ -84,6 +86,7 @@ def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> M
         count = int(tensors["num_tokens"][list(names).index(module_name)])
         return Moments(tensors[f"input/{module_name}"], tensors[f"output/{module_name}"], count)
     except (SafetensorError, IndexError, OSError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {REMEDY}") from error
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lorif_core.catalog import QueryRecord
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import BLANK_SEAL, SEAL, check_file, replace_sealed
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 SCORES = pa.schema([("score", pa.float32()), ("influence", pa.float32())])
@@ -108,6 +109,7 @@ def _damage_named(files: WorkspaceFiles, query: QueryRecord) -> Iterator[Path]:
     try:
         yield path
     except (pa.ArrowInvalid, OSError, KeyError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(
             f"the scores of query {query.query_id} in {str(path)!r} are damaged. {REMEDY}"
         ) from error

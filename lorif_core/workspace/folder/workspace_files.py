@@ -17,6 +17,7 @@ from lorif_core.journal.journal import Journal
 from lorif_core.journal.last_seen import LastSeen
 from lorif_core.journal.locations import plain_place
 from lorif_core.journal.own_journal import OwnJournal
+from lorif_core.system_failures import what_failed
 
 if TYPE_CHECKING:
     from lorif_core.store.reader import StoreReader
@@ -209,6 +210,6 @@ def create_files(path: Path) -> WorkspaceFiles:
         write_json(path / MARKER, {"format": FORMAT_VERSION})
     except OSError as error:
         raise ArtefactError(
-            f"{str(path)!r} cannot be made a workspace: {error.strerror}. Choose another folder."
+            f"{str(path)!r} cannot be made a workspace {what_failed(error)}. Or choose another folder."
         ) from error
     return WorkspaceFiles(path)

@@ -14,6 +14,7 @@ from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, DamagedArtefact, FingerprintMismatch
 from lorif_core.files import BLANK_SEAL, SEAL, check_file, replace_sealed
 from lorif_core.passes.plane import draw_sketches, fit_plane, iter_coordinates
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -135,6 +136,7 @@ def _facts(files: WorkspaceFiles, record: IndexRecord) -> dict[bytes, bytes]:
         facts = pq.read_schema(path).metadata or {}
         found = facts[FINGERPRINT].decode()
     except (pa.ArrowInvalid, OSError, KeyError, UnicodeDecodeError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(f"the map {str(path)!r} is damaged: delete it and compute it again.") from error
     if found != (record.fingerprint or ""):
         raise FingerprintMismatch(
