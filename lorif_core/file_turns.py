@@ -1,9 +1,9 @@
 """Turns at a file for threads and processes of one machine: first come, first served, and a killed one blocks nobody.
 
 Whoever wants a turn puts a ticket beside the lock, a file that it keeps locked while it waits and while it has the
-turn. The kernel takes that lock back when a process ends, however it ends. Whose ticket is the oldest locked one takes
-the lock. The tickets are the order and nothing else: that there is one at a time, the lock alone says, so that earlier
-versions, which know no tickets, keep out of each other's way and ours.
+turn. The kernel takes that lock back when a process ends, however it ends. Whose ticket is the oldest locked one
+takes the lock. The tickets are the order and nothing else: that there is one at a time, the lock alone says, so that
+earlier versions, which know no tickets, keep out of each other's way and ours.
 """
 
 import fcntl

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import threading
 import time
 
@@ -94,7 +93,7 @@ def test_a_killed_holder_and_a_killed_waiter_block_nobody(lock):
     wait_for_tickets(lock, 3)
     assert not may_end.is_set()
     for child in (waiter, holder):
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
         child.join()
     thread.join()
     assert got.is_set()
