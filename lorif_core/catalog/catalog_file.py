@@ -7,6 +7,7 @@ the same database again, although another file has taken the name since.
 import fcntl
 import glob
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,16 @@ from sqlalchemy import URL, Connection, create_engine, event, inspect, select, t
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
+from lorif_core.catalog.last_seen_catalog import REMEDIES, SeenCatalog, lost
 from lorif_core.catalog.records import DatasetRecord
-from lorif_core.catalog.schema import CATALOG_VERSION, DATASET_COLUMNS_OF_FORMAT_3, FORMAT_VERSION, METADATA, TABLES
+from lorif_core.catalog.schema import (
+    CATALOG_IDENTITY,
+    CATALOG_VERSION,
+    DATASET_COLUMNS_OF_FORMAT_3,
+    FORMAT_VERSION,
+    METADATA,
+    TABLES,
+)
 from lorif_core.errors import CatalogError, ResourceError
 from lorif_core.files import PARTIAL, disk_full_message, replace_file
 
@@ -40,12 +49,12 @@ CAUSES = {
     LOCKED: "another program has it open for writing; close it there and try again",
     "already attached": "this process has it open through a connection of its own; close that one",
     "Permission denied": "you may not write it; ask its owner",
-    "not a valid DuckDB database": "it is not a DuckDB file; bring the right one back or restore it from a backup",
+    "not a valid DuckDB database": f"it is not a DuckDB file; {REMEDIES}",
     "version number": "it was written by another version of DuckDB; install that one",
 }
 """What a person can do about DuckDB's message, by a part of it (as of DuckDB 1.5)."""
 
-DAMAGED = "it is damaged; restore it from a backup"
+DAMAGED = f"it is damaged; {REMEDIES}"
 
 
 @contextmanager
@@ -91,6 +100,7 @@ def create_file(path: Path) -> None:
     with _new_version(path) as partial, opened(partial, writes=True) as connection:
         METADATA.create_all(connection, checkfirst=False)
         connection.execute(insert(CATALOG_VERSION).values(format_version=FORMAT_VERSION))
+        _draw_identity(connection)
 
 
 def fold_log(path: Path) -> None:
@@ -132,9 +142,7 @@ def format_of(connection: Connection, path: Path) -> int:
         CatalogError: It is no catalog, or of a newer format.
     """
     if not inspect(connection).has_table(CATALOG_VERSION.name):
-        raise CatalogError(
-            f"{str(path)!r} is a DuckDB file, but not a catalog: check the path, or move the file away."
-        )
+        raise lost(path, "is a DuckDB file, but not a catalog")
     version = connection.scalars(select(CATALOG_VERSION.c.format_version)).one()
     if version > FORMAT_VERSION:
         raise CatalogError(
@@ -144,16 +152,41 @@ def format_of(connection: Connection, path: Path) -> int:
     return version
 
 
-def migrate(connection: Connection) -> None:
-    """From format 1, which had no evaluations, and 2, which had no questions and one version of each data set."""
+def migrate(connection: Connection, version: int) -> None:
+    """Bring a catalog of an earlier format to the present one.
+
+    Format 1 had no evaluations, 2 no questions and one version of each data set, 3 no identity.
+    """
     METADATA.create_all(connection, checkfirst=True)
+    if version < 3:
+        _add_versions(connection)
+    if seen_in(connection) is None:
+        _draw_identity(connection)
+    connection.execute(update(CATALOG_VERSION).values(format_version=FORMAT_VERSION))
+
+
+def _add_versions(connection: Connection) -> None:
     for column in (TABLES[DatasetRecord].c[name] for name in DATASET_COLUMNS_OF_FORMAT_3):
         kind = column.type.compile(connection.dialect)
         connection.execute(text(f"ALTER TABLE dataset ADD COLUMN IF NOT EXISTS {column.name} {kind}"))
     connection.execute(
         text("UPDATE dataset SET source_checksums = '[]', settings_json = '{}', corpus_id = dataset_id, version = 1")
     )
-    connection.execute(update(CATALOG_VERSION).values(format_version=FORMAT_VERSION))
+
+
+def _draw_identity(connection: Connection) -> None:
+    connection.execute(insert(CATALOG_IDENTITY).values(identity=uuid.uuid4().hex, generation=0))
+
+
+def seen_in(connection: Connection) -> SeenCatalog | None:
+    """Which catalog it is, and how often it was written; None in one that has no identity yet."""
+    row = connection.execute(select(CATALOG_IDENTITY.c.identity, CATALOG_IDENTITY.c.generation)).one_or_none()
+    return None if row is None else SeenCatalog(*row)
+
+
+def count_write(connection: Connection) -> None:
+    """Raise the generation."""
+    connection.execute(update(CATALOG_IDENTITY).values(generation=CATALOG_IDENTITY.c.generation + 1))
 
 
 def is_locked_by_another(error: DBAPIError) -> bool:
@@ -173,4 +206,5 @@ def plain_errors(path: Path) -> Iterator[None]:
         if "No space left" in message:
             raise ResourceError(disk_full_message(path)) from error
         cause = next((cause for part, cause in CAUSES.items() if part in message), DAMAGED)
+        cause = cause.format(workspace=path.parent)
         raise CatalogError(f"the catalog {str(path)!r} cannot be used: {cause}. DuckDB says: {message}") from error

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.exc import DBAPIError
 
 from lorif_core.catalog.catalog_file import (
+    count_write,
     create_file,
     fold_log,
     format_of,
@@ -26,7 +27,9 @@ from lorif_core.catalog.catalog_file import (
     opened,
     plain_errors,
     rewriting,
+    seen_in,
 )
+from lorif_core.catalog.last_seen_catalog import LastSeenCatalog, SeenCatalog, check_seen, lost
 from lorif_core.catalog.records import KINDS, Record
 from lorif_core.catalog.repository import Catalog, R, Records
 from lorif_core.catalog.schema import FORMAT_VERSION, TABLES
@@ -56,11 +59,20 @@ class DuckDBCatalog(Catalog):
     opens the path.
     """
 
-    def __init__(self, path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    def __init__(
+        self, path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S, last_seen: LastSeenCatalog | None = None
+    ) -> None:
         """Open the catalog at ``path``, making it if there is none.
 
+        Args:
+            path: The file.
+            lock_timeout_s: How long a write waits for its turn.
+            last_seen: What a workspace remembers of it; another or an older catalog is refused then, and one that is
+                gone is not made anew.
+
         Raises:
-            CatalogError: The file is not a catalog of this version, or cannot be read or made.
+            CatalogError: The file is not a catalog of this version, not the one that was seen, or cannot be read or
+                made.
             TurnError: It must be made or brought to this version, and others do not stop writing.
         """
         # Resolved once: one file has one lock, also through a link or after a change of folder.
@@ -68,6 +80,7 @@ class DuckDBCatalog(Catalog):
         self.lock_path = self.path.with_name(self.path.name + ".lock")
         self._lock_timeout_s = lock_timeout_s
         self._memory = _Memory(None, {})
+        self._last_seen = last_seen
         _check_location(self.path)
         with plain_errors(self.path):
             if self._is_ready():
@@ -84,23 +97,51 @@ class DuckDBCatalog(Catalog):
         """Whether the file can be used as it is."""
         if not self.path.exists():
             return False
+        seen = self._seen()
         with self._reading() as connection:
-            return format_of(connection, self.path) == FORMAT_VERSION
+            if format_of(connection, self.path) < FORMAT_VERSION:
+                return False
+            self._check(connection, seen)
+        return self._last_seen is None or self._last_seen.exists() or not self._may_write()
 
     def _make_ready(self) -> None:
-        """Make the file, or bring it to the present format; in the writers' turn."""
+        """Make the file, bring it to the present format, or take it as the workspace's own; in the writers' turn."""
         if not self.path.exists():
-            if (log := log_of(self.path)).exists():
-                raise CatalogError(
-                    f"{str(self.path)!r} is missing, but {log.name!r} beside it holds changes made to it: bring the "
-                    "file back, or move the other one away too."
-                )
-            create_file(self.path)
-            return
-        if self._is_ready():
-            return  # somebody else did it
-        with rewriting(self.path) as connection:
-            migrate(connection)
+            self._make()
+        else:
+            with opened(self.path) as connection:
+                version = format_of(connection, self.path)
+            if version < FORMAT_VERSION:
+                if self._seen() is not None:
+                    raise lost(self.path, "is an older copy: it is of an earlier version of LoRIF Studio")
+                with rewriting(self.path) as connection:
+                    migrate(connection, version)
+        if self._last_seen is not None and not self._last_seen.exists():
+            with opened(self.path) as connection:
+                found = seen_in(connection)
+            if found is not None:
+                self._last_seen.write(found)
+
+    def _make(self) -> None:
+        if self._last_seen is not None and not self._last_seen.may_be_new():
+            raise lost(self.path, "is missing")
+        if (log := log_of(self.path)).exists():
+            raise CatalogError(
+                f"{str(self.path)!r} is missing, but {log.name!r} beside it holds changes made to it: bring the "
+                "file back, or move the other one away too."
+            )
+        create_file(self.path)
+
+    def _seen(self) -> SeenCatalog | None:
+        """What is remembered now; looked up before a file is opened, so that it is not newer than that."""
+        return None if self._last_seen is None else self._last_seen.read()
+
+    def _check(self, connection: Connection, seen: SeenCatalog | None) -> SeenCatalog:
+        found = seen_in(connection)
+        if found is None:
+            raise lost(self.path, "does not say which one it is")
+        check_seen(found, seen, self.path)
+        return found
 
     def _list(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
         """Records from memory while the file is what it was when they were read."""
@@ -134,7 +175,9 @@ class DuckDBCatalog(Catalog):
     @contextmanager
     def _reads(self) -> Iterator[Records]:
         self._require_file()
+        seen = self._seen()
         with plain_errors(self.path), self._reading() as connection:
+            self._check(connection, seen)
             yield _RecordsInDuckDB(connection)
 
     @contextmanager
@@ -161,8 +204,12 @@ class DuckDBCatalog(Catalog):
             self._fold()
             before = self._stamp()
             with rewriting(self.path) as connection:
+                found = self._check(connection, self._seen())
+                count_write(connection)
                 records = _RecordsInDuckDB(connection)
                 yield records
+            if self._last_seen is not None:
+                self._last_seen.follow(found._replace(generation=found.generation + 1))
             if records.changed and before is not None and self._memory.stamp == before:
                 self._memory = _Memory(self._stamp(), _without(self._memory.found, records.changed))
 
@@ -173,7 +220,7 @@ class DuckDBCatalog(Catalog):
     def _require_file(self) -> None:
         _check_location(self.path)
         if not self.path.exists():
-            raise CatalogError(f"{str(self.path)!r} has been removed or renamed: bring it back or reopen it.")
+            raise lost(self.path, "has been removed or renamed")
 
     def _may_write(self) -> bool:
         return os.access(self.path.parent, os.W_OK)

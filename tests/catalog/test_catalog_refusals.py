@@ -36,7 +36,7 @@ def run_sql(path: Path, *statements: str) -> None:
 def test_a_file_that_is_no_database_is_refused(path, content):
     path.write_bytes(content)
     with pytest.raises(
-        CatalogError, match=r"^the catalog .* is not a DuckDB file; bring the right one back or restore it"
+        CatalogError, match=r"^the catalog .* is not a DuckDB file; bring the right one back, restore a backup"
     ):
         DuckDBCatalog(path)
     assert path.read_bytes() == content
@@ -46,20 +46,20 @@ def test_a_damaged_file_is_refused(path):
     DuckDBCatalog(path)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 4])
-    with pytest.raises(CatalogError, match=r"it is damaged; restore it from a backup"):
+    with pytest.raises(CatalogError, match=r"it is damaged; bring the right one back, restore a backup"):
         DuckDBCatalog(path).datasets()
 
 
 def test_a_database_that_is_no_catalog_is_refused(path):
     run_sql(path, "CREATE TABLE recipe(a INT)")
-    with pytest.raises(CatalogError, match=r"is a DuckDB file, but not a catalog: check the path"):
+    with pytest.raises(CatalogError, match=r"is a DuckDB file, but not a catalog: bring the right one back"):
         DuckDBCatalog(path)
 
 
 def test_a_catalog_of_a_newer_version_is_refused(path):
     DuckDBCatalog(path)
     run_sql(path, "UPDATE catalog_version SET format_version = 99")
-    with pytest.raises(CatalogError, match=r"has format 99 and this program reads up to 3.*Upgrade with"):
+    with pytest.raises(CatalogError, match=r"has format 99 and this program reads up to 4.*Upgrade with"):
         DuckDBCatalog(path)
 
 
@@ -135,7 +135,7 @@ def test_a_write_while_another_program_may_write_is_refused_and_loses_nothing_of
 def test_a_catalog_removed_while_in_use_is_not_made_again(path):
     catalog = DuckDBCatalog(path)
     path.unlink()
-    with pytest.raises(CatalogError, match=r"has been removed or renamed: bring it back"):
+    with pytest.raises(CatalogError, match=r"has been removed or renamed: bring the right one back"):
         catalog.datasets()
     assert not path.exists()
 

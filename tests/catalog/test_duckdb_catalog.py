@@ -202,7 +202,7 @@ def test_duckdb_neither_fetches_extensions_nor_opens_other_files(path, tmp_path)
 def test_a_catalog_of_format_1_gains_the_table_of_evaluations_and_loses_nothing(path):
     DuckDBCatalog(path).put_dataset(DATASET)
     connection = duckdb.connect(str(path))
-    for table in ("evaluation", "query", "hit"):
+    for table in ("evaluation", "query", "hit", "catalog_identity"):
         connection.execute(f"DROP TABLE {table}")
     for column in ("source_checksums", "settings_json", "corpus_id", "parent_id", "version"):
         connection.execute(f"ALTER TABLE dataset DROP COLUMN {column}")
