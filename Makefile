@@ -5,7 +5,7 @@ BIN := .venv/bin
 LEAN := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo app notebook test test-notebooks test-browser test-gpu check bench bench-gpu clean
+.PHONY: audit demo app notebook test test-notebooks test-browser test-gpu storm check bench bench-gpu clean
 
 demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 	$(BIN)/lorif demo
@@ -29,11 +29,19 @@ test-browser: .venv/.dev-ready  ## drive the studio with Debian's chromium
 test-gpu:  ## compare a GPU with the CPU; needs torch, transformers, safetensors, numpy and pytest, and no .venv
 	$(LEAN) -m pytest -c tests/gpu/pytest.ini tests/gpu
 
+storm: .venv/.dev-ready  ## 20 minutes of kills, faults and crowds over a workspace; STORM="--only crowd --minutes 5" for less
+	PYTHONPATH=.:tests OMP_NUM_THREADS=1 $(BIN)/python -m storms.storm $(STORM)
+
 check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
+
+audit: .venv/bin/python  ## compare constraints.txt with known advisories; asks pypi.org, so it is no part of `check`
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.venv/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt
 
 bench: .venv/.dev-ready  ## measure speed, memory and bytes (minutes; wants an idle machine)
 	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks

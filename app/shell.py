@@ -40,14 +40,13 @@ def run() -> None:
     """Draw the studio once."""
     heap.set_modules_apart()
     st.set_page_config(page_title="LoRIF Studio", page_icon="🔎", layout="wide", menu_items={"About": ABOUT})
-    pages = [_page(entry, is_home=entry is PAGES[0]) for entry in PAGES]
-    st.session_state["pages"] = {entry.url: page for entry, page in zip(PAGES, pages, strict=True)}
-    # Also for who stands at the door, so that a link still leads to its page behind it.
-    named_home = st.Page(_go_home, title=PAGES[0].title, url_path=PAGES[0].url, visibility="hidden")
-    chosen = st.navigation([*pages, named_home], position="top" if signin.is_inside() else "hidden")
-    st.html(STYLE)
     if not signin.passed():
         return
+    pages = [_page(entry, is_home=entry is PAGES[0]) for entry in PAGES]
+    st.session_state["pages"] = {entry.url: page for entry, page in zip(PAGES, pages, strict=True)}
+    named_home = st.Page(_go_home, title=PAGES[0].title, url_path=PAGES[0].url, visibility="hidden")
+    chosen = st.navigation([*pages, named_home], position="top")
+    st.html(STYLE)
     if chosen == named_home:
         chosen.run()
         return
@@ -82,11 +81,12 @@ def _header(page: str) -> None:
         with session.errors():
             views_menu.draw(page)
         st.space("stretch")
-        st.text(f"You are {visible(session.actor())}")
+        unsure = None if signin.is_verified() else UNVERIFIED
+        st.text(f"You are {visible(session.actor())}{' (not verified)' if unsure else ''}", help=unsure)
         st.button("Undo", key="studio-undo", on_click=session.undo, help="Take back your latest decision.")
         st.button("Redo", key="studio-redo", on_click=session.redo, help="Bring back what you last undid.")
         if signin.is_needed():
-            st.button("Sign out", key="studio-sign-out", on_click=signin.leave)
+            signin.draw_links()
 
 
 def _choose_dataset() -> None:
@@ -116,6 +116,8 @@ def _watch_journal() -> None:
 
 ABOUT = "LoRIF Studio: find the training texts that taught a language model what it says."
 
+UNVERIFIED = "Everybody here signs in with the same password and types a name, which nobody checks."
+
 STYLE = """
 <style>
 .stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1760px; }
@@ -135,7 +137,14 @@ STYLE = """
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
 [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
 [data-testid="stToast"] { pointer-events: auto; }
-button:focus-visible, [role="option"]:focus-visible, [data-testid="stMultiSelect"] input:focus-visible {
+.studio-links { display: flex; align-items: center; gap: .75rem; font-size: .85rem; white-space: nowrap; }
+.studio-links a { color: inherit; }
+.studio-links form { margin: 0; }
+.studio-links form button { min-height: 2rem; padding: .1rem .7rem; font: inherit; color: inherit; cursor: pointer;
+  background: transparent; border: 1px solid color-mix(in srgb, currentColor 20%, transparent);
+  border-radius: .25rem; }
+button:focus-visible, .studio-links a:focus-visible, [role="option"]:focus-visible,
+[data-testid="stMultiSelect"] input:focus-visible {
   outline: 2px solid currentColor !important; outline-offset: 2px; }
 [data-testid="stMain"]:focus-visible { outline: 2px solid currentColor; outline-offset: -2px; }
 </style>

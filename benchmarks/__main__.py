@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import indexing, memory, querying
 from lorif_core.cli.process import keep_freed_memory
-from lorif_core.workspace.folder.doctor import describe_environment
+from lorif_core.workspace.health.environment_report import describe_environment
 
 PARTS = ("indexing", "querying", "memory")
 

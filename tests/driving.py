@@ -41,9 +41,10 @@ DEEP_TEXT = """
 def opening(chromium, name: str) -> Iterator[tuple[Callable, list[str]]]:
     """What opens a page of a studio in a browser of its own, and the addresses that its pages called.
 
-    A dialog of the browser fails the test. With LORIF_SHOTS, a picture of every page is left in that folder.
+    A dialog of the browser fails the test, and so does what the page's policy forbids. With LORIF_SHOTS, a picture
+    of every page is left in that folder.
     """
-    contexts, requests = [], []
+    contexts, requests, forbidden = [], [], []
 
     def open_path(studio: Studio, path: str = "/", *, waits: bool = True, **options):
         context = chromium.new_context(**({"viewport": {"width": 1400, "height": 1000}} | options))
@@ -52,6 +53,7 @@ def opening(chromium, name: str) -> Iterator[tuple[Callable, list[str]]]:
         page.set_default_timeout(TIMEOUT_MS)
         page.on("request", lambda made: requests.append(made.url))
         page.on("websocket", lambda made: requests.append(made.url))
+        page.on("console", lambda said: forbidden.append(said.text) if "Security Policy" in said.text else None)
         page.on("dialog", lambda dialog: pytest.fail(f"a dialog opened: {dialog.message}"))
         page.goto(studio.url + path)
         if waits:
@@ -60,6 +62,7 @@ def opening(chromium, name: str) -> Iterator[tuple[Callable, list[str]]]:
 
     try:
         yield open_path, requests
+        assert forbidden == []
     finally:
         for number, context in enumerate(contexts):
             if folder := os.environ.get("LORIF_SHOTS"):

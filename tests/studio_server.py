@@ -1,5 +1,6 @@
 """Studios that run as processes of their own, over workspaces with texts that try to take over the page."""
 
+import json
 import os
 import signal
 import socket
@@ -14,11 +15,14 @@ from pathlib import Path
 from tiny_workspace import SMALL, done, model_folder, root, rows, write_model, write_rows
 
 import lorif_core as lf
+from lorif_core.journal.credentials import Credentials
+from lorif_core.journal.journal import Journal
+from lorif_core.workspace.studio.passwords import hash_password
 
 STARTS_WITHIN_S = 600
 SERVE = (
-    "import sys; from pathlib import Path; from lorif_core.cli.studio_commands import app; "
-    "app(Path(sys.argv[1]), port=int(sys.argv[2]), auth=sys.argv[3] or None)"
+    "import json, sys; from pathlib import Path; from lorif_core.cli.studio_commands import app; "
+    "app(Path(sys.argv[1]), port=int(sys.argv[2]), **json.loads(sys.argv[3]))"
 )
 PASSWORD = "correct horse battery"
 
@@ -40,10 +44,22 @@ HOSTILE_TEXTS = [
 class Studio:
     """A running studio: where it is, the workspace that it shows, its log, its process."""
 
-    def __init__(self, workspace: Path, auth: str = "") -> None:
+    def __init__(self, workspace: Path, auth: str = "", *, first: str = "", **options: object) -> None:
+        """Start one.
+
+        Args:
+            workspace: Which it shows.
+            auth: As of `lorif app`.
+            first: Code that its process runs before.
+            **options: Further ones of `lorif app`; those in capitals are variables of its environment.
+        """
         self.workspace = workspace
+        self._code = f"{first}\n{SERVE}"
+        self._environment = {name: str(value) for name, value in options.items() if name.isupper()}
+        self._options = {name: value for name, value in options.items() if not name.isupper()} | {
+            "auth": auth or None
+        }
         self.log = workspace.parent / "server.log"
-        self._auth = auth
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.start()
@@ -52,7 +68,7 @@ class Studio:
         """Serve, and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVE, str(self.workspace), str(self._port), self._auth],
+                [sys.executable, "-c", self._code, str(self.workspace), str(self._port), json.dumps(self._options)],
                 stdout=log,
                 stderr=log,
                 env=os.environ
@@ -61,7 +77,8 @@ class Studio:
                     "OMP_WAIT_POLICY": "PASSIVE",
                     "LORIF_ACTOR": "tester",
                     "LORIF_STUDIO_PASSWORD": PASSWORD,
-                },
+                }
+                | self._environment,
             )
         end = time.monotonic() + STARTS_WITHIN_S
         while time.monotonic() < end:
@@ -88,13 +105,21 @@ class Studio:
 
 
 @contextmanager
-def serving(workspace: Path, auth: str = "") -> Iterator[Studio]:
+def serving(workspace: Path, auth: str = "", **options: object) -> Iterator[Studio]:
     """A studio for as long as the block runs."""
-    studio = Studio(workspace, auth)
+    studio = Studio(workspace, auth, **options)
     try:
         yield studio
     finally:
         studio.stop()
+
+
+def give_passwords(journal: Journal, **roles: str) -> None:
+    """Make people members who sign in with the password of the tests; the first of them is an admin."""
+    first = next(iter(roles))
+    for name, role in roles.items():
+        journal.set_role(name, role, by=first)
+        Credentials(journal.engine).set_password(name, hash_password(PASSWORD), by=first)
 
 
 def free_port() -> int:

@@ -34,9 +34,7 @@ from lorif_core.cli.curate_commands import (
     exclude,
     flag,
     history,
-    journal,
     label,
-    members,
     note,
     reasons,
     redo,
@@ -45,13 +43,16 @@ from lorif_core.cli.curate_commands import (
     undo,
     unlabel,
 )
-from lorif_core.cli.data_commands import demo, doctor, import_
+from lorif_core.cli.data_commands import demo, import_
+from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
 from lorif_core.cli.index_commands import index, index_command, indexes, method_among
 from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain
+from lorif_core.cli.people_commands import members
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
+from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
@@ -124,6 +125,8 @@ COMMANDS = {
     "cancel": cancel,
     "resume": resume,
     "doctor": doctor,
+    "backup": backup,
+    "restore-backup": restore_backup,
 }
 """Every command; those of ``GROUPS`` are a level below."""
 

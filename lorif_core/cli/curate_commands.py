@@ -79,7 +79,11 @@ exclude = _decision(
     "excluded",
     "Leave training texts out of every export from now on; needs a reason. `lorif undo` takes it back.",
 )
-restore = _decision("restore", "kept", "Keep training texts, whatever was decided before.")
+restore = _decision(
+    "restore",
+    "kept",
+    "Keep training texts, whatever was decided before. A whole workspace comes back with `lorif restore-backup`.",
+)
 
 
 def note(
@@ -312,35 +316,6 @@ def conflicts(workspace: Positional[Path], /, *, dataset: TextArg = None, json: 
         say("Nobody disagrees.")
 
 
-def members(workspace: Positional[Path], /, *, set: TextArg = None, role: TextArg = None, json: Json = False) -> None:
-    """Show who may do what, or give a person a role: viewer, curator or admin.
-
-    While there is no member, everybody who can open the workspace is an admin.
-
-    Args:
-        workspace: Folder of the workspace.
-        set: The person to give a role.
-        role: viewer reads, curator also decides, admin also settles and names members.
-        json: Print one JSON object instead of a table.
-    """
-    from lorif_core.views.tables import records_table
-    from lorif_core.workspace.folder.actor import current_actor
-
-    if (set is None) != (role is None):
-        raise ConfigError("`--set PERSON` and `--role ROLE` go together, only one was given.")
-    journal = opened_decisions(workspace).journal
-    if set is not None and role is not None:
-        journal.set_role(set, role, current_actor())
-    found = journal.members()
-    if json:
-        print_json({"members": [asdict(member) for member in found], "you": current_actor()})
-    elif found:
-        rows = [[member.actor, member.role, member.added_by, f"{member.at:%Y-%m-%d %H:%M}"] for member in found]
-        console().print(records_table("Members", ["person", "role", "named by", "since (UTC)"], rows))
-    else:
-        say(f"There are no members: everybody is an admin. You are {current_actor()}.")
-
-
 def reasons(
     workspace: Positional[Path], /, *, add: TextArg = None, description: TextArg = None, json: Json = False
 ) -> None:
@@ -366,34 +341,6 @@ def reasons(
     else:
         rows = [[reason.name, reason.description] for reason in found]
         console().print(records_table("Reasons", ["reason", "what it is for"], rows))
-
-
-def journal(
-    workspace: Positional[Path], /, *, journal: TextArg = None, here: bool = False, json: Json = False
-) -> None:
-    """Show where decisions are kept, or keep them in a PostgreSQL database that a team shares.
-
-    Decisions that were made so far stay where they are; move the workspace to a database before work begins.
-    The variable LORIF_JOURNAL, which may carry a password, goes before what the workspace says.
-
-    Args:
-        workspace: Folder of the workspace.
-        journal: Address such as postgresql+psycopg://user@host/database (needs the extra `postgres`).
-        here: Keep decisions in the workspace's own file again.
-        json: Print one JSON object instead of text.
-    """
-    from lorif_core.workspace.folder.journal_place import place_of, use_journal
-
-    if journal is not None and here:
-        raise ConfigError("give `--journal ADDRESS` or `--here`, not both.")
-    opened = opened_decisions(workspace)
-    if journal is not None or here:
-        use_journal(opened.files, journal)
-        opened = opened_decisions(workspace)
-    place = place_of(opened.journal.engine)
-    print_json({"journal": place, "revision": opened.journal.revision()}) if json else say(
-        f"Decisions are kept in {place}."
-    )
 
 
 def opened_decisions(workspace: Path) -> "Decisions":

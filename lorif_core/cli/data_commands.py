@@ -1,6 +1,5 @@
-"""Commands about data and the machine: demo, import, doctor."""
+"""Commands about data: demo, import."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -263,48 +262,3 @@ def _say_changes(dataset: "DatasetRecord", changes: "VersionChanges") -> None:
     for names, what in ((changes.columns_came, "New"), (changes.columns_went, "Gone")):
         if names:
             say(f"{what} columns: {', '.join(names)}.")
-
-
-def doctor(workspace: Annotated[Path | None, tyro.conf.Positional] = None, /, *, json: Json = False) -> None:
-    """Say what is installed; with a workspace, read every file of it and name the damaged ones.
-
-    Exits with 2 when something is damaged or incomplete.
-
-    Args:
-        workspace: Folder of a workspace to check.
-        json: Print one JSON object instead of tables.
-    """
-    from lorif_core.views.tables import human_bytes, key_value_table, records_table
-    from lorif_core.workspace.folder.doctor import describe_environment
-    from lorif_core.workspace.workspace import open_workspace
-
-    opened = open_workspace(workspace) if workspace is not None else None
-    environment = describe_environment(workspace or Path())
-    report = opened.check() if opened is not None else None
-    adapters = opened.indexes.adapters() if opened is not None else {}
-    if json:
-        checked = None if report is None else asdict(report) | {"adapters": adapters}
-        print_json({"environment": asdict(environment), "workspace": checked})
-    else:
-        rows = asdict(environment)
-        packages = rows.pop("packages")
-        for name in ("memory_bytes", "free_memory_bytes", "free_disk_bytes"):
-            rows[name.removesuffix("_bytes").replace("_", " ")] = human_bytes(rows.pop(name))
-        rows["devices"] = "; ".join(rows["devices"])
-        console().print(key_value_table("Machine", rows))
-        console().print(
-            key_value_table("Packages", {name: version or "not installed" for name, version in packages.items()})
-        )
-        if opened is not None and report is not None:
-            indexes = [
-                [r.index_id, r.method, r.status, r.num_examples, human_bytes(r.total_bytes or 0)]
-                for r in opened.indexes.records()
-            ]
-            console().print(records_table("Indexes", ["id", "method", "status", "examples", "size"], indexes))
-            for index_id, sentence in adapters.items():
-                say(f"{index_id}: {sentence}")
-            say(f"Read {report.num_files} files, {human_bytes(report.size_bytes)}: {len(report.findings)} problems.")
-            for finding in report.findings:
-                say(f"  {finding.artefact}: {finding.problem}")
-    if report is not None and report.findings:
-        sys.exit(2)

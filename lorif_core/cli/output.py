@@ -28,6 +28,9 @@ STAGES = {
     "brittleness": "brittleness (retrainings)",
     "verify": "verify (training steps)",
     "export": "export (texts)",
+    "backup": "backup (bytes)",
+    "restore": "restore (bytes)",
+    "journal": "journal (pages or rows)",
     "map": "map (shards, twice)",
 }
 

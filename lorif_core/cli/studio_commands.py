@@ -1,18 +1,21 @@
 """The command that serves the studio: app."""
 
 import os
+import re
 import socket
 import sys
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
 from lorif_core.cli.output import say
 from lorif_core.errors import ConfigError
 
-HASH_VARIABLE = "LORIF_STUDIO_PASSWORD_HASH"
+if TYPE_CHECKING:
+    from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
 PASSWORD_VARIABLE = "LORIF_STUDIO_PASSWORD"
 FIRST_PORT = 8501
 NUM_PORTS = 50
@@ -24,8 +27,10 @@ def app(
     *,
     port: int | None = None,
     host: str = "127.0.0.1",
-    auth: Literal["password", "oidc"] | None = None,
+    auth: Literal["password", "shared", "oidc"] | None = None,
     allow_host: tuple[str, ...] = (),
+    behind_proxy: str | None = None,
+    base_path: str = "",
     set_password: bool = False,
 ) -> None:
     """Serve the studio in the browser, on this machine unless told otherwise.
@@ -36,28 +41,46 @@ def app(
         workspace: Folder of the workspace.
         port: Unset: the first free one from 8501.
         host: Address to listen on. One that other machines reach needs --auth.
-        auth: password: one password for all, kept as a hash in the workspace's folder by --set-password, or
-            given as LORIF_STUDIO_PASSWORD; oidc: the sign-in that `.streamlit/secrets.toml` describes.
+        auth: password: every member has one of their own (`lorif members --set-password`, `--invite`); shared: one
+            for all, by --set-password or LORIF_STUDIO_PASSWORD, and names are not verified, so there are no roles;
+            oidc: the sign-in that `.streamlit/secrets.toml` describes.
         allow_host: Further names under which browsers reach the server, such as that of a proxy.
-        set_password: Read a new password from the terminal or standard input, keep its hash, and stop.
+        behind_proxy: Address of a reverse proxy, such as 127.0.0.1: what it says about who asks, and whether
+            by TLS, is believed.
+        base_path: Where the studio lies below its host, as in /studio.
+        set_password: Read the password that all share from the terminal or standard input, keep its hash, and stop.
     """
     from lorif_core.workspace.folder.workspace_files import open_files
     from lorif_core.workspace.studio.passwords import keep_password
 
     files = open_files(workspace)
     if set_password:
-        keep_password(files, _read_password())
-        say("The password is kept as a hash. Serve with `--auth password`.")
+        keep_password(files, read_password("New password for all: "))
+        say("The password is kept as a hash. Serve with `--auth shared`.")
         return
-    if not is_loopback(host) and auth is None:
-        raise ConfigError(
-            f"--host {host} can be reached from other machines, and anyone there could read the training texts and "
-            "decide about them: pass `--auth password` or `--auth oidc`, or leave out --host."
-        )
-    os.environ |= _environment(files, auth)
+    _check_reach(host, auth)
+    base, proxy = _checked_base(base_path), _checked_proxy(behind_proxy)
+    shared_hash = _shared_hash(files) if auth == "shared" else None
+    if auth == "password":
+        _require_passwords(files)
     chosen = _choose_port(host, port)
-    say(f"LoRIF Studio: http://{'localhost' if is_loopback(host) else host}:{chosen}  (Ctrl+C stops it)")
-    _serve(server_settings(host, chosen, allow_host))
+    say(f"LoRIF Studio: http://{'localhost' if is_loopback(host) else host}:{chosen}{base}  (Ctrl+C stops it)")
+    if not is_loopback(host) and not proxy:
+        say(
+            "Passwords and texts travel as plain text: put a proxy with TLS before it (docs/how-to/reverse-proxy.md)."
+        )
+    os.environ |= {
+        "LORIF_STUDIO_WORKSPACE": str(files.root.resolve()),
+        "LORIF_STUDIO_AUTH": auth or "",
+        "LORIF_STUDIO_BASE_PATH": base,
+    }
+    settings = server_settings(host, chosen, allow_host) | {"server.baseUrlPath": base.strip("/")}
+    _import_app()
+    from app.gate.origins import Origins
+    from app.gate.serve import Entrance, serve
+
+    origins = Origins.of(host, allow_host)
+    serve(files, settings, Entrance(origins, chosen, auth, shared_hash, base, proxy))
 
 
 def is_loopback(host: str) -> bool:
@@ -70,6 +93,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _check_reach(host: str, auth: str | None) -> None:
+    if not is_loopback(host) and auth is None:
+        raise ConfigError(
+            f"--host {host} can be reached from other machines, and anyone there could read the training texts and "
+            "decide about them: pass `--auth password`, `--auth shared` or `--auth oidc`, or leave out --host."
+        )
+
+
 def server_settings(host: str, port: int, allow_host: tuple[str, ...] = ()) -> dict[str, Any]:
     """Streamlit's settings: private, without telemetry, errors in the log only."""
     return {
@@ -78,7 +109,7 @@ def server_settings(host: str, port: int, allow_host: tuple[str, ...] = ()) -> d
         "server.headless": True,
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,
-        "server.allowedHosts": ["localhost", "127.0.0.1", host, *allow_host],
+        "server.allowedHosts": ["localhost", "127.0.0.1", host, *(name.rsplit(":", 1)[0] for name in allow_host)],
         "server.enableStaticServing": False,
         "server.enableAgentApi": False,
         "server.fileWatcherType": "none",
@@ -97,30 +128,71 @@ def server_settings(host: str, port: int, allow_host: tuple[str, ...] = ()) -> d
     }
 
 
-def _environment(files: Any, auth: str | None) -> dict[str, str]:
-    """What the pages read: the workspace, and how people sign in."""
-    from lorif_core.workspace.studio.passwords import hash_password, kept_hash
+def read_password(prompt: str, name: str | None = None) -> str:
+    """A new password, from the terminal, where it does not show, or from standard input.
 
-    found = {"LORIF_STUDIO_WORKSPACE": str(files.root.resolve()), "LORIF_STUDIO_AUTH": auth or ""}
-    if auth == "password":
-        given = os.environ.pop(PASSWORD_VARIABLE, "")
-        hashed = hash_password(given) if given else kept_hash(files)
-        if hashed is None:
-            raise ConfigError(
-                "--auth password needs a password, and none is set: run `lorif app "
-                f"{files.root} --set-password` first, or give it as {PASSWORD_VARIABLE}."
-            )
-        found[HASH_VARIABLE] = hashed
-    return found
-
-
-def _read_password() -> str:
+    Raises:
+        ConfigError: It may not be one.
+    """
     import getpass
 
-    typed = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline()
-    if len(typed.strip()) < 8:
-        raise ConfigError("a password has at least 8 characters: choose a longer one.")
-    return typed.rstrip("\n")
+    from lorif_core.workspace.studio.passwords import check_password
+
+    typed = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()
+    return check_password(typed.rstrip("\n"), name)
+
+
+def _shared_hash(files: "WorkspaceFiles") -> str:
+    """The hash of the password that all share."""
+    from lorif_core.workspace.studio.passwords import has_old_cost, hash_password, kept_hash
+
+    if files.journal.members():
+        raise ConfigError(
+            "--auth shared verifies no names, and this workspace has members with roles, whose names anyone could "
+            "type: use `--auth password` and give each of them a password with `lorif members "
+            f"{files.root} --invite NAME`."
+        )
+    if given := os.environ.pop(PASSWORD_VARIABLE, ""):
+        return hash_password(given)
+    hashed = kept_hash(files)
+    if hashed is None:
+        raise ConfigError(
+            f"--auth shared needs a password, and none is set: run `lorif app {files.root} --set-password` first, or "
+            f"give it as {PASSWORD_VARIABLE}."
+        )
+    if has_old_cost(hashed):
+        say(f"The password is kept as an old version did: `lorif app {files.root} --set-password` keeps it better.")
+    return hashed
+
+
+def _require_passwords(files: "WorkspaceFiles") -> None:
+    from lorif_core.journal.credentials import Credentials
+
+    if not Credentials(files.journal.engine).with_password():
+        raise ConfigError(
+            "--auth password lets in members who have a password, and nobody has one: make yourself a member with "
+            f"`lorif members {files.root} --set NAME --role admin --set-password NAME`, then `--invite` others. "
+            "One password for all is `--auth shared`."
+        )
+
+
+def _checked_base(base_path: str) -> str:
+    """The path below the host: empty, or with a slash before it and none behind."""
+    base = base_path.strip("/")
+    if base and not re.fullmatch(r"\w[\w.~-]*(/\w[\w.~-]*)*", base, re.ASCII):
+        raise ConfigError(f"--base-path is made of letters, digits and hyphens, as in /studio, got {base_path!r}.")
+    return f"/{base}" if base else ""
+
+
+def _checked_proxy(behind_proxy: str | None) -> str:
+    if behind_proxy is None:
+        return ""
+    try:
+        return str(ip_network(behind_proxy, strict=False)) if "/" in behind_proxy else str(ip_address(behind_proxy))
+    except ValueError:
+        raise ConfigError(
+            f"--behind-proxy is the address that the proxy asks from, such as 127.0.0.1, got {behind_proxy!r}."
+        ) from None
 
 
 def _choose_port(host: str, port: int | None) -> int:
@@ -140,12 +212,10 @@ def _choose_port(host: str, port: int | None) -> int:
     raise ConfigError(f"no port from {FIRST_PORT} to {FIRST_PORT + NUM_PORTS - 1} is free: choose one with `--port`.")
 
 
-def _serve(settings: dict[str, Any]) -> None:
+def _import_app() -> None:
+    """Make the package `app` importable, which lies beside this one in a checkout and in a wheel."""
     import lorif_core
 
-    home = Path(lorif_core.__file__).resolve().parents[1]
-    if str(home) not in sys.path:  # where the package `app` lies, in a checkout and in a wheel
-        sys.path.insert(0, str(home))
-    import streamlit
-
-    streamlit.App(home / "app" / "script" / "main.py").run(config=settings)
+    home = str(Path(lorif_core.__file__).resolve().parents[1])
+    if home not in sys.path:
+        sys.path.insert(0, home)

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, Select, Text, and_, distinct, func, insert, literal, select, text, update
+from sqlalchemy import Connection, Select, Table, Text, and_, distinct, func, insert, literal, select, text, update
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.dml import ReturningInsert
 
 from lorif_core.errors import JournalError
 from lorif_core.files import fingerprint_of_value
+from lorif_core.journal.chain import next_batch_digest
 from lorif_core.journal.entries import STATUS_OF, Batch, Decision, Scope, check_name, utc_now
 from lorif_core.journal.journal_tables import LIVE_EVENT, BatchRow, EventRow, RevisionRow
 from lorif_core.journal.people import check_reason, require_role
@@ -50,10 +50,15 @@ BATCH_FIELDS = tuple(Batch.__dataclass_fields__)
 BATCH_COLUMNS: list[Any] = [getattr(BatchRow, name) for name in BATCH_FIELDS]
 
 
+REVISION_TABLE, BATCH_TABLE = cast(Table, RevisionRow.__table__), cast(Table, BatchRow.__table__)
+COUNT_ON = update(REVISION_TABLE).values(number=REVISION_TABLE.c.number + 1).returning(REVISION_TABLE.c.number)
+INSERT_BATCH = insert(BATCH_TABLE).returning(*(BATCH_TABLE.c[name] for name in BATCH_FIELDS))
+"""Both made once, and on the tables themselves: to make a statement costs as much as to run it."""
+
+
 def next_revision(connection: Connection) -> int:
     """Count one more write."""
-    counted = update(RevisionRow).values(number=RevisionRow.number + 1).returning(RevisionRow.number)
-    return connection.execute(counted).scalar_one()
+    return connection.execute(COUNT_ON).scalar_one()
 
 
 def batch_of(row: Any) -> Batch:
@@ -96,7 +101,7 @@ def decide(
     if decision.settles and not by_import:
         require_role(connection, scope.actor, "admin", "settle a disagreement")
     check_reason(connection, decision.reason)
-    batch = _write_batch(connection, client_id, request)
+    batch = _write_batch(connection, client_id, request, decision.train_ids)
     for start in range(0, len(decision.train_ids), IDS_PER_INSERT):
         ids = json.dumps(decision.train_ids[start : start + IDS_PER_INSERT], ensure_ascii=False)
         connection.execute(INSERT_EVENTS[connection.dialect.name], {"batch_id": batch.batch_id, "ids": ids})
@@ -121,7 +126,7 @@ def take_back(
     if target.kind in STATUS_OF:
         _refuse_if_decided_since(connection, kind, scope, target)
     about = {"dataset_id": scope.dataset_id, "of_batch": target.batch_id, "num_events": target.num_events}
-    act = _write_batch(connection, client_id, request | about | {"settles": False})
+    act = _write_batch(connection, client_id, request | about | {"settles": False}, ())
     events = (
         select(literal(act.batch_id), EventRow.train_id, EventRow.event_id)
         .where(EventRow.batch_id == target.batch_id)
@@ -150,15 +155,17 @@ def examples_of(connection: Connection, batch_id: str) -> list[str]:
     return list(connection.scalars(ids))
 
 
-def _write_batch(connection: Connection, client_id: str | None, values: dict[str, Any]) -> Batch:
-    new = {
+def _write_batch(
+    connection: Connection, client_id: str | None, values: dict[str, Any], train_ids: Sequence[str]
+) -> Batch:
+    new = values | {
         "batch_id": secrets.token_hex(8),
         "revision": next_revision(connection),
         "at": utc_now(),
         "client_id": client_id,
     }
-    written = cast("ReturningInsert[Any]", insert(BatchRow).values(new | values).returning(*BATCH_COLUMNS))
-    return batch_of(connection.execute(written).one())
+    new["digest"] = next_batch_digest(connection, new, train_ids)
+    return batch_of(connection.execute(INSERT_BATCH, new).one())
 
 
 def _batch_of_request(connection: Connection, client_id: str | None, request: dict[str, Any]) -> Batch | None:

@@ -6,49 +6,78 @@ journal as it was when they began. A write is on the disk before it is acknowled
 """
 
 import errno
+import os
 import sqlite3
+import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import InvalidatePoolError
 
 from lorif_core.errors import JournalError, ResourceError
 from lorif_core.files import disk_full_message
 from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, plain_errors
 from lorif_core.journal.locations import check_file_location, parse_location
-from lorif_core.journal.migrating import is_current, migrate
+from lorif_core.journal.migrating import holds_journal, is_current, migrate
+from lorif_core.journal.own_journal import OPTION, OwnJournal, own_journal_of
 
 ADVISORY_LOCK = 0x4C6F524946  # "LoRIF" in ASCII
 CONNECT_TIMEOUT_S = 10
 POLL_INTERVAL_S = 0.001
+
+LOG_LIMIT = 1 << 26
+"""Bytes that SQLite's log keeps on disk after a large batch."""
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",  # KiB; a batch of a million examples touches pages all over three indexes
-    "PRAGMA journal_size_limit = 67108864",  # bytes that the log keeps on disk after such a batch
+    f"PRAGMA journal_size_limit = {LOG_LIMIT}",
 )
 
 
-def open_engine(location: Path | str) -> Engine:
+def open_engine(location: Path | str, own: OwnJournal | None = None) -> Engine:
     """Engine on the journal at ``location``, made if it is new and migrated if it is old.
 
     Args:
         location: An SQLite file, or an address such as ``postgresql+psycopg://user@host/database``.
+        own: What a workspace remembers of its journal; another one is refused, now and in every transaction.
 
     Raises:
         JournalError: There is no journal, and none can be made, or it is damaged or of a newer version.
         ResourceError: The disk is full.
     """
     place = parse_location(location)
-    return _open_file(place.expanduser().resolve()) if isinstance(place, Path) else _open_server(place)
+    engine = _open_file(place.expanduser().resolve(), own) if isinstance(place, Path) else _server_engine(place)
+    try:
+        upgrade(engine, own)
+        if own is not None:
+            _meet(engine, own)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def is_empty_database(address: URL) -> bool:
+    """Whether the PostgreSQL database at an address holds no journal.
+
+    Raises:
+        JournalError: It cannot be reached.
+    """
+    engine = _server_engine(address)
+    try:
+        with reading(engine) as connection:
+            return not holds_journal(connection)
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -61,7 +90,7 @@ def reading(engine: Engine) -> Generator[Connection, None, None]:
     with plain_errors(engine), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with connection.begin():
+        with connection.begin(), _watched(connection):
             yield connection
 
 
@@ -78,24 +107,49 @@ def writing(engine: Engine) -> Generator[Connection, None, None]:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_S * 1000:.0f}"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+            own = own_journal_of(engine)
+            if own is not None:
+                own.check_before_write(connection)
             yield connection
+        if own is not None:
+            own.follow(connection)
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade(engine: Engine, own: OwnJournal | None = None) -> None:
     """Make the tables of a new journal, or bring those of an older version up to date.
 
     Raises:
-        JournalError: The database is of a newer version, or no journal.
+        JournalError: The database is of a newer version, or no journal, or empty and the workspace has one.
     """
     with reading(engine) as connection:
         if is_current(connection):
             return
+        if own is not None and not own.may_be_new() and not holds_journal(connection):
+            raise own.refusal("is empty")
     with writing(engine) as connection:
         if not is_current(connection):  # another process may have come first
             migrate(connection)
 
 
-def _open_file(path: Path) -> Engine:
+def _watched(connection: Connection) -> AbstractContextManager[None]:
+    own = own_journal_of(connection.engine)
+    return nullcontext() if own is None else own.watching(connection)
+
+
+def _meet(engine: Engine, own: OwnJournal) -> None:
+    """Refuse a journal that is not the workspace's own, remember one that is new, and watch it from now on."""
+    with reading(engine) as connection:
+        is_new = own.meet(connection)
+    if is_new:
+        with writing(engine) as connection:
+            seen = own.adopt(connection)
+        own.memory.write(seen)
+    engine.update_execution_options(**{OPTION: own})
+
+
+def _open_file(path: Path, own: OwnJournal | None) -> Engine:
+    if own is not None and not own.may_be_new():
+        _refuse_lost_file(path, own)
     check_file_location(path)
     engine = create_engine(URL.create("sqlite", database=str(path)), creator=partial(_connect, path))
     event.listen(engine, "begin", _begin)
@@ -105,29 +159,28 @@ def _open_file(path: Path) -> Engine:
         _make_file(path)
         with plain_errors(engine), engine.connect():
             pass  # the first connection turns on the write-ahead log, which does not wait for others
-    _upgrade_or_close(engine)
     return engine
 
 
-def _open_server(url: URL) -> Engine:
+def _refuse_lost_file(path: Path, own: OwnJournal) -> None:
+    """Refuse what can be seen without opening it: SQLite would delete a log beside a missing or empty file."""
+    if not path.exists():
+        raise own.refusal("is missing")
+    if path.is_dir():
+        raise own.refusal("is a folder now")
+    if path.is_file() and path.stat().st_size == 0:
+        raise own.refusal("is empty")
+
+
+def _server_engine(url: URL) -> Engine:
     timeout = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_TIMEOUT_S}
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args=timeout)
+        return create_engine(url, pool_pre_ping=True, connect_args=timeout)
     except ImportError as error:
         raise JournalError(
             "a journal in PostgreSQL needs the package psycopg, which is not installed: "
             '`pip install "lorif-studio[postgres]"`.'
         ) from error
-    _upgrade_or_close(engine)
-    return engine
-
-
-def _upgrade_or_close(engine: Engine) -> None:
-    try:
-        upgrade(engine)
-    except BaseException:
-        engine.dispose()
-        raise
 
 
 @contextmanager
@@ -153,15 +206,20 @@ def _alone(path: Path) -> Generator[None, None, None]:
 
 
 def _make_file(path: Path) -> None:
-    log = path.with_name(path.name + "-wal")
+    log = _log_of(path)
     if not path.exists() and log.exists() and log.stat().st_size:
         # SQLite would take the log for a leftover and delete it.
         raise JournalError(
             f"the journal {str(path)!r} is missing, but {log.name!r} beside it holds decisions: bring the file back, "
-            "or move the other one away too."
+            "restore a backup with `lorif restore-backup`, or begin an empty one with `lorif journal WORKSPACE "
+            "--start-anew`, which keeps the other file aside."
         )
     try:
-        path.open("ab").close()
+        if not path.exists():
+            path.touch()
+        elif not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            # Not by opening it: to close a file gives up the locks that other connections of this process have on it.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -226,19 +284,46 @@ def _wait_for_turn(connection: Connection) -> None:
         driver.execute(f"PRAGMA busy_timeout = {LOCK_TIMEOUT_S * 1000:.0f}").close()
 
 
-def _file_id(path: Path) -> tuple[int, int] | None:
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+class _Place(NamedTuple):
+    """A file as a connection found it: the same one has the same device and number, and never becomes shorter."""
+
+    device: int
+    number: int
+    size: int
+
+    def goes_on_in(self, now: "_Place | None", most: int) -> bool:
+        """Whether a file that may be cut to ``most`` bytes is still this one."""
+        return now is not None and now[:2] == self[:2] and now.size >= min(self.size, most)
+
+
+def _places(path: Path) -> tuple[_Place | None, _Place | None]:
+    return _place_of(path), _place_of(_log_of(path))
+
+
+def _place_of(path: Path) -> _Place | None:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return _Place(status.st_dev, status.st_ino, status.st_size)
 
 
 def _remember_file(path: Path, _connection: Any, record: Any) -> None:
-    record.info["file_id"] = _file_id(path)
+    record.info["places"] = _places(path)
 
 
 def _check_file(path: Path, _connection: Any, record: Any, _proxy: Any) -> None:
-    # A connection kept from before would go on writing into a deleted file.
-    if record.info["file_id"] != _file_id(path):
-        raise DisconnectionError(f"{path} is another file now")
+    """Give up the connections from before if the file or its log was deleted, replaced or cut.
+
+    They would go on working with a file that has no name any more. When the last of them is closed, SQLite writes
+    what its log holds into the file, and what comes back then is compared with what the workspace remembers.
+    """
+    before, now = record.info["places"], _places(path)
+    limits = (sys.maxsize, LOG_LIMIT)
+    if any(old and not old.goes_on_in(new, most) for old, new, most in zip(before, now, limits, strict=True)):
+        raise InvalidatePoolError(f"{path} or its log is another file now")
+    record.info["places"] = now

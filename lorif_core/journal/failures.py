@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from lorif_core.errors import JournalError, LorifError, ResourceError
 from lorif_core.files import disk_full_message
+from lorif_core.journal.own_journal import own_journal_of
 
 LOCK_TIMEOUT_S = 30.0
 """How long a write waits for the writes of others."""
@@ -18,9 +19,10 @@ LOCKED = (
 )
 
 SQLITE_CAUSES = {
-    "SQLITE_NOTADB": "is not an SQLite database: check the path, or move the file away and a new journal is made",
-    "SQLITE_CORRUPT": "is damaged: restore it from a backup, or move it and the files ending in `-wal` and `-shm` "
-    "beside it away",
+    "SQLITE_NOTADB": "is not an SQLite database: check the path, or bring the journal back: restore a backup with "
+    "`lorif restore-backup`, or begin an empty one with `lorif journal WORKSPACE --start-anew`",
+    "SQLITE_CORRUPT": "is damaged: restore a backup with `lorif restore-backup`, or begin an empty one with `lorif "
+    "journal WORKSPACE --start-anew`, which keeps the damaged file aside",
     "SQLITE_READONLY": "cannot be written: a journal needs a file and a folder that you may write to",
     "SQLITE_CANTOPEN": "cannot be opened: a journal needs a file and a folder that you may read and write",
     "SQLITE_PERM": "cannot be opened: a journal needs a file and a folder that you may read and write",
@@ -69,8 +71,10 @@ def explain_sqlite(error: DBAPIError, engine: Engine) -> LorifError | None:
     name = getattr(error.orig, "sqlite_errorname", "")
     if name == "SQLITE_FULL":
         return ResourceError(disk_full_message(path))
-    if name.startswith("SQLITE_CANTOPEN") and not path.exists():
-        return JournalError(f"the journal {str(path)!r} has been removed or renamed: bring it back or reopen it.")
+    if name.startswith("SQLITE_CANTOPEN") and (path.is_dir() or not path.exists()):
+        own = own_journal_of(engine)
+        problem = "is a folder now" if path.is_dir() else "has been removed or renamed"
+        return own.refusal(problem) if own else JournalError(f"the journal {str(path)!r} {problem}: bring it back.")
     cause = _cause_of(name, SQLITE_CAUSES)
     return None if cause is None else JournalError(f"the journal {str(path)!r} {cause}. SQLite says: {error.orig}")
 

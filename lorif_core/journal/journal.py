@@ -1,5 +1,6 @@
 """The journal as its users see it: one object, one transaction per call."""
 
+import json
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from typing import Any, NamedTuple
 import polars as pl
 from sqlalchemy import Connection, Engine, select
 
-from lorif_core.journal import acts, people, reads
+from lorif_core.journal import acts, chain, people, reads
+from lorif_core.journal.check_journal import check_journal
 from lorif_core.journal.database import open_engine, reading
 from lorif_core.journal.database import writing as writing_to
 from lorif_core.journal.entries import (
@@ -22,11 +24,17 @@ from lorif_core.journal.entries import (
     Role,
     Scope,
     Status,
+    utc_now,
 )
 from lorif_core.journal.followed_states import FollowedStates
-from lorif_core.journal.journal_tables import RevisionRow
+from lorif_core.journal.journal_tables import LinkRow, RevisionRow
+from lorif_core.journal.last_seen import Seen
+from lorif_core.journal.own_journal import OwnJournal
 
 REVISIONS_AT_ONCE = 2_000
+
+START_ANEW = "start-anew"
+"""The kind of the link that says a journal was begun in place of one that was given up."""
 
 
 class Journal:
@@ -40,15 +48,19 @@ class Journal:
     engine: Engine
     """The database, for the jobs that lie in it too."""
 
-    def __init__(self, location: Path | str, states_folder: Path | None = None) -> None:
+    def __init__(
+        self, location: Path | str, states_folder: Path | None = None, own: OwnJournal | None = None
+    ) -> None:
         """Open the journal at ``location``, making it if there is none.
 
         Args:
             location: An SQLite file on a local disk, or ``postgresql+psycopg://user@host/database``.
             states_folder: Where copies of the states may be kept, so that a new process need not read a long
                 journal from its beginning; it may be deleted at any time.
+            own: What a workspace remembers of its journal. Every call then refuses one that is missing, another
+                one or older, and none is made in its place.
         """
-        self.engine = open_engine(location)
+        self.engine = open_engine(location, own)
         self._states = FollowedStates(states_folder)
         # Also when nobody closes it: the last one to leave folds SQLite's log into the file.
         weakref.finalize(self, self.engine.dispose)
@@ -261,7 +273,7 @@ class Journal:
             JournalError: There is no such role.
             RoleError: ``by`` is no admin, or nobody would be one.
         """
-        with self._counted_write() as connection:
+        with self._counted_write("role", {"actor": actor, "role": role, "by": by}) as connection:
             return people.write_role(connection, actor, role, by)
 
     def reasons(self) -> list[Reason]:
@@ -276,14 +288,33 @@ class Journal:
             RoleError: ``by`` is no admin.
             JournalError: The name is taken, or is not lower-case words joined by hyphens.
         """
-        with self._counted_write() as connection:
+        with self._counted_write("reason", {"name": name, "description": description, "by": by}) as connection:
             return people.write_reason(connection, name, description, by)
 
+    def check(self) -> list[str]:
+        """What is wrong with the database or with what it says, in sentences; empty if nothing is."""
+        return check_journal(self.engine)
+
+    def write_start(self, lost: Seen | None, by: str) -> None:
+        """Write down who began this journal anew, when, and what the workspace gave up by it."""
+        said = {"by": by, "at": utc_now().isoformat(), "lost": None if lost is None else lost._asdict()}
+        with self._counted_write(START_ANEW, said):
+            pass
+
+    def starts(self) -> list[dict[str, Any]]:
+        """When this journal was begun in place of another: by whom, at what time, and what was lost."""
+        said = select(LinkRow.said).where(LinkRow.kind == START_ANEW).order_by(LinkRow.revision)
+        with reading(self.engine) as connection:
+            return [json.loads(words) for words in connection.scalars(said) if words]
+
     @contextmanager
-    def _counted_write(self) -> Generator[Connection, None, None]:
+    def _counted_write(
+        self, kind: str = chain.UNSAID, said: dict[str, Any] | None = None
+    ) -> Generator[Connection, None, None]:
+        """One write that counts as a revision, with what it says as JSON values."""
         with writing_to(self.engine) as connection:
             yield connection
-            acts.next_revision(connection)
+            chain.write_link(connection, acts.next_revision(connection), kind, said)
 
 
 class Snapshot(NamedTuple):

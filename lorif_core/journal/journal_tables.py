@@ -110,6 +110,9 @@ class BatchRow(JournalRow):
     client_id: Mapped[str | None] = mapped_column(unique=True)
     """Chosen by the caller; the same one again is the same request and changes nothing."""
 
+    digest: Mapped[str | None]
+    """Its link in the chain over everything that was written, see ``chain``."""
+
 
 class EventRow(JournalRow):
     """One example in one batch; the rowid order is the order of the journal."""
@@ -136,6 +139,38 @@ class RevisionRow(JournalRow):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
+class LinkRow(JournalRow):
+    """A revision that is no batch, in the chain over everything that was written, see ``chain``."""
+
+    __tablename__ = "revision_link"
+
+    revision: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[str]
+    kind: Mapped[str]
+    """role, reason, start-anew, or write for one that says no more."""
+
+    said: Mapped[str | None]
+    """What was written, as JSON text."""
+
+
+class IdentityRow(JournalRow):
+    """The one row that says which journal this is; copies of it, such as backups, have the same."""
+
+    __tablename__ = "journal_identity"
+
+    journal_id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+
+
+class WorkspaceRow(JournalRow):
+    """A workspace that works with this journal. A database that was chosen for it may serve several."""
+
+    __tablename__ = "journal_workspace"
+
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+
+
 class MemberRow(JournalRow):
     """A person with a role. While there is none, everyone who can open the workspace is an admin."""
 
@@ -147,6 +182,23 @@ class MemberRow(JournalRow):
 
     added_by: Mapped[str]
     at: Mapped[datetime]
+
+
+class CredentialRow(JournalRow):
+    """How a member signs in to the studio. A row changes, and nothing in it can be typed at the door."""
+
+    __tablename__ = "credential"
+
+    actor: Mapped[str] = mapped_column(ForeignKey("member.actor"), primary_key=True)
+    password_hash: Mapped[str | None]
+    """Salted hash and its parameters; none before the first password, and after it was taken away."""
+
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime]
+    invitation_digest: Mapped[str | None] = mapped_column(unique=True)
+    """Of the code in the link that a member was given to choose a password with."""
+
+    invitation_expires_at: Mapped[datetime | None]
 
 
 class ReasonRow(JournalRow):

@@ -58,6 +58,20 @@ def parse_location(location: Path | str) -> Path | URL:
     return Path(url.database)
 
 
+def plain_place(location: Path | str) -> str:
+    """A journal's place without the passwords that its address may carry."""
+    place = parse_location(location)
+    if isinstance(place, Path):
+        return str(place.expanduser().resolve())
+    return plain_address(place)
+
+
+def plain_address(url: URL) -> str:
+    """An address without the passwords that it may carry."""
+    secrets = [name for name in url.query if "password" in name]
+    return url.difference_update_query(secrets).render_as_string(hide_password=True)
+
+
 def check_file_location(path: Path) -> None:
     """Refuse a place that cannot hold an SQLite journal.
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from lorif_core.errors import JournalError
 
-HEAD = "0001"
+HEAD = "0003"
 """The newest revision in ``migrations/versions``."""
 
 VERSION_TABLE = "journal_version"
@@ -37,6 +37,11 @@ def is_current(connection: Connection) -> bool:
             "LoRIF Studio. Upgrade with `pip install --upgrade lorif-studio`."
         )
     return version == HEAD
+
+
+def holds_journal(connection: Connection) -> bool:
+    """Whether the database holds a journal of any version."""
+    return inspect(connection).has_table(VERSION_TABLE)
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:

@@ -155,6 +155,16 @@ def is_finished(folder: Path, number: int) -> bool:
     return _entry_file(folder, number).exists()
 
 
+def read_entry(folder: Path, number: int) -> PartEntry:
+    """Entry of a finished part.
+
+    Raises:
+        ArtefactError: It is missing or cannot be read.
+    """
+    path = _entry_file(folder, number)
+    return _entry_from_json(path, read_json(path))
+
+
 def missing_parts(plan: Plan, folder: Path) -> list[int]:
     """Numbers of the parts that nobody has finished."""
     return [number for number in range(plan.num_parts) if not is_finished(folder, number)]

@@ -21,9 +21,10 @@ from lorif_core.workspace.curation.removals import Removals
 from lorif_core.workspace.curation.removing import Verification, WhatIf
 from lorif_core.workspace.curation.review import Review, review
 from lorif_core.workspace.datasets.datasets import Datasets, ShownCorpus
-from lorif_core.workspace.folder.doctor import CheckReport, check_workspace
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles, create_files, open_files
+from lorif_core.workspace.health.check_workspace import check_workspace
+from lorif_core.workspace.health.findings import CheckReport
 from lorif_core.workspace.indexes.all_indexes import Indexes
 
 
@@ -197,9 +198,13 @@ class Workspace:
             out, dataset=dataset, settings=settings, overwrites=overwrites, on_progress=on_progress
         )
 
-    def check(self) -> CheckReport:
-        """Read every file and compare it with its checksum."""
-        return check_workspace(self.files)
+    def check(self, on_progress: ProgressSink = no_progress) -> CheckReport:
+        """Read every file, and look for every file that should be there; changes nothing.
+
+        Args:
+            on_progress: Receives ("files", files read, files).
+        """
+        return check_workspace(self.files, on_progress)
 
 
 def open_workspace(path: str | Path) -> Workspace:

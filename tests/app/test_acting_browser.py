@@ -14,7 +14,7 @@ from driving import (
     wait_for_run,
     wait_until,
 )
-from studio_server import PASSWORD, serving
+from studio_server import PASSWORD, give_passwords, serving
 from tiny_workspace import copy_of, imported, indexed, write_rows
 
 import lorif_core as lf
@@ -174,14 +174,16 @@ def test_a_decision_that_was_said_to_be_saved_outlives_kill_9(open_studio, tmp_p
 
 def sign_in(page, name):
     page.get_by_role("textbox", name="Your name").fill(name)
-    page.get_by_role("textbox", name="Password of this studio").fill(PASSWORD)
+    page.get_by_role("textbox", name="Your password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text(f"You are {name}").wait_for()
     page.get_by_role("heading", name="Corpus").wait_for()  # where the link led
 
 
 def test_two_people_who_disagree_are_both_kept_and_shown(open_studio, tmp_path):
-    with serving(copy_of(imported(), tmp_path), auth="password") as studio:
+    folder = copy_of(imported(), tmp_path)
+    give_passwords(lf.open_workspace(folder).journal, anna="admin", bert="curator")
+    with serving(folder, auth="password") as studio:
         anna, bert = (open_studio(studio, "/corpus", waits=False) for _ in range(2))
         sign_in(anna, "anna")
         sign_in(bert, "bert")

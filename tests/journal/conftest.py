@@ -113,7 +113,7 @@ def journal_in_postgres(new_database):
 @pytest.fixture
 def empty_journal_in_postgres(journal_in_postgres):
     with connect(journal_in_postgres) as connection:
-        connection.execute("TRUNCATE event, batch, member, reason, job")
+        connection.execute("TRUNCATE event, batch, credential, member, reason, job, revision_link, journal_workspace")
         connection.execute("UPDATE revision SET number = 0")
     yield journal_in_postgres
     with connect(journal_in_postgres) as connection:

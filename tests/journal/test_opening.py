@@ -87,7 +87,7 @@ def test_a_lock_that_is_never_given_back_is_named(journal, location, monkeypatch
 def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path, content):
     path = tmp_path / "journal.sqlite"
     path.write_bytes(content)
-    with pytest.raises(JournalError, match=r"journal.sqlite' is not an SQLite database: check the path, or move"):
+    with pytest.raises(JournalError, match=r"journal.sqlite' is not an SQLite database: check the path, or bring"):
         Journal(path)
     assert path.read_bytes() == content
 
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_refused(location):
         journal.decide(by("ada"), flag(*map(str, range(5000))))
     content = Path(location).read_bytes()
     Path(location).write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
-    with pytest.raises(JournalError, match=r"is damaged: restore it from a backup.*SQLite says: "):
+    with pytest.raises(JournalError, match=r"is damaged: restore a backup with .*SQLite says: "):
         Journal(location).decide(by("ada"), flag("a"))
 
 
@@ -184,7 +184,7 @@ def test_a_full_disk_is_named_and_nothing_is_kept(journal):
 
 def test_a_file_that_is_removed_while_open_is_named(journal, location):
     Path(location).rename(f"{location}.away")
-    with pytest.raises(JournalError, match=r"has been removed or renamed: bring it back or reopen it"):
+    with pytest.raises(JournalError, match=r"has been removed or renamed: bring it back"):
         journal.decide(by("ada"), flag("a"))
     assert not Path(location).exists()
     Path(f"{location}.away").rename(location)

@@ -27,6 +27,7 @@ from lorif_core.workspace.asking.score_file import QueryFile, ScoreResult, score
 from lorif_core.workspace.asking.value_file import Valuation, value_file
 from lorif_core.workspace.folder.kept_scores import keeping_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.indexes.all_indexes import Indexes
 
 
@@ -48,6 +49,7 @@ class Questions:
                 ("scores", examples done, all), then ("texts", texts of the lists, all). What it raises ends the work.
 
         Raises:
+            RoleError: The answer is to be kept, is not there yet, and the person is a viewer.
             LorifError: The question or the settings do not fit the index.
         """
         record = self.files.choose_index(question.index_id)
@@ -58,6 +60,7 @@ class Questions:
             form=question.form or usual_form(self.files.examples(record.dataset_id)),
         )
         if question.completion is None:
+            self._require_keeping(question)
             loaded = self.indexes.open(record.index_id, model=question.model).engine.loaded
             question = replace(question, spoken=generate_completion(loaded, question, on_progress))
         answer = self._kept(record, question, on_progress) if question.keeps else self._fresh(question, on_progress)
@@ -71,6 +74,7 @@ class Questions:
         fingerprint = fingerprint_of_question(record, question)
         if known := find_answer(self.files, fingerprint, question):
             return known
+        self._require_keeping(question)
         index = self.indexes.open(record.index_id, model=question.model)
         longer = with_kept_lengths(self.files, fingerprint, question)
         # Two threads may ask the same: the scores' file is written in the model's turn, too.
@@ -82,6 +86,10 @@ class Questions:
                 on_progress=on_progress,
             )
         return shortened(remember(self.files, answer, fingerprint), question)
+
+    def _require_keeping(self, question: Question) -> None:
+        if question.keeps:
+            require_curator(self.files, "ask questions that are kept", question.actor)
 
     def records(self) -> list[QueryRecord]:
         """Every question that was asked and kept, oldest first."""

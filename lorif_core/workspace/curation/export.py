@@ -7,13 +7,12 @@ beside it, in ``NAME.export-<export id>/``; a ``datasets`` folder holds the rest
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
-import xxhash
 
 from lorif_core.catalog import DatasetRecord
 from lorif_core.config import stored_import
@@ -22,11 +21,9 @@ from lorif_core.data.export_losses import find_losses
 from lorif_core.data.export_places import (
     MANIFEST_FILE,
     about_folder,
-    about_folders,
     publish_file,
     publish_folder,
     publish_unless_there,
-    recover,
     require_place,
     staging_beside,
 )
@@ -35,7 +32,6 @@ from lorif_core.data.exporting import (
     FILE_OF_FORMAT,
     DataFile,
     choose_format,
-    count_rows,
     write_data,
 )
 from lorif_core.data.importing import EXAMPLES_FILE, write_examples
@@ -46,8 +42,6 @@ from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, Fingerp
 from lorif_core.export_config import ExportConfig
 from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.workspace.curation.export_recipe import (
-    EXCLUDED_FILE,
-    KEPT_FILE,
     RECIPE_FILE,
     Recipe,
     read_recipe,
@@ -58,13 +52,11 @@ from lorif_core.workspace.curation.export_records import (
     ExportResult,
     Survey,
     decisions_of_lists,
-    iter_entries,
-    json_line,
     manifest_of,
-    read_manifest,
     write_lists,
     write_readable,
 )
+from lorif_core.workspace.curation.export_verifying import verify_export
 from lorif_core.workspace.curation.manifest_file import write_manifest
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -380,112 +372,3 @@ def _other_data(plan: Recipe, did: str, found: str, expected: str) -> str:
         f"a replay must give the data of the export, this one {did} others ({found[:8]}…, not {expected[:8]}…): "
         f"other versions of the program do that. The export was made with {versions}; replay it with these."
     )
-
-
-def verify_export(path: Path) -> dict[str, Any]:
-    """Read all files of an export, and compare them with its manifest.
-
-    The data have the hashes and the number of rows that the manifest says; every example of the data set is in one
-    of the two lists, and in one only.
-
-    Args:
-        path: The exported file or folder, its manifest, or the folder of it.
-
-    Returns:
-        The manifest.
-
-    Raises:
-        ArtefactError: There is no export, or it is from a newer version.
-        DamagedArtefact: A file differs from the manifest.
-    """
-    recover(path)
-    about = _find_about(path)
-    manifest = read_manifest(about)
-    try:
-        data = _data_files(about, manifest)
-        described = [*zip(data, manifest["data"], strict=True)]
-        described += [(about / entry["name"], entry) for entry in manifest["files"]]
-        for file, entry in described:
-            _check_file(file, entry["checksum"])
-        _check_lists(about, manifest)
-        _check_num_rows(data[0], manifest["settings"]["format"], manifest["counts"]["kept"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(
-            f"{str(about / MANIFEST_FILE)!r} is not the manifest of an export ({error!r})."
-        ) from error
-    return manifest
-
-
-def _find_about(path: Path) -> Path:
-    if path.name == MANIFEST_FILE:
-        return path.parent
-    if (path / MANIFEST_FILE).is_file():
-        return path
-    candidates = about_folders(path)
-    if not path.is_file() or not candidates:
-        raise ArtefactError(
-            f"{str(path)!r} is not an export, or what was written beside it is missing: export again."
-        )
-    checksum = checksum_of_file(path)
-    for folder in candidates:
-        if [entry.get("checksum") for entry in read_manifest(folder).get("data", [])] == [checksum]:
-            return folder
-    raise DamagedArtefact(f"{str(path)!r} was changed since it was exported: export the data again.")
-
-
-def _data_files(about: Path, manifest: Mapping[str, Any]) -> list[Path]:
-    name = about.name.removesuffix(f".export-{manifest['export_id']}")
-    if name != about.name:
-        return [about.with_name(name)]
-    return [about / entry["name"] for entry in manifest["data"]]
-
-
-def _check_file(path: Path, checksum: str) -> None:
-    if not path.is_file():
-        raise DamagedArtefact(f"{str(path)!r} is missing: export the data again.")
-    if checksum_of_file(path) != checksum:
-        raise DamagedArtefact(f"{str(path)!r} was changed since it was exported: export the data again.")
-
-
-def _check_lists(about: Path, manifest: Mapping[str, Any]) -> None:
-    ids: set[str] = set()
-    digest = xxhash.xxh3_128()
-    counts = {"kept": 0, "excluded": 0}
-    for name, train_id in _merged(about):
-        ids.add(train_id)
-        digest.update(json_line(train_id))
-        counts[name] += 1
-    expected = {name: manifest["counts"][name] for name in counts}
-    if (
-        counts != expected
-        or len(ids) != manifest["counts"]["input"]
-        or sum(counts.values()) != len(ids)
-        or digest.hexdigest() != manifest["ids_checksum"]
-    ):
-        raise DamagedArtefact(
-            f"the lists in {str(about)!r} must hold every example of the data set once, they do not: export the data "
-            "again."
-        )
-
-
-def _merged(about: Path) -> Iterator[tuple[str, str]]:
-    """Name of the list and id of every entry of both lists, in the order of the data set."""
-    excluded = iter_entries(about / EXCLUDED_FILE)
-    row, waiting = 0, next(excluded, None)
-    for entry in iter_entries(about / KEPT_FILE):
-        while waiting is not None and waiting.get("row") == row:
-            yield "excluded", waiting["id"]
-            row, waiting = row + 1, next(excluded, None)
-        yield "kept", entry["id"]
-        row += 1
-    while waiting is not None and waiting.get("row") == row:
-        yield "excluded", waiting["id"]
-        row, waiting = row + 1, next(excluded, None)
-
-
-def _check_num_rows(path: Path, file_format: str, expected: int) -> None:
-    found = count_rows(path, file_format)
-    if found != expected:
-        raise DamagedArtefact(
-            f"{str(path)!r} holds {found:,} examples, its manifest says {expected:,}: export again."
-        )

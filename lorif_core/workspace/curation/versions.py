@@ -172,7 +172,7 @@ def versions(files: WorkspaceFiles, corpus_id: str | None = None) -> list[Frozen
     Raises:
         DamagedArtefact: One was changed since it was frozen.
     """
-    found = [_read(path) for path in sorted(_folder(files).glob("*.json"))]
+    found = [read_version(path) for path in sorted(_folder(files).glob("*.json"))]
     kept = [one for one in found if corpus_id in (None, one.corpus_id)]
     return sorted(kept, key=lambda one: (one.at, one.name))
 
@@ -188,7 +188,7 @@ def version_named(files: WorkspaceFiles, name: str) -> FrozenVersion:
     if not place.is_file():
         known = ", ".join(one.name for one in versions(files)) or "none yet"
         raise ConfigError(f"no version is called {name!r}; there are: {known}. `lorif freeze` makes one.")
-    return _read(place)
+    return read_version(place)
 
 
 def files_of(files: WorkspaceFiles, version: FrozenVersion) -> VersionFiles:
@@ -325,7 +325,12 @@ def _write_once(place: Path, version: FrozenVersion) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> FrozenVersion:
+def read_version(path: Path) -> FrozenVersion:
+    """The frozen version in a file.
+
+    Raises:
+        DamagedArtefact: It was changed since it was frozen.
+    """
     values = read_json(path)
     fingerprint = values.pop("fingerprint", None)
     if fingerprint != fingerprint_of_value(values):

@@ -23,6 +23,7 @@ from lorif_core.workspace.datasets.import_folder import import_turn, working_fol
 from lorif_core.workspace.datasets.next_version import Carried, Comparison, Foreseen, compare_next, take_along
 from lorif_core.workspace.datasets.view import build_search_beside
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 MOST_COMPARISONS = 3
@@ -85,8 +86,9 @@ def import_data(
     Raises:
         DataError: A file or its columns cannot be used, rows are bad under ``strict``, most texts are other ones than
             those of the data set of that name, or decided texts are missing.
-        RoleError: Decisions must follow, and the person may not decide.
+        RoleError: The person is a viewer.
     """
+    require_curator(files, "import data")
     name = _name(paths, settings)
     found_files = find_files(paths, settings)
     skipped = tuple(map(str, found_files.skipped))

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,11 @@ from lorif_core.catalog import Catalog, DatasetRecord, DuckDBCatalog, IndexRecor
 from lorif_core.catalog.last_seen_catalog import LastSeenCatalog
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, CatalogError
-from lorif_core.files import read_json, write_json
+from lorif_core.files import put_json, read_json, write_json
 from lorif_core.journal.journal import Journal
+from lorif_core.journal.last_seen import LastSeen
+from lorif_core.journal.locations import plain_place
+from lorif_core.journal.own_journal import OwnJournal
 
 if TYPE_CHECKING:
     from lorif_core.store.reader import StoreReader
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 MARKER = "workspace.json"
 JOURNAL_VARIABLE = "LORIF_JOURNAL"
+
+IDENTITY = "workspace-id.json"
+LAST_SEEN = "last-seen.json"
+"""Neither is named after the journal: who deletes that by a pattern does not delete the memory of it."""
 
 STATES_FOLDER = "states"
 """Copies of where the texts stand; the journal can make them anew."""
@@ -55,7 +63,7 @@ class WorkspaceFiles:
         The environment variable LORIF_JOURNAL, which may carry a password, goes before what the workspace says.
         """
         chosen = os.environ.get(JOURNAL_VARIABLE) or read_json(self.root / MARKER).get("journal")
-        return chosen or self.root / "journal.sqlite"
+        return chosen or self.own_file
 
     def choose_journal(self, url: str | None) -> None:
         """Keep decisions in the database at ``url`` from now on; None: in a file of the workspace."""
@@ -65,8 +73,32 @@ class WorkspaceFiles:
 
     @cached_property
     def journal(self) -> Journal:
-        """People's decisions."""
-        return Journal(self.journal_location, self.root / STATES_FOLDER)
+        """People's decisions, in the journal that the workspace knows as its own."""
+        return Journal(self.journal_location, self.root / STATES_FOLDER, self.own_journal())
+
+    @property
+    def workspace_id(self) -> str:
+        """What tells this workspace from others; drawn when it is first asked for, and copied with the folder."""
+        path = self.root / IDENTITY
+        found = read_json(path) if path.exists() else put_json(path, {"workspace_id": uuid.uuid4().hex})
+        return str(found["workspace_id"])
+
+    @property
+    def own_file(self) -> Path:
+        """Where decisions are kept if no other place was chosen for them."""
+        return self.root / "journal.sqlite"
+
+    @property
+    def last_seen(self) -> LastSeen:
+        """Which journal the workspace knows as its own, and how far it had come."""
+        return LastSeen(self.root / LAST_SEEN)
+
+    def own_journal(self) -> OwnJournal:
+        """What the workspace remembers of its journal, to compare the one at ``journal_location`` with."""
+        location = self.journal_location
+        place = plain_place(location)
+        is_chosen = location != self.own_file
+        return OwnJournal(self.last_seen, self.root, self.workspace_id, place, is_chosen=is_chosen)
 
     def scores_file(self, fingerprint: str) -> Path:
         """Where the scores of every example on one question are kept."""

@@ -1,7 +1,7 @@
 """The indexes of a workspace: built, opened with their model, reported on."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.build_index import build_index
@@ -63,8 +64,10 @@ class Indexes:
             on_progress: Receives (stage, done, total).
 
         Raises:
+            RoleError: The person is a viewer.
             LorifError: The model, the data or the machine does not fit the settings.
         """
+        require_curator(self.files, "build indexes")
         job = self._plan(settings, dataset)
         if on_estimate is not None:
             on_estimate(job.index_id, estimate_index(job))
@@ -150,13 +153,7 @@ class Indexes:
 
     def adapters(self) -> dict[str, str]:
         """Per index of an adapter that is still in its folder, one sentence: kind, rank, base, tracked modules."""
-        found: dict[str, str | None] = {}
-        for record in self.records():
-            with suppress(LorifError):  # a damaged index is not described; `check` names it
-                model = read_index_settings(record.settings_json).model.model
-                modules = self.files.open_index(record.index_id).manifest.modules
-                found[record.index_id] = describe_folder(model, (module.name for module in modules))
-        return {index_id: sentence for index_id, sentence in found.items() if sentence is not None}
+        return describe_adapters(self.files, self.records())
 
     def map(self, index_id: str | None = None, *, seed: int = 0, on_progress: ProgressSink = no_progress) -> Atlas:
         """Every text of an index as a point in a plane, near to those that teach alike; computed once, then kept.
@@ -189,6 +186,17 @@ class Indexes:
             placed = replace(settings.model, model=str(Path(settings.model.model).resolve()))
             settings = replace(settings, model=placed)
         return plan_index(self.files, record, settings, build_engine(load_model(settings.model), settings))
+
+
+def describe_adapters(files: WorkspaceFiles, records: Sequence[IndexRecord]) -> dict[str, str]:
+    """As ``Indexes.adapters``, of these indexes."""
+    found: dict[str, str | None] = {}
+    for record in records:
+        with suppress(LorifError):  # a damaged index is not described; `lorif doctor` names it
+            model = read_index_settings(record.settings_json).model.model
+            modules = files.open_index(record.index_id).manifest.modules
+            found[record.index_id] = describe_folder(model, (module.name for module in modules))
+    return {index_id: sentence for index_id, sentence in found.items() if sentence is not None}
 
 
 def list_model_modules(settings: IndexConfig) -> tuple[list[ModuleEntry], Engine]:

@@ -3,24 +3,18 @@
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.data.encoding import EncodedTexts
 from lorif_core.data.sequences import add_counts, count_tokens, has_targets, is_cut
-from lorif_core.errors import ArtefactError, FingerprintMismatch, LorifError
-from lorif_core.linalg.preconditioner import SubspacePreconditioner, precondition
+from lorif_core.errors import FingerprintMismatch, LorifError
 from lorif_core.passes.budget import allocate_ranks, measure_energies
-from lorif_core.passes.fitting import damping_of, fit_module, self_influence
 from lorif_core.passes.second_moments import sample_positions
 from lorif_core.passes.shards import ShardTensors, build_shard
-from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import (
     Manifest,
     adopt_format_1,
@@ -28,16 +22,15 @@ from lorif_core.store.manifest import (
     is_begun,
     plan_of_manifest,
     read_manifest,
-    write_manifest,
 )
 from lorif_core.store.parts import Origin, ShardFacts, is_finished, missing_parts, sweep_leftovers, write_part
 from lorif_core.store.plan import Plan, read_plan, write_plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import write_maps
-from lorif_core.store.writer import write_self_influence, write_subspace
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.fit_index import fit_index, only_builder
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
 from lorif_core.workspace.indexes.model_share import keep_share, share_of
@@ -56,7 +49,7 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
         ArtefactError: Another process builds the same index.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    with _only_builder(job.folder):
+    with only_builder(job.folder):
         adopt_format_1(job.folder)
         manifest = manifest_on_disk(job.folder, plan_of_manifest(job.manifest))
         started = time.monotonic()
@@ -71,22 +64,11 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
             if manifest.status == "building":
                 manifest = _store_gradients(job, manifest, on_progress)
             if not _has_curvature(job, manifest):
-                manifest = _fit(job, manifest.without_preconditioner(), on_progress)
+                manifest = fit_index(job.folder, manifest, job.engine.method.curvature, on_progress)
         except LorifError:
             job.files.catalog.set_index_status(job.index_id, "failed")
             raise
         return register_complete(job, manifest, time.monotonic() - started)
-
-
-@contextmanager
-def _only_builder(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise ArtefactError(
-            f"index {folder.name!r} is being built by another process. Wait for it, or stop it; the build resumes."
-        ) from error
 
 
 def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tuple[IndexJob, Manifest]:
@@ -197,35 +179,3 @@ def _has_curvature(job: IndexJob, manifest: Manifest) -> bool:
         return False
     asked, kept = asdict(curvature.fitted), manifest.curvature or {}
     return all(kept.get(name) == asked[name] for name in ("damping_rule", "damping_ratio", "damping"))
-
-
-def _fit(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
-    curvature = job.engine.method.curvature
-    write_manifest(job.folder, manifest)
-    reader = StoreReader(job.folder)
-    subspaces, damping = [], {}
-    for position, module in enumerate(reader.modules):
-        on_progress("curvature", position, len(reader.modules))
-        subspace = fit_module(reader, curvature, module)
-        damping[module.name] = damping_of(subspace, curvature.fitted)
-        subspaces.append(write_subspace(job.folder, position, subspace))
-    on_progress("curvature", len(reader.modules), len(reader.modules))
-    manifest = replace(manifest, curvature=asdict(curvature.fitted), subspaces=subspaces, damping=damping)
-    manifest = manifest.as_complete(curvature.subspace_rank)
-    return _store_self_influence(job, manifest, on_progress)
-
-
-def _store_self_influence(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
-    reader = StoreReader(job.folder, manifest)
-
-    def preconditioner_of(module: ModuleShape) -> SubspacePreconditioner:
-        return precondition(reader.subspace(module), manifest.damping[module.name])
-
-    entries = []
-    for position, shard in enumerate(reader.iter_shards()):
-        values = self_influence(shard, reader.modules, preconditioner_of)
-        entries.append(write_self_influence(job.folder, position, values))
-        on_progress("self-influence", position + 1, len(manifest.shards))
-    manifest = replace(manifest, self_influences=entries)
-    write_manifest(job.folder, manifest)
-    return manifest

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from lorif_core.errors import LorifError
+from lorif_core.workspace.folder.actor import ACTOR_VARIABLE
 from lorif_core.workspace.jobs.kinds import Work
 
 REPORT_S = 0.25
@@ -60,6 +61,8 @@ class Assignment(NamedTuple):
     request: dict[str, Any]
     device: str
     log: Path
+    actor: str
+    """Who asked for it."""
 
 
 def run_assignment(given: Assignment, sender: Connection) -> None:
@@ -72,6 +75,7 @@ def run_assignment(given: Assignment, sender: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_die_with_the_worker, daemon=True).start()
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu_id(given.device) or ""
+    os.environ[ACTOR_VARIABLE] = given.actor  # whatever it writes is theirs, not of who started the worker
     _print_to(given.log)
     try:
         sender.send(_outcome(given, sender.send))

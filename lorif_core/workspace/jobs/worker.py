@@ -152,7 +152,7 @@ class Worker:
         log = log_of_job(self.files, job.job_id)
         logs_folder(self.files)
         receiver, sender = SPAWN.Pipe(duplex=False)
-        given = Assignment(self.files.root, work, job.request, self.device, log)
+        given = Assignment(self.files.root, work, job.request, self.device, log, job.actor)
         process = SPAWN.Process(target=run_assignment, args=(given, sender), name=job.job_id)
         try:
             process.start()

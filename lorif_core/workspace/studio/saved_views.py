@@ -70,5 +70,9 @@ def _folder(files: WorkspaceFiles) -> Path:
 
 
 def _place(files: WorkspaceFiles, name: str) -> Path:
-    """Named by a hash: the name itself may hold what a file name may not."""
-    return _folder(files) / f"{fingerprint_of_value(name)[:16]}.json"
+    return _folder(files) / f"{place_of_view(name)}.json"
+
+
+def place_of_view(name: str) -> str:
+    """What the file of a view is called: a hash, as the name itself may hold what a file name may not."""
+    return fingerprint_of_value(name)[:16]

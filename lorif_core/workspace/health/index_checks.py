@@ -1,0 +1,237 @@
+"""An index's folder: plan, manifest and entries agree, every file that they name is whole, nothing else is there."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorif_core.catalog import IndexRecord
+from lorif_core.errors import FingerprintMismatch
+from lorif_core.store.manifest import (
+    COVERAGE,
+    FORMAT_1_SHARDS,
+    MANIFEST,
+    Manifest,
+    fingerprint_of_manifest,
+    plan_of_manifest,
+    read_manifest,
+)
+from lorif_core.store.parts import MAP_FOLDER, PART_FOLDER, PartEntry, ShardEntry, read_entry
+from lorif_core.store.plan import PLAN, FileEntry, Plan, fingerprint_of_plan, read_plan
+from lorif_core.store.reader import verify_file
+from lorif_core.workspace.health.examination import Examination
+from lorif_core.workspace.health.findings import Finding, Severity
+from lorif_core.workspace.health.inventory import INDEX_AGAIN, kind_named
+from lorif_core.workspace.health.living import is_held
+from lorif_core.workspace.indexes.model_share import read_share
+
+ENTRY = re.compile(r"(\d+)\.json")
+TENSORS = re.compile(r"(\d+)-[0-9a-f]{32}\.safetensors")
+
+
+@dataclass
+class _Folder:
+    """What an index's folder says of itself, as far as it can be read."""
+
+    look: Examination
+    index_id: str
+    record: IndexRecord | None
+    plan: Plan | None = None
+    manifest: Manifest | None = None
+    entries: dict[int, PartEntry] = field(default_factory=dict[int, PartEntry])
+
+    @property
+    def folder(self) -> Path:
+        return self.look.files.index_folder(self.index_id)
+
+    @property
+    def place(self) -> str:
+        return f"indexes/{self.index_id}"
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder of the index."""
+        return [path.rpartition("/")[2] for path in self.look.below(f"{self.place}/{folder}")]
+
+    def has(self, name: str) -> bool:
+        return self.look.has(f"{self.place}/{name}")
+
+    def report(self, name: str, problem: str, severity: Severity = "broken") -> None:
+        self.look.report(f"{self.place}/{name}", problem, severity, artefact=self.index_id)
+
+    def say(self, problem: str, meaning: str) -> None:
+        """Something is missing that no single file stands for."""
+        self.look.findings.append(Finding(self.index_id, problem, "missing", None, meaning, INDEX_AGAIN))
+
+
+def check_indexes(look: Examination) -> None:
+    """Every index that the catalog knows or a folder is there of."""
+    known = {record.index_id: record for record in look.indexes()}
+    folders = {path.split("/")[1] for path in look.below("indexes")}
+    for index_id in sorted(known.keys() | {one for one in folders if not one.startswith(".")}):
+        check_index(look, index_id, known.get(index_id))
+
+
+def check_index(look: Examination, index_id: str, record: IndexRecord | None) -> None:
+    """One index."""
+    index = _Folder(look, index_id, record)
+    if is_held(index.folder / ".lock"):  # a build makes and replaces files: what is missing is not missed
+        look.findings.append(Finding(index_id, "is being built right now; look again when it is done.", "note"))
+        return
+    _read(index)
+    _check_facts(index)
+    shards = _check_entries(index)
+    for shard in shards:
+        _check_named(index, shard)
+    manifest = index.manifest
+    for entry in _fitted(manifest) if manifest is not None else (index.plan.maps or [] if index.plan else []):
+        _check_named(index, entry)
+    _check_leftovers(index)
+    _check_standing(index)
+    if not index.has(COVERAGE):
+        if index.manifest is not None and index.plan is not None:
+            index.report(COVERAGE, f"{index.place}/{COVERAGE} is not there.", "note")
+    else:
+        look.check(f"{index.place}/{COVERAGE}", lambda place: read_share(place.parent), artefact=index_id)
+
+
+def _fitted(manifest: Manifest) -> list[FileEntry]:
+    return [*(manifest.maps or []), *manifest.subspaces, *manifest.self_influences]
+
+
+def _read(index: _Folder) -> None:
+    def plan(place: Path) -> None:
+        index.plan = read_plan(place.parent)
+
+    def manifest(place: Path) -> None:
+        index.manifest = read_manifest(place.parent)
+
+    for name, read in ((PLAN, plan), (MANIFEST, manifest)):
+        if index.has(name):
+            index.look.check(f"{index.place}/{name}", read, artefact=index.index_id)
+
+
+def _check_facts(index: _Folder) -> None:
+    """Plan, manifest and catalog speak of one index."""
+    manifest, plan, record = index.manifest, index.plan, index.record
+    told = f"{index.place}/{MANIFEST}"
+    if manifest is not None and record is not None and record.status == "complete" and manifest.status == "complete":
+        own = fingerprint_of_manifest(manifest)
+        if record.fingerprint not in (None, own):
+            index.report(
+                MANIFEST,
+                f"{told!r} has fingerprint {own[:8]}…, the catalog expects {record.fingerprint[:8]}…: "
+                "it is of another index, or was made anew.",
+            )
+            index.manifest = None
+            return
+    if manifest is not None and plan is not None and not _agree(plan, manifest):
+        index.report(PLAN, f"{index.place}/{PLAN} is another plan than the one that the manifest was made by.")
+        index.plan = None
+    whole = manifest or plan
+    dataset = {one.dataset_id: one for one in index.look.datasets()}.get(record.dataset_id) if record else None
+    if whole is not None and dataset is not None and whole.parents.dataset != dataset.fingerprint:
+        name = PLAN if manifest is None else MANIFEST
+        index.report(name, f"{index.place}/{name} was made from other texts than those of {dataset.dataset_id}.")
+
+
+def _agree(plan: Plan, manifest: Manifest) -> bool:
+    return fingerprint_of_plan(plan) == fingerprint_of_plan(plan_of_manifest(manifest))
+
+
+def _check_entries(index: _Folder) -> Sequence[ShardEntry]:
+    """Read the entries; the shards that have to be there, by the manifest or else by them."""
+    plan = index.plan if index.manifest is None else plan_of_manifest(index.manifest)
+    fingerprint = None if plan is None else fingerprint_of_plan(plan)
+    for name in index.names(PART_FOLDER):
+        if found := ENTRY.fullmatch(name):
+            _check_entry(index, int(found[1]), fingerprint)
+    if index.manifest is None:
+        return [entry.shard for _, entry in sorted(index.entries.items())]
+    has_parts = any(shard.file.startswith(f"{PART_FOLDER}/") for shard in index.manifest.shards)
+    if has_parts and not index.has(PLAN):
+        index.report(PLAN, f"{index.place}/{PLAN} is missing.", "missing")
+    for number in range(len(index.manifest.shards)) if has_parts else ():
+        if not index.has(f"{PART_FOLDER}/{number:05d}.json"):
+            index.report(f"{PART_FOLDER}/{number:05d}.json", f"the entry of part {number} is missing.", "missing")
+    return index.manifest.shards
+
+
+def _check_entry(index: _Folder, number: int, plan: str | None) -> None:
+    def check(place: Path) -> None:
+        entry = read_entry(place.parents[1], number)
+        if plan is not None and entry.plan != plan:
+            raise FingerprintMismatch(f"{str(place)!r} follows plan {entry.plan[:8]}…, the index has {plan[:8]}….")
+        shards = index.manifest.shards if index.manifest is not None else []
+        if number < len(shards) and shards[number].checksum != entry.shard.checksum:
+            raise FingerprintMismatch(f"{str(place)!r} names other tensors than the manifest.")
+        index.entries[number] = entry
+
+    index.look.check(f"{index.place}/{PART_FOLDER}/{number:05d}.json", check, artefact=index.index_id)
+
+
+def _check_named(index: _Folder, entry: ShardEntry | FileEntry) -> None:
+    path = f"{index.place}/{entry.file}"
+    if not index.look.has(path):
+        index.report(entry.file, f"{str(index.look.root / path)!r} is missing.", "missing")
+        return
+    index.look.check(path, lambda place: verify_file(place, entry.checksum), artefact=index.index_id)
+
+
+def _check_leftovers(index: _Folder) -> None:
+    """Tensors that lost against others, and files that a later fit or plan no longer names."""
+    for name in index.names(PART_FOLDER):
+        found = TENSORS.fullmatch(name)
+        entry = index.entries.get(int(found[1])) if found else None
+        if entry is not None and entry.shard.file != f"{PART_FOLDER}/{name}":
+            index.report(f"{PART_FOLDER}/{name}", f"{name!r} is of a part that was finished with others.", "leftover")
+    whole = index.manifest if index.manifest is not None and index.manifest.status == "complete" else None
+    named = {entry.file for entry in [*(whole.entries if whole else []), *((index.plan and index.plan.maps) or [])]}
+    folders = [
+        *(["subspace", "self_influence", FORMAT_1_SHARDS] if whole else []),
+        *([MAP_FOLDER] if whole or index.plan else []),
+    ]
+    for folder in folders:
+        for name in index.names(folder):
+            if f"{folder}/{name}" not in named and not name.startswith("."):
+                index.report(f"{folder}/{name}", f"{folder}/{name} is named by nothing any more.", "leftover")
+
+
+def _check_standing(index: _Folder) -> None:
+    """Whether the index is complete, and if not, what is there."""
+    place = f"{index.place}/"
+    told = [
+        one for one in index.look.findings if (one.path or "").startswith((f"{place}{PLAN}", f"{place}{MANIFEST}"))
+    ]
+    if told:
+        return  # it is known already why it cannot be read
+    is_complete = index.record is not None and index.record.status == "complete"
+    if index.manifest is not None:
+        if index.manifest.status != "complete":
+            index.say(_unfinished(index, index.manifest.num_stored, index.manifest.num_examples), _REFUSED)
+    elif index.plan is not None and not is_complete:
+        stored = sum(entry.shard.num_examples for entry in index.entries.values())
+        index.say(_unfinished(index, stored, index.plan.num_examples), _REFUSED)
+    elif index.plan is not None and len(index.entries) < index.plan.num_parts:
+        stored = sum(entry.shard.num_examples for entry in index.entries.values())
+        index.say(_unfinished(index, stored, index.plan.num_examples), _REFUSED)
+    elif is_complete:
+        index.report(MANIFEST, f"{str(index.folder / MANIFEST)!r} is missing.", "missing")
+    elif index.record is not None:
+        index.say(
+            f"index {index.index_id!r} is not complete: its build was interrupted before its first part.", _REFUSED
+        )
+    else:
+        index.look.findings.append(
+            Finding(
+                index.index_id,
+                "the folder of an index that the catalog does not know, and that holds no plan.",
+                "note",
+            )
+        )
+
+
+_REFUSED = kind_named("manifest").meaning
+
+
+def _unfinished(index: _Folder, stored: int, total: int) -> str:
+    return f"index {index.index_id!r} is not complete, its build was interrupted after {stored} of {total} examples."
