@@ -24,6 +24,7 @@ from lorif_core.cli.browse_commands import (
     reopen,
     status,
 )
+from lorif_core.cli.catalog_commands import catalog
 from lorif_core.cli.curate_commands import (
     apply,
     conflicts,
@@ -104,6 +105,7 @@ COMMANDS = {
     "members": members,
     "reasons": reasons,
     "journal": journal,
+    "catalog": catalog,
     "what-if": what_if,
     "verify": verify,
     "value": value,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorif_core.catalog import Catalog, DatasetRecord, DuckDBCatalog, IndexRecord
+from lorif_core.catalog.last_seen_catalog import LastSeenCatalog
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, CatalogError
 from lorif_core.files import put_json, read_json, write_json
@@ -43,7 +44,18 @@ class WorkspaceFiles:
     @cached_property
     def catalog(self) -> Catalog:
         """Facts about everything in the workspace."""
-        return DuckDBCatalog(self.root / "catalog.duckdb")
+        return DuckDBCatalog(self.catalog_file, last_seen=self.last_seen_catalog)
+
+    @property
+    def catalog_file(self) -> Path:
+        """Where the catalog is kept."""
+        return self.root / "catalog.duckdb"
+
+    @property
+    def last_seen_catalog(self) -> LastSeenCatalog:
+        """Which catalog the workspace knows as its own, and how far it had come."""
+        has_data = any((self.root / "datasets").glob("ds-*/examples.parquet"))
+        return LastSeenCatalog(self.root / "catalog.duckdb.last-seen.json", has_data=has_data)
 
     @property
     def journal_location(self) -> Path | str:
