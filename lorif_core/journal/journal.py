@@ -304,6 +304,7 @@ class Journal:
         with reading(self.engine) as connection:
             found = connection.execute(rows.order_by(LinkRow.revision)).all()
         return [{"kind": row.kind, **json.loads(row.said)} for row in found]
+
     def _act(self, write: Callable[[Connection], list[Batch]]) -> list[Batch]:
         """Write some batches, all or none; where the answer to the commit is lost, look if they are there.
 
