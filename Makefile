@@ -30,7 +30,7 @@ test-gpu:  ## compare a GPU with the CPU; needs torch, transformers, safetensors
 	$(LEAN) -m pytest -c tests/gpu/pytest.ini tests/gpu
 
 storm: .venv/.dev-ready  ## 20 minutes of kills, faults and crowds over a workspace; STORM="--only crowd --minutes 5" for less
-	PYTHONPATH=.:tests OMP_NUM_THREADS=1 $(BIN)/python -m storms.storm $(STORM)
+	PYTHONPATH=.:tests:tests/workspace OMP_NUM_THREADS=1 $(BIN)/python -m storms.storm $(STORM)
 
 check: .venv/.dev-ready  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

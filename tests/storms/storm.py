@@ -1,7 +1,7 @@
 """`python -m storms.storm`: go over a workspace with kills, faults and crowds, and say what it withstood.
 
     make storm                                        20 minutes of everything
-    PYTHONPATH=.:tests python -m storms.storm --only damage_of_files --rounds 50 --seed 3
+    PYTHONPATH=.:tests:tests/workspace python -m storms.storm --only damage_of_files --rounds 50 --seed 3
 
 Ends with 1 if a promise was broken. Every scenario has its own dice, so one can be repeated alone with its seed.
 """
@@ -20,8 +20,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+import huggingface_hub
 import torch
 import transformers  # noqa: F401 – imported here, so that no forked command has to
+from hub_stand_in import WRITER, running_hub
 from storms.crowd import crowd
 from storms.storm_scenarios import SCENARIOS, Storm
 from storms.storm_tally import Tally, dumped
@@ -66,6 +68,20 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     seed = random.SystemRandom().randrange(10_000) if options.seed is None else options.seed
     root = Path(tempfile.mkdtemp(prefix="lorif-storm-"))
+    with running_hub() as hub:
+        use_hub(hub.url)
+        return go_over(root, options, seed)
+
+
+def use_hub(url: str) -> None:
+    """Let forked commands take a local stand-in for the Hugging Face hub."""
+    huggingface_hub.constants.ENDPOINT = url
+    huggingface_hub.constants.HF_HUB_OFFLINE = False
+    os.environ["HF_TOKEN"] = WRITER
+
+
+def go_over(root: Path, options: argparse.Namespace, seed: int) -> int:
+    """All scenarios, one after the other."""
     print(f"storm with seed {seed} in {root}", flush=True)
     begun = time.monotonic()
     base = make_base(root)

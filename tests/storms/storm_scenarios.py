@@ -210,6 +210,16 @@ WRITINGS: dict[str, Writing] = {
     ),
     "members": Writing(lambda base, ws: ["members", ws, "--set", "ann", "--role", "admin"]),
     "doctor": Writing(lambda base, ws: ["doctor", ws]),
+    "repair": Writing(lambda base, ws: ["doctor", ws, "--repair", "--yes"]),
+    "backup": Writing(lambda base, ws: ["backup", ws, _side(ws, "backups")]),
+    "restoring a backup": Writing(
+        lambda base, ws: ["restore-backup", _side(ws, "backups"), ws, "--replace"],
+        prepare=lambda base, ws: [["backup", ws, _side(ws, "backups")]],
+    ),
+    "export to the hub": Writing(
+        lambda base, ws: ["export", ws, "--dataset", "texts", "--to-hub", "owner/storm", "--force"]
+    ),
+    "decisions import": Writing(lambda base, ws: ["decisions", "import", ws, base.decisions, "--dataset", "texts"]),
 }
 """Every command that writes files; those that decide have a scenario of their own."""
 
@@ -271,11 +281,11 @@ def damage_of_files(storm: Storm) -> None:
         path = storm.rng.choice(files)
         relative = path.relative_to(workspace)
         how = storm.rng.choice(CHANGES_OF_A_FILE)
-        if not _damage(path, how, files, storm.rng):
+        if not change_file(path, how, files, storm.rng):
             continue
         storm.tally.add(f"damaged files: {how}")
         may_go = how == "deleted" and any(relative.match(pattern) for pattern in MAY_GO)
-        may_go = may_go or _same_rows(path, storm.base.workspace / relative)
+        may_go = may_go or same_rows(path, storm.base.workspace / relative)
         named = False
         for name, said in read_all(workspace).items():
             storm.tally.add("answers compared")
@@ -294,7 +304,7 @@ def damage_of_files(storm: Storm) -> None:
             storm.tally.add("damages named by the doctor")
 
 
-def _same_rows(path: Path, before: Path) -> bool:
+def same_rows(path: Path, before: Path) -> bool:
     """Whether a database holds what it held: damage in a page that is in no use changes nothing."""
     if not path.name.startswith("journal.sqlite"):
         return False
@@ -311,7 +321,8 @@ def _same_rows(path: Path, before: Path) -> bool:
     return dumps[0] == dumps[1]
 
 
-def _damage(path: Path, how: str, files: Sequence[Path], rng: random.Random) -> bool:
+def change_file(path: Path, how: str, files: Sequence[Path], rng: random.Random) -> bool:
+    """Damage a file in one way of ``CHANGES_OF_A_FILE``; False where that changes nothing."""
     content = path.read_bytes()
     if how == "deleted":
         path.unlink()

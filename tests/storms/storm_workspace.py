@@ -20,6 +20,7 @@ class Base(NamedTuple):
     texts: Path
     more_texts: Path
     recipe: Path
+    decisions: Path
     train_ids: tuple[str, ...]
 
     def copy(self, to: Path) -> Path:
@@ -82,6 +83,9 @@ def _write_inputs(base: Base) -> None:
             {"id": f"m{number}", "text": f"{rng.choice('abcdef')} words of {number}", "year": number}
             for number in range(60)
         ],
+    )
+    write_rows(
+        base.decisions, [{"id": "t030", "status": "excluded", "reason": "spam"}, {"id": "t031", "status": "flagged"}]
     )
     settings = "learning_rate = 3e-3\nmax_length = 32\nbatch_size = 4\nepochs = 1\n"
     base.recipe.write_text(f"checkpoint = {json.dumps(str(base.model))}\n{settings}")

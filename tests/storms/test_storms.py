@@ -29,7 +29,12 @@ def test_a_short_storm_breaks_no_promise(scenarios, rounds, counted, tmp_path):
     ended = subprocess.run(
         [*command, "--only", *scenarios],
         cwd=TESTS.parent,
-        env=os.environ | {"PYTHONPATH": f"{TESTS.parent}:{TESTS}", "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)},
+        env=os.environ
+        | {
+            "PYTHONPATH": f"{TESTS.parent}:{TESTS}:{TESTS / 'workspace'}",
+            "OMP_NUM_THREADS": "1",
+            "TMPDIR": str(tmp_path),
+        },
         capture_output=True,
         text=True,
         check=False,
