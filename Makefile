@@ -41,7 +41,7 @@ check: .venv/.dev-ready  ## format, lint, types, import contracts
 audit: .venv/bin/python  ## compare constraints.txt with known advisories; asks pypi.org, so it is no part of `check`
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
-	.venv/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt
+	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 bench: .venv/.dev-ready  ## measure speed, memory and bytes (minutes; wants an idle machine)
 	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks

@@ -13,9 +13,10 @@ from lorif_core.catalog import DatasetRecord
 from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
+from lorif_core.private_logs import write_report
+from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
-from lorif_core.workspace.jobs.job_process import is_out_of_memory
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
 WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
@@ -161,10 +162,16 @@ def sentence_of(error: BaseException) -> str:
         return (
             "the memory of this machine did not suffice. Ask for shorter lists or a shorter text, or end other work."
         )
+    if is_of_the_machine(error):
+        return visible(f"{failure_sentence(error)}.")
     number = uuid.uuid4().hex[:8]
     # The type and the place only: messages may quote training text, which logs must not hold.
     frames = _frames_of(error)
-    logger.error("defect %s: %s at %s", number, type(error).__name__, " < ".join(frames))
+    said = f"defect {number}: {type(error).__name__} at {' < '.join(frames)}"
+    try:
+        logger.error("%s (kept in %s)", said, write_report(said))
+    except (OSError, RuntimeError):  # no folder to keep it in
+        logger.error("%s", said)
     return f"a defect of LoRIF Studio, noted in the server's log as {number}. Reload the page to go on."
 
 

@@ -132,6 +132,9 @@ class ImportConfig:
     split_column: str | None = None
     """Column to add that holds the name of a row's split. Unset: `split` where several are named, otherwise none."""
 
+    max_decompressed_gb: float | None = None
+    """How much a .gz, .zst or Parquet file may hold when unpacked. Unset: 200 times its size, but always 1.1 GB."""
+
     decimal_comma: bool = False
     """Numbers in CSV cells are written as 1.234,56."""
 
@@ -162,6 +165,11 @@ class ImportConfig:
             or self.preference is not None
             or bool(self.column),
             "`--prompt` and `--completion` go together, only one was given. Name both columns.",
+        )
+        require(
+            self.max_decompressed_gb is None or 0 < self.max_decompressed_gb < float("inf"),
+            f"`--max-decompressed-gb` must be a number > 0, got {self.max_decompressed_gb}: leave it out for 200 "
+            "times the size of a file.",
         )
         for name, known in (
             ("form", FormName),

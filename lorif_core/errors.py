@@ -10,6 +10,7 @@
     ├── CaptureError               per-example gradients cannot be collected from this model
     ├── NumericalError             a result is not finite
     ├── ResourceError              not enough memory or disk
+    ├── TurnError                  others write for longer than one waits
     ├── CatalogError               the workspace's catalog cannot be read or written
     ├── JournalError               a decision cannot be read or written, or contradicts another
     │   ├── LostJournal            the journal is not the one that its workspace knows, or older
@@ -73,6 +74,10 @@ class NumericalError(LorifError, ArithmeticError):
 
 class ResourceError(LorifError):
     """Not enough memory or disk for the request."""
+
+
+class TurnError(LorifError):
+    """Others have the turn to write for longer than one waits."""
 
 
 class CatalogError(LorifError):

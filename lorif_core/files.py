@@ -52,8 +52,11 @@ _MOST_SWEEPS = 10
 Stamp = tuple[int, ...]
 """Of a file as it lies on the disk; every write changes it."""
 
-_CHECKED: dict[Path, Stamp] = {}
-"""What this process has found whole already."""
+_CHECKED: dict[tuple[Path, str | None], Stamp] = {}
+"""What this process has found whole already, by the checksum that was asked for; None: by its seal."""
+
+RESTORE = "Restore it from a backup; `lorif doctor` says what can be made anew."
+"""What a person can do about a damaged file, unless something better is known."""
 
 
 @contextmanager
@@ -229,7 +232,7 @@ def sealed(content: bytes) -> bytes:
     return content[:start] + _digest_without(handle, start) + content[start + _NUM_DIGITS :]
 
 
-def check_seal(path: Path) -> bool:
+def check_seal(path: Path, remedy: str = RESTORE) -> bool:
     """Read a whole file and compare it with its seal; False if it has none.
 
     Raises:
@@ -237,20 +240,29 @@ def check_seal(path: Path) -> bool:
         OSError: It cannot be read.
     """
     with path.open("rb") as handle:
-        return _check(handle, path)
+        return _check(handle, path, remedy)
 
 
-def check_file(path: Path) -> None:
-    """``check_seal``, once per process as long as nobody writes the file: for files that are read again and again.
+def check_file(path: Path, checksum: str | None = None, remedy: str = RESTORE) -> None:
+    """Compare a file with its seal, or with a checksum; once per process as long as nobody writes the file.
+
+    Args:
+        path: A file that is read again and again.
+        checksum: What was recorded of it elsewhere; None: it has a seal, or is from before there were seals.
+        remedy: What a person can do if it is damaged.
 
     Raises:
         DamagedArtefact: It is not what was written.
         OSError: It cannot be read.
     """
     stamp = stamp_of(path)
-    if _CHECKED.get(path) != stamp:
-        check_seal(path)
-        _CHECKED[path] = stamp
+    if _CHECKED.get((path, checksum)) == stamp:
+        return
+    if checksum is None:
+        check_seal(path, remedy)
+    elif checksum_of_file(path) != checksum:
+        raise _damaged(path, remedy)
+    _CHECKED[path, checksum] = stamp
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -259,17 +271,20 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _check(handle: io.BufferedIOBase, path: Path) -> bool:
+def _check(handle: io.BufferedIOBase, path: Path, remedy: str = RESTORE) -> bool:
     start = _find_digits(handle)
     if start is None:
         return False
     handle.seek(start)
     if handle.read(_NUM_DIGITS) != _digest_without(handle, start):
-        raise DamagedArtefact(
-            f"{str(path)!r} is not what was written: the file is damaged, or something else changed it. Restore it "
-            "from a backup; `lorif doctor` says what can be made anew."
-        )
+        raise _damaged(path, remedy)
     return True
+
+
+def _damaged(path: Path, remedy: str) -> DamagedArtefact:
+    return DamagedArtefact(
+        f"{str(path)!r} is not what was written: the file is damaged, or something else changed it. {remedy}"
+    )
 
 
 def _find_digits(handle: io.BufferedIOBase) -> int | None:

@@ -24,6 +24,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device, see tests/SKIPPED.md"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder_of_the_tests(tmp_path_factory):
+    """Reports of defects that tests provoke are none of the person's who runs them."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)

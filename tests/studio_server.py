@@ -61,7 +61,7 @@ class Studio:
         }
         self.log = workspace.parent / "server.log"
         self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.url = f"http://127.0.0.1:{self._port}{options.get('base_path', '')}"
         self.start()
 
     def start(self) -> None:

@@ -30,7 +30,7 @@ class SignInLog:
         line = {"at": utc_now().isoformat(timespec="seconds"), "what": what, "address": address, "name": person}
         with self._lock:
             if self.path.exists() and self.path.stat().st_size > MOST_BYTES:
-                self.path.replace(self.path.with_suffix(".log.1"))
+                self.path.replace(self.path.with_name("sign-ins-before.log"))
             self.path.touch(mode=0o600)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")

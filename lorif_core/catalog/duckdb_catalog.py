@@ -1,53 +1,42 @@
-"""The catalog in one DuckDB file that several processes use in turn.
+"""The catalog in one DuckDB file: everybody reads it at any time, and who writes takes turns.
 
-DuckDB lets one process at a time open a file for writing, and on one of its versions opening it again
-and again until that succeeds lost acknowledged writes. So nothing stays open here: every access takes
-a file lock, connects, runs one transaction, closes the connection, and only then gives the lock back.
-Readers take it too, because an open reader keeps writers out.
+A write copies the file, changes the copy and renames it over the file. So a reader opens what is there, needs no
+lock and has a whole catalog for as long as it looks, also in a folder that it may not write. Writers take turns,
+first come first served (``file_turns``). Nothing stays open between two calls. docs/decisions/0030 says why.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
 from duckdb_sqlalchemy import insert
-from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, delete, inspect, select, text, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.exc import DBAPIError
 
-from lorif_core.catalog.records import KINDS, DatasetRecord, Record
+from lorif_core.catalog.catalog_file import (
+    count_write,
+    create_file,
+    fold_log,
+    format_of,
+    is_locked_by_another,
+    log_of,
+    migrate,
+    opened,
+    plain_errors,
+    rewriting,
+    seen_in,
+)
+from lorif_core.catalog.last_seen_catalog import LastSeenCatalog, SeenCatalog, check_seen, lost
+from lorif_core.catalog.records import KINDS, Record
 from lorif_core.catalog.repository import Catalog, R, Records
-from lorif_core.catalog.schema import CATALOG_VERSION, DATASET_COLUMNS_OF_FORMAT_3, FORMAT_VERSION, METADATA, TABLES
-from lorif_core.errors import CatalogError, ResourceError
-from lorif_core.files import disk_full_message, replace_file
+from lorif_core.catalog.schema import FORMAT_VERSION, TABLES
+from lorif_core.errors import CatalogError
+from lorif_core.file_turns import turn_at
 
 LOCK_TIMEOUT_S = 30.0
-POLL_INTERVAL_S = 0.005
-
-DUCKDB_CONFIG = {
-    # Nothing is fetched from the network, and no other file is opened, whatever a statement says.
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-    "enable_external_access": False,
-    # The tables are small: starting more threads costs more than they save.
-    "threads": 1,
-}
-
-CAUSES = {
-    "Conflicting lock": "another program has it open; close it there and try again",
-    "different configuration": "this process has it open through a connection of its own; close that one",
-    "not a valid DuckDB database": "it is not a DuckDB file; restore it from a backup, or move it away and "
-    "an empty catalog is made in its place",
-    "version number": "it was written by another version of DuckDB; install that one",
-}
-"""What a person can do about DuckDB's message, by a part of it (as of DuckDB 1.5)."""
-
-DAMAGED = "it is damaged; restore it from a backup, or move it away and an empty catalog is made in its place"
-
 
 Stamp = tuple[int, ...] | None
 """Of the catalog's file; changes with every write."""
@@ -57,7 +46,7 @@ Lookup = tuple[type[Record], tuple[tuple[str, str], ...]]
 
 
 class _Memory(NamedTuple):
-    """What was read of a file while it had this stamp; only who holds the lock adds to it."""
+    """What was read of a file while it had this stamp."""
 
     stamp: Stamp
     found: dict[Lookup, Sequence[Record]]
@@ -70,39 +59,110 @@ class DuckDBCatalog(Catalog):
     opens the path.
     """
 
-    def __init__(self, path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    def __init__(
+        self, path: Path, lock_timeout_s: float = LOCK_TIMEOUT_S, last_seen: LastSeenCatalog | None = None
+    ) -> None:
         """Open the catalog at ``path``, making it if there is none.
 
+        Args:
+            path: The file.
+            lock_timeout_s: How long a write waits for its turn.
+            last_seen: What a workspace remembers of it; another or an older catalog is refused then, and one that is
+                gone is not made anew.
+
         Raises:
-            CatalogError: The file is not a catalog of this version, or cannot be read, written or locked.
+            CatalogError: The file is not a catalog of this version, not the one that was seen, or cannot be read or
+                made.
+            TurnError: It must be made or brought to this version, and others do not stop writing.
         """
         # Resolved once: one file has one lock, also through a link or after a change of folder.
         self.path = path.resolve()
         self.lock_path = self.path.with_name(self.path.name + ".lock")
         self._lock_timeout_s = lock_timeout_s
         self._memory = _Memory(None, {})
-        self._engine = _engine(self.path)
+        self._last_seen = last_seen
         _check_location(self.path)
-        with self._locked(), _plain_errors(self.path):
-            if not self.path.exists():
-                _create(self.path)
-            with self._engine.begin() as connection:
-                _check_version(connection, self.path)
+        with plain_errors(self.path):
+            if self._is_ready():
+                return
+            if self.path.exists() and not self._may_write():
+                raise CatalogError(
+                    f"the catalog {str(self.path)!r} has an earlier format and its folder cannot be written: "
+                    "open the workspace once as somebody who may write it, with `lorif status`."
+                )
+            with self._turn():
+                self._make_ready()
+
+    def _is_ready(self) -> bool:
+        """Whether the file can be used as it is."""
+        if not self.path.exists():
+            return False
+        seen = self._seen()
+        with self._reading() as connection:
+            if format_of(connection, self.path) < FORMAT_VERSION:
+                return False
+            self._check(connection, seen)
+        return self._last_seen is None or self._last_seen.exists() or not self._may_write()
+
+    def _make_ready(self) -> None:
+        """Make the file, bring it to the present format, or take it as the workspace's own; in the writers' turn."""
+        if not self.path.exists():
+            self._make()
+        else:
+            with opened(self.path) as connection:
+                version = format_of(connection, self.path)
+            if version < FORMAT_VERSION:
+                if self._seen() is not None:
+                    raise lost(self.path, "is an older copy: it is of an earlier version of LoRIF Studio")
+                with rewriting(self.path) as connection:
+                    migrate(connection, version)
+        if self._last_seen is not None and not self._last_seen.exists():
+            with opened(self.path) as connection:
+                found = seen_in(connection)
+            if found is not None:
+                self._last_seen.write(found)
+
+    def _make(self) -> None:
+        if self._last_seen is not None and not self._last_seen.may_be_new():
+            raise lost(self.path, "is missing")
+        if (log := log_of(self.path)).exists():
+            raise CatalogError(
+                f"{str(self.path)!r} is missing, but {log.name!r} beside it holds changes made to it: bring the "
+                "file back, or move the other one away too."
+            )
+        create_file(self.path)
+
+    def _seen(self) -> SeenCatalog | None:
+        """What is remembered now; looked up before a file is opened, so that it is not newer than that."""
+        return None if self._last_seen is None else self._last_seen.read()
+
+    def _check(self, connection: Connection, seen: SeenCatalog | None) -> SeenCatalog:
+        found = seen_in(connection)
+        if found is None:
+            raise lost(self.path, "does not say which one it is")
+        check_seen(found, seen, self.path)
+        return found
 
     def _list(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
-        """Records from memory while the file is what it was when they were read, which takes no lock."""
+        """Records from memory while the file is what it was when they were read."""
         lookup = (kind, tuple(sorted(values.items())))
         memory = self._memory
         known = memory.found.get(lookup)
         if known is not None and memory.stamp is not None and memory.stamp == self._stamp():
             return [record for record in known if isinstance(record, kind)]
-        with self._transaction() as records:
-            stamp = self._stamp()  # nobody writes now: the lock is ours
+        before = self._stamp()
+        with self._reads() as records:
             found = records.matching(kind, values)
-            if self._memory.stamp != stamp:
-                self._memory = _Memory(stamp, {})
-            self._memory.found[lookup] = list(found)
+        self._keep(before, lookup, found)
         return found
+
+    def _keep(self, before: Stamp, lookup: Lookup, found: Sequence[Record]) -> None:
+        if before is None or before != self._stamp():
+            return  # which of the two files was read cannot be told
+        memory = self._memory
+        if memory.stamp != before:
+            self._memory = memory = _Memory(before, {})
+        memory.found[lookup] = list(found)
 
     def _stamp(self) -> Stamp:
         """None while there is no file, or one with a log that was not folded in."""
@@ -110,48 +170,72 @@ class DuckDBCatalog(Catalog):
             found = self.path.stat()
         except OSError:
             return None
-        return None if _log_of(self.path).exists() else (found.st_ino, found.st_size, found.st_mtime_ns)
+        return None if log_of(self.path).exists() else (found.st_ino, found.st_size, found.st_mtime_ns)
+
+    @contextmanager
+    def _reads(self) -> Iterator[Records]:
+        self._require_file()
+        seen = self._seen()
+        with plain_errors(self.path), self._reading() as connection:
+            self._check(connection, seen)
+            yield _RecordsInDuckDB(connection)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """The file as it is now. Takes no turn, unless somebody has it open who writes into it in place."""
+        with ExitStack() as stack:
+            if log_of(self.path).exists() and self._may_write():
+                stack.enter_context(self._turn())
+                self._fold()
+            try:
+                connection = stack.enter_context(opened(self.path))
+            except DBAPIError as error:
+                if not is_locked_by_another(error) or not self._may_write():
+                    raise
+                stack.enter_context(self._turn())  # earlier versions write in place, in theirs
+                connection = stack.enter_context(opened(self.path))
+            yield connection
 
     @contextmanager
     def _transaction(self) -> Iterator[Records]:
-        _check_location(self.path)
-        with self._locked(), _plain_errors(self.path):
-            if not self.path.exists():  # DuckDB would make an empty file in its place
-                raise CatalogError(f"{str(self.path)!r} has been removed or renamed: bring it back or reopen it.")
+        self._require_file()
+        with plain_errors(self.path), self._turn():
+            self._require_file()
+            self._fold()
             before = self._stamp()
-            with self._engine.begin() as connection:
+            with rewriting(self.path) as connection:
+                found = self._check(connection, self._seen())
+                count_write(connection)
                 records = _RecordsInDuckDB(connection)
                 yield records
+            if self._last_seen is not None:
+                self._last_seen.follow(found._replace(generation=found.generation + 1))
             if records.changed and before is not None and self._memory.stamp == before:
                 self._memory = _Memory(self._stamp(), _without(self._memory.found, records.changed))
 
+    def _fold(self) -> None:
+        if log_of(self.path).exists():
+            fold_log(self.path)
+
+    def _require_file(self) -> None:
+        _check_location(self.path)
+        if not self.path.exists():
+            raise lost(self.path, "has been removed or renamed")
+
+    def _may_write(self) -> bool:
+        return os.access(self.path.parent, os.W_OK)
+
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        # A new lock each time: one object would count threads of this process as one holder. Falling
-        # back to a soft lock is off: where the file system has no flock, DuckDB is not safe either.
-        lock = FileLock(
-            self.lock_path,
-            timeout=self._lock_timeout_s,
-            poll_interval=POLL_INTERVAL_S,
-            fallback_to_soft=False,
-        )
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise CatalogError(
-                f"the catalog is open in one process at a time, and another one has held "
-                f"{str(self.lock_path)!r} for {self._lock_timeout_s:g} s. Try again when it is done, or stop "
-                "it if it hangs; leave the lock file where it is."
-            ) from error
-        except OSError as error:
-            raise CatalogError(
-                f"{str(self.lock_path)!r} cannot be locked ({error.strerror}): a workspace needs a folder "
-                "on a local disk that you may write to."
-            ) from error
-        try:
+    def _turn(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(turn_at(self.lock_path, self._lock_timeout_s))
+            except OSError as error:
+                raise CatalogError(
+                    f"{str(self.lock_path)!r} cannot be locked ({error.strerror}): to write, a workspace needs a "
+                    "folder on a local disk that you may write to."
+                ) from error
             yield
-        finally:
-            lock.release()
 
 
 class _RecordsInDuckDB:
@@ -194,79 +278,6 @@ def _without(found: Mapping[Lookup, Sequence[Record]], changed: set[type[Record]
     return {lookup: records for lookup, records in found.items() if lookup[0] not in changed}
 
 
-def _engine(path: Path) -> Engine:
-    # NullPool: giving a connection back closes it, also after an exception.
-    return create_engine(
-        URL.create("duckdb", database=str(path)),
-        poolclass=NullPool,
-        connect_args={"config": DUCKDB_CONFIG},
-    )
-
-
 def _check_location(path: Path) -> None:
     if not path.parent.is_dir():
         raise CatalogError(f"{str(path.parent)!r} is not a folder, so it cannot hold a catalog: check the path.")
-    if "?" in str(path):
-        # DuckDB takes what follows for parameters and looks for its write-ahead log elsewhere.
-        raise CatalogError(f"a catalog's path may not contain `?`, got {str(path)!r}: rename the folder.")
-
-
-def _create(path: Path) -> None:
-    log = _log_of(path)
-    if log.exists():
-        raise CatalogError(
-            f"{str(path)!r} is missing, but {log.name!r} beside it holds changes made to it: bring the file "
-            "back, or move the other one away too."
-        )
-    with replace_file(path) as partial:
-        for leftover in (partial, _log_of(partial)):
-            leftover.unlink(missing_ok=True)
-        with _engine(partial).begin() as connection:
-            METADATA.create_all(connection, checkfirst=False)
-            connection.execute(insert(CATALOG_VERSION).values(format_version=FORMAT_VERSION))
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + ".wal")
-
-
-def _check_version(connection: Connection, path: Path) -> None:
-    if not inspect(connection).has_table(CATALOG_VERSION.name):
-        raise CatalogError(
-            f"{str(path)!r} is a DuckDB file, but not a catalog: check the path, or move the file away."
-        )
-    version = connection.scalars(select(CATALOG_VERSION.c.format_version)).one()
-    if version > FORMAT_VERSION:
-        raise CatalogError(
-            f"{str(path)!r} has format {version} and this program reads up to {FORMAT_VERSION}: it was "
-            "written by a newer LoRIF Studio. Upgrade with `pip install --upgrade lorif-studio`."
-        )
-    if version < FORMAT_VERSION:
-        _migrate(connection)
-
-
-def _migrate(connection: Connection) -> None:
-    """From format 1, which had no evaluations, and 2, which had no questions and one version of each data set."""
-    METADATA.create_all(connection, checkfirst=True)
-    for column in (TABLES[DatasetRecord].c[name] for name in DATASET_COLUMNS_OF_FORMAT_3):
-        kind = column.type.compile(connection.dialect)
-        connection.execute(text(f"ALTER TABLE dataset ADD COLUMN IF NOT EXISTS {column.name} {kind}"))
-    connection.execute(
-        text("UPDATE dataset SET source_checksums = '[]', settings_json = '{}', corpus_id = dataset_id, version = 1")
-    )
-    connection.execute(update(CATALOG_VERSION).values(format_version=FORMAT_VERSION))
-
-
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    """Turn what a person can fix into one sentence; a defect in our SQL keeps its traceback."""
-    try:
-        yield
-    except (ProgrammingError, IntegrityError, DataError, NotSupportedError):
-        raise
-    except DBAPIError as error:
-        message = str(error.orig).splitlines()[0]
-        if "No space left" in message:
-            raise ResourceError(disk_full_message(path)) from error
-        cause = next((cause for part, cause in CAUSES.items() if part in message), DAMAGED)
-        raise CatalogError(f"the catalog {str(path)!r} cannot be used: {cause}. DuckDB says: {message}") from error

@@ -1,7 +1,7 @@
 """The catalog as its users see it, and a copy of it that lives in memory.
 
-Every public method is written once, on top of ``_transaction``: the two catalogs differ only in where
-the records of a transaction lie.
+Every public method is written once, on top of ``_transaction``, or ``_reads`` if it changes nothing: the two catalogs
+differ only in where the records of a transaction lie.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +62,8 @@ class Catalog(Protocol):
     """
 
     def _transaction(self) -> AbstractContextManager[Records]: ...
+
+    def _reads(self) -> AbstractContextManager[Records]: ...
 
     def put_dataset(self, record: DatasetRecord) -> None:
         """Insert a data set, or replace the one with its id."""
@@ -188,11 +190,11 @@ class Catalog(Protocol):
     def _find(self, kind: type[R], record_id: str) -> R:
         if _is_text(record_id) and (found := self._list(kind, {KINDS[kind].id_field: record_id})):
             return found[0]
-        with self._transaction() as records:
+        with self._reads() as records:
             return _one(records, kind, record_id)
 
     def _list(self, kind: type[R], values: Mapping[str, str]) -> list[R]:
-        with self._transaction() as records:
+        with self._reads() as records:
             return records.matching(kind, values)
 
 
@@ -229,6 +231,8 @@ class InMemoryCatalog(Catalog):
     def _transaction(self) -> Iterator[Records]:
         # No method raises after its first change, so there is never anything to roll back.
         yield self._records
+
+    _reads = _transaction
 
 
 class _RecordsInMemory:

@@ -29,7 +29,7 @@ from lorif_core.catalog.records import (
     Record,
 )
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Raised with every change of these tables, together with a migration."""
 
 
@@ -84,6 +84,11 @@ CATALOG_VERSION = Table(
     "catalog_version", METADATA, Column("format_version", BigInteger, primary_key=True, autoincrement=False)
 )
 """The single row that says which format the file has."""
+
+CATALOG_IDENTITY = Table(
+    "catalog_identity", METADATA, Column("identity", Text, primary_key=True), Column("generation", BigInteger)
+)
+"""The single row that says which catalog it is, and how often it was written; since format 4."""
 
 
 def _table(name: str, kind: type[Record]) -> Table:

@@ -4,12 +4,9 @@ Results go to standard output, progress and messages to standard error. Exit cod
 2 the person can fix it (one sentence), 130 interrupted, 1 a defect (traceback and a log file).
 """
 
-import errno
 import os
 import sys
-import tempfile
 import traceback
-from pathlib import Path
 
 import tyro
 
@@ -27,6 +24,7 @@ from lorif_core.cli.browse_commands import (
     reopen,
     status,
 )
+from lorif_core.cli.catalog_commands import catalog
 from lorif_core.cli.curate_commands import (
     apply,
     conflicts,
@@ -47,7 +45,7 @@ from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
 from lorif_core.cli.index_commands import index, index_command, indexes, method_among
 from lorif_core.cli.map_commands import map_
-from lorif_core.cli.output import complain
+from lorif_core.cli.output import complain, print_traceback
 from lorif_core.cli.people_commands import members
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
@@ -56,9 +54,8 @@ from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
-
-DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-"""What a person can fix; any other failure of the operating system is a defect until proven otherwise."""
+from lorif_core.private_logs import write_report
+from lorif_core.system_failures import failure_sentence, is_of_the_machine
 
 
 def evaluate() -> None:
@@ -108,6 +105,7 @@ COMMANDS = {
     "members": members,
     "reasons": reasons,
     "journal": journal,
+    "catalog": catalog,
     "what-if": what_if,
     "verify": verify,
     "value": value,
@@ -159,22 +157,19 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - the reader of our output went away
         return 0
-    except OSError as error:
-        if error.errno not in DISK_PROBLEMS:
+    except Exception as error:  # the outermost frame: what the machine refuses, or a defect, kept whole for a report
+        if not is_of_the_machine(error):
             return _report_defect()
-        place = f"{str(error.filename)!r} cannot be written" if error.filename else "a file cannot be written"
-        complain(
-            f"{place} ({error.strerror}): free some space or check permissions, then run the same command again."
-        )
+        complain(f"{failure_sentence(error)}, then run the same command again.")
         return 2
-    except Exception:  # the outermost frame: a defect, kept whole for a report
-        return _report_defect()
     return 0
 
 
 def _report_defect() -> int:
-    log = Path(tempfile.gettempdir()) / "lorif-error.log"
-    log.write_text(traceback.format_exc(), encoding="utf-8")
-    traceback.print_exc()
-    complain(f"this is a defect of LoRIF Studio. The traceback above is also in {log}.")
+    print_traceback()
+    try:
+        kept = f"is also in {write_report(traceback.format_exc())}"
+    except (OSError, RuntimeError) as error:  # no home folder is a RuntimeError
+        kept = f"could not be kept ({error})"
+    complain(f"this is a defect of LoRIF Studio. The traceback above {kept}.")
     return 1

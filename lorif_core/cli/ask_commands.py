@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.config import GenerateConfig, ScoreConfig
 from lorif_core.errors import ConfigError
+from lorif_core.plain_files import refuse_special
 from lorif_core.workspace.asking.question import USUAL_NORMALISATION, Question
 
 
@@ -156,11 +157,12 @@ def read_messages(given: str) -> list[dict[str, Any]]:
     path = Path(given)
     try:
         is_file = path.is_file()
+        refuse_special(path)
     except OSError:  # too long for a name
         is_file = False
     try:
         found = json.loads(path.read_text(encoding="utf-8") if is_file else given)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ConfigError(
             f"messages must be a JSON list, or the name of a file with one, got {given[:60]!r} ({error})."
         ) from error

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from lorif_core.cli.output import put, put_json
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.plain_files import MAX_LINE_BYTES
 
 Ids = Annotated[
     tuple[str, ...],
@@ -46,7 +48,8 @@ def write_ids(ids: Sequence[str], form: IdForm) -> None:
         DataError: An id holds what ends an id in this form.
     """
     if form.json_lines:
-        sys.stdout.writelines(json.dumps(train_id, ensure_ascii=False) + "\n" for train_id in ids)
+        for train_id in ids:
+            put_json(json.dumps(train_id, ensure_ascii=False) + "\n")
         return
     odd = [train_id for train_id in ids if _breaks(train_id, form)]
     if odd:
@@ -59,7 +62,8 @@ def write_ids(ids: Sequence[str], form: IdForm) -> None:
             f"{len(odd):,} of the ids hold {what}, the first is {odd[0][:80]!r}: on the pipe it would be another id. "
             f"Pass {way} here and to the command that reads them."
         )
-    sys.stdout.writelines(train_id + ("\0" if form.null else "\n") for train_id in ids)
+    for train_id in ids:
+        put(train_id + ("\0" if form.null else "\n"))
 
 
 def _breaks(train_id: str, form: IdForm) -> bool:
@@ -95,7 +99,11 @@ def _standard_input() -> str:
     """All of it, without the mark that some shells put before a text."""
     if not hasattr(sys.stdin, "buffer"):
         return sys.stdin.read().removeprefix(BYTE_ORDER_MARK)
-    content: bytes = sys.stdin.buffer.read()
+    content: bytes = sys.stdin.buffer.read(MAX_LINE_BYTES + 1)
+    if len(content) > MAX_LINE_BYTES:
+        raise DataError(
+            f"standard input may hold {MAX_LINE_BYTES >> 20} MiB of ids, this has more: give it in parts."
+        )
     try:
         text = content.decode("utf-16" if content.startswith(UTF_16_MARKS) else "utf-8")
     except UnicodeDecodeError as error:

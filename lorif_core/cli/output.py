@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -74,16 +75,42 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def console(*, stderr: bool = False) -> Any:
-    """A console as wide as the terminal, or COLUMNS, or 120."""
+    """A console as wide as the terminal, or COLUMNS, or 120, which obeys nothing that stands in the data."""
     from rich.console import Console
+    from rich.segment import Segment
+
+    class HarmlessConsole(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Any]:
+            for segment in super().render(renderable, options):
+                shown = segment.text if segment.control else visible(segment.text)
+                yield Segment(shown, segment.style, segment.control)
 
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else int(os.environ.get("COLUMNS", 120))
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+    return HarmlessConsole(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 
 def say(text: str) -> None:
     """Print text that may hold anything, with control characters made visible."""
     print(visible(text))
+
+
+def put(text: str) -> None:
+    """Write data to standard output: byte for byte to a pipe or a file, harmless on a terminal."""
+    sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+
+
+def put_json(text: str) -> None:
+    """The same for JSON: on a terminal what it would obey is escaped as JSON does, so the value is the same."""
+    sys.stdout.write(_escaped(text) if sys.stdout.isatty() else text)
+
+
+def _escaped(text: str) -> str:
+    return "".join(one if visible(one) == one else f"\\u{ord(one):04x}" for one in text)
+
+
+def print_traceback() -> None:
+    """The traceback of what is being handled, on standard error."""
+    print(visible(traceback.format_exc()), file=sys.stderr)
 
 
 def complain(text: str) -> None:
@@ -94,4 +121,4 @@ def complain(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object."""
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+    put_json(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")

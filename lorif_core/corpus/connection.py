@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from lorif_core.corpus.value_types import BOOL, FLOAT, MICROSECONDS, TEXT, ColumnType, ValueType, type_of
 from lorif_core.errors import ArtefactError, DamagedArtefact, QueryError, ResourceError
 from lorif_core.files import disk_full_message
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 MEMORY_LIMIT = "1GB"
 """What DuckDB may use; larger sorts and groups go to its temporary folder."""
@@ -333,6 +334,7 @@ def _description_of(path: Path) -> tuple[pa.Schema, int]:
     except FileNotFoundError as error:
         raise missing(path) from error
     except (pa.ArrowException, OSError) as error:
+        refuse_if_of_the_machine(error, path)
         raise damaged(path, error) from error
 
 

@@ -7,6 +7,7 @@ types never reaches FTS5's query language: each phrase is quoted, so that its wo
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -30,7 +31,10 @@ from lorif_core.errors import (
     QueryError,
     ResourceError,
 )
-from lorif_core.files import disk_full_message, replace_file
+from lorif_core.files import BLANK_SEAL, check_file, disk_full_message, replace_sealed
+from lorif_core.system_failures import refuse_if_of_the_machine, what_failed
+
+logger = logging.getLogger("lorif")
 
 FORMAT = 2
 """1 cut words by SQLite's tables: Chinese at spaces only, Hindi at every vowel sign."""
@@ -64,6 +68,8 @@ class FullText:
             QueryError: This Python has no FTS5.
         """
         self.path = path
+        if path.is_file():
+            check_file(path, remedy="It is built again.")
         with self._reading(None) as connection:
             found = connection.execute("SELECT format, fingerprint, text_columns FROM about").fetchall()
             connection.execute("SELECT rowid FROM texts LIMIT 1").fetchall()
@@ -168,8 +174,12 @@ def ensure_fulltext(
         ArtefactError: The examples are missing or damaged.
         ResourceError: The disk is full.
     """
-    with suppress(ArtefactError):
+    try:
         return FullText(path, file)
+    except DamagedArtefact as error:
+        logger.warning("%s", error)
+    except ArtefactError:
+        pass  # there is none yet, or it is of other examples
     with _building_alone(path):
         with suppress(ArtefactError):  # another process has built it meanwhile
             return FullText(path, file)
@@ -180,21 +190,21 @@ def ensure_fulltext(
 @contextmanager
 def _building_alone(path: Path) -> Iterator[None]:
     if not path.parent.is_dir():  # the lock would make it
-        raise _unwritable(path, "there is no such folder")
+        raise _unwritable(path, "(there is no such folder): check the path")
     lock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
     try:
         lock.acquire()
     except OSError as error:
-        raise _unwritable(path, error.strerror) from error
+        raise _unwritable(path, what_failed(error)) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def _unwritable(path: Path, cause: str | None) -> ArtefactError:
+def _unwritable(path: Path, cause: str) -> ArtefactError:
     return ArtefactError(
-        f"the full-text index {str(path)!r} cannot be written ({cause}): it needs a folder that you may write to."
+        f"the full-text index {str(path)!r} cannot be written {cause}. It needs a folder that you may write to."
     )
 
 
@@ -213,8 +223,7 @@ def build_fulltext(
         ArtefactError: The examples are missing or damaged.
         ResourceError: The disk is full.
     """
-    with replace_file(path) as partial:
-        partial.unlink(missing_ok=True)  # left by a build that was killed
+    with replace_sealed(path) as partial:
         with _explaining(path), closing(_connect(str(partial))) as connection:
             _create(connection, file)
             num_rows = 0
@@ -244,6 +253,8 @@ def _create(connection: sqlite3.Connection, file: ExamplesFile) -> None:
     for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN")
+    connection.execute("CREATE TABLE seal(seal TEXT)")  # the first one: it lies in the first pages
+    connection.execute("INSERT INTO seal VALUES (?)", [BLANK_SEAL])
     connection.execute("CREATE TABLE about(format INTEGER, fingerprint TEXT, text_columns TEXT)")
     about = (FORMAT, file.fingerprint, json.dumps(file.text_columns))
     connection.execute("INSERT INTO about VALUES (?, ?, ?)", about)
@@ -270,6 +281,7 @@ def _iter_texts(file: ExamplesFile) -> Iterator[list[tuple[str, ...]]]:
     except FileNotFoundError as error:
         raise missing(file.path) from error
     except (pa.ArrowException, OSError, KeyError) as error:
+        refuse_if_of_the_machine(error, file.path)
         raise damaged(file.path, error) from error
 
 

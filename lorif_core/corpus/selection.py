@@ -38,6 +38,7 @@ from lorif_core.corpus.value_types import (
 from lorif_core.corpus.where import compile_where, queries_of
 from lorif_core.corpus.zones import zone_named
 from lorif_core.errors import ArtefactError, QueryError
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 DECISION_FIELDS = {
     "status": Field("coalesce(d.status, 'kept')", TEXT),
@@ -300,6 +301,8 @@ def _score_frame(query: str, scores: pl.DataFrame | Path) -> pl.DataFrame:
             pl.col(train_id).cast(pl.String).alias("train_id"), pl.col("score").cast(pl.Float64)
         ).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(scores, Path):
+            refuse_if_of_the_machine(error, scores)
         raise ArtefactError(
             f"the scores of query {query!r} cannot be read ({str(error).splitlines()[0]}): compute them again with "
             "`lorif score`."

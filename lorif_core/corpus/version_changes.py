@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lorif_core.files import replace_file
+from lorif_core.files import BLANK_SEAL, SEAL, replace_sealed
 
 OWN_COLUMNS = ("train_id", "source_line", "lorif_text")
 
@@ -62,9 +62,9 @@ def compare_versions(old: Path, new: Path, out: Path) -> VersionChanges:
         new_names=", ".join(column.sql for column in after.values()),
         differs=" OR ".join(_differs(before[name], after[name]) for name in shared) or "false",
     )
-    with duckdb.connect(":memory:", config=config) as connection, replace_file(out) as partial:
+    with duckdb.connect(":memory:", config=config) as connection, replace_sealed(out) as partial:
         relation = connection.sql(statement, params={"old": str(old), "new": str(new)})
-        relation.write_parquet(str(partial))
+        _write_sealed(partial, relation.to_arrow_reader())
         counts = dict(
             connection.sql(
                 "SELECT change, count(*) FROM read_parquet($out) GROUP BY change", params={"out": str(partial)}
@@ -77,6 +77,13 @@ def compare_versions(old: Path, new: Path, out: Path) -> VersionChanges:
         columns_came=[name for name in after if name not in (*before, *OWN_COLUMNS)],
         columns_went=[name for name in before if name not in (*after, *OWN_COLUMNS)],
     )
+
+
+def _write_sealed(path: Path, rows: pa.RecordBatchReader) -> None:
+    schema = rows.schema.with_metadata({SEAL: BLANK_SEAL})
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in rows:
+            writer.write_table(pa.Table.from_batches([batch]).cast(schema))
 
 
 def _columns(path: Path) -> dict[str, _Column]:

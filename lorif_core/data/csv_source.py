@@ -13,11 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from lorif_core.data.record import EXCERPT_CHARACTERS, Record, refuse_repeated_names
-from lorif_core.data.text_files import bad_byte, encoding_hint, open_text, sample_of
+from lorif_core.data.record import EXCERPT_CHARACTERS, TOO_LONG, Record, refuse_repeated_names
+from lorif_core.data.text_files import bad_byte, encoding_hint, iter_lines, open_text, sample_of
 from lorif_core.errors import DataError
+from lorif_core.plain_files import MAX_LINE_BYTES
 
-MAX_CELL_CHARACTERS = 2**31 - 1  # the largest limit that the csv module takes on every platform
 DELIMITERS = (",", ";", "\t", "|")
 NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 SNIFFED_ROWS = 100
@@ -50,7 +50,7 @@ class _Fit(NamedTuple):
 
 
 def _fit(sample: str, delimiter: str) -> _Fit:
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(io.StringIO(sample, newline=None if _has_lone_ends(sample) else ""), delimiter=delimiter)
     try:
         header, *rows = [len(cells) for cells in islice(reader, SNIFFED_ROWS) if cells] or [0]
@@ -69,19 +69,28 @@ class _CsvLines:
 
     def __init__(self, handle: io.BufferedIOBase, offset: int, *, splits_at_cr: bool):
         self.bad_byte = ""
+        self._is_long = False
         self._handle = handle
         self._offset = offset
         self._splits_at_cr = splits_at_cr
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._handle:
+        for line, length in iter_lines(self._handle):
+            if length > MAX_LINE_BYTES:
+                self._is_long = True
+                line = line[:EXCERPT_CHARACTERS] + b"\n"
             try:
                 text = line.decode("utf-8")
             except UnicodeDecodeError as error:
                 self.bad_byte = self.bad_byte or bad_byte(line, error, self._offset)
                 text = line.decode("utf-8", "replace")
             yield from re.split(r"(?<=\r)(?=[^\n])", text) if self._splits_at_cr else (text,)
-            self._offset += len(line)
+            self._offset += length
+
+    def take_length(self) -> bool:
+        """Whether a line since the last call was too long; only its beginning was read."""
+        found, self._is_long = self._is_long, False
+        return found
 
     def take_bad_byte(self) -> str:
         """Place of the first bad byte since the last call, or an empty string."""
@@ -89,7 +98,9 @@ class _CsvLines:
         return found
 
 
-def iter_csv(path: Path, delimiter: str | None = None, encoding: str | None = None) -> Iterator[Record]:
+def iter_csv(
+    path: Path, delimiter: str | None = None, encoding: str | None = None, most_gb: float | None = None
+) -> Iterator[Record]:
     """Rows of a CSV file, their cells as texts.
 
     Raises:
@@ -98,8 +109,8 @@ def iter_csv(path: Path, delimiter: str | None = None, encoding: str | None = No
     sample = sample_of(path, encoding)
     delimiter = delimiter or delimiter_of(path, encoding)
     # The limit belongs to the whole process and is checked at every cell, so it stays raised.
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
-    with open_text(path, encoding) as (handle, offset):
+    csv.field_size_limit(MAX_LINE_BYTES)
+    with open_text(path, encoding, most_gb) as (handle, offset):
         lines = _CsvLines(handle, offset, splits_at_cr=_has_lone_ends(sample))
         # Strict: without it a stray quote silently merges cells, or all rows up to the next quote.
         reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
@@ -112,13 +123,16 @@ def iter_csv(path: Path, delimiter: str | None = None, encoding: str | None = No
                 return
             except csv.Error as error:
                 lines.take_bad_byte()
+                lines.take_length()
                 yield Record(line, None, "not CSV", f"{error}, in lines {line} to {reader.line_num}")
                 continue
             bad = lines.take_bad_byte()
             if not cells:
                 continue
             excerpt = delimiter.join(cells)[:EXCERPT_CHARACTERS]
-            if bad:
+            if lines.take_length():
+                yield Record(line, None, TOO_LONG, excerpt=excerpt)
+            elif bad:
                 yield Record(line, None, "not UTF-8", bad, excerpt)
             elif len(cells) != len(names):
                 detail = f"{len(cells)} cells, the header has {len(names)}"
@@ -137,4 +151,6 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: _CsvLines) -> li
         ) from error
     if bad := lines.take_bad_byte():
         raise DataError(f"the header of {str(path)!r} is not UTF-8 ({bad}): {encoding_hint(path)}.")
+    if lines.take_length():
+        raise DataError(f"the header of {str(path)!r} is {TOO_LONG}: check what the file is.")
     return refuse_repeated_names(path, names)

@@ -9,13 +9,17 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lorif_core.data.table_sources import refuse_large_parquet
 from lorif_core.errors import DataError
+from lorif_core.plain_files import MAX_LINE_BYTES, refuse_special
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 STATUSES = ("kept", "flagged", "excluded")
 STATUS_NAMES = ("status", "decision", "lorif_status")
@@ -24,7 +28,7 @@ ID_NAMES = ("train_id", "id")
 OF_A_LIST = ("batch_id", "row")
 """Keys that only the lists of an export have."""
 
-csv.field_size_limit(1 << 30)
+csv.field_size_limit(MAX_LINE_BYTES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,7 @@ def iter_decision_rows(path: Path, text_columns: Sequence[str], id_column: str |
     Raises:
         DataError: The file cannot be read, or a row says nothing that can be understood; names the line.
     """
+    refuse_special(path)
     if path.is_dir():
         raise DataError(f"{str(path)!r} is a folder: give the file of decisions in it, such as excluded.jsonl.")
     readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _json_lines, ".jsonlines": _json_lines, ".parquet": _parquet}
@@ -70,6 +75,7 @@ def iter_decision_rows(path: Path, text_columns: Sequence[str], id_column: str |
     except UnicodeDecodeError as error:
         raise DataError(f"{str(path)!r} is not UTF-8 (byte {error.start + 1:,}): convert it.") from error
     except (OSError, csv.Error, pa.ArrowException) as error:
+        refuse_if_of_the_machine(error, path)
         raise DataError(f"the decisions {str(path)!r} cannot be read ({error}): check the file.") from error
 
 
@@ -90,7 +96,11 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="\n") as handle:
-        for number, line in enumerate(handle, 1):
+        for number, line in enumerate(iter(partial(handle.readline, MAX_LINE_BYTES + 1), ""), 1):
+            if len(line) > MAX_LINE_BYTES:
+                raise DataError(
+                    f"line {number:,} of {str(path)!r} is longer than {MAX_LINE_BYTES >> 20} MiB: correct it."
+                )
             if not line.strip():
                 continue
             try:
@@ -107,6 +117,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     number = 0
     with pq.ParquetFile(path) as file:
+        refuse_large_parquet(path, file.metadata)
         for batch in file.iter_batches(1024):
             for row in batch.to_pylist():
                 number += 1

@@ -28,12 +28,15 @@ from lorif_core.data.example import Example
 from lorif_core.data.plain_values import array_of, plain_values
 from lorif_core.data.rows import read_row
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
+from lorif_core.files import BLANK_SEAL, SEAL, check_file
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 LAYOUT_KEY = "lorif_layout"
 FINGERPRINT_KEY = "lorif_fingerprint"
 IDS_PER_CHUNK = 65_536
 ROWS_PER_GROUP = 2_000
 BYTES_PER_GROUP = 16 << 20
+REMEDY = "Restore it from a backup, or import the data again into another workspace."
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def layout_of(plan: ColumnPlan) -> FileLayout:
 
 
 class ExampleWriter:
-    """Streams examples into a Parquet file and hashes them on the way; complete when its block ends."""
+    """Streams examples into a Parquet file and hashes them on the way; after its block it lacks only its seal."""
 
     def __init__(self, path: Path, plan: ColumnPlan):
         self.num_examples = 0
@@ -112,7 +115,7 @@ class ExampleWriter:
         self._digest = xxhash.xxh3_128(plan.opening)
         types = {name: pa.int64() if name == "source_line" else pa.string() for name in plan.own_columns}
         types |= {stored: plan.types[name].arrow for name, stored in plan.stored_names.items()}
-        self._schema = pa.schema(types, metadata={LAYOUT_KEY: layout_of(plan).to_json()})
+        self._schema = pa.schema(types, metadata={LAYOUT_KEY: layout_of(plan).to_json(), SEAL: BLANK_SEAL})
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
 
     def __enter__(self) -> "ExampleWriter":
@@ -168,6 +171,8 @@ class ExampleTable:
         if not path.is_file():
             raise ArtefactError(f"{str(path)!r} is missing: import the data with `lorif import`.")
         self._path = path
+        with self._damage_named():
+            check_file(path, remedy=REMEDY)
         with self._damage_named(), pq.ParquetFile(path) as file:
             self._metadata = file.metadata
             self.column_names: list[str] = file.schema_arrow.names
@@ -379,6 +384,7 @@ class ExampleTable:
         except FileNotFoundError as error:
             raise ArtefactError(f"{str(self._path)!r} is missing: import the data with `lorif import`.") from error
         except (pa.ArrowException, OSError) as error:
+            refuse_if_of_the_machine(error, self._path)
             raise DamagedArtefact(
                 f"{str(self._path)!r} is not a readable Parquet file ({error}): import the data again."
             ) from error

@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from lorif_core.data.csv_source import MAX_CELL_CHARACTERS
 from lorif_core.data.export_columns import ExportedColumn, columns_of, text_of_json
 from lorif_core.data.export_selection import Selection
+from lorif_core.plain_files import MAX_LINE_BYTES
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 PLAIN_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -53,7 +53,7 @@ def neutralise(cell: str) -> str:
 
 def count_csv_rows(path: Path) -> int:
     """Rows of a CSV file below its header."""
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    csv.field_size_limit(MAX_LINE_BYTES)
     with path.open(encoding="utf-8", newline="") as handle:
         return sum(1 for _ in csv.reader(handle)) - 1
 

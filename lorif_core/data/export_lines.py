@@ -10,6 +10,7 @@ the import rejected are not copied.
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def _line_at(lines: Iterator[tuple[int, bytes]], wanted: int) -> bytes | None:
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with open_bytes(path) as handle:
+    with open_bytes(path, math.inf) as handle:  # it was imported, whatever it holds
         for number, line in enumerate(handle, start=1):
             yield number, line.removeprefix(UTF8_MARK) if number == 1 else line
 

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import flush_folder
+from lorif_core.system_failures import what_failed
 
 MANIFEST_FILE = "manifest.json"
 LOCK_FILE = "lock"
@@ -184,6 +185,5 @@ def _failures_named(place: Path) -> Iterator[None]:
                 "changed. Free some space and run the same command again."
             ) from error
         raise ArtefactError(
-            f"{str(place)!r} cannot be written ({error.strerror or error}): check the permissions of its folder, or "
-            "choose another `--out`. Nothing was changed."
+            f"{str(place)!r} cannot be written {what_failed(error)}, or choose another `--out`. Nothing was changed."
         ) from error

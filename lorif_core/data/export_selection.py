@@ -27,6 +27,7 @@ from lorif_core.data.plain_values import plain_values
 from lorif_core.data.row_ids import content_of_row
 from lorif_core.errors import ConfigError, DamagedArtefact, DataError
 from lorif_core.export_config import ExportConfig
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 KEPT, FLAGGED = "kept", "flagged"
 DETAILS = ("reason", "text", "actor", "at", "query_id", "batch_id", "rule", "has_conflict")
@@ -229,6 +230,7 @@ def iter_groups(path: Path, names: list[str]) -> Iterator[pa.Table]:
             for group in range(file.metadata.num_row_groups):
                 yield file.read_row_group(group, columns=names).replace_schema_metadata(None)
     except (pa.ArrowException, OSError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(
             f"{str(path)!r} is not a readable Parquet file ({error}): import the data again."
         ) from error

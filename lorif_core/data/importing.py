@@ -28,19 +28,19 @@ from lorif_core.data.example import Example
 from lorif_core.data.examples import ExampleWriter
 from lorif_core.data.find_columns import other_readings
 from lorif_core.data.forms import describe
-from lorif_core.data.record import EXCERPT_CHARACTERS, Record
+from lorif_core.data.record import EXCERPT_CHARACTERS, MAX_COLUMNS, Record
 from lorif_core.data.row_ids import content_of_row, given_id, hash_of_row
 from lorif_core.data.rows import read_row
 from lorif_core.data.source_files import find_files, split_column_of
 from lorif_core.data.sources import file_notes, iter_records, schema_of
 from lorif_core.data.text_files import encoding_hint
 from lorif_core.errors import ArtefactError, DataError, ResourceError
-from lorif_core.files import disk_full_message, replace_file
+from lorif_core.files import disk_full_message, replace_file, replace_sealed
+from lorif_core.system_failures import what_failed
 
 EXAMPLES_FILE = "examples.parquet"
 REJECTS_FILE = "rejects.jsonl"
 ROWS_PER_REPORT = 1_000
-MAX_COLUMNS = 4_096
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def write_examples(
     plan = plan_columns(scanned, settings, schemas)
     listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
-        with replace_file(folder / EXAMPLES_FILE) as partial:
+        with replace_sealed(folder / EXAMPLES_FILE) as partial:
             job = _Job(paths, settings, Path(scratch), partial, on_progress, first.num_rows)
             written = _write_pass(job, plan)
             if written.rejected and written.num_examples:
@@ -221,8 +221,7 @@ def _folder_for_writing(folder: Path) -> Iterator[None]:
             raise ResourceError(disk_full_message(folder / EXAMPLES_FILE)) from error
         if isinstance(error, OSError):
             raise ArtefactError(
-                f"{str(folder)!r} cannot be written ({error.strerror or error}): check its permissions, or name "
-                "another folder."
+                f"{str(folder)!r} cannot be written {what_failed(error)}, or name another folder."
             ) from error
         raise
 
@@ -241,16 +240,16 @@ def scan_columns(
         has_cells = record.has_cells and settings.rules > 1
         for name, value in (record.values or {}).items():
             if (scan := scanned.get(name)) is None:
+                if len(scanned) == MAX_COLUMNS:
+                    raise DataError(
+                        f"data may have at most {MAX_COLUMNS:,} columns, {str(path)!r} has more by line "
+                        f"{record.line}: its rows have different keys. Move such keys into one nested object."
+                    )
                 scan = scanned[name] = ColumnScan(settings.decimal_comma)
             if has_cells:
                 scan.add_cell(value, record.line)
             else:
                 scan.add(value, record.line)
-        if len(scanned) > MAX_COLUMNS:
-            raise DataError(
-                f"data may have at most {MAX_COLUMNS:,} columns, {str(path)!r} has more by line {record.line}: "
-                "its rows have different keys. Move such keys into one nested object."
-            )
     return scanned
 
 

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from lorif_core.plain_files import MAX_LINE_BYTES
+
 CHARACTERS_PER_READ = 1 << 16
 _SPACE = " \t\n\r"
 
@@ -91,5 +93,7 @@ def _next_value(source: _Text) -> tuple[Any, bool]:
                 has_escapes = "\\u" in source.text[source.place : stop]
                 source.place = stop
                 return value, has_escapes
+        if len(source.text) > MAX_LINE_BYTES:
+            raise ValueError(f"a value is longer than {MAX_LINE_BYTES >> 20} MiB, or is never closed")
         source.read(size)
         size *= 2  # a large value is not read in many small steps

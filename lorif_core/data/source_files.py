@@ -17,6 +17,7 @@ from lorif_core.data.sources import SUFFIXES, HowToRead, suffix_of
 from lorif_core.data.table_sources import SAVED_MARK, may_be_hub, splits_of_hub, splits_of_saved
 from lorif_core.data.text_files import OPENERS, require_encoding
 from lorif_core.errors import DataError
+from lorif_core.plain_files import refuse_special
 
 FORMAT_OF_SUFFIX = {
     **dict.fromkeys((".jsonl", ".ndjson", ".jsonlines"), "JSONL"),
@@ -71,7 +72,9 @@ def how_to_read(settings: ImportConfig) -> HowToRead:
     delimiter = None if said is None else NAMED_DELIMITERS.get(said.lower(), said)
     if delimiter is not None and len(delimiter) != 1:
         raise DataError(f"`--delimiter` must be one character, or tab; got {said!r}.")
-    return HowToRead(settings.txt, settings.split, settings.subset, delimiter, settings.encoding)
+    return HowToRead(
+        settings.txt, settings.split, settings.subset, delimiter, settings.encoding, settings.max_decompressed_gb
+    )
 
 
 def find_files(named: Sequence[Path], settings: ImportConfig) -> SourceFiles:
@@ -83,6 +86,7 @@ def find_files(named: Sequence[Path], settings: ImportConfig) -> SourceFiles:
     found = SourceFiles([], [])
     how = how_to_read(settings)
     for path in named:
+        refuse_special(path)
         if path.is_dir():
             paths, skipped = _in_folder(path, settings)
             found.parts.extend(Part(one, how, _split_of(one)) for one in paths)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from lorif_core.config import TextUnit
 from lorif_core.data.csv_source import delimiter_of, iter_csv, usual_delimiter
 from lorif_core.data.json_arrays import iter_array
-from lorif_core.data.record import EXCERPT_CHARACTERS, Record
+from lorif_core.data.record import EXCERPT_CHARACTERS, TOO_LONG, Record, excerpt_of
 from lorif_core.data.table_sources import (
     HUB_HINT,
     iter_arrow,
@@ -34,10 +34,13 @@ from lorif_core.data.table_sources import (
     may_be_hub,
     schema_of_table,
 )
-from lorif_core.data.text_files import OPENERS, bad_byte, encoding_hint, is_utf16, open_text
+from lorif_core.data.text_files import OPENERS, bad_byte, encoding_hint, is_utf16, iter_lines, open_text
 from lorif_core.errors import DataError
+from lorif_core.plain_files import MAX_LINE_BYTES, refuse_special
 
 PEEKED_BYTES = 4_096
+MAX_WHOLE_BYTES = 2 << 30
+"""The largest JSON file that is read whole."""
 
 
 class HowToRead(NamedTuple):
@@ -58,6 +61,9 @@ class HowToRead(NamedTuple):
     encoding: str | None = None
     """Of text files; None: UTF-8, or UTF-16 by its mark."""
 
+    most_gb: float | None = None
+    """What a compressed file may hold; None: by its size."""
+
 
 AS_IT_IS = HowToRead()
 
@@ -73,6 +79,7 @@ def iter_records(path: Path, how: HowToRead = AS_IT_IS) -> Iterator[Record]:
     Raises:
         DataError: The file is missing, of an unknown kind, empty, or unreadable as a whole.
     """
+    refuse_special(path)
     if path.is_dir():
         return _refuse_empty(path, iter_saved_dataset(path))
     if not path.exists():
@@ -142,16 +149,22 @@ def _refuse_empty(path: Path, records: Iterator[Record]) -> Iterator[Record]:
 
 
 def _iter_jsonl(path: Path, how: HowToRead) -> Iterator[Record]:
-    with open_text(path, how.encoding) as (handle, offset):
+    with open_text(path, how.encoding, how.most_gb) as (handle, offset):
         # Bytes split at \n only. Text would also be split at U+2028, which JSON allows in strings.
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
+        for number, (line, length) in enumerate(iter_lines(handle), start=1):
+            if length > MAX_LINE_BYTES:
+                yield _too_long(number, line)
+            elif line.strip():
                 yield _record_of_json_line(number, line, offset)
-            offset += len(line)
+            offset += length
+
+
+def _too_long(number: int, content: bytes) -> Record:
+    return Record(number, None, TOO_LONG, excerpt=excerpt_of(content))
 
 
 def _record_of_json_line(number: int, line: bytes, offset: int) -> Record:
-    excerpt = line[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace").strip()[:EXCERPT_CHARACTERS]
+    excerpt = excerpt_of(line.lstrip())
     try:
         value = json.loads(line.decode("utf-8").rstrip("\r\n"))
     except UnicodeDecodeError as error:
@@ -188,7 +201,7 @@ def _json_type(value: Any) -> str:
 
 
 def _iter_json(path: Path, how: HowToRead) -> Iterator[Record]:
-    with open_text(path, how.encoding) as (handle, offset):
+    with open_text(path, how.encoding, how.most_gb) as (handle, offset):
         try:
             for number, (row, has_escapes) in enumerate(_json_rows(path, handle, offset), start=1):
                 excerpt = json.dumps(row)[:EXCERPT_CHARACTERS] if not isinstance(row, dict) or has_escapes else ""
@@ -207,7 +220,12 @@ def _json_rows(path: Path, handle: Any, offset: int) -> Iterator[tuple[Any, bool
     if start[:1] == b"[":
         yield from iter_array(handle, offset)
         return
-    content = handle.read()
+    content = handle.read(MAX_WHOLE_BYTES + 1)
+    if len(content) > MAX_WHOLE_BYTES:
+        raise DataError(
+            f"a JSON file whose rows lie in an object is read whole and may have {MAX_WHOLE_BYTES >> 30} GiB, "
+            f"{str(path)!r} has more: save the rows one per line as .jsonl."
+        )
     if content.strip():
         has_escapes = b"\\u" in content
         yield from ((row, has_escapes) for row in _array_of_objects(path, json.loads(content.decode("utf-8"))))
@@ -234,26 +252,29 @@ def _iter_txt(path: Path, how: HowToRead) -> Iterator[Record]:
         raise DataError(
             f"{str(path)!r} may be one text or one text a line: pass `--txt file` or `--txt line` to say which."
         )
-    with open_text(path, how.encoding) as (handle, offset):
+    with open_text(path, how.encoding, how.most_gb) as (handle, offset):
         if how.txt == "file":
-            yield _record_of_text(1, handle.read(), offset, {"file": path.name})
+            content = handle.read(MAX_LINE_BYTES + 1)
+            is_long = len(content) > MAX_LINE_BYTES
+            yield _too_long(1, content) if is_long else _record_of_text(1, content, offset, {"file": path.name})
             return
-        for number, line in enumerate(handle, start=1):
-            if line.strip():
+        for number, (line, length) in enumerate(iter_lines(handle), start=1):
+            if length > MAX_LINE_BYTES:
+                yield _too_long(number, line)
+            elif line.strip():
                 yield _record_of_text(number, line.rstrip(b"\r\n"), offset, {})
-            offset += len(line)
+            offset += length
 
 
 def _record_of_text(number: int, content: bytes, offset: int, beside: dict[str, Any]) -> Record:
     try:
         return Record(number, {"text": content.decode("utf-8"), **beside}, None)
     except UnicodeDecodeError as error:
-        excerpt = content[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace")[:EXCERPT_CHARACTERS]
-        return Record(number, None, "not UTF-8", bad_byte(content, error, offset), excerpt)
+        return Record(number, None, "not UTF-8", bad_byte(content, error, offset), excerpt_of(content))
 
 
 def _iter_cells(path: Path, how: HowToRead) -> Iterator[Record]:
-    return iter_csv(path, how.delimiter, how.encoding)
+    return iter_csv(path, how.delimiter, how.encoding, how.most_gb)
 
 
 READERS: dict[str, Callable[[Path, HowToRead], Iterator[Record]]] = {
@@ -263,7 +284,7 @@ READERS: dict[str, Callable[[Path, HowToRead], Iterator[Record]]] = {
     ".json": _iter_json,
     ".csv": _iter_cells,
     ".tsv": _iter_cells,
-    ".parquet": lambda path, how: iter_parquet(path),
+    ".parquet": lambda path, how: iter_parquet(path, how.most_gb),
     ".arrow": lambda path, how: iter_arrow(path),
     ".feather": lambda path, how: iter_arrow(path),
 }

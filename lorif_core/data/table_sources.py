@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from lorif_core.data.plain_values import plain_values
 from lorif_core.data.record import Record, failed_reads_named, refuse_repeated_names
 from lorif_core.errors import DataError
+from lorif_core.plain_files import most_bytes, too_much
 
 ROWS_PER_BATCH = 256
 ARROW_MAGIC = b"ARROW1"
@@ -22,11 +23,35 @@ SAVED_MARK = "state.json"
 HUB_HINT = "If it is a data set of the Hugging Face hub, name its split, such as `--split train`."
 
 
-def iter_parquet(path: Path) -> Iterator[Record]:
-    """Rows of a Parquet file."""
+def iter_parquet(path: Path, most_gb: float | None = None) -> Iterator[Record]:
+    """Rows of a Parquet file.
+
+    Args:
+        path: The file.
+        most_gb: What it may hold; None: by its size.
+    """
     with failed_reads_named(path), pq.ParquetFile(path) as file:
+        refuse_large_parquet(path, file.metadata, most_gb)
         refuse_repeated_names(path, file.schema_arrow.names)
         yield from _records_of_batches(file.iter_batches(batch_size=ROWS_PER_BATCH))
+
+
+def refuse_large_parquet(path: Path, metadata: pq.FileMetaData, most_gb: float | None = None) -> None:
+    """Refuse a Parquet file that says of itself that it holds more than it may: in bytes, or one byte a row.
+
+    Raises:
+        DataError: It does, or the numbers of its parts contradict each other.
+    """
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    sizes = [(group.num_rows, group.total_byte_size) for group in groups]
+    if any(min(numbers) < 0 for numbers in sizes) or sum(rows for rows, _ in sizes) != metadata.num_rows:
+        raise DataError(
+            f"the row groups of a Parquet file must add up to its {metadata.num_rows:,} rows, those of {str(path)!r} "
+            "do not: write it again."
+        )
+    most = most_bytes(path, most_gb)
+    if max(metadata.num_rows, sum(size for _, size in sizes)) > most:
+        raise too_much(path, most)
 
 
 def iter_arrow(path: Path) -> Iterator[Record]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lorif_core.data.record import failed_reads_named
 from lorif_core.errors import DataError
+from lorif_core.plain_files import MAX_LINE_BYTES, most_bytes, refuse_special, too_much
 
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -25,15 +26,53 @@ GUESSES = ("cp1252", "gb18030", "shift_jis", "euc_kr", "latin-1")
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[io.BufferedIOBase]:
+def open_bytes(path: Path, most_gb: float | None = None) -> Iterator[io.BufferedIOBase]:
     """The file's bytes, unzipped.
 
+    Args:
+        path: The file.
+        most_gb: What it may hold if it is compressed; None: by its size.
+
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, is no file, or holds more.
     """
-    opened = OPENERS.get(path.suffix.lower(), lambda path: path.open("rb"))
-    with failed_reads_named(path), opened(path) as handle:
-        yield handle
+    refuse_special(path)
+    unzip = OPENERS.get(path.suffix.lower())
+    with failed_reads_named(path), path.open("rb") if unzip is None else unzip(path) as handle:
+        yield handle if unzip is None else io.BufferedReader(_Bounded(path, handle, most_gb), BYTES_PER_READ)
+
+
+class _Bounded(io.RawIOBase):
+    """What comes out of a compressed file, as long as it is no more than it may be."""
+
+    def __init__(self, path: Path, handle: Any, most_gb: float | None):
+        self._path = path
+        self._handle = handle
+        self._most = self._left = most_bytes(path, most_gb)
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; 0 at the end."""
+        num_read = self._handle.readinto(buffer)
+        self._left -= num_read
+        if self._left < 0:
+            raise too_much(self._path, self._most)
+        return num_read
+
+
+def iter_lines(handle: Any) -> Iterator[tuple[bytes, int]]:
+    """Lines of bytes with their lengths; of one that is too long only the beginning is kept."""
+    while line := handle.readline(MAX_LINE_BYTES + 1):
+        length = len(line)
+        if length > MAX_LINE_BYTES:
+            rest = line[-1:]
+            while rest and not rest.endswith(b"\n"):
+                rest = handle.readline(BYTES_PER_READ)
+                length += len(rest)
+        yield line, length
 
 
 def _open_zst(path: Path) -> io.BufferedReader:
@@ -45,17 +84,18 @@ OPENERS: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".zst": _open_zst
 
 
 @contextmanager
-def open_text(path: Path, encoding: str | None = None) -> Iterator[tuple[Any, int]]:
+def open_text(path: Path, encoding: str | None = None, most_gb: float | None = None) -> Iterator[tuple[Any, int]]:
     """The file's text as bytes of UTF-8 after its byte-order mark, and where they begin.
 
     Args:
         path: The file.
         encoding: What it is written in; None: UTF-8, or UTF-16 where it begins with that mark.
+        most_gb: What it may hold if it is compressed; None: by its size.
 
     Raises:
         DataError: It cannot be read.
     """
-    with open_bytes(path) as handle:
+    with open_bytes(path, most_gb) as handle:
         mark = handle.peek(len(UTF8_MARK))[: len(UTF8_MARK)]  # pyright: ignore[reportAttributeAccessIssue]
         if encoding is None and mark.startswith(UTF16_MARKS):
             encoding = "utf-16"

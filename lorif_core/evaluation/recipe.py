@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lorif_core.errors import ConfigError
+from lorif_core.plain_files import refuse_special
+from lorif_core.system_failures import what_failed
 
 Optimiser = Literal["adamw"]
 Schedule = Literal["linear", "constant"]
@@ -122,10 +124,11 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         ConfigError: The file is missing or no TOML, a key is unknown or missing, or a value is wrong.
     """
+    refuse_special(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"the recipe {str(path)!r} cannot be read ({error.strerror}): check its path.") from error
+        raise ConfigError(f"the recipe {str(path)!r} cannot be read {what_failed(error)}.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"the recipe {str(path)!r} is not TOML ({error}): write one `key = value` a line."

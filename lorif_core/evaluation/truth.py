@@ -37,8 +37,10 @@ from lorif_core.evaluation.retraining import (
     seed_of,
 )
 from lorif_core.evaluation.trial import Trial
-from lorif_core.files import fingerprint_of_value, read_json, replace_file, write_json
+from lorif_core.files import BLANK_SEAL, check_file, fingerprint_of_value, read_json, replace_sealed, write_json
+from lorif_core.plain_files import refuse_large_archive
 from lorif_core.shapes import Bool, Float
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 STAGE = "retraining"
 POLL_S = 0.2
@@ -292,17 +294,23 @@ def _decode_texts(values: Sequence[Any]) -> list[EncodedText]:
 
 def _write_npz(path: Path, **arrays: Tensor) -> None:
     values: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
-    with replace_file(path) as partial, partial.open("wb") as handle:  # by handle: savez would add a suffix
-        np.savez_compressed(handle, **values)
+    with replace_sealed(path) as partial:
+        with partial.open("wb") as handle:  # by handle: savez would add a suffix
+            np.savez_compressed(handle, **values)
+        with zipfile.ZipFile(partial, "a") as archive:
+            archive.comment = BLANK_SEAL.encode()
 
 
 def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     try:
+        refuse_large_archive(path)
+        check_file(path, remedy="Delete it and run the same command again; what is missing is made anew.")
         with np.load(path, allow_pickle=False) as arrays:
             absent = [name for name in names if name not in arrays]
             if not absent:
                 return {name: arrays[name] for name in names}
     except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        refuse_if_of_the_machine(error, path)
         raise DataError(
             f"{str(path)!r} cannot be read as an .npz file ({type(error).__name__}): check the path, or write "
             "it again."

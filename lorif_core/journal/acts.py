@@ -168,6 +168,14 @@ def _write_batch(
     return batch_of(connection.execute(INSERT_BATCH, new).one())
 
 
+def count_batches(connection: Connection, batch_ids: Sequence[str]) -> int:
+    """How many of these batches are in the journal."""
+    return sum(
+        connection.execute(select(BatchRow.batch_id).where(BatchRow.batch_id == batch_id)).first() is not None
+        for batch_id in batch_ids
+    )
+
+
 def _batch_of_request(connection: Connection, client_id: str | None, request: dict[str, Any]) -> Batch | None:
     if client_id is None:
         return None

@@ -18,15 +18,17 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from lorif_core.errors import JournalError, ResourceError
 from lorif_core.files import disk_full_message
-from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, plain_errors
+from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, UnknownCommit, is_unknown, plain_errors
 from lorif_core.journal.locations import check_file_location, parse_location
 from lorif_core.journal.log_fits import LogCheck
 from lorif_core.journal.migrating import holds_journal, is_current, migrate
 from lorif_core.journal.own_journal import OPTION, OwnJournal, own_journal_of
+from lorif_core.journal.read_copy import READS_COPY, is_unwritable, open_copy
+from lorif_core.system_failures import what_failed
 
 ADVISORY_LOCK = 0x4C6F524946  # "LoRIF" in ASCII
 CONNECT_TIMEOUT_S = 10
@@ -101,9 +103,10 @@ def writing(engine: Engine) -> Generator[Connection, None, None]:
 
     Raises:
         JournalError: The database cannot be written, or others have been writing for longer than 30 s.
+        UnknownCommit: The connection or the disk failed while the block was committed.
         ResourceError: The disk is full. Nothing of the block is kept.
     """
-    with plain_errors(engine), engine.connect() as connection:
+    with plain_errors(engine), engine.connect() as connection, _lost_commits_named(engine) as commit:
         with connection.execution_options(lorif_writes=True).begin():
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_S * 1000:.0f}"))
@@ -112,8 +115,25 @@ def writing(engine: Engine) -> Generator[Connection, None, None]:
             if own is not None:
                 own.check_before_write(connection)
             yield connection
+            commit.append(True)
         if own is not None:
             own.follow(connection)
+
+
+@contextmanager
+def _lost_commits_named(engine: Engine) -> Generator[list[bool], None, None]:
+    """Yields a list that is filled when the commit begins; an error after that may leave open what was written."""
+    begun: list[bool] = []
+    try:
+        yield begun
+    except DBAPIError as error:
+        if not begun or not is_unknown(error, engine):
+            raise
+        words = " ".join(str(error.orig).split())
+        raise UnknownCommit(
+            f"the journal did not answer when the act was committed ({words}), so it may be written or not: look in "
+            "the history; the same request with the same client id writes nothing twice."
+        ) from error
 
 
 def upgrade(engine: Engine, own: OwnJournal | None = None) -> None:
@@ -138,9 +158,14 @@ def _watched(connection: Connection) -> AbstractContextManager[None]:
 
 
 def _meet(engine: Engine, own: OwnJournal) -> None:
-    """Refuse a journal that is not the workspace's own, remember one that is new, and watch it from now on."""
+    """Refuse a journal that is not the workspace's own, remember one that is new, and watch it from now on.
+
+    One that is new and can only be read is not remembered: the workspace cannot be written, either.
+    """
     with reading(engine) as connection:
         is_new = own.meet(connection)
+    if is_new and engine.get_execution_options().get(READS_COPY, False):
+        return
     if is_new:
         with writing(engine) as connection:
             seen = own.adopt(connection)
@@ -152,6 +177,23 @@ def _open_file(path: Path, own: OwnJournal | None) -> Engine:
     if own is not None and not own.may_be_new():
         _refuse_lost_file(path, own)
     check_file_location(path)
+    try:
+        return _open_for_writing(path)
+    except (JournalError, ResourceError) as refused:
+        if not is_unwritable(refused):
+            raise
+        return open_copy(path, refused, _bring_up_to_date, _begin)
+
+
+def _bring_up_to_date(path: Path) -> None:
+    engine = _open_for_writing(path)
+    try:
+        upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+def _open_for_writing(path: Path) -> Engine:
     log_check = LogCheck(path)
     engine = create_engine(URL.create("sqlite", database=str(path)), creator=partial(_connect, path, log_check))
     event.listen(engine, "begin", _begin)
@@ -230,7 +272,7 @@ def _unusable(path: Path, error: OSError) -> JournalError | ResourceError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(disk_full_message(path))
     return JournalError(
-        f"the journal {str(path)!r} cannot be written ({error.strerror}): it needs a file and a folder on a local "
+        f"the journal {str(path)!r} cannot be written {what_failed(error)}. It needs a file and a folder on a local "
         "disk that you may write to."
     )
 

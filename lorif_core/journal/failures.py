@@ -1,7 +1,8 @@
 """What a database says when it cannot do its work, as one sentence that a person can act on."""
 
+import errno
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -10,6 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from lorif_core.errors import JournalError, LorifError, ResourceError
 from lorif_core.files import disk_full_message
 from lorif_core.journal.own_journal import own_journal_of
+from lorif_core.system_failures import what_failed
+
+SQLITE_FILES = 4
+"""How many files a connection opens at once: the database, its log, the log's index, a lock."""
 
 LOCK_TIMEOUT_S = 30.0
 """How long a write waits for the writes of others."""
@@ -28,7 +33,8 @@ SQLITE_CAUSES = {
     "SQLITE_PERM": "cannot be opened: a journal needs a file and a folder that you may read and write",
     "SQLITE_BUSY": LOCKED,
     "SQLITE_LOCKED": "is locked by another connection of this program: try again when that is done",
-    "SQLITE_IOERR": "cannot be read or written because its disk reports an error: check the disk and its free space",
+    "SQLITE_IOERR": "cannot be read or written because its disk reports an error, or a limit on the size of files "
+    "(`ulimit -f`) is reached: check both, and the free space",
     "SQLITE_PROTOCOL": "cannot be locked: it needs a folder on a local disk",
 }
 """What a person can do, by the beginning of SQLite's name of the error."""
@@ -45,6 +51,18 @@ POSTGRES_CAUSES = {
     "XX001": "is damaged: restore it from a backup",
 }
 """What a person can do, by the beginning of PostgreSQL's SQLSTATE."""
+
+
+class UnknownCommit(JournalError):
+    """The answer to a commit never came: what it wrote may be there."""
+
+
+def is_unknown(error: DBAPIError, engine: Engine) -> bool:
+    """Whether an error that a commit ended in leaves open if it was written."""
+    if engine.dialect.name == "sqlite":
+        return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_IOERR")
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or state.startswith(("08", "57P"))
 
 
 @contextmanager
@@ -75,8 +93,21 @@ def explain_sqlite(error: DBAPIError, engine: Engine) -> LorifError | None:
         own = own_journal_of(engine)
         problem = "is a folder now" if path.is_dir() else "has been removed or renamed"
         return own.refusal(problem) if own else JournalError(f"the journal {str(path)!r} {problem}: bring it back.")
+    if name.startswith("SQLITE_CANTOPEN") and (refused := _refused_by_the_system(path)) is not None:
+        return ResourceError(f"the journal {str(path)!r} cannot be opened {what_failed(refused)}.")
     cause = _cause_of(name, SQLITE_CAUSES)
     return None if cause is None else JournalError(f"the journal {str(path)!r} {cause}. SQLite says: {error.orig}")
+
+
+def _refused_by_the_system(path: Path) -> OSError | None:
+    """Why no files can be opened, which SQLite does not say; None: because of what the files are."""
+    with ExitStack() as handles:
+        for _ in range(SQLITE_FILES):
+            try:
+                handles.enter_context(path.open("rb"))
+            except OSError as error:
+                return error if error.errno in (errno.EMFILE, errno.ENFILE) else None
+    return None
 
 
 def explain_postgres(error: DBAPIError, engine: Engine) -> LorifError | None:

@@ -2,7 +2,7 @@
 
 import json
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import polars as pl
 from sqlalchemy import Connection, Engine, select
 
+from lorif_core.errors import JournalError, LorifError
 from lorif_core.journal import acts, chain, people, reads
 from lorif_core.journal.check_journal import check_journal
 from lorif_core.journal.database import open_engine, reading
@@ -26,6 +27,7 @@ from lorif_core.journal.entries import (
     Status,
     utc_now,
 )
+from lorif_core.journal.failures import UnknownCommit
 from lorif_core.journal.followed_states import FollowedStates
 from lorif_core.journal.journal_tables import LinkRow, RevisionRow
 from lorif_core.journal.last_seen import Seen
@@ -88,13 +90,11 @@ class Journal:
             JournalError: The reason is unknown, or the client id stands for another request.
             RoleError: The person is a viewer, or settles without being an admin.
         """
-        with writing_to(self.engine) as connection:
-            return acts.decide(connection, scope, decision, client_id)
+        return self._act(lambda connection: [acts.decide(connection, scope, decision, client_id)])[0]
 
     def decide_all(self, scope: Scope, decisions: Sequence[Decision]) -> list[Batch]:
         """Write several decisions, all or none. Raises as ``decide``."""
-        with writing_to(self.engine) as connection:
-            return [acts.decide(connection, scope, decision, None) for decision in decisions]
+        return self._act(lambda connection: [acts.decide(connection, scope, one, None) for one in decisions])
 
     def carry(self, scope: Scope, decisions: Sequence[Decision], request: str) -> list[Batch]:
         """Write what a new version of the data does to decisions: several of them, all or none.
@@ -110,8 +110,7 @@ class Journal:
             JournalError: A reason is unknown.
             RoleError: The person is a viewer.
         """
-        with writing_to(self.engine) as connection:
-            return [acts.carry(connection, scope, decision, request) for decision in decisions]
+        return self._act(lambda connection: [acts.carry(connection, scope, one, request) for one in decisions])
 
     def undo(self, scope: Scope, batch_id: str | None = None, client_id: str | None = None) -> Batch:
         """Take back a batch of decisions, notes or labels, and return the act that does so.
@@ -126,8 +125,7 @@ class Journal:
                 on one of the same examples. Notes and labels are nobody's decision and hinder no undo.
             RoleError: The batch is somebody else's.
         """
-        with writing_to(self.engine) as connection:
-            return acts.take_back(connection, "undo", scope, batch_id, client_id)
+        return self._act(lambda connection: [acts.take_back(connection, "undo", scope, batch_id, client_id)])[0]
 
     def redo(self, scope: Scope, batch_id: str | None = None, client_id: str | None = None) -> Batch:
         """Bring back a batch that is undone, in its old place, and return the act that does so.
@@ -143,8 +141,7 @@ class Journal:
                 examples.
             RoleError: The batch is somebody else's.
         """
-        with writing_to(self.engine) as connection:
-            return acts.take_back(connection, "redo", scope, batch_id, client_id)
+        return self._act(lambda connection: [acts.take_back(connection, "redo", scope, batch_id, client_id)])[0]
 
     def states(self, corpus_id: str, train_ids: Iterable[str] | None = None) -> pl.DataFrame:
         """Where every example stands that something ever happened to, in the order of their ids.
@@ -307,6 +304,30 @@ class Journal:
         with reading(self.engine) as connection:
             found = connection.execute(rows.order_by(LinkRow.revision)).all()
         return [{"kind": row.kind, **json.loads(row.said)} for row in found]
+
+    def _act(self, write: Callable[[Connection], list[Batch]]) -> list[Batch]:
+        """Write some batches, all or none; where the answer to the commit is lost, look if they are there.
+
+        Raises:
+            JournalError: The database cannot be used; says whether the act was written, or that nobody knows.
+        """
+        batches: list[Batch] = []
+        try:
+            with writing_to(self.engine) as connection:
+                batches = write(connection)
+        except UnknownCommit as lost:
+            # As a writer: a commit that is still under way ends before the turn comes to us.
+            try:
+                with writing_to(self.engine) as connection:
+                    num_written = acts.count_batches(connection, [batch.batch_id for batch in batches])
+            except LorifError as error:
+                raise JournalError(f"{lost} It could not be looked for: {error}") from lost
+            if num_written < len(batches):
+                raise JournalError(
+                    "the journal did not answer when the act was committed; it was looked for since and is not "
+                    "there: nothing was written, so do it again."
+                ) from lost
+        return batches
 
     @contextmanager
     def _counted_write(

@@ -1,21 +1,24 @@
 """The states of a corpus in a file, so that a new process need not reduce a long journal from its beginning.
 
 The file is a copy and never the truth: one that is missing, damaged, of another form or of another journal is
-as good as none. Its first line says what it holds; after that comes a Parquet table.
+as good as none, and of a damaged one that is said. It is a Parquet table with a seal; its metadata say what it holds.
 """
 
 import json
-from io import BytesIO
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
-from lorif_core.errors import ResourceError
-from lorif_core.files import replace_file, start_hash
+from lorif_core.errors import DamagedArtefact, ResourceError
+from lorif_core.files import BLANK_SEAL, SEAL, check_seal, replace_sealed
 from lorif_core.journal.reads import STATES_SCHEMA
 
-FORMAT = "lorif-states-1"
+FORMAT = "lorif-states-2"
+ABOUT = "lorif.states"
+
+logger = logging.getLogger("lorif")
 
 
 class Head(NamedTuple):
@@ -36,32 +39,28 @@ class KeptStates(NamedTuple):
 
 def write_states(path: Path, corpus_id: str, kept: KeptStates) -> None:
     """Keep states in a file, if one can be written; a full or read-only disk costs time later, nothing else."""
-    table = BytesIO()
-    kept.states.write_parquet(table)
-    content = table.getvalue()
-    said = {"format": FORMAT, "corpus_id": corpus_id, **kept.head._asdict(), "checksum": _checksum(content)}
+    about = json.dumps({"format": FORMAT, "corpus_id": corpus_id, **kept.head._asdict()})
     try:
         path.parent.mkdir(exist_ok=True)
-        with replace_file(path) as partial:
-            partial.write_bytes(json.dumps(said).encode() + b"\n" + content)
+        with replace_sealed(path) as partial:
+            kept.states.write_parquet(partial, metadata={ABOUT: about, SEAL: BLANK_SEAL})
     except (OSError, ResourceError):
         return
 
 
-def read_states_file(path: Path, corpus_id: str) -> KeptStates | None:
-    """What ``write_states`` wrote; None if that is not there, whole and about this corpus."""
+def read_states_file(path: Path, corpus_id: str | None) -> KeptStates | None:
+    """What ``write_states`` wrote; None if that is not there, whole and about this corpus, or about any for None."""
     try:
-        first, _, content = path.read_bytes().partition(b"\n")
-        said = json.loads(first)
-        is_right = (said["format"], said["corpus_id"]) == (FORMAT, corpus_id)
-        if not is_right or said["checksum"] != _checksum(content):
+        if not path.is_file() or not check_seal(path, "It is made anew."):
             return None
-        states = pl.read_parquet(BytesIO(content))
-        head = Head(int(said["revision"]), str(said["batch_id"]))
+        about = json.loads(pl.read_parquet_metadata(path)[ABOUT])
+        if about["format"] != FORMAT or corpus_id not in (None, about["corpus_id"]):
+            return None
+        states = pl.read_parquet(path, glob=False)
+        head = Head(int(about["revision"]), str(about["batch_id"]))
+    except DamagedArtefact as error:
+        logger.warning("%s", error)
+        return None
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return None
     return KeptStates(head, states) if states.schema == pl.Schema(STATES_SCHEMA) else None
-
-
-def _checksum(content: bytes) -> str:
-    return start_hash(content).hexdigest()

@@ -19,6 +19,7 @@ from lorif_core.errors import ModelError
 from lorif_core.models.adapters import Adapter
 from lorif_core.models.factored_adapters import factor_layers
 from lorif_core.models.model_folder import ADAPTER_WEIGHTS, first_line
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 _NAME = "default"
 """PEFT's own name for the only adapter of a model."""
@@ -53,6 +54,7 @@ def put_on_base(base: Any, adapter: Adapter, name: str) -> nn.Module:
     try:
         weights = _saved_once(load_file(adapter.folder / ADAPTER_WEIGHTS))
     except (OSError, SafetensorError) as error:
+        refuse_if_of_the_machine(error, adapter.folder / ADAPTER_WEIGHTS)
         raise ModelError(f"{name!r} cannot be read: {first_line(error)} Save the adapter again.") from error
     rows = _resize_vocabulary(base, weights)
     placed = _place(base, adapter, weights, name)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers import logging as transformers_logging
 
@@ -35,6 +34,7 @@ from lorif_core.models.quantised import (
     require_packages,
     takes_float32,
 )
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.turns import turn_on
 
 
@@ -158,7 +158,8 @@ def _load_weights(folder: Path, settings: ModelConfig, device: torch.device) -> 
             output_loading_info=True,
             **placing,
         )
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # whatever its files make the library do
+        refuse_if_of_the_machine(error, folder)
         raise ModelError(
             f"{settings.model!r} cannot be loaded as a causal language model: {first_line(error)}"
         ) from error
@@ -205,7 +206,8 @@ def _load_tokenizer(folder: Path, base: Path, settings: ModelConfig) -> PreTrain
         return AutoTokenizer.from_pretrained(
             _tokenizer_folder(folder, base), trust_remote_code=settings.trust_remote_code
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except Exception as error:  # the library's Rust part raises no other class
+        refuse_if_of_the_machine(error, folder)
         raise ModelError(
             f"{settings.model!r} has no usable tokenizer: {first_line(error)} "
             "Save one beside the weights with `tokenizer.save_pretrained`."

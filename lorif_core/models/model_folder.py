@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorif_core.config import ModelConfig
 from lorif_core.errors import ModelError
+from lorif_core.models.model_settings import check_settings
 
 WEIGHT_PATTERNS = ("*.safetensors",)
 ADAPTER_CONFIG = "adapter_config.json"
@@ -69,6 +70,7 @@ def check_weight_files(folder: Path, name: str) -> None:
         raise ModelError(_no_model(folder, name))
     if not weights:
         raise ModelError(_no_safetensors(folder, name))
+    check_settings(folder, name)
 
 
 def matching(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

@@ -17,13 +17,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
-from lorif_core.files import put_if_absent, start_hash
+from lorif_core.files import BLANK_SEAL, SEAL, check_file, check_seal, put_if_absent, replace_sealed, start_hash
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.store.parts import MAP_FOLDER
 from lorif_core.store.plan import FileEntry
 from lorif_core.store.typed_safetensors import read_metadata, read_tensors
-from lorif_core.store.writer import write_tensors
+from lorif_core.system_failures import refuse_if_of_the_machine
+
+REMEDY = "Delete it; the statistics are taken again."
 
 
 def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int) -> None:
@@ -32,11 +34,13 @@ def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int)
     tensors["num_tokens"] = torch.tensor([moment.num_tokens for moment in moments.values()])
     for name, moment in moments.items():
         tensors |= {f"input/{name}": moment.inputs, f"output/{name}": moment.output_grads}
-    write_tensors(path, tensors, {"checksum": _checksum(tensors)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_sealed(path) as partial:
+        partial.write_bytes(save(tensors, {SEAL: BLANK_SEAL}))
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    """Of names and bytes; kept inside the file, which nothing else names."""
+    """Of names and bytes; what earlier versions kept inside the file."""
     digest = start_hash()
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -51,8 +55,9 @@ def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]
         DamagedArtefact: The file cannot be read.
     """
     try:
+        is_sealed = check_seal(path, REMEDY)
         tensors = read_tensors(path)
-        if read_metadata(path).get("checksum") != _checksum(tensors):
+        if not is_sealed and read_metadata(path).get("checksum") != _checksum(tensors):
             raise ValueError("its checksum differs from the recorded one")
         moments = {
             name: Moments(tensors[f"input/{name}"], tensors[f"output/{name}"], int(count))
@@ -60,13 +65,12 @@ def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]
         }
         return moments, int(tensors["num_examples"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise DamagedArtefact(
-            f"{str(path)!r} cannot be read ({error}). Delete it; the statistics are taken again."
-        ) from error
+        refuse_if_of_the_machine(error, path)
+        raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {REMEDY}") from error
 
 
 def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> Moments:
-    """Moments of one module; the rest of the file is not read, nor its checksum compared.
+    """Moments of one module; of the rest of the file only the seal is compared, once.
 
     Args:
         path: A file of ``write_moments``.
@@ -77,13 +81,13 @@ def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> M
         DamagedArtefact: The file cannot be read.
     """
     try:
+        check_file(path, remedy=REMEDY)
         tensors = read_tensors(path, ("num_tokens", f"input/{module_name}", f"output/{module_name}"))
         count = int(tensors["num_tokens"][list(names).index(module_name)])
         return Moments(tensors[f"input/{module_name}"], tensors[f"output/{module_name}"], count)
     except (SafetensorError, IndexError, OSError) as error:
-        raise DamagedArtefact(
-            f"{str(path)!r} cannot be read ({error}). Delete it; the statistics are taken again."
-        ) from error
+        refuse_if_of_the_machine(error, path)
+        raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {REMEDY}") from error
 
 
 def write_maps(folder: Path, maps: Mapping[str, ModuleMaps]) -> list[FileEntry]:

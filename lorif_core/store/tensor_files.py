@@ -7,14 +7,18 @@ Source: the format as described at https://github.com/huggingface/safetensors.
 
 import json
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 LENGTH_BYTES = 8
 """The file begins with the length of its header, a JSON object: name → dtype, shape, data_offsets."""
@@ -66,7 +70,7 @@ class TensorFile:
         self._places = read_header(path)
         size = path.stat().st_size
         for name, place in self._places.items():
-            if not _is_sound(place, size):
+            if not _is_sound(place):
                 raise DamagedArtefact(f"{self._path!r} has a wrong header for {name!r}: {_REMEDY}")
         # Not Python's own mmap: it would keep a file open for as long as any of its tensors lives.
         self._bytes = torch.from_file(self._path, shared=False, size=size, dtype=torch.uint8)
@@ -94,14 +98,13 @@ class TensorFile:
         return self._numbers[dtype]
 
 
-def _is_sound(place: TensorPlace, size_bytes: int) -> bool:
-    """Whether a tensor's type is known, and its numbers are as many as its bytes, aligned, and inside the file."""
+def _is_sound(place: TensorPlace) -> bool:
+    """Whether a tensor's type is known, and its numbers are as many as its bytes, and aligned."""
     dtype = _DTYPES.get(place.dtype)
     return (
         dtype is not None
         and place.size_bytes == math.prod(place.shape) * dtype.itemsize
         and place.start % dtype.itemsize == 0
-        and place.start + place.size_bytes <= size_bytes
     )
 
 
@@ -114,18 +117,58 @@ def read_header(path: Path) -> dict[str, TensorPlace]:
     """
     try:
         with path.open("rb") as handle:
+            size = os.fstat(handle.fileno()).st_size
             length = int.from_bytes(handle.read(LENGTH_BYTES), "little")
-            header = json.loads(handle.read(min(length, MAX_HEADER)))
+            if length > min(MAX_HEADER, size - LENGTH_BYTES):
+                raise ValueError(f"a header of {length:,} bytes in a file of {size:,}")
+            header = json.loads(handle.read(length), object_pairs_hook=_each_once)
         header.pop("__metadata__", None)
         first = LENGTH_BYTES + length
-        return {
-            name: TensorPlace(one["dtype"], tuple(one["shape"]), first + start, end - start)
+        places = {
+            name: TensorPlace(
+                _text(one["dtype"]), tuple(map(_count, one["shape"])), first + _count(start), end - start
+            )
             for name, one in header.items()
             for start, end in (one["data_offsets"],)
         }
+        _check_places(places, size)
+        return places
     except FileNotFoundError as error:
         raise ArtefactError(
             f"{str(path)!r} is missing: `lorif doctor WORKSPACE` names every missing file."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(f"{str(path)!r} has no readable header ({error}): {_REMEDY}") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the header, none of whose keys is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{str(value)[:40]!r} is no type")
+    return value
+
+
+def _count(value: Any) -> int:
+    """A number of things, as it must be."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:40]!r} is no number of things")
+    return value
+
+
+def _check_places(places: Mapping[str, TensorPlace], size_bytes: int) -> None:
+    """Refuse tensors that lie outside the file, or over one another."""
+    end, before = 0, ""
+    for name, place in sorted(places.items(), key=lambda item: (item[1].start, item[1].size_bytes)):
+        if place.size_bytes < 0 or place.start + place.size_bytes > size_bytes:
+            raise ValueError(f"{name[:80]!r} lies outside the file")
+        if place.start < end:
+            raise ValueError(f"{name[:80]!r} lies over {before[:80]!r}")
+        end, before = place.start + place.size_bytes, name

@@ -1,5 +1,6 @@
 """The DuckDB file: sharing it between processes, losing nothing, staying offline."""
 
+import errno
 import multiprocessing
 import os
 import warnings
@@ -10,14 +11,17 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from lorif_core.catalog import DatasetRecord, DuckDBCatalog, EvaluationRecord
+from lorif_core.catalog.catalog_file import opened
 from lorif_core.catalog.records import KINDS
 from lorif_core.catalog.schema import TABLES
 from lorif_core.errors import CatalogError
+from lorif_core.file_turns import turn_at
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -56,11 +60,11 @@ def put_many(path: Path, worker: str, count: int) -> list[str]:
 
 
 def commit_and_die(path: Path) -> None:
+    """As a process of an earlier version, which writes in place."""
     catalog = DuckDBCatalog(path)
-    with catalog._locked():
-        connection = catalog._engine.connect()
-        connection.execute(text("INSERT INTO model VALUES ('m', 'n', 'f', 't', 'a', 1, '2026-01-01 00:00:00')"))
-        connection.commit()
+    with FileLock(catalog.lock_path):
+        connection = duckdb.connect(str(path))
+        connection.execute("INSERT INTO model VALUES ('m', 'n', 'f', 't', 'a', 1, '2026-01-01 00:00:00')")
         os._exit(9)
 
 
@@ -186,7 +190,7 @@ def test_duckdb_neither_fetches_extensions_nor_opens_other_files(path, tmp_path)
     other = tmp_path / "other.csv"
     other.write_text("a\n1\n")
     catalog = DuckDBCatalog(path)
-    with catalog._engine.connect() as connection:
+    with opened(catalog.path) as connection:
         rows = connection.execute(text("SELECT name, value FROM duckdb_settings()")).all()
         found = {name: value for name, value in rows}
         with pytest.raises(Exception, match="disabled by configuration"):
@@ -198,7 +202,7 @@ def test_duckdb_neither_fetches_extensions_nor_opens_other_files(path, tmp_path)
 def test_a_catalog_of_format_1_gains_the_table_of_evaluations_and_loses_nothing(path):
     DuckDBCatalog(path).put_dataset(DATASET)
     connection = duckdb.connect(str(path))
-    for table in ("evaluation", "query", "hit"):
+    for table in ("evaluation", "query", "hit", "catalog_identity"):
         connection.execute(f"DROP TABLE {table}")
     for column in ("source_checksums", "settings_json", "corpus_id", "parent_id", "version"):
         connection.execute(f"ALTER TABLE dataset DROP COLUMN {column}")
@@ -216,7 +220,7 @@ def test_a_write_of_one_kind_leaves_what_was_read_of_others_in_memory(path, monk
     assert catalog.dataset("d1") == DATASET
     assert catalog.evaluations() == []
     catalog.put_evaluation(EVALUATION)
-    monkeypatch.setattr(catalog, "_locked", lambda: pytest.fail("the file was read again"))
+    monkeypatch.setattr(catalog, "_reading", lambda: pytest.fail("the file was read again"))
     assert catalog.dataset("d1") == DATASET
     monkeypatch.undo()
     assert catalog.evaluations() == [EVALUATION]
@@ -232,3 +236,65 @@ def test_a_write_through_another_catalog_is_seen_at_once(path):
     reader.put_evaluation(EVALUATION)  # its own write must not vouch for what the other one changed
     assert reader.datasets() == [changed]
     assert reader.dataset("d1") == changed
+
+
+def test_reading_takes_no_turn(path):
+    DuckDBCatalog(path).put_dataset(DATASET)
+    with turn_at(path.with_name("catalog.duckdb.lock"), 0):
+        catalog = DuckDBCatalog(path, lock_timeout_s=0)
+        assert catalog.datasets() == [DATASET]
+        with pytest.raises(CatalogError, match="no data set 'x'"):
+            catalog.dataset("x")
+
+
+def test_a_reader_sees_its_catalog_to_the_end_while_others_write(path):
+    catalog = DuckDBCatalog(path)
+    catalog.put_dataset(DATASET)
+    with catalog._reads() as before:
+        assert before.matching(DatasetRecord, {}) == [DATASET]
+        catalog.put_dataset(replace(DATASET, dataset_id="d2"))
+        with catalog._reads() as after:  # not DuckDB's own copy of what lay there before
+            assert len(after.matching(DatasetRecord, {})) == 2
+        assert before.matching(DatasetRecord, {}) == [DATASET]
+    assert len(catalog.datasets()) == 2
+
+
+def test_what_was_read_beside_a_write_is_not_taken_for_what_was_written(path):
+    catalog, other = DuckDBCatalog(path), DuckDBCatalog(path)
+    catalog.put_dataset(DATASET)
+    before = catalog._stamp()
+    other.put_dataset(replace(DATASET, dataset_id="d2"))
+    catalog._keep(before, (DatasetRecord, ()), [DATASET])
+    assert len(catalog.datasets()) == 2
+
+
+def test_a_folder_that_may_not_be_written_can_be_read(path, monkeypatch):
+    DuckDBCatalog(path).put_dataset(DATASET)
+    path.with_name("catalog.duckdb.lock").unlink()
+    refuse_to_write(monkeypatch)
+    catalog = DuckDBCatalog(path)
+    assert catalog.datasets() == [DATASET]
+    with pytest.raises(CatalogError, match=r"cannot be locked \(Permission denied\): to write, a workspace needs"):
+        catalog.put_evaluation(EVALUATION)
+
+
+def test_an_earlier_format_in_a_folder_that_may_not_be_written_is_refused(path, monkeypatch):
+    DuckDBCatalog(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE catalog_version SET format_version = 2")
+    refuse_to_write(monkeypatch)
+    with pytest.raises(CatalogError, match=r"has an earlier format.* open the workspace once .* may write"):
+        DuckDBCatalog(path)
+
+
+def refuse_to_write(monkeypatch):
+    """As a file system that is mounted for reading: these tests may run as root, whom no permission keeps out."""
+    real = os.open
+
+    def refusing(name, flags, *more, **named):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise PermissionError(errno.EACCES, "Permission denied", str(name))
+        return real(name, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", refusing)
+    monkeypatch.setattr(os, "access", lambda place, mode: not mode & os.W_OK)

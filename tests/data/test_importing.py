@@ -339,10 +339,12 @@ def test_rows_whose_keys_all_differ_are_refused(tmp_path, monkeypatch):
         import_rows(tmp_path, [{"text": "a", f"key{i}": 1} for i in range(20)])
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.mkdir()
-    (out / ".examples.parquet.partial").symlink_to("/dev/full")
+    full = out / ".examples.parquet.partial"
+    full.symlink_to("/dev/full")
+    monkeypatch.setattr("lorif_core.files._temporary_name", lambda path, ending: full)
     with pytest.raises(ResourceError, match=r"disk .* is full while writing 'examples\.parquet'"):
         import_rows(tmp_path, PAIRS)
     assert list(out.iterdir()) == []

@@ -143,19 +143,32 @@ def test_a_folder_is_no_journal(tmp_path):
         Journal(tmp_path)
 
 
-def test_a_folder_without_write_permission_is_refused(open_folder):
+def test_a_folder_without_write_permission_is_read_and_every_write_refused(open_folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
     open_folder.chmod(0o555)
-    with ordinary_user(), pytest.raises(JournalError, match=r"cannot be written \(Permission denied\): it needs"):
-        Journal(open_folder / "journal.sqlite")
+    with ordinary_user(), Journal(open_folder / "journal.sqlite") as journal:
+        assert journal.revision() == 0
+        with pytest.raises(JournalError, match=r"cannot be written \(Permission denied\).* It needs"):
+            journal.decide(by("ada"), flag("a"))
     open_folder.chmod(0o777)
     assert list(open_folder.iterdir()) == []
 
 
-def test_a_file_without_write_permission_is_refused(open_folder, empty_journal):
+def test_a_file_without_write_permission_is_read_and_every_write_refused(open_folder, empty_journal, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
     path = Path(empty_journal(open_folder / "journal.sqlite"))
+    with Journal(path) as journal:
+        journal.decide(by("ada"), flag("a"))
     path.chmod(0o444)
-    with ordinary_user(), pytest.raises(JournalError, match=r"journal.sqlite' cannot be written \(Permission"):
-        Journal(path)
+    with ordinary_user(), Journal(path) as journal:
+        assert journal.revision() == 1
+        with pytest.raises(JournalError, match=r"journal.sqlite' cannot be written \(Permission"):
+            journal.decide(by("ada"), flag("b"))
+        os.seteuid(0)  # who may write does so meanwhile
+        with Journal(path) as other:
+            other.decide(by("bob"), flag("b"))
+            os.seteuid(65534 if os.geteuid() == 0 else os.geteuid())
+            assert journal.revision() == 2
 
 
 def test_a_file_that_loses_its_permission_while_open_is_named(journal):

@@ -251,6 +251,7 @@ LEFT = [
     "scores/.a.parquet.0123456789abcdef0123456789abcdef.partial",
     "exports/versions/.v2.json.0123456789abcdef0123456789abcdef",
     "uploads/.0123456789abcdef0123456789abcdef",
+    ".catalog.duckdb.lock.00000000000000000001.1.0123456789abcdef0123456789abcdef.turn",
 ]
 LEFT_FOLDERS = [
     "datasets/.incoming-0123456789abcdef0123456789abcdef",
@@ -376,7 +377,7 @@ def test_findings_are_shown_by_how_bad_they_are_with_what_they_mean(workspace):
         run.out.index("Broken:") < run.out.index("Missing:") < run.out.index("Left over:") < run.out.index("Notes:")
     )
     assert "means: The map is not drawn; no score depends on it." in run.out
-    assert ": 1 broken, 1 missing, 7 leftover." in run.out
+    assert ": 1 broken, 1 missing, 8 leftover." in run.out
 
 
 def test_the_page_about_the_files_is_the_table_that_the_doctor_uses():

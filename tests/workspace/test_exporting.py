@@ -384,7 +384,7 @@ def test_a_damaged_data_set_is_refused(imported, out):
     content = bytearray(path.read_bytes())
     content[20:60] = bytes(40)
     path.write_bytes(content)
-    with pytest.raises(DamagedArtefact, match="is not a readable Parquet file"):
+    with pytest.raises(DamagedArtefact, match="is not what was written"):
         export(imported, out / "kept.jsonl")
     assert names_in(out) == []
 
@@ -496,7 +496,7 @@ def test_a_changed_byte_anywhere_is_found(imported, out, name):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DamagedArtefact, match="was changed since it was exported"):
+    with pytest.raises(DamagedArtefact, match=r"is not what was written|was changed since it was exported"):
         verify_export(result.path)
 
 

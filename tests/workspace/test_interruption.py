@@ -34,7 +34,7 @@ BUILD = (
     64,
 )
 THIRD_SHARD = "parts/.00002-*.unfinished"
-SECOND_SELF_INFLUENCE = "self_influence/.00001.safetensors.partial"
+SECOND_SELF_INFLUENCE = "self_influence/.00001.safetensors.*.partial"
 
 
 def build(workspace: Path) -> tuple[object, ...]:

@@ -30,9 +30,10 @@ MADE_AGAIN = [
     "datasets/*/changes.parquet",
     "indexes/*/plan.json",
     "indexes/*/manifest.json",
-    "indexes/*/parts/*.json",
+    "indexes/*/parts/00001.json",
     "indexes/*/subspace/*",
     "indexes/*/self_influence/*",
+    "indexes/*/maps/*.safetensors",
 ]
 
 
@@ -91,6 +92,18 @@ def test_a_damaged_part_is_set_aside_and_the_same_command_makes_it_again(workspa
     assert comparable(workspace) == before
 
 
+def test_maps_whose_statistics_are_gone_stay_as_they_are_and_that_is_said(workspace):
+    path = damaged(workspace, "indexes/*/maps/*.safetensors", "cut")
+    for statistics in workspace.glob("statistics/*"):
+        statistics.unlink()
+    before = bytes_below(workspace)
+    told = repaired(workspace)
+    (failed,) = told["repair"]["result"]["failed"]
+    assert "statistics" in failed
+    assert [one["path"] for one in told["after"]["findings"]] == [path]
+    assert bytes_below(workspace) == before
+
+
 def test_damaged_scores_are_set_aside_and_come_back_when_the_question_is_asked_again(workspace):
     query = lf.open_workspace(workspace).questions.records()[0]
     scores = workspace / "scores" / f"{query.fingerprint}.parquet"
@@ -127,6 +140,21 @@ def test_what_nobody_needs_is_set_aside_with_everything_that_killed_writers_left
         os.renames(aside / path, workspace / path)
     shutil.rmtree(workspace / ".repaired")
     assert bytes_below(workspace) == before
+
+
+def test_of_an_index_that_cannot_be_built_on_and_of_scores_that_are_gone_it_is_said_what_a_person_can_do(workspace):
+    index_id = index_of(workspace, "lorif")
+    for name in ("plan.json", "manifest.json"):
+        damaged(workspace, f"indexes/{index_id}/{name}", "cut")
+    damaged(workspace, "scores/*", "deleted")
+    run = lorif("doctor", workspace, "--repair", "--dry-run", "--json")
+    plan = run.json["repair"]["plan"]
+    assert plan["steps"] == []
+    remedies = {one["path"].split("/")[0]: one["remedy"] for one in plan["others"]}
+    assert remedies["indexes"] == (
+        f"Restore indexes/{index_id} from a backup, or move it away and run the same `lorif index` command again."
+    )
+    assert remedies["scores"].startswith("Ask the question again")
 
 
 NEVER_TOUCHED = [

@@ -136,7 +136,7 @@ def test_a_worker_says_when_a_job_begins_and_ends(files, jobs):
     ("kind", "message"),
     [
         ("refuse", "the file is no file: choose another one."),
-        ("fill_the_disk", "'/data/shard' cannot be written (No space left on device): free some space"),
+        ("fill_the_disk", "'/data/shard' cannot be used (No space left on device): free some space"),
         ("take_all_memory", "the memory of cpu did not suffice. Submit it again with a smaller `--tokens-per-batch`"),
         ("be_killed", "its process was killed, most likely because the machine ran out of memory. Submit it again"),
         ("crash", "this is a defect of LoRIF Studio (KeyError), see the log file "),

@@ -13,15 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from lorif_core.config import ScoreConfig
+from lorif_core.data.table_sources import refuse_large_parquet
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import replace_file
 from lorif_core.metrics.shares import shares_of_total
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.plain_files import refuse_special
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.asking.score_file import QueryFile, queries_per_pass, read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
@@ -90,9 +95,13 @@ def read_groups(path: Path) -> pl.DataFrame:
     Raises:
         DataError: The file cannot be read or lacks a column.
     """
+    refuse_special(path)
     try:
+        if path.suffix == ".parquet":
+            refuse_large_parquet(path, pq.read_metadata(path))
         frame = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DataError(
             f"groups {str(path)!r} cannot be read ({str(error).splitlines()[0]}): check the file."
         ) from error

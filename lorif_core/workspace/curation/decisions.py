@@ -14,6 +14,8 @@ from lorif_core.corpus.rules import Rule, parse_rule, parse_rules
 from lorif_core.errors import DataError
 from lorif_core.journal.entries import STATUS_OF, Batch, Decision, ExampleEvent, HistoryEntry, Scope, Status
 from lorif_core.journal.journal import Journal
+from lorif_core.plain_files import refuse_special
+from lorif_core.system_failures import what_failed
 from lorif_core.workspace.curation.decision_files import (
     FoundDecisions,
     export_decisions,
@@ -354,8 +356,9 @@ def read_rules(path: Path) -> list[str]:
         DataError: The file cannot be read.
         QueryError: A line is no rule; names it.
     """
+    refuse_special(path)
     try:
         return [str(rule) for rule in parse_rules(path.read_text(encoding="utf-8"))]
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise DataError(f"the rules {str(path)!r} cannot be read ({reason}): check the path.") from error
+        reason = what_failed(error) if isinstance(error, OSError) else "(it is not UTF-8): save it again as UTF-8"
+        raise DataError(f"the rules {str(path)!r} cannot be read {reason}.") from error

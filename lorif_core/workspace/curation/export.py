@@ -41,6 +41,7 @@ from lorif_core.data.text_files import is_utf16
 from lorif_core.errors import ArtefactError, DamagedArtefact, DataError, FingerprintMismatch
 from lorif_core.export_config import ExportConfig
 from lorif_core.files import checksum_of_file, fingerprint_of_value
+from lorif_core.system_failures import what_failed
 from lorif_core.workspace.curation.export_recipe import (
     RECIPE_FILE,
     Recipe,
@@ -211,7 +212,7 @@ def _lines_to_copy(dataset: DatasetRecord, settings: ExportConfig) -> tuple[list
             if checksum_of_file(path) != checksum:
                 return [], f"{str(path)!r} was changed since it was imported"
         except OSError as error:
-            return [], f"{str(path)!r} cannot be read ({error.strerror})"
+            return [], f"{str(path)!r} cannot be read {what_failed(error)}"
     return paths, None
 
 

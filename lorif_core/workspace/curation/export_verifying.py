@@ -9,7 +9,7 @@ import xxhash
 from lorif_core.data.export_places import MANIFEST_FILE, about_folders, recover
 from lorif_core.data.exporting import count_rows
 from lorif_core.errors import ArtefactError, DamagedArtefact
-from lorif_core.files import checksum_of_file
+from lorif_core.files import check_file, checksum_of_file
 from lorif_core.workspace.curation.export_recipe import EXCLUDED_FILE, KEPT_FILE
 from lorif_core.workspace.curation.export_records import iter_entries, json_line, read_manifest
 
@@ -43,11 +43,7 @@ def check_export(about: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(about)
     try:
-        data = data_files(about, manifest)
-        described = [*zip(data, manifest["data"], strict=True)]
-        described += [(about / entry["name"], entry) for entry in manifest["files"]]
-        for file, entry in described:
-            _check_file(file, entry["checksum"])
+        data = check_files(about, manifest)
         _check_lists(about, manifest)
         _check_num_rows(data[0], manifest["settings"]["format"], manifest["counts"]["kept"])
     except (KeyError, TypeError, ValueError) as error:
@@ -55,6 +51,20 @@ def check_export(about: Path) -> dict[str, Any]:
             f"{str(about / MANIFEST_FILE)!r} is not the manifest of an export ({error!r})."
         ) from error
     return manifest
+
+
+def check_files(about: Path, manifest: Mapping[str, Any]) -> list[Path]:
+    """Compare every file of an export with its checksum, once per process; returns those with the data.
+
+    Raises:
+        DamagedArtefact: A file differs from the manifest, or is missing.
+    """
+    data = data_files(about, manifest)
+    described = [*zip(data, manifest["data"], strict=True)]
+    described += [(about / entry["name"], entry) for entry in manifest["files"]]
+    for file, entry in described:
+        _check_file(file, entry["checksum"])
+    return data
 
 
 def _find_about(path: Path) -> Path:
@@ -84,9 +94,8 @@ def data_files(about: Path, manifest: Mapping[str, Any]) -> list[Path]:
 
 def _check_file(path: Path, checksum: str) -> None:
     if not path.is_file():
-        raise DamagedArtefact(f"{str(path)!r} is missing: export the data again.")
-    if checksum_of_file(path) != checksum:
-        raise DamagedArtefact(f"{str(path)!r} was changed since it was exported: export the data again.")
+        raise DamagedArtefact(f"{str(path)!r} is missing: export the data again, or restore it from a backup.")
+    check_file(path, checksum, "Export the data again, or restore it from a backup.")
 
 
 def _check_lists(about: Path, manifest: Mapping[str, Any]) -> None:

@@ -24,7 +24,8 @@ from lorif_core.export_config import ExportConfig
 from lorif_core.files import fingerprint_of_value, flush_folder, read_json
 from lorif_core.workspace.curation.export import EXPORTS_FOLDER, export_data
 from lorif_core.workspace.curation.export_recipe import KEPT_FILE
-from lorif_core.workspace.curation.export_records import ExportResult, iter_entries
+from lorif_core.workspace.curation.export_records import ExportResult, iter_entries, read_manifest
+from lorif_core.workspace.curation.export_verifying import check_files
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -192,8 +193,13 @@ def version_named(files: WorkspaceFiles, name: str) -> FrozenVersion:
 
 
 def files_of(files: WorkspaceFiles, version: FrozenVersion) -> VersionFiles:
-    """Where a version's data lie, and what is known about them."""
+    """Where a version's data lie, and what is known about them; every file is what it was when it was frozen.
+
+    Raises:
+        DamagedArtefact: One is missing, or was changed.
+    """
     about = files.root / EXPORTS_FOLDER / version.export_id
+    check_files(about, read_manifest(about))
     return VersionFiles(about / FILE_OF_FORMAT.get(version.settings["format"], ""), about)
 
 

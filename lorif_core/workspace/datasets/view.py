@@ -14,6 +14,7 @@ from lorif_core.corpus.connection import ExamplesFile
 from lorif_core.corpus.filters import STATUSES, Filter, SearchMode, SideTables, SortKey, Status, TextSearch
 from lorif_core.corpus.fulltext import FullText, ensure_fulltext
 from lorif_core.corpus.where import parse_where
+from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import DataError, QueryError
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -70,9 +71,14 @@ def offset_of_page(page: int, limit: int, count: Callable[[], int]) -> int:
 
 def examples_file(files: WorkspaceFiles, dataset_id: str) -> ExamplesFile:
     """What browsing needs to know about a data set."""
-    table = files.examples(dataset_id)
+    return examples_file_at(files.examples_file(dataset_id))
+
+
+def examples_file_at(path: Path) -> ExamplesFile:
+    """What browsing needs to know about a file of examples."""
+    table = ExampleTable(path)
     return ExamplesFile(
-        path=files.examples_file(dataset_id),
+        path=path,
         text_columns=table.shown_columns,
         metadata_columns=tuple(table.metadata_columns),
         json_columns=tuple(table.json_columns),
@@ -85,7 +91,12 @@ def examples_file(files: WorkspaceFiles, dataset_id: str) -> ExamplesFile:
 
 def build_search(files: WorkspaceFiles, dataset_id: str) -> FullText:
     """The full-text index of a data set, built if it is missing or of another version."""
-    return ensure_fulltext(examples_file(files, dataset_id), files.dataset_folder(dataset_id) / "search.sqlite")
+    return build_search_beside(files.examples_file(dataset_id))
+
+
+def build_search_beside(examples: Path) -> FullText:
+    """The full-text index of a file of examples, as ``build_search``."""
+    return ensure_fulltext(examples_file_at(examples), examples.with_name("search.sqlite"))
 
 
 def search_of(view: View) -> TextSearch | None:

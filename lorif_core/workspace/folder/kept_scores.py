@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 
 from lorif_core.catalog import QueryRecord
 from lorif_core.errors import ArtefactError, DamagedArtefact
-from lorif_core.files import replace_file
+from lorif_core.files import BLANK_SEAL, SEAL, check_file, replace_sealed
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 SCORES = pa.schema([("score", pa.float32()), ("influence", pa.float32())])
 """A score, and what it is without any normalisation; version 0.1 kept the former only."""
+
+QUESTION = "lorif.question"
+"""Key of the metadata: the fingerprint of the question that they answer; version 0.1 did not say."""
+
+REMEDY = "Move the file away and ask the question again."
 
 
 @contextmanager
@@ -30,10 +36,11 @@ def keeping_scores(path: Path) -> Iterator[Callable[[NDArray[np.float32], NDArra
     The file is there when the block ends.
     """
     path.parent.mkdir(exist_ok=True)
-    with replace_file(path) as partial, pq.ParquetWriter(partial, SCORES, compression="zstd") as writer:
+    schema = SCORES.with_metadata({SEAL: BLANK_SEAL, QUESTION: path.stem})
+    with replace_sealed(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
 
         def keep(scores: NDArray[np.float32], influences: NDArray[np.float32]) -> None:
-            writer.write_table(pa.table([pa.array(scores), pa.array(influences)], schema=SCORES))
+            writer.write_table(pa.table([pa.array(scores), pa.array(influences)], schema=schema))
 
         yield keep
 
@@ -64,10 +71,9 @@ def influence_column(files: WorkspaceFiles, query: QueryRecord) -> str:
     Raises:
         ArtefactError: The scores are normalised and were kept by version 0.1, which kept nothing else.
     """
-    path = files.scores_file(query.fingerprint)
     if query.normalisation == "none":
         return "score"
-    if not path.is_file() or "influence" in pq.read_schema(path).names:
+    if "influence" in _schema_of(files, query).names:
         return "influence"
     raise ArtefactError(
         f"influences are added up, but of query {query.query_id} only the normalised scores ({query.normalisation}) "
@@ -76,18 +82,37 @@ def influence_column(files: WorkspaceFiles, query: QueryRecord) -> str:
 
 
 def _read(files: WorkspaceFiles, query: QueryRecord, column: str, rows: Sequence[int] | None) -> NDArray[np.float32]:
+    _schema_of(files, query)
+    with _damage_named(files, query) as path:
+        scores = pq.read_table(path, columns=[column])[column].to_numpy()
+    return scores if rows is None else scores[np.asarray(rows, dtype=np.int64)]
+
+
+def _schema_of(files: WorkspaceFiles, query: QueryRecord) -> pa.Schema:
+    """Columns of a question's scores, after a look at every byte of them."""
+    with _damage_named(files, query) as path:
+        check_file(path, remedy=REMEDY)
+        schema = pq.read_schema(path)
+    of_question = (schema.metadata or {}).get(QUESTION.encode(), path.stem.encode()).decode()
+    if of_question != path.stem:
+        raise DamagedArtefact(f"{str(path)!r} holds the scores of another question than its name says. {REMEDY}")
+    return schema
+
+
+@contextmanager
+def _damage_named(files: WorkspaceFiles, query: QueryRecord) -> Iterator[Path]:
     path = files.scores_file(query.fingerprint)
     if not path.is_file():
         raise ArtefactError(
             f"the scores of query {query.query_id} are missing from {str(path.parent)!r}: ask it again."
         )
     try:
-        scores = pq.read_table(path, columns=[column])[column].to_numpy()
+        yield path
     except (pa.ArrowInvalid, OSError, KeyError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(
-            f"the scores of query {query.query_id} in {str(path)!r} are damaged: move the file away and ask it again."
+            f"the scores of query {query.query_id} in {str(path)!r} are damaged. {REMEDY}"
         ) from error
-    return scores if rows is None else scores[np.asarray(rows, dtype=np.int64)]
 
 
 def scores_frame(files: WorkspaceFiles, query: QueryRecord) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorif_core.catalog import Catalog, DatasetRecord, DuckDBCatalog, IndexRecord
+from lorif_core.catalog.last_seen_catalog import LastSeenCatalog
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, CatalogError
 from lorif_core.files import put_json, read_json, write_json
@@ -17,6 +18,7 @@ from lorif_core.journal.journal import Journal
 from lorif_core.journal.last_seen import LastSeen
 from lorif_core.journal.locations import plain_place
 from lorif_core.journal.own_journal import OwnJournal
+from lorif_core.system_failures import what_failed
 
 if TYPE_CHECKING:
     from lorif_core.store.reader import StoreReader
@@ -42,7 +44,18 @@ class WorkspaceFiles:
     @cached_property
     def catalog(self) -> Catalog:
         """Facts about everything in the workspace."""
-        return DuckDBCatalog(self.root / "catalog.duckdb")
+        return DuckDBCatalog(self.catalog_file, last_seen=self.last_seen_catalog)
+
+    @property
+    def catalog_file(self) -> Path:
+        """Where the catalog is kept."""
+        return self.root / "catalog.duckdb"
+
+    @property
+    def last_seen_catalog(self) -> LastSeenCatalog:
+        """Which catalog the workspace knows as its own, and how far it had come."""
+        has_data = any((self.root / "datasets").glob("ds-*/examples.parquet"))
+        return LastSeenCatalog(self.root / "catalog.duckdb.last-seen.json", has_data=has_data)
 
     @property
     def journal_location(self) -> Path | str:
@@ -114,7 +127,7 @@ class WorkspaceFiles:
         return self.root / "indexes" / index_id
 
     def examples_file(self, dataset_id: str) -> Path:
-        """The Parquet file of a data set."""
+        """The Parquet file of a data set; whoever reads it without ``examples`` checks it first."""
         return self.dataset_folder(dataset_id) / "examples.parquet"
 
     def examples(self, dataset_id: str) -> ExampleTable:
@@ -209,6 +222,6 @@ def create_files(path: Path) -> WorkspaceFiles:
         write_json(path / MARKER, {"format": FORMAT_VERSION})
     except OSError as error:
         raise ArtefactError(
-            f"{str(path)!r} cannot be made a workspace: {error.strerror}. Choose another folder."
+            f"{str(path)!r} cannot be made a workspace {what_failed(error)}. Or choose another folder."
         ) from error
     return WorkspaceFiles(path)

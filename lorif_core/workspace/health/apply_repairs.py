@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from lorif_core.catalog import IndexRecord, utc_now
 from lorif_core.corpus.version_changes import compare_versions
@@ -12,6 +13,8 @@ from lorif_core.files import flush_folder, write_json
 from lorif_core.store.manifest import compact, fingerprint_of_manifest, plan_of_manifest, read_manifest
 from lorif_core.store.parts import PartEntry, write_entry
 from lorif_core.store.plan import fingerprint_of_plan, write_plan
+from lorif_core.store.reader import verify_file
+from lorif_core.store.statistics import read_moments, write_maps
 from lorif_core.workspace.datasets.view import build_search
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -19,7 +22,9 @@ from lorif_core.workspace.health.examination import REPAIRED
 from lorif_core.workspace.health.findings import Repair
 from lorif_core.workspace.health.plan_repairs import Step
 from lorif_core.workspace.indexes.fit_index import fit_index, only_builder
+from lorif_core.workspace.indexes.index_report import statistics_of
 from lorif_core.workspace.indexes.method_of_index import method_of_index
+from lorif_core.workspace.indexes.take_statistics import reached_moments
 
 RECORD = "repair.json"
 """What was done and why, beside what was set aside."""
@@ -133,6 +138,24 @@ def _entries(bench: _Bench, step: Step) -> Sequence[str]:
     return ()
 
 
+def _maps(bench: _Bench, step: Step) -> Sequence[str]:
+    folder = _folder(bench, step)
+    assert step.index_id is not None
+    manifest, record = read_manifest(folder), bench.index_record(step.index_id)
+    projection = method_of_index(record).projection
+    modules = {module.name: module for module in manifest.modules}
+    moments, _ = read_moments(statistics_of(bench.files, manifest), list(modules))
+    place = f"indexes/{step.index_id}"
+    lost = [entry for entry in manifest.maps or [] if f"{place}/{entry.file}" in step.paths]
+    with only_builder(folder):
+        _set_aside(bench, step)
+        for entry in lost:
+            name = unquote(Path(entry.file).stem)
+            write_maps(folder, {name: projection.maps(modules[name], reached_moments(name, moments))})
+            verify_file(folder / entry.file, entry.checksum)
+    return ()
+
+
 def _parts(bench: _Bench, step: Step) -> Sequence[str]:
     with only_builder(_folder(bench, step)):
         return _set_aside(bench, step)
@@ -183,4 +206,5 @@ _DO: Mapping[Repair, Callable[[_Bench, Step], Sequence[str]]] = {
     "part": _parts,
     "manifest": _manifest,
     "fit": _fit,
+    "maps": _maps,
 }

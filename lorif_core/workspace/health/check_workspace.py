@@ -1,6 +1,5 @@
 """Read every file of a workspace, and look for every file that should be there. Changes nothing."""
 
-import json
 import os
 import socket
 from collections import Counter
@@ -191,7 +190,8 @@ def _check_files(look: Examination) -> None:
 
 def _check_leftover(look: Examination, path: str) -> None:
     top = leftover_place(path)
-    if look.living.is_worked_on(look.root / top) or is_held(look.root / top / LOCK_FILE):
+    place = look.root / top
+    if look.living.is_worked_on(place) or is_held(place) or is_held(place / LOCK_FILE):
         return
     leftover = kind_named("leftover")
     look.findings.append(leftover.finding(top, f"{top!r} was left by a writer that is gone.", "leftover"))
@@ -225,8 +225,7 @@ def _check_states(look: Examination) -> None:
 
 
 def _head_of(place: Path) -> tuple[int, str] | None:
-    said = json.loads(place.read_bytes().partition(b"\n")[0])
-    kept = read_states_file(place, said["corpus_id"])
+    kept = read_states_file(place, None)
     return None if kept is None or not kept.head.revision else (kept.head.revision, kept.head.batch_id)
 
 
@@ -272,6 +271,6 @@ def _note_unsealed(look: Examination) -> None:
         return
     named = ", ".join(look.unsealed[:NAMED_FILES])
     more = f" and {len(look.unsealed) - NAMED_FILES:,} more" if len(look.unsealed) > NAMED_FILES else ""
-    problem = f"{len(look.unsealed):,} files carry no seal, as they are from an earlier version: {named}{more}."
+    problem = f"{len(look.unsealed):,} files carry no seal, a checksum of all their bytes: {named}{more}."
     meaning = "They could be read; a changed byte in the middle of one may go unseen."
     look.findings.append(Finding("seals", problem, "note", None, meaning, "None is needed."))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from lorif_core.catalog import DatasetRecord, HitRecord, QueryRecord
 from lorif_core.corpus.fulltext import FullText
 from lorif_core.errors import DamagedArtefact, FingerprintMismatch
+from lorif_core.files import check_seal
 from lorif_core.workspace.datasets.view import examples_file
 from lorif_core.workspace.folder.kept_scores import SCORES
 from lorif_core.workspace.health.examination import Examination
@@ -70,6 +71,7 @@ def _check_search(look: Examination, record: DatasetRecord) -> None:
 
     def check(place: Path) -> None:
         check_sqlite(place)
+        check_seal(place)
         examples = examples_file(look.files, record.dataset_id)
         try:
             FullText(place, examples)

@@ -21,7 +21,7 @@ from lorif_core.store.typed_safetensors import read_tensors
 from lorif_core.workspace.health.inventory import Check
 from lorif_core.workspace.studio.saved_views import place_of_view
 
-PASSWORD = re.compile(r"scrypt(\$\d+\$\d+\$\d+)?\$[0-9a-f]{32}\$[0-9a-f]{64}")
+PASSWORD = re.compile(r"scrypt\$(\d+\$\d+\$\d+\$)?[0-9a-f]{32}\$[0-9a-f]{64}")
 
 
 def check_readable(path: Path) -> None:
@@ -86,12 +86,8 @@ def check_sqlite(path: Path) -> None:
 
 
 def check_states(path: Path) -> None:
-    """It is a copy of states with its checksum, of the corpus that its name says."""
-    try:
-        corpus_id = str(json.loads(path.read_bytes().partition(b"\n")[0])["corpus_id"])
-    except (ValueError, KeyError, TypeError):
-        corpus_id = ""
-    if read_states_file(path, corpus_id) is None:
+    """It is a whole copy of the states of some corpus."""
+    if read_states_file(path, None) is None:
         raise DamagedArtefact(f"{str(path)!r} is no copy of states, or not the one that was written.")
 
 

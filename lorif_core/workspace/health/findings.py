@@ -12,7 +12,7 @@ nothing any more; a note says what a person may want to know and harms nothing."
 
 SEVERITIES: tuple[Severity, ...] = ("broken", "missing", "leftover", "note")
 
-Repair = Literal["set aside", "part", "entry", "manifest", "plan", "fit", "search", "changes"]
+Repair = Literal["set aside", "part", "entry", "manifest", "plan", "fit", "search", "changes", "maps"]
 """What ``lorif doctor --repair`` can do about a finding; see ``health/plan_repairs.py``."""
 
 

@@ -55,7 +55,7 @@ class Kind:
     """What a person still has to do after the repair; empty: nothing."""
 
     is_sealed: bool = False
-    """Whether this version writes a seal into it, so that one without is from an earlier version."""
+    """Whether it has room for a seal, so that one without is worth a note."""
 
     def finding(
         self, path: str, problem: str, severity: Severity = "broken", *, artefact: str | None = None
@@ -80,7 +80,7 @@ KINDS = (
     Kind(
         name="leftover",
         place=".*.partial, .*.unfinished, datasets/.incoming-*/, exports/.*.exporting/",
-        pattern=r"(.*/)?\.[^/]+(\.partial(\.wal|-wal|-journal|-shm)?|\.unfinished|\.[0-9a-f]{32})|uploads/\.[0-9a-f]{32}"
+        pattern=r"(.*/)?\.[^/]+(\.partial(\.wal|-wal|-journal|-shm)?|\.unfinished|\.turn|\.[0-9a-f]{32})|uploads/\.[0-9a-f]{32}"
         r"|datasets/\.incoming-[0-9a-f]{32}/.*|exports/(.*/)?\.[^/]+\.exporting/.*",
         what="what a writer had begun when it was killed",
         source="nothing",
@@ -167,10 +167,10 @@ KINDS = (
         name="password",
         place="studio-password",
         pattern=r"studio-password",
-        what="the hash of the studio's password",
+        what="the hash of the password that all share (`lorif app --auth shared`)",
         source=None,
         check="password",
-        meaning="Nobody can sign in to the studio; no answer depends on it.",
+        meaning="Nobody can sign in with the shared password; no answer depends on it.",
         remedy="Choose a password anew: `lorif app WORKSPACE --set-password`.",
     ),
     Kind(
@@ -298,7 +298,9 @@ KINDS = (
         source="the statistics and the model",
         check="elsewhere",
         meaning=f"No question can be projected as the texts were. {_NO_ANSWER}",
-        remedy=f"{RESTORE} Without one, move the index's folder away and run the same `lorif index` command again.",
+        remedy="`lorif doctor WORKSPACE --repair` makes it from the statistics, if these are there. Else restore it "
+        "from a backup, or move the index's folder away and run the same `lorif index` command again.",
+        repair="maps",
     ),
     Kind(
         name="fitted curvature",
@@ -454,4 +456,5 @@ _REPAIRS: dict[Repair | None, str] = {
     "fit": "fitted again",
     "search": "built again",
     "changes": "compared again",
+    "maps": "made from the statistics, if these are there",
 }

@@ -51,7 +51,7 @@ def _opened_files() -> Iterator[str]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether somebody holds a lock file. It is neither made nor written to, and let go at once."""
+    """Whether somebody has locked a file or folder. It is neither made nor written to, and let go at once."""
     try:
         handle = os.open(lock, os.O_RDONLY)
     except OSError:

@@ -6,10 +6,12 @@ damaged or not: for them there is a backup. Whatever is replaced or taken away i
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.health.findings import CheckReport, Finding, Repair
+
+BUILD_AGAIN = "run the same `lorif index` command again"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,16 @@ def plan_repairs(files: WorkspaceFiles, report: CheckReport) -> RepairPlan:
     for index_id, findings in of_indexes.items():
         steps += _steps_of_index(files, index_id, findings)
     about = {path for step in steps for path in step.paths}
-    return RepairPlan(steps, [finding for finding in report.findings if finding.path not in about])
+    return RepairPlan(steps, [_for_people(finding) for finding in report.findings if finding.path not in about])
+
+
+def _for_people(finding: Finding) -> Finding:
+    """A finding that no repair is about, with what a person can do."""
+    path = finding.path or ""
+    if finding.repair is not None and path.startswith("indexes/"):
+        folder = "/".join(path.split("/")[:2])
+        return replace(finding, remedy=f"Restore {folder} from a backup, or move it away and {BUILD_AGAIN}.")
+    return replace(finding, remedy=finding.left or finding.remedy)
 
 
 def _step(finding: Finding) -> Iterable[Step]:
@@ -81,14 +92,19 @@ def _steps_of_index(files: WorkspaceFiles, index_id: str, findings: Sequence[Fin
     steps = [one for finding in by_repair.get("set aside", []) for one in _step(finding)]
     has_manifest = "manifest" not in by_repair and (files.root / place / "manifest.json").is_file()
     has_plan = "plan" not in by_repair and (files.root / place / "plan.json").is_file()
-    if "none" in by_repair or not (has_plan or has_manifest):
-        return steps  # maps that are gone, or nothing that tells what the others are
+    if not (has_plan or has_manifest):
+        return steps  # nothing tells what the others are
     if "plan" in by_repair:
         steps.append(Step("plan", paths("plan"), f"write {place}/plan.json from the manifest", index_id))
         has_plan = True
-    if "part" in by_repair:
-        if not has_plan:  # of format 1: it cannot be built on
+    if not has_plan:  # of format 1: it cannot be built on
+        by_repair.pop("maps", None)
+        if "part" in by_repair:
             return steps
+    if "maps" in by_repair:
+        does = f"set aside {len(paths('maps'))} maps of {index_id} and make them from the statistics"
+        steps.append(Step("maps", paths("maps"), does, index_id))
+    if "part" in by_repair:
         steps.append(_step_of_parts(index_id, paths("part"), by_repair["part"][0]))
         return steps
     if "entry" in by_repair:

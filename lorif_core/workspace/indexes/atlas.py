@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, DamagedArtefact, FingerprintMismatch
-from lorif_core.files import replace_file
+from lorif_core.files import BLANK_SEAL, SEAL, check_file, replace_sealed
 from lorif_core.passes.plane import draw_sketches, fit_plane, iter_coordinates
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -85,9 +86,10 @@ def build_atlas(
         FINGERPRINT: (record.fingerprint or "").encode(),
         EXPLAINED: " ".join(map(repr, plane.explained)).encode(),
         SEED: str(seed).encode(),
+        SEAL.encode(): BLANK_SEAL.encode(),
     }
     schema = POINTS.with_metadata(facts)
-    with replace_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with replace_sealed(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         for points in iter_coordinates(reader, sketches, plane, on_shard):
             columns = [pa.array(points[:, axis].float().numpy()) for axis in (0, 1)]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
@@ -130,9 +132,11 @@ def _facts(files: WorkspaceFiles, record: IndexRecord) -> dict[bytes, bytes]:
             f"{record.index_id}`."
         )
     try:
+        check_file(path, remedy=f"Delete it and compute it again with `lorif map {files.root}`.")
         facts = pq.read_schema(path).metadata or {}
         found = facts[FINGERPRINT].decode()
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+    except (pa.ArrowInvalid, OSError, KeyError, UnicodeDecodeError) as error:
+        refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(f"the map {str(path)!r} is damaged: delete it and compute it again.") from error
     if found != (record.fingerprint or ""):
         raise FingerprintMismatch(

@@ -14,7 +14,7 @@ from lorif_core.passes.fitting import damping_of, fit_module, self_influence
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import Manifest, write_manifest
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.writer import write_self_influence, write_subspace
+from lorif_core.store.writer import sweep_partials, write_self_influence, write_subspace
 from lorif_core.workspace.folder.progress import ProgressSink
 
 
@@ -46,6 +46,7 @@ def fit_index(folder: Path, manifest: Manifest, curvature: Curvature, on_progres
     Raises:
         DamagedArtefact: A part is damaged.
     """
+    sweep_partials(folder)
     manifest = manifest.without_preconditioner()
     write_manifest(folder, manifest)
     reader = StoreReader(folder)

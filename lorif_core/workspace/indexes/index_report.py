@@ -159,11 +159,11 @@ def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, in
     for entry in manifest.maps or []:
         yield "maps", entry.size_bytes
     yield "manifest", bookkeeping_bytes(reader.folder)
-    if manifest.whitening is not None and (path := _statistics_of(files, manifest)).is_file():
+    if manifest.whitening is not None and (path := statistics_of(files, manifest)).is_file():
         yield "statistics", path.stat().st_size
 
 
-def _statistics_of(files: WorkspaceFiles, manifest: Manifest) -> Path:
+def statistics_of(files: WorkspaceFiles, manifest: Manifest) -> Path:
     """The statistics behind an index's maps; another name, and no file, where a budget left out modules."""
     sample = StatisticsSample((manifest.whitening or {}).get("stats_examples", 0), manifest.seed)
     return statistics_file(files, manifest.parents, manifest.modules, (manifest.max_length, manifest.stride), sample)
@@ -204,7 +204,7 @@ def _of_moments(
     files: WorkspaceFiles, record: IndexRecord, reader: StoreReader, module: ModuleShape
 ) -> list[Spectrum]:
     manifest = reader.manifest
-    path = _statistics_of(files, manifest)
+    path = statistics_of(files, manifest)
     if not path.is_file():
         raise ArtefactError(
             f"the statistics of index {record.index_id!r} are not among the workspace's files: a budget left out "

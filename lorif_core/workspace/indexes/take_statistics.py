@@ -37,10 +37,10 @@ def maps_of_statistics(
     projection = engine.method.projection
     assert projection.sample is not None  # nobody asks otherwise
     moments = take_statistics(files, dataset, engine, projection.sample, on_progress)
-    return {module.name: projection.maps(module, _reached(module.name, moments)) for module in engine.modules}
+    return {module.name: projection.maps(module, reached_moments(module.name, moments)) for module in engine.modules}
 
 
-def _reached(name: str, moments: Mapping[str, Moments]) -> Moments:
+def reached_moments(name: str, moments: Mapping[str, Moments]) -> Moments:
     """A module's moments; those of all experts of its layer together, for one that no token of the sample reached."""
     own = moments[name]
     if own.inputs.any() and own.output_grads.any():

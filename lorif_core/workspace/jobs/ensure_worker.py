@@ -1,5 +1,6 @@
 """Start a worker in the background."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from lorif_core.files import write_json
 from lorif_core.journal.jobs import ANY_DEVICE, worker_name
+from lorif_core.private_logs import open_log
 from lorif_core.workspace.folder.workspace_files import open_files
 from lorif_core.workspace.jobs.places import (
     is_starting,
@@ -34,7 +36,7 @@ def ensure_worker(workspace_path: Path | str, *, device: str = ANY_DEVICE) -> bo
         if not is_free or is_starting(files, device):
             return False
     command = [sys.executable, "-m", "lorif_core.cli", "worker", str(files.root.resolve()), "--device", device]
-    with (logs_folder(files) / f"worker-{plain_device(device)}.log").open("ab") as log:
+    with os.fdopen(open_log(logs_folder(files) / f"worker-{plain_device(device)}.log"), "ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     write_json(starting_file(files, device), {"worker": worker_name(process.pid)})
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie once it has left

@@ -4,7 +4,6 @@ It reports through a pipe: progress as it goes, and how it ended. What it prints
 and so does the traceback of a defect.
 """
 
-import errno
 import multiprocessing
 import os
 import signal
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from lorif_core.errors import LorifError
+from lorif_core.private_logs import open_log
+from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory
 from lorif_core.workspace.folder.actor import ACTOR_VARIABLE
 from lorif_core.workspace.jobs.kinds import Work
 
@@ -26,9 +27,6 @@ REPORT_S = 0.25
 
 STOPPED = 128 + signal.SIGTERM
 """Exit code of a process that was told to stop."""
-
-DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-"""What a person can fix; any other failure of the operating system is a defect until proven otherwise."""
 
 SMALLER = "Submit it again with a smaller `--tokens-per-batch`, which changes no score; what it finished is kept."
 
@@ -98,21 +96,12 @@ def _outcome(given: Assignment, send: Callable[[Progress], None]) -> Done | Fail
         return Done(given.work(given.workspace, given.request, _at_most_every(REPORT_S, send)))
     except LorifError as error:
         return Failed(str(error))
-    except OSError as error:
-        if error.errno in DISK_PROBLEMS:
-            place = repr(str(error.filename)) if error.filename else "a file"
-            return Failed(f"{place} cannot be written ({error.strerror}): free some space or check permissions.")
-        return _defect(error, given.log)
     except Exception as error:  # the outermost frame of this process: a defect, kept whole in the log
         if is_out_of_memory(error):
             return Failed(f"the memory of {given.device} did not suffice. {SMALLER}")
+        if is_of_the_machine(error):
+            return Failed(f"{failure_sentence(error)}.")
         return _defect(error, given.log)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on whatever device."""
-    # By name and by word: this module does not import torch, whose CPU allocator has no exception of its own.
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "alloc_cpu" in str(error)
 
 
 def _defect(error: Exception, log: Path) -> Failed:
@@ -141,7 +130,7 @@ def _leave(code: int) -> NoReturn:
 
 def _print_to(log: Path) -> None:
     """Let this process and its children print into a file."""
-    with log.open("ab") as handle:
+    with os.fdopen(open_log(log), "ab") as handle:
         for stream in (1, 2):
             os.dup2(handle.fileno(), stream)
 

@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from lorif_core.errors import ArtefactError, JobError
 from lorif_core.files import read_json
 from lorif_core.journal.jobs import is_running
+from lorif_core.system_failures import what_failed
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.jobs.job_process import gpu_id
 
@@ -60,9 +61,7 @@ def _held(path: Path, timeout_s: float, *, mode: int = 0o644) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
-        raise JobError(
-            f"a worker needs to lock {str(path)!r}, which cannot be done ({error.strerror}): check who owns the file."
-        ) from error
+        raise JobError(f"a worker needs to lock {str(path)!r}, which cannot be done {what_failed(error)}.") from error
     try:
         yield True
     finally:
