@@ -24,6 +24,7 @@ from lorif_core.errors import JournalError, ResourceError
 from lorif_core.files import disk_full_message
 from lorif_core.journal.failures import LOCK_TIMEOUT_S, LOCKED, UnknownCommit, is_unknown, plain_errors
 from lorif_core.journal.locations import check_file_location, parse_location
+from lorif_core.journal.log_fits import LogCheck
 from lorif_core.journal.migrating import holds_journal, is_current, migrate
 from lorif_core.journal.own_journal import OPTION, OwnJournal, own_journal_of
 from lorif_core.journal.read_copy import READS_COPY, is_unwritable, open_copy
@@ -193,7 +194,8 @@ def _bring_up_to_date(path: Path) -> None:
 
 
 def _open_for_writing(path: Path) -> Engine:
-    engine = create_engine(URL.create("sqlite", database=str(path)), creator=partial(_connect, path))
+    log_check = LogCheck(path)
+    engine = create_engine(URL.create("sqlite", database=str(path)), creator=partial(_connect, path, log_check))
     event.listen(engine, "begin", _begin)
     event.listen(engine, "connect", partial(_remember_file, path))
     event.listen(engine, "checkout", partial(_check_file, path))
@@ -275,7 +277,8 @@ def _unusable(path: Path, error: OSError) -> JournalError | ResourceError:
     )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, log_check: LogCheck) -> sqlite3.Connection:
+    log_check.require_fit()
     # mode=rw: a file that has been moved away is an error, not a new and empty journal.
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode=rw",

@@ -144,6 +144,28 @@ def test_a_log_that_a_killed_process_left_and_somebody_deleted_is_missed(files, 
         excluded(open_files(files.root))
 
 
+@pytest.mark.parametrize(("before", "between"), [(3, 300), (20_000, 5_000)])
+def test_an_older_file_under_the_log_of_a_newer_one_is_no_journal(tmp_path, before, between):
+    """SQLite lays the log's pages over the older file, and what was decided in between is gone without an error."""
+    files = create_files(tmp_path / "w")
+    exclude(files, *(f"before-{number}" for number in range(before)))
+    files.journal.close()
+    older = files.own_file.read_bytes()
+    exclude(files, *(f"between-{number}" for number in range(between)))
+    with closing(sqlite3.connect(files.own_file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+    subprocess.run([sys.executable, "-c", KILLED, str(files.root)], check=False)
+    log = files.own_file.with_name("journal.sqlite-wal").read_bytes()
+    newer = files.own_file.read_bytes()
+    files.journal.close()
+    for ending, content in (("", older), ("-wal", log)):
+        files.own_file.with_name(f"journal.sqlite{ending}").write_bytes(content)
+    with pytest.raises(JournalError, match=r"'journal.sqlite-wal' beside it are damaged or of other times"):
+        excluded(open_files(files.root))
+    files.own_file.write_bytes(newer)
+    assert excluded(open_files(files.root)) == before + between + 1, "the log was written into the older file"
+
+
 def test_decisions_in_a_log_that_is_deleted_while_open_are_not_lost(files):
     for ending in ("-wal", "-shm"):
         files.own_file.with_name(f"journal.sqlite{ending}").unlink()
