@@ -6,9 +6,12 @@ between spaces, or a text of ASCII only, which its plainest tokenizer cuts in th
 types never reaches FTS5's query language: each phrase is quoted, so that its words are looked for literally.
 """
 
+import atexit
 import json
 import logging
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -34,7 +37,7 @@ from lorif_core.errors import (
 from lorif_core.files import BLANK_SEAL, check_file, disk_full_message, replace_sealed
 from lorif_core.system_failures import refuse_if_of_the_machine, what_failed
 
-logger = logging.getLogger("lorif")
+logger = logging.getLogger("lorif.search")
 
 FORMAT = 2
 """1 cut words by SQLite's tables: Chinese at spaces only, Hindi at every vowel sign."""
@@ -157,12 +160,17 @@ class FullText:
                     raise _explained(error, self.path) from error
 
 
+_ELSEWHERE: dict[Path, Path] = {}
+"""Where an index should be → where this process has its own, because there it cannot be written."""
+
+
 def ensure_fulltext(
     file: ExamplesFile, path: Path, on_progress: Callable[[int], None] = lambda num_rows: None
 ) -> FullText:
     """The full-text index of the examples, built first if it is missing, damaged or of other examples.
 
-    Processes that ask at the same time build it once.
+    Processes that ask at the same time build it once. Where it cannot be written, as on a full or read-only disk,
+    this process builds one for itself in the temporary folder, and says so.
 
     Args:
         file: The examples.
@@ -180,11 +188,35 @@ def ensure_fulltext(
         logger.warning("%s", error)
     except ArtefactError:
         pass  # there is none yet, or it is of other examples
-    with _building_alone(path):
-        with suppress(ArtefactError):  # another process has built it meanwhile
-            return FullText(path, file)
-        build_fulltext(file, path, on_progress)
+    try:
+        with _building_alone(path):
+            with suppress(ArtefactError):  # another process has built it meanwhile
+                return FullText(path, file)
+            build_fulltext(file, path, on_progress)
+    except (ArtefactError, ResourceError) as error:
+        is_refused = isinstance(error, ResourceError) or isinstance(error.__cause__, OSError | sqlite3.Error)
+        if not path.parent.is_dir() or not is_refused:
+            raise
+        return _built_elsewhere(file, path, error, on_progress)
     return FullText(path, file)
+
+
+def _built_elsewhere(
+    file: ExamplesFile, path: Path, refused: LorifError, on_progress: Callable[[int], None]
+) -> FullText:
+    """An index of this process, in a temporary folder."""
+    if path in _ELSEWHERE:
+        with suppress(ArtefactError):
+            return FullText(_ELSEWHERE[path], file)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="lorif-search-"))
+    except OSError:
+        raise refused from None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    logger.warning("the texts are indexed in the temporary folder for this time: %s", refused)
+    build_fulltext(file, folder / path.name, on_progress)
+    _ELSEWHERE[path] = folder / path.name
+    return FullText(_ELSEWHERE[path], file)
 
 
 @contextmanager

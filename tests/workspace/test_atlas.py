@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from tiny_workspace import NUM_TEXTS, copy_of, done, indexed
 
 import lorif_core as lf
-from lorif_core.errors import ArtefactError, FingerprintMismatch
+from lorif_core.errors import ArtefactError, DamagedArtefact, FingerprintMismatch
 from lorif_core.journal.jobs import Job
 from lorif_core.passes.fitting import preconditioner_of
-from lorif_core.workspace.indexes.atlas import has_atlas, read_atlas
+from lorif_core.workspace.indexes.atlas import EXPLAINED, has_atlas, read_atlas
 from lorif_core.workspace.jobs.requests import MapRequest
 from lorif_core.workspace.jobs.submit import open_jobs, submit
 from lorif_core.workspace.jobs.worker import run_worker
@@ -100,3 +101,33 @@ def test_the_commands_print_what_python_returns(workspace, tmp_path):
     )
     last = done("outliers", workspace.path, "-k", "1", "--smallest", "--json").json["outliers"]
     assert last == workspace.indexes.outliers().tail(1).to_dicts()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[8:200] = bytes(192)
+    path.write_bytes(content)
+
+
+def without_facts(path):
+    table = pq.read_table(path)
+    facts = {name: value for name, value in table.schema.metadata.items() if name != EXPLAINED}
+    pq.write_table(table.replace_schema_metadata(facts), path)
+
+
+def shorter(path):
+    pq.write_table(pq.read_table(path).slice(1), path)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, without_facts, shorter, lambda path: path.write_bytes(b"")])
+def test_a_damaged_map_is_a_sentence_and_computed_anew(workspace, damage):
+    first = workspace.indexes.map()
+    path = workspace.files.map_file(first.index_id)
+    damage(path)
+    with pytest.raises(DamagedArtefact, match=r"the map '.*' is damaged: delete it and compute it again"):
+        read_atlas(workspace.files, first.index_id)
+    assert workspace.indexes.map().points.equals(first.points)

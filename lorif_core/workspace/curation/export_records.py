@@ -22,8 +22,9 @@ from lorif_core.catalog import DatasetRecord
 from lorif_core.data.export_places import MANIFEST_FILE
 from lorif_core.data.export_selection import FLAGGED, KEPT, Decisions, Judged, Selection
 from lorif_core.data.exporting import describe_file
-from lorif_core.errors import DamagedArtefact
+from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import fingerprint_of_value
+from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.curation.export_recipe import (
     EXCLUDED_FILE,
     FORMAT_VERSION,
@@ -254,15 +255,27 @@ def iter_entries(path: Path) -> Iterator[dict[str, Any]]:
     """Entries of a list, in order.
 
     Raises:
+        ArtefactError: The list is missing.
         DamagedArtefact: A line is not an entry.
     """
-    with path.open("rb") as handle:
+    try:
+        handle = path.open("rb")
+    except OSError as error:
+        refuse_if_of_the_machine(error, path)
+        raise ArtefactError(
+            f"the list {str(path)!r} of an export is missing: bring the file back, or repeat the "
+            "export with `lorif replay`."
+        ) from error
+    with handle:
         for number, line in enumerate(handle, start=1):
             try:
                 entry = json.loads(line)
                 yield {"id": str(entry["id"]), **entry}
-            except (ValueError, KeyError, TypeError) as error:
-                raise DamagedArtefact(f"line {number} of {str(path)!r} is no entry of an export's list.") from error
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise DamagedArtefact(
+                    f"line {number} of {str(path)!r} is no entry of an export's list: bring the file back, or repeat "
+                    "the export with `lorif replay`."
+                ) from error
 
 
 def decisions_of_lists(folder: Path, names: Sequence[str]) -> Decisions:

@@ -4,6 +4,7 @@ The file names the index's fingerprint: points of an index that was built anew s
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -109,19 +110,29 @@ def read_atlas(files: WorkspaceFiles, index_id: str | None) -> Atlas:
 
     Raises:
         ArtefactError: It was not computed yet.
+        DamagedArtefact: It cannot be read.
         FingerprintMismatch: It is that of an earlier index of this name.
     """
     record = files.choose_index(index_id)
     facts = _facts(files, record)
-    table = pq.read_table(files.map_file(record.index_id))
+    path = files.map_file(record.index_id)
     ids = files.examples(record.dataset_id).column("train_id")
-    first, second = (float(one) for one in facts[EXPLAINED].decode().split())
-    return Atlas(
-        index_id=record.index_id,
-        seed=int(facts[SEED]),
-        explained=(first, second),
-        points=pl.DataFrame({"train_id": ids, "x": table["x"].to_numpy(), "y": table["y"].to_numpy()}),
-    )
+    try:
+        table = pq.read_table(path)
+        first, second = (float(one) for one in facts[EXPLAINED].decode().split())
+        return Atlas(
+            index_id=record.index_id,
+            seed=int(facts[SEED]),
+            explained=(first, second),
+            points=pl.DataFrame({"train_id": ids, "x": table["x"].to_numpy(), "y": table["y"].to_numpy()}),
+        )
+    except (pa.ArrowException, OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DamagedArtefact:
+    refuse_if_of_the_machine(error, path)
+    return DamagedArtefact(f"the map {str(path)!r} is damaged: delete it and compute it again with `lorif map`.")
 
 
 def _facts(files: WorkspaceFiles, record: IndexRecord) -> dict[bytes, bytes]:
@@ -135,9 +146,8 @@ def _facts(files: WorkspaceFiles, record: IndexRecord) -> dict[bytes, bytes]:
         check_file(path, remedy=f"Delete it and compute it again with `lorif map {files.root}`.")
         facts = pq.read_schema(path).metadata or {}
         found = facts[FINGERPRINT].decode()
-    except (pa.ArrowInvalid, OSError, KeyError, UnicodeDecodeError) as error:
-        refuse_if_of_the_machine(error, path)
-        raise DamagedArtefact(f"the map {str(path)!r} is damaged: delete it and compute it again.") from error
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
     if found != (record.fingerprint or ""):
         raise FingerprintMismatch(
             f"the map {str(path)!r} was computed from index {found[:8]}…, which is {(record.fingerprint or '')[:8]}… "
