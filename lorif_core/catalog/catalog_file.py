@@ -30,6 +30,7 @@ from lorif_core.catalog.schema import (
 )
 from lorif_core.errors import CatalogError, ResourceError
 from lorif_core.files import PARTIAL, disk_full_message, replace_file
+from lorif_core.system_failures import refuse_if_of_the_machine
 
 ATTACHED = "workspace_catalog"
 """What the file is called in the database in memory."""
@@ -205,6 +206,8 @@ def plain_errors(path: Path) -> Iterator[None]:
         message = str(error.orig).splitlines()[0]
         if "No space left" in message:
             raise ResourceError(disk_full_message(path)) from error
+        if error.orig is not None:
+            refuse_if_of_the_machine(error.orig, path)
         cause = next((cause for part, cause in CAUSES.items() if part in message), DAMAGED)
         cause = cause.format(workspace=path.parent)
         raise CatalogError(f"the catalog {str(path)!r} cannot be used: {cause}. DuckDB says: {message}") from error

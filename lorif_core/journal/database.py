@@ -164,7 +164,7 @@ def _meet(engine: Engine, own: OwnJournal) -> None:
     """
     with reading(engine) as connection:
         is_new = own.meet(connection)
-    if is_new and engine.get_execution_options().get(READS_COPY, False):
+    if is_new and (not own.workspace_id or engine.get_execution_options().get(READS_COPY, False)):
         return
     if is_new:
         with writing(engine) as connection:

@@ -76,7 +76,6 @@ def test_a_search_whose_index_is_gone_is_made_in_the_temporary_folder(full_disk,
     assert list(workspace.glob("datasets/*/search.sqlite")) == []
 
 
-@pytest.mark.xfail(reason="reading the catalog takes its lock file (docs/limitations.md)", strict=False)
 def test_a_workspace_on_a_read_only_disk_is_read(full_disk):
     workspace = full_disk(imported())
     subprocess.run(["mount", "-o", "remount,ro", workspace.parent], check=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lorif_core.catalog import Catalog, DatasetRecord, DuckDBCatalog, IndexRecord
 from lorif_core.catalog.last_seen_catalog import LastSeenCatalog
 from lorif_core.data.examples import ExampleTable
-from lorif_core.errors import ArtefactError, CatalogError
+from lorif_core.errors import ArtefactError, CatalogError, ResourceError
 from lorif_core.files import put_json, read_json, write_json
 from lorif_core.journal.journal import Journal
 from lorif_core.journal.last_seen import LastSeen
@@ -79,10 +79,17 @@ class WorkspaceFiles:
 
     @property
     def workspace_id(self) -> str:
-        """What tells this workspace from others; drawn when it is first asked for, and copied with the folder."""
+        """What tells this workspace from others; drawn when it is first asked for, and copied with the folder.
+
+        Empty for one that has none yet and lies on a disk that cannot be written: it is read all the same.
+        """
         path = self.root / IDENTITY
-        found = read_json(path) if path.exists() else put_json(path, {"workspace_id": uuid.uuid4().hex})
-        return str(found["workspace_id"])
+        if path.exists():
+            return str(read_json(path)["workspace_id"])
+        try:
+            return str(put_json(path, {"workspace_id": uuid.uuid4().hex})["workspace_id"])
+        except (OSError, ResourceError):
+            return ""
 
     @property
     def own_file(self) -> Path:
