@@ -329,6 +329,6 @@ def test_what_belongs_to_running_processes_and_what_is_unfinished_stays(files, t
     paths = {file.path for file in read_backup_manifest(made.path).files}
     dataset = files.choose_dataset(None).dataset_id
     assert {path for path in paths if not path.startswith("datasets/")} == {
-        "catalog.duckdb", "journal.sqlite", "workspace.json", "workspace-id.json",
+        "catalog.duckdb", "catalog.duckdb.last-seen.json", "journal.sqlite", "workspace.json", "workspace-id.json",
     }  # fmt: skip
     assert {path.split("/")[1] for path in paths if path.startswith("datasets/")} == {dataset}
