@@ -192,13 +192,18 @@ def version_named(files: WorkspaceFiles, name: str) -> FrozenVersion:
     return read_version(place)
 
 
+def export_folder(files: WorkspaceFiles, version: FrozenVersion) -> Path:
+    """Where the export of a version is kept."""
+    return files.root / EXPORTS_FOLDER / version.export_id
+
+
 def files_of(files: WorkspaceFiles, version: FrozenVersion) -> VersionFiles:
     """Where a version's data lie, and what is known about them; every file is what it was when it was frozen.
 
     Raises:
         DamagedArtefact: One is missing, or was changed.
     """
-    about = files.root / EXPORTS_FOLDER / version.export_id
+    about = export_folder(files, version)
     check_files(about, read_manifest(about))
     return VersionFiles(about / FILE_OF_FORMAT.get(version.settings["format"], ""), about)
 

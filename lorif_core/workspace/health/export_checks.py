@@ -9,7 +9,7 @@ from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.workspace.curation.export_recipe import EXCLUDED_FILE, KEPT_FILE, RECIPE_FILE
 from lorif_core.workspace.curation.export_records import read_manifest
 from lorif_core.workspace.curation.export_verifying import check_export, data_files
-from lorif_core.workspace.curation.versions import FrozenVersion, files_of, read_version
+from lorif_core.workspace.curation.versions import FrozenVersion, export_folder, read_version
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.findings import Finding
 from lorif_core.workspace.health.inventory import RESTORE
@@ -127,7 +127,7 @@ def _check_versions(look: Examination) -> set[str]:
 
 def _compare(look: Examination, version: FrozenVersion) -> None:
     """A version's export is there and is the one that was frozen; what is wrong with its files is said with them."""
-    about = files_of(look.files, version).about
+    about = export_folder(look.files, version)
     if not look.below(f"exports/{version.export_id}"):
         raise ArtefactError(f"the export {version.export_id} of the frozen version {version.name!r} is missing.")
     if any(one.path == f"exports/{version.export_id}/{MANIFEST}" for one in look.findings):
