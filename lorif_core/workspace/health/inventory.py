@@ -69,8 +69,8 @@ _NO_ANSWER = "Questions to this index are refused until then."
 KINDS = (
     Kind(
         name="lock",
-        place="*.lock",
-        pattern=r"(.*/)?([^/]+)?\.lock",
+        place="*.lock, .*.turn",
+        pattern=r"(.*/)?([^/]+)?\.lock|(.*/)?\.[^/]+\.turn",
         what="turns of processes at a file; empty, and left where it is",
         source="nothing",
         check="nothing",
@@ -109,6 +109,26 @@ KINDS = (
         check="elsewhere",
         meaning="The workspace cannot be opened; data, indexes and decisions are in files of their own.",
         remedy=RESTORE,
+    ),
+    Kind(
+        name="catalog that was given up",
+        place="catalog.given-up-TIME.duckdb",
+        pattern=r"catalog\.given-up-[^/]+\.duckdb(\.wal)?",
+        what="the catalog that `lorif catalog --start-anew` moved aside",
+        source=None,
+        check="readable",
+        meaning="None: the workspace goes on with another one.",
+        remedy="None is needed.",
+    ),
+    Kind(
+        name="memory of the catalog",
+        place="catalog.duckdb.last-seen.json",
+        pattern=r"catalog\.duckdb\.last-seen\.json",
+        what="which catalog the workspace saw last, and how often it had been written",
+        source="the catalog",
+        check="readable",
+        meaning="A catalog that was set back to an earlier state would go unseen until it is written again.",
+        remedy="The next write of the catalog makes it again.",
     ),
     Kind(
         name="journal",
