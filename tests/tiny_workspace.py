@@ -72,11 +72,13 @@ import fnmatch, os, runpy, sys
 
 place, number = sys.argv[1], int(sys.argv[2])
 sys.argv[1:] = sys.argv[3:]
+sent = []
 
 def send(event, arguments):
-    if event not in ("open", "os.link") or not fnmatch.fnmatch(str(arguments[0]), "*" + place):
+    if sent or event not in ("open", "os.link") or not fnmatch.fnmatch(str(arguments[0]), "*" + place):
         return
-    if os.path.exists(arguments[0]):  # it is opened again to be flushed, or linked to its name
+    if os.path.exists(arguments[0]):  # it is opened again to be sealed or flushed, or linked to its name
+        sent.append(place)
         os.kill(os.getpid(), number)
 
 sys.addaudithook(send)
