@@ -44,6 +44,9 @@ DUCKDB_CONFIG = {
     "threads": 1,
 }
 
+ROOM_BYTES = 1 << 20
+"""A disk with less room than this is full, where DuckDB could not fold a log into its file."""
+
 LOCKED = "Conflicting lock"
 
 CAUSES = {
@@ -117,6 +120,8 @@ def _new_version(path: Path) -> Iterator[Path]:
     with replace_file(path) as partial:
         try:
             yield partial
+            if log_of(partial).exists() and shutil.disk_usage(path.parent).free < ROOM_BYTES:
+                raise ResourceError(disk_full_message(path))
             if log_of(partial).exists():
                 raise CatalogError(f"DuckDB left a log beside {str(partial)!r}, so nothing was changed: try again.")
         finally:

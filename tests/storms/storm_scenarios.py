@@ -391,7 +391,8 @@ def _fill_while(storm: Storm, disk: Path, name: str) -> None:
     tally_act(storm, act, ledger.make(act, workspace, full), (0, 2))
     ballast.unlink()
     if ended.code == 2 or name not in ("apply", "freeze"):
-        storm.command(f"{name} after the disk was full", writing.arguments(storm.base, workspace), workspace)
+        again = writing.again or writing.arguments
+        storm.command(f"{name} after the disk was full", again(storm.base, workspace), workspace)
     ledger.check(history_of(storm, workspace), storm.tally)
     unlike = ("history", "versions", "queries", "browse", "export", "facets", "diff", "indexes", "search", "rule")
     names = [one for one in storm.expected if one not in unlike and not (one == "ask" and name == "index")]

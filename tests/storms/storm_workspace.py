@@ -38,15 +38,8 @@ def make_base(root: Path) -> Base:
     """Make it, with the commands that a person would use."""
     root.mkdir(parents=True, exist_ok=True)
     train_ids = tuple(f"t{number:03d}" for number in range(120))
-    base = Base(
-        root,
-        root / "base",
-        root / "model",
-        root / "texts.jsonl",
-        root / "more.jsonl",
-        root / "recipe.toml",
-        train_ids,
-    )
+    named = ("base", "model", "texts.jsonl", "more.jsonl", "recipe.toml", "decisions.jsonl")
+    base = Base(root, *(root / name for name in named), train_ids)
     _do(lambda: _write_inputs(base), root)
     workspace = base.workspace
     for arguments in (

@@ -14,8 +14,12 @@ from tiny_workspace import (
     lorif,
     manifest_of,
     model_folder,
+    num_parts,
     texts_file,
 )
+
+from lorif_core.store.parts import write_part
+from lorif_core.workspace.indexes import build_index
 
 BUILD = ("--method", "lorif", "--shard-examples", 16, "--f", 1, "--factor-rank", 8, "--subspace-rank", 8)
 
@@ -53,9 +57,16 @@ def workspace(small_disk):
 
 @pytest.fixture
 def interrupted(workspace, small_disk):
-    """A build that found room for some of its shards."""
-    fill(small_disk, leave=2_500_000)
-    return lorif(*build(workspace))
+    """A build that found room for some of its shards; then something else took the rest of the disk."""
+
+    def write(*arguments):
+        if num_parts(workspace) == 3:
+            fill(small_disk, leave=0)
+        return write_part(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_index, "write_part", write)
+        return lorif(*build(workspace))
 
 
 def test_a_full_disk_stops_a_build_with_one_sentence_that_says_how_to_go_on(interrupted):

@@ -14,7 +14,7 @@ from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
 from lorif_core.models.load import LoadedModel, load_model
 from lorif_core.workspace.indexes.engine import build_engine
 from lorif_core.workspace.indexes.model_share import keep_share, read_share, share_of, share_sentence
-from lorif_core.workspace.indexes.take_statistics import _reached
+from lorif_core.workspace.indexes.take_statistics import reached_moments
 
 
 def engine_of(architecture, **choice):
@@ -96,13 +96,13 @@ def test_an_index_without_a_record_says_nothing(tmp_path):
     assert share_sentence(tmp_path) is None
 
 
-def test_an_expert_that_no_text_of_the_sample_reached_has_the_moments_of_the_others():
+def test_an_expert_that_no_text_of_the_samplereached_moments_has_the_moments_of_the_others():
     names = [f"layers.0.experts.{number}.down_proj" for number in range(3)] + ["layers.1.experts.0.down_proj"]
     moments = {name: Moments.zeros(2, 3) for name in names}
     for scale, name in enumerate([names[0], names[1], names[3]], start=1):
         moments[name].inputs += scale
         moments[name].output_grads += 10 * scale
         moments[name].num_tokens = scale
-    found = _reached(names[2], moments)
+    found = reached_moments(names[2], moments)
     assert (float(found.inputs[0, 0]), float(found.output_grads[0, 0]), found.num_tokens) == (3, 30, 3)
-    assert _reached(names[0], moments) is moments[names[0]]
+    assert reached_moments(names[0], moments) is moments[names[0]]

@@ -73,7 +73,7 @@ def influence_column(files: WorkspaceFiles, query: QueryRecord) -> str:
     """
     if query.normalisation == "none":
         return "score"
-    if "influence" in _schema_of(files, query).names:
+    if not files.scores_file(query.fingerprint).is_file() or "influence" in _schema_of(files, query).names:
         return "influence"
     raise ArtefactError(
         f"influences are added up, but of query {query.query_id} only the normalised scores ({query.normalisation}) "

@@ -10,6 +10,7 @@ from pathlib import Path
 from lorif_core.catalog import Catalog
 from lorif_core.data.export_places import LOCK_FILE
 from lorif_core.errors import ArtefactError, LorifError
+from lorif_core.file_turns import is_locked
 from lorif_core.files import read_json
 from lorif_core.journal.jobs import is_running
 from lorif_core.journal.kept_states import read_states_file
@@ -191,7 +192,7 @@ def _check_files(look: Examination) -> None:
 def _check_leftover(look: Examination, path: str) -> None:
     top = leftover_place(path)
     place = look.root / top
-    if look.living.is_worked_on(place) or is_held(place) or is_held(place / LOCK_FILE):
+    if look.living.is_worked_on(place) or is_held(place / LOCK_FILE) or (place.is_dir() and is_locked(place)):
         return
     leftover = kind_named("leftover")
     look.findings.append(leftover.finding(top, f"{top!r} was left by a writer that is gone.", "leftover"))

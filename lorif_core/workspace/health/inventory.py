@@ -69,8 +69,8 @@ _NO_ANSWER = "Questions to this index are refused until then."
 KINDS = (
     Kind(
         name="lock",
-        place="*.lock, .*.turn",
-        pattern=r"(.*/)?([^/]+)?\.lock|(.*/)?\.[^/]+\.turn",
+        place="*.lock",
+        pattern=r"(.*/)?([^/]+)?\.lock",
         what="turns of processes at a file; empty, and left where it is",
         source="nothing",
         check="nothing",
