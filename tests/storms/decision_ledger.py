@@ -53,7 +53,6 @@ class Ledger:
         batches = [entry["batch"] for entry in history]
         mine = [batch for batch in batches if (batch["text"] or "").rsplit("-", 1)[0] == self.name]
         found = [batch["text"] for batch in mine]
-        tally.add("acknowledged acts", len(self.acknowledged))
         for tag in sorted(self.acknowledged - set(found)):
             tally.violate(f"acknowledged act lost: {self.tried[tag]}")
         if len(set(found)) != len(found):

@@ -135,6 +135,7 @@ def kills_of_decisions(storm: Storm) -> None:
 
 def tally_act(storm: Storm, act: Act, ended: Ended, allowed: tuple[int, ...] = (0,)) -> None:
     storm.tally.add("acts tried")
+    storm.tally.add("acknowledged acts", int(ended.code == 0))
     if ended.hung:
         storm.tally.violate(f"hangs: {act}")
     elif ended.code < 0:
