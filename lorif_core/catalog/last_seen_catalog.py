@@ -4,20 +4,11 @@ The memory is written in the writers' turn, after the catalog is on the disk, so
 lose its last update; then the catalog is newer than remembered, and that harms nothing.
 """
 
-import json
-import os
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from lorif_core.block_memory import BlockMemory
 from lorif_core.errors import CatalogError
-from lorif_core.files import replace_file
-
-BLOCK_BYTES = 512
-"""What a disk writes at once."""
-
-TRIES = 3
-"""How often a memory is read that another process is just writing."""
 
 REMEDIES = (
     "bring the right one back, restore a backup with `lorif restore-backup`, or begin an empty one with "
@@ -46,40 +37,32 @@ class LastSeenCatalog:
             has_data: Whether the workspace holds data, so that it had a catalog even if none is remembered.
         """
         self.path = path
+        self._memory = BlockMemory(path, "catalog")
         self._has_data = has_data
 
     def may_be_new(self) -> bool:
         """Whether the workspace may be one that never had a catalog."""
-        return not self.path.exists() and not self._has_data
+        return not self._memory.exists() and not self._has_data
 
     def exists(self) -> bool:
         """Whether a catalog was ever seen; it may be that the file cannot be read."""
-        return self.path.exists()
+        return self._memory.exists()
 
     def read(self) -> SeenCatalog | None:
         """The memory; None if there is none or it cannot be read."""
-        return next(filter(None, (_parsed(self.path) for _ in range(TRIES))), None)
+        said = self._memory.read() or {}
+        try:
+            return SeenCatalog(str(said["identity"]), int(said["generation"]))
+        except (KeyError, ValueError, TypeError):
+            return None
 
     def write(self, seen: SeenCatalog) -> None:
         """Remember for certain: the file is on the disk afterwards."""
-        with replace_file(self.path) as partial:
-            partial.write_bytes(_content(seen))
+        self._memory.write(seen._asdict())
 
     def follow(self, seen: SeenCatalog) -> None:
-        """Remember after a write, without waiting for the disk. A failure makes the memory older, nothing else.
-
-        It is written over the content in place, in one block of the disk: after a crash it is the old or the new one.
-        """
-        content = _content(seen)
-        with suppress(OSError):
-            if not self.path.exists() or self.path.stat().st_size != len(content):
-                self.write(seen)
-                return
-            handle = os.open(self.path, os.O_WRONLY)
-            try:
-                os.pwrite(handle, content, 0)
-            finally:
-                os.close(handle)
+        """Remember after a write, without waiting for the disk. A failure makes the memory older, nothing else."""
+        self._memory.follow(seen._asdict())
 
 
 def check_seen(found: SeenCatalog, seen: SeenCatalog | None, path: Path) -> None:
@@ -108,16 +91,3 @@ def check_seen(found: SeenCatalog, seen: SeenCatalog | None, path: Path) -> None
 def lost(path: Path, problem: str) -> CatalogError:
     """The error that says what is wrong with a catalog, and what can be done."""
     return CatalogError(f"the catalog {str(path)!r} {problem}: {REMEDIES.format(workspace=path.parent)}.")
-
-
-def _content(seen: SeenCatalog) -> bytes:
-    """A block long, so that a later memory takes the same place."""
-    return json.dumps({"catalog": seen._asdict()}).encode().ljust(BLOCK_BYTES - 1) + b"\n"
-
-
-def _parsed(path: Path) -> SeenCatalog | None:
-    try:
-        said: Any = json.loads(path.read_bytes())["catalog"]
-        return SeenCatalog(str(said["identity"]), int(said["generation"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
