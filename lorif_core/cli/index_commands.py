@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.output import Json, TextArg, complain, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ArtefactError, ConfigError
@@ -183,7 +183,9 @@ def _coverage(opened: "Workspace", record: "IndexRecord") -> dict[str, Any] | No
     """What an index rests on; None before anything is built, or where its files are gone."""
     try:
         return opened.indexes.coverage(record.index_id).to_dict()
-    except ArtefactError:
+    except ArtefactError as error:
+        if record.status == "complete":
+            complain(f"what index {record.index_id} covers cannot be said: {error}")
         return None
 
 

@@ -268,6 +268,9 @@ def _write_changed(base: Base) -> None:
     base.texts.with_name("changed.jsonl").write_text("".join(lines[:60] + lines[70:]), encoding="utf-8")
 
 
+MEMORIES = ("last-seen.json", "catalog.duckdb.last-seen.json")
+"""What a damaged one says is refused, or it is made anew by whoever comes first; the doctor may come too late."""
+
 MAY_GO = ("*.lock", "*.jsonl.lock", "coverage.json", "journal.sqlite-shm", "search.sqlite*", "states/*", "*.log")
 """Files that may vanish without a word: what they hold is made again, or nothing was in them."""
 
@@ -286,7 +289,7 @@ def damage_of_files(storm: Storm) -> None:
             continue
         storm.tally.add(f"damaged files: {how}")
         may_go = how == "deleted" and any(relative.match(pattern) for pattern in MAY_GO)
-        may_go = may_go or same_rows(path, storm.base.workspace / relative)
+        may_go = may_go or str(relative) in MEMORIES or same_rows(path, storm.base.workspace / relative)
         named = False
         for name, said in read_all(workspace).items():
             storm.tally.add("answers compared")
@@ -294,6 +297,8 @@ def damage_of_files(storm: Storm) -> None:
                 named = True
             elif said.code != 0:
                 storm.tally.violate(f"{how} {relative}: {name} ends with {said.code}: {said.err.strip()[-900:]}")
+            elif relative.name in said.err:
+                named = True
             elif said.answer != storm.expected[name].answer:
                 storm.tally.violate(f"SILENT {how} {relative}: {name} says something else: {said.err.strip()[-200:]}")
         storm.tally.add("damages named by a reader" if named else "damages without effect on a reader")

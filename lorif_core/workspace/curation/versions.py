@@ -340,7 +340,7 @@ def read_version(path: Path) -> FrozenVersion:
     """The frozen version in a file.
 
     Raises:
-        DamagedArtefact: It was changed since it was frozen.
+        DamagedArtefact: It was changed since it was frozen, or is of another version than its name says.
     """
     values = read_json(path)
     fingerprint = values.pop("fingerprint", None)
@@ -348,7 +348,12 @@ def read_version(path: Path) -> FrozenVersion:
         raise DamagedArtefact(f"{str(path)!r} was changed since it was frozen: restore it from a copy.")
     if values.pop("format") != FORMAT_VERSION:
         raise ArtefactError(f"{str(path)!r} is from a newer version of LoRIF Studio: update it.")
-    return FrozenVersion(**values)
+    version = FrozenVersion(**values)
+    if version.name != path.stem:
+        raise DamagedArtefact(
+            f"{str(path)!r} holds the version {version.name!r}: restore the right file from a backup."
+        )
+    return version
 
 
 def _columns(files: WorkspaceFiles, dataset_id: str, by: Sequence[str] | None) -> list[str]:
