@@ -209,7 +209,10 @@ WRITINGS: dict[str, Writing] = {
         prepare=lambda base, ws: [["map", ws, "--seed", 2, "--as-job"]],
         again=lambda base, ws: ["map", ws],
     ),
-    "members": Writing(lambda base, ws: ["members", ws, "--set", "ann", "--role", "admin"]),
+    "members": Writing(
+        lambda base, ws: ["members", ws, "--set", "ann", "--role", "admin"],
+        again=lambda base, ws: ["members", ws],  # ann alone may give roles, once she can
+    ),
     "doctor": Writing(lambda base, ws: ["doctor", ws]),
     "repair": Writing(lambda base, ws: ["doctor", ws, "--repair", "--yes"]),
     "backup": Writing(lambda base, ws: ["backup", ws, _side(ws, "backups")]),
@@ -267,6 +270,9 @@ def _write_changed(base: Base) -> None:
     lines = base.texts.read_text(encoding="utf-8").splitlines(keepends=True)
     base.texts.with_name("changed.jsonl").write_text("".join(lines[:60] + lines[70:]), encoding="utf-8")
 
+
+NOT_ON_FULL_DISKS = ("worker", "doctor", "members", "restoring a backup")
+"""The first two write nothing by themselves, and after the others decisions of before are refused or taken back."""
 
 MEMORIES = ("last-seen.json", "catalog.duckdb.last-seen.json")
 """What a damaged one says is refused, or it is made anew by whoever comes first; the doctor may come too late."""
@@ -371,7 +377,7 @@ def small_disk(folder: Path, num_bytes: int) -> Iterator[Path]:
 def full_disks(storm: Storm) -> None:
     """The disk is full after so many more bytes: one sentence, nothing lost, and the same command goes on."""
     _write_changed(storm.base)
-    writings = {name: one for name, one in WRITINGS.items() if name not in ("worker", "doctor")}
+    writings = {name: one for name, one in WRITINGS.items() if name not in NOT_ON_FULL_DISKS}
     for number in storm.rounds():
         size = sum(one.stat().st_size for one in storm.base.workspace.rglob("*") if one.is_file())
         try:
