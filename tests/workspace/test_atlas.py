@@ -115,12 +115,14 @@ def flip(path):
 
 def without_facts(path):
     table = pq.read_table(path)
-    facts = {name: value for name, value in table.schema.metadata.items() if name != EXPLAINED}
+    facts = {name: value for name, value in table.schema.metadata.items() if name not in (EXPLAINED, b"seal")}
     pq.write_table(table.replace_schema_metadata(facts), path)
 
 
 def shorter(path):
-    pq.write_table(pq.read_table(path).slice(1), path)
+    table = pq.read_table(path).slice(1)
+    facts = {name: value for name, value in table.schema.metadata.items() if name != b"seal"}
+    pq.write_table(table.replace_schema_metadata(facts), path)
 
 
 @pytest.mark.parametrize("damage", [cut, flip, without_facts, shorter, lambda path: path.write_bytes(b"")])
@@ -128,6 +130,8 @@ def test_a_damaged_map_is_a_sentence_and_computed_anew(workspace, damage):
     first = workspace.indexes.map()
     path = workspace.files.map_file(first.index_id)
     damage(path)
-    with pytest.raises(DamagedArtefact, match=r"the map '.*' is damaged: delete it and compute it again"):
+    with pytest.raises(
+        DamagedArtefact, match=r"'.*' is (damaged: d|not what was written: .* D)elete it and compute it again"
+    ):
         read_atlas(workspace.files, first.index_id)
     assert workspace.indexes.map().points.equals(first.points)
