@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lorif_core.files import replace_file
+from lorif_core.errors import ResourceError
+from lorif_core.files import Stamp, replace_file, stamp_of
 
 BLOCK_BYTES = 512
 """What a disk writes at once."""
@@ -34,7 +35,7 @@ class BlockMemory:
         """
         self.path = path
         self._about = about
-        self._read: tuple[tuple[int, ...], Facts | None] | None = None
+        self._read: tuple[Stamp, Facts | None] | None = None
 
     def exists(self) -> bool:
         """Whether anything was ever remembered; it may be that the file cannot be read."""
@@ -43,7 +44,7 @@ class BlockMemory:
     def read(self) -> Facts | None:
         """The facts; None if there are none or they cannot be read. Looks at the content only when that changed."""
         try:
-            stamp = _stamp(self.path.stat())
+            stamp = stamp_of(self.path)
         except OSError:
             return None
         if self._read is None or self._read[0] != stamp:
@@ -59,14 +60,14 @@ class BlockMemory:
     def follow(self, facts: Facts) -> None:
         """Remember without waiting for the disk. A failure leaves the facts that were there."""
         content = self._content(facts)
-        with suppress(OSError):
+        with suppress(OSError, ResourceError):
             if not self.path.exists() or self.path.stat().st_size != len(content):
                 self.write(facts)
                 return
             handle = os.open(self.path, os.O_WRONLY)
             try:
                 os.pwrite(handle, content, 0)
-                self._read = _stamp(os.fstat(handle)), facts
+                self._read = stamp_of(self.path), facts
             finally:
                 os.close(handle)
 
@@ -80,7 +81,3 @@ class BlockMemory:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if isinstance(found, dict) else None
-
-
-def _stamp(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_ino, found.st_size, found.st_mtime_ns
