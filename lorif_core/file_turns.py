@@ -50,13 +50,13 @@ def turn_at(lock: Path, timeout_s: float) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a living process has locked a file or folder; False if there is none."""
+    """Whether a living process has locked a file or folder; False if there is none. It is not written to."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        return not _try_lock(handle)
+        return not _try_lock(handle, fcntl.LOCK_SH)  # shared: of two who look, neither takes the other for an owner
     finally:
         os.close(handle)
 
@@ -134,9 +134,9 @@ def _wait(deadline: float, lock: Path, ahead: list[Path], timeout_s: float) -> N
     )
 
 
-def _try_lock(handle: int) -> bool:
+def _try_lock(handle: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

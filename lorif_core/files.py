@@ -15,8 +15,9 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,19 @@ def disk_full_message(path: Path) -> str:
         f"the disk that holds {str(path.parent)!r} is full while writing {path.name!r}: what was finished is "
         "kept. Free some space and run the same command again; it resumes."
     )
+
+
+def give_up(path: Path, endings: Iterable[str]) -> list[Path]:
+    """Move a file that is wanted no more aside, with those beside it whose names go on with an ending.
+
+    They get one time into their names, so what belongs together still does. Returns the new names.
+    """
+    time = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    moved: list[Path] = []
+    for found in (path, *(path.with_name(path.name + ending) for ending in endings)):
+        if found.exists() or found.is_symlink():
+            moved.append(found.rename(path.with_name(f"{path.stem}.given-up-{time}{found.name[len(path.stem) :]}")))
+    return moved
 
 
 def flush_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from lorif_core.files import (
     checksum_of_file,
     fingerprint_of_files,
     fingerprint_of_value,
+    give_up,
     put_if_absent,
     put_json,
     read_json,
@@ -188,3 +189,13 @@ def test_a_writer_whose_file_vanishes_again_and_again_gives_up(tmp_path, monkeyp
     monkeypatch.setattr(os, "link", lambda source, target, **options: Path(source).unlink())
     with pytest.raises(FileNotFoundError):
         put_if_absent(tmp_path / "file", b"content")
+
+
+def test_what_is_given_up_keeps_its_log_under_the_same_name(tmp_path):
+    for name in ("a.sqlite", "a.sqlite-wal", "b.sqlite-wal"):
+        (tmp_path / name).write_text(name)
+    database, log = give_up(tmp_path / "a.sqlite", ["-wal", "-shm"])
+    assert re.fullmatch(r"a\.given-up-\d{8}T\d{12}\.sqlite", database.name)
+    assert log.name == f"{database.name}-wal"
+    assert (database.read_text(), log.read_text()) == ("a.sqlite", "a.sqlite-wal")
+    assert {path.name for path in tmp_path.iterdir()} == {database.name, log.name, "b.sqlite-wal"}

@@ -1,13 +1,12 @@
 """Begin an empty catalog in the place of one that is lost, damaged, another one or too old."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from lorif_core.catalog.catalog_file import create_file, log_of, opened, seen_in
+from lorif_core.catalog.catalog_file import create_file, lock_of, opened, seen_in
+from lorif_core.catalog.duckdb_catalog import LOCK_TIMEOUT_S
 from lorif_core.catalog.last_seen_catalog import LastSeenCatalog
 from lorif_core.file_turns import turn_at
-
-TIMEOUT_S = 30.0
+from lorif_core.files import give_up
 
 
 def begin_catalog(path: Path, last_seen: LastSeenCatalog) -> list[Path]:
@@ -21,17 +20,11 @@ def begin_catalog(path: Path, last_seen: LastSeenCatalog) -> list[Path]:
     Raises:
         TurnError: Others do not stop writing.
     """
-    with turn_at(path.with_name(path.name + ".lock"), TIMEOUT_S):
-        moved = [_move_aside(path, found) for found in (path, log_of(path)) if found.exists() or found.is_symlink()]
+    with turn_at(lock_of(path), LOCK_TIMEOUT_S):
+        moved = give_up(path, [".wal"])
         create_file(path)
         with opened(path) as connection:
             found = seen_in(connection)
         if found is not None:
             last_seen.write(found)
     return moved
-
-
-def _move_aside(path: Path, found: Path) -> Path:
-    now = datetime.now(UTC)
-    aside = path.with_name(f"{path.stem}.given-up-{now:%Y%m%dT%H%M%S%f}{found.name[len(path.stem) :]}")
-    return found.rename(aside)

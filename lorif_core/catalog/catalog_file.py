@@ -120,9 +120,9 @@ def _new_version(path: Path) -> Iterator[Path]:
     with replace_file(path) as partial:
         try:
             yield partial
-            if log_of(partial).exists() and shutil.disk_usage(path.parent).free < ROOM_BYTES:
-                raise ResourceError(disk_full_message(path))
             if log_of(partial).exists():
+                if shutil.disk_usage(path.parent).free < ROOM_BYTES:
+                    raise ResourceError(disk_full_message(path))
                 raise CatalogError(f"DuckDB left a log beside {str(partial)!r}, so nothing was changed: try again.")
         finally:
             log_of(partial).unlink(missing_ok=True)
@@ -134,6 +134,11 @@ def _refuse_if_open_elsewhere(handle: int, path: Path) -> None:
         fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         raise CatalogError(f"the catalog {str(path)!r} cannot be written: {CAUSES[LOCKED]}.") from error
+
+
+def lock_of(path: Path) -> Path:
+    """The lock at which who writes the catalog takes turns."""
+    return path.with_name(path.name + ".lock")
 
 
 def log_of(path: Path) -> Path:

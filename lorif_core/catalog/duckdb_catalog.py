@@ -22,6 +22,7 @@ from lorif_core.catalog.catalog_file import (
     fold_log,
     format_of,
     is_locked_by_another,
+    lock_of,
     log_of,
     migrate,
     opened,
@@ -35,11 +36,9 @@ from lorif_core.catalog.repository import Catalog, R, Records
 from lorif_core.catalog.schema import FORMAT_VERSION, TABLES
 from lorif_core.errors import CatalogError
 from lorif_core.file_turns import turn_at
+from lorif_core.files import Stamp, stamp_of
 
 LOCK_TIMEOUT_S = 30.0
-
-Stamp = tuple[int, ...] | None
-"""Of the catalog's file; changes with every write."""
 
 Lookup = tuple[type[Record], tuple[tuple[str, str], ...]]
 """A kind of record, and the values that its columns should have."""
@@ -48,7 +47,7 @@ Lookup = tuple[type[Record], tuple[tuple[str, str], ...]]
 class _Memory(NamedTuple):
     """What was read of a file while it had this stamp."""
 
-    stamp: Stamp
+    stamp: Stamp | None
     found: dict[Lookup, Sequence[Record]]
 
 
@@ -77,7 +76,7 @@ class DuckDBCatalog(Catalog):
         """
         # Resolved once: one file has one lock, also through a link or after a change of folder.
         self.path = path.resolve()
-        self.lock_path = self.path.with_name(self.path.name + ".lock")
+        self.lock_path = lock_of(self.path)
         self._lock_timeout_s = lock_timeout_s
         self._memory = _Memory(None, {})
         self._last_seen = last_seen
@@ -156,7 +155,7 @@ class DuckDBCatalog(Catalog):
         self._keep(before, lookup, found)
         return found
 
-    def _keep(self, before: Stamp, lookup: Lookup, found: Sequence[Record]) -> None:
+    def _keep(self, before: Stamp | None, lookup: Lookup, found: Sequence[Record]) -> None:
         if before is None or before != self._stamp():
             return  # which of the two files was read cannot be told
         memory = self._memory
@@ -164,13 +163,13 @@ class DuckDBCatalog(Catalog):
             self._memory = memory = _Memory(before, {})
         memory.found[lookup] = list(found)
 
-    def _stamp(self) -> Stamp:
+    def _stamp(self) -> Stamp | None:
         """None while there is no file, or one with a log that was not folded in."""
         try:
-            found = self.path.stat()
+            found = stamp_of(self.path)
         except OSError:
             return None
-        return None if log_of(self.path).exists() else (found.st_ino, found.st_size, found.st_mtime_ns)
+        return None if log_of(self.path).exists() else found
 
     @contextmanager
     def _reads(self) -> Iterator[Records]:

@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from lorif_core.errors import JournalError, LorifError
+from lorif_core.files import Stamp, stamp_of
 
 logger = logging.getLogger("lorif.journal")
 
@@ -28,7 +29,7 @@ READS_COPY = "lorif_reads_copy"
 _MOST_COPIES = 5
 """How often in a row a file may change while it is copied before that is an error."""
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+Stamps = tuple[Stamp | None, ...]
 
 
 def is_unwritable(refused: BaseException | None) -> bool:
@@ -86,7 +87,7 @@ class _Copies:
         self._path = path
         self._folder = folder
         self._make = make
-        self._stamp: Stamp | None = None
+        self._stamp: Stamps | None = None
         self._num_copies = 0
 
     def connect(self) -> sqlite3.Connection:
@@ -117,7 +118,7 @@ class _Copies:
     def _place(self) -> Path:
         return self._folder / f"{self._num_copies}.sqlite"
 
-    def _stamp_now(self) -> Stamp:
+    def _stamp_now(self) -> Stamps:
         return tuple(map(_stamp_of, _files(self._path)))
 
 
@@ -126,9 +127,8 @@ def _files(path: Path) -> tuple[Path, Path]:
     return path, path.with_name(f"{path.name}-wal")
 
 
-def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+def _stamp_of(path: Path) -> Stamp | None:
     try:
-        found = path.stat()
+        return stamp_of(path)
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

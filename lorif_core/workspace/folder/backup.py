@@ -17,7 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lorif_core.catalog.catalog_file import lock_of
 from lorif_core.errors import ArtefactError, ConfigError, ResourceError
+from lorif_core.file_turns import turn_at
 from lorif_core.files import CHUNK_BYTES, UNFINISHED, checksum_of_file, flush_folder, start_hash
 from lorif_core.journal.copy_journal import copying
 from lorif_core.journal.entries import utc_now
@@ -25,16 +27,14 @@ from lorif_core.journal.last_seen import Seen
 from lorif_core.journal.locations import plain_place
 from lorif_core.workspace.folder.backup_manifest import (
     FILES_FOLDER,
-    JOURNAL_FILE,
     BackupFile,
     BackupManifest,
     backups_of,
     write_backup_manifest,
 )
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.folder.workspace_files import LAST_SEEN, STATES_FOLDER, WorkspaceFiles
+from lorif_core.workspace.folder.workspace_files import CATALOG, JOURNAL, LAST_SEEN, STATES_FOLDER, WorkspaceFiles
 
-CATALOG_FILE = "catalog.duckdb"
 CATALOG_TIMEOUT_S = 60.0
 LOCK_FILE = ".lorif-backup.lock"
 STAGE = "backup"
@@ -156,6 +156,7 @@ def back_up(
         ConfigError: ``keep`` is less than 1, or the target lies in the workspace.
         ArtefactError: Another backup is being written there, or the target is no folder.
         ResourceError: There is no room; nothing is left of the backup.
+        TurnError: Others do not stop writing the catalog.
     """
     if keep is not None and keep < 1:
         raise ConfigError(f"at least 1 backup is kept, the one that is made; got {keep}.")
@@ -211,31 +212,16 @@ def _copy_stores(files: WorkspaceFiles, copier: _Copier) -> Seen:
     journal = files.journal
     files.catalog.datasets()  # opens it: an older one is brought up to date, a damaged one refused
     with ExitStack() as moment:
-        with _catalog_alone(files):
-            for path in sorted(files.root.glob(f"{CATALOG_FILE}*")):
+        with turn_at(lock_of(files.catalog_file), CATALOG_TIMEOUT_S):
+            for path in sorted(files.root.glob(f"{CATALOG}*")):
                 if not path.name.endswith(NOT_COPIED):
                     copier.add(path, path.name)
             copy = moment.enter_context(copying(journal.engine, plain_place(files.journal_location)))
-        place = copier.place(JOURNAL_FILE)
+        place = copier.place(JOURNAL)
         seen = copy(place, lambda done, total: copier.on_progress("journal", done, total))
     found = place.stat()
-    copier.keep(BackupFile(JOURNAL_FILE, found.st_size, found.st_mtime_ns, checksum_of_file(place)))
+    copier.keep(BackupFile(JOURNAL, found.st_size, found.st_mtime_ns, checksum_of_file(place)))
     return seen
-
-
-@contextmanager
-def _catalog_alone(files: WorkspaceFiles) -> Generator[None, None, None]:
-    lock = FileLock(files.root / f"{CATALOG_FILE}.lock", timeout=CATALOG_TIMEOUT_S, fallback_to_soft=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise ArtefactError(
-            f"another process has been writing the catalog for {CATALOG_TIMEOUT_S:g} s: try again when it is done."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _copy_files(files: WorkspaceFiles, copier: _Copier) -> None:
@@ -269,7 +255,7 @@ def _listed(root: Path) -> Iterator[tuple[str, Path]]:
             continue
         seen_folders.add(real)
         for name in sorted(names):
-            is_store = here == root and name.startswith((CATALOG_FILE, JOURNAL_FILE, LAST_SEEN))
+            is_store = here == root and name.startswith((CATALOG, JOURNAL, LAST_SEEN))
             if not (is_store or name.startswith(".") or name.endswith(NOT_COPIED)):
                 path = here / name
                 yield path.relative_to(root).as_posix(), path

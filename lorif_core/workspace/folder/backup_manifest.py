@@ -16,7 +16,6 @@ from lorif_core.files import fingerprint_of_value, read_json, write_json
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
 FILES_FOLDER = "files"
-JOURNAL_FILE = "journal.sqlite"
 
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?")
 """Of a backup's folder: the time in UTC when it began, and a number where several began in one second."""

@@ -7,8 +7,8 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from lorif_core.errors import JournalError, LostJournal, RoleError
+from lorif_core.files import give_up
 from lorif_core.journal.database import is_empty_database, writing
-from lorif_core.journal.entries import utc_now
 from lorif_core.journal.journal import Journal, JournalChange
 from lorif_core.journal.last_seen import Seen
 from lorif_core.journal.locations import parse_location, plain_address, plain_place
@@ -61,7 +61,7 @@ def start_anew(files: WorkspaceFiles, by: str) -> NewJournal:
     _require_admin(files, by)
     location = files.journal_location
     if location == files.own_file:
-        moved = _move_aside(files.own_file)
+        moved = give_up(files.own_file, ["-wal", "-shm"])
     else:
         moved = []
         _require_empty(location)
@@ -109,17 +109,6 @@ def _require_admin(files: WorkspaceFiles, by: str) -> None:
         raise
     except JournalError:
         return  # nobody has a role in a journal that cannot be read
-
-
-def _move_aside(path: Path) -> list[Path]:
-    """Give a journal and the logs beside it another name; returns the new names."""
-    moved: list[Path] = []
-    for found in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
-        if found.exists() or found.is_symlink():
-            aside = found.with_name(f"{path.stem}.given-up-{utc_now():%Y%m%dT%H%M%S%f}{found.name[len(path.stem) :]}")
-            found.rename(aside)
-            moved.append(aside)
-    return moved
 
 
 def _require_empty(location: Path | str) -> None:

@@ -15,7 +15,6 @@ from lorif_core.journal.own_journal import OWN_FILE
 from lorif_core.workspace.folder.backup import copy_file, full_disk_said
 from lorif_core.workspace.folder.backup_manifest import (
     FILES_FOLDER,
-    JOURNAL_FILE,
     BackupFile,
     BackupManifest,
     backups_in,
@@ -25,7 +24,7 @@ from lorif_core.workspace.folder.backup_manifest import (
 )
 from lorif_core.workspace.folder.journal_place import check_address
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.folder.workspace_files import LAST_SEEN, MARKER, open_files
+from lorif_core.workspace.folder.workspace_files import JOURNAL, LAST_SEEN, MARKER, open_files
 
 STAGE = "restore"
 
@@ -157,8 +156,8 @@ def _place_journal(manifest: BackupManifest, folder: Path, address: str | None, 
     if address is None:
         place = OWN_FILE
     else:
-        fill_database(folder / JOURNAL_FILE, address, lambda done, total: on_progress("journal", done, total))
-        for path in folder.glob(f"{JOURNAL_FILE}*"):
+        fill_database(folder / JOURNAL, address, lambda done, total: on_progress("journal", done, total))
+        for path in folder.glob(f"{JOURNAL}*"):
             path.unlink()
         marker["journal"], place = address, plain_place(address)
     write_json(folder / MARKER, marker)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MARKER = "workspace.json"
+CATALOG, JOURNAL = "catalog.duckdb", "journal.sqlite"
 JOURNAL_VARIABLE = "LORIF_JOURNAL"
 
 IDENTITY = "workspace-id.json"
@@ -49,13 +50,13 @@ class WorkspaceFiles:
     @property
     def catalog_file(self) -> Path:
         """Where the catalog is kept."""
-        return self.root / "catalog.duckdb"
+        return self.root / CATALOG
 
     @property
     def last_seen_catalog(self) -> LastSeenCatalog:
         """Which catalog the workspace knows as its own, and how far it had come."""
         has_data = any((self.root / "datasets").glob("ds-*/examples.parquet"))
-        return LastSeenCatalog(self.root / "catalog.duckdb.last-seen.json", has_data=has_data)
+        return LastSeenCatalog(self.root / f"{CATALOG}.last-seen.json", has_data=has_data)
 
     @property
     def journal_location(self) -> Path | str:
@@ -94,7 +95,7 @@ class WorkspaceFiles:
     @property
     def own_file(self) -> Path:
         """Where decisions are kept if no other place was chosen for them."""
-        return self.root / "journal.sqlite"
+        return self.root / JOURNAL
 
     @property
     def last_seen(self) -> LastSeen:

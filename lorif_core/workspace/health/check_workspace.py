@@ -10,13 +10,15 @@ from pathlib import Path
 from lorif_core.catalog import Catalog
 from lorif_core.data.export_places import LOCK_FILE
 from lorif_core.errors import ArtefactError, LorifError
-from lorif_core.file_turns import is_locked
 from lorif_core.files import read_json
 from lorif_core.journal.jobs import is_running
 from lorif_core.journal.kept_states import read_states_file
 from lorif_core.views.tables import human_bytes
+from lorif_core.workspace.datasets.import_folder import INCOMING
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import (
+    CATALOG,
+    JOURNAL,
     JOURNAL_VARIABLE,
     LAST_SEEN,
     MARKER,
@@ -35,7 +37,6 @@ from lorif_core.workspace.health.snapshots import copied_catalog, read_journal
 from lorif_core.workspace.indexes.all_indexes import describe_adapters
 
 STAGE = "files"
-CATALOG, JOURNAL = "catalog.duckdb", "journal.sqlite"
 NAMED_FILES = 3
 """How many of the files are named that a note is about."""
 
@@ -192,7 +193,7 @@ def _check_files(look: Examination) -> None:
 def _check_leftover(look: Examination, path: str) -> None:
     top = leftover_place(path)
     place = look.root / top
-    if look.living.is_worked_on(place) or is_held(place / LOCK_FILE) or (place.is_dir() and is_locked(place)):
+    if look.living.is_worked_on(place) or is_held(place) or is_held(place / LOCK_FILE):
         return
     leftover = kind_named("leftover")
     look.findings.append(leftover.finding(top, f"{top!r} was left by a writer that is gone.", "leftover"))
@@ -202,7 +203,7 @@ def leftover_place(path: str) -> str:
     """The folder that a killed import or export left, for a file in it; else the file itself."""
     parts = path.split("/")
     for depth, part in enumerate(parts[:-1], start=1):
-        if part.startswith(".incoming-") or part.endswith(".exporting"):
+        if part.startswith(INCOMING) or part.endswith(".exporting"):
             return "/".join(parts[:depth])
     return path
 

@@ -1,6 +1,5 @@
 """What somebody is working on right now, which is no finding."""
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 import psutil
+
+from lorif_core.file_turns import is_locked
 
 PATIENCE_S = 600
 """A writer on another machine is seen by its files only; one that wrote nothing for so long is taken for dead."""
@@ -51,15 +52,8 @@ def _opened_files() -> Iterator[str]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether somebody has locked a file or folder. It is neither made nor written to, and let go at once."""
+    """Whether somebody has locked a file or folder; False where that cannot be looked at."""
     try:
-        handle = os.open(lock, os.O_RDONLY)
+        return is_locked(lock)
     except OSError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)  # lets go of it, too
-    return False
