@@ -1,12 +1,10 @@
 """The command about what a workspace knows of its data sets and indexes: catalog."""
 
-import sys
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from lorif_core.cli.output import Json, complain, print_json, say
-from lorif_core.errors import ConfigError
+from lorif_core.cli.output import Json, print_json, require_yes, say
 
 
 def catalog(
@@ -58,11 +56,7 @@ def _start_anew(workspace: Path, *, asks: bool, json: bool) -> None:
         "if that is done in the order of their versions; indexes must be built again."
     )
     if asks:
-        complain(warning)
-        if not sys.stdin.isatty():
-            raise ConfigError("nothing was changed: this needs a yes, so run it in a terminal or add `--yes`.")
-        if input("Type yes to go on: ").strip() != "yes":
-            raise ConfigError("nothing was changed: the answer was not yes.")
+        require_yes(warning)
     moved = begin_catalog(files.catalog_file, files.last_seen_catalog)
     if json:
         print_json({"catalog": str(files.catalog_file), "moved": [str(path) for path in moved]})

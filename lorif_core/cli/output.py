@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from lorif_core.errors import ConfigError
 from lorif_core.views.text import visible
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object instead of tables.")]
@@ -117,6 +118,19 @@ def complain(text: str) -> None:
     """The same on standard error."""
     one_line = visible(text).replace("\n", "␊")  # a name of the data may hold a line break
     print(f"lorif: {one_line}", file=sys.stderr)
+
+
+def require_yes(warning: str) -> None:
+    """Say what is about to be given up, and ask a person.
+
+    Raises:
+        ConfigError: They did not say yes, or nobody can be asked.
+    """
+    complain(warning)
+    if not sys.stdin.isatty():
+        raise ConfigError("nothing was changed: this needs a yes, so run it in a terminal or add `--yes`.")
+    if input("Type yes to go on: ").strip() != "yes":
+        raise ConfigError("nothing was changed: the answer was not yes.")
 
 
 def print_json(value: Any) -> None:

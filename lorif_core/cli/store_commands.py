@@ -1,6 +1,5 @@
 """Commands about where a workspace's work is kept, and copies of it: journal, backup, restore-backup."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from lorif_core.cli.output import Json, TextArg, complain, print_json, progress, say
+from lorif_core.cli.output import Json, TextArg, print_json, progress, require_yes, say
 from lorif_core.errors import ConfigError
 
 
@@ -137,7 +136,7 @@ def _take_over(workspace: Path, *, accepts: bool, asks: bool, json: bool) -> Non
     seen = files.last_seen.read()
     known = _known(None if seen is None else seen._asdict())
     if asks:
-        _ask(
+        require_yes(
             f"{str(workspace)!r} goes on with the journal that is there; the one that it knows was {known}. What was "
             "decided only in that is given up."
             if accepts
@@ -153,14 +152,6 @@ def _take_over(workspace: Path, *, accepts: bool, asks: bool, json: bool) -> Non
     say(f"Decisions are kept in {new.place}{'' if accepts else ', an empty journal'}.")
     for path in new.moved:
         say(f"What was there is now {path}.")
-
-
-def _ask(warning: str) -> None:
-    complain(warning)
-    if not sys.stdin.isatty():
-        raise ConfigError("nothing was changed: this needs a yes, so run it in a terminal or add `--yes`.")
-    if input("Type yes to go on: ").strip() != "yes":
-        raise ConfigError("nothing was changed: the answer was not yes.")
 
 
 def _known(seen: dict[str, object] | None) -> str:
