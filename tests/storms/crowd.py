@@ -5,18 +5,14 @@ command to the killer. The browsers go from page to page, decide, search and ask
 word for word, because each of them has to be true.
 """
 
-import os
-import pickle
-import random
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from storms.decision_ledger import Ledger
 from storms.forked_command import NO_FAULT, Fault
-from storms.storm_scenarios import Storm, check_decisions, history_of, tally_act
-from storms.storm_tally import TRACEBACK, Tally
+from storms.storm_scenarios import Storm, check_decisions, history_of, tally_act, together
+from storms.storm_tally import TRACEBACK
 
 from app.shell import PAGES
 
@@ -36,47 +32,14 @@ def crowd(storm: Storm) -> None:
         storm.tally.add("crowds skipped: Chromium is not installed")
         return
     workspace = storm.copy()
-    people: list[tuple[str, Callable[[Storm, Path, Ledger], None]]] = [
-        *((f"writer{number}", _write) for number in range(NUM_WRITERS)),
-        ("builder", _build),
-        ("browsers", _browse),
-    ]
-    children = {_fork(storm, workspace, name, work): name for name, work in people}
-    for child, name in children.items():
-        _, status = os.waitpid(child, 0)
-        if status:
-            storm.tally.violate(f"{name} of the crowd ended with {os.waitstatus_to_exitcode(status)}")
-    ledgers = []
-    for path in sorted(storm.place.glob("*.pickle")):
-        counts, violations, ledger = pickle.loads(path.read_bytes())
-        storm.tally.counts += counts
-        storm.tally.violations += violations
-        ledgers.append(ledger)
-    writers = [one for one in ledgers if one.name.startswith("writer")]
-    check_decisions(storm, workspace, writers, others_flag=True)
+    writers = dict.fromkeys((f"writer{number}" for number in range(NUM_WRITERS)), _write)
+    ledgers = together(storm, workspace, writers | {"builder": _build, "browsers": _browse})
+    check_decisions(storm, workspace, [ledgers[name] for name in writers if name in ledgers], others_flag=True)
     saved = sum(entry["batch"]["actor"] == STUDIO_ACTOR for entry in history_of(storm, workspace))
     if saved < storm.tally.counts[SAVED]:
         storm.tally.violate(
             f"pages said {storm.tally.counts[SAVED]} times that a decision is saved, {saved} are there"
         )
-
-
-def _fork(storm: Storm, workspace: Path, name: str, work: Callable[[Storm, Path, Ledger], None]) -> int:
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        storm.rng, storm.tally = random.Random(f"{storm.rng.random()} {name}"), Tally()
-        ledger = Ledger(name)
-        work(storm, workspace, ledger)
-        said = (storm.tally.counts, storm.tally.violations, ledger)
-        (storm.place / f"{name}.pickle").write_bytes(pickle.dumps(said))
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
 
 
 def _perhaps_killed(storm: Storm) -> Fault:

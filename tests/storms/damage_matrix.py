@@ -22,6 +22,7 @@ from storms.storm_workspace import Base, make_base
 from storms.workspace_readers import Said, is_plain_refusal, read_all
 
 import lorif_core.cli  # noqa: F401 – imported here, so that no forked command has to
+from lorif_core.workspace.health.inventory import kind_of
 
 WAYS = ("flip", "cut", "emptied", "deleted", "foreign")
 
@@ -40,13 +41,6 @@ class Seen(NamedTuple):
         if self.silent:
             return f"SILENT ({', '.join(self.silent)})"
         return " + ".join(who) or "no effect"
-
-
-def kind_of(path: Path) -> str:
-    """A file's place with its ids and numbers left out."""
-    words = [("ID" if any(letter.isdigit() for letter in part) else part) for part in path.parts]
-    suffix = "".join(path.suffixes[-1:])
-    return "/".join([*words[:-1], f"ID{suffix}" if words[-1] == "ID" else words[-1]])
 
 
 def examine(base: Base, expected: dict[str, Said], relative: Path, way: str, rng: random.Random) -> Seen | None:
@@ -83,7 +77,9 @@ def main() -> int:
     first: dict[str, Path] = {}
     for path in sorted(base.workspace.rglob("*")):
         if path.is_file() and not path.name.endswith((".lock", "-shm")):
-            first.setdefault(kind_of(path.relative_to(base.workspace)), path.relative_to(base.workspace))
+            relative = path.relative_to(base.workspace)
+            kind = kind_of(relative.as_posix())
+            first.setdefault(relative.name if kind is None else kind.name, relative)
     print(f"| file | {' | '.join(WAYS)} |\n|{'---|' * (len(WAYS) + 1)}", flush=True)
     total: Counter[str] = Counter()
     for kind, relative in first.items():
@@ -94,7 +90,7 @@ def main() -> int:
             words = Counter(one.words for one in seen if one is not None)
             total += words
             cells.append("; ".join(f"{number} × {said}" if tries > 1 else said for said, number in words.items()))
-        print(f"| `{kind}` | {' | '.join(cells)} |", flush=True)
+        print(f"| {kind} | {' | '.join(cells)} |", flush=True)
     print("\n" + "\n".join(f"{number:>5} {words}" for words, number in total.most_common()))
     shutil.rmtree(root, ignore_errors=True)
     return int(any("SILENT" in words for words in total))

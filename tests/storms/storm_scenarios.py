@@ -1,7 +1,9 @@
 """What storms do to a workspace. Every scenario goes on until its time is over, and adds what it saw to a tally."""
 
 import contextlib
+import json
 import os
+import pickle
 import random
 import resource
 import shutil
@@ -9,6 +11,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,8 +117,6 @@ def check_decisions(storm: Storm, workspace: Path, ledgers: Sequence[Ledger], *,
 
 
 def _rows(said: Said) -> list[dict[str, str]]:
-    import json
-
     return json.loads(said.answer)["examples"]
 
 
@@ -498,56 +499,73 @@ def _read_only(storm: Storm, workspace: Path) -> None:
         subprocess.run(["umount", "-l", workspace], check=True)
 
 
-def six_processes(storm: Storm) -> None:
-    """Six processes decide, import, ask and look at once: all are served, and nothing is lost."""
-    workspace = storm.copy()
-    ledgers = [Ledger(f"six{number}") for number in range(6)]
-    children: dict[int, int] = {}
-    results = storm.place / "results"
-    results.mkdir(exist_ok=True)
-    for number, ledger in enumerate(ledgers):
-        child = os.fork()
-        if child == 0:
-            _be_one_of_six(storm, workspace, ledger, number, results / f"{number}.pickle")
-        children[child] = number
-    for child in children:
+Work = Callable[["Storm", Path, Ledger], None]
+"""What one of several people does, until time or rounds are over; their decisions are in the ledger."""
+
+
+def together(storm: Storm, workspace: Path, people: dict[str, Work]) -> dict[str, Ledger]:
+    """Let people work at once, each in a process of their own; their ledgers, once all have ended."""
+    children = {_fork(storm, workspace, name, work): name for name, work in people.items()}
+    for child, name in children.items():
         _, status = os.waitpid(child, 0)
         if status:
-            storm.tally.violate(f"one of six processes ended with {os.waitstatus_to_exitcode(status)}")
-    import pickle
-
-    for path in sorted(results.glob("*.pickle")):
-        tally, ledger = pickle.loads(path.read_bytes())
-        storm.tally.counts += tally[0]
-        storm.tally.violations += tally[1]
-        ledgers[int(path.stem)] = ledger
-    check_decisions(storm, workspace, ledgers)
+            storm.tally.violate(f"{name}, one of several, ended with {os.waitstatus_to_exitcode(status)}")
+    ledgers: dict[str, Ledger] = {}
+    for path in sorted(storm.place.glob("*.pickle")):
+        counts, violations, ledgers[path.stem] = pickle.loads(path.read_bytes())
+        storm.tally.counts += counts
+        storm.tally.violations += violations
+    return ledgers
 
 
-def _be_one_of_six(storm: Storm, workspace: Path, ledger: Ledger, number: int, result: Path) -> None:
-    import pickle
-    import traceback
-
+def _fork(storm: Storm, workspace: Path, name: str, work: Work) -> int:
+    child = os.fork()
+    if child:
+        return child
     code = 1
     try:
-        storm.rng, storm.tally = random.Random(f"{storm.rng.random()} {number}"), Tally()
-        for turn in storm.rounds():
-            act = ledger.draw(storm.rng, storm.base.train_ids)
-            tally_act(storm, act, ledger.make(act, workspace, NO_FAULT, actor=f"person{number}"))
-            if number == 0:
-                storm.command(
-                    f"import {turn}", ["import", workspace, storm.base.more_texts, "--name", f"more{turn}"], workspace
-                )
-            elif number == 1:
-                storm.command("ask", WRITINGS["ask"].arguments(storm.base, workspace), workspace)
-            else:
-                storm.command("browse", ["browse", workspace, "--dataset", "texts", "--limit", 3], workspace)
-        result.write_bytes(pickle.dumps(((storm.tally.counts, storm.tally.violations), ledger)))
+        storm.rng, storm.tally = random.Random(f"{storm.rng.random()} {name}"), Tally()
+        ledger = Ledger(name)
+        work(storm, workspace, ledger)
+        said = (storm.tally.counts, storm.tally.violations, ledger)
+        (storm.place / f"{name}.pickle").write_bytes(pickle.dumps(said))
         code = 0
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def six_processes(storm: Storm) -> None:
+    """Six processes decide, import, ask and look at once: all are served, and nothing is lost."""
+    workspace = storm.copy()
+    others = dict.fromkeys((f"looker{number}" for number in range(4)), _look)
+    ledgers = together(storm, workspace, {"importer": _import, "asker": _ask} | others)
+    check_decisions(storm, workspace, list(ledgers.values()))
+
+
+def _decide(storm: Storm, workspace: Path, ledger: Ledger) -> None:
+    act = ledger.draw(storm.rng, storm.base.train_ids)
+    tally_act(storm, act, ledger.make(act, workspace, NO_FAULT, actor=ledger.name))
+
+
+def _import(storm: Storm, workspace: Path, ledger: Ledger) -> None:
+    for turn in storm.rounds():
+        _decide(storm, workspace, ledger)
+        more = ["import", workspace, storm.base.more_texts, "--name", f"more{turn}"]
+        storm.command(f"import {turn}", more, workspace)
+
+
+def _ask(storm: Storm, workspace: Path, ledger: Ledger) -> None:
+    for _ in storm.rounds():
+        _decide(storm, workspace, ledger)
+        storm.command("ask", WRITINGS["ask"].arguments(storm.base, workspace), workspace)
+
+
+def _look(storm: Storm, workspace: Path, ledger: Ledger) -> None:
+    for _ in storm.rounds():
+        _decide(storm, workspace, ledger)
+        storm.command("browse", ["browse", workspace, "--dataset", "texts", "--limit", 3], workspace)
 
 
 SCENARIOS: dict[str, Callable[[Storm], None]] = {
