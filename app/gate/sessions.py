@@ -1,12 +1,13 @@
 """Who is signed in, in the memory of the server: a restart asks everybody to sign in again."""
 
 import asyncio
-import hashlib
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from lorif_core.workspace.studio.passwords import digest_of
 
 IDLE_S = 2 * 3600.0
 """Without a click or a key of the person; what a page does by itself does not count."""
@@ -47,13 +48,13 @@ class Sessions:
         """Sign somebody in; returns the token."""
         token, now = secrets.token_urlsafe(32), self._now()
         with self._lock:
-            self._sessions[_digest(token)] = Session(person, proof, now, now)
+            self._sessions[digest_of(token)] = Session(person, proof, now, now)
         return token
 
     def find(self, token: str | None) -> Session | None:
         """The session of a token; None if there is none or its time is up."""
         with self._lock:
-            session = self._sessions.get(_digest(token)) if token else None
+            session = self._sessions.get(digest_of(token)) if token else None
         if session is None or not self.is_over(session):
             return session
         self.end(session)
@@ -88,7 +89,3 @@ class Sessions:
         for session in found:
             if self.is_over(session):
                 self.end(session)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
