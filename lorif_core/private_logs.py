@@ -58,14 +58,18 @@ def write_report(text: str, folder: Path | None = None) -> Path:
     return folder / name
 
 
-def open_log(path: Path) -> int:
+def open_log(path: Path, largest: int = LARGEST_LOG_BYTES) -> int:
     """A descriptor that appends to a log, which is made for its owner alone; a large one begins anew.
+
+    Args:
+        path: The log.
+        largest: Bytes at which it does.
 
     Raises:
         OSError: It cannot be written, or is a link.
     """
     with suppress(FileNotFoundError):
-        if path.lstat().st_size > LARGEST_LOG_BYTES:
+        if path.lstat().st_size > largest:
             path.replace(path.with_name(f"{path.name}.old"))
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK, 0o600)
 

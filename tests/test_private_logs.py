@@ -15,6 +15,7 @@ from lorif_core.private_logs import (
     state_folder,
     write_report,
 )
+from lorif_core.workspace.health.inventory import kind_of
 
 
 def mode(path):
@@ -98,6 +99,10 @@ def test_a_defect_whose_report_cannot_be_kept_says_why(state, defect):
     run = lorif("doctor")
     assert run.code == 1
     assert "The traceback above could not be kept (" in run.err
+
+
+def test_the_doctor_knows_a_log_and_the_one_before_it():
+    assert [kind_of(f"logs/sign-ins.log{ending}").name for ending in ("", ".old")] == ["log", "log"]
 
 
 def test_a_log_that_grows_begins_anew_and_follows_no_link(tmp_path):

@@ -1,10 +1,12 @@
 """Who came in and who did not: lines of JSON in the workspace's logs, without passwords."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
 from lorif_core.journal.entries import utc_now
+from lorif_core.private_logs import open_log
 
 MOST_BYTES = 2_000_000
 """Of a file; the one before it is kept beside it, older ones are not."""
@@ -29,8 +31,5 @@ class SignInLog:
         """
         line = {"at": utc_now().isoformat(timespec="seconds"), "what": what, "address": address, "name": person}
         with self._lock:
-            if self.path.exists() and self.path.stat().st_size > MOST_BYTES:
-                self.path.replace(self.path.with_name("sign-ins-before.log"))
-            self.path.touch(mode=0o600)
-            with self.path.open("a", encoding="utf-8") as file:
+            with os.fdopen(open_log(self.path, MOST_BYTES), "a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -412,7 +412,7 @@ KINDS = (
     Kind(
         name="log",
         place="logs/JOB.log",
-        pattern=r"logs/[^/]+\.log(\.1)?",
+        pattern=r"logs/[^/]+\.log(\.old)?",
         what="what a worker or a job printed, and who signed in",
         source=None,
         check="readable",
