@@ -222,8 +222,8 @@ def read_json(path: Path, *names: str) -> dict[str, Any]:
         value.pop(SEAL, None)
     if missing := [name for name in names if name not in value]:
         raise ArtefactError(
-            f"{str(path)!r} must hold {missing[0]!r} and does not, so another file lies in its place: restore it from a "
-            "backup, or rebuild it."
+            f"{str(path)!r} must hold {missing[0]!r} and does not, so another file lies in its place: restore it "
+            "from a backup, or rebuild it."
         )
     return value
 

@@ -35,7 +35,7 @@ def test_a_file_in_the_place_of_another_is_refused(workspace):
         save_view(workspace.files, name, "corpus", [], actor="ann")
     first, second = sorted((workspace.path / "views").glob("*.json"))
     first.write_bytes(second.read_bytes())
-    with pytest.raises(ArtefactError, match="holds the view '(one|two)', which belongs elsewhere"):
+    with pytest.raises(ArtefactError, match=r"holds the view '(one|two)', which belongs elsewhere"):
         saved_views(workspace.files)
     first.write_bytes((workspace.path / "workspace.json").read_bytes())
     with pytest.raises(ArtefactError, match="must hold 'name' and does not, so another file lies in its place"):

@@ -105,7 +105,9 @@ def test_a_record_that_is_gone_is_missed_by_whoever_asks_for_versions(workspace)
     kept = record.read_bytes()
     record.unlink()
     for ask in (workspace.versions.records, lambda: workspace.versions.files_of("v2")):
-        with pytest.raises(DamagedArtefact, match=r"v2\.json', which names the frozen version 'v2', is missing: copy"):
+        with pytest.raises(
+            DamagedArtefact, match=r"v2\.json', which names the frozen version 'v2', is missing: copy"
+        ):
             ask()
     said = lorif("doctor", workspace.path)
     assert said.code == 2

@@ -121,7 +121,7 @@ def test_what_cannot_be_told_is_said(indexed_copy, monkeypatch):
 def test_another_file_in_its_place_is_named(indexed_copy):
     _, path = indexed_copy
     path.write_bytes((path.parent / "manifest.json").read_bytes())
-    with pytest.raises(ArtefactError, match="coverage.json' does not say which share"):
+    with pytest.raises(ArtefactError, match=r"coverage\.json' does not say which share"):
         read_share(path.parent)
 
 

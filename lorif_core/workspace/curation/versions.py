@@ -2,8 +2,8 @@
 
 What people decide at present is the *draft*. Freezing exports it into ``exports/<export id>/``, takes away the
 permission to write to its files, and names it by ``exports/versions/<name>.json``, which is made once and never
-replaced. The draft then goes on after that version. A copy of that file lies with the export, in its folder ``frozen``:
-by it is known that a version was there whose own file is gone.
+replaced. The draft then goes on after that version. A copy of that file lies with the export, in its folder
+``frozen``: by it is known that a version was there whose own file is gone.
 """
 
 import json
@@ -180,8 +180,8 @@ def versions(files: WorkspaceFiles, corpus_id: str | None = None) -> list[Frozen
     """
     for place, copy in lost_records(files):
         raise DamagedArtefact(
-            f"{str(place)!r}, which names the frozen version {place.stem!r}, is missing: copy {str(copy)!r} back to its "
-            "place."
+            f"{str(place)!r}, which names the frozen version {place.stem!r}, is missing: copy {str(copy)!r} back to "
+            "its place."
         )
     found = [read_version(path) for path in sorted(_folder(files).glob("*.json"))]
     kept = [one for one in found if corpus_id in (None, one.corpus_id)]

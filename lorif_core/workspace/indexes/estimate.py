@@ -85,7 +85,10 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     num_sampled = 0
     if projection.sample is not None and job.manifest.maps is None:
         num_sampled = min(projection.sample.num_examples, job.manifest.num_examples)
-        subspace_bytes += sum(4 * (m.in_features * m.d_in + m.out_features * m.d_out) for m in job.engine.modules)
+        subspace_bytes += sum(
+            4 * (m.in_features * m.d_in + m.out_features * (1 if m.form == "columns" else m.d_out))
+            for m in job.engine.modules
+        )
     fit_seconds = _fit_seconds(job, width)
     per_example = job.bytes_per_example + NUMBERS_BYTES
     experts = [module for module in job.engine.modules if family_of(module.name) != module.name]
@@ -115,7 +118,7 @@ def _expert_bytes(job: IndexJob, experts: list[ModuleShape]) -> int:
     feature = job.engine.method.feature
     if job.engine.method.budget_bytes is not None or not experts:
         return 0
-    return bytes_per_example(experts, column_codec(feature.codec), feature.factor_rank, feature.layout)
+    return bytes_per_example(experts, column_codec(feature.codec), feature.rank_of, feature.layout)
 
 
 def _timed_engine(job: IndexJob) -> Engine:
@@ -124,7 +127,10 @@ def _timed_engine(job: IndexJob) -> Engine:
         return job.engine
     return job.engine.with_maps(
         {
-            m.name: ModuleMaps(torch.randn(m.in_features, m.d_in), torch.randn(m.out_features, m.d_out))
+            m.name: ModuleMaps(
+                torch.randn(m.in_features, m.d_in),
+                torch.rand(m.out_features) if m.form == "columns" else torch.randn(m.out_features, m.d_out),
+            )
             for m in job.engine.modules
         }
     )
