@@ -72,7 +72,8 @@ def test_norms_are_those_of_the_matrices():
 def test_padding_chooses_nothing():
     gradient = sequences(seed=4)
     longer = SequenceGradient(
-        torch.cat((gradient.inputs, torch.randn(B, 3, D)), 1), torch.cat((gradient.output_grads, torch.zeros(B, 3, V)), 1)
+        torch.cat((gradient.inputs, torch.randn(B, 3, D)), 1),
+        torch.cat((gradient.output_grads, torch.zeros(B, 3, V)), 1),
     )
     one, other = heaviest_columns(gradient, 4), heaviest_columns(longer, 4)
     assert torch.equal(one.places, other.places)
