@@ -17,7 +17,7 @@ Source: LoRIF (arXiv:2601.21929), equation 9; docs/explanation/design.md §2.9.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -95,6 +95,7 @@ class ScoreSums:
         return self._scores
 
 
+@runtime_checkable
 class ColumnSides(Protocol):
     """Some columns of n examples' gradients as they are stored."""
 
