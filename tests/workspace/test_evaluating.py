@@ -66,7 +66,7 @@ def test_scores_that_predict_every_loss_have_an_lds_of_one_and_stand_first(works
 
 
 def test_every_reference_is_the_best_predictor_of_its_own_sums(workspace, tmp_path):
-    for name in ("ekfac:0.1", "kfac:0.1", "graddot", "repsim", "bm25"):
+    for name in ("ekfac:0.1", "kfac:0.1", "graddot", "repsim", "bm25", "tokens"):
         truth = write_truth(tmp_path / f"{name}.npz", scores_of(workspace, name))
         words = ("--candidates", name, "--normalisations", "none")
         (row,) = evaluate("lds", workspace, "--queries", queries_file(), "--truth", truth, *words)["rows"]

@@ -1,8 +1,8 @@
 """Everything that can be compared: indexes of a workspace, and uncompressed references beside them.
 
 A candidate is named by an index id, or by a reference: `ekfac`, `kfac`, `graddot`, `cosine`,
-`repsim` (cosine of last hidden states) or `bm25` (words in common). A damping ratio may follow
-after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
+`repsim` (cosine of last hidden states), `bm25` (words in common) or `tokens` (target tokens in common, each ÷ its
+frequency). A damping ratio may follow after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
 """
 
 import time
@@ -22,7 +22,13 @@ from lorif_core.linalg.metric import Metric
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.make_method import make_reference
 from lorif_core.methods.protocol import StatisticsSample
-from lorif_core.methods.references.reference import Curvatures, GradientReference, StateReference, TextReference
+from lorif_core.methods.references.reference import (
+    Curvatures,
+    GradientReference,
+    StateReference,
+    TextReference,
+    TokenReference,
+)
 from lorif_core.methods.registry import REFERENCES
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
@@ -200,7 +206,9 @@ class _References:
         if by_gradients:
             yield from self._score_gradients(by_gradients, normalisations)
 
-    def _score_at_once(self, reference: StateReference | TextReference) -> Tensor:
+    def _score_at_once(self, reference: StateReference | TextReference | TokenReference) -> Tensor:
+        if isinstance(reference, TokenReference):
+            return reference.score_tokens([query.sequences for query in self.queries], self.encoded)
         if isinstance(reference, TextReference):
             corpus = [example.plain_text for example in self.examples.iter_examples()]
             return reference.score_texts([example.plain_text for example in self.query_examples], corpus)
