@@ -25,6 +25,7 @@ STAGES = {
     "queries": "queries",
     "questions": "questions",
     "references": "references (examples)",
+    "candidates": "candidates",
     "retraining": "retraining (subsets)",
     "tail-patch": "tail-patch (steps)",
     "brittleness": "brittleness (retrainings)",

@@ -57,18 +57,29 @@ class GroundTruth:
     losses: Float[Tensor, "S Q"]
     """Summed cross-entropy in nats of each query after training on each subset."""
 
+    planned: int | None = None
+    """Subsets that were to be trained on, where retraining ended before; None: these."""
+
+    @property
+    def planned_subsets(self) -> int:
+        """S, or how many there are to be."""
+        return len(self.masks) if self.planned is None else self.planned
+
     def save(self, path: Path) -> None:
-        """Write both as ``masks`` and ``losses`` into an .npz file, atomically."""
-        _write_npz(path, masks=self.masks, losses=self.losses)
+        """Write ``masks``, ``losses`` and ``planned_subsets`` into an .npz file, atomically."""
+        planned = torch.tensor(self.planned_subsets)
+        _write_npz(path, masks=self.masks, losses=self.losses, planned_subsets=planned)
 
 
 def load_truth(path: Path) -> GroundTruth:
     """A ground truth from an .npz file with ``masks`` (S, N) bool and ``losses`` (S, Q), in nats.
 
+    One of part of the subsets says in ``planned_subsets`` how many there were to be.
+
     Raises:
         DataError: The file is missing or damaged, an array is missing, of another type or shape, or not finite.
     """
-    arrays = _read_npz(path, ("masks", "losses"))
+    arrays = _read_npz(path, ("masks", "losses"), optional=("planned_subsets",))
     masks, losses = arrays["masks"], arrays["losses"]
     if masks.dtype != np.bool_ or masks.ndim != 2:
         raise DataError(
@@ -84,7 +95,10 @@ def load_truth(path: Path) -> GroundTruth:
         raise DataError(f"{str(path)!r} must hold a subset, a train example and a query, got none. Write it again.")
     if not np.isfinite(losses).all():
         raise DataError(f"losses in {str(path)!r} must be finite, {(~np.isfinite(losses)).sum()} are not: retrain.")
-    return GroundTruth(torch.from_numpy(masks), torch.from_numpy(losses.astype(np.float64)))
+    planned = arrays.get("planned_subsets", np.array(len(masks)))
+    if planned.shape != () or not np.issubdtype(planned.dtype, np.integer) or planned < len(masks):
+        raise DataError(f"planned_subsets in {str(path)!r} must be a number from {len(masks)} on, got {planned}.")
+    return GroundTruth(torch.from_numpy(masks), torch.from_numpy(losses.astype(np.float64)), int(planned))
 
 
 def build_truth(
@@ -301,14 +315,14 @@ def _write_npz(path: Path, **arrays: Tensor) -> None:
             archive.comment = BLANK_SEAL.encode()
 
 
-def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     try:
         refuse_large_archive(path)
         check_file(path, remedy="Delete it and run the same command again; what is missing is made anew.")
         with np.load(path, allow_pickle=False) as arrays:
             absent = [name for name in names if name not in arrays]
             if not absent:
-                return {name: arrays[name] for name in names}
+                return {name: arrays[name] for name in (*names, *optional) if name in arrays}
     except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         refuse_if_of_the_machine(error, path)
         raise DataError(

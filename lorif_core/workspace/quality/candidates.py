@@ -22,6 +22,7 @@ from lorif_core.linalg.metric import Metric
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.make_method import make_reference
 from lorif_core.methods.protocol import StatisticsSample
+from lorif_core.methods.references.bm25 import is_installed
 from lorif_core.methods.references.reference import (
     Curvatures,
     GradientReference,
@@ -34,8 +35,8 @@ from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
 from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
 from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
-from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.indexes.engine import whole_engine
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.engine import Engine, whole_engine
 from lorif_core.workspace.indexes.take_statistics import take_statistics
 from lorif_core.workspace.workspace import Workspace
 
@@ -66,6 +67,10 @@ class CandidateName(NamedTuple):
 
     def __str__(self) -> str:
         return self.name if self.damping_ratio is None else f"{self.name}:{self.damping_ratio:g}"
+
+
+TOKENS = CandidateName("tokens", None)
+"""The score that knows no model; partial LDS is given it."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +124,20 @@ def score_candidates(
     *,
     refines: Sequence[int] = (0,),
 ) -> Iterator[Scored]:
-    """Scores of every candidate under every normalisation; indexes first, references in one shared pass.
+    """Scores of every candidate under every normalisation.
 
-    Indexes are scored with every number of refining steps in ``refines``; others than half-whitened ones take 0 only.
+    References that need no gradient come first, in the given order, then indexes, then the other references, which
+    share one pass. References are of the first index that is named, or of the newest. Indexes are scored with every
+    number of refining steps in ``refines``; others than half-whitened ones take 0 only.
 
     Raises:
         LorifError: A candidate or a query cannot be used.
     """
+    references = [candidate for candidate in candidates if candidate.is_reference]
+    named = next((candidate.name for candidate in candidates if not candidate.is_reference), None)
+    beside = _References(workspace, named, queries, on_progress) if references else None
+    if beside is not None:
+        yield from beside.score_at_once(references)
     for candidate in candidates:
         if not candidate.is_reference:
             can_be_refined = workspace.indexes.open(candidate.name).engine.method.can_be_refined
@@ -134,9 +146,23 @@ def score_candidates(
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
             ]
             yield from score_index(workspace, candidate, queries, settings)
-    references = [candidate for candidate in candidates if candidate.is_reference]
-    if references:
-        yield from _References(workspace, queries, on_progress).score(references, normalisations)
+    if beside is not None:
+        yield from beside.score_gradients(references, normalisations)
+
+
+def always_beside() -> list[CandidateName]:
+    """References that no LDS table is without, ``tokens`` first: words alone, with BM25 where that is installed."""
+    return [TOKENS, CandidateName("bm25", None)] if is_installed() else [TOKENS]
+
+
+def score_tokens(workspace: Workspace, index_id: str, queries: Path) -> Scored:
+    """The score that knows no model, over the texts of an index.
+
+    Raises:
+        LorifError: The index or a query cannot be used.
+    """
+    (scored,) = _References(workspace, index_id, queries, no_progress).score_at_once([TOKENS])
+    return scored
 
 
 def score_index(
@@ -178,33 +204,26 @@ def _asked(settings: ScoreConfig) -> str:
 
 
 class _References:
-    """Uncompressed scores of one data set, model and set of queries: those of the workspace's newest index."""
+    """Uncompressed scores of one data set, model and set of queries: those of an index, unset: of the newest."""
 
-    def __init__(self, workspace: Workspace, queries: Path, on_progress: ProgressSink) -> None:
-        index = workspace.indexes.open()
-        engine, self.on_progress = index.engine, on_progress
-        # Every module of the model at full width, whatever a budget left of them.
-        self.engine = whole_engine(engine, index.model)
-        self.dataset = workspace.files.catalog.dataset(workspace.files.catalog.index(index.index_id).dataset_id)
-        self.files, self.examples = workspace.files, index.examples
-        self.encoded = engine.encoder.encode_all(index.examples.iter_examples()).texts
+    def __init__(self, workspace: Workspace, index_id: str | None, queries: Path, on_progress: ProgressSink) -> None:
+        index = workspace.indexes.open(index_id)
+        self.workspace, self.index_id, self.on_progress = workspace, index.index_id, on_progress
+        self.examples = index.examples
+        self.encoded = index.engine.encoder.encode_all(index.examples.iter_examples()).texts
         self.query_examples = read_query_examples(queries)
         self.queries: list[Query] = [as_a_text(index, example) for example in self.query_examples]
 
-    def score(self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]) -> Iterator[Scored]:
-        """Scores of the references."""
-        by_gradients: list[tuple[CandidateName, GradientReference]] = []
+    def score_at_once(self, candidates: Sequence[CandidateName]) -> Iterator[Scored]:
+        """Scores of those among the references that compare no gradients."""
         for candidate in candidates:
             reference = make_reference(candidate.name)
             if isinstance(reference, GradientReference):
-                by_gradients.append((candidate, reference))
                 continue
             started = time.perf_counter()
             scores = self._score_at_once(reference)
             seconds = (time.perf_counter() - started) / len(self.queries)
             yield Scored(candidate, reference.label, "none", scores, None, None, None, seconds)
-        if by_gradients:
-            yield from self._score_gradients(by_gradients, normalisations)
 
     def _score_at_once(self, reference: StateReference | TextReference | TokenReference) -> Tensor:
         if isinstance(reference, TokenReference):
@@ -212,19 +231,33 @@ class _References:
         if isinstance(reference, TextReference):
             corpus = [example.plain_text for example in self.examples.iter_examples()]
             return reference.score_texts([example.plain_text for example in self.query_examples], corpus)
-        with self.engine.frozen_model() as model:
-            train = TrainPass(model, self.engine.pad_id, self.engine.batches.tokens_per_batch)
+        engine = self._engine()
+        with engine.frozen_model() as model:
+            train = TrainPass(model, engine.pad_id, engine.batches.tokens_per_batch)
             asked = last_states(train, [query.sequences[0] for query in self.queries])
             return reference.score_states(asked, last_states(train, self.encoded))
 
-    def _score_gradients(
-        self, named: Sequence[tuple[CandidateName, GradientReference]], normalisations: Sequence[Normalisation]
+    def _engine(self) -> Engine:
+        """Every module of the model at full width, whatever a budget left of them.
+
+        Opened when it is needed: between two indexes of other models only one of these is in memory.
+        """
+        index = self.workspace.indexes.open(self.index_id)
+        return whole_engine(index.engine, index.model)
+
+    def score_gradients(
+        self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]
     ) -> Iterator[Scored]:
-        started = time.perf_counter()
-        with self.engine.gradients() as source:
+        """Scores of those among the references that compare gradients, in one pass."""
+        made = [(candidate, make_reference(candidate.name)) for candidate in candidates]
+        named = [(candidate, one) for candidate, one in made if isinstance(one, GradientReference)]
+        if not named:
+            return
+        started, engine = time.perf_counter(), self._engine()
+        with engine.gradients() as source:
             gradients = capture_queries(source, self.queries, ScoreConfig()).matrices
             train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
-            metrics = self._metrics(train, named)
+            metrics = self._metrics(engine, train, named)
             parts = []
             for done, group in enumerate(self._groups(), start=1):
                 parts.append(score_uncompressed(train, gradients, metrics, group))
@@ -237,17 +270,19 @@ class _References:
                 yield Scored(candidate, reference.label, normalisation, raw / divisor, None, None, None, seconds)
 
     def _metrics(
-        self, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]]
+        self, engine: Engine, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]]
     ) -> list[dict[str, Metric]]:
         moments: dict[str, Moments] = {}
         if any(reference.needs_moments for _, reference in named):
-            moments = take_statistics(self.files, self.dataset, self.engine, STATISTICS, self.on_progress)
+            files = self.workspace.files
+            dataset = files.catalog.dataset(files.catalog.index(self.index_id).dataset_id)
+            moments = take_statistics(files, dataset, engine, STATISTICS, self.on_progress)
         needs_bases = any(reference.needs_bases for _, reference in named)
         fitted = Curvatures(moments, fit_eigenbases(train, moments, self._groups()) if needs_bases else {})
         return [
             {
                 module.name: reference.metric(module.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
-                for module in self.engine.modules
+                for module in engine.modules
             }
             for candidate, reference in named
         ]
