@@ -52,7 +52,7 @@ class SweepArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class SubsetArgs:
-    """Which subsets are trained on."""
+    """Which subsets are trained on, and how many of them now."""
 
     subsets: int = 64
     """How many trainings."""
@@ -62,6 +62,10 @@ class SubsetArgs:
 
     seed: int = 0
     """Of the subsets."""
+
+    stop_at: TextArg = None
+    """End early and write what is finished: after so many subsets (40), or after a time (90s, 20m, 1.5h).
+    The same command without it goes on."""
 
     def choices(self) -> "SubsetChoices":
         """The same, as ``Evaluation.retrain`` takes it."""
@@ -239,14 +243,20 @@ def retrain(
             out,
             workers=workers,
             dataset=dataset,
+            stop_at=subsets.stop_at,
             on_progress=on_progress,
             **subsets.choices(),
         )
     num_subsets, num_queries = truth.losses.shape
+    planned = truth.planned_subsets
     if json:
-        print_json({"file": str(out), "num_subsets": num_subsets, "num_queries": num_queries})
+        counts = {"num_subsets": num_subsets, "planned_subsets": planned, "num_queries": num_queries}
+        print_json({"file": str(out)} | counts)
         return
-    say(f"Wrote the losses of {num_queries} queries after {num_subsets} trainings to {out}.")
+    of = "" if num_subsets == planned else f" of {planned}"
+    say(f"Wrote the losses of {num_queries} queries after {num_subsets}{of} trainings to {out}.")
+    if num_subsets < planned:
+        say("The same command without --stop-at goes on with the others.")
     say(f"Next: lorif evaluate lds {workspace} --queries {queries} --truth {out}")
 
 

@@ -36,6 +36,7 @@ from lorif_core.evaluation.retraining import (
     restored,
     seed_of,
 )
+from lorif_core.evaluation.stop_at import StopAt
 from lorif_core.evaluation.trial import Trial
 from lorif_core.files import BLANK_SEAL, check_file, fingerprint_of_value, read_json, replace_sealed, write_json
 from lorif_core.plain_files import refuse_large_archive
@@ -110,6 +111,7 @@ def build_truth(
     workers: int = 1,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
+    stop_at: StopAt | None = None,
 ) -> GroundTruth:
     """Train the starting model on every subset and record each query's loss; finished subsets are not repeated.
 
@@ -125,13 +127,15 @@ def build_truth(
         workers: Processes; 1 trains in this one.
         on_progress: Called with ("retraining", subsets done, S).
         should_stop: Asked before every step.
+        stop_at: When to take what is finished for the truth; a subset in the middle of its training is given up.
 
     Raises:
         ConfigError: ``workers`` is below 1.
         DataError: The masks do not fit the examples, or there is no query.
         FingerprintMismatch: The folder holds the work of other inputs.
         NumericalError: A training diverged.
-        RetrainingStopped: ``should_stop`` said so; the finished subsets stay in ``folder``.
+        RetrainingStopped: ``should_stop`` said so, or nothing was finished by ``stop_at``; the finished subsets stay
+            in ``folder``.
     """
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}.")
@@ -144,14 +148,46 @@ def build_truth(
         raise DataError("ground truth needs at least one query, got none.")
     report = on_progress or (lambda stage, done, total: None)
     _prepare_folder(folder, trial, masks, device)
-    missing = _missing_subsets(folder, len(masks))
-    report(STAGE, len(masks) - len(missing), len(masks))
-    if missing and workers == 1:
-        _train_subsets(trial, masks, folder, missing, report, should_stop)
-    elif missing:
-        _run_workers(folder, len(masks), min(workers, len(missing)), report, should_stop)
-    losses = [_read_losses(folder, subset, len(trial.queries)) for subset in range(len(masks))]
-    return GroundTruth(masks, torch.stack(losses))
+    is_due = _due(folder, stop_at)
+    missing = [] if is_due() else _missing_subsets(folder, len(masks))
+    report(STAGE, len(list(_finished(folder))), len(masks))
+    try:
+        ends = _either(is_due, should_stop)
+        if missing and workers == 1:
+            _train_subsets(trial, masks, folder, missing, report, ends)
+        elif missing:
+            _run_workers(folder, len(masks), min(workers, len(missing)), report, ends)
+    except RetrainingStopped:
+        if not is_due():
+            raise
+    return _truth_so_far(folder, masks, len(trial.queries))
+
+
+def _due(folder: Path, stop_at: StopAt | None) -> ShouldStop:
+    """Whether it is time to take what is finished."""
+    if stop_at is None:
+        return lambda: False
+    if stop_at.seconds is None:
+        return lambda: len(list(_finished(folder))) >= (stop_at.subsets or 0)
+    end = time.monotonic() + stop_at.seconds
+    return lambda: time.monotonic() >= end
+
+
+def _either(one: ShouldStop, other: ShouldStop | None) -> ShouldStop:
+    return lambda: one() or (other is not None and other())
+
+
+def _truth_so_far(folder: Path, masks: Tensor, num_queries: int) -> GroundTruth:
+    """Of the finished subsets."""
+    missing = set(_missing_subsets(folder, len(masks)))
+    finished = [subset for subset in range(len(masks)) if subset not in missing]
+    if not finished:
+        raise RetrainingStopped(
+            f"none of {len(masks)} subsets was finished, and a ground truth needs one: stop later. What was begun is "
+            "trained again then."
+        )
+    losses = [_read_losses(folder, subset, num_queries) for subset in finished]
+    return GroundTruth(masks[finished], torch.stack(losses), len(masks))
 
 
 def work(folder: Path, worker: int, workers: int) -> None:

@@ -195,6 +195,19 @@ def test_ground_truth_is_retrained_and_taken_by_lds(workspace, tmp_path):
     assert len(lds(workspace, out)) == 4
 
 
+def test_a_ground_truth_in_part_says_so_until_the_same_command_completes_it(workspace, tmp_path):
+    out = tmp_path / "truth.npz"
+    words = ("--recipe", recipe_file(tmp_path), "--queries", queries_file(), "--out", out, "--subsets", 3)
+    said = done("evaluate", "retrain", workspace, *words, "--stop-at", 2).out
+    assert f"after 2 of 3 trainings to {out}" in said
+    assert "without --stop-at goes on" in said
+    found = lds(workspace, out)
+    assert {(row["num_subsets"], row["planned_subsets"]) for row in found} == {(2, 3)}
+    table = done("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", out).out
+    assert "Linear datamodelling score, 2 of 3 subsets" in table
+    assert evaluate("retrain", workspace, *words)["num_subsets"] == 3
+
+
 def test_tail_patch_and_brittleness_report_every_candidate_and_random(workspace, tmp_path):
     words = ("--recipe", recipe_file(tmp_path), "--queries", queries_file(), "--k", 2)
     for kind, extra in (("tail-patch", ()), ("brittleness", ("--seeds", 0, "--num-queries", 1))):

@@ -24,6 +24,7 @@ from lorif_core.evaluation.brittleness import BrittlenessResult, measure_brittle
 from lorif_core.evaluation.mislabel import MislabelReport, mislabel_report
 from lorif_core.evaluation.recipe import read_recipe
 from lorif_core.evaluation.retraining import SubsetChoices, draw_subsets, load_start
+from lorif_core.evaluation.stop_at import parse_stop_at
 from lorif_core.evaluation.tail_patch import TailPatchResult, measure_tail_patch
 from lorif_core.evaluation.trial import Trial
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
@@ -207,6 +208,7 @@ class Evaluation:
         *,
         workers: int = 1,
         dataset: str | None = None,
+        stop_at: str | None = None,
         on_progress: ProgressSink = no_progress,
         **subsets: Unpack[SubsetChoices],
     ) -> GroundTruth:
@@ -218,12 +220,15 @@ class Evaluation:
             out: The .npz to write; finished subsets wait in a folder beside it.
             workers: Processes that train side by side.
             dataset: Name or id; may be left out when there is only one.
+            stop_at: A number of subsets or a time, such as "40" or "20m", after which the truth is written from what
+                is finished. The same call without it goes on.
             on_progress: Receives ("retraining", done, S).
             **subsets: num_subsets, fraction and seed; see ``SubsetChoices``.
 
         Raises:
             LorifError: Recipe, queries or data cannot be used.
         """
+        ends = None if stop_at is None else parse_stop_at(stop_at)
         settings = read_recipe(Path(recipe))
         start = load_start(settings)
         encoder = Encoder(start.tokenizer, settings.max_length, settings.stride)
@@ -231,7 +236,7 @@ class Evaluation:
         asked = [encoder.encode(example) for example in read_query_examples(Path(queries))]
         trial = Trial(start, examples, asked, settings)
         masks, folder = draw_subsets(len(examples), **subsets), Path(out).with_suffix(".parts")
-        truth = build_truth(trial, masks, folder, workers=workers, on_progress=on_progress)
+        truth = build_truth(trial, masks, folder, workers=workers, on_progress=on_progress, stop_at=ends)
         truth.save(Path(out))
         return truth
 
@@ -395,12 +400,12 @@ def evaluate(workspace: Workspace) -> Evaluation:
 
 
 def _reporting(scored: Iterable[Scored], total: int, on_progress: ProgressSink) -> Iterator[Scored]:
-    """The same, saying how many candidates have a line."""
+    """The same, saying how many candidates have been measured."""
     seen = set[CandidateName]()
     for one in scored:
+        yield one
         seen.add(one.candidate)
         on_progress("candidates", len(seen), total)
-        yield one
 
 
 def _figures(results: Sequence[TailPatchResult] | Sequence[BrittlenessResult]) -> list[dict[str, Any]]:
