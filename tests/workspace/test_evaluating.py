@@ -17,7 +17,8 @@ from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.jobs.kinds import KINDS
 from lorif_core.workspace.quality import candidates
-from lorif_core.workspace.quality.candidates import parse_candidate, score_candidates
+from lorif_core.workspace.quality.candidates import score_candidates
+from lorif_core.workspace.quality.scored import parse_candidate
 from lorif_core.workspace.quality.sweep_choices import combinations_of
 
 NUM_QUERIES, NUM_SUBSETS = 5, 40

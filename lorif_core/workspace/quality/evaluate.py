@@ -32,17 +32,10 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman, topk_overlap
 from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.quality.candidates import (
-    CandidateName,
-    Scored,
-    always_beside,
-    parse_candidate,
-    score_candidates,
-    score_index,
-    score_tokens,
-)
+from lorif_core.workspace.quality.candidates import always_beside, score_candidates, score_index, score_tokens
 from lorif_core.workspace.quality.lds_rows import LdsRow, lds_rows
 from lorif_core.workspace.quality.planted import PlantedScore, read_answer_key, score_planted
+from lorif_core.workspace.quality.scored import CandidateName, Scored, parse_candidate
 from lorif_core.workspace.quality.sweep_choices import SweepChoices, combinations_of
 from lorif_core.workspace.workspace import Workspace
 

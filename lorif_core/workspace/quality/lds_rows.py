@@ -11,7 +11,7 @@ from lorif_core.config import ScoreConfig
 from lorif_core.errors import DataError
 from lorif_core.evaluation.truth import GroundTruth
 from lorif_core.metrics.correlation import LdsResult, lds_difference, lds_intervals, partial_lds_intervals
-from lorif_core.workspace.quality.candidates import CandidateName, Scored
+from lorif_core.workspace.quality.scored import CandidateName, Scored
 
 
 @dataclass(frozen=True, kw_only=True)
