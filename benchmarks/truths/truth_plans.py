@@ -98,11 +98,13 @@ TRUTHS: Mapping[str, TruthPlan] = {
         _DOCSTRINGS, summary="the same problem, every subset without a random tenth", fraction=0.9
     ),
     "few-shared": TruthPlan(
-        summary="Qwen2, rules for letters whose questions share no target token with the texts",
+        summary="Qwen2, rules for syllables whose questions share no target token with the texts",
         source="puzzles",
-        shape=ModelShape(architecture="qwen2", vocabulary=257),
-        pretraining=Recipe(checkpoint=BASE, learning_rate=2e-3, max_length=24, batch_size=64, epochs=4),
-        tuning=Recipe(checkpoint=BASE, learning_rate=1e-3, max_length=24, epochs=6),
+        shape=ModelShape(architecture="qwen2", vocabulary=1024, layers=2),
+        pretraining=Recipe(checkpoint=BASE, learning_rate=2e-3, max_length=16, batch_size=64, epochs=6),
+        tuning=Recipe(checkpoint=BASE, learning_rate=1e-3, max_length=16, epochs=12),
+        num_train=512,
+        num_subsets=96,
     ),
 }
 """By name."""

@@ -150,7 +150,7 @@ def test_questions_of_puzzles_share_no_letter_with_the_texts():
     assert len(asked) > 20
     assert not taught & asked
     assert {text.prompt.split()[0] for text in pools.held_out} <= {text.prompt.split()[0] for text in pools.train}
-    assert not {text.prompt.split()[0] for text in pools.base} & {text.prompt.split()[0] for text in pools.train}
+    assert not {text.train_id for text in pools.base} & {text.train_id for text in pools.train}
 
 
 def test_docstrings_come_with_their_names_and_only_once():
