@@ -1,5 +1,6 @@
 """Tokenizers and models with first weights, from sizes, texts and a seed."""
 
+import string
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -41,6 +42,20 @@ def build_model(shape: ModelShape, *, num_ids: int, num_positions: int, seed: in
         return hf.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
 
 
+def start_alike(model: Any, tokenizer: hf.PreTrainedTokenizerBase) -> None:
+    """Give every token in capitals the first weights of the same token in small letters, embedding and head.
+
+    The rows part in training, but what is learnt about one token starts as knowledge about both.
+    """
+    ids = tokenizer.get_vocab()
+    twins = {token: token.translate(_SMALL) for token in ids}  # ASCII only: Ġ stands for a space, and is a capital
+    pairs = [(ids[one], ids[twin]) for one, twin in twins.items() if one != twin and twin in ids]
+    capitals, small = torch.tensor(pairs).T
+    with torch.no_grad():
+        for table in (model.get_input_embeddings(), model.get_output_embeddings()):
+            table.weight[capitals] = table.weight[small]
+
+
 def _gpt2(shape: ModelShape, num_ids: int, num_positions: int) -> hf.PretrainedConfig:
     return hf.GPT2Config(
         vocab_size=num_ids, n_positions=num_positions, n_embd=shape.width, n_layer=shape.layers, n_head=shape.heads,
@@ -74,6 +89,8 @@ def _sizes(shape: ModelShape, num_ids: int, num_positions: int, mlp_ratio: float
         **_ENDS,
     }
 
+
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 _ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
 """The first special token of ``train_tokenizer``."""

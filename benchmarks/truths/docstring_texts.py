@@ -7,6 +7,7 @@ parsed, never imported; another version of Python has slightly other texts.
 import ast
 import sysconfig
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from lorif_core.data.example import Example
@@ -20,7 +21,8 @@ SHORTEST = 10
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def read_docstrings() -> list[Example]:
+@cache
+def read_docstrings() -> tuple[Example, ...]:
     """Every docstring once, in the order of the files: of those that say the same, the first."""
     root = Path(sysconfig.get_paths()["stdlib"])
     found: dict[str, Example] = {}
@@ -30,7 +32,7 @@ def read_docstrings() -> list[Example]:
             module = ".".join(inside.with_suffix("").parts).removesuffix(".__init__")
             for text in _texts_of(path, module):
                 found.setdefault(text.completion or "", text)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _texts_of(path: Path, module: str) -> Iterator[Example]:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.truths.base_models import build_model, train_tokenizer
+from benchmarks.truths.base_models import build_model, start_alike, train_tokenizer
 from benchmarks.truths.shared_tokens import mean_targets, score_shared_tokens
 from benchmarks.truths.text_pools import read_pools, read_rows
 from benchmarks.truths.truth_plans import BASE, TruthPlan
@@ -135,15 +135,18 @@ def _versions() -> dict[str, str]:
 def _make_base(session: Session, data: Path | None) -> None:
     plan = session.plan
     pools = read_pools(plan.source, data, plan.seed)
-    written = (f"{text.prompt}{text.completion}" for text in (*pools.train, *pools.base))
+    written = (f"{text.prompt}{text.completion}" for text in (*pools.train, *(pools.base or [])))
     tokenizer = train_tokenizer(written, plan.shape.vocabulary)
     chosen = _take_fitting(pools.train, plan.num_train, tokenizer, plan)
     _write_texts(session.path("train.jsonl"), chosen)
     _write_texts(session.path("query.jsonl"), _take_fitting(pools.held_out, plan.num_queries, tokenizer, plan))
     taken = {text.train_id for text in chosen}
-    others = [text for text in (*pools.train, *pools.base) if text.train_id not in taken][: plan.num_base]
+    left = [text for text in pools.train if text.train_id not in taken] if pools.base is None else pools.base
+    others = left[: plan.num_base]
     session.say(f"base model: {len(others):,} texts, {len(tokenizer):,} tokens in the vocabulary")
     model = build_model(plan.shape, num_ids=len(tokenizer), num_positions=plan.pretraining.max_length, seed=plan.seed)
+    if plan.source == "capitals":
+        start_alike(model, tokenizer)
     encoder = Encoder(tokenizer, plan.pretraining.max_length)
     # Behind an empty prompt the whole text is a target: the base model learns prompts as well.
     whole = [text._replace(prompt="", completion=f"{text.prompt}{text.completion}") for text in others]

@@ -1,22 +1,28 @@
-"""Where the texts of a truth come from: data files by path, Python's standard library, or nothing but a seed."""
+"""Where the texts of a truth come from: data files by path, or Python's standard library."""
 
 import itertools
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmarks.truths.docstring_texts import read_docstrings
-from benchmarks.truths.letter_puzzles import make_puzzles
 from lorif_core.data.example import Example
 from lorif_core.errors import ConfigError, DataError
 
-Source = Literal["docstrings", "gsm8k", "puzzles", "t0"]
+Source = Literal["capitals", "docstrings", "gsm8k", "t0"]
 
 SHARE_HELD_OUT = 0.1
 """Of pools that come in one piece."""
+
+NUM_SMALL = 1280
+"""Texts in small letters, from which those for fine-tuning are drawn."""
+
+MIXTURES = 2
+"""How often the base model reads each of its texts, in cases drawn anew."""
 
 T0_SOURCES = ("ag_news", "common_gen", "gigaword", "quartz", "rotten_tomatoes", "samsum", "sciq", "trec")
 """What t0-gpt2 was fine-tuned on; its base model has seen none of them."""
@@ -26,13 +32,13 @@ class Pools(NamedTuple):
     """Disjoint lists of texts, each in the order in which it is drawn from."""
 
     train: list[Example]
-    """For fine-tuning; what is not drawn goes to the base model."""
+    """For fine-tuning."""
 
     held_out: list[Example]
     """For queries."""
 
-    base: list[Example]
-    """For the base model."""
+    base: list[Example] | None
+    """For the base model; None: what is not drawn for fine-tuning."""
 
 
 def read_pools(source: Source, data: Path | None, seed: int) -> Pools:
@@ -71,7 +77,7 @@ def _gsm8k(folder: Path, rng: random.Random) -> Pools:
     train, held_out = (_problems(folder / f"{part}.jsonl", part) for part in ("train", "test"))
     rng.shuffle(train)
     rng.shuffle(held_out)
-    return Pools(train, held_out, [])
+    return Pools(train, held_out, None)
 
 
 def _problems(path: Path, part: str) -> list[Example]:
@@ -95,14 +101,30 @@ def _t0(path: Path, rng: random.Random) -> Pools:
 
 
 def _docstrings(rng: random.Random) -> Pools:
-    texts = read_docstrings()
+    texts = list(read_docstrings())
     rng.shuffle(texts)
     train, held_out = _without_held_out(texts)
-    return Pools(train, held_out, [])
+    return Pools(train, held_out, None)
 
 
-def _puzzles(rng: random.Random) -> Pools:
-    return Pools(*make_puzzles(rng))
+def _capitals(rng: random.Random) -> Pools:
+    """Docstrings in small letters, queries in capitals, and for the base model both, mixed word by word."""
+    train, held_out, _ = _docstrings(rng)
+    return Pools(
+        [_rewritten(text, str.lower) for text in train[:NUM_SMALL]],
+        [_rewritten(text, str.upper) for text in held_out],
+        [_rewritten(text, lambda written: _mix_cases(written, rng)) for text in train[NUM_SMALL:] * MIXTURES],
+    )
+
+
+def _rewritten(text: Example, change: Callable[[str], str]) -> Example:
+    return text._replace(prompt=change(text.prompt or ""), completion=change(text.completion or ""))
+
+
+def _mix_cases(text: str, rng: random.Random) -> str:
+    """Every word in capitals or in small letters; so many in capitals as chance has it for this text."""
+    share = rng.choice((0.0, 0.5, 1.0))
+    return re.sub(r"[A-Za-z]+", lambda word: word[0].upper() if rng.random() < share else word[0].lower(), text)
 
 
 def _without_held_out(texts: list[Example]) -> tuple[list[Example], list[Example]]:
@@ -116,4 +138,4 @@ def _in_turns(lists: Iterable[list[Example]]) -> list[Example]:
 
 
 _READERS: Mapping[Source, Callable[[Path, random.Random], Pools]] = {"gsm8k": _gsm8k, "t0": _t0}
-_MAKERS: Mapping[Source, Callable[[random.Random], Pools]] = {"docstrings": _docstrings, "puzzles": _puzzles}
+_MAKERS: Mapping[Source, Callable[[random.Random], Pools]] = {"capitals": _capitals, "docstrings": _docstrings}

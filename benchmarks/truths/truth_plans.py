@@ -98,13 +98,11 @@ TRUTHS: Mapping[str, TruthPlan] = {
         _DOCSTRINGS, summary="the same problem, every subset without a random tenth", fraction=0.9
     ),
     "few-shared": TruthPlan(
-        summary="Qwen2, rules for syllables whose questions share no target token with the texts",
-        source="puzzles",
-        shape=ModelShape(architecture="qwen2", vocabulary=1024, layers=2),
-        pretraining=Recipe(checkpoint=BASE, learning_rate=2e-3, max_length=16, batch_size=64, epochs=6),
-        tuning=Recipe(checkpoint=BASE, learning_rate=1e-3, max_length=16, epochs=12),
-        num_train=512,
-        num_subsets=96,
+        summary="Qwen2, docstrings: texts in small letters, queries in capitals, which are other tokens",
+        source="capitals",
+        shape=ModelShape(architecture="qwen2", vocabulary=3072),
+        pretraining=Recipe(checkpoint=BASE, learning_rate=2e-3, max_length=80, batch_size=32, epochs=3),
+        tuning=Recipe(checkpoint=BASE, learning_rate=1e-3, max_length=80),
     ),
 }
 """By name."""

@@ -13,7 +13,7 @@ import torch
 from tiny_models import example_of
 
 from benchmarks.truths import __main__ as command
-from benchmarks.truths.base_models import build_model, train_tokenizer
+from benchmarks.truths.base_models import build_model, start_alike, train_tokenizer
 from benchmarks.truths.docstring_texts import read_docstrings
 from benchmarks.truths.make_truth import Session, copy_problem, make_truth
 from benchmarks.truths.shared_tokens import mean_targets, score_shared_tokens
@@ -142,15 +142,26 @@ def test_a_source_says_whether_it_needs_data(source, tmp_path):
             read_pools(source, tmp_path, 0)
 
 
-def test_questions_of_puzzles_share_no_letter_with_the_texts():
-    pools = read_pools("puzzles", None, 0)
-    taught = {word for text in pools.train for word in (text.completion or "").split()}
-    asked = {word for text in pools.held_out for word in (text.completion or "").split()}
-    assert len(taught) > 20
-    assert len(asked) > 20
-    assert not taught & asked
-    assert {text.prompt.split()[0] for text in pools.held_out} <= {text.prompt.split()[0] for text in pools.train}
-    assert not {text.train_id for text in pools.base} & {text.train_id for text in pools.train}
+def test_queries_in_capitals_share_signs_only_with_texts_in_small_letters():
+    pools = read_pools("capitals", None, 0)
+    taught = {letter for text in pools.train for letter in (text.completion or "") if letter.isascii()}
+    asked = {letter for text in pools.held_out for letter in (text.completion or "") if letter.isascii()}
+    assert set("aeiou") <= taught
+    assert set("AEIOU") <= asked
+    assert [letter for letter in taught & asked if letter.isalpha()] == []
+    assert not {text.train_id for text in pools.train} & {text.train_id for text in pools.base or []}
+
+
+def test_tokens_in_capitals_start_as_those_in_small_letters():
+    tokenizer = train_tokenizer(["to be or not, TO BE OR NOT"] * 9, 300)
+    model = build_model(
+        ModelShape(architecture="qwen2", vocabulary=300, width=16), num_ids=300, num_positions=8, seed=0
+    )
+    start_alike(model, tokenizer)
+    small, capitals = (tokenizer(text)["input_ids"] for text in (" not", " NOT"))
+    assert small != capitals
+    for table in (model.get_input_embeddings(), model.get_output_embeddings()):
+        assert torch.equal(table.weight[small], table.weight[capitals])
 
 
 def test_docstrings_come_with_their_names_and_only_once():
