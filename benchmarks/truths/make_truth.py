@@ -232,7 +232,7 @@ def _retrain(session: Session, num_subsets: int) -> GroundTruth:
     except RetrainingStopped:
         pass  # what is finished is read below
     truth = read_finished(session.path("truth.parts"), masks)
-    _write_about(session, trial, truth, clock.seconds_each)
+    _write_about(session, trial, truth, clock.cpu_seconds_each)
     return truth
 
 
@@ -241,23 +241,28 @@ class _Clock:
 
     def __init__(self, session: Session, num_subsets: int) -> None:
         self.session, self.num_subsets = session, num_subsets
-        self.started, self.first, self.done = time.perf_counter(), -1, 0
+        self.first, self.done = -1, 0
+        self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
     @property
-    def seconds_each(self) -> float | None:
-        """Of the retrainings of this session."""
-        made = self.done - self.first
-        return (time.perf_counter() - self.started) / made if self.first >= 0 and made > 0 else None
+    def num_made(self) -> int:
+        """Retrainings of this session."""
+        return self.done - self.first if self.first >= 0 else 0
+
+    @property
+    def cpu_seconds_each(self) -> float | None:
+        """Time of the processor, which says the same on a busy machine; None before the first."""
+        return (time.process_time() - self.started_cpu) / self.num_made if self.num_made else None
 
     def on_subset(self, masks: Tensor, done: int) -> None:
         """Take note of so many finished subsets."""
         if self.first < 0:
-            self.started, self.first = time.perf_counter(), done
+            self.first = done
         self.done = done
-        each = self.seconds_each
         if done:
             read_finished(self.session.path("truth.parts"), masks).save(self.session.path("truth.npz"))
-        if each is not None:
+        if self.num_made:
+            each = (time.perf_counter() - self.started) / self.num_made
             left = max(0, self.num_subsets - done) * each / 60
             self.session.say(f"subset {done} of {self.num_subsets}, {each:.1f} s each, {left:.0f} min left")
 
@@ -275,7 +280,7 @@ def read_finished(folder: Path, masks: Tensor) -> GroundTruth:
     return GroundTruth(masks[finished], torch.from_numpy(np.stack(losses)))
 
 
-def _write_about(session: Session, trial: Trial, truth: GroundTruth, seconds_each: float | None) -> None:
+def _write_about(session: Session, trial: Trial, truth: GroundTruth, cpu_seconds_each: float | None) -> None:
     path = session.path("about.json")
     before = read_json(path) if path.exists() else {}
     scores = score_shared_tokens(trial.queries, trial.examples, len(trial.start.tokenizer))
@@ -288,7 +293,7 @@ def _write_about(session: Session, trial: Trial, truth: GroundTruth, seconds_eac
         "parameters": sum(one.numel() for one in trial.start.model.parameters()),
         "mean_target_tokens": mean_targets(trial.examples),
         "mean_query_target_tokens": mean_targets(trial.queries),
-        "seconds_per_retraining": seconds_each or before.get("seconds_per_retraining"),
+        "cpu_seconds_per_retraining": cpu_seconds_each or before.get("cpu_seconds_per_retraining"),
         "mean_loss": float(truth.losses.mean()),
         "mean_spread_of_a_loss": float(truth.losses.std(0).mean()) if len(truth.losses) > 1 else None,
         "lds_of_shared_tokens": float(spearman(predicted, truth.losses.T).mean()) if len(truth.losses) > 1 else None,
