@@ -21,6 +21,7 @@ from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.weights import family_of
+from lorif_core.workspace.indexes.budget_share import costs_of_terms
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.index_job import SELF_INFLUENCE_BYTES, IndexJob
@@ -68,6 +69,9 @@ class IndexEstimate:
     free_bytes: int
     """Free space on the workspace's disk."""
 
+    term_costs: str | None = None
+    """What a budget can buy, in words; None without a budget."""
+
     adapter: str | None = None
     """What of the model's adapter is tracked, in a sentence; None for a model that stands alone."""
 
@@ -114,6 +118,9 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         tokens_per_second=tokens_per_second,
         memory_bytes=psutil.Process().memory_info().rss + max(fit_memory, job.manifest.shard_examples * per_example),
         free_bytes=job.files.free_bytes(),
+        term_costs=None
+        if job.engine.method.budget_bytes is None
+        else costs_of_terms(job.engine.modules, column_codec(job.engine.method.feature.codec)),
         adapter=None if coverage is None else coverage.sentence(),
     )
 
