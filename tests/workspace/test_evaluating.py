@@ -209,6 +209,19 @@ def test_a_ground_truth_in_part_says_so_until_the_same_command_completes_it(work
     assert evaluate("retrain", workspace, *words)["num_subsets"] == 3
 
 
+def test_one_command_trains_compares_and_draws(workspace, tmp_path):
+    truth, figure = tmp_path / "truth.npz", tmp_path / "curve.html"
+    words = ("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", truth, "--figure", figure)
+    recipe = recipe_file(tmp_path)
+    first = done(*words, "--recipe", recipe, "--subsets", 3, "--seed", 5)
+    assert np.load(truth)["losses"].shape == (3, NUM_QUERIES)
+    assert "retraining (subsets): 3 of 3" in first.err
+    assert "candidates: 3 of 3" in first.err
+    assert figure.stat().st_size > 0
+    recipe.unlink()  # the truth is there, so nothing is trained by it
+    assert "retraining" not in done(*words, "--recipe", recipe).err
+
+
 def test_tail_patch_and_brittleness_report_every_candidate_and_random(workspace, tmp_path):
     words = ("--recipe", recipe_file(tmp_path), "--queries", queries_file(), "--k", 2)
     for kind, extra in (("tail-patch", ()), ("brittleness", ("--seeds", 0, "--num-queries", 1))):
