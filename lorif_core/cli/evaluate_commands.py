@@ -171,7 +171,8 @@ def sweep(
     """
     from lorif_core.views.evaluations import lds_table
 
-    rows = _open(workspace).sweep(queries, truth, index_id=index, **grid.choices())
+    with progress(json) as on_progress:
+        rows = _open(workspace).sweep(queries, truth, index_id=index, on_progress=on_progress, **grid.choices())
     plain = [asdict(row) for row in rows]
     if json:
         print_json({"rows": plain})

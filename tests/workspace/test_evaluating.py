@@ -315,12 +315,15 @@ def sweep_request(workspace: Path, truth: Path, **choices: object) -> dict[str, 
 def test_a_waiting_sweep_names_its_choices_flat(workspace, tmp_path):
     truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
     choices = {"damping_ratios": [None, 5.0], "subspace_ranks": [None], "normalisations": ["none", "tempered"]}
-    found = KINDS["evaluate"](workspace, sweep_request(workspace, truth, **choices), no_progress)["result"]
+    told = []
+    request = sweep_request(workspace, truth, **choices)
+    found = KINDS["evaluate"](workspace, request, lambda *progress: told.append(progress))["result"]
     assert len(found) == 4
     assert {(row["damping_ratio"], row["normalisation"]) for row in found} == {
         (None, "none"), (None, "tempered"), (5.0, "none"), (5.0, "tempered"),
     }  # fmt: skip
     assert max(row["lds"] for row in found) == pytest.approx(1)
+    assert told == [("settings", number, 4) for number in (1, 2, 3, 4)]
 
 
 def test_a_choice_that_no_sweep_combines_is_refused(workspace, tmp_path):
