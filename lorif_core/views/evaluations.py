@@ -69,7 +69,7 @@ def _interval(row: Figures, over: str) -> str:
 
 def _difference(row: Figures, field: str) -> str:
     if row[field] is None:
-        return "–"
+        return "" if field == "partial_difference" and row["partial"] is None else "–"
     return f"{row[field]:+.3f} ({row[f'{field}_low']:+.3f}…{row[f'{field}_high']:+.3f})"
 
 

@@ -78,9 +78,9 @@ def test_the_title_says_of_how_many_subsets_a_truth_in_part_is():
 
 
 def test_differences_have_their_intervals():
-    table = lds_cost_table([row("one", 0.5, **COSTS)])
-    assert shown(table, "LDS") == ["-0.100 (-0.200…+0.050)"]
-    assert shown(table, "partial") == ["–"]
+    table = lds_cost_table([row("one", 0.5, **COSTS, partial=0.3), row("tokens", 0.4, **COSTS, partial=None)])
+    assert shown(table, "LDS") == ["-0.100 (-0.200…+0.050)"] * 2
+    assert shown(table, "partial") == ["–", ""]  # the best one, and one that has none
 
 
 def test_bars_and_reference_lines_lie_inside_the_figure():
