@@ -193,9 +193,9 @@ def _truth_so_far(folder: Path, masks: Tensor, num_queries: int) -> GroundTruth:
 def work(folder: Path, worker: int, workers: int) -> None:
     """Train every ``workers``-th missing subset of a prepared folder, starting with number ``worker``."""
     torch.set_num_threads(1)
-    plan = read_json(folder / "plan.json")
+    plan = read_json(folder / "plan.json", "recipe", "device")
     recipe = recipe_from_dict(plan["recipe"])
-    texts = read_json(folder / "texts.json")
+    texts = read_json(folder / "texts.json", "examples", "queries")
     examples, queries = _decode_texts(texts["examples"]), [EncodedExample(**query) for query in texts["queries"]]
     masks = torch.from_numpy(_read_npz(folder / "masks.npz", ("masks",))["masks"])
     trial = Trial(load_start(recipe, device=plan["device"]), examples, queries, recipe)

@@ -20,7 +20,7 @@ from lorif_core.store.statistics import read_moments
 from lorif_core.store.typed_safetensors import read_tensors
 from lorif_core.workspace.folder.kept_rows import read_row
 from lorif_core.workspace.health.inventory import Check
-from lorif_core.workspace.studio.saved_views import place_of_view
+from lorif_core.workspace.studio.saved_views import read_view
 
 PASSWORD = re.compile(r"scrypt\$(\d+\$\d+\$\d+\$)?[0-9a-f]{32}\$[0-9a-f]{64}")
 
@@ -126,15 +126,13 @@ def check_row(path: Path) -> None:
 
 def check_view(path: Path) -> None:
     """It is the view whose name its own name is made from."""
-    name = read_json(path).get("name")
-    if path.stem != place_of_view(name if isinstance(name, str) else ""):
-        raise DamagedArtefact(f"{str(path)!r} is the view {name!r}, which belongs under another name.")
+    read_view(path)
 
 
 def check_starting(path: Path) -> None:
     """It names a worker that runs."""
     try:
-        runs = is_running(read_json(path)["worker"])
+        runs = is_running(read_json(path, "worker")["worker"])
     except (KeyError, ValueError, AttributeError) as error:
         raise DamagedArtefact(f"{str(path)!r} names no worker.") from error
     if not runs:

@@ -445,6 +445,17 @@ KINDS = (
         is_sealed=True,
     ),
     Kind(
+        name="copy of a version's record",
+        place="exports/ID/frozen/NAME.json",
+        pattern=r"exports/[^/]+/frozen/[^/]+\.json",
+        what="that an export was frozen under a name: should the record be lost, this says that there was one",
+        source="the frozen version's record",
+        check="elsewhere",
+        meaning="None, as long as the record itself is there.",
+        remedy="Copy the record of the same name from exports/versions to its place.",
+        is_sealed=True,
+    ),
+    Kind(
         name="export",
         place="exports/ID/",
         pattern=r"exports/.+",
