@@ -104,3 +104,11 @@ def test_damaged_scores_are_refused_with_what_to_do(workspace):
     path.write_bytes(content)
     with pytest.raises(DamagedArtefact, match="run the same evaluation again"):
         measure(workspace, names=("tokens",))
+
+
+def test_scores_in_the_place_of_others_are_refused(workspace):
+    measure(workspace, names=("tokens", "bm25"))
+    one, other = sorted((workspace / "evaluations/scores").glob("*"))
+    one.write_bytes(other.read_bytes())
+    with pytest.raises(DamagedArtefact, match="of another candidate than its name says"):
+        measure(workspace, names=("tokens", "bm25"))
