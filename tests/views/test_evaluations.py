@@ -22,7 +22,9 @@ def lines(figure):
 def test_the_normalisation_is_named_only_where_there_are_several():
     plain, tempered = row("ekfac", 0.5), row("ekfac", 0.6, normalisation="tempered")
     assert lines(lds_figure([plain])) == ["ekfac, nothing stored"]
-    assert lines(lds_figure([plain, tempered])) == ["ekfac, none, nothing stored", "ekfac, tempered, nothing stored"]
+    figure = lds_figure([plain, tempered])
+    assert lines(figure) == ["ekfac, tempered, nothing stored", "ekfac, none, nothing stored"]
+    assert [note.xanchor for note in figure.layout.annotations] == ["right", "left"]  # close lines, apart
 
 
 def test_partial_scores_have_a_panel_of_their_own():
