@@ -209,6 +209,19 @@ def test_a_ground_truth_in_part_says_so_until_the_same_command_completes_it(work
     assert evaluate("retrain", workspace, *words)["num_subsets"] == 3
 
 
+def test_one_command_trains_compares_and_draws(workspace, tmp_path):
+    truth, figure = tmp_path / "truth.npz", tmp_path / "curve.html"
+    words = ("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", truth, "--figure", figure)
+    recipe = recipe_file(tmp_path)
+    first = done(*words, "--recipe", recipe, "--subsets", 3, "--seed", 5)
+    assert np.load(truth)["losses"].shape == (3, NUM_QUERIES)
+    assert "retraining (subsets): 3 of 3" in first.err
+    assert "candidates: 3 of 3" in first.err
+    assert figure.stat().st_size > 0
+    recipe.unlink()  # the truth is there, so nothing is trained by it
+    assert "retraining" not in done(*words, "--recipe", recipe).err
+
+
 def test_tail_patch_and_brittleness_report_every_candidate_and_random(workspace, tmp_path):
     words = ("--recipe", recipe_file(tmp_path), "--queries", queries_file(), "--k", 2)
     for kind, extra in (("tail-patch", ()), ("brittleness", ("--seeds", 0, "--num-queries", 1))):
@@ -302,12 +315,15 @@ def sweep_request(workspace: Path, truth: Path, **choices: object) -> dict[str, 
 def test_a_waiting_sweep_names_its_choices_flat(workspace, tmp_path):
     truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
     choices = {"damping_ratios": [None, 5.0], "subspace_ranks": [None], "normalisations": ["none", "tempered"]}
-    found = KINDS["evaluate"](workspace, sweep_request(workspace, truth, **choices), no_progress)["result"]
+    told = []
+    request = sweep_request(workspace, truth, **choices)
+    found = KINDS["evaluate"](workspace, request, lambda *progress: told.append(progress))["result"]
     assert len(found) == 4
     assert {(row["damping_ratio"], row["normalisation"]) for row in found} == {
         (None, "none"), (None, "tempered"), (5.0, "none"), (5.0, "tempered"),
     }  # fmt: skip
     assert max(row["lds"] for row in found) == pytest.approx(1)
+    assert told == [("settings", number, 4) for number in (1, 2, 3, 4)]
 
 
 def test_a_choice_that_no_sweep_combines_is_refused(workspace, tmp_path):

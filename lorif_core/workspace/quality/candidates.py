@@ -278,9 +278,8 @@ class _References:
             train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
             metrics = self._metrics(engine, train, named)
             parts = []
-            for done, group in enumerate(self._groups(), start=1):
+            for group in self._groups("references"):
                 parts.append(score_uncompressed(train, gradients, metrics, group))
-                self.on_progress("references", min(done * EXAMPLES_PER_GROUP, len(self.encoded)), len(self.encoded))
         seconds = (time.perf_counter() - started) / len(self.queries)
         scores, self_influences = (torch.cat(sides, -1) for sides in zip(*parts, strict=True))
         for (candidate, reference), raw, influence in zip(named, scores, self_influences, strict=True):
@@ -298,7 +297,9 @@ class _References:
             dataset = files.catalog.dataset(files.catalog.index(self.index_id).dataset_id)
             moments = take_statistics(files, dataset, engine, STATISTICS, self.on_progress)
         needs_bases = any(reference.needs_bases for _, reference in named)
-        fitted = Curvatures(moments, fit_eigenbases(train, moments, self._groups()) if needs_bases else {})
+        fitted = Curvatures(
+            moments, fit_eigenbases(train, moments, self._groups("eigenvalues")) if needs_bases else {}
+        )
         return [
             {
                 module.name: reference.metric(module.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
@@ -307,6 +308,9 @@ class _References:
             for candidate, reference in named
         ]
 
-    def _groups(self) -> Iterator[Sequence[EncodedText]]:
+    def _groups(self, stage: str) -> Iterator[Sequence[EncodedText]]:
+        """All texts, saying how many are done with."""
         for start in range(0, len(self.encoded), EXAMPLES_PER_GROUP):
-            yield self.encoded[start : start + EXAMPLES_PER_GROUP]
+            group = self.encoded[start : start + EXAMPLES_PER_GROUP]
+            yield group
+            self.on_progress(stage, start + len(group), len(self.encoded))
