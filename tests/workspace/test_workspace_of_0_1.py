@@ -65,9 +65,11 @@ def reopened(place, query_id):
 
 
 def index_again(place, method, dataset_id, on_progress):
+    # Version 0.1 tracked attention and no head; its default is said so now.
+    as_then = ({"head_columns": 0}, ("*",)) if method == "kronecker" else ({}, ())
     settings = lf.IndexConfig(
-        model=lf.ModelConfig(model=model_of(place), device="cpu"),
-        method=lf.method_settings(method, **SETTINGS[method]),
+        model=lf.ModelConfig(model=model_of(place), device="cpu", include=as_then[1]),
+        method=lf.method_settings(method, **SETTINGS[method], **as_then[0]),
         batches=lf.BatchConfig(shard_examples=16, max_length=48),
     )
     return opened(place).indexes.build(settings, dataset=dataset_id, on_progress=on_progress)
