@@ -88,8 +88,9 @@ def lds(
         workspace: Folder of the workspace.
         queries: Data file of queries, in the order of the ground truth.
         truth: .npz with masks (S, N) and losses (S, Q), as `lorif evaluate retrain` writes it.
-        candidates: Index ids and references (ekfac, kfac, graddot, cosine, repsim, bm25), each with
-            :RATIO for another damping, e.g. ekfac:0.003. Unset: every complete index.
+        candidates: Index ids and references (ekfac, kfac, both also +head: with the output head; graddot,
+            cosine, repsim, bm25), each with :RATIO for another damping, e.g. kfac+head:0.003. Unset: every complete
+            index.
         normalisations: Each is a line of its own: none, unit, relatif, tempered.
         refine: Refining steps of half-whitened indexes, a line each.
         figure: Also draw quality against bytes, as an HTML file.
@@ -163,7 +164,7 @@ def fidelity(
     Args:
         workspace: Folder of the workspace.
         queries: Data file of queries.
-        reference: ekfac, kfac or graddot, with :RATIO for another damping.
+        reference: ekfac, kfac, ekfac+head, kfac+head or graddot, with :RATIO for another damping.
         candidates: As in `lorif evaluate lds`.
         normalisations: Each is a line of its own.
         k: Length of the top lists that are compared.

@@ -1,13 +1,13 @@
 """Everything that can be compared: indexes of a workspace, and uncompressed references beside them.
 
-A candidate is named by an index id, or by a reference: `ekfac`, `kfac`, `graddot`, `cosine`,
-`repsim` (cosine of last hidden states) or `bm25` (words in common). A damping ratio may follow
-after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
+A candidate is named by an index id, or by a reference: `ekfac`, `kfac`, both with the output head (`ekfac+head`,
+`kfac+head`), `graddot`, `cosine`, `repsim` (cosine of last hidden states) or `bm25` (words in common). A damping
+ratio may follow after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -16,20 +16,31 @@ import torch
 from torch import Tensor
 
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
-from lorif_core.data.sequences import EncodedText
+from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.errors import ConfigError
-from lorif_core.linalg.metric import Metric
-from lorif_core.linalg.whitening import Moments
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.metric import Eigenbasis, Metric
+from lorif_core.linalg.whitening import diagonal_root
 from lorif_core.methods.make_method import make_reference
 from lorif_core.methods.protocol import StatisticsSample
-from lorif_core.methods.references.reference import Curvatures, GradientReference, StateReference, TextReference
+from lorif_core.methods.references.reference import (
+    Curvatures,
+    GradientReference,
+    HeadReference,
+    StateReference,
+    TextReference,
+)
 from lorif_core.methods.registry import REFERENCES
+from lorif_core.passes.head_products import HeadQueries, capture_head
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
+from lorif_core.shapes import ModuleShape
+from lorif_core.weights import locate_weight
 from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
 from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.indexes.engine import whole_engine
+from lorif_core.workspace.indexes.engine import head_of, whole_engine
 from lorif_core.workspace.indexes.take_statistics import take_statistics
 from lorif_core.workspace.workspace import Workspace
 
@@ -39,7 +50,7 @@ DEFAULT_RATIO = 0.01
 EXAMPLES_PER_GROUP = 256
 
 STATISTICS = StatisticsSample(2048, 0)
-"""Of the moments behind `ekfac` and `kfac`: that of the default method, whose file they share."""
+"""Of the moments behind `ekfac` and `kfac`: that of the default method."""
 
 POWERS: dict[Normalisation, float] = {"none": 0.0, "unit": 0.5, "relatif": 0.5, "tempered": 0.25}
 """Power of the train example's self-influence that a score is divided by; a query's own norm ranks nothing."""
@@ -216,10 +227,13 @@ class _References:
         with self.engine.gradients() as source:
             gradients = capture_queries(source, self.queries, ScoreConfig()).matrices
             train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
-            metrics = self._metrics(train, named)
+            head = self._head(named)
+            fitted = self._fit(train, named, head)
+            metrics = self._metrics(named, fitted)
+            asked = None if head is None else self._head_queries(source, named, head, fitted)
             parts = []
             for done, group in enumerate(self._groups(), start=1):
-                parts.append(score_uncompressed(train, gradients, metrics, group))
+                parts.append(score_uncompressed(train, gradients, metrics, group, asked))
                 self.on_progress("references", min(done * EXAMPLES_PER_GROUP, len(self.encoded)), len(self.encoded))
         seconds = (time.perf_counter() - started) / len(self.queries)
         scores, self_influences = (torch.cat(sides, -1) for sides in zip(*parts, strict=True))
@@ -228,14 +242,37 @@ class _References:
                 divisor = influence.clamp_min(torch.finfo(torch.float32).tiny) ** POWERS[normalisation]
                 yield Scored(candidate, reference.label, normalisation, raw / divisor, None, None, None, seconds)
 
+    def _head(self, named: Sequence[tuple[CandidateName, GradientReference]]) -> ModuleShape | None:
+        """The output head, if one of the references compares it."""
+        if not any(isinstance(reference, HeadReference) for _, reference in named):
+            return None
+        head = head_of(self.engine.loaded)
+        if any(module.name == head.name for module in self.engine.modules):
+            raise ConfigError(
+                f"`--include` of the index means the output head {head.name!r} as any linear map, so kfac and ekfac "
+                "have it: with +head it would count twice. Leave +head out."
+            )
+        return head
+
+    def _fit(
+        self, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]], head: ModuleShape | None
+    ) -> Curvatures:
+        if not any(reference.needs_moments for _, reference in named):
+            return Curvatures()
+        modules = self.engine.modules if head is None else [*self.engine.modules, head]
+        engine = replace(self.engine, modules=modules)
+        moments = take_statistics(self.files, self.dataset, engine, STATISTICS, self.on_progress)
+        bases: dict[str, Eigenbasis] = {}
+        if any(reference.needs_bases for _, reference in named):
+            bases = fit_eigenbases(
+                train, {one.name: moments[one.name] for one in self.engine.modules}, self._groups()
+            )
+        tokens = sum(count_tokens(text).positions for text in self.encoded) / max(len(self.encoded), 1)
+        return Curvatures(moments, bases, None if head is None else tokens)
+
     def _metrics(
-        self, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]]
+        self, named: Sequence[tuple[CandidateName, GradientReference]], fitted: Curvatures
     ) -> list[dict[str, Metric]]:
-        moments: dict[str, Moments] = {}
-        if any(reference.needs_moments for _, reference in named):
-            moments = take_statistics(self.files, self.dataset, self.engine, STATISTICS, self.on_progress)
-        needs_bases = any(reference.needs_bases for _, reference in named)
-        fitted = Curvatures(moments, fit_eigenbases(train, moments, self._groups()) if needs_bases else {})
         return [
             {
                 module.name: reference.metric(module.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
@@ -243,6 +280,23 @@ class _References:
             }
             for candidate, reference in named
         ]
+
+    def _head_queries(
+        self,
+        source: GradientSource,
+        named: Sequence[tuple[CandidateName, GradientReference]],
+        head: ModuleShape,
+        fitted: Curvatures,
+    ) -> HeadQueries:
+        diagonal = diagonal_root(fitted.moments[head.name], what=head.name)
+        device = locate_weight(source.model, head.name).parameter.device
+        metrics = [
+            reference.head_metric(head.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
+            if isinstance(reference, HeadReference)
+            else None
+            for candidate, reference in named
+        ]
+        return capture_head(source, head.name, ModuleMaps(None, diagonal.float().to(device)), self.queries, metrics)
 
     def _groups(self) -> Iterator[Sequence[EncodedText]]:
         for start in range(0, len(self.encoded), EXAMPLES_PER_GROUP):
