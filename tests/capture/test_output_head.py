@@ -3,7 +3,7 @@
 import pytest
 import torch
 from captures import captured
-from oracles import close
+from oracles import close, weight_gradients
 from tiny_models import random_examples, tiny_model
 
 from lorif_core.capture.hooks import frozen
@@ -53,8 +53,17 @@ def test_the_gradient_is_that_of_the_heads_own_use(architecture):
 def test_a_trial_finds_nothing_wrong_with_it(architecture):
     model = tiny_model(architecture)
     shape = head_of(model)
-    assert probe_modules(model, [shape.name], pad_batch(EXAMPLES[:2], 1)) == {}
+    assert probe_modules(model, [shape.name], pad_batch(EXAMPLES[:2], 1), heads={shape.name}) == {}
     assert model.get_output_embeddings().weight is tiny_tie(model, architecture)
+
+
+def test_named_by_a_pattern_for_another_method_a_tied_head_is_all_uses_of_its_weight():
+    model = tiny_model("llama_tied")
+    (shape,) = tracked_shapes(list_modules(model, include=("lm_head",)), 1)
+    assert (shape.name, shape.form) == ("lm_head", "factors")
+    found = captured(model, {shape.name: ModuleMaps(None, None)}, EXAMPLES[:1])[shape.name]
+    expected = weight_gradients(tiny_model("llama_tied"), ["lm_head"], EXAMPLES[0].input_ids, EXAMPLES[0].is_target)
+    close(found[0], expected["lm_head"], relative=FLOAT32)
 
 
 def tiny_tie(model, architecture):
@@ -93,7 +102,7 @@ def test_the_product_of_two_whitened_gradients_is_their_influence():
     states, errors = (torch.cat(side) for side in zip(*pairs, strict=True))
     num_tokens = sum(len(example.input_ids) for example in EXAMPLES)
     left, diagonal = states.T @ states / len(states), errors.square().sum(0) / num_tokens
-    left = left + 0.003 * left.diagonal().mean() * torch.eye(len(left), dtype=left.dtype)
+    left = left + HEAD_ALPHA * left.diagonal().mean() * torch.eye(len(left), dtype=left.dtype)
     right = torch.diag(diagonal + HEAD_ALPHA * diagonal.mean())
     whole = [x.T @ y for x, y in pairs[:2]]
     influence = (torch.linalg.solve(left, whole[0]) @ torch.linalg.inv(right) * whole[1]).sum()

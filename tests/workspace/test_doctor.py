@@ -81,7 +81,8 @@ TOGETHER = {
     "maps/*",
     "scores/*",
     "states/*",
-    "evaluations/*/*",
+    "evaluations/brittleness/*",
+    "evaluations/scores/*",
     "views/*",
     "exports/versions/*",
 }
@@ -103,7 +104,8 @@ UNSEEN = {
         "statistics/*",
         "maps/*",
         "states/*",
-        "evaluations/*/*",
+        "evaluations/brittleness/*",
+        "evaluations/scores/*",
         "views/*",
     },
 }

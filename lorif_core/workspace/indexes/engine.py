@@ -174,7 +174,8 @@ def choose_modules(loaded: LoadedModel, model: ModelConfig, default: Tracked) ->
     entries = list_modules(loaded.model, model.include, model.exclude, default)
     check_patterns(entries, model.include + model.exclude)
     wanted = [entry.name for entry in entries if entry.is_tracked]
-    reasons = probe_modules(loaded.model, wanted, _trial_batch(loaded)) if wanted else {}
+    heads = {entry.name for entry in entries if entry.is_head}
+    reasons = probe_modules(loaded.model, wanted, _trial_batch(loaded), heads=heads) if wanted else {}
     return [
         replace(entry, reason=reasons[entry.name], failed_trial=True) if entry.name in reasons else entry
         for entry in entries
