@@ -38,6 +38,7 @@ def test_codes_and_scales_are_the_bytes_of_the_tensors_that_hold_them(whitened):
     for path in index_folder(whitened).glob("parts/*.safetensors"):
         for key, value in load_file(path).items():
             kind = "scales" if "_scale/" in key else "codes" if "/" in key else "numbers"
+            kind = "columns" if key.startswith("column/") else kind
             tensors[kind] = tensors.get(kind, 0) + value.numel() * value.element_size()
     parts = parts_of(whitened)
     assert {kind: parts[kind] for kind in tensors} == tensors
