@@ -77,8 +77,9 @@ class LdsArgs:
     """What is put side by side."""
 
     candidates: tuple[str, ...] = ()
-    """Index ids and references (ekfac, kfac, graddot, cosine, repsim), each with :RATIO for another
-    damping, e.g. ekfac:0.003. Unset: every complete index. `tokens` and `bm25` are always there."""
+    """Index ids and references (ekfac, kfac, both also +head: with the output head; graddot, cosine, repsim), each
+    with :RATIO for another damping, e.g. kfac+head:0.003. Unset: every complete index. `tokens` and `bm25` are
+    always there."""
 
     normalisations: tuple[Normalisation, ...] = ("none", "tempered")
     """Each is a line of its own: none, unit, relatif, tempered."""
@@ -196,7 +197,7 @@ def fidelity(
     Args:
         workspace: Folder of the workspace.
         queries: Data file of queries.
-        reference: ekfac, kfac or graddot, with :RATIO for another damping.
+        reference: ekfac, kfac, ekfac+head, kfac+head or graddot, with :RATIO for another damping.
         candidates: As in `lorif evaluate lds`.
         normalisations: Each is a line of its own.
         k: Length of the top lists that are compared.

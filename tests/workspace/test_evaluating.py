@@ -72,7 +72,9 @@ def test_scores_that_predict_every_loss_have_an_lds_of_one_and_stand_first(works
 
 
 def test_every_reference_is_the_best_predictor_of_its_own_sums(workspace, tmp_path):
-    for name in ("ekfac:0.1", "kfac:0.1", "graddot", "repsim", "bm25", "tokens"):
+    for name in (
+        "ekfac:0.1", "kfac:0.1", "ekfac+head:0.1", "kfac+head:0.1", "graddot", "repsim", "bm25", "tokens",
+    ):  # fmt: skip
         truth = write_truth(tmp_path / f"{name}.npz", scores_of(workspace, name))
         row, *others = lds(workspace, truth, "--candidates", name, "--normalisations", "none")
         assert (row["candidate"], row["lds"]) == (name, pytest.approx(1))
@@ -120,6 +122,13 @@ def test_a_table_without_bm25_says_so(workspace, tmp_path, monkeypatch):
         importlib.util, "find_spec", lambda name, *rest: None if name == "bm25s" else find(name, *rest)
     )
     assert "Without bm25, which needs the package bm25s: `pip install 'lorif-studio[bm25]'`." in done(*words).out
+
+
+def test_a_head_that_is_tracked_as_any_linear_map_is_not_counted_twice(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    done("index", workspace, "--model", model_folder(), *SMALL, "--include", "*mlp*", "lm_head")
+    with pytest.raises(ConfigError, match=r"with \+head it would count twice\. Leave \+head out"):
+        scores_of(workspace, "kfac+head")
 
 
 def test_cosine_is_graddot_over_the_norm_of_the_text(workspace):

@@ -141,6 +141,17 @@ def test_data_sets_indexes_evaluations_and_versions_are_listed(workspace):
     assert listed(workspace) == {name: EXPECTED[name] for name in ("datasets", "indexes", "evaluations", "frozen")}
 
 
+def test_what_an_index_keeps_is_not_said_to_be_as_stored(workspace):
+    for record in opened(workspace).indexes.records():
+        found = opened(workspace).indexes.report(record.index_id)
+        assert found.kept_energy.as_stored is None
+        assert found.kept_energy.sentence.startswith("Before rounding the factors keep")
+        assert found.to_dict()["kept_energy"] == {
+            "as_stored": None,
+            "before_rounding": pytest.approx(found.kept_energy.share),
+        }
+
+
 def test_every_decision_is_there(workspace):
     assert decided(workspace) == {name: EXPECTED[name] for name in ("states", "conflicts", "history")}
 
