@@ -286,6 +286,18 @@ KINDS = (
         is_sealed=True,
     ),
     Kind(
+        name="members",
+        place="indexes/ID/members.json",
+        pattern=r"indexes/[^/]+/members\.json",
+        what="which other indexes' scores are added to an index's own, and their weights",
+        source="the `lorif index` command that named them",
+        check="elsewhere",
+        meaning=_NO_ANSWER,
+        remedy="Run the `lorif index` command that named the members again, or `lorif index` with `--alone`. "
+        "Restoring it from a backup does as well.",
+        is_sealed=True,
+    ),
+    Kind(
         name="entry of a part",
         place="indexes/ID/parts/NUMBER.json",
         pattern=r"indexes/[^/]+/parts/\d+\.json",
