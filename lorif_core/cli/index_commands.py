@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +31,10 @@ MOST_LEFT_OUT = 5
 
 @dataclass(frozen=True, kw_only=True)
 class BuildArgs:
-    """What is done besides building."""
+    """Further models whose scores are added, and what is done besides building."""
+
+    members: MembersConfig = field(default_factory=MembersConfig)
+    """Further models whose scores are added."""
 
     list_modules: bool = False
     """Only show every module, whether it is tracked, and why not."""
@@ -68,7 +71,6 @@ def index_command(method_name: str) -> Callable[..., None]:
         model: OmitArgPrefixes[ModelConfig],
         settings: OmitArgPrefixes[kind],  # pyright: ignore[reportInvalidTypeForm] - known when the command is typed
         batches: OmitArgPrefixes[BatchConfig] = BatchConfig(),  # noqa: B008 - frozen
-        members: OmitArgPrefixes[MembersConfig] = MembersConfig(),  # noqa: B008 - frozen
         method: MethodArg = DEFAULT_METHOD,
         dataset: TextArg = None,
         how: OmitArgPrefixes[BuildArgs] = BuildArgs(),
@@ -87,13 +89,12 @@ def index_command(method_name: str) -> Callable[..., None]:
             model: The model and its tracked modules.
             settings: Of the method.
             batches: Sequences, batches and shards.
-            members: Further models whose scores are added.
             method: How a gradient is stored and compared.
             dataset: Name or id of the data set; may be left out when there is only one.
-            how: What is done besides building.
+            how: Further models, and what is done besides building.
             json: Print one JSON object instead of tables.
         """
-        whole = IndexConfig(model=model, method=settings, batches=batches, members=members)
+        whole = IndexConfig(model=model, method=settings, batches=batches, members=how.members)
         _index(workspace, whole, dataset, how, json=json)
 
     return index

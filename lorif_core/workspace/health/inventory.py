@@ -293,8 +293,7 @@ KINDS = (
         source="the `lorif index` command that named them",
         check="elsewhere",
         meaning=_NO_ANSWER,
-        remedy="Run the `lorif index` command that named the members again, or `lorif index` with `--alone`. "
-        "Restoring it from a backup does as well.",
+        remedy="Name the members again with the same `lorif index` command, or go on without them: `--alone`.",
         is_sealed=True,
     ),
     Kind(
@@ -466,7 +465,6 @@ KINDS = (
 )
 
 _COMPILED = [(re.compile(kind.pattern), kind) for kind in KINDS]
-_NAMED = {kind.name: kind for kind in KINDS}
 
 
 def kind_of(path: str) -> Kind | None:
@@ -476,7 +474,7 @@ def kind_of(path: str) -> Kind | None:
 
 def kind_named(name: str) -> Kind:
     """A row by its name."""
-    return _NAMED[name]
+    return next(kind for kind in KINDS if kind.name == name)
 
 
 def reference_rows() -> list[str]:
