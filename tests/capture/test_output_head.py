@@ -93,7 +93,7 @@ def test_the_product_of_two_whitened_gradients_is_their_influence():
     states, errors = (torch.cat(side) for side in zip(*pairs, strict=True))
     num_tokens = sum(len(example.input_ids) for example in EXAMPLES)
     left, diagonal = states.T @ states / len(states), errors.square().sum(0) / num_tokens
-    left = left + 0.003 * left.diagonal().mean() * torch.eye(len(left), dtype=left.dtype)
+    left = left + HEAD_ALPHA * left.diagonal().mean() * torch.eye(len(left), dtype=left.dtype)
     right = torch.diag(diagonal + HEAD_ALPHA * diagonal.mean())
     whole = [x.T @ y for x, y in pairs[:2]]
     influence = (torch.linalg.solve(left, whole[0]) @ torch.linalg.inv(right) * whole[1]).sum()

@@ -18,6 +18,7 @@ from lorif_core.journal.kept_states import read_states_file
 from lorif_core.journal.last_seen import LastSeen
 from lorif_core.store.statistics import read_moments
 from lorif_core.store.typed_safetensors import read_tensors
+from lorif_core.workspace.folder.kept_rows import read_row
 from lorif_core.workspace.health.inventory import Check
 from lorif_core.workspace.studio.saved_views import read_view
 
@@ -118,6 +119,11 @@ def check_statistics(path: Path) -> None:
         raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}).") from error
 
 
+def check_row(path: Path) -> None:
+    """It holds the scores that were written."""
+    read_row(path)
+
+
 def check_view(path: Path) -> None:
     """It is the view whose name its own name is made from."""
     read_view(path)
@@ -141,6 +147,7 @@ FILE_CHECKS: Mapping[Check, Callable[[Path], None]] = {
     "upload": check_upload,
     "states": check_states,
     "statistics": check_statistics,
+    "row": check_row,
     "view": check_view,
     "memory": check_memory,
     "starting": check_starting,

@@ -1,7 +1,7 @@
 """Every kind of file that a workspace holds: where it lies, what it is made from, how it is checked, what repairs it.
 
 One row per kind. A file belongs to the first row whose pattern its path below the workspace fits; a file that fits
-none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this table for people.
+none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this table for people (``inventory_page``).
 """
 
 import re
@@ -19,6 +19,7 @@ Check = Literal[
     "password",
     "upload",
     "statistics",
+    "row",
     "view",
     "memory",
     "starting",
@@ -408,6 +409,19 @@ KINDS = (
         is_sealed=True,
     ),
     Kind(
+        name="scores of a candidate",
+        place="evaluations/scores/HASH.safetensors",
+        pattern=r"evaluations/scores/[0-9a-f]{32}\.safetensors",
+        what="what `lorif evaluate` compares: every text's score on every query; it goes on with them when stopped",
+        source="the index, or the model and the texts",
+        check="row",
+        meaning="The same measurement is refused; what was measured is in the catalog.",
+        remedy="`lorif doctor WORKSPACE --repair` sets it aside; the same command computes it again. It may go.",
+        repair="set aside",
+        left="Nothing at once: the same `lorif evaluate` computes it again.",
+        is_sealed=True,
+    ),
+    Kind(
         name="view",
         place="views/HASH.json",
         pattern=r"views/[0-9a-f]{16}\.json",
@@ -475,27 +489,3 @@ def kind_of(path: str) -> Kind | None:
 def kind_named(name: str) -> Kind:
     """A row by its name."""
     return next(kind for kind in KINDS if kind.name == name)
-
-
-def reference_rows() -> list[str]:
-    """The table of ``docs/reference/files.md``, a line each."""
-    title = ["| Kind | Where | What | Made from | If it is damaged or gone | Repair |", "| --- " * 6 + "|"]
-    return title + [
-        f"| {kind.name} | `{kind.place}` | {kind.what} | {kind.source or 'nothing else holds it'} "
-        f"| {kind.meaning or 'nothing'} | {_REPAIRS[kind.repair]} |"
-        for kind in KINDS
-    ]
-
-
-_REPAIRS: dict[Repair | None, str] = {
-    None: "none",
-    "set aside": "set aside",
-    "part": "set aside; `lorif index` makes it again",
-    "entry": "made from the manifest, or set aside",
-    "manifest": "made from the entries; curvature fitted again",
-    "plan": "made from the manifest",
-    "fit": "fitted again",
-    "search": "built again",
-    "changes": "compared again",
-    "maps": "made from the statistics, if these are there",
-}
