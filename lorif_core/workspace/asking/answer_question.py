@@ -144,7 +144,8 @@ def _lists(
     supports, opposes = _of_sign(*ranking.supports.of_query(0)), _of_sign(*ranking.opposes.of_query(0))
     positions = [position for position, _ in (*supports, *opposes)]
     examples = index.examples.examples_at(positions)
-    parts = _token_parts(index, plans, positions, examples, on_progress)
+    groups = [*_groups(0, len(supports)), *_groups(len(supports), len(positions))]
+    parts = _token_parts(index, plans, positions, examples, groups, on_progress)
     metadata = index.examples.values_at(positions)
     names = index.examples.metadata_columns
     scores = [*(score for _, score in supports), *(-negated for _, negated in opposes)]
@@ -170,11 +171,17 @@ def _of_sign(rows: Tensor, scores: Tensor) -> list[tuple[int, float]]:
     return list(zip(rows[scores > 0].tolist(), scores[scores > 0].tolist(), strict=True))
 
 
+def _groups(start: int, stop: int) -> list[slice]:
+    """Texts that are split together; of one list, so that its parts are the same however long the other one is."""
+    return [slice(first, min(first + EXAMPLES_PER_SPLIT, stop)) for first in range(start, stop, EXAMPLES_PER_SPLIT)]
+
+
 def _token_parts(
     index: OpenIndex,
     plans: Sequence[ScoringPlan],
     positions: Sequence[int],
     examples: Sequence[Example],
+    groups: Sequence[slice],
     on_progress: ProgressSink,
 ) -> list[tuple[tuple[TokenPart, ...], tuple[int, int] | None]]:
     """Each example's tokens with their parts of its score, and its strongest window."""
@@ -187,11 +194,10 @@ def _token_parts(
         matrices = {name: matrix[0] for name, matrix in remaining.pop(0).matrices.items()}
         found: list[list[Tensor]] = []
         with member.engine.gradients() as source:
-            for start in range(0, len(texts), EXAMPLES_PER_SPLIT):
+            for group in groups:
                 on_progress("texts", done, len(texts) * len(plans))
-                some = texts[start : start + EXAMPLES_PER_SPLIT]
-                found += split_over_train_targets(source, some, matrices)
-                done += len(some)
+                found += split_over_train_targets(source, texts[group], matrices)
+                done += group.stop - group.start
         return found
 
     of_members = index.over_members(split)
