@@ -226,6 +226,42 @@ class ModelConfig:
     """`auto` (a GPU when there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, …"""
 
 
+MemberWeights = Literal["average", "tracin", "final-minus-base"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MembersConfig:
+    """Further models whose scores are added to the model's own: each has an index of its own over the same texts."""
+
+    base: str | None = None
+    """The model before it was trained."""
+
+    checkpoints: tuple[str, ...] = ()
+    """Folders of checkpoints of the training, or patterns such as `'ckpt-*/'`."""
+
+    member_weights: MemberWeights | None = None
+    """average: 1 / number of members each; tracin: learning rates of the checkpoints' `trainer_state.json`, divided
+    by their sum; final-minus-base: 1 and -1. Unset: as it was, else average."""
+
+    alone: bool = False
+    """The index shall answer without the further members that it has; their own indexes stay."""
+
+    def __post_init__(self) -> None:
+        """Check the weights, and that nobody wants both."""
+        if self.member_weights is not None:
+            check_choice("member_weights", self.member_weights, MemberWeights)
+        require(
+            not (self.alone and (self.base is not None or self.checkpoints or self.member_weights)),
+            "alone takes an index's further members away, so it goes with none of base, checkpoints and "
+            "member_weights.",
+        )
+
+    @property
+    def names_any(self) -> bool:
+        """Whether it names a model."""
+        return self.base is not None or bool(self.checkpoints)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CurvatureConfig:
     """What a preconditioner was fitted with, or shall be: subspace rank and damping. The manifest keeps it."""

@@ -85,7 +85,7 @@ def _remarks(answer: Answer) -> list[str]:
     said = [f"query {answer.query_id}", f"objective {answer.objective}", f"index {answer.index_id}"]
     chosen = answer.question.tokens
     said.insert(0, "explains all tokens" if chosen is None else f"explains tokens {_ranges(chosen)}")
-    said += answer.remarks()
+    said += [*([] if answer.members is None else [answer.members]), *answer.remarks()]
     query_id, was_kept = st.session_state.get("was_kept", (None, True))
     if query_id != answer.query_id or was_kept:
         said.append("kept earlier, read from cache")

@@ -51,11 +51,13 @@ def draw() -> None:
 
 def _table(records: list[IndexRecord]) -> None:
     names = {key: visible(f"{one.name} v{one.version}") for key, one in session.all_datasets().items()}
+    members = session.workspace().indexes.all_members()
     st.dataframe(
         {
             "index": [one.index_id for one in records],
             "status": [f"{MARKS[one.status]} {one.status}" for one in records],
             "method": [one.method for one in records],
+            "members": [visible(members[one.index_id].label) if one.index_id in members else "" for one in records],
             "data": [names.get(one.dataset_id, one.dataset_id) for one in records],
             "texts": [one.num_examples for one in records],
             "modules": [one.num_modules for one in records],
@@ -82,6 +84,8 @@ def _facts(report: IndexReport) -> None:
             st.metric("Cut texts", f"{report.record.num_truncated:,}", help="Longer than the longest sequence.")
     for sentence in report.coverage.sentences("`lorif indexes` in a terminal"):
         st.text(sentence)
+    if report.members is not None:
+        st.text(visible(f"{report.members.sentence[0].upper()}{report.members.sentence[1:]}; {report.members.cost}."))
     if report.model_share is not None:
         sentence = report.model_share.sentence
         st.text(f"{sentence[0].upper()}{sentence[1:]}.")

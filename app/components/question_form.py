@@ -56,11 +56,17 @@ def _complete_indexes(path: str) -> list[IndexRecord]:
 
 
 def index_names(dataset: str | None = None) -> dict[str, str]:
-    """Complete indexes, of one data set or of all, the newest first: what they are, by their ids."""
+    """Complete indexes, of one data set or of all, the newest first: what they are, by their ids.
+
+    Those that are members of another one's scores come last.
+    """
+    members = session.workspace().indexes.all_members()
+    linked = {other.index_id for one in members.values() for other in one.others}
+    found = [one for one in _complete_indexes(session.workspace_path()) if dataset in (None, one.dataset_id)]
+    labels = {index_id: visible(f" {one.label}") for index_id, one in members.items()}
     return {
-        one.index_id: f"{one.method}, {one.num_examples:,} texts ({one.index_id})"
-        for one in _complete_indexes(session.workspace_path())
-        if dataset in (None, one.dataset_id)
+        one.index_id: f"{one.method}{labels.get(one.index_id, '')}, {one.num_examples:,} texts ({one.index_id})"
+        for one in sorted(found, key=lambda one: one.index_id in linked)
     }
 
 

@@ -66,6 +66,9 @@ def _modules(found: Breakdown) -> None:
     st.text(
         visible(f"The parts add up to the score, {signed(found.score)}. Most comes from {strongest}: {signed(part)}.")
     )
+    if found.members:
+        of_each = ", ".join(f"{signed(part)} {name}" for name, part in found.members.items())
+        st.text(visible(f"Of the members of the index: {of_each}."))
 
 
 def _question(found: Breakdown) -> None:

@@ -295,6 +295,9 @@ def breakdown(
     ordered = sorted(found.parts.items(), key=lambda item: -abs(item[1]))
     rows = [_part_row(name, part, found.score) for name, part in ordered]
     console().print(records_table(f"Score {found.score:+.4g} of {id}", ["module", "part", "of the score"], rows))
+    if found.members:
+        rows = [_part_row(name, part, found.score) for name, part in found.members.items()]
+        console().print(records_table("Members of the index", ["member", "part", "of the score"], rows))
     _print_tokens(found)
 
 

@@ -1,7 +1,7 @@
 """The commands `lorif index` and `lorif indexes`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +10,14 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, complain, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
-from lorif_core.config import BatchConfig, ModelConfig
-from lorif_core.errors import ArtefactError, ConfigError
+from lorif_core.config import BatchConfig, MembersConfig, ModelConfig
+from lorif_core.errors import ArtefactError, ConfigError, LorifError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.catalog import IndexRecord
+    from lorif_core.workspace.folder.index_members import Members
     from lorif_core.workspace.indexes.estimate import IndexEstimate
     from lorif_core.workspace.indexes.index_report import IndexReport
     from lorif_core.workspace.indexes.model_share import ModelShare
@@ -29,7 +30,10 @@ MOST_LEFT_OUT = 5
 
 @dataclass(frozen=True, kw_only=True)
 class BuildArgs:
-    """What is done besides building."""
+    """Further models whose scores are added, and what is done besides building."""
+
+    members: MembersConfig = field(default_factory=MembersConfig)
+    """Further models whose scores are added."""
 
     list_modules: bool = False
     """Only show every module, whether it is tracked, and why not."""
@@ -76,6 +80,9 @@ def index_command(method_name: str) -> Callable[..., None]:
         Says first what it will cost. Interrupted (Ctrl-C, kill, full disk), the same command resumes
         with the parts that are missing. Another rank or damping reuses the stored gradients.
 
+        Further models (--base, --checkpoints) get an index each, and scores are weighted sums over all of them. The
+        same command adds them to a finished index: whom it names replaces whom the index had.
+
         Args:
             workspace: Folder of the workspace; not needed with --list-modules.
             model: The model and its tracked modules.
@@ -83,10 +90,11 @@ def index_command(method_name: str) -> Callable[..., None]:
             batches: Sequences, batches and shards.
             method: How a gradient is stored and compared.
             dataset: Name or id of the data set; may be left out when there is only one.
-            how: What is done besides building.
+            how: Further models, and what is done besides building.
             json: Print one JSON object instead of tables.
         """
-        _index(workspace, IndexConfig(model=model, method=settings, batches=batches), dataset, how, json=json)
+        whole = IndexConfig(model=model, method=settings, batches=batches, members=how.members)
+        _index(workspace, whole, dataset, how, json=json)
 
     return index
 
@@ -112,15 +120,12 @@ def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, h
         return
     if workspace is None:
         raise ConfigError("name the workspace folder: `lorif index WORKSPACE --model FOLDER`.")
+    from lorif_core.workspace.indexes.linked_members import members_to_dict
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
     if how.dry_run:
-        index_id, estimate = opened.indexes.estimate(settings, dataset=dataset)
-        if json:
-            print_json({"index_id": index_id, "estimate": asdict(estimate)})
-        else:
-            print_estimate(index_id, estimate)
+        _print_dry_run(opened.indexes.estimate_members(settings, dataset=dataset), json=json)
         return
     if how.as_job:
         _submit(opened, settings, dataset, json=json)
@@ -130,10 +135,31 @@ def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, h
             settings, dataset=dataset, on_estimate=None if json else print_estimate, on_progress=on_progress
         )
     if json:
-        print_json(asdict(record) | {"coverage": opened.indexes.coverage(record.index_id).to_dict()})
+        print_json(
+            asdict(record)
+            | {
+                "coverage": opened.indexes.coverage(record.index_id).to_dict(),
+                "members": members_to_dict(opened.indexes.members(record.index_id)),
+            }
+        )
         return
     _report(opened, record, settings)
     say(f'Next: lorif ask {workspace} --prompt "…" --generate')
+
+
+def _print_dry_run(found: "list[tuple[str, str, IndexEstimate]]", *, json: bool) -> None:
+    if json:
+        told = [{"name": name, "index_id": index_id, "estimate": asdict(one)} for name, index_id, one in found]
+        own = {"index_id": told[0]["index_id"], "estimate": told[0]["estimate"]}
+        print_json(own if len(told) == 1 else own | {"members": told})
+        return
+    for _, index_id, estimate in found:
+        print_estimate(index_id, estimate)
+    if len(found) > 1:
+        say(
+            f"{len(found)} members ({', '.join(name for name, _, _ in found)}): as many indexes of that size, and as "
+            "many times the time of a question."
+        )
 
 
 def indexes(
@@ -147,6 +173,7 @@ def indexes(
         json: Print one JSON object instead of tables.
     """
     from lorif_core.views.tables import human_bytes, records_table
+    from lorif_core.workspace.indexes.linked_members import members_to_dict
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
@@ -159,7 +186,11 @@ def indexes(
         return
     found = opened.indexes.records()
     if json:
-        print_json({"indexes": [asdict(record) | {"coverage": _coverage(opened, record)} for record in found]})
+        told = [
+            asdict(one) | {"coverage": _coverage(opened, one), "members": members_to_dict(_members(opened, one))}
+            for one in found
+        ]
+        print_json({"indexes": told})
     elif found:
         rows = [
             [
@@ -169,10 +200,11 @@ def indexes(
                 f"{one.num_examples:,}",
                 human_bytes(one.total_bytes or 0),
                 _left_out(_coverage(opened, one)),
+                _members_column(opened, one),
             ]
             for one in found
         ]
-        columns = ["id", "method", "status", "texts", "size", "without a gradient"]
+        columns = ["id", "method", "status", "texts", "size", "without a gradient", "members"]
         console().print(records_table("Indexes", columns, rows))
     else:
         say(f"There is no index yet. Next: lorif index {workspace} --model FOLDER")
@@ -186,6 +218,20 @@ def _coverage(opened: "Workspace", record: "IndexRecord") -> dict[str, Any] | No
         if record.status == "complete":
             complain(f"what index {record.index_id} covers cannot be said: {error}")
         return None
+
+
+def _members(opened: "Workspace", record: "IndexRecord") -> "Members | None":
+    """What an index's scores are sums over; None where it is alone, or where that cannot be told."""
+    try:
+        return opened.indexes.members(record.index_id)
+    except LorifError as error:
+        complain(f"the members of index {record.index_id} cannot be told: {error}")
+        return None
+
+
+def _members_column(opened: "Workspace", record: "IndexRecord") -> str:
+    members = _members(opened, record)
+    return "" if members is None else members.label
 
 
 def _left_out(coverage: dict[str, Any] | None) -> str:
@@ -216,6 +262,7 @@ def _print_index(report: "IndexReport") -> None:
         console().print(records_table("Texts without a gradient, which never come up", ["id", "why"], left_out))
     for sentence in coverage.sentences("the table above"):
         say(sentence)
+    _say_members(report.members)
 
 
 def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:
@@ -246,6 +293,13 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
     where = f"`lorif indexes {opened.path} {record.index_id}`"
     for sentence in opened.indexes.coverage(record.index_id).sentences(where):
         say(sentence)
+    _say_members(opened.indexes.members(record.index_id))
+
+
+def _say_members(members: "Members | None") -> None:
+    """What an index's scores are sums over, and what a question costs."""
+    if members is not None:
+        say(f"{members.sentence[0].upper()}{members.sentence[1:]}; {members.cost}.")
 
 
 def _say_share(seen: "ModelShare | None") -> None:

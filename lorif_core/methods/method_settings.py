@@ -13,6 +13,7 @@ from lorif_core.config import (
     Codec,
     CurvatureConfig,
     DampingRule,
+    MembersConfig,
     ModelConfig,
     check_choice,
     parse_bytes,
@@ -242,6 +243,9 @@ class IndexConfig:
 
     batches: BatchConfig = field(default_factory=BatchConfig)
     """Sequences, batches and shards."""
+
+    members: MembersConfig = field(default_factory=MembersConfig)
+    """Further models whose scores are added."""
 
     def __post_init__(self) -> None:
         """Check that the method comes with its settings."""

@@ -5,6 +5,8 @@ costs c² (d_in + d_out) per example and module, and nothing is rebuilt. Half-wh
 metric of influence, others as they are. No model is needed.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -17,25 +19,46 @@ from lorif_core.store.blocks import Block
 from lorif_core.store.reader import Shard, StoreReader
 
 
-def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor, Tensor]:
+def nearest_examples(
+    reader: StoreReader, position: int, k: int, others: Sequence[StoreReader] = ()
+) -> tuple[Tensor, Tensor]:
     """Store positions and cosines of the k examples nearest to the one at ``position``, which is left out.
 
     Equal cosines go in store order. An example without any gradient is near to nothing: its cosine is 0.
+
+    Args:
+        reader: What is stored of the examples.
+        position: Of the example.
+        k: How many.
+        others: Further members over the same examples, in shards of the same size: a cosine is the mean over all.
     """
-    example = reader.at(position)
-    own = {module.name: _as_queries(example.block(module)) for module in reader.modules}
-    norm = example.norms()
+    members = [_Nearness(one, position) for one in (reader, *others)]
 
     def cosines_of(shard: Shard) -> tuple[int, Tensor]:
-        products, lengths = shard_products(shard, reader.modules, own), shard.norms() * norm
-        return shard.start, torch.where(lengths > 0, products / lengths.clamp_min(torch.finfo().tiny), 0.0)
+        shards = [shard, *(one.shard(shard.number) for one in others)]
+        found = [member.cosines(own) for member, own in zip(members, shards, strict=True)]
+        return shard.start, torch.stack(found).mean(0)
 
     found = TopK(1, k + 1)
     for start, cosines in reader.map_shards(cosines_of):
         found.add(cosines, start)
     positions, cosines = found.of_query(0)
-    others = positions != position
-    return positions[others][:k], cosines[others][:k]
+    is_other = positions != position
+    return positions[is_other][:k], cosines[is_other][:k]
+
+
+class _Nearness:
+    """The gradient of one example, to compare others with."""
+
+    def __init__(self, reader: StoreReader, position: int) -> None:
+        example, self.modules = reader.at(position), reader.modules
+        self.own = {module.name: _as_queries(example.block(module)) for module in self.modules}
+        self.norm = example.norms()
+
+    def cosines(self, shard: Shard) -> Tensor:
+        """With every example of a shard, (1, n)."""
+        products, lengths = shard_products(shard, self.modules, self.own), shard.norms() * self.norm
+        return torch.where(lengths > 0, products / lengths.clamp_min(torch.finfo().tiny), 0.0)
 
 
 def _as_queries(own: Block) -> ModuleQueries:

@@ -185,7 +185,8 @@ def _own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
         else:
             products.add(score_dense_rows(plan.matrices[module.name], block.dense()))
         own += own_products(plan.preconditioner_of(module), block).double() * plan.scale
-    diagonal = products.total().diagonal().double()
+    # Without the member's weight: it is of the sum, and a negative one would turn every score around.
+    diagonal = products.total().diagonal().double() / plan.index.member.weight
     if bool(((diagonal <= 0) & (own > 0)).any()):
         raise NumericalError(
             "a query's product with its own stored form must be above 0, it is not: the codes lose too much of it. "
@@ -222,29 +223,45 @@ def iter_influences(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor, Tensor]]
     return first.reader.map_shards(scores_of)
 
 
-def split_over_modules(plan: ScoringPlan, position: int) -> dict[str, Tensor]:
+def split_over_modules(
+    plan: ScoringPlan, position: int, normalised_by: ScoringPlan | None = None
+) -> dict[str, Tensor]:
     """One example's scores as sums over the modules: module name → its part for each query, (Q,).
 
     A score is a sum over modules, and every normalisation divides the sum by one number; so the parts add up to
-    what ``iter_scores`` gives.
+    what ``iter_scores`` gives: those of all members, where there are several.
+
+    Args:
+        plan: Of one member.
+        position: Of the example.
+        normalised_by: The first member's plan; None: this is it.
     """
-    example = plan.reader.at(position)
+    example, first = plan.reader.at(position), normalised_by or plan
+    whose = first.reader.at(position)
     parts = {
-        module.name: _normalise(shard_products(example, [module], plan.queries), example, plan)[:, 0]
+        module.name: _normalise(shard_products(example, [module], plan.queries), whose, first)[:, 0]
         for module in plan.reader.modules
     }
     check_finite_scores(torch.stack(list(parts.values())), example.number)
     return parts
 
 
-def precondition_example(plan: ScoringPlan, position: int) -> dict[str, Tensor]:
+def precondition_example(
+    plan: ScoringPlan, position: int, normalised_by: ScoringPlan | None = None
+) -> dict[str, Tensor]:
     """The other side of a score: T[x̂] of one stored example per module, (d_in, d_out), T being symmetric.
 
-    In the unit of a score and divided as the plan's first query is, so that ⟨g_q, T[x̂]⟩ summed over the modules is
-    its score. Not for a plan that was refined or cut to a query rank: what these do to a query is not done here.
+    In the unit of a score and divided as the plan's first query is, so that ⟨g_q, T[x̂]⟩ summed over the modules, and
+    over the members where there are several, is its score. Not for a plan that was refined or cut to a query rank:
+    what these do to a query is not done here.
+
+    Args:
+        plan: Of one member.
+        position: Of the example.
+        normalised_by: The first member's plan; None: this is it.
     """
     example = plan.reader.at(position)
-    factor = score_per_product(plan, position) * plan.scale * plan.index.member.weight
+    factor = score_per_product(normalised_by or plan, position) * plan.scale * plan.index.member.weight
     return {
         module.name: plan.preconditioner_of(module)
         .apply(block_rows(example.block(module)))

@@ -31,7 +31,7 @@ from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import GraddotConfig, LograConfig, LorifConfig
 from lorif_core.methods.protocol import Member
 from lorif_core.passes.queries import Query, capture_queries
-from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.scoring import iter_scores, plan_scoring, precondition_example, split_over_modules
 from lorif_core.store.blocks import CodedFactors
 from lorif_core.store.writer import write_tensors
 
@@ -374,6 +374,39 @@ def test_members_are_added_up_by_their_weights_and_normalised_by_the_first(train
     own = influence_scores(trained, trained, [2.0] * len(trained)).diagonal()
     wanted = sum(products.values()) / own.sqrt()
     close(torch.cat([part for _, part in iter_scores(*plans["relatif"])], 1), wanted, relative=TOLERANCE)
+
+
+@pytest.mark.parametrize("weight", [0.25, -1.0])
+def test_the_norm_of_a_query_is_free_of_the_weight_of_its_member(weight):
+    index, unit = memory_index(FULL, ABSOLUTE), ScoreConfig(normalisation="unit")
+    source = source_of(FULL)
+    with frozen(source.model):
+        gradients = capture_queries(source, QUERIES, unit)
+    member = replace(fitted(index, ABSOLUTE), member=Member("first", weight))
+    found = torch.cat([part for _, part in iter_scores(plan_scoring(member, gradients, unit))], 1)
+    close(found, weight * scores_of(index, ABSOLUTE, unit), relative=1e-4)
+
+
+@pytest.mark.parametrize("normalisation", ["none", "relatif", "unit"])
+def test_parts_of_all_members_over_modules_add_up_to_the_score(normalisation, tmp_path):
+    settings, plans, captured = ScoreConfig(normalisation=normalisation), [], []
+    for model, weight in ((tiny_model("llama", dtype=torch.float32), 2.0), (other_model(), -0.5)):
+        index = disk_index(tmp_path / str(weight), FULL, ABSOLUTE, "bf16", model=model)
+        source = source_of(FULL, column_codec("bf16"), model=model)
+        with frozen(source.model):
+            captured.append(capture_queries(source, QUERIES[:1], settings if not plans else ScoreConfig()))
+        one = replace(fitted(index, ABSOLUTE), member=Member("one", weight))
+        plans.append(plan_scoring(one, captured[-1], settings if not plans else ScoreConfig()))
+    (wanted,) = torch.cat([part for _, part in iter_scores(*plans)], 1)
+    for position in (0, 7):
+        split = [split_over_modules(plan, position, plans[0]) for plan in plans]
+        close(sum(part for parts in split for part in parts.values()), wanted[position : position + 1], relative=1e-4)
+        other = [
+            (gradients.matrices[name][0] * matrix).sum()
+            for gradients, plan in zip(captured, plans, strict=True)
+            for name, matrix in precondition_example(plan, position, plans[0]).items()
+        ]
+        close(sum(other), wanted[position], relative=1e-3)
 
 
 def other_model():

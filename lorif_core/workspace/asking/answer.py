@@ -88,6 +88,9 @@ class Answer(Displayed):
     model_share: str | None = None
     """Which share of the model's weights the index sees, in words; None where an older index does not say."""
 
+    members: str | None = None
+    """What the scores are sums over, in words; None: they are of one model."""
+
     remark: str | None = None
     """What a reader has to know of the scores; None: they are what the settings say."""
 
@@ -124,6 +127,7 @@ class Answer(Displayed):
             f"the list holds {self.positive_share:.0%} of all support",
             *self.remarks(),
             f"index {self.index_id}",
+            *([] if self.members is None else [self.members]),
             *([] if self.model_share is None else [self.model_share]),
         ]
         if self.query_id is not None:

@@ -9,15 +9,14 @@ from torch import Tensor
 
 from lorif_core.config import Objective
 from lorif_core.data.examples import Example
-from lorif_core.linalg.scores import TopK
+from lorif_core.linalg.scores import Plan, TopK
 from lorif_core.metrics.spread import ScoreSpread, SpreadSums
-from lorif_core.passes.queries import capture_queries
-from lorif_core.passes.scoring import ScoringPlan, iter_influences, plan_scoring, score_per_product
-from lorif_core.passes.shards import GradientSource
+from lorif_core.passes.scoring import ScoringPlan, iter_influences, score_per_product
 from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.encode_question import encode_question
+from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.readable_tokens import readable_tokens
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -51,9 +50,9 @@ def answer_question(
     started = time.perf_counter()
     settings = question.scoring
     asked = encode_question(question, index.engine.loaded)
-    with index.engine.gradients() as source:
-        gradients = capture_queries(source, [asked.query], settings)
-        plan = plan_scoring(index.fitted, gradients, settings)
+    with index.engine.frozen_model():  # nobody else's turn between the scores and the parts of their tokens
+        captured = capture_members(index, [asked.query], settings)
+        plans = plan_members(captured, settings)
         num_scored, total = 0, index.reader.manifest.num_examples
 
         def take(scores: Tensor, influences: Tensor) -> None:
@@ -62,29 +61,30 @@ def answer_question(
             num_scored += scores.shape[1]
             on_progress("scores", num_scored, total)
 
-        ranking = rank_examples(plan, k=question.k, num_opposing=question.num_opposing, on_scores=take)
+        ranking = rank_examples(*plans, k=question.k, num_opposing=question.num_opposing, on_scores=take)
         elapsed = time.perf_counter() - started
-        supports = _hits(index, source, plan, *ranking.supports.of_query(0), on_progress)
-        rows, negated = ranking.opposes.of_query(0)
-        opposes = [replace(hit, score=-hit.score) for hit in _hits(index, source, plan, rows, negated, on_progress)]
+        supports, opposes = _lists(index, plans, ranking, on_progress)
         spread = ranking.spreads[0].spread(has_two_sides=settings.objective == "contrast")
     shown, positive_total = sum(hit.score for hit in supports), ranking.positive_total[0].item()
+    taken: list[Plan] = [name for plan in plans for name in plan.plans.values()]
     return Answer(
         question=question,
         index_id=index.index_id,
         objective=settings.objective,
-        objective_value=shown_objective(settings.objective, float(gradients.objectives[0])),
+        objective_value=shown_objective(settings.objective, float(captured[0].gradients.objectives[0])),
         supports=_placed(supports, spread),
         opposes=_placed(opposes, spread),
         spread=spread,
         prompt_tokens=(len(asked.prompt_ids), asked.num_prompt_tokens),
         num_scored=total,
         elapsed_s=elapsed,
-        plans={name: list(plan.plans.values()).count(name) for name in set(plan.plans.values())},
+        plans={name: taken.count(name) for name in set(taken)},
         positive_total=positive_total,
         positive_share=shown / positive_total if positive_total > 0 else 0.0,
         unit=index.engine.method.unit,
         model_share=index.model_share,
+        members=None if index.members is None else index.members.sentence,
+        remark=index.memory_note,
     )
 
 
@@ -117,17 +117,17 @@ class Ranking:
 
 
 def rank_examples(
-    plan: ScoringPlan,
-    *,
+    *plans: ScoringPlan,
     k: int,
     num_opposing: int,
     on_scores: OnScores = lambda scores, influences: None,
 ) -> Ranking:
-    """The k largest positive and the most negative scores of each query."""
+    """The k largest positive and the most negative scores of each query, summed over the members' plans."""
+    plan = plans[0]
     total = torch.zeros(plan.num_queries, dtype=torch.float64)
     spreads = [SpreadSums() for _ in range(plan.num_queries)]
     ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total, spreads)
-    for start, scores, influences in iter_influences(plan):
+    for start, scores, influences in iter_influences(*plans):
         ranking.supports.add(scores, start)
         ranking.opposes.add(-scores, start)
         total += scores.clamp_min(0).sum(1, dtype=torch.float64)
@@ -137,23 +137,21 @@ def rank_examples(
     return ranking
 
 
-def _hits(
-    index: OpenIndex,
-    source: GradientSource,
-    plan: ScoringPlan,
-    rows: Tensor,
-    scores: Tensor,
-    on_progress: ProgressSink,
-) -> list[Hit]:
-    """Hits of one list; examples whose score has the other sign do not belong to it."""
-    positions, values = rows[scores > 0].tolist(), scores[scores > 0].tolist()
+def _lists(
+    index: OpenIndex, plans: Sequence[ScoringPlan], ranking: Ranking, on_progress: ProgressSink
+) -> tuple[list[Hit], list[Hit]]:
+    """Hits of both lists; parts of all their tokens are taken at once, as members' models may be loaded for it."""
+    supports, opposes = _of_sign(*ranking.supports.of_query(0)), _of_sign(*ranking.opposes.of_query(0))
+    positions = [position for position, _ in (*supports, *opposes)]
     examples = index.examples.examples_at(positions)
+    groups = [*_groups(0, len(supports)), *_groups(len(supports), len(positions))]
+    parts = _token_parts(index, plans, positions, examples, groups, on_progress)
     metadata = index.examples.values_at(positions)
     names = index.examples.metadata_columns
-    parts = _token_parts(index, source, plan, positions, examples, on_progress)
-    return [
+    scores = [*(score for _, score in supports), *(-negated for _, negated in opposes)]
+    hits = [
         Hit(
-            rank=rank,
+            rank=place + 1 if place < len(supports) else place + 1 - len(supports),
             train_id=example.train_id,
             score=score,
             text=example.plain_text,
@@ -161,32 +159,53 @@ def _hits(
             tokens=tokens,
             window=window,
         )
-        for rank, (example, row, score, (tokens, window)) in enumerate(
-            zip(examples, metadata, values, parts, strict=True), start=1
+        for place, (example, row, score, (tokens, window)) in enumerate(
+            zip(examples, metadata, scores, parts, strict=True)
         )
     ]
+    return hits[: len(supports)], hits[len(supports) :]
+
+
+def _of_sign(rows: Tensor, scores: Tensor) -> list[tuple[int, float]]:
+    """Positions and scores of one list; examples whose score has the other sign do not belong to it."""
+    return list(zip(rows[scores > 0].tolist(), scores[scores > 0].tolist(), strict=True))
+
+
+def _groups(start: int, stop: int) -> list[slice]:
+    """Texts that are split together; of one list, so that its parts are the same however long the other one is."""
+    return [slice(first, min(first + EXAMPLES_PER_SPLIT, stop)) for first in range(start, stop, EXAMPLES_PER_SPLIT)]
 
 
 def _token_parts(
     index: OpenIndex,
-    source: GradientSource,
-    plan: ScoringPlan,
+    plans: Sequence[ScoringPlan],
     positions: Sequence[int],
     examples: Sequence[Example],
+    groups: Sequence[slice],
     on_progress: ProgressSink,
 ) -> list[tuple[tuple[TokenPart, ...], tuple[int, int] | None]]:
     """Each example's tokens with their parts of its score, and its strongest window."""
-    matrices = {name: matrix[0] for name, matrix in plan.matrices.items()}
-    encoder, tokenizer = index.engine.encoder, index.engine.loaded.tokenizer
-    texts = encoder.encode_all(examples).texts
-    found: list[tuple[tuple[TokenPart, ...], tuple[int, int] | None]] = []
-    for start in range(0, len(texts), EXAMPLES_PER_SPLIT):
-        on_progress("texts", start, len(texts))
-        some = texts[start : start + EXAMPLES_PER_SPLIT]
-        for text, splits in zip(some, split_over_train_targets(source, some, matrices), strict=True):
-            place = len(found)
-            factor = score_per_product(plan, positions[place])
-            whole = join_sequences(text, [split * factor for split in splits])
-            readable = readable_tokens(tokenizer, whole.input_ids, whole.parts, examples[place].written_text)
-            found.append((readable, whole.strongest))
-    return found
+    texts = index.engine.encoder.encode_all(examples).texts
+    remaining = list(plans)
+    done = 0
+
+    def split(member: OpenIndex) -> list[list[Tensor]]:
+        nonlocal done
+        matrices = {name: matrix[0] for name, matrix in remaining.pop(0).matrices.items()}
+        found: list[list[Tensor]] = []
+        with member.engine.gradients() as source:
+            for group in groups:
+                on_progress("texts", done, len(texts) * len(plans))
+                found += split_over_train_targets(source, texts[group], matrices)
+                done += group.stop - group.start
+        return found
+
+    of_members = index.over_members(split)
+    tokenizer, parts = index.engine.loaded.tokenizer, []
+    for place, splits in enumerate(zip(*of_members, strict=True)):
+        factor = score_per_product(plans[0], positions[place])
+        summed = [torch.stack(sequence).sum(0) * factor for sequence in zip(*splits, strict=True)]
+        whole = join_sequences(texts[place], summed)
+        readable = readable_tokens(tokenizer, whole.input_ids, whole.parts, examples[place].written_text)
+        parts.append((readable, whole.strongest))
+    return parts

@@ -1,18 +1,25 @@
 """Where a text's score on a question comes from: modules of the model, and tokens of the question."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import polars as pl
+import torch
+from torch import Tensor
 
 from lorif_core.catalog import QueryRecord
 from lorif_core.config import ScoreConfig
-from lorif_core.passes.queries import capture_queries
-from lorif_core.passes.scoring import plan_scoring, precondition_example, split_over_modules
+from lorif_core.errors import DataError
+from lorif_core.passes.queries import Query
+from lorif_core.passes.scoring import ScoringPlan, precondition_example, split_over_modules
 from lorif_core.passes.target_parts import split_over_query_targets
 from lorif_core.views.hits import TokenPart
+from lorif_core.workspace.asking.conventions import members_told
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import question_of
+from lorif_core.workspace.asking.member_plans import capture_members, plan_members
+from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.readable_tokens import readable_tokens
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -28,7 +35,10 @@ class Breakdown:
     """As the answer lists it, with the question's normalisation."""
 
     parts: dict[str, float]
-    """Module name → its part of the score, in the model's order; they add up to it."""
+    """Module name → its part of the score, in the model's order, summed over members; they add up to it."""
+
+    members: dict[str, float] = field(default_factory=dict[str, float])
+    """Member → its part of the score; they add up to it. Empty for an index that is alone."""
 
     tokens: tuple[TokenPart, ...] = ()
     """Prompt and completion token by token; a part is that of saying the token, so the prompt's are 0. Together
@@ -61,28 +71,66 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
         train_id: The text.
 
     Raises:
-        DataError: The index's data does not hold the text.
+        DataError: The index's data does not hold the text, or the question was answered with other members.
     """
     (position,) = index.examples.rows_of([train_id])
     question = question_of(query)
+    _check_members(index, query)
     asked = encode_question(question, index.engine.loaded).query
-    with index.engine.gradients() as source:
-        gradients = capture_queries(source, [asked], question.scoring)
-        plan = plan_scoring(index.fitted, gradients, question.scoring)
-        parts = {name: float(part[0]) for name, part in split_over_modules(plan, position).items()}
-        found = Breakdown(
-            query.query_id, train_id, sum(parts.values()), parts, no_tokens=_no_tokens(question.scoring)
-        )
-        if found.no_tokens is not None:
-            return found
-        matrices = precondition_example(plan, position)
-        sides = split_over_query_targets(source, asked, question.scoring.objective, matrices)
+    plans = plan_members(capture_members(index, [asked], question.scoring), question.scoring)
+    by_member = [
+        {name: float(part[0]) for name, part in split_over_modules(plan, position, plans[0]).items()}
+        for plan in plans
+    ]
+    parts: dict[str, float] = {}
+    for own in by_member:
+        for name, part in own.items():
+            parts[name] = parts.get(name, 0.0) + part
+    members = {plan.index.member.name: sum(own.values()) for plan, own in zip(plans, by_member, strict=True)}
+    found = Breakdown(
+        query.query_id,
+        train_id,
+        sum(parts.values()),
+        parts,
+        members={} if index.members is None else members,
+        no_tokens=_no_tokens(question.scoring),
+    )
+    return found if found.no_tokens is not None else _with_tokens(found, index, asked, plans, question, position)
+
+
+def _with_tokens(
+    found: Breakdown,
+    index: OpenIndex,
+    asked: Query,
+    plans: Sequence[ScoringPlan],
+    question: Question,
+    position: int,
+) -> Breakdown:
+    remaining = list(plans)
+
+    def split(member: OpenIndex) -> list[Tensor]:
+        matrices = precondition_example(remaining.pop(0), position, plans[0])
+        with member.engine.gradients() as source:
+            return split_over_query_targets(source, asked, question.scoring.objective, matrices)
+
+    sides = [torch.stack(side).sum(0) for side in zip(*index.over_members(split), strict=True)]
     tokenizer = index.engine.loaded.tokenizer
     tokens, *contrast = (
         readable_tokens(tokenizer, sequence.input_ids, side.tolist())
         for sequence, side in zip(asked.sequences, sides, strict=True)
     )
     return replace(found, tokens=tokens, contrast_tokens=contrast[0] if contrast else ())
+
+
+def _check_members(index: OpenIndex, query: QueryRecord) -> None:
+    """Refuse to split a score of other members than the index has now."""
+    kept, now = members_told(query), None if index.members is None else index.members.sentence
+    if kept != now:
+        raise DataError(
+            f"the score that is to be split must be one of the index's members, and query {query.query_id} was "
+            f"answered when they were others ({kept or 'its own model alone'}; now {now or 'its own model alone'}). "
+            "Ask the question again."
+        )
 
 
 def _no_tokens(settings: ScoreConfig) -> str | None:

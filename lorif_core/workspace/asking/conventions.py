@@ -31,6 +31,11 @@ def explains_an_end_token(record: QueryRecord) -> bool:
     return int(json.loads(record.settings_json).get(CONVENTION, 1)) < AS_SAID
 
 
+def members_told(record: QueryRecord) -> str | None:
+    """What the scores of a kept answer are sums over, in words; None: they are of one model."""
+    return json.loads(record.settings_json).get(SAID, {}).get("members")
+
+
 def unit_of(record: QueryRecord) -> str:
     """What the scores of a kept question count, by the method that its index had when it answered."""
     return json.loads(record.settings_json).get(UNIT, "nats")

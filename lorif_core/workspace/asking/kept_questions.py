@@ -23,12 +23,14 @@ from lorif_core.workspace.asking.conventions import (
     UNIT,
     explains_an_end_token,
     is_of_0_1,
+    members_told,
     objective_value_of,
     unit_of,
 )
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.linked_members import members_fingerprint
 from lorif_core.workspace.indexes.model_share import share_sentence
 
 UNIT_OF_0_1 = (
@@ -41,12 +43,16 @@ WITH_END_TOKEN = (
 )
 
 
-def fingerprint_of_question(index: IndexRecord, question: Question) -> str:
-    """Hash of everything that decides an answer but for the length of its lists."""
+def fingerprint_of_question(files: WorkspaceFiles, index: IndexRecord, question: Question) -> str:
+    """Hash of everything that decides an answer but for the length of its lists.
+
+    Raises:
+        LorifError: A further member of the index is missing, or does not fit.
+    """
     asked = {name: getattr(question, name) for name in ("prompt", "completion", "contrast", "tokens")}
-    return fingerprint_of_value(
-        [index.index_id, index.fingerprint, asked, _as_put(question), asdict(question.scoring), AS_SAID]
-    )
+    whole = [index.index_id, index.fingerprint, asked, _as_put(question), asdict(question.scoring), AS_SAID]
+    members = members_fingerprint(files, index)
+    return fingerprint_of_value(whole if members is None else [*whole, members])
 
 
 def _as_put(question: Question) -> dict[str, Any]:
@@ -95,6 +101,7 @@ def _beside(answer: Answer) -> dict[str, Any]:
     found = {
         "prompt_tokens": answer.prompt_tokens,
         "spread": None if answer.spread is None else asdict(answer.spread),
+        **({} if answer.members is None else {"members": answer.members}),
     }
     return {CONVENTION: AS_SAID, UNIT: answer.unit, SAID: _as_put(answer.question) | found}
 
@@ -189,6 +196,7 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         query_id=query_id,
         is_kept=True,
         model_share=share_sentence(files, files.catalog.index(record.index_id)),
+        members=members_told(record),
         remark=_remark(record),
     )
 

@@ -71,7 +71,7 @@ class Questions:
         return answer_question(index, question, on_progress=on_progress)
 
     def _kept(self, record: IndexRecord, question: Question, on_progress: ProgressSink) -> Answer:
-        fingerprint = fingerprint_of_question(record, question)
+        fingerprint = fingerprint_of_question(self.files, record, question)
         if known := find_answer(self.files, fingerprint, question):
             return known
         self._require_keeping(question)

@@ -17,9 +17,10 @@ from lorif_core.data.importing import write_examples
 from lorif_core.data.sources import iter_records
 from lorif_core.errors import ConfigError, DataError, UnclearColumns
 from lorif_core.files import replace_file
-from lorif_core.passes.queries import Query, capture_queries
-from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.queries import Query
+from lorif_core.passes.scoring import iter_scores
 from lorif_core.workspace.asking.encode_question import encode_question, usual_form
+from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
@@ -109,17 +110,16 @@ def score_file(
 
 def queries_per_pass(index: OpenIndex) -> int:
     """How many queries one pass over the index takes, so that their matrices and scores stay within bounds."""
-    per_query = sum(module.dim for module in index.reader.modules) + index.reader.manifest.num_examples
+    count = 1 if index.members is None else index.members.count
+    per_query = count * sum(module.dim for module in index.reader.modules) + index.reader.manifest.num_examples
     return max(1, QUERY_NUMBERS // per_query)
 
 
 def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:
-    with index.engine.gradients() as source:
-        gradients = capture_queries(source, queries, settings)
-    plan = plan_scoring(index.fitted, gradients, settings)
+    plans = plan_members(capture_members(index, queries, settings), settings)
     names = pa.array([query.query_id for query in queries], pa.string())
     ids = _IdStream(index.examples)
-    for _, scores in iter_scores(plan):
+    for _, scores in iter_scores(*plans):
         num_queries, num_examples = scores.shape
         example_ids = ids.take(num_examples)
         for query in range(num_queries):

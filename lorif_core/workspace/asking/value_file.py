@@ -23,10 +23,11 @@ from lorif_core.data.table_sources import refuse_large_parquet
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import replace_file
 from lorif_core.metrics.shares import shares_of_total
-from lorif_core.passes.queries import Query, capture_queries
-from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.queries import Query
+from lorif_core.passes.scoring import iter_scores
 from lorif_core.plain_files import refuse_special
 from lorif_core.system_failures import refuse_if_of_the_machine
+from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.score_file import QueryFile, queries_per_pass, read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
@@ -182,10 +183,8 @@ def _add_scores(
     positive: Tensor,
 ) -> None:
     """Add one pass over the index to the value of each example and to what each group holds per query."""
-    with index.engine.gradients() as source:
-        gradients = capture_queries(source, queries, settings)
-    plan = plan_scoring(index.fitted, gradients, settings)
-    for start, scores in iter_scores(plan):
+    plans = plan_members(capture_members(index, queries, settings), settings)
+    for start, scores in iter_scores(*plans):
         stop = start + scores.shape[1]
         wide = scores.double()
         values[start:stop] += wide.sum(0)

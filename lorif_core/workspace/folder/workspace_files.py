@@ -19,6 +19,7 @@ from lorif_core.journal.last_seen import LastSeen
 from lorif_core.journal.locations import plain_place
 from lorif_core.journal.own_journal import OwnJournal
 from lorif_core.system_failures import what_failed
+from lorif_core.workspace.folder.index_members import linked_ids
 
 if TYPE_CHECKING:
     from lorif_core.store.reader import StoreReader
@@ -171,7 +172,7 @@ class WorkspaceFiles:
         raise CatalogError(f"one data set must be meant, but {asked}: {known}. Pass `--dataset` with an id.")
 
     def choose_index(self, index_id: str | None) -> IndexRecord:
-        """The given index, or the newest complete one.
+        """The given index, or the newest complete one that is no member of another one's scores.
 
         Raises:
             CatalogError: There is none.
@@ -184,6 +185,8 @@ class WorkspaceFiles:
                 f"workspace {str(self.root)!r} holds no complete index. Build one with "
                 f"`lorif index {self.root} --model FOLDER`."
             )
+        linked = linked_ids(self.root / "indexes")
+        complete = [record for record in complete if record.index_id not in linked] or complete
         return max(complete, key=lambda record: (record.updated_at, record.index_id))
 
     def free_bytes(self) -> int:

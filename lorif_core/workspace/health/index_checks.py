@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.errors import FingerprintMismatch
+from lorif_core.errors import FingerprintMismatch, LorifError
 from lorif_core.store.manifest import (
     COVERAGE,
     FORMAT_1_SHARDS,
@@ -19,10 +19,13 @@ from lorif_core.store.manifest import (
 from lorif_core.store.parts import MAP_FOLDER, PART_FOLDER, PartEntry, ShardEntry, read_entry
 from lorif_core.store.plan import PLAN, FileEntry, Plan, fingerprint_of_plan, read_plan
 from lorif_core.store.reader import verify_file
+from lorif_core.workspace.folder.index_members import MEMBERS, LinkedMember, Members, read_members
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.findings import Finding, Severity
 from lorif_core.workspace.health.inventory import INDEX_AGAIN, kind_named
 from lorif_core.workspace.health.living import is_held
+from lorif_core.workspace.indexes.index_settings import read_index_settings
+from lorif_core.workspace.indexes.linked_members import check_member_among
 from lorif_core.workspace.indexes.model_share import read_share
 
 ENTRY = re.compile(r"(\d+)\.json")
@@ -39,6 +42,7 @@ class _Folder:
     plan: Plan | None = None
     manifest: Manifest | None = None
     entries: dict[int, PartEntry] = field(default_factory=dict[int, PartEntry])
+    linked: tuple[LinkedMember, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -67,15 +71,22 @@ def check_indexes(look: Examination) -> None:
     """Every index that the catalog knows or a folder is there of."""
     known = {record.index_id: record for record in look.indexes()}
     folders = {path.split("/")[1] for path in look.below("indexes")}
-    for index_id in sorted(known.keys() | {one for one in folders if not one.startswith(".")}):
-        check_index(look, index_id, known.get(index_id))
+    every = [
+        _Folder(look, index_id, known.get(index_id))
+        for index_id in sorted(known.keys() | {one for one in folders if not one.startswith(".")})
+    ]
+    for index in every:
+        _check_unless_built(index)
+    for index in every:
+        _check_linked(index)
 
 
-def check_index(look: Examination, index_id: str, record: IndexRecord | None) -> None:
-    """One index. A build makes and replaces files: what is missing meanwhile is not missed."""
+def _check_unless_built(index: _Folder) -> None:
+    """A build makes and replaces files: what is missing meanwhile is not missed."""
+    look, index_id = index.look, index.index_id
     lock, told = look.files.index_folder(index_id) / ".lock", len(look.findings)
     if not is_held(lock):
-        _check_index(_Folder(look, index_id, record))
+        _check_index(index)
     if is_held(lock):  # by now, at the latest
         del look.findings[told:]
         look.findings.append(Finding(index_id, "is being built right now; look again when it is done.", "note"))
@@ -92,12 +103,46 @@ def _check_index(index: _Folder) -> None:
         _check_named(index, entry)
     _check_leftovers(index)
     _check_standing(index)
+    _check_members(index)
     look, index_id = index.look, index.index_id
     if not index.has(COVERAGE):
         if index.manifest is not None and index.plan is not None:
             index.report(COVERAGE, f"{index.place}/{COVERAGE} is not there.", "note")
     else:
         look.check(f"{index.place}/{COVERAGE}", lambda place: read_share(place.parent), artefact=index_id)
+
+
+def _check_members(index: _Folder) -> None:
+    """The file that names further members is whole, and so is what each of them has to agree on with the index."""
+    record = index.record
+    if record is None:
+        return
+    if not index.has(MEMBERS):
+        if read_index_settings(record.settings_json).members.names_any:
+            index.report(MEMBERS, f"{index.place}/{MEMBERS} is missing, and the catalog knows of members.", "missing")
+        return
+    found: list[Members] = []
+
+    def read(place: Path) -> None:
+        found.extend(one for one in [read_members(place.parent)] if one is not None)
+
+    index.look.check(f"{index.place}/{MEMBERS}", read, artefact=index.index_id)
+    if found:
+        index.linked = found[0].others
+
+
+def _check_linked(index: _Folder) -> None:
+    """Every further member is there and fits; what is wrong with its own files was said of it."""
+    record, told = index.record, {one.artefact for one in index.look.findings}
+    if record is None or index.manifest is None:
+        return
+    for one in index.linked:
+        if one.index_id in told:
+            continue
+        try:
+            check_member_among(index.look.files, index.look.indexes(), record, one)
+        except LorifError as error:
+            index.say(str(error), _REFUSED)
 
 
 def _fitted(manifest: Manifest) -> list[FileEntry]:

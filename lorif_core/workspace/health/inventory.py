@@ -287,6 +287,17 @@ KINDS = (
         is_sealed=True,
     ),
     Kind(
+        name="members",
+        place="indexes/ID/members.json",
+        pattern=r"indexes/[^/]+/members\.json",
+        what="which other indexes' scores are added to an index's own, and their weights",
+        source="the `lorif index` command that named them",
+        check="elsewhere",
+        meaning=_NO_ANSWER,
+        remedy="Name the members again with the same `lorif index` command, or go on without them: `--alone`.",
+        is_sealed=True,
+    ),
+    Kind(
         name="entry of a part",
         place="indexes/ID/parts/NUMBER.json",
         pattern=r"indexes/[^/]+/parts/\d+\.json",

@@ -3,8 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
@@ -16,20 +14,21 @@ from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
 from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
+from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.budget_share import BudgetShare, share_of_budget
-from lorif_core.workspace.indexes.build_index import build_index
+from lorif_core.workspace.indexes.build_members import build_with_members, estimate_members, plan_alone
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
-from lorif_core.workspace.indexes.index_job import IndexJob, plan_index
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.indexes.index_settings import read_index_settings
+from lorif_core.workspace.indexes.linked_members import all_members, members_fingerprint, members_of
 from lorif_core.workspace.indexes.neighbours import find_neighbours
-from lorif_core.workspace.indexes.open_index import OpenIndex, open_index
+from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
 from lorif_core.workspace.indexes.outliers import rank_self_influences
 from lorif_core.workspace.indexes.trust import Trust, trust_in
 
@@ -42,7 +41,7 @@ class Indexes:
 
     def __init__(self, files: WorkspaceFiles) -> None:
         self.files = files
-        self._opened: dict[tuple[str, str | None], OpenIndex] = {}
+        self._opened: dict[tuple[str, str | None, str], OpenIndex] = {}
         self._opening = threading.RLock()
 
     def records(self) -> list[IndexRecord]:
@@ -57,12 +56,14 @@ class Indexes:
         on_estimate: Callable[[str, IndexEstimate], None] | None = None,
         on_progress: ProgressSink = no_progress,
     ) -> IndexRecord:
-        """Build the index that the settings name, or resume it, or find it complete.
+        """Build the index that the settings name, or resume it, or find it complete; then its further members.
+
+        Further members that are named replace those that the index has; where none is named, they stay.
 
         Args:
-            settings: Model, method, batches.
+            settings: Model, method, batches, members.
             dataset: Name or id; may be left out when there is only one.
-            on_estimate: Receives the index id and what the build will cost, before it starts.
+            on_estimate: Receives the id of each index and what its build will cost, before it starts.
             on_progress: Receives (stage, done, total).
 
         Raises:
@@ -70,19 +71,26 @@ class Indexes:
             LorifError: The model, the data or the machine does not fit the settings.
         """
         require_curator(self.files, "build indexes")
-        job = self._plan(settings, dataset)
-        if on_estimate is not None:
-            on_estimate(job.index_id, estimate_index(job))
-        return build_index(job, on_progress)
+        return build_with_members(self.files, self.files.choose_dataset(dataset), settings, on_estimate, on_progress)
 
     def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
-        """Id of the index that the settings name, and what building it would cost.
+        """Id of the index that the settings name, and what building it would cost, by itself.
 
         Raises:
             LorifError: The model, the data or the machine does not fit the settings.
         """
-        job = self._plan(settings, dataset)
+        job = plan_alone(self.files, self.files.choose_dataset(dataset), settings)
         return job.index_id, estimate_index(job)
+
+    def estimate_members(
+        self, settings: IndexConfig, *, dataset: str | None = None
+    ) -> list[tuple[str, str, IndexEstimate]]:
+        """Name, index id and cost of every member that a build of these settings would make, the own model first.
+
+        Raises:
+            LorifError: A model, the data or the machine does not fit the settings.
+        """
+        return estimate_members(self.files, self.files.choose_dataset(dataset), settings)
 
     def open(self, index_id: str | None = None, *, model: str | None = None) -> OpenIndex:
         """A complete index with its model in memory.
@@ -95,15 +103,27 @@ class Indexes:
             FingerprintMismatch: The model or the data is not the one the index was built from.
         """
         record = self.files.choose_index(index_id)
-        key = (record.index_id, model)
+        key = (record.index_id, model, str(members_fingerprint(self.files, record)))
         with self._opening:
             if key not in self._opened:
-                self._opened = {key: open_index(self.files, record, model)}
+                self._opened = {key: open_with_members(self.files, record, model)}
             return self._opened[key]
 
     def has_open(self, index_id: str) -> bool:
         """Whether an index and its model are in memory."""
-        return any(opened == index_id for opened, _ in list(self._opened))
+        return any(opened == index_id for opened, _, _ in list(self._opened))
+
+    def members(self, index_id: str) -> Members | None:
+        """What an index's scores are sums over; None: it is alone.
+
+        Raises:
+            LorifError: The file that says so is damaged or gone.
+        """
+        return members_of(self.files, self.files.catalog.index(index_id))
+
+    def all_members(self) -> dict[str, Members]:
+        """Per index that is not alone, what its scores are sums over; one whose file is damaged is left out here."""
+        return all_members(self.files)
 
     def kept_energy(self, index_id: str) -> KeptEnergy:
         """Share of the squared gradient norm that is kept over all modules, as stored and before rounding."""
@@ -181,13 +201,6 @@ class Indexes:
             LorifError: The index is not complete, or damaged.
         """
         return rank_self_influences(self.files, index_id)
-
-    def _plan(self, settings: IndexConfig, dataset: str | None) -> IndexJob:
-        record = self.files.choose_dataset(dataset)
-        if Path(settings.model.model).is_dir():  # so that the index can be asked from another folder
-            placed = replace(settings.model, model=str(Path(settings.model.model).resolve()))
-            settings = replace(settings, model=placed)
-        return plan_index(self.files, record, settings, build_engine(load_model(settings.model), settings))
 
 
 def describe_adapters(files: WorkspaceFiles, records: Sequence[IndexRecord]) -> dict[str, str]:

@@ -19,8 +19,10 @@ from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import read_module_moments
 from lorif_core.store.tensor_files import read_header
 from lorif_core.views.index_figures import Spectrum
+from lorif_core.workspace.folder.index_members import MEMBERS, Members
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
+from lorif_core.workspace.indexes.linked_members import members_of, members_to_dict
 from lorif_core.workspace.indexes.model_share import ModelShare, share_of_index
 from lorif_core.workspace.indexes.take_statistics import statistics_file
 
@@ -47,6 +49,7 @@ WHAT = {
     "subspace": "leading directions of the curvature, the same for all texts",
     "headers": "names and shapes in front of the tensors",
     "manifest": "settings, checksums, energies, who made which part",
+    "members": "which indexes the scores are sums over",
     "statistics": "second moments behind the maps; shared by indexes of the same model and data",
 }
 
@@ -97,6 +100,9 @@ class IndexReport:
     model_share: ModelShare | None = None
     """Which share of the model it sees, and what a trial left out; None where an older version kept nothing."""
 
+    members: Members | None = None
+    """What its scores are sums over; None: it is alone. Their bytes are their own indexes'."""
+
     @property
     def total_bytes(self) -> int:
         """Everything, statistics included."""
@@ -112,6 +118,7 @@ class IndexReport:
         values: dict[str, Any] = asdict(self) | {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
         values["coverage"] = self.coverage.to_dict()
         values["kept_energy"] = self.kept_energy._asdict()
+        values["members"] = members_to_dict(self.members)
         if self.model_share is not None:
             values["model_share"] |= {"share": self.model_share.share, "sentence": self.model_share.sentence}
         return values
@@ -150,6 +157,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
         ranks=manifest.ranks,
         coverage=coverage_of(manifest),
         model_share=share_of_index(files, record),
+        members=members_of(files, record),
     )
 
 
@@ -167,6 +175,8 @@ def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, in
     for entry in manifest.maps or []:
         yield "maps", entry.size_bytes
     yield "manifest", bookkeeping_bytes(reader.folder)
+    if (named := reader.folder / MEMBERS).is_file():
+        yield "members", named.stat().st_size
     if manifest.whitening is not None and (path := statistics_of(files, manifest)).is_file():
         yield "statistics", path.stat().st_size
 

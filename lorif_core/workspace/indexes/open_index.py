@@ -1,21 +1,36 @@
-"""A complete index with the model it was built from, ready to be asked."""
+"""A complete index with the model it was built from, and with the further members of its scores, ready to be asked.
 
+The models of further members are held in memory where they fit. Where memory is short each is loaded when it is its
+turn and let go after it, so that beside the index's own model there is one at a time.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+
+import psutil
+import torch
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import CurvatureConfig, ModelConfig
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, FingerprintMismatch
-from lorif_core.methods.protocol import AttributionMethod
+from lorif_core.methods.protocol import AttributionMethod, Member
 from lorif_core.models.load import load_model
 from lorif_core.passes.scoring import FittedIndex
 from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
+from lorif_core.workspace.folder.index_members import LinkedMember, Members
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine, engine_of_index
 from lorif_core.workspace.indexes.index_settings import read_index_settings
+from lorif_core.workspace.indexes.linked_members import check_member, members_of
 from lorif_core.workspace.indexes.model_share import share_sentence
+
+SHARE_FOR_MEMBERS = 0.5
+"""Of the free memory, what the models of further members may take; the rest is for gradients and scores."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -30,14 +45,92 @@ class OpenIndex:
     model_share: str
     """Which share of the model it sees, in words."""
 
+    members: Members | None = None
+    """What its scores are sums over; None: it is alone."""
+
+    others: tuple["OtherMember", ...] = ()
+    """The further members, in their order."""
+
+    def over_members(self, work: Callable[["OpenIndex"], Found]) -> list[Found]:
+        """What a piece of work finds for every member: this index first, then the further ones, one at a time.
+
+        The work must keep nothing of what it is given but stored features: a model may be let go after it.
+        """
+        return [work(self), *(other.do(work) for other in self.others)]
+
+    @property
+    def label(self) -> str:
+        """Method and settings, and the further members."""
+        own = self.engine.method.label
+        return own if self.members is None else f"{own} {self.members.label}"
+
+    @property
+    def memory_note(self) -> str | None:
+        """That the models of its members do not fit into memory together; None: they do."""
+        if all(other.held is not None for other in self.others):
+            return None
+        return "memory is short, so every question loads the further members' models one at a time"
+
     @property
     def reader(self) -> StoreReader:
         """What is stored."""
         return self.fitted.reader
 
 
+@dataclass(frozen=True)
+class OtherMember:
+    """A further member of an index's scores."""
+
+    load: Callable[[], OpenIndex]
+    held: OpenIndex | None
+    """None where memory is short."""
+
+    def do(self, work: Callable[[OpenIndex], Found]) -> Found:
+        """What a piece of work finds for it."""
+        return work(self.held or self.load())
+
+
+def open_with_members(
+    files: WorkspaceFiles, record: IndexRecord, model: str | None, free_bytes: int | None = None
+) -> OpenIndex:
+    """Load the model of a complete index and those of the further members of its scores.
+
+    Args:
+        files: The workspace.
+        record: Of the index.
+        model: Where the index's own model lies now, if it was moved since the index was built.
+        free_bytes: Memory for models; None: what there is.
+
+    Raises:
+        ArtefactError: The index or a member is not complete, or they do not fit together.
+        FingerprintMismatch: A model or the data is not the one that an index was built from.
+    """
+    members, own = members_of(files, record), open_index(files, record, model)
+    if members is None:
+        return own
+    checked = [(linked, check_member(files, record, linked)) for linked in members.others]
+    needed = len(checked) * sum(one.nbytes for one in own.engine.loaded.model.parameters())
+    free = _free_bytes(own.engine.loaded.device) if free_bytes is None else free_bytes
+    holds = needed <= SHARE_FOR_MEMBERS * free
+
+    def other(linked: LinkedMember, theirs: IndexRecord) -> OtherMember:
+        def load() -> OpenIndex:
+            found = open_index(files, theirs, linked.model)
+            return replace(found, fitted=replace(found.fitted, member=Member(linked.name, linked.weight)))
+
+        return OtherMember(load, load() if holds else None)
+
+    fitted = replace(own.fitted, member=Member(members.name, members.weight))
+    others = tuple(other(linked, theirs) for linked, theirs in checked)
+    return replace(own, fitted=fitted, members=members, others=others)
+
+
+def _free_bytes(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
 def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:
-    """Load the model of a complete index.
+    """Load the model of a complete index, by itself.
 
     Args:
         files: The workspace.

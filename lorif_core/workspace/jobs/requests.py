@@ -13,6 +13,7 @@ from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.errors import JobError
 from lorif_core.files import checksum_of_file
 from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.workspace.indexes.name_members import place_members
 
 MEASUREMENTS = ("lds", "sweep", "fidelity", "retrain", "planted", "mislabel", "tail_patch", "brittleness")
 """The methods of ``Evaluation`` that a job may call."""
@@ -97,10 +98,15 @@ def import_request(
 
 
 def index_request(settings: IndexConfig, dataset_id: str) -> IndexRequest:
-    """The request to build the index that the settings name."""
+    """The request to build the index that the settings name.
+
+    Raises:
+        ConfigError: A pattern of checkpoints fits no folder.
+    """
     model = settings.model.model
     placed = str(Path(model).resolve()) if Path(model).is_dir() else model
-    return IndexRequest(replace(settings, model=replace(settings.model, model=placed, device="auto")), dataset_id)
+    whole = replace(settings, members=place_members(settings.members))
+    return IndexRequest(replace(whole, model=replace(settings.model, model=placed, device="auto")), dataset_id)
 
 
 def evaluate_request(measurement: str, arguments: Mapping[str, Any]) -> EvaluateRequest:

@@ -4,12 +4,12 @@ They are kept as soon as they are there (``folder/kept_rows.py``), so an evaluat
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,16 +35,19 @@ from lorif_core.methods.references.reference import (
 )
 from lorif_core.passes.head_products import HeadQueries, capture_head
 from lorif_core.passes.queries import Query, capture_queries
-from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.scoring import iter_scores
 from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import MANIFEST
 from lorif_core.weights import locate_weight
+from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
 from lorif_core.workspace.folder.kept_rows import kept_row_file, read_row, write_row
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine, head_of, whole_engine
+from lorif_core.workspace.indexes.linked_members import members_fingerprint
 from lorif_core.workspace.indexes.open_index import OpenIndex
 from lorif_core.workspace.indexes.take_statistics import take_statistics
 from lorif_core.workspace.quality.scored import TOKENS, CandidateName, Scored
@@ -90,7 +93,8 @@ def score_candidates(
         yield from beside.score_at_once(references)
     for candidate in candidates:
         if not candidate.is_reference:
-            can_be_refined = workspace.indexes.open(candidate.name).engine.method.can_be_refined
+            index = workspace.indexes.open(candidate.name)
+            can_be_refined = index.engine.method.can_be_refined and index.members is None
             settings = [
                 ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
@@ -108,6 +112,8 @@ def _kept_or_scored(
     asked = [as_a_text(index, example) for example in read_query_examples(queries)]
     manifest = checksum_of_file(index.reader.folder / MANIFEST)
     known = {"index": index.index_id, "manifest": manifest, "code": code_fingerprint(), "queries": _sequences(asked)}
+    if members := members_fingerprint(workspace.files, workspace.files.catalog.index(index.index_id)):
+        known["members"] = members
     places = {one: kept_row_file(workspace.path, known | {"settings": asdict(one)}) for one in settings}
     missing = [one for one in settings if not places[one].exists()]
     fresh = score_index(workspace, candidate, queries, missing) if missing else iter(())
@@ -167,19 +173,37 @@ def score_index(
     if not settings:
         raise ConfigError("there is nothing to score with: give at least one value of every setting.")
     index = workspace.indexes.open(candidate.name)
-    record = workspace.files.catalog.index(index.index_id)
     asked = [as_a_text(index, example) for example in read_query_examples(queries)]
-    with index.engine.gradients() as source:
-        gradients = capture_queries(source, asked, *settings)
+    captured, cost = capture_members(index, asked, *settings), _Cost.of(workspace.files, index)
     for one in settings:
         started = time.perf_counter()
-        plan = plan_scoring(index.fitted, gradients, one)
-        scores = torch.cat([part for _, part in iter_scores(plan)], 1)
+        scores = torch.cat([part for _, part in iter_scores(*plan_members(captured, one))], 1)
         seconds = (time.perf_counter() - started) / len(asked)
-        total = None if record.total_bytes is None else record.total_bytes / record.num_examples
-        codes = None if record.shard_bytes is None else record.shard_bytes / record.num_examples
-        label = f"{index.engine.method.label}{_asked(one)}"
-        yield Scored(candidate, label, one.normalisation, scores, codes, total, record.build_seconds, seconds, one)
+        label = f"{index.label}{_asked(one)}"
+        yield Scored(candidate, label, one.normalisation, scores, *cost, seconds, one)
+
+
+class _Cost(NamedTuple):
+    """Codes and all bytes per example, and seconds of building, of all members together."""
+
+    codes_bytes: float | None
+    total_bytes: float | None
+    build_seconds: float | None
+
+    @classmethod
+    def of(cls, files: WorkspaceFiles, index: OpenIndex) -> "_Cost":
+        others = index.members.others if index.members is not None else ()
+        records = [files.catalog.index(one) for one in (index.index_id, *(other.index_id for other in others))]
+        count = records[0].num_examples
+        codes, total = (_sum(getattr(one, name) for one in records) for name in ("shard_bytes", "total_bytes"))
+        seconds = _sum(one.build_seconds for one in records)
+        return cls(None if codes is None else codes / count, None if total is None else total / count, seconds)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Of all; None where one is unknown."""
+    found = list(values)
+    return None if None in found else sum(value for value in found if value is not None)
 
 
 def _asked(settings: ScoreConfig) -> str:

@@ -32,6 +32,7 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman, topk_overlap
 from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.linked_members import all_members_told
 from lorif_core.workspace.quality.candidates import always_beside, score_candidates, score_index, score_tokens
 from lorif_core.workspace.quality.lds_rows import LdsRow, lds_rows
 from lorif_core.workspace.quality.planted import PlantedScore, read_answer_key, score_planted
@@ -377,6 +378,8 @@ class Evaluation:
 
     def _keep(self, kind: str, settings: Mapping[str, Any], result: Any) -> None:
         catalog, created = self.workspace.files.catalog, utc_now()
+        if members := all_members_told(self.workspace.files):
+            settings = {**settings, "members": members}
         index = self.workspace.files.choose_index(None)
         catalog.put_evaluation(
             EvaluationRecord(

@@ -1,0 +1,62 @@
+"""Queries differentiated through every member of an index, and the plans whose products are added up."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from lorif_core.config import ScoreConfig
+from lorif_core.errors import ConfigError
+from lorif_core.passes.queries import Query, QueryGradients, capture_queries
+from lorif_core.passes.scoring import FittedIndex, ScoringPlan, plan_scoring
+from lorif_core.workspace.indexes.open_index import OpenIndex
+
+
+class CapturedMember(NamedTuple):
+    """A member's stored features and what its model makes of the queries."""
+
+    fitted: FittedIndex
+    gradients: QueryGradients
+
+
+def capture_members(index: OpenIndex, queries: Sequence[Query], *asked: ScoreConfig) -> list[CapturedMember]:
+    """Gradients of the queries in every member, the index's own first.
+
+    Raises:
+        ConfigError: A setting is for an index that is alone.
+    """
+    check_settings(index, *asked)
+
+    def capture(member: OpenIndex) -> CapturedMember:
+        with member.engine.gradients() as source:
+            own = asked if member is index else [_as_other(one) for one in asked]
+            return CapturedMember(member.fitted, capture_queries(source, queries, *own))
+
+    return index.over_members(capture)
+
+
+def plan_members(captured: Sequence[CapturedMember], asked: ScoreConfig) -> list[ScoringPlan]:
+    """The plans of all members; the first one's normalisation is that of their sum.
+
+    Raises:
+        ConfigError: The method or the index cannot take what is asked.
+    """
+    first, *others = captured
+    return [plan_scoring(*first, asked), *(plan_scoring(*one, _as_other(asked)) for one in others)]
+
+
+def check_settings(index: OpenIndex, *asked: ScoreConfig) -> None:
+    """Refuse what cannot be done for a sum over members.
+
+    Raises:
+        ConfigError: Names the setting and the way out.
+    """
+    if index.members is not None and any(one.refine for one in asked):
+        raise ConfigError(
+            f"refine is for an index that is alone, and {index.index_id!r} has {index.members.count} members: their "
+            "texts' curvatures do not add up. Leave it out, or take the members away with `lorif index` and "
+            "`--alone`."
+        )
+
+
+def _as_other(asked: ScoreConfig) -> ScoreConfig:
+    return replace(asked, normalisation="none")
