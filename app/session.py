@@ -14,7 +14,7 @@ from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.private_logs import write_report
-from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory
+from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory, raise_unless_failure
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.workspace import Workspace, open_workspace
@@ -144,7 +144,8 @@ def errors() -> Iterator[None]:
         yield
     except LorifError as error:
         show_error(error)
-    except Exception as error:  # Streamlit's control flow derives from BaseException and passes through
+    except BaseException as error:
+        raise_unless_failure(error)
         show_error(error)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from lorif_core.cli.process import prepare_process
 from lorif_core.config import BatchConfig, ImportConfig, ModelConfig, Normalisation
@@ -29,12 +29,24 @@ from lorif_core.workspace.workspace import Workspace, create_workspace
 
 BUDGETS = ("0.5KB", "1KB", "2KB", "4KB", "8KB")
 
-CONFIGURATIONS: Mapping[str, MethodSettings] = {
-    "default": method_settings(DEFAULT_METHOD),
-    **{budget: method_settings(DEFAULT_METHOD, budget=budget) for budget in BUDGETS},
-    "lorif": method_settings("lorif"),
-    "logra": method_settings("logra"),
-    "graddot-index": method_settings("graddot"),
+
+class Configuration(NamedTuple):
+    """An index to be measured."""
+
+    method: MethodSettings
+    include: tuple[str, ...] = ()
+    """Patterns of modules; empty: what the method tracks by itself."""
+
+
+CONFIGURATIONS: Mapping[str, Configuration] = {
+    "default": Configuration(method_settings(DEFAULT_METHOD)),
+    **{budget: Configuration(method_settings(DEFAULT_METHOD, budget=budget)) for budget in BUDGETS},
+    "2KB without the head": Configuration(method_settings(DEFAULT_METHOD, budget="2KB", head_columns=0)),
+    "2KB with attention": Configuration(method_settings(DEFAULT_METHOD, budget="2KB"), ("*",)),
+    "2KB of 0.1": Configuration(method_settings(DEFAULT_METHOD, budget="2KB", head_columns=0), ("*",)),
+    "lorif": Configuration(method_settings("lorif")),
+    "logra": Configuration(method_settings("logra")),
+    "graddot-index": Configuration(method_settings("graddot")),
 }
 """What is built, by the name in the table."""
 
@@ -89,8 +101,8 @@ def measure_truth(
     names: dict[str, str] = {}
     for configuration in configurations:
         settings = IndexConfig(
-            model=ModelConfig(model=str(folder / "model")),
-            method=CONFIGURATIONS[configuration],
+            model=ModelConfig(model=str(folder / "model"), include=CONFIGURATIONS[configuration].include),
+            method=CONFIGURATIONS[configuration].method,
             batches=BatchConfig(max_length=_longest(folder)),
         )
         say(f"{configuration} …")

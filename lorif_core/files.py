@@ -198,11 +198,15 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
     return sealed((json.dumps({SEAL: BLANK_SEAL, **value}, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *names: str) -> dict[str, Any]:
     """Object of a JSON file, without the seal that is checked here.
 
+    Args:
+        path: The file.
+        *names: What the object must hold: another of our files may have been put in its place, and its seal is right.
+
     Raises:
-        ArtefactError: The file is missing, or not a JSON object.
+        ArtefactError: The file is missing, not a JSON object, or another one.
         DamagedArtefact: It is not what was written.
     """
     try:
@@ -216,6 +220,11 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ArtefactError(f"{str(path)!r} must hold a JSON object, got {str(value)[:40]!r}: restore or rebuild it.")
     if _check(io.BytesIO(content), path):
         value.pop(SEAL, None)
+    if missing := [name for name in names if name not in value]:
+        raise ArtefactError(
+            f"{str(path)!r} must hold {missing[0]!r} and does not, so another file lies in its place: restore it "
+            "from a backup, or rebuild it."
+        )
     return value
 
 

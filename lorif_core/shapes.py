@@ -10,7 +10,7 @@ jaxtyping's, which the tests check at every call, and plain types where jaxtypin
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -47,6 +47,26 @@ class TokenBatch(NamedTuple):
     """(B, T) bool: tokens whose cross-entropy belongs to the objective. Never a sequence's first token."""
 
 
+Form = Literal["factors", "columns"]
+"""What is stored of one module's gradients where not the whole: rank-c factors, or their heaviest columns.
+
+Columns are for an output head, whose gradient has one per token of the vocabulary, most of them next to nothing.
+"""
+
+
+class Tracked(NamedTuple):
+    """What of a model is tracked unless patterns say otherwise: the linear maps of its MLPs, and"""
+
+    attention: bool = True
+    """those of attention,"""
+
+    head: bool = False
+    """the output head, as columns."""
+
+
+ATTENTION_AND_MLP = Tracked()
+
+
 @dataclass(frozen=True)
 class ModuleShape:
     """One tracked module and its widths before and after projection."""
@@ -62,6 +82,8 @@ class ModuleShape:
 
     d_out: int
     """Projected output width."""
+
+    form: Form = "factors"
 
     @property
     def dim(self) -> int:

@@ -17,7 +17,7 @@ NO_THREAD = "can't start new thread"
 """How Python, which gives no number of the error, says that a thread was refused."""
 
 _RUST = re.compile(r"\(os error (\d+)\)")
-_SPEAKING = ("duckdb", "_duckdb", "polars", "pyarrow", "safetensors_rust", "safetensors")
+_SPEAKING = ("duckdb", "_duckdb", "polars", "pyarrow", "safetensors_rust", "safetensors", "pyo3_runtime")
 """Libraries whose errors hold the system's words, and mostly not its number."""
 
 _LIMITS = (
@@ -93,6 +93,15 @@ _NAME_STEPS = {
     errno.ENOLCK: "its file system gives no locks: use a local disk",
 }
 """The same for a wrong name. At the outermost frame these are defects: the place that knew the name should speak."""
+
+
+def raise_unless_failure(error: BaseException) -> None:
+    """Let through what only looks like an error: Ctrl-C, exits, Streamlit's control flow. For the outermost frames.
+
+    A panic of a library in Rust (polars without a thread to start) is a failure, and no ``Exception`` either.
+    """
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
 
 
 def is_of_the_machine(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from polars.exceptions import PanicException
 from tiny_workspace import copy_of, imported, lorif
 
 from lorif_core import cli
@@ -16,6 +17,7 @@ from lorif_core.system_failures import (
     NO_THREAD,
     failure_sentence,
     is_of_the_machine,
+    raise_unless_failure,
     refuse_if_of_the_machine,
     what_failed,
 )
@@ -85,11 +87,26 @@ def test_what_is_read_is_not_called_damaged_for_a_limit():
     refuse_if_of_the_machine(ValueError("no footer"), path)
 
 
+def panic() -> BaseException:
+    """What polars raises where it may start no thread."""
+    said = 'could not spawn threads: IOError(Os { code: 11, message: "Resource temporarily unavailable" })'
+    return PanicException(said)
+
+
+def test_what_is_no_failure_passes_the_outermost_frames():
+    for error in (KeyboardInterrupt(), SystemExit(2), GeneratorExit()):
+        with pytest.raises(type(error)):
+            raise_unless_failure(error)
+    raise_unless_failure(ValueError("a defect"))
+    raise_unless_failure(panic())
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (refused(errno.EMFILE), "lorif: '/data/file' cannot be used (Too many open files): this process"),
         (MemoryError(), "lorif: the system refused something (Cannot allocate memory): the memory did not suffice"),
+        (panic(), "lorif: the system refused something (Resource temporarily unavailable): no further process or"),
     ],
 )
 def test_a_command_ends_with_one_sentence_and_exit_code_2(error, said, monkeypatch):

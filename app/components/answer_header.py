@@ -125,3 +125,7 @@ def _trust(index_id: str) -> None:
         for check in found.checks:
             mark = TRUST_MARKS["checked" if check.is_passed else "doubtful"]
             st.text(visible(f"{mark} {check.meaning} (chance: {check.chance:.3g})"))
+        has_lds = any(check.kind == "lds" for check in found.checks)
+        if (page := st.session_state.get("pages", {}).get("indexes")) is not None:
+            label = "All lines of that evaluation" if has_lds else "How to compare them with retrained models"
+            st.page_link(page, label=label, query_params={"tab": "Indexes", "ix": index_id})

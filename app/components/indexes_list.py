@@ -5,6 +5,7 @@ import json
 import streamlit as st
 
 from app import session
+from app.components import index_quality
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.catalog import IndexRecord
 from lorif_core.views.index_figures import energy_map, spectrum_lines
@@ -43,6 +44,7 @@ def draw() -> None:
         with right:
             _energy(report)
         if report.status == "complete":
+            index_quality.draw(chosen)
             _spectrum(report)
         _settings(report)
 

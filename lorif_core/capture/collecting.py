@@ -101,7 +101,9 @@ class Collector:
         if use.rows is not None:
             return routed_layout(use.rows, self.shape, keeps_tokens=self.keeps_tokens)
         leading = use.inputs.shape[:-1]
-        layout = layout_of(leading, self.shape, keeps_tokens=self.keeps_tokens)
+        # A head's rows are as wide as the vocabulary: there are none but where logits are.
+        keeps_tokens = self.keeps_tokens and not self.maps[use.name].keeps_outputs_apart
+        layout = layout_of(leading, self.shape, keeps_tokens=keeps_tokens)
         if layout is not None and use.output.shape[:-1] == leading:
             return layout
         seen = f"an input of shape {tuple(use.inputs.shape)}"

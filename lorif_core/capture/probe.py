@@ -110,8 +110,9 @@ def _true_sketches(
     size = len(batch.input_ids)
     sketches = {name: torch.zeros(size, SKETCH_WIDTH, SKETCH_WIDTH, dtype=torch.float64) for name in weights}
     by_parameter: dict[nn.Parameter, list[TrackedWeight]] = defaultdict(list)
+    heads = {one.module: nn.Parameter(one.parameter.detach()) for one in weights.values() if one.is_shared_head}
     for weight in weights.values():
-        by_parameter[weight.parameter].append(weight)
+        by_parameter[heads.get(weight.module, weight.parameter)].append(weight)
 
     def take(row: int, parameter: nn.Parameter) -> None:
         gradient, parameter.grad = parameter.grad, None
@@ -123,7 +124,7 @@ def _true_sketches(
             matrix = weight.of(gradient).double()
             sketches[weight.name][row] += (left.double().mT @ matrix @ right.double()).cpu()
 
-    with _as_leaves(by_parameter), torch.enable_grad():
+    with _untied(heads), _as_leaves(by_parameter), torch.enable_grad():
         for row in range(size):
             hooks = [one.register_post_accumulate_grad_hook(partial(take, row)) for one in by_parameter]
             try:
@@ -132,6 +133,19 @@ def _true_sketches(
                 for hook in hooks:
                     hook.remove()
     return sketches
+
+
+@contextmanager
+def _untied(heads: Mapping[nn.Module, nn.Parameter]) -> Iterator[None]:
+    """Heads with a parameter of their own in the same memory, so that other uses of the shared one do not count."""
+    shared = {head: head._parameters["weight"] for head in heads}
+    try:
+        for head, own in heads.items():
+            head._parameters["weight"] = own
+        yield
+    finally:
+        for head, was in shared.items():
+            head._parameters["weight"] = was
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Where a model multiplies by its tracked weights, seen from outside.
 
 Identity belongs to the weight: whichever module holds a tracked parameter is watched, and all its uses are reported
-under one name. How a module is watched depends on what is known of its forward:
+under one name; only of an output head that shares its parameter with the embedding, just the head is watched.
+How a module is watched depends on what is known of its forward:
 
     plain linear maps and embeddings   a forward hook: input and output are those of the product
     norms                              a forward hook: the output is affine in the weights
@@ -66,7 +67,13 @@ def watch_uses(model: nn.Module, names: Iterable[str], on_use: OnUse) -> Iterato
         by_parameter.setdefault(weight.parameter, []).append(weight)
     with ExitStack() as watching:
         for module in model.modules():
-            held = [one for p in module._parameters.values() if p is not None for one in by_parameter.get(p, ())]
+            held = [
+                one
+                for p in module._parameters.values()
+                if p is not None
+                for one in by_parameter.get(p, ())
+                if not one.is_shared_head or one.module is module
+            ]
             if held:
                 _watch(module, held, on_use, watching)
         yield

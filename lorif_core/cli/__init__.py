@@ -55,7 +55,7 @@ from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
 from lorif_core.private_logs import write_report
-from lorif_core.system_failures import failure_sentence, is_of_the_machine
+from lorif_core.system_failures import failure_sentence, is_of_the_machine, raise_unless_failure
 
 
 def evaluate() -> None:
@@ -157,7 +157,8 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123 - the reader of our output went away
         return 0
-    except Exception as error:  # the outermost frame: what the machine refuses, or a defect, kept whole for a report
+    except BaseException as error:  # the outermost frame: what the machine refuses, or a defect, kept for a report
+        raise_unless_failure(error)
         if not is_of_the_machine(error):
             return _report_defect()
         complain(f"{failure_sentence(error)}, then run the same command again.")

@@ -52,7 +52,7 @@ class SweepArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class SubsetArgs:
-    """Which subsets are trained on."""
+    """Which subsets are trained on, and how many of them now."""
 
     subsets: int = 64
     """How many trainings."""
@@ -63,47 +63,66 @@ class SubsetArgs:
     seed: int = 0
     """Of the subsets."""
 
+    stop_at: TextArg = None
+    """End early and write what is finished: after so many subsets (40), or after a time (90s, 20m, 1.5h).
+    The same command without it goes on."""
+
     def choices(self) -> "SubsetChoices":
         """The same, as ``Evaluation.retrain`` takes it."""
         return {"num_subsets": self.subsets, "fraction": self.fraction, "seed": self.seed}
 
 
+@dataclass(frozen=True, kw_only=True)
+class LdsArgs:
+    """What is put side by side."""
+
+    candidates: tuple[str, ...] = ()
+    """Index ids and references (ekfac, kfac, graddot, cosine, repsim), each with :RATIO for another
+    damping, e.g. ekfac:0.003. Unset: every complete index. `tokens` and `bm25` are always there."""
+
+    normalisations: tuple[Normalisation, ...] = ("none", "tempered")
+    """Each is a line of its own: none, unit, relatif, tempered."""
+
+    refine: tuple[int, ...] = (0,)
+    """Refining steps of half-whitened indexes, a line each."""
+
+    against: TextArg = None
+    """Candidate that the others are compared with. Unset: the best line."""
+
+
 def lds(
     workspace: Positional[Path],
     /,
+    asked: OmitArgPrefixes[LdsArgs] = LdsArgs(),
     *,
     queries: Path,
     truth: Path,
-    candidates: tuple[str, ...] = (),
-    normalisations: tuple[Normalisation, ...] = ("none", "tempered"),
-    refine: tuple[int, ...] = (0,),
     figure: Path | None = None,
     json: Json = False,
 ) -> None:
     """Linear datamodelling score: do summed scores predict the losses of really retrained models?
 
-    Puts indexes and uncompressed references side by side with bytes per example, build and query time.
+    Puts indexes and uncompressed references side by side, with what they cost. `tokens` knows no model: it counts the
+    target tokens that a text shares with the query. The partial score is what a method knows beyond it.
 
     Args:
         workspace: Folder of the workspace.
+        asked: What is put side by side.
         queries: Data file of queries, in the order of the ground truth.
         truth: .npz with masks (S, N) and losses (S, Q), as `lorif evaluate retrain` writes it.
-        candidates: Index ids and references (ekfac, kfac, graddot, cosine, repsim, bm25), each with
-            :RATIO for another damping, e.g. ekfac:0.003. Unset: every complete index.
-        normalisations: Each is a line of its own: none, unit, relatif, tempered.
-        refine: Refining steps of half-whitened indexes, a line each.
         figure: Also draw quality against bytes, as an HTML file.
         json: Print one JSON object instead of a table.
     """
-    from lorif_core.views.evaluations import lds_figure, lds_table
+    from lorif_core.views.evaluations import lds_cost_table, lds_figure, lds_table
 
     with progress(json) as on_progress:
         rows = _open(workspace).lds(
             queries,
             truth,
-            candidates=candidates,
-            normalisations=normalisations,
-            refines=refine,
+            candidates=asked.candidates,
+            normalisations=asked.normalisations,
+            refines=asked.refine,
+            against=asked.against,
             on_progress=on_progress,
         )
     plain = [asdict(row) for row in rows]
@@ -113,6 +132,9 @@ def lds(
         print_json({"rows": plain})
         return
     console().print(lds_table(plain))
+    console().print(lds_cost_table(plain))
+    if all(row.candidate != "bm25" for row in rows):
+        say("Without bm25, which needs the package bm25s: `pip install 'lorif-studio[bm25]'`.")
     if figure is not None:
         say(f"The figure is in {figure}.")
 
@@ -221,14 +243,20 @@ def retrain(
             out,
             workers=workers,
             dataset=dataset,
+            stop_at=subsets.stop_at,
             on_progress=on_progress,
             **subsets.choices(),
         )
     num_subsets, num_queries = truth.losses.shape
+    planned = truth.planned_subsets
     if json:
-        print_json({"file": str(out), "num_subsets": num_subsets, "num_queries": num_queries})
+        counts = {"num_subsets": num_subsets, "planned_subsets": planned, "num_queries": num_queries}
+        print_json({"file": str(out)} | counts)
         return
-    say(f"Wrote the losses of {num_queries} queries after {num_subsets} trainings to {out}.")
+    of = "" if num_subsets == planned else f" of {planned}"
+    say(f"Wrote the losses of {num_queries} queries after {num_subsets}{of} trainings to {out}.")
+    if num_subsets < planned:
+        say("The same command without --stop-at goes on with the others.")
     say(f"Next: lorif evaluate lds {workspace} --queries {queries} --truth {out}")
 
 

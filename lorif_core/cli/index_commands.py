@@ -1,6 +1,5 @@
 """The commands `lorif index` and `lorif indexes`."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from lorif_core.cli.output import Json, TextArg, complain, console, print_json, 
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ArtefactError, ConfigError
-from lorif_core.methods.method_settings import FactoredSettings, IndexConfig, MethodSettings
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
@@ -240,9 +239,9 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
     )
     say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
     _say_share(opened.indexes.report(record.index_id).model_share)
-    ranks = opened.indexes.ranks(record.index_id)
-    if ranks is not None:
-        say(_describe_ranks(ranks, settings.method, record.f))
+    spent = opened.indexes.budget_share(record.index_id)
+    if spent is not None:
+        say(spent.sentence)
     where = f"`lorif indexes {opened.path} {record.index_id}`"
     for sentence in opened.indexes.coverage(record.index_id).sentences(where):
         say(sentence)
@@ -258,19 +257,6 @@ def _say_share(seen: "ModelShare | None") -> None:
         say(f"Left out: {name} ({reason}).")
     if len(seen.left_out) > len(shown):
         say(f"Left out as well: {len(seen.left_out) - len(shown)} more modules.")
-
-
-def _describe_ranks(ranks: dict[str, int], settings: MethodSettings, f: int) -> str:
-    """What a budget bought, and by which rule."""
-    assert isinstance(settings, FactoredSettings)  # the others have no budget
-    shares = ", ".join(
-        f"{rank} in {count} module{'s' if count > 1 else ''}"
-        for rank, count in sorted(Counter(ranks.values()).items())
-    )
-    return (
-        f"The budget of {settings.budget} bought {sum(ranks.values())} rank-one terms in {settings.codec} codes at "
-        f"f = {f} ({shares}), where a byte holds most energy; modules without a term are left out."
-    )
 
 
 def _print_modules(settings: IndexConfig, as_json: bool) -> None:
@@ -336,6 +322,8 @@ def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
         "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
         "memory": f"about {human_bytes(estimate.memory_bytes)}",
     }
+    if estimate.term_costs is not None:
+        rows["budget"] = estimate.term_costs
     if estimate.adapter is not None:
         rows["adapter"] = estimate.adapter
     console(stderr=True).print(key_value_table(f"Index {index_id}", rows))

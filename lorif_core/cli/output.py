@@ -3,9 +3,11 @@
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated, Any
 
 import tyro
@@ -25,6 +27,7 @@ STAGES = {
     "queries": "queries",
     "questions": "questions",
     "references": "references (examples)",
+    "candidates": "candidates",
     "retraining": "retraining (subsets)",
     "tail-patch": "tail-patch (steps)",
     "brittleness": "brittleness (retrainings)",
@@ -37,9 +40,59 @@ STAGES = {
 }
 
 
+SECONDS_PER_LINE = 10
+"""Between two lines of progress of one stage, where there is no terminal."""
+
+
 @contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Progress bars on standard error, one per stage, with rate and remaining time."""
+    """How far each stage is, on standard error: bars on a terminal; lines, now and then, in a file or a pipe."""
+    if quiet:
+        yield lambda stage, done, total: None
+    elif console(stderr=True).is_terminal:
+        with _progress_bars() as show:
+            yield show
+    else:
+        stages: dict[str, _StageLines] = {}
+
+        def show_line(stage: str, done: int, total: int) -> None:
+            if stage not in stages or done < stages[stage].last:  # once more from the beginning
+                stages[stage] = _StageLines(stage, done)
+            stages[stage].show(done, total)
+
+        yield show_line
+
+
+class _StageLines:
+    """Lines of one stage."""
+
+    def __init__(self, stage: str, done: int) -> None:
+        self.name, self.first = STAGES.get(stage, stage), done
+        self.began = self.said = time.monotonic()
+        self.last = -1
+
+    def show(self, done: int, total: int) -> None:
+        """A line at the beginning, every ``SECONDS_PER_LINE``, and at the end; a total of 0 is not known."""
+        is_news = self.last < 0 or (done == total and done > self.last)
+        self.last, now = done, time.monotonic()
+        if not is_news and now - self.said < SECONDS_PER_LINE:
+            return
+        self.said = now
+        said = [f"{self.name}: {done:,} of {total:,}" if total else f"{self.name}: {done:,}"]
+        if now > self.began and done > self.first:
+            said.append(f"{_clock(now - self.began)} so far")
+            if done < total:
+                said.append(f"{_clock((now - self.began) / (done - self.first) * (total - done))} to go")
+        print(visible(", ".join(said)), file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+@contextmanager
+def _progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per stage, with rate and remaining time."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -58,7 +111,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(),
     )
     bars: dict[str, Any] = {}
-    shown = Progress(*columns, console=console(stderr=True), disable=quiet)
+    shown = Progress(*columns, console=console(stderr=True))
 
     def show(stage: str, done: int, total: int) -> None:
         if not bars:

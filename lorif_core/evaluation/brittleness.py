@@ -165,7 +165,7 @@ def _read_outcomes(file: Path | None) -> list[_Outcome]:
     """What an earlier call kept; empty: nothing."""
     if file is None or not file.exists():
         return []
-    return [_Outcome(*values) for values in read_json(file)["outcomes"]]
+    return [_Outcome(*values) for values in read_json(file, "outcomes")["outcomes"]]
 
 
 def _keep_outcomes(file: Path | None, run: _Run, outcomes: list[_Outcome]) -> None:

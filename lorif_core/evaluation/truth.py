@@ -36,6 +36,7 @@ from lorif_core.evaluation.retraining import (
     restored,
     seed_of,
 )
+from lorif_core.evaluation.stop_at import StopAt
 from lorif_core.evaluation.trial import Trial
 from lorif_core.files import BLANK_SEAL, check_file, fingerprint_of_value, read_json, replace_sealed, write_json
 from lorif_core.plain_files import refuse_large_archive
@@ -57,18 +58,29 @@ class GroundTruth:
     losses: Float[Tensor, "S Q"]
     """Summed cross-entropy in nats of each query after training on each subset."""
 
+    planned: int | None = None
+    """Subsets that were to be trained on, where retraining ended before; None: these."""
+
+    @property
+    def planned_subsets(self) -> int:
+        """S, or how many there are to be."""
+        return len(self.masks) if self.planned is None else self.planned
+
     def save(self, path: Path) -> None:
-        """Write both as ``masks`` and ``losses`` into an .npz file, atomically."""
-        _write_npz(path, masks=self.masks, losses=self.losses)
+        """Write ``masks``, ``losses`` and ``planned_subsets`` into an .npz file, atomically."""
+        planned = torch.tensor(self.planned_subsets)
+        _write_npz(path, masks=self.masks, losses=self.losses, planned_subsets=planned)
 
 
 def load_truth(path: Path) -> GroundTruth:
     """A ground truth from an .npz file with ``masks`` (S, N) bool and ``losses`` (S, Q), in nats.
 
+    One of part of the subsets says in ``planned_subsets`` how many there were to be.
+
     Raises:
         DataError: The file is missing or damaged, an array is missing, of another type or shape, or not finite.
     """
-    arrays = _read_npz(path, ("masks", "losses"))
+    arrays = _read_npz(path, ("masks", "losses"), optional=("planned_subsets",))
     masks, losses = arrays["masks"], arrays["losses"]
     if masks.dtype != np.bool_ or masks.ndim != 2:
         raise DataError(
@@ -84,7 +96,10 @@ def load_truth(path: Path) -> GroundTruth:
         raise DataError(f"{str(path)!r} must hold a subset, a train example and a query, got none. Write it again.")
     if not np.isfinite(losses).all():
         raise DataError(f"losses in {str(path)!r} must be finite, {(~np.isfinite(losses)).sum()} are not: retrain.")
-    return GroundTruth(torch.from_numpy(masks), torch.from_numpy(losses.astype(np.float64)))
+    planned = arrays.get("planned_subsets", np.array(len(masks)))
+    if planned.shape != () or not np.issubdtype(planned.dtype, np.integer) or planned < len(masks):
+        raise DataError(f"planned_subsets in {str(path)!r} must be a number from {len(masks)} on, got {planned}.")
+    return GroundTruth(torch.from_numpy(masks), torch.from_numpy(losses.astype(np.float64)), int(planned))
 
 
 def build_truth(
@@ -96,6 +111,7 @@ def build_truth(
     workers: int = 1,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
+    stop_at: StopAt | None = None,
 ) -> GroundTruth:
     """Train the starting model on every subset and record each query's loss; finished subsets are not repeated.
 
@@ -111,13 +127,15 @@ def build_truth(
         workers: Processes; 1 trains in this one.
         on_progress: Called with ("retraining", subsets done, S).
         should_stop: Asked before every step.
+        stop_at: When to take what is finished for the truth; a subset in the middle of its training is given up.
 
     Raises:
         ConfigError: ``workers`` is below 1.
         DataError: The masks do not fit the examples, or there is no query.
         FingerprintMismatch: The folder holds the work of other inputs.
         NumericalError: A training diverged.
-        RetrainingStopped: ``should_stop`` said so; the finished subsets stay in ``folder``.
+        RetrainingStopped: ``should_stop`` said so, or nothing was finished by ``stop_at``; the finished subsets stay
+            in ``folder``.
     """
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}.")
@@ -130,22 +148,54 @@ def build_truth(
         raise DataError("ground truth needs at least one query, got none.")
     report = on_progress or (lambda stage, done, total: None)
     _prepare_folder(folder, trial, masks, device)
-    missing = _missing_subsets(folder, len(masks))
-    report(STAGE, len(masks) - len(missing), len(masks))
-    if missing and workers == 1:
-        _train_subsets(trial, masks, folder, missing, report, should_stop)
-    elif missing:
-        _run_workers(folder, len(masks), min(workers, len(missing)), report, should_stop)
-    losses = [_read_losses(folder, subset, len(trial.queries)) for subset in range(len(masks))]
-    return GroundTruth(masks, torch.stack(losses))
+    is_due = _due(folder, stop_at)
+    missing = [] if is_due() else _missing_subsets(folder, len(masks))
+    report(STAGE, len(list(_finished(folder))), len(masks))
+    try:
+        ends = _either(is_due, should_stop)
+        if missing and workers == 1:
+            _train_subsets(trial, masks, folder, missing, report, ends)
+        elif missing:
+            _run_workers(folder, len(masks), min(workers, len(missing)), report, ends)
+    except RetrainingStopped:
+        if not is_due():
+            raise
+    return _truth_so_far(folder, masks, len(trial.queries))
+
+
+def _due(folder: Path, stop_at: StopAt | None) -> ShouldStop:
+    """Whether it is time to take what is finished."""
+    if stop_at is None:
+        return lambda: False
+    if stop_at.seconds is None:
+        return lambda: len(list(_finished(folder))) >= (stop_at.subsets or 0)
+    end = time.monotonic() + stop_at.seconds
+    return lambda: time.monotonic() >= end
+
+
+def _either(one: ShouldStop, other: ShouldStop | None) -> ShouldStop:
+    return lambda: one() or (other is not None and other())
+
+
+def _truth_so_far(folder: Path, masks: Tensor, num_queries: int) -> GroundTruth:
+    """Of the finished subsets."""
+    missing = set(_missing_subsets(folder, len(masks)))
+    finished = [subset for subset in range(len(masks)) if subset not in missing]
+    if not finished:
+        raise RetrainingStopped(
+            f"none of {len(masks)} subsets was finished, and a ground truth needs one: stop later. What was begun is "
+            "trained again then."
+        )
+    losses = [_read_losses(folder, subset, num_queries) for subset in finished]
+    return GroundTruth(masks[finished], torch.stack(losses), len(masks))
 
 
 def work(folder: Path, worker: int, workers: int) -> None:
     """Train every ``workers``-th missing subset of a prepared folder, starting with number ``worker``."""
     torch.set_num_threads(1)
-    plan = read_json(folder / "plan.json")
+    plan = read_json(folder / "plan.json", "recipe", "device")
     recipe = recipe_from_dict(plan["recipe"])
-    texts = read_json(folder / "texts.json")
+    texts = read_json(folder / "texts.json", "examples", "queries")
     examples, queries = _decode_texts(texts["examples"]), [EncodedExample(**query) for query in texts["queries"]]
     masks = torch.from_numpy(_read_npz(folder / "masks.npz", ("masks",))["masks"])
     trial = Trial(load_start(recipe, device=plan["device"]), examples, queries, recipe)
@@ -301,14 +351,14 @@ def _write_npz(path: Path, **arrays: Tensor) -> None:
             archive.comment = BLANK_SEAL.encode()
 
 
-def _read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     try:
         refuse_large_archive(path)
         check_file(path, remedy="Delete it and run the same command again; what is missing is made anew.")
         with np.load(path, allow_pickle=False) as arrays:
             absent = [name for name in names if name not in arrays]
             if not absent:
-                return {name: arrays[name] for name in names}
+                return {name: arrays[name] for name in (*names, *optional) if name in arrays}
     except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         refuse_if_of_the_machine(error, path)
         raise DataError(

@@ -80,6 +80,11 @@ class SequenceGradient:
         """d_in and d_out."""
         return self.inputs.shape[2], self.output_grads.shape[2]
 
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.inputs.device
+
 
 @dataclass(frozen=True)
 class DenseGradient:
@@ -109,6 +114,11 @@ class DenseGradient:
         """d_in and d_out."""
         return self.matrix.shape[1], self.matrix.shape[2]
 
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.matrix.device
+
 
 def times(matrices: Tensor, vectors: Tensor) -> Tensor:
     """(B, m, n) times (B, n, c).
@@ -129,7 +139,12 @@ Order = Literal["sequence", "both", "input", "output"]
 
 
 def multiplication_order(num_tokens: int, in_features: int, out_features: int, maps: ModuleMaps) -> Order:
-    """The cheapest order for sequences of that length, by operation count."""
+    """The cheapest order for sequences of that length, by operation count.
+
+    Outputs that are kept apart are those of a vocabulary: a product as wide as that is never formed here.
+    """
+    if maps.keeps_outputs_apart:
+        return "sequence"
     d_in = in_features if maps.input_map is None else maps.input_map.shape[1]
     d_out = out_features if maps.output_map is None else maps.output_map.shape[1]
     if num_tokens < min(d_in, d_out):
@@ -201,6 +216,10 @@ def _end_to_end(rows: Tensor, count: int) -> Tensor:
 
 
 def project_side(rows: Tensor, side: Tensor | None) -> Tensor:
-    """(…, width) times (width, d); the result is float32 or wider."""
+    """(…, width) times (width, d), or times a diagonal (width,); the result is float32 or wider."""
     wide = torch.promote_types(rows.dtype, torch.float32)
-    return rows.to(wide) if side is None else (rows @ side.to(rows.dtype)).to(wide)
+    if side is None:
+        return rows.to(wide)
+    if side.ndim == 1:
+        return rows.to(wide) * side.to(wide)
+    return (rows @ side.to(rows.dtype)).to(wide)

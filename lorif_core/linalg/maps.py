@@ -26,7 +26,12 @@ class ModuleMaps:
     """(i, d_in), float32."""
 
     output_map: Tensor | None
-    """(o, d_out), float32."""
+    """(o, d_out), float32; (o,) for a diagonal, which keeps the width."""
+
+    @property
+    def keeps_outputs_apart(self) -> bool:
+        """Whether every output is only scaled, as those of an output head are: tokens are not mixed."""
+        return self.output_map is not None and self.output_map.ndim == 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "ModuleMaps":
         """The same maps on another device, in another dtype."""

@@ -17,14 +17,15 @@ Source: LoRIF (arXiv:2601.21929), equation 9; docs/explanation/design.md §2.9.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from lorif_core.errors import NumericalError
+from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors, FactorSides
-from lorif_core.linalg.signs import MOST_VECTORS, SignFactors, SignTable, sign_table
+from lorif_core.linalg.signs import MOST_VECTORS, SignColumns, SignFactors, SignTable, sign_table
 from lorif_core.linalg.typed_torch import eigh, matrix_norm, orthonormal_basis, thin_svd
 from lorif_core.shapes import Float, Int
 
@@ -43,6 +44,9 @@ float64, and as many again for the smaller sketches before."""
 COLUMNS_AT_ONCE = 512
 """Columns of query factors multiplied at once, which bounds what is alive beside a block of examples."""
 
+NUMBERS_AT_ONCE = 1 << 22
+"""Numbers of gathered query columns that are alive at a time (16 MB)."""
+
 
 class ScoreSums:
     """Scores of a block of examples while one module after the other is added to them.
@@ -60,6 +64,12 @@ class ScoreSums:
         is_all = len(scores) == len(self._scores)
         ours = self._scores if is_all else self._scores[first_query : first_query + len(scores)]
         ours += scores
+
+    def add_to_rows(self, scores: Float[Tensor, "q m"], first_query: int, first_example: int) -> None:
+        """Add a module's scores of some consecutive queries and examples."""
+        self._scores[first_query : first_query + len(scores), first_example : first_example + scores.shape[1]] += (
+            scores
+        )
 
     def add_row_sums(self, query: int, products: Float[Tensor, "n w"]) -> None:
         """Add the sum of each row to the scores of one query."""
@@ -83,6 +93,28 @@ class ScoreSums:
             self.add_row_sums(0, products[:, 0])
         self._products.clear()
         return self._scores
+
+
+@runtime_checkable
+class ColumnSides(Protocol):
+    """Some columns of n examples' gradients as they are stored."""
+
+    @property
+    def places(self) -> Int[Tensor, "n m"]:
+        """Which columns."""
+        ...
+
+    def decoded(self) -> Columns:
+        """The columns as numbers."""
+        ...
+
+    def signs(self) -> SignColumns | None:
+        """Their packed signs; None where they are stored otherwise."""
+        ...
+
+
+def _examples_at_once(numbers: int) -> int:
+    return max(1, NUMBERS_AT_ONCE // max(numbers, 1))
 
 
 @dataclass(frozen=True)
@@ -111,6 +143,17 @@ class DirectQueries:
         for query in range(self.num_queries):
             half = left @ self.matrix[:, query * d_out : (query + 1) * d_out]
             sums.add_row_sums(query, half.mul_(right).flatten(1))
+
+    def add_column_scores(self, sums: ScoreSums, block: ColumnSides) -> None:
+        """Add the scores of a block of examples of which columns are stored."""
+        columns = block.decoded()
+        d_out = columns.d_out
+        for query in range(self.num_queries):
+            own = self.matrix[:, query * d_out : (query + 1) * d_out].mT  # (d_out, d_in)
+            for start in range(0, len(columns.left), _examples_at_once(columns.left[0].numel())):
+                rows = slice(start, start + _examples_at_once(columns.left[0].numel()))
+                products = own[columns.places[rows]].mul_(columns.left[rows]).sum((1, 2))
+                sums.add_to_rows(products[None], query, start)
 
 
 @dataclass(frozen=True)
@@ -144,6 +187,19 @@ class FactoredQueries:
             sums.add(_sums((sides.left @ left).mul_(sides.right @ right), self.rank), first_query)
             first_query += left.shape[1] // self.rank
 
+    def add_column_scores(self, sums: ScoreSums, block: ColumnSides) -> None:
+        """Add the scores of a block of examples of which columns are stored."""
+        signs, places = block.signs() if self.reads_signs else None, block.places
+        left = block.decoded().left if signs is None else None
+        for start in range(0, len(places), _examples_at_once(places.shape[1] * self.left.shape[1])):
+            rows = slice(start, start + _examples_at_once(places.shape[1] * self.left.shape[1]))
+            if signs is not None:
+                products = self._left_table.products(SignColumns(signs.codes[rows], signs.scales[rows]))
+            else:
+                assert left is not None
+                products = left[rows] @ self.left
+            sums.add_to_rows(_sums(products.mul_(self.right[places[rows]]), self.rank), 0, start)
+
     @cached_property
     def _pieces(self) -> list[tuple[Tensor, Tensor]]:
         """Both sides of as many queries as are multiplied at once."""
@@ -156,13 +212,17 @@ class FactoredQueries:
         return self.left.shape[1] <= MOST_VECTORS
 
     @cached_property
-    def _tables(self) -> tuple[SignTable, SignTable]:
-        return sign_table(self.left), sign_table(self.right)
+    def _left_table(self) -> SignTable:
+        return sign_table(self.left)
+
+    @cached_property
+    def _right_table(self) -> SignTable:
+        return sign_table(self.right)
 
     def add_sign_scores(self, sums: ScoreSums, block: SignFactors) -> None:
         """Add the scores of a block of sign-coded examples, from their packed bits."""
-        left, right = self._tables
-        sums.add(_sums(left.products(block.left).mul_(right.products(block.right)), self.rank))
+        products = self._left_table.products(block.left).mul_(self._right_table.products(block.right))
+        sums.add(_sums(products, self.rank))
 
 
 def _sums(product: Float[Tensor, "n c Qk"], rank: int) -> Float[Tensor, "Q n"]:

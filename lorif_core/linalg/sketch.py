@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.maps import random_signs
 from lorif_core.linalg.typed_torch import eigh
@@ -27,6 +28,10 @@ class ModuleSketch:
     def of_factors(self, block: Factors) -> Float[Tensor, "n J"]:
         """Sketches of factored gradients."""
         return ((block.left @ self.left) * (block.right @ self.right)).sum(1) * self.left.shape[1] ** 0.5
+
+    def of_columns(self, block: Columns) -> Float[Tensor, "n J"]:
+        """Sketches of gradients of which columns are known."""
+        return ((block.left @ self.left) * self.right[block.places]).sum(1) * self.left.shape[1] ** 0.5
 
     def of_dense(self, matrices: Float[Tensor, "n d_in d_out"]) -> Float[Tensor, "n J"]:
         """Sketches of whole gradients."""

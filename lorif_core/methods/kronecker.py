@@ -5,19 +5,21 @@
 A and S are a module's second moments of layer inputs and output gradients *per token*, so the Fisher matrix of all
 examples is A ⊗ S times the number of their tokens; divided by it a score is in nats. What is stored of Z are rank-c
 factors, one bit per number by default: the truncation and the rounding are taken in the metric in which they matter.
+Of an output head, whose S is as wide as the vocabulary, only the diagonal is taken, and what is stored are the
+heaviest columns of Z (docs/decisions/0033).
 Source: K-FAC (arXiv:1503.05671); docs/explanation/design.md §2.5.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments, whitened_maps
 from lorif_core.methods.graddot import NoCurvature
-from lorif_core.methods.lorif import FactoredMethod, SubspaceCurvature
+from lorif_core.methods.lorif import FactoredFeature, FactoredMethod, SubspaceCurvature
 from lorif_core.methods.method_settings import KroneckerConfig
 from lorif_core.methods.protocol import Curvature, Projection, StatisticsSample
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import ModuleShape, Tracked
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class WhitenedProjection:
     """Damping of each side over its mean eigenvalue."""
 
     stats_examples: int
+    head_columns: int | None
+    """Columns of an output head that are stored; None where a budget decides, 0 where it is not tracked."""
 
     @property
     def sample(self) -> StatisticsSample | None:
@@ -38,8 +42,9 @@ class WhitenedProjection:
 
     @property
     def recorded(self) -> dict[str, Any] | None:
-        """Damping and sample."""
-        return {"alpha": self.alpha, "stats_examples": self.stats_examples}
+        """Damping and sample, and how much is kept of an output head."""
+        kept = {"head_columns": self.head_columns} if self.head_columns else {}
+        return {"alpha": self.alpha, "stats_examples": self.stats_examples} | kept
 
     def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
         """The maps of one module from its moments."""
@@ -58,7 +63,18 @@ class Kronecker(FactoredMethod[KroneckerConfig]):
     def projection(self) -> Projection:
         """Half-whitening maps."""
         own = self.settings
-        return WhitenedProjection(own.f, own.seed, own.alpha, own.stats_examples)
+        return WhitenedProjection(own.f, own.seed, own.alpha, own.stats_examples, own.head_columns)
+
+    @property
+    def tracked(self) -> Tracked:
+        """MLP and output head; attention adds less than it costs. A subspace is for factors only."""
+        own = self.settings
+        return Tracked(attention=False, head=own.head_columns != 0 and not own.subspace_rank)
+
+    @property
+    def feature(self) -> FactoredFeature:
+        """Rank-c factors, and columns of the output head."""
+        return replace(super().feature, num_columns=self.settings.head_columns or 1)
 
     @property
     def curvature(self) -> Curvature:
@@ -73,7 +89,9 @@ class Kronecker(FactoredMethod[KroneckerConfig]):
     @property
     def label(self) -> str:
         """The factors, and the damping of the maps."""
-        return f"{super().label} α={self.settings.alpha:g}"
+        own = self.settings
+        head = f" head={own.head_columns}" if self.tracked.head and own.head_columns else ""
+        return f"{super().label}{head} α={own.alpha:g}"
 
     def unit_per_product(self, num_train_tokens: int) -> float:
         """Moments are per token; a subspace inverts a sum over examples, whose scores are in nats already."""

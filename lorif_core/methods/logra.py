@@ -16,7 +16,7 @@ from lorif_core.linalg.subspace import RowStream, Subspace, fit_subspace
 from lorif_core.methods.lorif import RandomProjection, curvature_asked
 from lorif_core.methods.method_settings import LograConfig
 from lorif_core.methods.protocol import THE_MODEL, Member, Unit
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
@@ -38,6 +38,10 @@ class WholeFeature:
     @property
     def factor_rank(self) -> int:
         """No factors."""
+        return 1
+
+    def rank_of(self, module: ModuleShape) -> int:
+        """One: the whole."""
         return 1
 
     def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
@@ -92,6 +96,11 @@ class Logra:
     def members(self) -> tuple[Member, ...]:
         """The model."""
         return (THE_MODEL,)
+
+    @property
+    def tracked(self) -> Tracked:
+        """Attention and MLP."""
+        return ATTENTION_AND_MLP
 
     @property
     def projection(self) -> RandomProjection:

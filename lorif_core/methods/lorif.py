@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
+from lorif_core.linalg.columns import heaviest_columns
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps, random_maps
@@ -31,7 +32,7 @@ from lorif_core.methods.protocol import (
     StatisticsSample,
     Unit,
 )
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
@@ -75,19 +76,29 @@ class FactoredFeature:
     ranks: Mapping[str, int] = field(default_factory=dict[str, int])
     """c of modules that have one of their own, by name."""
 
+    num_columns: int = 1
+    """Of modules that are stored as columns."""
+
     @property
     def layout(self) -> Layout:
         """Factors."""
         return "factors"
 
+    def rank_of(self, module: ModuleShape) -> int:
+        """c, or the number of columns."""
+        if module.form == "columns":
+            return min(self.ranks.get(module.name, self.num_columns), module.d_out)
+        return min(self.ranks.get(module.name, self.factor_rank), module.d_in, module.d_out)
+
     def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
-        """Rank-c factors of each gradient."""
-        return factor_gradient(gradient, _start(module, self.ranks.get(module.name, self.factor_rank), self.seed))
+        """Rank-c factors of each gradient, or its heaviest columns."""
+        if module.form == "columns":
+            return heaviest_columns(gradient, self.rank_of(module))
+        return factor_gradient(gradient, _start(module, self.rank_of(module), self.seed))
 
 
 @lru_cache(maxsize=4096)
-def _start(module: ModuleShape, factor_rank: int, seed: int) -> Tensor:
-    rank = min(factor_rank, module.d_in, module.d_out)
+def _start(module: ModuleShape, rank: int, seed: int) -> Tensor:
     return random_start(module.name, module.d_out, rank, seed=seed)
 
 
@@ -176,6 +187,11 @@ class FactoredMethod(Generic[Settings]):
     def members(self) -> tuple[Member, ...]:
         """The model."""
         return (THE_MODEL,)
+
+    @property
+    def tracked(self) -> Tracked:
+        """Attention and MLP."""
+        return ATTENTION_AND_MLP
 
     @property
     def projection(self) -> Projection:

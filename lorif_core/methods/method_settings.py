@@ -19,6 +19,9 @@ from lorif_core.config import (
     require,
 )
 
+OWN_HEAD_COLUMNS = 8
+"""More were measured to gain next to nothing (docs/decisions/0033)."""
+
 
 class MethodSettings:
     """What a method is told; every method has a subclass of its own, with its own defaults."""
@@ -131,6 +134,10 @@ class KroneckerConfig(FactoredSettings, DampedSettings):
     stats_examples: int = 2048
     """Examples, drawn at random, over which the statistics are taken; all, if there are fewer."""
 
+    head_columns: int | None = None
+    """Columns of the output head that are stored per text, each of a token that the text teaches most; 0: the head is
+    not tracked. Unset: 8; a budget buys as many as it finds worth it."""
+
     subspace_rank: int = 0
     """How many leading directions of the whitened gradients' Gram matrix are kept per module, besides what the maps
     hold; 0 keeps none, and the damping below is not read."""
@@ -140,6 +147,17 @@ class KroneckerConfig(FactoredSettings, DampedSettings):
         FactoredSettings.__post_init__(self)
         require(self.alpha > 0, f"alpha must be > 0, got {self.alpha}: the inverse needs some damping.")
         require(self.stats_examples >= 1, f"stats_examples must be at least 1, got {self.stats_examples}.")
+        require(
+            self.head_columns is None or self.head_columns >= 0,
+            f"head_columns must be at least 0, got {self.head_columns}. 0 leaves the output head out.",
+        )
+        require(
+            not self.head_columns or self.budget is None,
+            f"a budget decides how many columns of the output head are kept, head_columns {self.head_columns} was "
+            "given too. Pass one of `--budget` and `--head-columns`, or `--head-columns 0` to leave the head out.",
+        )
+        if self.head_columns is None and self.budget is None:
+            object.__setattr__(self, "head_columns", OWN_HEAD_COLUMNS)
         _ = self.curvature
         require(
             self.subspace_rank > 0 or (self.damping_ratio is None and self.damping is None),

@@ -17,7 +17,7 @@ from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import RowStream, Subspace
 from lorif_core.linalg.whitening import Moments
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import ModuleShape, Tracked
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
@@ -64,6 +64,10 @@ class Feature(Protocol):
     @property
     def factor_rank(self) -> int:
         """Rank c of every module's factors; 1 where it says nothing."""
+        ...
+
+    def rank_of(self, module: ModuleShape) -> int:
+        """How many terms of one module's gradients are stored: factors, or columns."""
         ...
 
     def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
@@ -158,6 +162,11 @@ class AttributionMethod(Protocol):
     @property
     def members(self) -> tuple[Member, ...]:
         """The models that are differentiated, and their weights."""
+        ...
+
+    @property
+    def tracked(self) -> Tracked:
+        """What of a model is differentiated unless patterns say otherwise."""
         ...
 
     @property

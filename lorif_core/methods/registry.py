@@ -108,5 +108,6 @@ REFERENCES: Mapping[str, str] = {
     "cosine": "lorif_core.methods.references.cosine:Cosine",
     "repsim": "lorif_core.methods.references.repsim:Repsim",
     "bm25": "lorif_core.methods.references.bm25:Bm25",
+    "tokens": "lorif_core.methods.references.shared_tokens:SharedTokens",
 }
 """Uncompressed references by name: where their classes are, ``module:class``."""

@@ -4,11 +4,17 @@ The linear datamodeling score (LDS) of a query q over S random subsets is
 
     spearman over subsets of ( -Σ_{n in subset} score(q, n),  loss of q after training on the subset )
 
-because a positive score supports the completion, that is, lowers its loss. Intervals are
-percentile bootstraps. Queries are resampled as they are. When subsets are resampled the ranks
-change with the multiplicities: with c_j copies of subset j the mean rank of subset i is
-Σ_j c_j ([v_j < v_i] + ½ [v_j = v_i]) up to a constant, one matrix product for all draws, and the
-correlation is the Pearson correlation of these ranks weighted by c.
+because a positive score supports the completion, that is, lowers its loss. The *partial* LDS given
+a baseline b is the rank correlation that is left between predicted p and measured m once the
+baseline's prediction is taken out of both:
+
+    r_pm.b = (r_pm − r_pb r_mb) / √((1 − r_pb²)(1 − r_mb²)),    each r a rank correlation over subsets,
+
+0 where the baseline explains one side wholly. Intervals are percentile bootstraps. Queries are
+resampled as they are. When subsets are resampled the ranks change with the multiplicities: with c_j
+copies of subset j the mean rank of subset i is Σ_j c_j ([v_j < v_i] + ½ [v_j = v_i]) up to a
+constant, one matrix product for all draws, and the correlation is the Pearson correlation of these
+ranks weighted by c.
 Source: LDS from TRAK (arXiv:2303.14186).
 """
 
@@ -23,6 +29,9 @@ from lorif_core.shapes import Bool, Float
 
 NUM_DRAWS = 1000
 LEVEL = 0.95
+
+EXPLAINED = 1e-12
+"""1 − r² below which one ranking is the other: two neighbours exchanged among 1,000 subsets are 2e-8 from it."""
 
 
 class Interval(NamedTuple):
@@ -51,6 +60,17 @@ class LdsResult:
 
     per_query: Tensor
     """(Q,) float64: the LDS of each query."""
+
+    draws: Tensor
+    """(draws,) float64: the mean in every resample of the subsets; results of one seed and size resample alike."""
+
+
+class Difference(NamedTuple):
+    """By how much one LDS is above another on the same truth; the interval is over subsets, the same for both."""
+
+    value: float
+    low: float
+    high: float
 
 
 def spearman(a: Float[Tensor, "*rest S"], b: Float[Tensor, "*rest S"]) -> Float[Tensor, "*rest"]:
@@ -106,12 +126,63 @@ def lds_intervals(
     """
     predicted = _predicted_losses(scores, masks, losses)
     measured = losses.double().T
-    per_query = spearman(predicted, measured)
-    over_queries = bootstrap_interval(per_query, seed, num_draws=num_draws, level=level)
     counts = _draw_counts(len(masks), num_draws, seed).to(predicted.device)
     draws = torch.stack([_resampled_spearman(a, b, counts) for a, b in zip(predicted, measured, strict=True)])
-    over_subsets = _percentiles(draws.mean(0), level)
-    return LdsResult(float(per_query.mean()), *over_queries, *over_subsets, per_query)
+    return _with_intervals(spearman(predicted, measured), draws.mean(0), seed, level)
+
+
+def partial_lds_intervals(
+    scores: Float[Tensor, "Q N"],
+    baseline: Float[Tensor, "Q N"],
+    masks: Bool[Tensor, "S N"],
+    losses: Float[Tensor, "S Q"],
+    *,
+    seed: int = 0,
+    num_draws: int = NUM_DRAWS,
+    level: float = LEVEL,
+) -> LdsResult:
+    """Mean over queries of the partial LDS given the scores of a baseline, with both intervals.
+
+    Raises:
+        ConfigError: ``num_draws`` or ``level`` is out of range.
+        DataError: The shapes do not belong together, or there are fewer than two subsets.
+        NumericalError: A score or a loss is not finite.
+    """
+    predicted, known = (_predicted_losses(one, masks, losses) for one in (scores, baseline))
+    measured = losses.double().T
+    counts = _draw_counts(len(masks), num_draws, seed).to(predicted.device)
+    per_query = _partial(spearman(predicted, measured), spearman(predicted, known), spearman(measured, known))
+    draws = torch.zeros(num_draws, dtype=torch.float64, device=predicted.device)
+    for p, b, m in zip(predicted, known, measured, strict=True):
+        draws += _partial(*(_resampled_spearman(*pair, counts) for pair in ((p, m), (p, b), (m, b))))
+    return _with_intervals(per_query, draws / len(predicted), seed, level)
+
+
+def lds_difference(one: LdsResult, other: LdsResult, *, level: float = LEVEL) -> Difference:
+    """How far the first is above the second, paired over subsets: both were resampled with the same seed.
+
+    Raises:
+        ConfigError: ``level`` is out of range.
+        DataError: They have not the same number of resamples.
+    """
+    if one.draws.shape != other.draws.shape:
+        raise DataError(
+            f"a paired interval needs equally many resamples on both sides, got {len(one.draws)} and "
+            f"{len(other.draws)}: measure both with one `num_draws`."
+        )
+    return Difference(one.mean - other.mean, *_percentiles(one.draws - other.draws, level))
+
+
+def _with_intervals(per_query: Tensor, draws: Tensor, seed: int, level: float) -> LdsResult:
+    over_queries = bootstrap_interval(per_query, seed, num_draws=len(draws), level=level)
+    return LdsResult(float(per_query.mean()), *over_queries, *_percentiles(draws, level), per_query, draws)
+
+
+def _partial(r_pm: Tensor, r_pb: Tensor, r_mb: Tensor) -> Tensor:
+    """Correlation of p and m given b; 0 where b is either of them, whichever way round."""
+    left_over = (1 - r_pb**2) * (1 - r_mb**2)
+    is_explained = torch.minimum(1 - r_pb**2, 1 - r_mb**2) < EXPLAINED
+    return torch.where(is_explained, 0.0, (r_pm - r_pb * r_mb) / left_over.masked_fill(is_explained, 1.0).sqrt())
 
 
 def bootstrap_interval(

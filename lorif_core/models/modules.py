@@ -13,8 +13,8 @@ from lorif_core.errors import TargetError
 from lorif_core.linalg.maps import projected_width
 from lorif_core.models.adapter_weights import FROZEN, adapter_modules, why_not_adapter
 from lorif_core.models.quantised import num_weights, packed_widths
-from lorif_core.shapes import ModuleShape
-from lorif_core.weights import expert_name, fused_experts, is_out_first, kind_of, own_weight
+from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
+from lorif_core.weights import expert_name, fused_experts, is_out_first, kind_of, output_head, own_weight
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class ModuleEntry:
     reason: str | None
     """Why the module is not tracked; None when it is."""
 
+    is_head: bool = False
+    """Whether it is an output head that is tracked as one: its own use of its weights, stored as columns."""
+
     failed_trial: bool = False
     """Whether it would be tracked, had not a trial batch shown that its gradients would be wrong or nothing."""
 
@@ -47,16 +50,24 @@ class ModuleEntry:
         return self.reason is None
 
 
-def list_modules(model: nn.Module, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> list[ModuleEntry]:
+def list_modules(
+    model: nn.Module,
+    include: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    default: Tracked = ATTENTION_AND_MLP,
+) -> list[ModuleEntry]:
     """Every module that owns weights, in the model's order, tracked or with the reason why not.
 
-    Tracked by default: the linear maps of attention and MLP (``nn.Linear`` and GPT-2's
-    ``Conv1D``), fused experts one by one; in a model with LoRA adapters, the adapters' linear maps instead. A
-    pattern of ``include`` that matches none of these means whatever else it matches: embeddings, the output head,
-    norms, routers. Modules that share one weight are one module, under the first one's name.
+    Tracked by default: the linear maps (``nn.Linear`` and GPT-2's ``Conv1D``) of MLPs, fused experts one by one, and
+    what ``default`` says of attention and the output head; in a model with LoRA adapters, the adapters' linear maps
+    instead. A pattern of ``include`` that matches none of these means whatever else it matches: embeddings, the
+    output head, norms, routers. Modules that share one weight are one module, under the first one's name; but a head
+    that is tracked as one is by itself, and only its own use of the weight counts.
     """
     owners = adapter_modules(model)
-    candidates = list(_iter_candidates(model, owners))
+    if owners or include:  # of adapters all are tracked; a pattern means attention as well
+        default = Tracked(True, default.head and not owners)
+    candidates = list(_iter_candidates(model, owners, default))
     named = _meant_by_name(candidates, include)
     sharing = _names_by_weight(candidates)
     firsts: dict[nn.Parameter, str] = {}
@@ -65,14 +76,16 @@ def list_modules(model: nn.Module, include: tuple[str, ...] = (), exclude: tuple
         reason = None if found.name in named else found.reason
         if reason is None and owners and found.name not in owners:
             reason = FROZEN
-        names = [found.name] if found.weight is None else sharing[found.weight]
+        names = [found.name] if found.weight is None or found.is_head else sharing[found.weight]
         if reason is None:
             reason = _why_not_chosen(names, include, exclude)
         if reason is None and found.weight is not None:
             first = firsts.setdefault(found.weight, found.name)
             reason = None if first == found.name else f"one weight with {first}"
         entries.append(
-            ModuleEntry(found.name, found.kind, *(found.widths or (None, None)), found.num_weights, reason)
+            ModuleEntry(
+                found.name, found.kind, *(found.widths or (None, None)), found.num_weights, reason, found.is_head
+            )
         )
     return entries
 
@@ -92,9 +105,13 @@ class _Candidate(NamedTuple):
     reason: str | None
     """Why it is not tracked unless a pattern means it; None for what is tracked by default."""
 
+    is_head: bool = False
+    """Whether it is an output head that is tracked as one."""
 
-def _iter_candidates(model: nn.Module, owners: frozenset[str]) -> Iterator[_Candidate]:
-    head = getattr(model, "get_output_embeddings", lambda: None)()
+
+def _iter_candidates(model: nn.Module, owners: frozenset[str], default: Tracked) -> Iterator[_Candidate]:
+    head = output_head(model)
+    attention = () if default.attention else tuple(_attention_modules(model))
     for name, module in model.named_modules():
         kind, left = type(module).__name__, num_weights(module)
         fused = fused_experts(module)
@@ -107,13 +124,27 @@ def _iter_candidates(model: nn.Module, owners: frozenset[str]) -> Iterator[_Cand
                 yield _Candidate(expert_name(name, number, parameter_name), kind, widths, width * other, None, None)
         widths = None if fused else _widths(module)
         if left or widths is not None:
-            is_default = linear_widths(module) is not None and module is not head
+            is_head = module is head and default.head and linear_widths(module) is not None
+            is_default = is_head or (linear_widths(module) is not None and module is not head)
             reason = None if is_default else "biases of experts" if fused else _why_not_linear(model, module)
+            if is_default and any(name.startswith(f"{one}.") for one in attention):
+                reason = ATTENTION
             if packed_widths(module) is not None:
                 reason = FROZEN if owners else "quantised: only an adapter on it could be tracked"
             if name in owners:
                 reason = why_not_adapter(name, widths)
-            yield _Candidate(name, kind, widths, left, own_weight(module), reason)
+            yield _Candidate(name, kind, widths, left, own_weight(module), reason, is_head)
+
+
+ATTENTION = "attention: `--include '*'` tracks it too"
+
+
+def _attention_modules(model: nn.Module) -> Iterator[str]:
+    """Names of the modules that are attention by their class: torch's, or one that says so."""
+    for name, module in model.named_modules():
+        kind = type(module).__name__.lower()
+        if name and ("attention" in kind or "attn" in kind):
+            yield name
 
 
 def _meant_by_name(candidates: list[_Candidate], include: tuple[str, ...]) -> set[str]:
@@ -158,7 +189,8 @@ def tracked_shapes(entries: list[ModuleEntry], f: int) -> list[ModuleShape]:
             e.in_features,
             e.out_features,
             projected_width(e.in_features, f),
-            projected_width(e.out_features, f),
+            e.out_features if e.is_head else projected_width(e.out_features, f),
+            "columns" if e.is_head else "factors",
         )
         for e in entries
         if e.is_tracked and e.in_features is not None and e.out_features is not None

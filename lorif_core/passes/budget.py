@@ -15,33 +15,42 @@ from torch import Tensor
 from lorif_core.data.sequences import EncodedText
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.codecs import ColumnCodec, factor_bytes
+from lorif_core.linalg.columns import heaviest_columns
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.shapes import ModuleShape
+from lorif_core.store.blocks import term_bytes
 
-MAX_RANK = 8
-"""Most terms that a module may get."""
+MAX_RANK = 16
+"""Most terms that a module may get: beyond, they were measured to add nothing."""
+
+MAX_COLUMNS = 32
+"""Most columns of an output head."""
 
 SHARE_OF_MODULES = 1 / 3
 """Project further only if the budget does not reach this share of all modules' first terms."""
 
 
 def choose_divisor(
-    widths: Sequence[tuple[int, int]], codec: ColumnCodec, budget_bytes: int, *, largest: int = 64
+    modules: Sequence[ModuleShape], codec: ColumnCodec, budget_bytes: int, *, largest: int = 64
 ) -> int:
     """The smallest projection divisor f (a power of two) at which enough modules can have a term.
 
     Args:
-        widths: (in, out) of every tracked module.
+        modules: The tracked modules.
         codec: Of the factors.
         budget_bytes: For the factors of one example.
         largest: Where to stop.
     """
     f = 1
     while f < largest:
-        one_term = sum(factor_bytes(codec, 1, max(1, i // f), max(1, o // f)) for i, o in widths)
+        one_term = sum(
+            factor_bytes(codec, 1, max(1, one.in_features // f), max(1, one.out_features // f))
+            for one in modules
+            if one.form == "factors"
+        )
         if budget_bytes >= SHARE_OF_MODULES * one_term:
             break
         f *= 2
@@ -49,21 +58,33 @@ def choose_divisor(
 
 
 def measure_energies(source: GradientSource, examples: Sequence[EncodedText]) -> dict[str, Tensor]:
-    """Mean energy of each of the leading terms of every module's projected gradients, (up to MAX_RANK,)."""
+    """Mean energy of each of the leading terms of every module's projected gradients, (up to the most terms,)."""
     starts = {
-        module.name: random_start(module.name, module.d_out, min(MAX_RANK, module.d_in, module.d_out), seed=0)
+        module.name: random_start(module.name, module.d_out, most_terms(module), seed=0)
         for module in source.modules
+        if module.form == "factors"
     }
-    energies = {name: torch.zeros(start.shape[1]) for name, start in starts.items()}
+    energies = {module.name: torch.zeros(most_terms(module)) for module in source.modules}
 
     def take(name: str, _: Tensor, gradient: ProjectedGradient) -> None:
-        factors = factor_gradient(gradient, starts[name])
-        energies[name] += (factors.left.square().sum(2) * factors.right.square().sum(2)).sum(0).cpu()
+        if name in starts:
+            factors = factor_gradient(gradient, starts[name])
+            found = factors.left.square().sum(2) * factors.right.square().sum(2)
+        else:
+            found = heaviest_columns(gradient, len(energies[name])).left.square().sum(2)
+        energies[name] += found.sum(0).cpu()
 
     capture_texts(
         source.model, source.maps, examples, take, pad_id=source.pad_id, tokens_per_batch=source.tokens_per_batch
     )
     return {name: energy / max(len(examples), 1) for name, energy in energies.items()}
+
+
+def most_terms(module: ModuleShape) -> int:
+    """How many terms a module may get at most."""
+    if module.form == "columns":
+        return min(MAX_COLUMNS, module.d_out)
+    return min(MAX_RANK, module.d_in, module.d_out)
 
 
 def allocate_ranks(
@@ -80,7 +101,7 @@ def allocate_ranks(
     Raises:
         ConfigError: Not even one term of the narrowest module fits.
     """
-    cost = {module.name: factor_bytes(codec, 1, module.d_in, module.d_out) for module in modules}
+    cost = {module.name: term_bytes(codec, module) for module in modules}
     terms = [(-float(energy) / cost[name], rank, name) for name in cost for rank, energy in enumerate(energies[name])]
     ranks, left, closed = dict.fromkeys(cost, 0), budget_bytes, set[str]()
     for _, _, name in sorted(terms):

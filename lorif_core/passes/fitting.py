@@ -10,7 +10,7 @@ from lorif_core.linalg.preconditioner import SubspacePreconditioner, damping_fro
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.methods.protocol import Curvature
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import block_rows
+from lorif_core.store.blocks import Block, block_rows
 from lorif_core.store.reader import Shard, StoreReader
 
 CHUNK_NUMBERS = 1 << 22
@@ -57,11 +57,18 @@ def self_influence(
     for module in modules:
         preconditioner = preconditioner_of(module)
         if not len(preconditioner.eigenvalues):
-            total += shard.block(module).squared_norm().double() / preconditioner.damping
+            total += own_products(preconditioner, shard.block(module)).double()
             continue
         for rows, chunk in iter_rows(shard, module):
             total[rows] += preconditioner.quadratic_form(chunk)
     return total.float()
+
+
+def own_products(preconditioner: SubspacePreconditioner, block: Block) -> Tensor:
+    """⟨T x̂, x̂⟩ of each gradient of one module, (n,); without a subspace none is written out."""
+    if not len(preconditioner.eigenvalues):
+        return block.squared_norm() / preconditioner.damping
+    return preconditioner.quadratic_form(block_rows(block))
 
 
 def preconditioner_of(subspace: Subspace, settings: CurvatureConfig) -> SubspacePreconditioner:

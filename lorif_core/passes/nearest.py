@@ -7,7 +7,9 @@ metric of influence, others as they are. No model is needed.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.scores import FactoredQueries, TopK
 from lorif_core.passes.products import ModuleQueries, shard_products
@@ -38,4 +40,6 @@ def nearest_examples(reader: StoreReader, position: int, k: int) -> tuple[Tensor
 
 def _as_queries(own: Block) -> ModuleQueries:
     """The gradient of one example as a query."""
+    if isinstance(own, Columns):
+        return FactoredQueries(own.left[0].mT, one_hot(own.places[0], own.d_out).mT.float(), 1)
     return FactoredQueries(own.left[0].mT, own.right[0].mT, 1) if isinstance(own, Factors) else own.matrix

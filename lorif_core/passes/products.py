@@ -35,6 +35,9 @@ def _add(sums: ScoreSums, queries: ModuleQueries, shard: Shard, module: ModuleSh
     if isinstance(queries, Tensor):
         sums.add(score_dense_rows(queries, shard.block(module).dense()))
         return
+    if module.form == "columns":
+        queries.add_column_scores(sums, shard.columns(module))
+        return
     factors = shard.factors(module, buffers)
     assert factors is not None
     if isinstance(queries, FactoredQueries) and queries.reads_signs and (signs := factors.signs()) is not None:

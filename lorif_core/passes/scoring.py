@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, NumericalError
+from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
 from lorif_core.linalg.refinement import refine_queries
@@ -22,7 +23,7 @@ from lorif_core.linalg.scores import (
     score_dense_rows,
 )
 from lorif_core.methods.protocol import THE_MODEL, AttributionMethod, Member
-from lorif_core.passes.fitting import preconditioner_of, self_influence
+from lorif_core.passes.fitting import own_products, preconditioner_of, self_influence
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.stored_gram import add_up, score_plainly
@@ -177,11 +178,13 @@ def _own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
     products, own = ScoreSums(count, count), torch.zeros(count, dtype=torch.float64)
     for module in plan.reader.modules:
         block, queries = stored[module.name], plan.queries[module.name]
-        if isinstance(block, Factors) and not isinstance(queries, Tensor):
+        if isinstance(block, Columns) and not isinstance(queries, Tensor):
+            queries.add_column_scores(products, block)
+        elif isinstance(block, Factors) and not isinstance(queries, Tensor):
             queries.add_scores(products, block)
         else:
             products.add(score_dense_rows(plan.matrices[module.name], block.dense()))
-        own += plan.preconditioner_of(module).quadratic_form(block_rows(block)).double() * plan.scale
+        own += own_products(plan.preconditioner_of(module), block).double() * plan.scale
     diagonal = products.total().diagonal().double()
     if bool(((diagonal <= 0) & (own > 0)).any()):
         raise NumericalError(

@@ -26,7 +26,10 @@ def sample_positions(num_examples: int, size: int, seed: int) -> list[int]:
 
 def empty_moments(modules: Sequence[ModuleShape]) -> dict[str, Moments]:
     """Moments of every module before the first token."""
-    return {module.name: Moments.zeros(module.in_features, module.out_features) for module in modules}
+    return {
+        module.name: Moments.zeros(module.in_features, module.out_features, is_head=module.form == "columns")
+        for module in modules
+    }
 
 
 def add_moments(
@@ -50,7 +53,7 @@ def add_moments(
         pad_id: Any valid token.
         tokens_per_batch: Padding included.
     """
-    identity = {name: ModuleMaps(None, None) for name in moments}
+    maps = {name: _same(one) for name, one in moments.items()}
     sequences = [one for example in examples for one in sequences_of(example) if one.input_ids]
     lengths = [len(one.input_ids) for one in sequences]
     for positions in plan_batches(lengths, tokens_per_batch, length_boundaries(model)):
@@ -59,20 +62,35 @@ def add_moments(
 
         def take(name: str, gradient: ProjectedGradient, is_real: Tensor = is_real) -> None:
             assert isinstance(gradient, SequenceGradient)
+            num_tokens = int(is_real.sum())
+            if maps[name].keeps_outputs_apart:
+                kept = gradient.output_grads.any(2)
+                _on_cpu(moments[name], gradient.inputs[kept], gradient.output_grads[kept], num_tokens)
+                return
             calls = gradient.inputs.shape[1] // is_real.shape[1]  # a shared module's calls stand one after another
             kept = is_real.repeat(1, calls).to(gradient.inputs.device)
-            _on_cpu(moments[name], gradient.inputs[kept], gradient.output_grads[kept])
+            _on_cpu(moments[name], gradient.inputs[kept], gradient.output_grads[kept], calls * num_tokens)
 
-        capture_gradients(model, identity, batch, summed_cross_entropy, take, keeps_tokens=True)
+        capture_gradients(model, maps, batch, summed_cross_entropy, take, keeps_tokens=True)
 
 
-def _on_cpu(moments: Moments, inputs: Tensor, output_grads: Tensor) -> None:
+def _same(moments: Moments) -> ModuleMaps:
+    """Maps that leave gradients as they are; a head's with its outputs apart."""
+    outputs = moments.output_grads
+    return ModuleMaps(None, torch.ones_like(outputs) if outputs.ndim == 1 else None)
+
+
+def _on_cpu(moments: Moments, inputs: Tensor, output_grads: Tensor, num_tokens: int) -> None:
     """Products where the activations are, sums on the CPU."""
     if inputs.device.type == "cpu":
-        moments.add(inputs, output_grads)
+        moments.add(inputs, output_grads, num_tokens)
         return
-    part = Moments.zeros(inputs.shape[1], output_grads.shape[1], inputs.device)
-    part.add(inputs, output_grads)
+    device = inputs.device
+    part = Moments(
+        torch.zeros_like(moments.inputs, device=device), torch.zeros_like(moments.output_grads, device=device)
+    )
+    part.add(inputs, output_grads, num_tokens)
     moments.inputs += part.inputs.cpu()
     moments.output_grads += part.output_grads.cpu()
     moments.num_tokens += part.num_tokens
+    moments.num_inputs += part.num_inputs

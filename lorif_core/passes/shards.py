@@ -115,7 +115,7 @@ class _ShardRows:
         for module in self.source.modules:
             if all(
                 name in self.tensors
-                for name in tensor_names(module.name, self.source.codec, self.source.method.feature.layout)
+                for name in tensor_names(module, self.source.codec, self.source.method.feature.layout)
             ):
                 continue
             empty = DenseGradient(torch.zeros(1, module.d_in, module.d_out))

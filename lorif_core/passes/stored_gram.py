@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.scores import prepare_queries
 from lorif_core.passes.products import shard_products
@@ -25,8 +26,11 @@ def add_up(reader: StoreReader, weights: Float[Tensor, "Q N"]) -> dict[str, Tens
         own = weights[:, shard.start : shard.start + shard.num_examples]
         for module in reader.modules:
             block = shard.block(module)
-            assert isinstance(block, Factors)
-            add_weighted(sums[module.name], block, own)
+            if isinstance(block, Columns):
+                add_weighted_columns(sums[module.name], block, own)
+            else:
+                assert isinstance(block, Factors)
+                add_weighted(sums[module.name], block, own)
     return sums
 
 
@@ -36,3 +40,10 @@ def add_weighted(sums: Float[Tensor, "Q d_in d_out"], block: Factors, weights: F
     left, right = block.left.reshape(n * c, d_in), block.right.reshape(n * c, -1)
     for query in range(len(sums)):
         sums[query].addmm_(left.mT, right * weights[query].repeat_interleave(c)[:, None])
+
+
+def add_weighted_columns(sums: Float[Tensor, "Q d_in d_out"], block: Columns, weights: Float[Tensor, "Q n"]) -> None:
+    """Add Σ_n weights[q, n] times the columns of example n to ``sums``, in place."""
+    for query in range(len(sums)):
+        rows = block.left * weights[query][:, None, None]
+        sums[query].index_add_(1, block.places.flatten(), rows.flatten(0, 1).mT)

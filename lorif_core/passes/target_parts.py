@@ -18,7 +18,7 @@ trick for calculating Jacobian vector products", 2017.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from lorif_core.capture.hooks import capture_gradients, predicting_positions
 from lorif_core.capture.objectives import summed_cross_entropy, token_losses
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.sequences import EncodedExample, EncodedText, sequences_of
+from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
 from lorif_core.passes.queries import Query
@@ -37,6 +38,9 @@ from lorif_core.passes.text_gradients import capture_texts
 
 LEAST_LENGTH = 1e-3
 """Of a factor beside the longest one, 1e-6 of singular values: below, a direction is rounding."""
+
+Direction = Tensor | Columns
+"""What one module's gradient is multiplied by: (d_in, d_out), or one such matrix that is zero but for columns."""
 
 TARGETS_PER_PASS = 8
 """Targets that one ordinary pass takes side by side."""
@@ -131,14 +135,14 @@ def split_over_query_targets(
 
 
 def parts_along(
-    source: GradientSource, sequences: Sequence[EncodedExample], directions: Sequence[Mapping[str, Tensor]]
+    source: GradientSource, sequences: Sequence[EncodedExample], directions: Sequence[Mapping[str, Direction]]
 ) -> tuple[list[Tensor], Tensor]:
     """Product of every target token's own gradient with a matrix per module, and the summed losses.
 
     Args:
         source: Of the index.
         sequences: B of them, of T tokens each.
-        directions: Of each sequence, per module, (d_in, d_out).
+        directions: Of each sequence, per module, (d_in, d_out), or some columns of it.
 
     Returns:
         (T,) per sequence, float32 on the CPU, zero at tokens that are no targets; and (B,), in nats.
@@ -153,7 +157,7 @@ def parts_along(
 
 
 def _differentiated_twice(
-    source: GradientSource, sequences: Sequence[EncodedExample], directions: Sequence[Mapping[str, Tensor]]
+    source: GradientSource, sequences: Sequence[EncodedExample], directions: Sequence[Mapping[str, Direction]]
 ) -> tuple[list[Tensor], Tensor]:
     batch = pad_batch(sequences, source.pad_id)
     weights: list[Tensor] = []
@@ -167,9 +171,13 @@ def _differentiated_twice(
     def take(name: str, gradient: ProjectedGradient) -> None:
         # An expert that no token of a text was routed to has no direction there, and no gradient.
         known = next((one[name] for one in directions if name in one), None)
-        if known is not None:
-            nothing = torch.zeros_like(known)
-            products.append(_product(gradient, torch.stack([one.get(name, nothing) for one in directions])))
+        if isinstance(known, Columns):
+            nothing = Columns(torch.zeros_like(known.left), known.places, known.d_out)
+            columns = [cast(Columns, one.get(name, nothing)) for one in directions]
+            products.append(_column_product(gradient, columns))
+        elif known is not None:
+            matrices = [cast(Tensor, one.get(name, torch.zeros_like(known))) for one in directions]
+            products.append(_product(gradient, torch.stack(matrices)))
 
     # The fused attention kernels cannot be differentiated twice; the plain products can.
     with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
@@ -189,8 +197,19 @@ def _product(gradient: ProjectedGradient, matrices: Tensor) -> Tensor:
     return (gradient.dense() * matrices.to(gradient.dense())).sum()
 
 
+def _column_product(gradient: ProjectedGradient, directions: Sequence[Columns]) -> Tensor:
+    """The same with matrices of which only some columns are not zero: no other column of the gradients is read."""
+    left = torch.cat([one.left for one in directions]).to(gradient.device)
+    places = torch.cat([one.places for one in directions]).to(gradient.device)[:, None]
+    if isinstance(gradient, SequenceGradient):
+        outputs = gradient.output_grads.gather(2, places.expand(-1, gradient.inputs.shape[1], -1))
+        return ((gradient.inputs @ left.mT) * outputs).sum()
+    matrix = gradient.dense()
+    return (matrix.gather(2, places.expand(-1, matrix.shape[1], -1)) * left.mT).sum()
+
+
 def _pass_per_target(
-    source: GradientSource, example: EncodedExample, directions: Mapping[str, Tensor]
+    source: GradientSource, example: EncodedExample, directions: Mapping[str, Direction]
 ) -> tuple[Tensor, Tensor]:
     targets = [place for place, is_target in enumerate(example.is_target) if is_target]
     parts, total = torch.zeros(len(example.input_ids)), torch.zeros(())
@@ -203,8 +222,9 @@ def _pass_per_target(
         found = torch.zeros(len(places))
 
         def take(name: str, gradient: ProjectedGradient, found: Tensor = found) -> None:
-            matrix = gradient.dense()
-            found.add_((matrix * directions[name].to(matrix)).sum((1, 2)).cpu())
+            matrix, direction = gradient.dense(), directions[name]
+            whole = direction.dense()[0] if isinstance(direction, Columns) else direction
+            found.add_((matrix * whole.to(matrix)).sum((1, 2)).cpu())
 
         batch = pad_batch(alone, source.pad_id)
         total = total + capture_gradients(source.model, source.maps, batch, summed_cross_entropy, take).sum().cpu()
@@ -214,13 +234,18 @@ def _pass_per_target(
 
 def _directions_as_stored(
     source: GradientSource, texts: Sequence[EncodedText], matrices: Mapping[str, Tensor]
-) -> list[dict[str, Tensor]]:
+) -> list[dict[str, Direction]]:
     """Of each text per module, M R Rᵀ (d_in, d_out): what of the query the text's stored form meets."""
     by_name = {module.name: module for module in source.modules}
-    directions: list[dict[str, Tensor]] = [{} for _ in texts]
+    directions: list[dict[str, Direction]] = [{} for _ in texts]
 
     def take(name: str, positions: Tensor, gradient: ProjectedGradient) -> None:
         block, matrix = source.method.feature.compress(gradient, by_name[name]), matrices[name]
+        if isinstance(block, Columns):
+            for position, places in zip(positions.tolist(), block.places, strict=True):
+                kept = matrix.to(block.left)[:, places].mT
+                directions[position][name] = Columns(kept[None], places[None], block.d_out)
+            return
         # left = G̃ R with orthonormal R, so the columns of ``right`` span R.
         rights = _orthonormal(block.right) if isinstance(block, Factors) else [None] * len(positions)
         for position, right in zip(positions.tolist(), rights, strict=True):

@@ -2,6 +2,7 @@
 
     left/<module>        codes of the left factors, (n, c, …)      left_scale/<module>   (n, c) bf16
     right/<module>       codes of the right factors, (n, c, …)     right_scale/<module>  (n, c) bf16
+    column/<module>      (n, c) int32, or int16 for up to 65,536: which columns ``left`` holds, of a module stored so
     dense/<module>       codes of whole projected gradients, (n, …)  dense_scale/<module> (n,) bf16
     norms                float32 (n,): norm of the stored gradient over all modules
     num_tokens           int32 (n,): length before truncation
@@ -10,21 +11,22 @@ Scales exist for codecs that have them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lorif_core.linalg.codecs import Coded, ColumnCodec, factor_bytes
+from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.signs import SignColumns, SignFactors
 from lorif_core.linalg.subspace import Subspace
-from lorif_core.shapes import Float, ModuleShape
+from lorif_core.shapes import Float, Int, ModuleShape
 from lorif_core.store.plan import Layout
 
-Block = Factors | DenseGradient
+Block = Factors | DenseGradient | Columns
 """Stored gradients of some consecutive examples of one module, decoded to float32."""
 
 NUMBERS_BYTES = 8
@@ -35,6 +37,9 @@ def encode_block(block: Block, module_name: str, codec: ColumnCodec) -> dict[str
     """Tensors of one module, ready to be written."""
     if isinstance(block, DenseGradient):
         return _named("dense", module_name, codec.encode(block.matrix.flatten(1)))
+    if isinstance(block, Columns):
+        kept = _shifted(block.places, block.d_out)
+        return _named("left", module_name, codec.encode(block.left)) | {f"column/{module_name}": kept}
     return _named("left", module_name, codec.encode(block.left)) | _named(
         "right", module_name, codec.encode(block.right)
     )
@@ -100,11 +105,67 @@ class CodedFactors:
         return SignColumns(codes, scales)
 
 
+@dataclass(frozen=True)
+class CodedColumns:
+    """Columns of one module as they are stored."""
+
+    tensors: Mapping[str, Tensor]
+    module: ModuleShape
+    codec: ColumnCodec
+
+    @property
+    def places(self) -> Int[Tensor, "n m"]:
+        """Which columns they are."""
+        return _unshifted(self.tensors[f"column/{self.module.name}"])
+
+    def decoded(self) -> Columns:
+        """As numbers."""
+        left = self.codec.decode(*_codes(self.tensors, "left", self.module), self.module.d_in)
+        return Columns(left, self.places, self.module.d_out)
+
+    def signs(self) -> SignColumns | None:
+        """The packed signs; None where the store has other codes."""
+        if self.codec.name != "sign":
+            return None
+        codes, scales = _codes(self.tensors, "left", self.module)
+        assert scales is not None
+        return SignColumns(codes, scales)
+
+
+SHORT_WIDTH = 1 << 16
+"""Up to how many columns their numbers take two bytes."""
+
+
+def _shifted(places: Tensor, d_out: int) -> Tensor:
+    """Numbers of columns as they are stored: two signed bytes where these suffice."""
+    if d_out > SHORT_WIDTH:
+        return places.to(torch.int32)
+    return (places - SHORT_WIDTH // 2).to(torch.int16)
+
+
+def _unshifted(stored: Tensor) -> Tensor:
+    return stored.long() + (SHORT_WIDTH // 2 if stored.dtype == torch.int16 else 0)
+
+
+def column_bytes(codec: ColumnCodec, module: ModuleShape) -> int:
+    """Bytes of one stored column of a module, with its number."""
+    return codec.column_bytes(module.d_in) + (2 if module.d_out <= SHORT_WIDTH else 4)
+
+
+def term_bytes(codec: ColumnCodec, module: ModuleShape) -> int:
+    """Bytes of one term of a module: a pair of factors, or a column."""
+    if module.form == "columns":
+        return column_bytes(codec, module)
+    return factor_bytes(codec, 1, module.d_in, module.d_out)
+
+
 def decode_block(tensors: Mapping[str, Tensor], module: ModuleShape, codec: ColumnCodec, layout: Layout) -> Block:
     """The stored gradients that the tensors of one module stand for."""
     if layout == "dense":
         rows = codec.decode(*_codes(tensors, "dense", module), module.dim)
         return DenseGradient(rows.view(len(rows), module.d_in, module.d_out))
+    if module.form == "columns":
+        return CodedColumns(tensors, module, codec).decoded()
     coded = CodedFactors(tensors, module, codec, Buffers())
     return Factors(coded.left, coded.right)
 
@@ -113,22 +174,22 @@ def _codes(tensors: Mapping[str, Tensor], kind: str, module: ModuleShape) -> tup
     return tensors[f"{kind}/{module.name}"], tensors.get(f"{kind}_scale/{module.name}")
 
 
-def tensor_names(module_name: str, codec: ColumnCodec, layout: Layout) -> list[str]:
+def tensor_names(module: ModuleShape, codec: ColumnCodec, layout: Layout) -> list[str]:
     """Names under which one module's tensors lie in a shard."""
-    kinds = ("dense",) if layout == "dense" else ("left", "right")
+    kinds = ("dense",) if layout == "dense" else ("left",) if module.form == "columns" else ("left", "right")
     suffixes = ("", "_scale") if codec.has_scales else ("",)
-    return [f"{kind}{suffix}/{module_name}" for kind in kinds for suffix in suffixes]
+    names = [f"{kind}{suffix}/{module.name}" for kind in kinds for suffix in suffixes]
+    return [*names, f"column/{module.name}"] if module.form == "columns" else names
 
 
-def bytes_per_example(modules: list[ModuleShape], codec: ColumnCodec, factor_rank: int, layout: Layout) -> int:
+def bytes_per_example(
+    modules: list[ModuleShape], codec: ColumnCodec, rank_of: Callable[[ModuleShape], int], layout: Layout
+) -> int:
     """Bytes of one example's codes and scales over all modules, without headers
     (docs/explanation/design.md §2.8)."""
     if layout == "dense":
         return sum(codec.column_bytes(module.dim) for module in modules)
-    return sum(
-        factor_bytes(codec, min(factor_rank, module.d_in, module.d_out), module.d_in, module.d_out)
-        for module in modules
-    )
+    return sum(rank_of(module) * term_bytes(codec, module) for module in modules)
 
 
 def _named(kind: str, module_name: str, coded: Coded) -> dict[str, Tensor]:

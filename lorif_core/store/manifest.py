@@ -9,7 +9,7 @@ one ``maps.safetensors``. It is read as it is; an unfinished build is adopted, s
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from lorif_core.store.plan import (
     fingerprint_of_plan,
     plan_values,
     read_plan,
+    values_to_keep,
     write_plan,
 )
 from lorif_core.store.plan import Layout as Layout  # read from here by the layers above
@@ -139,7 +140,7 @@ def fingerprint_of_manifest(manifest: Manifest) -> str:
 
     What format 1 did not say is left out where the index is as format 1's all were, so old indexes keep their hash.
     """
-    values = asdict(manifest)
+    values = values_to_keep(manifest)
     if manifest.members == ONE_MODEL:
         values.pop("members")
     if manifest.stride is None:
@@ -160,7 +161,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
-    return {"format": FORMAT_VERSION, **asdict(manifest)}
+    return {"format": FORMAT_VERSION, **values_to_keep(manifest)}
 
 
 def compact(folder: Path) -> Manifest:

@@ -103,7 +103,7 @@ def write_plan(folder: Path, plan: Plan) -> None:
     Raises:
         FingerprintMismatch: Another plan is there; names what differs.
     """
-    found = plan_from_json(folder / PLAN, put_json(folder / PLAN, {"format": FORMAT_VERSION, **asdict(plan)}))
+    found = plan_from_json(folder / PLAN, put_json(folder / PLAN, {"format": FORMAT_VERSION, **values_to_keep(plan)}))
     differing = [field.name for field in fields(Plan) if getattr(found, field.name) != getattr(plan, field.name)]
     if differing:
         raise FingerprintMismatch(
@@ -119,6 +119,16 @@ def read_plan(folder: Path) -> Plan:
         ArtefactError: It is missing, unreadable or of another format.
     """
     return plan_from_json(folder / PLAN, read_json(folder / PLAN))
+
+
+def values_to_keep(plan: Plan) -> dict[str, Any]:
+    """A plan, or what extends one, as JSON values; modules stored as factors say nothing of it, as before there was
+    another form."""
+    values = asdict(plan)
+    for module in values["modules"]:
+        if module["form"] == "factors":
+            module.pop("form")
+    return values
 
 
 def plan_from_json(path: Path, raw: dict[str, Any]) -> Plan:
@@ -158,7 +168,7 @@ def check_format(path: Path, raw: dict[str, Any], readable: tuple[int, ...]) -> 
 
 def fingerprint_of_plan(plan: Plan) -> str:
     """Hash of a plan; every part names the one that it was made by. Plans from before windows keep theirs."""
-    values = asdict(plan)
+    values = values_to_keep(plan)
     if plan.stride is None:
         values.pop("stride")
     return fingerprint_of_value(values)

@@ -21,7 +21,15 @@ from lorif_core.linalg.codecs import ColumnCodec, column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, Buffers, CodedFactors, decode_block, subspace_from_tensors, tensor_names
+from lorif_core.store.blocks import (
+    Block,
+    Buffers,
+    CodedColumns,
+    CodedFactors,
+    decode_block,
+    subspace_from_tensors,
+    tensor_names,
+)
 from lorif_core.store.cores import in_order, num_cores
 from lorif_core.store.manifest import Manifest, read_manifest
 from lorif_core.store.parts import ShardEntry
@@ -74,9 +82,13 @@ class Shard:
 
     def factors(self, module: ModuleShape, buffers: Buffers) -> CodedFactors | None:
         """Stored factors of one module, which are decoded to the buffers; None where gradients are stored whole."""
-        if self.manifest.layout != "factors":
+        if self.manifest.layout != "factors" or module.form != "factors":
             return None
         return CodedFactors(self._coded(module), module, self._codec, buffers)
+
+    def columns(self, module: ModuleShape) -> CodedColumns:
+        """Stored columns of one module that is stored so."""
+        return CodedColumns(self._coded(module), module, self._codec)
 
     def norms(self) -> Tensor:
         """Gradient norm of each example as stored, over all modules, (n,)."""
@@ -95,7 +107,7 @@ class Shard:
         return column_codec(self.manifest.codec)
 
     def _coded(self, module: ModuleShape) -> dict[str, Tensor]:
-        names = tensor_names(module.name, self._codec, self.manifest.layout)
+        names = tensor_names(module, self._codec, self.manifest.layout)
         return {name: self.tensor(name) for name in names}
 
 
@@ -166,7 +178,7 @@ class StoreReader:
             if manifest.layout == "dense":
                 return module.dim
             rank = min(ranks.get(module.name, manifest.factor_rank), module.d_in, module.d_out)
-            return rank * (module.d_in + 2 * module.d_out)
+            return rank * (module.d_in + 2 * (module.d_in if module.form == "columns" else module.d_out))
 
         num_examples = max((entry.num_examples for entry in manifest.shards), default=0)
         return torch.float32.itemsize * num_examples * max(map(numbers, manifest.modules), default=0)

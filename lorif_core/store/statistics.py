@@ -1,7 +1,9 @@
 """Second moments and whitened maps as safetensors files.
 
     input/<module>    (i, i) Σ x xᵀ; in maps, (i, d_in)       output/<module>   (o, o) Σ y yᵀ; in maps, (o, d_out)
+                      (o,) its diagonal, of an output head
     num_tokens        int64 per module, in their order        num_examples      int64, of the sample so far
+    num_inputs        int64 per module: tokens behind `input`; as num_tokens where it is not there
 
 The moments are one file, the maps of an index one file per module (in format 1 one for all).
 Source: docs/explanation/design.md §4.1 (statistics), §4.2 (`maps/`).
@@ -22,7 +24,7 @@ from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.store.parts import MAP_FOLDER
 from lorif_core.store.plan import FileEntry
-from lorif_core.store.typed_safetensors import read_metadata, read_tensors
+from lorif_core.store.typed_safetensors import read_metadata, read_names, read_tensors
 from lorif_core.system_failures import refuse_if_of_the_machine
 
 REMEDY = "Delete it; the statistics are taken again."
@@ -32,6 +34,7 @@ def write_moments(path: Path, moments: Mapping[str, Moments], num_examples: int)
     """Write the sums over the first ``num_examples`` of the sample, atomically."""
     tensors: dict[str, Tensor] = {"num_examples": torch.tensor(num_examples)}
     tensors["num_tokens"] = torch.tensor([moment.num_tokens for moment in moments.values()])
+    tensors["num_inputs"] = torch.tensor([moment.num_inputs for moment in moments.values()])
     for name, moment in moments.items():
         tensors |= {f"input/{name}": moment.inputs, f"output/{name}": moment.output_grads}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,9 +62,10 @@ def read_moments(path: Path, names: list[str]) -> tuple[dict[str, Moments], int]
         tensors = read_tensors(path)
         if not is_sealed and read_metadata(path).get("checksum") != _checksum(tensors):
             raise ValueError("its checksum differs from the recorded one")
+        counts = zip(names, tensors["num_tokens"], _num_inputs(tensors), strict=True)
         moments = {
-            name: Moments(tensors[f"input/{name}"], tensors[f"output/{name}"], int(count))
-            for name, count in zip(names, tensors["num_tokens"], strict=True)
+            name: Moments(tensors[f"input/{name}"], tensors[f"output/{name}"], int(all_tokens), int(inputs))
+            for name, all_tokens, inputs in counts
         }
         return moments, int(tensors["num_examples"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
@@ -82,12 +86,20 @@ def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> M
     """
     try:
         check_file(path, remedy=REMEDY)
-        tensors = read_tensors(path, ("num_tokens", f"input/{module_name}", f"output/{module_name}"))
-        count = int(tensors["num_tokens"][list(names).index(module_name)])
-        return Moments(tensors[f"input/{module_name}"], tensors[f"output/{module_name}"], count)
+        sides = (f"input/{module_name}", f"output/{module_name}")
+        counted = [name for name in read_names(path) if name in ("num_tokens", "num_inputs")]
+        tensors = read_tensors(path, (*counted, *sides))
+        place = list(names).index(module_name)
+        counts = (int(tensors["num_tokens"][place]), int(_num_inputs(tensors)[place]))
+        return Moments(tensors[sides[0]], tensors[sides[1]], *counts)
     except (SafetensorError, IndexError, OSError) as error:
         refuse_if_of_the_machine(error, path)
         raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {REMEDY}") from error
+
+
+def _num_inputs(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Version 0.1 counted tokens once."""
+    return tensors.get("num_inputs", tensors["num_tokens"])
 
 
 def write_maps(folder: Path, maps: Mapping[str, ModuleMaps]) -> list[FileEntry]:

@@ -31,6 +31,7 @@ _DTYPES = {
     "F32": torch.float32,
     "F64": torch.float64,
     "I8": torch.int8,
+    "I16": torch.int16,
     "I32": torch.int32,
     "U8": torch.uint8,
 }

@@ -14,6 +14,12 @@ def read_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, Te
         return {name: file.get_tensor(name) for name in (file.keys() if names is None else names)}
 
 
+def read_names(path: Path) -> list[str]:
+    """The names of a file's tensors."""
+    with safe_open(path, "pt") as file:
+        return list(file.keys())
+
+
 def read_metadata(path: Path) -> dict[str, str]:
     """The texts that a file keeps beside its tensors."""
     with safe_open(path, "pt") as file:

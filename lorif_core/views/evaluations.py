@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 from rich.table import Table
 
 from lorif_core.views.tables import human_bytes, human_seconds, records_table
@@ -13,25 +14,63 @@ Figures = Mapping[str, Any]
 """One line of a result, as its dataclass names the fields."""
 
 
-def lds_table(rows: Iterable[Figures]) -> Table:
-    """Candidates by LDS: bytes, times, score and its 95 % intervals over queries and over subsets."""
-    columns = ["method", "normalised", "codes/ex.", "all/ex.", "build", "query", "LDS", "queries", "subsets", "id"]
+def lds_table(rows: Sequence[Figures]) -> Table:
+    """Candidates by LDS: plain and partial scores with their 95 % intervals over queries and over subsets."""
+    columns = ["method", "normalised", "LDS", "queries", "subsets", "partial", "queries", "subsets", "id"]
     lines = [
         [
             row["label"],
             row["normalisation"],
-            _bytes(row["codes_bytes"]),
-            _bytes(row["total_bytes"]),
-            "–" if row["build_seconds"] is None else human_seconds(row["build_seconds"]),
-            human_seconds(row["query_seconds"]),
             f"{row['lds']:.4f}",
-            f"{row['queries_low']:.2f}–{row['queries_high']:.2f}",
-            f"{row['subsets_low']:.2f}–{row['subsets_high']:.2f}",
+            _interval(row, "queries"),
+            _interval(row, "subsets"),
+            *_partial_cells(row),
             row["candidate"],
         ]
         for row in rows
     ]
-    return records_table("Linear datamodelling score", columns, lines)
+    return records_table(f"Linear datamodelling score{_of_subsets(rows)}", columns, lines)
+
+
+def lds_cost_table(rows: Sequence[Figures]) -> Table:
+    """The same candidates: how far they are from the line they are compared with, and what they cost."""
+    columns = ["method", "normalised", "LDS", "partial", "codes/ex.", "all/ex.", "build", "query"]
+    lines = [
+        [
+            row["label"],
+            row["normalisation"],
+            _difference(row, "difference"),
+            _difference(row, "partial_difference"),
+            _bytes(row["codes_bytes"]),
+            _bytes(row["total_bytes"]),
+            "–" if row["build_seconds"] is None else human_seconds(row["build_seconds"]),
+            human_seconds(row["query_seconds"]),
+        ]
+        for row in rows
+    ]
+    return records_table("Differences to the line marked –, 95 % paired over subsets, and costs", columns, lines)
+
+
+def _of_subsets(rows: Sequence[Figures]) -> str:
+    """What a truth of part of its subsets says after the title; empty for a whole one, and for results of before."""
+    done, planned = (rows[0].get(name) for name in ("num_subsets", "planned_subsets")) if rows else (None, None)
+    return "" if done == planned else f", {done} of {planned} subsets"
+
+
+def _partial_cells(row: Figures) -> list[str]:
+    if row.get("partial") is None:
+        return ["–", "–", "–"]
+    return [f"{row['partial']:.4f}", _interval(row, "partial_queries"), _interval(row, "partial_subsets")]
+
+
+def _interval(row: Figures, over: str) -> str:
+    return f"{row[f'{over}_low']:.2f}–{row[f'{over}_high']:.2f}"
+
+
+def _difference(row: Figures, field: str) -> str:
+    if row[field] is None:
+        return "–"
+    return f"{row[field]:+.3f} ({row[f'{field}_low']:+.3f}…{row[f'{field}_high']:+.3f})"
 
 
 def fidelity_table(rows: Iterable[Figures], reference: str, k: int) -> Table:
@@ -71,56 +110,86 @@ SYMBOLS = {"none": "circle", "tempered": "diamond", "relatif": "square", "unit":
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
+PANELS = {
+    "lds": ("subsets", "LDS (bars: 95 % over subsets)"),
+    "partial": ("partial_subsets", "partial LDS, given shared target tokens"),
+}
+"""Figure of a line → the interval of its bars, and what the axis is called."""
+
+
 def lds_figure(rows: Sequence[Figures]) -> go.Figure:
-    """Quality against bytes: stored methods as points with intervals, uncompressed references as lines."""
-    figure = go.Figure(
-        layout={
-            "template": "plotly_white",
-            "margin": {"l": 60, "r": 20, "t": 40, "b": 50},
-            "legend": {"title": "normalised", "orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        }
+    """Quality against bytes: stored methods as points with intervals, uncompressed references as lines.
+
+    Plain scores on the left, partial ones on the right; results of before there were any have one panel.
+    """
+    panels = [field for field in PANELS if any(row.get(field) is not None for row in rows)]
+    figure = make_subplots(rows=1, cols=max(1, len(panels)), horizontal_spacing=0.1)
+    figure.update_layout(
+        template="plotly_white",
+        margin={"l": 60, "r": 20, "t": 40, "b": 50},
+        legend={"title": "normalised", "orientation": "h", "y": 1.02, "yanchor": "bottom"},
     )
+    sizes = [row["codes_bytes"] for row in rows if row["codes_bytes"]]
+    figure.update_xaxes(type="log", title="bytes per example: codes, scales, numbers")
+    if sizes:
+        figure.update_xaxes(_byte_axis(min(sizes), max(sizes)))
+    for column, field in enumerate(panels, start=1):
+        _draw_panel(figure, [row for row in rows if row.get(field) is not None], field, column)
+    return figure
+
+
+def _draw_panel(figure: go.Figure, rows: Sequence[Figures], field: str, column: int) -> None:
+    """One kind of score against bytes."""
+    over, title = PANELS[field]
     normalisations = list(dict.fromkeys(row["normalisation"] for row in rows))
     for normalisation in normalisations:
-        kept = [r for r in rows if r["normalisation"] == normalisation and r["codes_bytes"] is not None]
+        of_kind = [row for row in rows if row["normalisation"] == normalisation]
+        kept = [row for row in of_kind if row["codes_bytes"] is not None]
         colour = COLOURS.get(normalisation, "#555555")
         own = [normalisation] if len(normalisations) > 1 else []
         if kept:
-            figure.add_scatter(
-                x=[row["codes_bytes"] for row in kept],
-                y=[row["lds"] for row in kept],
-                error_y={
-                    "array": [row["subsets_high"] - row["lds"] for row in kept],
-                    "arrayminus": [row["lds"] - row["subsets_low"] for row in kept],
-                    "thickness": 1,
-                    "width": 2,
-                },
-                text=[row["label"] for row in kept],
-                mode="markers+text",
-                textposition="bottom left" if normalisation == "none" else "top left",
-                textfont={"size": 10, "color": colour},
-                marker={"size": 9, "color": colour, "symbol": SYMBOLS.get(normalisation, "circle")},
-                name=normalisation,
-            )
-        for row in rows:
-            if row["codes_bytes"] is None and row["normalisation"] == normalisation:
+            trace = _points(kept, field, normalisation)
+            figure.add_trace(trace.update(showlegend=column == 1), row=1, col=column)
+        for row in of_kind:
+            if row["codes_bytes"] is None:
                 figure.add_hline(
-                    y=row["lds"],
+                    y=row[field],
                     line={"dash": "dot", "width": 1, "color": colour},
                     annotation={
                         "text": ", ".join([row["label"], *own, "nothing stored"]),
                         "font": {"size": 11, "color": colour},
                         "xanchor": "right",
                     },
+                    row=1,  # pyright: ignore[reportArgumentType] - a number works, plotly says str
+                    col=column,  # pyright: ignore[reportArgumentType]
+                    exclude_empty_subplots=False,
                 )
-    figure.update_xaxes(type="log", title="bytes per example: codes, scales, numbers")
-    if sizes := [row["codes_bytes"] for row in rows if row["codes_bytes"]]:
-        figure.update_xaxes(_byte_axis(min(sizes), max(sizes)))
-    ends = [row[end] for row in rows if row["codes_bytes"] for end in ("subsets_low", "subsets_high")]
-    low, high = (find([row["lds"] for row in rows] + ends) for find in (min, max))
+    ends = [row[f"{over}_{end}"] for row in rows if row["codes_bytes"] for end in ("low", "high")]
+    low, high = (find([row[field] for row in rows] + ends) for find in (min, max))
     room = 0.06 * (high - low or 1.0)
-    figure.update_yaxes(title="LDS (bars: 95 % over subsets)", range=[low - room, high + room])
-    return figure
+    figure.update_yaxes(title=title, range=[low - room, high + room], row=1, col=column)
+
+
+def _points(rows: Sequence[Figures], field: str, normalisation: str) -> go.Scatter:
+    """Stored methods of one normalisation, with bars over subsets."""
+    over, colour = PANELS[field][0], COLOURS.get(normalisation, "#555555")
+    return go.Scatter(
+        x=[row["codes_bytes"] for row in rows],
+        y=[row[field] for row in rows],
+        error_y={
+            "array": [row[f"{over}_high"] - row[field] for row in rows],
+            "arrayminus": [row[field] - row[f"{over}_low"] for row in rows],
+            "thickness": 1,
+            "width": 2,
+        },
+        text=[row["label"] for row in rows],
+        mode="markers+text",
+        textposition="bottom left" if normalisation == "none" else "top left",
+        textfont={"size": 10, "color": colour},
+        marker={"size": 9, "color": colour, "symbol": SYMBOLS.get(normalisation, "circle")},
+        name=normalisation,
+        legendgroup=normalisation,
+    )
 
 
 def _byte_axis(smallest: float, largest: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from tiny_workspace import copy_of, done, imported, indexed, model_folder, write
 
 import lorif_core as lf
 from app.components import import_reading
+from lorif_core.catalog import EvaluationRecord, utc_now
 from lorif_core.workspace.jobs.kinds import KINDS, json_of
 from lorif_core.workspace.jobs.places import place_of_worker
 from lorif_core.workspace.jobs.requests import import_request
@@ -50,6 +52,37 @@ def test_the_report_shows_the_bytes_that_the_workspace_reports(monkeypatch):
     shown = next(frame.value for frame in app.dataframe if "per text" in frame.value.columns)
     report = lf.open_workspace(indexed()).indexes.report()
     assert shown["bytes"].to_list() == [part.size_bytes for part in report.parts]
+
+
+def test_the_report_shows_the_latest_lds_or_how_to_measure_it(monkeypatch, tmp_path):
+    folder = copy_of(indexed(), tmp_path)
+    workspace = lf.open_workspace(folder)
+    (index,) = workspace.indexes.records()
+    app = open_page(monkeypatch, folder, "indexes")
+    assert f"lorif evaluate lds {folder} --queries FILE --truth TRUTH.npz" in [one.value for one in app.code]
+    for number, lds in enumerate((0.2, 0.5, 0.7)):
+        interval = {"subsets_low": lds - 0.1, "subsets_high": lds + 0.1, "normalisation": "none"}
+        own = {
+            "candidate": index.index_id if number < 2 else "ix-other",
+            "label": "lorif",
+            "lds": lds,
+            "partial": 0.3,
+        }
+        words = {"candidate": "tokens", "label": "shared tokens", "lds": 0.55, "partial": None}
+        record = EvaluationRecord(
+            evaluation_id=f"ev-{number}",
+            kind="lds",
+            dataset_id=index.dataset_id,
+            settings_json="{}",
+            result_json=json.dumps([words | interval, own | interval]),
+            created_at=utc_now() + timedelta(seconds=number),
+        )
+        workspace.files.catalog.put_evaluation(record)
+    app.run()
+    assert not app.exception
+    shown = next(frame.value for frame in app.dataframe if "beyond shared tokens" in frame.value.columns)
+    assert shown["LDS"].to_list() == [0.55, 0.5]
+    assert shown["candidate"].to_list() == ["tokens", index.index_id]
 
 
 def test_the_wizard_asks_for_columns_and_lists_the_bad_row_with_its_line(monkeypatch, plain, bad_file):

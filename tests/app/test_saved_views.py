@@ -5,7 +5,7 @@ from app_pages import open_page
 from tiny_workspace import copy_of, imported
 
 import lorif_core as lf
-from lorif_core.errors import ConfigError
+from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.workspace.studio.saved_views import forget_view, save_view, saved_views
 
 
@@ -28,6 +28,18 @@ def test_a_view_of_the_same_name_is_replaced_and_a_forgotten_one_gone(workspace)
     assert [view.address for view in saved_views(workspace.files)] == ["/history?who=ann"]
     forget_view(workspace.files, "mine")
     assert saved_views(workspace.files) == []
+
+
+def test_a_file_in_the_place_of_another_is_refused(workspace):
+    for name in ("one", "two"):
+        save_view(workspace.files, name, "corpus", [], actor="ann")
+    first, second = sorted((workspace.path / "views").glob("*.json"))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(ArtefactError, match=r"holds the view '(one|two)', which belongs elsewhere"):
+        saved_views(workspace.files)
+    first.write_bytes((workspace.path / "workspace.json").read_bytes())
+    with pytest.raises(ArtefactError, match="must hold 'name' and does not, so another file lies in its place"):
+        saved_views(workspace.files)
 
 
 @pytest.mark.parametrize(("name", "page"), [("", "corpus"), ("a\nb", "corpus"), ("x" * 81, "corpus"), ("a", "../x")])

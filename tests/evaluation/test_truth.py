@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ from retrainings import PAD, recipe, start, texts
 
 from lorif_core.errors import ConfigError, DataError, FingerprintMismatch, LorifError
 from lorif_core.evaluation.retraining import RetrainingStopped, draw_subsets, query_losses
+from lorif_core.evaluation.stop_at import StopAt, parse_stop_at
 from lorif_core.evaluation.trial import Trial
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
 
@@ -56,6 +59,62 @@ def test_a_stopped_run_resumes_and_ends_with_the_same_numbers(tmp_path):
     parts = build(tmp_path / "parts", on_progress=lambda *progress: seen.append(progress))
     assert seen == [("retraining", 3, 4), ("retraining", 4, 4)]
     assert torch.equal(whole.losses, parts.losses)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_ends_early_is_the_truth_of_what_is_finished_and_goes_on(tmp_path, workers):
+    whole = build(tmp_path / "whole")
+    part = build(tmp_path / "parts", stop_at=StopAt(subsets=2), workers=workers)
+    places = [int(path.stem.split("-")[1]) for path in sorted((tmp_path / "parts").glob("subset-*.npz"))]
+    assert 2 <= len(places) < 4
+    assert torch.equal(part.masks, MASKS[places])
+    assert torch.equal(part.losses, whole.losses[places])
+    assert part.planned_subsets == 4
+    again = build(tmp_path / "parts")
+    assert torch.equal(again.losses, whole.losses)
+    assert again.planned_subsets == len(again.masks) == 4
+
+
+def test_a_run_ends_after_a_time_in_the_middle_of_a_subset(tmp_path, monkeypatch):
+    seconds = iter(range(100))
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    # The clock is read when the run begins, once before it, and before every step: 4 steps a subset.
+    part = build(tmp_path, stop_at=StopAt(seconds=9))
+    assert len(part.masks) == 1
+    with pytest.raises(RetrainingStopped):
+        build(tmp_path, stop_at=StopAt(seconds=60), should_stop=lambda: True)
+
+
+def test_enough_subsets_of_before_are_taken_without_training(tmp_path):
+    build(tmp_path, stop_at=StopAt(subsets=3))
+    seen = []
+    again = build(tmp_path, stop_at=StopAt(subsets=2), on_progress=lambda *progress: seen.append(progress))
+    assert seen == [("retraining", 3, 4)]
+    assert len(again.masks) == 3
+
+
+def test_a_run_that_finished_nothing_is_refused(tmp_path):
+    with pytest.raises(RetrainingStopped, match="none of 4 subsets was finished"):
+        build(tmp_path, stop_at=StopAt(seconds=1e-9))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("40", StopAt(subsets=40)),
+        ("90s", StopAt(seconds=90)),
+        ("20m", StopAt(seconds=1200)),
+        ("1.5h", StopAt(seconds=5400)),
+    ],
+)
+def test_a_run_stops_at_a_number_or_after_a_time(text, expected):
+    assert parse_stop_at(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "0m", "-3", "1.5", "20 minutes", "m"])
+def test_what_is_neither_a_number_nor_a_time_is_refused(text):
+    with pytest.raises(ConfigError, match="such as 40, or after a time"):
+        parse_stop_at(text)
 
 
 def test_two_workers_give_the_numbers_of_one(tmp_path):
@@ -112,11 +171,12 @@ def test_no_worker_is_refused(tmp_path):
 
 
 def test_a_ground_truth_comes_back_as_it_was_saved(tmp_path):
-    truth = GroundTruth(MASKS, torch.rand(4, 3, dtype=torch.float64))
+    truth = GroundTruth(MASKS, torch.rand(4, 3, dtype=torch.float64), 7)
     truth.save(tmp_path / "truth.npz")
     again = load_truth(tmp_path / "truth.npz")
     assert torch.equal(again.masks, truth.masks)
     assert torch.equal(again.losses, truth.losses)
+    assert again.planned_subsets == 7
 
 
 GOOD = {"masks": np.ones((4, 5), bool), "losses": np.ones((4, 3), np.float32)}
@@ -130,6 +190,8 @@ GOOD = {"masks": np.ones((4, 5), bool), "losses": np.ones((4, 3), np.float32)}
         ({"losses": np.ones((4, 3), int)}, "must be float32 or float64"),
         ({"losses": np.full((4, 3), np.nan)}, "12 are not"),
         ({"losses": np.ones((4, 0))}, "a query, got none"),
+        ({"planned_subsets": np.array(3)}, "must be a number from 4 on, got 3"),
+        ({"planned_subsets": np.array("4")}, "must be a number from 4 on"),
         ({"losses": np.array([{}])}, "cannot be read as an .npz"),
     ],
 )

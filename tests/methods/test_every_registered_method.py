@@ -10,7 +10,7 @@ from lorif_core.errors import ConfigError
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.methods.make_method import make_method, make_reference
 from lorif_core.methods.protocol import THE_MODEL, AttributionMethod
-from lorif_core.methods.references.reference import GradientReference, StateReference, TextReference
+from lorif_core.methods.references.reference import GradientReference, StateReference, TextReference, TokenReference
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, REFERENCES, method_entry, method_settings
 from lorif_core.passes.queries import Query
 
@@ -76,6 +76,7 @@ def test_the_default_comes_first():
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_reference_keeps_one_of_the_smaller_protocols(name):
     reference = make_reference(name)
-    kept = [kind for kind in (GradientReference, StateReference, TextReference) if isinstance(reference, kind)]
+    kinds = (GradientReference, StateReference, TextReference, TokenReference)
+    kept = [kind for kind in kinds if isinstance(reference, kind)]
     assert len(kept) == 1
     assert reference.label

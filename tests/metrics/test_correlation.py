@@ -1,6 +1,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,8 +11,10 @@ from lorif_core.errors import ConfigError, DataError, NumericalError
 from lorif_core.metrics.correlation import (
     _resampled_spearman,
     bootstrap_interval,
+    lds_difference,
     lds_intervals,
     mean_ranks,
+    partial_lds_intervals,
     spearman,
     topk_overlap,
 )
@@ -152,6 +155,82 @@ def test_intervals_repeat_with_the_seed_and_move_with_it(rng):
     one, again, other = (lds_intervals(*problem, seed=seed) for seed in (1, 1, 2))
     assert (one.queries_low, one.subsets_low) == (again.queries_low, again.subsets_low)
     assert one.subsets_low != other.subsets_low
+
+
+def slow_partial(predicted, known, measured):
+    """Correlation of what least squares on the baseline's ranks leaves of the two other rankings."""
+    ranks = [np.array([sum(b < a for b in one) + sum(b == a for b in one) / 2 for a in one]) for one in
+             (predicted, known, measured)]  # fmt: skip
+    design = np.stack([np.ones(len(known)), ranks[1]], 1)
+    left = [one - design @ np.linalg.lstsq(design, one, rcond=None)[0] for one in (ranks[0], ranks[2])]
+    norms = [np.linalg.norm(one) for one in left]
+    return 0.0 if min(norms) < 1e-6 else float(left[0] @ left[1] / (norms[0] * norms[1]))
+
+
+def test_partial_lds_is_the_correlation_of_what_the_baseline_leaves(rng):
+    scores, masks, losses = random_problem(rng, queries=4, subsets=25)
+    baseline = scores + torch.randn(scores.shape, generator=rng, dtype=torch.float64)
+    losses = (losses - masks.double() @ (baseline + scores).T / 3).round(decimals=1)  # some ties
+    got = partial_lds_intervals(scores, baseline, masks, losses)
+    expected = [
+        slow_partial(*(-(masks.double() @ one[q]).numpy() for one in (scores, baseline)), losses[:, q].numpy())
+        for q in range(4)
+    ]
+    assert got.per_query.tolist() == pytest.approx(expected, abs=1e-12)
+    assert got.mean == pytest.approx(sum(expected) / 4, abs=1e-12)
+    assert max(abs(one) for one in expected) > 0.1
+
+
+def test_the_interval_of_partial_lds_is_that_of_resampling_subsets_one_draw_at_a_time(rng):
+    """Same distribution, other random numbers: 1000 draws put an end of the interval within 0.06."""
+    scores, masks, losses = random_problem(rng, queries=2, subsets=25)
+    baseline = scores + torch.randn(scores.shape, generator=rng, dtype=torch.float64)
+    losses = losses - masks.double() @ (baseline + scores).T / 3
+    draw = random.Random(0)
+    means = []
+    for _ in range(1000):
+        rows = draw.choices(range(25), k=25)
+        sides = [-(masks[rows].double() @ one.T) for one in (scores, baseline)]
+        means.append(sum(slow_partial(sides[0][:, q], sides[1][:, q], losses[rows, q].numpy()) for q in range(2)) / 2)
+    means.sort()
+    result = partial_lds_intervals(scores, baseline, masks, losses, num_draws=2000)
+    assert result.subsets_low == pytest.approx(means[25], abs=0.06)
+    assert result.subsets_high == pytest.approx(means[974], abs=0.06)
+    assert result.queries_low == pytest.approx(result.per_query.min().item(), abs=1e-12)
+
+
+def test_nothing_is_left_where_the_baseline_says_it_all(rng):
+    scores, masks, losses = random_problem(rng)
+    for known in (scores, -2 * scores):
+        assert partial_lds_intervals(scores, known, masks, losses).per_query.tolist() == [0.0] * 5
+    baseline = torch.randn(5, 12, generator=rng, dtype=torch.float64)
+    explained = -(masks.double() @ baseline.T)
+    assert partial_lds_intervals(scores, baseline, masks, explained).per_query.tolist() == [0.0] * 5
+
+
+def test_a_baseline_that_says_nothing_leaves_the_lds(rng):
+    scores, masks, losses = random_problem(rng)
+    plain, partial = lds_intervals(scores, masks, losses), partial_lds_intervals(scores, 0 * scores, masks, losses)
+    torch.testing.assert_close(partial.per_query, plain.per_query, rtol=0, atol=1e-12)
+    torch.testing.assert_close(partial.draws, plain.draws, rtol=0, atol=1e-12)
+
+
+def test_a_difference_is_paired_over_subsets(rng):
+    """Two scores with nearly one ranking differ by far less than either varies."""
+    scores, masks, losses = random_problem(rng, subsets=40)
+    near = scores + 0.01 * torch.randn(scores.shape, generator=rng, dtype=torch.float64)
+    one, other = lds_intervals(scores, masks, losses), lds_intervals(near, masks, losses)
+    found = lds_difference(one, other)
+    assert found.value == one.mean - other.mean
+    assert found.low <= found.value <= found.high
+    assert found.high - found.low < 0.2 * (one.subsets_high - one.subsets_low)
+    assert lds_difference(one, one) == (0, 0, 0)
+
+
+def test_a_difference_of_other_numbers_of_resamples_is_refused(rng):
+    problem = random_problem(rng)
+    with pytest.raises(DataError, match="got 1000 and 10"):
+        lds_difference(lds_intervals(*problem), lds_intervals(*problem, num_draws=10))
 
 
 @pytest.mark.usefixtures("unchecked_types")

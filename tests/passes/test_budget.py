@@ -104,15 +104,29 @@ def test_no_bought_term_has_less_energy_per_byte_than_one_that_was_left_at_the_s
 
 def test_the_divisor_is_the_smallest_power_of_two_at_which_a_third_of_the_first_terms_fits():
     # bf16, one term of three modules 64 × 64: 3 · 256 = 768 bytes at f = 1, halved with every doubling of f.
-    widths = [(64, 64)] * 3
-    assert [choose_divisor(widths, BF16, budget) for budget in (256, 255, 128, 127, 64)] == [1, 2, 2, 4, 4]
+    modules = [module(name, 64) for name in "abc"]
+    assert [choose_divisor(modules, BF16, budget) for budget in (256, 255, 128, 127, 64)] == [1, 2, 2, 4, 4]
 
 
 def test_the_divisor_counts_scales_and_stops_at_the_largest():
     # sign: (1 + 2) bytes for every column of up to 8 numbers, whatever f: 6 bytes a term.
-    assert choose_divisor([(8, 8)] * 30, SIGN, 1) == 64
-    assert choose_divisor([(8, 8)] * 30, SIGN, 1, largest=4) == 4
-    assert choose_divisor([(8, 8)] * 30, SIGN, 60) == 1
+    modules = [module(str(number), 8) for number in range(30)]
+    assert choose_divisor(modules, SIGN, 1) == 64
+    assert choose_divisor(modules, SIGN, 1, largest=4) == 4
+    assert choose_divisor(modules, SIGN, 60) == 1
+
+
+def test_the_divisor_asks_nothing_of_a_head_whose_columns_are_stored():
+    head = ModuleShape("head", 64, 5000, 64, 5000, "columns")
+    assert choose_divisor([module("a", 64), head], BF16, 86) == choose_divisor([module("a", 64)], BF16, 86) == 1
+
+
+def test_a_column_of_a_head_costs_its_numbers_and_which_one_it_is():
+    # sign: 8 bytes and a scale of 2 for 64 numbers, 2 for the number of the column; a term of a: 2 · (1 + 2).
+    head = ModuleShape("head", 64, 5000, 64, 5000, "columns")
+    energies = {"head": torch.tensor([12.0, 11.0, 1.0]), "a": torch.tensor([5.0, 4.0])}
+    assert allocate_ranks([head, A], energies, SIGN, 12) == {"head": 1, "a": 0}
+    assert allocate_ranks([head, A], energies, SIGN, 30) == {"head": 2, "a": 1}
 
 
 def test_energies_are_the_mean_squared_singular_values_of_the_whole_gradients():

@@ -1,5 +1,6 @@
 """`lorif evaluate …` on a tiny workspace: figures whose right value is known, and refusals."""
 
+import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,8 @@ from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.jobs.kinds import KINDS
 from lorif_core.workspace.quality import candidates
-from lorif_core.workspace.quality.candidates import parse_candidate, score_candidates
+from lorif_core.workspace.quality.candidates import score_candidates
+from lorif_core.workspace.quality.scored import parse_candidate
 from lorif_core.workspace.quality.sweep_choices import combinations_of
 
 NUM_QUERIES, NUM_SUBSETS = 5, 40
@@ -54,24 +56,70 @@ def evaluate(*words: object):
     return done("evaluate", *words, "--json").json
 
 
+def lds(workspace: Path, truth: Path, *words: object) -> list[dict]:
+    return evaluate("lds", workspace, "--queries", queries_file(), "--truth", truth, *words)["rows"]
+
+
 def test_scores_that_predict_every_loss_have_an_lds_of_one_and_stand_first(workspace, tmp_path):
     truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
-    words = ("--candidates", "bm25", "repsim", index_id(workspace), "--normalisations", "none")
-    found = evaluate("lds", workspace, "--queries", queries_file(), "--truth", truth, *words)["rows"]
+    found = lds(workspace, truth, "--candidates", "repsim", index_id(workspace), "--normalisations", "none")
     assert [row["lds"] for row in found] == sorted((row["lds"] for row in found), reverse=True)
     assert found[0]["candidate"] == index_id(workspace)
     assert found[0]["lds"] == pytest.approx(1)
+    assert {row["candidate"] for row in found[1:]} == {"repsim", "bm25", "tokens"}
     assert all(row["lds"] < 0.9 for row in found[1:])
     assert found[0]["total_bytes"] > found[0]["codes_bytes"] > 0
 
 
 def test_every_reference_is_the_best_predictor_of_its_own_sums(workspace, tmp_path):
-    for name in ("ekfac:0.1", "kfac:0.1", "graddot", "repsim", "bm25"):
+    for name in ("ekfac:0.1", "kfac:0.1", "graddot", "repsim", "bm25", "tokens"):
         truth = write_truth(tmp_path / f"{name}.npz", scores_of(workspace, name))
-        words = ("--candidates", name, "--normalisations", "none")
-        (row,) = evaluate("lds", workspace, "--queries", queries_file(), "--truth", truth, *words)["rows"]
-        assert row["lds"] == pytest.approx(1), name
+        row, *others = lds(workspace, truth, "--candidates", name, "--normalisations", "none")
+        assert (row["candidate"], row["lds"]) == (name, pytest.approx(1))
         assert row["codes_bytes"] is None
+        assert {name, *(one["candidate"] for one in others)} == {name, "bm25", "tokens"}
+
+
+def test_partial_scores_are_what_is_left_beyond_shared_tokens(workspace, tmp_path):
+    """Losses that words alone predict leave nothing; of losses that are half words' the other half is left."""
+    truth = write_truth(tmp_path / "words.npz", scores_of(workspace, "tokens"))
+    by_name = {row["candidate"]: row for row in lds(workspace, truth, "--normalisations", "none")}
+    own = by_name[index_id(workspace)]
+    assert own["lds"] > 0.1
+    assert (own["partial"], own["partial_subsets_low"], own["partial_queries_high"]) == (0, 0, 0)
+    assert by_name["tokens"]["partial"] is None
+    both = sum(one / one.std() for one in (scores_of(workspace, "tokens"), scores_of(workspace, index_id(workspace))))
+    mixed = lds(workspace, write_truth(tmp_path / "mixed.npz", both), "--normalisations", "none")
+    own = next(row for row in mixed if row["candidate"] == index_id(workspace))
+    assert 0.5 < own["partial"] < 0.99
+    assert 0.5 < own["partial_subsets_low"] < own["partial_subsets_high"] < 1
+
+
+def test_lines_are_compared_with_the_best_or_with_the_one_that_is_named(workspace, tmp_path):
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
+    best, *others = lds(workspace, truth)
+    assert best["difference"] is None
+    assert best["partial_difference"] is None
+    assert [row["difference"] for row in others] == pytest.approx([row["lds"] - best["lds"] for row in others])
+    assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] <= 0 for row in (*others[-1:],))
+    named = lds(workspace, truth, "--against", "repsim")
+    base = next(row for row in named if row["candidate"] == "repsim")
+    assert (base["difference"], base["partial_difference"]) == (None, None)
+    assert named[0]["difference"] == pytest.approx(named[0]["lds"] - base["lds"])
+    assert named[0]["partial_difference"] == pytest.approx(named[0]["partial"] - base["partial"])
+    words = next(row for row in named if row["candidate"] == "tokens")
+    assert words["partial_difference"] is None
+
+
+def test_a_table_without_bm25_says_so(workspace, tmp_path, monkeypatch):
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
+    words = ("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", truth)
+    assert "Without bm25" not in done(*words).out
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "bm25s" else find(name, *rest)
+    )
+    assert "Without bm25, which needs the package bm25s: `pip install 'lorif-studio[bm25]'`." in done(*words).out
 
 
 def test_cosine_is_graddot_over_the_norm_of_the_text(workspace):
@@ -107,6 +155,7 @@ def test_a_sweep_holds_every_combination_and_the_index_itself_is_untouched(works
     grid = ("--damping-ratios", 0.5, 5, "--subspace-ranks", 0, 8, "--normalisations", "none", "tempered")
     found = evaluate("sweep", workspace, "--queries", queries_file(), "--truth", truth, *grid)["rows"]
     assert len(found) == len({(row["label"], row["normalisation"]) for row in found}) == 8
+    assert all(-1 <= row["partial_subsets_low"] <= row["partial"] <= 1 for row in (found[0], found[-1]))
     best = next(row for row in found if "damping 0.5, r' 8" in row["label"] and row["normalisation"] == "none")
     assert best["lds"] == pytest.approx(1)
 
@@ -144,7 +193,20 @@ def test_ground_truth_is_retrained_and_taken_by_lds(workspace, tmp_path):
     assert np.array_equal(np.load(out)["losses"], first["losses"])
     assert again["num_queries"] == NUM_QUERIES
     assert first["masks"].sum(1).tolist() == [60, 60, 60]
-    assert len(evaluate("lds", workspace, "--queries", queries_file(), "--truth", out)["rows"]) == 2
+    assert len(lds(workspace, out)) == 4
+
+
+def test_a_ground_truth_in_part_says_so_until_the_same_command_completes_it(workspace, tmp_path):
+    out = tmp_path / "truth.npz"
+    words = ("--recipe", recipe_file(tmp_path), "--queries", queries_file(), "--out", out, "--subsets", 3)
+    said = done("evaluate", "retrain", workspace, *words, "--stop-at", 2).out
+    assert f"after 2 of 3 trainings to {out}" in said
+    assert "without --stop-at goes on" in said
+    found = lds(workspace, out)
+    assert {(row["num_subsets"], row["planned_subsets"]) for row in found} == {(2, 3)}
+    table = done("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", out).out
+    assert "Linear datamodelling score, 2 of 3 subsets" in table
+    assert evaluate("retrain", workspace, *words)["num_subsets"] == 3
 
 
 def test_tail_patch_and_brittleness_report_every_candidate_and_random(workspace, tmp_path):

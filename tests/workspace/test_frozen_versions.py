@@ -41,7 +41,7 @@ def test_a_frozen_version_is_whole_and_its_files_are_read_only(workspace):
     workspace.versions.freeze("v1")
     about = workspace.versions.files_of("v1").about
     assert verify_export(about)["counts"]["kept"] == 121
-    assert {path.stat().st_mode & 0o222 for path in about.iterdir()} == {0}
+    assert {path.stat().st_mode & 0o222 for path in about.rglob("*") if path.is_file()} == {0}
 
 
 def test_a_name_is_given_once(workspace):
@@ -56,7 +56,8 @@ def test_a_version_is_on_the_disk_before_it_has_its_name_and_its_name_after(work
     steps = record_disk(monkeypatch)
     workspace.versions.freeze("v1")
     folder = workspace.path / "exports" / "versions"
-    written, named, flushed = steps[-3:]
+    place = steps.index(("link", folder / "v1.json"))
+    written, named, flushed = steps[place - 1 : place + 2]
     assert (written.what, written.path.parent) == ("fsync", folder)
     assert (named, flushed) == (("link", folder / "v1.json"), ("fsync", folder))
 
@@ -94,6 +95,27 @@ def test_a_record_that_was_changed_is_refused(workspace):
     path.write_text(path.read_text(encoding="utf-8").replace('"note": ""', '"note": "mine"'), encoding="utf-8")
     with pytest.raises(DamagedArtefact, match="was changed since it was frozen"):
         workspace.versions.records()
+
+
+def test_a_record_that_is_gone_is_missed_by_whoever_asks_for_versions(workspace):
+    workspace.versions.freeze("v1")
+    workspace.exclude(ATLAS[:1], reason="spam")
+    workspace.versions.freeze("v2")
+    record = workspace.path / "exports" / "versions" / "v2.json"
+    kept = record.read_bytes()
+    record.unlink()
+    for ask in (workspace.versions.records, lambda: workspace.versions.files_of("v2")):
+        with pytest.raises(
+            DamagedArtefact, match=r"v2\.json', which names the frozen version 'v2', is missing: copy"
+        ):
+            ask()
+    said = lorif("doctor", workspace.path)
+    assert said.code == 2
+    assert "'exports/versions/v2.json' is missing; a copy is 'exports/" in " ".join(said.out.split())
+    (copy,) = workspace.path.glob("exports/*/frozen/v2.json")
+    record.write_bytes(copy.read_bytes())
+    assert record.read_bytes() == kept
+    assert [one.name for one in workspace.versions.records()] == ["v1", "v2"]
 
 
 def test_nothing_new_is_no_version(workspace):

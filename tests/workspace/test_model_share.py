@@ -7,8 +7,11 @@ from peft import IA3Config, LoraConfig, VeraConfig
 from safetensors import safe_open
 from saved_adapters import save_adapter, save_base
 from tiny_models import tiny_model, tiny_tokenizer
+from tiny_workspace import copy_of, indexed
 
+import lorif_core as lf
 from lorif_core.config import ModelConfig
+from lorif_core.errors import ArtefactError
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
 from lorif_core.models.load import LoadedModel, load_model
@@ -89,11 +92,37 @@ def test_what_a_trial_left_out_is_kept_beside_the_index_with_its_reason(tmp_path
     kept = read_share(tmp_path)
     assert kept is not None
     assert kept.left_out == {"model.layers.0.mlp.up_proj": "never called"}
-    assert share_sentence(tmp_path) == kept.sentence
 
 
-def test_an_index_without_a_record_says_nothing(tmp_path):
-    assert share_sentence(tmp_path) is None
+@pytest.fixture
+def indexed_copy(tmp_path):
+    workspace = lf.open_workspace(copy_of(indexed(), tmp_path))
+    (path,) = workspace.path.glob("indexes/*/coverage.json")
+    return workspace, path
+
+
+def test_a_record_that_is_gone_is_counted_from_the_modules(indexed_copy):
+    workspace, path = indexed_copy
+    (record,) = workspace.files.catalog.indexes()
+    kept = share_sentence(workspace.files, record)
+    path.unlink()
+    assert share_sentence(workspace.files, record) == kept
+    assert "% of the model's weights" in kept
+
+
+def test_what_cannot_be_told_is_said(indexed_copy, monkeypatch):
+    workspace, path = indexed_copy
+    path.unlink()
+    (record,) = workspace.files.catalog.indexes()
+    monkeypatch.setattr("lorif_core.workspace.indexes.model_share.share_of_index", lambda *_: None)
+    assert share_sentence(workspace.files, record) == "which share of the model the index sees was not kept"
+
+
+def test_another_file_in_its_place_is_named(indexed_copy):
+    _, path = indexed_copy
+    path.write_bytes((path.parent / "manifest.json").read_bytes())
+    with pytest.raises(ArtefactError, match=r"coverage\.json' does not say which share"):
+        read_share(path.parent)
 
 
 def test_an_expert_that_no_text_of_the_samplereached_moments_has_the_moments_of_the_others():

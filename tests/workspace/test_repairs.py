@@ -123,7 +123,8 @@ SET_ASIDE = [
     "statistics/*",
     "maps/*",
     "states/*",
-    "evaluations/*/*",
+    "evaluations/brittleness/*",
+    "evaluations/scores/*",
     "views/*",
 ]
 

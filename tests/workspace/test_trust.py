@@ -48,6 +48,17 @@ def test_an_lds_must_beat_chance_by_the_margin(workspace, lds, level):
     assert workspace.indexes.trust().level == level
 
 
+@pytest.mark.parametrize(("partial", "level"), [(0.3, "checked"), (0.05, "doubtful")])
+def test_an_lds_that_words_alone_explain_is_doubtful(workspace, partial, level):
+    words = {"candidate": "tokens", "normalisation": "none", "lds": 0.55, "partial": None}
+    measured(workspace, "lds", [words, line(workspace, "lds", 0.5, partial=partial)])
+    found = workspace.indexes.trust()
+    assert found.level == level
+    plain, left = found.checks
+    assert plain.meaning.endswith("retrained models; shared tokens alone, without a model, 0.55")
+    assert left.meaning == f"partial LDS {partial:.2f}: what is left of it beyond shared tokens"
+
+
 def test_one_doubtful_measurement_makes_the_index_doubtful(workspace):
     measured(workspace, "lds", [line(workspace, "lds", 0.5)])
     measured(workspace, "fidelity", [line(workspace, "spearman", 0.02)], {"reference": "ekfac"})

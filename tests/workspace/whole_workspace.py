@@ -6,6 +6,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+import torch
 from tiny_workspace import SMALL, done, imported, model_folder, root, rows, write_rows
 
 import lorif_core as lf
@@ -16,6 +17,7 @@ from lorif_core.journal.database import reading
 from lorif_core.journal.followed_states import FollowedStates
 from lorif_core.journal.kept_states import Head, KeptStates, write_states
 from lorif_core.workspace.datasets.import_data import keep_upload
+from lorif_core.workspace.folder.kept_rows import kept_row_file, write_row
 from lorif_core.workspace.studio.passwords import keep_password
 from lorif_core.workspace.studio.saved_views import save_view
 from lorif_core.workspace.workspace import Workspace
@@ -71,6 +73,7 @@ def _keep_rest(workspace: Workspace) -> None:
     folder = place / "evaluations/brittleness"
     folder.mkdir(parents=True)
     write_json(folder / f"{fingerprint_of_value('a run')}.json", {"removed": [1], "seed": 0, "outcomes": []})
+    write_row(kept_row_file(place, {"candidate": "tokens"}), torch.ones(3, 40), {"label": "shared tokens"})
     corpus = files.catalog.datasets()[0].corpus_id
     with reading(workspace.journal.engine) as connection:
         states, revision = FollowedStates(None).read(connection, corpus)

@@ -1,5 +1,6 @@
 """BM25: words in common, as search engines weigh them; knows no model."""
 
+import importlib.util
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -19,6 +20,11 @@ class Bm25:
     def score_texts(self, queries: Sequence[str], texts: Sequence[str]) -> Float[Tensor, "Q n"]:
         """BM25 of each query's words in every text."""
         return lexical_scores(queries, texts)
+
+
+def is_installed() -> bool:
+    """Whether its package is there."""
+    return importlib.util.find_spec("bm25s") is not None
 
 
 def lexical_scores(queries: Sequence[str], corpus: Sequence[str]) -> Float[Tensor, "Q n"]:

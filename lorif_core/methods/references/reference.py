@@ -1,7 +1,7 @@
 """What a reference is: it compares something of every query with the same of every text, and stores nothing.
 
 References by gradients share one pass over the texts: each names a metric per module, and its score is
-⟨metric[G_q], G_n⟩ over whole gradients. References by states or texts give their scores at once.
+⟨metric[G_q], G_n⟩ over whole gradients. References by states, texts or tokens give their scores at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import Tensor
 
 from lorif_core.config import Normalisation
+from lorif_core.data.sequences import EncodedText
 from lorif_core.linalg.metric import Eigenbasis, Metric
 from lorif_core.linalg.whitening import Moments
 from lorif_core.shapes import Float
@@ -73,4 +74,15 @@ class TextReference(Protocol):
         ...
 
 
-Reference = GradientReference | StateReference | TextReference
+@runtime_checkable
+class TokenReference(Protocol):
+    """A reference that compares what is to be predicted, as the model's tokenizer cuts it."""
+
+    label: ClassVar[str]
+
+    def score_tokens(self, queries: Sequence[EncodedText], texts: Sequence[EncodedText]) -> Float[Tensor, "Q n"]:
+        """Scores of every text on every query."""
+        ...
+
+
+Reference = GradientReference | StateReference | TextReference | TokenReference

@@ -188,7 +188,7 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         prompt_tokens=tuple(said["prompt_tokens"]) if said.get("prompt_tokens") else None,
         query_id=query_id,
         is_kept=True,
-        model_share=share_sentence(files.index_folder(record.index_id)),
+        model_share=share_sentence(files, files.catalog.index(record.index_id)),
         remark=_remark(record),
     )
 

@@ -2,7 +2,8 @@
 
 What people decide at present is the *draft*. Freezing exports it into ``exports/<export id>/``, takes away the
 permission to write to its files, and names it by ``exports/versions/<name>.json``, which is made once and never
-replaced. The draft then goes on after that version.
+replaced. The draft then goes on after that version. A copy of that file lies with the export, in its folder
+``frozen``: by it is known that a version was there whose own file is gone.
 """
 
 import json
@@ -21,7 +22,7 @@ from lorif_core.data.export_selection import Decisions, Selection
 from lorif_core.data.exporting import FILE_OF_FORMAT
 from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, DataError, RoleError
 from lorif_core.export_config import ExportConfig
-from lorif_core.files import fingerprint_of_value, flush_folder, read_json
+from lorif_core.files import fingerprint_of_value, flush_folder, put_if_absent, read_json
 from lorif_core.workspace.curation.export import EXPORTS_FOLDER, export_data
 from lorif_core.workspace.curation.export_recipe import KEPT_FILE
 from lorif_core.workspace.curation.export_records import ExportResult, iter_entries, read_manifest
@@ -35,6 +36,9 @@ READ_ONLY = 0o444
 
 LENGTH = "length"
 """Not a column: characters of the text, in powers of two."""
+
+COPIES = "frozen"
+"""Folder of an export with copies of the files that name it."""
 
 SHORTEST = 32
 """Shorter texts are one group."""
@@ -164,6 +168,7 @@ def freeze(
     _protect(result.about)
     version = _version_of(naming, dataset, settings, result)
     _write_once(place, version)
+    _copy_record(place, result.about)
     return version
 
 
@@ -171,11 +176,24 @@ def versions(files: WorkspaceFiles, corpus_id: str | None = None) -> list[Frozen
     """Every frozen version, oldest first; of one line of data set versions only, if it is named.
 
     Raises:
-        DamagedArtefact: One was changed since it was frozen.
+        DamagedArtefact: One was changed since it was frozen, or is gone.
     """
+    for place, copy in lost_records(files):
+        raise DamagedArtefact(
+            f"{str(place)!r}, which names the frozen version {place.stem!r}, is missing: copy {str(copy)!r} back to "
+            "its place."
+        )
     found = [read_version(path) for path in sorted(_folder(files).glob("*.json"))]
     kept = [one for one in found if corpus_id in (None, one.corpus_id)]
     return sorted(kept, key=lambda one: (one.at, one.name))
+
+
+def lost_records(files: WorkspaceFiles) -> Iterator[tuple[Path, Path]]:
+    """Where files that name versions should lie and do not, each with the copy that lies with the export."""
+    for copy in sorted((files.root / EXPORTS_FOLDER).glob(f"*/{COPIES}/*.json")):
+        place = _folder(files) / copy.name
+        if not place.exists():
+            yield place, copy
 
 
 def version_named(files: WorkspaceFiles, name: str) -> FrozenVersion:
@@ -186,7 +204,7 @@ def version_named(files: WorkspaceFiles, name: str) -> FrozenVersion:
         DamagedArtefact: It was changed since it was frozen.
     """
     place = _place(files, name)
-    if not place.is_file():
+    if not place.is_file():  # listing the others refuses where it is gone
         known = ", ".join(one.name for one in versions(files)) or "none yet"
         raise ConfigError(f"no version is called {name!r}; there are: {known}. `lorif freeze` makes one.")
     return read_version(place)
@@ -334,6 +352,16 @@ def _write_once(place: Path, version: FrozenVersion) -> None:
         raise _is_taken(version.name) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _copy_record(place: Path, about: Path) -> None:
+    """After the record has its name: one that is killed between leaves a version without a copy, not the reverse."""
+    folder = about / COPIES
+    folder.mkdir(exist_ok=True)
+    copy = folder / place.name
+    copy.unlink(missing_ok=True)  # of a version of this name that somebody took away
+    put_if_absent(copy, place.read_bytes())
+    copy.chmod(READ_ONLY)
 
 
 def read_version(path: Path) -> FrozenVersion:

@@ -86,7 +86,7 @@ class WorkspaceFiles:
         """
         path = self.root / IDENTITY
         if path.exists():
-            return str(read_json(path)["workspace_id"])
+            return str(read_json(path, "workspace_id")["workspace_id"])
         try:
             return str(put_json(path, {"workspace_id": uuid.uuid4().hex})["workspace_id"])
         except (OSError, ResourceError):

@@ -9,7 +9,7 @@ from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.workspace.curation.export_recipe import EXCLUDED_FILE, KEPT_FILE, RECIPE_FILE
 from lorif_core.workspace.curation.export_records import read_manifest
 from lorif_core.workspace.curation.export_verifying import check_export, data_files
-from lorif_core.workspace.curation.versions import FrozenVersion, export_folder, read_version
+from lorif_core.workspace.curation.versions import COPIES, FrozenVersion, export_folder, lost_records, read_version
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.findings import Finding
 from lorif_core.workspace.health.inventory import RESTORE
@@ -27,6 +27,9 @@ def check_exports(look: Examination) -> None:
     for path in look.below("exports"):
         if path.endswith(f"/{MANIFEST}") and not _is_hidden(path):
             known |= _check_export(look, path)
+        elif path.split("/")[2:3] == [COPIES]:
+            look.check(path, read_version, artefact=path.split("/")[1])
+            known.add(path)
     frozen = _check_versions(look)
     exports = {path.split("/")[1] for path in look.below("exports") if path.count("/") > 1}
     for folder in sorted(exports - {"versions"}):
@@ -118,7 +121,13 @@ def _check_versions(look: Examination) -> set[str]:
     for path in look.below(VERSIONS):
         if path.endswith(".json") and not path.rpartition("/")[2].startswith("."):
             look.check(path, read, artefact=Path(path).stem)
+    lost = {place.name: copy for place, copy in lost_records(look.files)}
+    for name, copy in lost.items():
+        problem = f"{f'{VERSIONS}/{name}'!r} is missing; a copy is {copy.relative_to(look.root).as_posix()!r}."
+        look.report(f"{VERSIONS}/{name}", problem, "missing")
     for version in found.values():
+        if f"{version.parent}.json" in lost:
+            continue
         if version.parent is not None and not look.has(f"{VERSIONS}/{version.parent}.json"):
             path = f"{VERSIONS}/{version.parent}.json"
             look.report(path, f"{path!r} is missing, after which {version.name!r} was frozen.", "missing")

@@ -18,8 +18,9 @@ from lorif_core.journal.kept_states import read_states_file
 from lorif_core.journal.last_seen import LastSeen
 from lorif_core.store.statistics import read_moments
 from lorif_core.store.typed_safetensors import read_tensors
+from lorif_core.workspace.folder.kept_rows import read_row
 from lorif_core.workspace.health.inventory import Check
-from lorif_core.workspace.studio.saved_views import place_of_view
+from lorif_core.workspace.studio.saved_views import read_view
 
 PASSWORD = re.compile(r"scrypt\$(\d+\$\d+\$\d+\$)?[0-9a-f]{32}\$[0-9a-f]{64}")
 
@@ -118,17 +119,20 @@ def check_statistics(path: Path) -> None:
         raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}).") from error
 
 
+def check_row(path: Path) -> None:
+    """It holds the scores that were written."""
+    read_row(path)
+
+
 def check_view(path: Path) -> None:
     """It is the view whose name its own name is made from."""
-    name = read_json(path).get("name")
-    if path.stem != place_of_view(name if isinstance(name, str) else ""):
-        raise DamagedArtefact(f"{str(path)!r} is the view {name!r}, which belongs under another name.")
+    read_view(path)
 
 
 def check_starting(path: Path) -> None:
     """It names a worker that runs."""
     try:
-        runs = is_running(read_json(path)["worker"])
+        runs = is_running(read_json(path, "worker")["worker"])
     except (KeyError, ValueError, AttributeError) as error:
         raise DamagedArtefact(f"{str(path)!r} names no worker.") from error
     if not runs:
@@ -143,6 +147,7 @@ FILE_CHECKS: Mapping[Check, Callable[[Path], None]] = {
     "upload": check_upload,
     "states": check_states,
     "statistics": check_statistics,
+    "row": check_row,
     "view": check_view,
     "memory": check_memory,
     "starting": check_starting,

@@ -121,8 +121,8 @@ def _own(files: WorkspaceFiles, location: Path | str, memory: LastSeen) -> OwnJo
     if not memory.exists() or not identity.is_file():
         return None
     try:
-        workspace_id = str(read_json(identity)["workspace_id"])
-    except (ArtefactError, KeyError):  # said of that file itself
+        workspace_id = str(read_json(identity, "workspace_id")["workspace_id"])
+    except ArtefactError:  # said of that file itself
         return None
     is_chosen = location != files.own_file
     return OwnJournal(memory, files.root, workspace_id, plain_place(location), is_chosen=is_chosen)

@@ -19,6 +19,7 @@ from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
+from lorif_core.workspace.indexes.budget_share import BudgetShare, share_of_budget
 from lorif_core.workspace.indexes.build_index import build_index
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.engine import Engine, build_engine
@@ -111,9 +112,9 @@ class Indexes:
         """What of the data set's texts an index's gradients are of: texts left out, tokens cut."""
         return coverage_of(self.files.open_index(index_id).manifest)
 
-    def ranks(self, index_id: str) -> dict[str, int] | None:
-        """Rank-one terms per module that a budget bought; None for an index without a budget."""
-        return self.files.open_index(index_id).manifest.ranks
+    def budget_share(self, index_id: str) -> BudgetShare | None:
+        """What a budget bought, and what is left of it; None for an index without a budget."""
+        return share_of_budget(self.files.open_index(index_id).manifest)
 
     def report(self, index_id: str | None = None) -> IndexReport:
         """Settings of an index, every byte it takes on disk, and what its codes keep.

@@ -22,7 +22,7 @@ from lorif_core.models.load import LoadedModel
 from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules, tracked_shapes
 from lorif_core.passes.budget import choose_divisor
 from lorif_core.passes.shards import GradientSource
-from lorif_core.shapes import ModuleShape, TokenBatch
+from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, TokenBatch, Tracked
 from lorif_core.store.reader import StoreReader
 from lorif_core.weights import locate_weight
 
@@ -112,7 +112,7 @@ class Engine:
 
 def whole_engine(engine: Engine, model: ModelConfig) -> Engine:
     """The same model with every tracked module at its full width, whatever an index keeps of them."""
-    modules = tracked_shapes(choose_modules(engine.loaded, model), 1)
+    modules = tracked_shapes(choose_modules(engine.loaded, model, ATTENTION_AND_MLP), 1)
     return replace(engine, modules=modules, f=1, maps={module.name: ModuleMaps(None, None) for module in modules})
 
 
@@ -125,11 +125,10 @@ def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
         TargetError: A pattern matches nothing, or nothing is left to track.
     """
     method = make_method(settings.method)
-    entries = choose_modules(loaded, settings.model)
+    entries = choose_modules(loaded, settings.model, method.tracked)
     f = method.projection.f
     if f is None:  # left to the budget
-        widths = [(module.in_features, module.out_features) for module in tracked_shapes(entries, 1)]
-        f = choose_divisor(widths, column_codec(method.feature.codec), method.budget_bytes or 0)
+        f = choose_divisor(tracked_shapes(entries, 1), column_codec(method.feature.codec), method.budget_bytes or 0)
         method = method.with_budget(f, {})
     modules = tracked_shapes(entries, f)
     maps: dict[str, ModuleMaps] = {}
@@ -147,14 +146,14 @@ def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreRea
     return Engine(loaded, method, settings.batches, list(manifest.modules), manifest.f, maps, [])
 
 
-def choose_modules(loaded: LoadedModel, model: ModelConfig) -> list[ModuleEntry]:
+def choose_modules(loaded: LoadedModel, model: ModelConfig, default: Tracked) -> list[ModuleEntry]:
     """Every module with weights, tracked or with the reason why not: the settings', or that a trial went wrong.
 
     Raises:
         TargetError: A pattern matches nothing.
         NumericalError: The model's outputs are not finite.
     """
-    entries = list_modules(loaded.model, model.include, model.exclude)
+    entries = list_modules(loaded.model, model.include, model.exclude, default)
     check_patterns(entries, model.include + model.exclude)
     wanted = [entry.name for entry in entries if entry.is_tracked]
     reasons = probe_modules(loaded.model, wanted, _trial_batch(loaded)) if wanted else {}

@@ -13,6 +13,7 @@ from lorif_core.data.sequences import EncodedText, add_counts, count_tokens, has
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
+from lorif_core.linalg.typed_torch import eigh
 from lorif_core.methods.lorif import fit_bytes
 from lorif_core.models.adapter_report import coverage_of
 from lorif_core.passes.fitting import CHUNK_NUMBERS
@@ -20,6 +21,7 @@ from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.weights import family_of
+from lorif_core.workspace.indexes.budget_share import costs_of_terms
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.index_job import SELF_INFLUENCE_BYTES, IndexJob
@@ -27,6 +29,9 @@ from lorif_core.workspace.indexes.model_share import ModelShare, share_of
 
 SAMPLE_EXAMPLES = 256
 TIMED_BATCHES = 3
+
+TIMED_WIDTH = 512
+"""Of the decomposition that is timed: 0.1 s on two cores, where 4,096 take 45 s."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ class IndexEstimate:
     free_bytes: int
     """Free space on the workspace's disk."""
 
+    term_costs: str | None = None
+    """What a budget can buy, in words; None without a budget."""
+
     adapter: str | None = None
     """What of the model's adapter is tracked, in a sentence; None for a model that stands alone."""
 
@@ -85,7 +93,10 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     num_sampled = 0
     if projection.sample is not None and job.manifest.maps is None:
         num_sampled = min(projection.sample.num_examples, job.manifest.num_examples)
-        subspace_bytes += sum(4 * (m.in_features * m.d_in + m.out_features * m.d_out) for m in job.engine.modules)
+        subspace_bytes += sum(
+            4 * (m.in_features * m.d_in + m.out_features * (1 if m.form == "columns" else m.d_out))
+            for m in job.engine.modules
+        )
     fit_seconds = _fit_seconds(job, width)
     per_example = job.bytes_per_example + NUMBERS_BYTES
     experts = [module for module in job.engine.modules if family_of(module.name) != module.name]
@@ -107,6 +118,9 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         tokens_per_second=tokens_per_second,
         memory_bytes=psutil.Process().memory_info().rss + max(fit_memory, job.manifest.shard_examples * per_example),
         free_bytes=job.files.free_bytes(),
+        term_costs=None
+        if job.engine.method.budget_bytes is None
+        else costs_of_terms(job.engine.modules, column_codec(job.engine.method.feature.codec)),
         adapter=None if coverage is None else coverage.sentence(),
     )
 
@@ -115,7 +129,7 @@ def _expert_bytes(job: IndexJob, experts: list[ModuleShape]) -> int:
     feature = job.engine.method.feature
     if job.engine.method.budget_bytes is not None or not experts:
         return 0
-    return bytes_per_example(experts, column_codec(feature.codec), feature.factor_rank, feature.layout)
+    return bytes_per_example(experts, column_codec(feature.codec), feature.rank_of, feature.layout)
 
 
 def _timed_engine(job: IndexJob) -> Engine:
@@ -124,7 +138,10 @@ def _timed_engine(job: IndexJob) -> Engine:
         return job.engine
     return job.engine.with_maps(
         {
-            m.name: ModuleMaps(torch.randn(m.in_features, m.d_in), torch.randn(m.out_features, m.d_out))
+            m.name: ModuleMaps(
+                torch.randn(m.in_features, m.d_in),
+                torch.rand(m.out_features) if m.form == "columns" else torch.randn(m.out_features, m.d_out),
+            )
             for m in job.engine.modules
         }
     )
@@ -150,7 +167,7 @@ def _token_rate(source: GradientSource, examples: Sequence[EncodedText]) -> floa
 
 
 def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
-    """Time one product of the widest module's fit; each pass makes two of them per example."""
+    """Time one product of the widest module's fit and one decomposition, and count how many the fit needs."""
     module = max(job.engine.modules, key=lambda module: module.dim)
     if not width[module.name]:
         return 0.0
@@ -159,6 +176,23 @@ def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
     started = time.perf_counter()
     _ = rows @ basis
     per_product = (time.perf_counter() - started) / (len(rows) * module.dim * width[module.name])
-    products = 2 * (1 + SUBSPACE_ITERATIONS) + 3  # the passes, Rayleigh–Ritz, self-influence
-    numbers = sum(shape.dim * width[shape.name] for shape in job.engine.modules)
-    return products * job.manifest.num_examples * numbers * per_product
+    numbers = sum(
+        _num_products(shape, width[shape.name]) * shape.dim * width[shape.name] for shape in job.engine.modules
+    )
+    widest = min(TIMED_WIDTH, max(width.values()))
+    decompositions = _decomposition_seconds(widest) * sum((size / widest) ** 3 for size in width.values())
+    return job.manifest.num_examples * numbers * per_product + decompositions
+
+
+def _num_products(module: ModuleShape, width: int) -> int:
+    """Of every example's row: two in each pass, Rayleigh–Ritz, self-influence; a whole Gram matrix takes one pass."""
+    return 2 if width == module.dim else 2 * (1 + SUBSPACE_ITERATIONS) + 3
+
+
+def _decomposition_seconds(size: int) -> float:
+    """Of the eigenvectors of one symmetric matrix; the time of a larger one grows with its third power."""
+    matrix = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    eigh(torch.eye(8, dtype=torch.float64))  # the first one of a process also starts its threads
+    started = time.perf_counter()
+    eigh(matrix @ matrix.T)
+    return time.perf_counter() - started

@@ -1,6 +1,6 @@
 """An index that is about to be built: its plan, its name, and what of it is on disk already."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.settings_json import settings_to_json
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read_manifest
-from lorif_core.store.plan import ONE_MODEL, Parents, Plan
+from lorif_core.store.plan import ONE_MODEL, Parents, Plan, values_to_keep
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
 
@@ -99,7 +99,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
 
 def _coded_bytes(engine: Engine) -> int:
     feature = engine.method.feature
-    return bytes_per_example(engine.modules, column_codec(feature.codec), feature.factor_rank, feature.layout)
+    return bytes_per_example(engine.modules, column_codec(feature.codec), feature.rank_of, feature.layout)
 
 
 def index_id_of(plan: Plan, method: dict[str, Any] | None = None) -> str:
@@ -109,7 +109,7 @@ def index_id_of(plan: Plan, method: dict[str, Any] | None = None) -> str:
         plan: What decides the stored gradients.
         method: Settings of a method whose scores rest on more than these and a curvature.
     """
-    identity = asdict(plan)
+    identity = values_to_keep(plan)
     for name in ("shard_examples", "maps", "ranks"):
         identity.pop(name)
     if plan.members == ONE_MODEL:

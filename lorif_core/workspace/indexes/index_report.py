@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, CatalogError
+from lorif_core.linalg.whitening import HEAD_ALPHA
 from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import Manifest, bookkeeping_bytes
@@ -29,6 +31,7 @@ KIND_OF_TENSOR = {
     "left_scale": "scales",
     "right_scale": "scales",
     "dense_scale": "scales",
+    "column": "columns",
     "norms": "numbers",
     "num_tokens": "numbers",
 }
@@ -37,6 +40,7 @@ KIND_OF_TENSOR = {
 WHAT = {
     "codes": "stored gradients, one code per number",
     "scales": "one scale per factor column",
+    "columns": "which tokens the columns of the output head belong to",
     "numbers": "norm and length of each text",
     "self-influence": "score of each text against itself",
     "maps": "half-whitening maps, the same for all texts",
@@ -212,10 +216,16 @@ def _of_moments(
         )
     moments = read_module_moments(path, [one.name for one in manifest.modules], module.name)
     alpha = (manifest.whitening or {})["alpha"]
-    sides = (("layer inputs", moments.inputs), ("output gradients", moments.output_grads))
-    found = []
-    for what, summed in sides:
-        moment = summed.double() / max(moments.num_tokens, 1)
-        values = torch.linalg.eigvalsh(moment).clamp_min(0).flip(0).tolist()
-        found.append(Spectrum(what, values, alpha * float(moment.diagonal().mean()), len(moment)))
-    return found
+    outputs = moments.output_grads.double() / max(moments.num_tokens, 1)
+    return [
+        _spectrum("layer inputs", moments.inputs.double() / max(moments.num_inputs, 1), alpha),
+        _spectrum("output gradients", outputs, alpha if outputs.ndim == 2 else HEAD_ALPHA),
+    ]
+
+
+def _spectrum(what: str, moment: Tensor, alpha: float) -> Spectrum:
+    """Of a matrix, or of a diagonal alone."""
+    is_diagonal = moment.ndim == 1
+    values = moment.sort().values if is_diagonal else torch.linalg.eigvalsh(moment)
+    mean = float((moment if is_diagonal else moment.diagonal()).mean())
+    return Spectrum(what, values.clamp_min(0).flip(0).tolist(), alpha * mean, len(moment))

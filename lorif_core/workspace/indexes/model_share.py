@@ -1,14 +1,17 @@
 """Which share of a model's weights an index sees, and what it leaves out and why: kept beside the index."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from lorif_core.catalog import IndexRecord
+from lorif_core.errors import ArtefactError
 from lorif_core.files import put_json, read_json
 from lorif_core.models.adapter_weights import FROZEN, count_adapter
 from lorif_core.store.manifest import COVERAGE
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
+
+UNKNOWN = "which share of the model the index sees was not kept"
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,24 @@ def keep_share(folder: Path, found: ModelShare) -> None:
 
 
 def read_share(folder: Path) -> ModelShare | None:
-    """What was kept beside an index; None where nothing was, before its build began or by an older version."""
-    return ModelShare(**read_json(folder / COVERAGE)) if (folder / COVERAGE).is_file() else None
+    """What was kept beside an index; None where nothing was, before its build began or by an older version.
+
+    Raises:
+        ArtefactError: The file is not what was written, or is another one.
+    """
+    path = folder / COVERAGE
+    if not path.is_file():
+        return None
+    kept = read_json(path)
+    if set(kept) != {field.name for field in fields(ModelShare)}:
+        raise ArtefactError(f"{str(path)!r} does not say which share of a model an index sees: delete it.")
+    return ModelShare(**kept)
 
 
-def share_sentence(folder: Path) -> str | None:
-    """The share that the index in a folder sees, in words."""
-    kept = read_share(folder)
-    return None if kept is None else kept.sentence
+def share_sentence(files: WorkspaceFiles, record: IndexRecord) -> str:
+    """The share that an index sees, in words, also where it cannot be told."""
+    found = share_of_index(files, record)
+    return UNKNOWN if found is None else found.sentence
 
 
 def share_of_index(files: WorkspaceFiles, record: IndexRecord) -> ModelShare | None:

@@ -27,11 +27,8 @@ class OpenIndex:
     engine: Engine
     examples: ExampleTable
     fitted: FittedIndex
-
-    @property
-    def model_share(self) -> str | None:
-        """Which share of the model it sees, in words; None where an older version kept nothing."""
-        return share_sentence(self.reader.folder)
+    model_share: str
+    """Which share of the model it sees, in words."""
 
     @property
     def reader(self) -> StoreReader:
@@ -68,7 +65,14 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     # manifest's: version 0.1 wrote one beside the curvature also where the method keeps every direction.
     fitted: dict[str, Any] = {**(reader.manifest.curvature or {}), "subspace_rank": reader.manifest.subspace_rank}
     curvature = CurvatureConfig(**fitted)
-    return OpenIndex(record.index_id, settings.model, engine, examples, FittedIndex(reader, engine.method, curvature))
+    return OpenIndex(
+        record.index_id,
+        settings.model,
+        engine,
+        examples,
+        FittedIndex(reader, engine.method, curvature),
+        share_sentence(files, record),
+    )
 
 
 def check_fit(record: IndexRecord, reader: StoreReader, method: AttributionMethod) -> None:

@@ -48,7 +48,8 @@ def reached_moments(name: str, moments: Mapping[str, Moments]) -> Moments:
     family = [one for other, one in moments.items() if family_of(other) == family_of(name)]
     inputs = torch.stack([one.inputs for one in family]).sum(0)
     output_grads = torch.stack([one.output_grads for one in family]).sum(0)
-    return Moments(inputs, output_grads, sum(one.num_tokens for one in family))
+    counts = (sum(one.num_tokens for one in family), sum(one.num_inputs for one in family))
+    return Moments(inputs, output_grads, *counts)
 
 
 def take_statistics(
@@ -101,9 +102,14 @@ def statistics_file(
     max_length, stride = cut
     identity = {
         "parents": [parents.dataset, parents.model, parents.tokenizer],
-        "modules": [[module.name, module.in_features, module.out_features] for module in modules],
+        "modules": [_identity_of(module) for module in modules],
         "max_length": max_length,
         "seed": sample.seed,
         "stats_examples": sample.num_examples,
     } | ({} if stride is None else {"stride": stride})
     return files.root / "statistics" / f"{fingerprint_of_value(identity)[:12]}.safetensors"
+
+
+def _identity_of(module: ModuleShape) -> list[object]:
+    whole: list[object] = [module.name, module.in_features, module.out_features]
+    return whole if module.form == "factors" else [*whole, module.form]

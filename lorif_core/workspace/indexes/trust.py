@@ -101,9 +101,14 @@ def _may_speak_of(files: WorkspaceFiles, measured: Measured) -> bool:
 
 
 def _lds(measured: Measured) -> Iterator[Check]:
+    words = next((row["lds"] for row in measured.result if row["candidate"] == "tokens"), None)
     for row in _rows_of(measured):
         meaning = f"LDS {row['lds']:.2f}: how well summed scores predict retrained models"
+        meaning += "" if words is None else f"; shared tokens alone, without a model, {words:.2f}"
         yield Check("lds", row["lds"], 0.0, meaning, measured.record.evaluation_id)
+        if row.get("partial") is not None:
+            meaning = f"partial LDS {row['partial']:.2f}: what is left of it beyond shared tokens"
+            yield Check("partial lds", row["partial"], 0.0, meaning, measured.record.evaluation_id)
 
 
 def _fidelity(measured: Measured) -> Iterator[Check]:

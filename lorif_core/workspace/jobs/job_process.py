@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from lorif_core.errors import LorifError
 from lorif_core.private_logs import open_log
-from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory
+from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory, raise_unless_failure
 from lorif_core.workspace.folder.actor import ACTOR_VARIABLE
 from lorif_core.workspace.jobs.kinds import Work
 
@@ -96,7 +96,8 @@ def _outcome(given: Assignment, send: Callable[[Progress], None]) -> Done | Fail
         return Done(given.work(given.workspace, given.request, _at_most_every(REPORT_S, send)))
     except LorifError as error:
         return Failed(str(error))
-    except Exception as error:  # the outermost frame of this process: a defect, kept whole in the log
+    except BaseException as error:  # the outermost frame of this process: a defect, kept whole in the log
+        raise_unless_failure(error)
         if is_out_of_memory(error):
             return Failed(f"the memory of {given.device} did not suffice. {SMALLER}")
         if is_of_the_machine(error):
@@ -104,7 +105,7 @@ def _outcome(given: Assignment, send: Callable[[Progress], None]) -> Done | Fail
         return _defect(error, given.log)
 
 
-def _defect(error: Exception, log: Path) -> Failed:
+def _defect(error: BaseException, log: Path) -> Failed:
     traceback.print_exception(error)
     return Failed(f"this is a defect of LoRIF Studio ({type(error).__name__}), see the log file {str(log)!r}.")
 

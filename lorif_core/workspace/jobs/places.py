@@ -71,7 +71,7 @@ def _held(path: Path, timeout_s: float, *, mode: int = 0o644) -> Iterator[bool]:
 def is_starting(files: WorkspaceFiles, device: str) -> bool:
     """Whether a worker was started and has not taken its place yet."""
     try:
-        return is_running(read_json(starting_file(files, device))["worker"])
+        return is_running(read_json(starting_file(files, device), "worker")["worker"])
     except ArtefactError:  # there is no such file, or no more
         return False
 

@@ -1,36 +1,47 @@
-"""Everything that can be compared: indexes of a workspace, and uncompressed references beside them.
+"""Scores of everything that can be compared: indexes of a workspace, and uncompressed references beside them.
 
-A candidate is named by an index id, or by a reference: `ekfac`, `kfac`, `graddot`, `cosine`,
-`repsim` (cosine of last hidden states) or `bm25` (words in common). A damping ratio may follow
-after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
+They are kept as soon as they are there (``folder/kept_rows.py``), so an evaluation that was stopped goes on.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+import lorif_core
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
 from lorif_core.data.sequences import EncodedText
 from lorif_core.errors import ConfigError
+from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.linalg.metric import Metric
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.make_method import make_reference
 from lorif_core.methods.protocol import StatisticsSample
-from lorif_core.methods.references.reference import Curvatures, GradientReference, StateReference, TextReference
-from lorif_core.methods.registry import REFERENCES
+from lorif_core.methods.references.bm25 import is_installed
+from lorif_core.methods.references.reference import (
+    Curvatures,
+    GradientReference,
+    StateReference,
+    TextReference,
+    TokenReference,
+)
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
 from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
+from lorif_core.store.manifest import MANIFEST
 from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
-from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.indexes.engine import whole_engine
+from lorif_core.workspace.folder.kept_rows import kept_row_file, read_row, write_row
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.indexes.engine import Engine, whole_engine
+from lorif_core.workspace.indexes.open_index import OpenIndex
 from lorif_core.workspace.indexes.take_statistics import take_statistics
+from lorif_core.workspace.quality.scored import TOKENS, CandidateName, Scored
 from lorif_core.workspace.workspace import Workspace
 
 DEFAULT_RATIO = 0.01
@@ -41,67 +52,11 @@ EXAMPLES_PER_GROUP = 256
 STATISTICS = StatisticsSample(2048, 0)
 """Of the moments behind `ekfac` and `kfac`: that of the default method, whose file they share."""
 
+COMPUTING = ("capture", "data", "linalg", "methods", "models", "passes", "store")
+"""Folders whose code decides a score."""
+
 POWERS: dict[Normalisation, float] = {"none": 0.0, "unit": 0.5, "relatif": 0.5, "tempered": 0.25}
 """Power of the train example's self-influence that a score is divided by; a query's own norm ranks nothing."""
-
-
-class CandidateName(NamedTuple):
-    """What is to be scored."""
-
-    name: str
-    """Index id or reference."""
-
-    damping_ratio: float | None
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether it keeps nothing on disk."""
-        return self.name in REFERENCES
-
-    def __str__(self) -> str:
-        return self.name if self.damping_ratio is None else f"{self.name}:{self.damping_ratio:g}"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A candidate's scores on a set of queries, and what they cost."""
-
-    candidate: CandidateName
-    label: str
-    """For people: method and settings."""
-
-    normalisation: Normalisation
-    scores: Tensor
-    """(Q, N), positive = supports."""
-
-    codes_bytes: float | None
-    """Bytes of codes, scales and numbers per example; None where nothing is kept."""
-
-    total_bytes: float | None
-    """Bytes of everything on disk ÷ N; None where nothing is kept."""
-
-    build_seconds: float | None
-    query_seconds: float
-    """Per query, once query gradients are there; references: including their pass over the data."""
-
-    asked: ScoreConfig | None = None
-    """How an index was scored; None for a reference."""
-
-
-def parse_candidate(text: str) -> CandidateName:
-    """A candidate from its name and, after a colon, its damping ratio.
-
-    Raises:
-        ConfigError: The part after the colon is no positive number.
-    """
-    name, colon, ratio = text.partition(":")
-    try:
-        value = float(ratio) if colon else None
-    except ValueError:
-        value = 0.0
-    if value is not None and not 0 < value < float("inf"):
-        raise ConfigError(f"after the colon stands a damping ratio above 0, such as ekfac:0.01; got {text!r}.")
-    return CandidateName(name, value)
 
 
 def score_candidates(
@@ -113,13 +68,20 @@ def score_candidates(
     *,
     refines: Sequence[int] = (0,),
 ) -> Iterator[Scored]:
-    """Scores of every candidate under every normalisation; indexes first, references in one shared pass.
+    """Scores of every candidate under every normalisation.
 
-    Indexes are scored with every number of refining steps in ``refines``; others than half-whitened ones take 0 only.
+    References that need no gradient come first, in the given order, then indexes, then the other references, which
+    share one pass. References are of the first index that is named, or of the newest. Indexes are scored with every
+    number of refining steps in ``refines``; others than half-whitened ones take 0 only.
 
     Raises:
         LorifError: A candidate or a query cannot be used.
     """
+    references = [candidate for candidate in candidates if candidate.is_reference]
+    named = next((candidate.name for candidate in candidates if not candidate.is_reference), None)
+    beside = _References(workspace, named, queries, on_progress) if references else None
+    if beside is not None:
+        yield from beside.score_at_once(references)
     for candidate in candidates:
         if not candidate.is_reference:
             can_be_refined = workspace.indexes.open(candidate.name).engine.method.can_be_refined
@@ -127,10 +89,65 @@ def score_candidates(
                 ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
             ]
-            yield from score_index(workspace, candidate, queries, settings)
-    references = [candidate for candidate in candidates if candidate.is_reference]
-    if references:
-        yield from _References(workspace, queries, on_progress).score(references, normalisations)
+            yield from _kept_or_scored(workspace, candidate, queries, settings)
+    if beside is not None:
+        yield from beside.score_gradients(references, normalisations)
+
+
+def _kept_or_scored(
+    workspace: Workspace, candidate: CandidateName, queries: Path, settings: Sequence[ScoreConfig]
+) -> Iterator[Scored]:
+    """``score_index``, of what is not kept yet."""
+    index = workspace.indexes.open(candidate.name)
+    asked = [as_a_text(index, example) for example in read_query_examples(queries)]
+    manifest = checksum_of_file(index.reader.folder / MANIFEST)
+    known = {"index": index.index_id, "manifest": manifest, "code": code_fingerprint(), "queries": _sequences(asked)}
+    places = {one: kept_row_file(workspace.path, known | {"settings": asdict(one)}) for one in settings}
+    missing = [one for one in settings if not places[one].exists()]
+    fresh = score_index(workspace, candidate, queries, missing) if missing else iter(())
+    for one in settings:
+        yield _kept(places[one]) if one not in missing else _keep(places[one], next(fresh))
+
+
+def _sequences(queries: Sequence[Query]) -> list[Any]:
+    """What of queries decides their scores."""
+    return [[[one.input_ids, one.is_target] for one in query.sequences] for query in queries]
+
+
+@cache
+def code_fingerprint() -> str:
+    """Of everything below the use cases that scores are computed by: those of another version are others."""
+    root = Path(lorif_core.__file__).parent
+    files = [path for folder in COMPUTING for path in (root / folder).rglob("*.py")] + [Path(__file__)]
+    return fingerprint_of_value({str(path.relative_to(root)): checksum_of_file(path) for path in files})
+
+
+def _keep(path: Path, scored: Scored) -> Scored:
+    row = {name: value for name, value in vars(scored).items() if name != "scores"}
+    asked = None if scored.asked is None else asdict(scored.asked)
+    write_row(path, scored.scores, row | {"candidate": scored.candidate._asdict(), "asked": asked})
+    return scored
+
+
+def _kept(path: Path) -> Scored:
+    scores, row = read_row(path)
+    asked = None if row["asked"] is None else ScoreConfig(**row["asked"])
+    return Scored(**row | {"candidate": CandidateName(**row["candidate"]), "asked": asked, "scores": scores})
+
+
+def always_beside() -> list[CandidateName]:
+    """References that no LDS table is without, ``tokens`` first: words alone, with BM25 where that is installed."""
+    return [TOKENS, CandidateName("bm25", None)] if is_installed() else [TOKENS]
+
+
+def score_tokens(workspace: Workspace, index_id: str, queries: Path) -> Scored:
+    """The score that knows no model, over the texts of an index.
+
+    Raises:
+        LorifError: The index or a query cannot be used.
+    """
+    (scored,) = _References(workspace, index_id, queries, no_progress).score_at_once([TOKENS])
+    return scored
 
 
 def score_index(
@@ -172,51 +189,94 @@ def _asked(settings: ScoreConfig) -> str:
 
 
 class _References:
-    """Uncompressed scores of one data set, model and set of queries: those of the workspace's newest index."""
+    """Uncompressed scores of one data set, model and set of queries: those of an index, unset: of the newest."""
 
-    def __init__(self, workspace: Workspace, queries: Path, on_progress: ProgressSink) -> None:
-        index = workspace.indexes.open()
-        engine, self.on_progress = index.engine, on_progress
-        # Every module of the model at full width, whatever a budget left of them.
-        self.engine = whole_engine(engine, index.model)
-        self.dataset = workspace.files.catalog.dataset(workspace.files.catalog.index(index.index_id).dataset_id)
-        self.files, self.examples = workspace.files, index.examples
-        self.encoded = engine.encoder.encode_all(index.examples.iter_examples()).texts
+    def __init__(self, workspace: Workspace, index_id: str | None, queries: Path, on_progress: ProgressSink) -> None:
+        index = workspace.indexes.open(index_id)
+        self.workspace, self.index_id, self.on_progress = workspace, index.index_id, on_progress
+        self.examples = index.examples
+        self.encoded = index.engine.encoder.encode_all(index.examples.iter_examples()).texts
         self.query_examples = read_query_examples(queries)
         self.queries: list[Query] = [as_a_text(index, example) for example in self.query_examples]
+        self.known = self._identity(index)
 
-    def score(self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]) -> Iterator[Scored]:
-        """Scores of the references."""
-        by_gradients: list[tuple[CandidateName, GradientReference]] = []
+    def _identity(self, index: OpenIndex) -> dict[str, Any]:
+        """Everything that decides the scores of every reference."""
+        loaded, encoder, model = index.engine.loaded, index.engine.encoder, index.model
+        return {
+            "parents": [index.examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint],
+            "cut": [encoder.max_length, encoder.stride],
+            "modules": [model.include, model.exclude],
+            "queries": [_sequences(self.queries), [example.plain_text for example in self.query_examples]],
+            "code": code_fingerprint(),
+        }
+
+    def _place(self, candidate: CandidateName, normalisation: Normalisation) -> Path:
+        asked = {"reference": candidate.name, "ratio": candidate.damping_ratio or DEFAULT_RATIO}
+        return kept_row_file(self.workspace.path, self.known | asked | {"normalisation": normalisation})
+
+    def score_at_once(self, candidates: Sequence[CandidateName]) -> Iterator[Scored]:
+        """Scores of those among the references that compare no gradients."""
         for candidate in candidates:
             reference = make_reference(candidate.name)
             if isinstance(reference, GradientReference):
-                by_gradients.append((candidate, reference))
                 continue
-            started = time.perf_counter()
+            path, started = self._place(candidate, "none"), time.perf_counter()
+            if path.exists():
+                yield _kept(path)
+                continue
             scores = self._score_at_once(reference)
             seconds = (time.perf_counter() - started) / len(self.queries)
-            yield Scored(candidate, reference.label, "none", scores, None, None, None, seconds)
-        if by_gradients:
-            yield from self._score_gradients(by_gradients, normalisations)
+            yield _keep(path, Scored(candidate, reference.label, "none", scores, None, None, None, seconds))
 
-    def _score_at_once(self, reference: StateReference | TextReference) -> Tensor:
+    def _score_at_once(self, reference: StateReference | TextReference | TokenReference) -> Tensor:
+        if isinstance(reference, TokenReference):
+            return reference.score_tokens([query.sequences for query in self.queries], self.encoded)
         if isinstance(reference, TextReference):
             corpus = [example.plain_text for example in self.examples.iter_examples()]
             return reference.score_texts([example.plain_text for example in self.query_examples], corpus)
-        with self.engine.frozen_model() as model:
-            train = TrainPass(model, self.engine.pad_id, self.engine.batches.tokens_per_batch)
+        engine = self._engine()
+        with engine.frozen_model() as model:
+            train = TrainPass(model, engine.pad_id, engine.batches.tokens_per_batch)
             asked = last_states(train, [query.sequences[0] for query in self.queries])
             return reference.score_states(asked, last_states(train, self.encoded))
 
-    def _score_gradients(
-        self, named: Sequence[tuple[CandidateName, GradientReference]], normalisations: Sequence[Normalisation]
+    def _engine(self) -> Engine:
+        """Every module of the model at full width, whatever a budget left of them.
+
+        Opened when it is needed: between two indexes of other models only one of these is in memory.
+        """
+        index = self.workspace.indexes.open(self.index_id)
+        return whole_engine(index.engine, index.model)
+
+    def score_gradients(
+        self, candidates: Sequence[CandidateName], normalisations: Sequence[Normalisation]
     ) -> Iterator[Scored]:
-        started = time.perf_counter()
-        with self.engine.gradients() as source:
+        """Scores of those among the references that compare gradients; one pass for all that are not kept yet."""
+        made = [(candidate, make_reference(candidate.name)) for candidate in candidates]
+        named = [(candidate, one) for candidate, one in made if isinstance(one, GradientReference)]
+        rows = {candidate: one.normalisations(normalisations) for candidate, one in named}
+        missing = [
+            (candidate, one)
+            for candidate, one in named
+            if not all(self._place(candidate, kind).exists() for kind in rows[candidate])
+        ]
+        for candidate, _ in named:
+            if candidate not in dict(missing):
+                yield from (_kept(self._place(candidate, kind)) for kind in rows[candidate])
+        if missing:
+            yield from self._score_gradients(missing, rows)
+
+    def _score_gradients(
+        self,
+        named: Sequence[tuple[CandidateName, GradientReference]],
+        rows: Mapping[CandidateName, Sequence[Normalisation]],
+    ) -> Iterator[Scored]:
+        started, engine = time.perf_counter(), self._engine()
+        with engine.gradients() as source:
             gradients = capture_queries(source, self.queries, ScoreConfig()).matrices
             train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
-            metrics = self._metrics(train, named)
+            metrics = self._metrics(engine, train, named)
             parts = []
             for done, group in enumerate(self._groups(), start=1):
                 parts.append(score_uncompressed(train, gradients, metrics, group))
@@ -224,22 +284,25 @@ class _References:
         seconds = (time.perf_counter() - started) / len(self.queries)
         scores, self_influences = (torch.cat(sides, -1) for sides in zip(*parts, strict=True))
         for (candidate, reference), raw, influence in zip(named, scores, self_influences, strict=True):
-            for normalisation in reference.normalisations(normalisations):
-                divisor = influence.clamp_min(torch.finfo(torch.float32).tiny) ** POWERS[normalisation]
-                yield Scored(candidate, reference.label, normalisation, raw / divisor, None, None, None, seconds)
+            for kind in rows[candidate]:
+                divisor = influence.clamp_min(torch.finfo(torch.float32).tiny) ** POWERS[kind]
+                found = Scored(candidate, reference.label, kind, raw / divisor, None, None, None, seconds)
+                yield _keep(self._place(candidate, kind), found)
 
     def _metrics(
-        self, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]]
+        self, engine: Engine, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]]
     ) -> list[dict[str, Metric]]:
         moments: dict[str, Moments] = {}
         if any(reference.needs_moments for _, reference in named):
-            moments = take_statistics(self.files, self.dataset, self.engine, STATISTICS, self.on_progress)
+            files = self.workspace.files
+            dataset = files.catalog.dataset(files.catalog.index(self.index_id).dataset_id)
+            moments = take_statistics(files, dataset, engine, STATISTICS, self.on_progress)
         needs_bases = any(reference.needs_bases for _, reference in named)
         fitted = Curvatures(moments, fit_eigenbases(train, moments, self._groups()) if needs_bases else {})
         return [
             {
                 module.name: reference.metric(module.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
-                for module in self.engine.modules
+                for module in engine.modules
             }
             for candidate, reference in named
         ]

@@ -5,8 +5,9 @@ that repeat them.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.catalog import EvaluationRecord, utc_now
-from lorif_core.config import Normalisation, ScoreConfig
+from lorif_core.config import Normalisation
 from lorif_core.data.encoding import EncodedExample, Encoder
 from lorif_core.data.examples import Example
 from lorif_core.data.sequences import EncodedText
@@ -23,57 +24,20 @@ from lorif_core.evaluation.brittleness import BrittlenessResult, measure_brittle
 from lorif_core.evaluation.mislabel import MislabelReport, mislabel_report
 from lorif_core.evaluation.recipe import read_recipe
 from lorif_core.evaluation.retraining import SubsetChoices, draw_subsets, load_start
+from lorif_core.evaluation.stop_at import parse_stop_at
 from lorif_core.evaluation.tail_patch import TailPatchResult, measure_tail_patch
 from lorif_core.evaluation.trial import Trial
 from lorif_core.evaluation.truth import GroundTruth, build_truth, load_truth
 from lorif_core.files import fingerprint_of_value
-from lorif_core.metrics.correlation import LdsResult, lds_intervals, spearman, topk_overlap
+from lorif_core.metrics.correlation import spearman, topk_overlap
 from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.quality.candidates import (
-    CandidateName,
-    Scored,
-    parse_candidate,
-    score_candidates,
-    score_index,
-)
+from lorif_core.workspace.quality.candidates import always_beside, score_candidates, score_index, score_tokens
+from lorif_core.workspace.quality.lds_rows import LdsRow, lds_rows
 from lorif_core.workspace.quality.planted import PlantedScore, read_answer_key, score_planted
+from lorif_core.workspace.quality.scored import CandidateName, Scored, parse_candidate
 from lorif_core.workspace.quality.sweep_choices import SweepChoices, combinations_of
 from lorif_core.workspace.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class LdsRow:
-    """One candidate's line of the table."""
-
-    candidate: str
-    label: str
-    normalisation: str
-    lds: float
-    queries_low: float
-    """95 % interval over queries."""
-
-    queries_high: float
-    subsets_low: float
-    """95 % interval over subsets."""
-
-    subsets_high: float
-    codes_bytes: float | None
-    """Shard bytes per example."""
-
-    total_bytes: float | None
-    """Everything on disk ÷ N."""
-
-    build_seconds: float | None
-    query_seconds: float
-    damping_ratio: float | None = None
-    """As it was asked for; None: the index's own."""
-
-    subspace_rank: int | None = None
-    """As it was asked for; None: all of the index's directions."""
-
-    query_rank: int | None = None
-    """As it was asked for; None: all."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +71,13 @@ class Evaluation:
         candidates: Sequence[str] = (),
         normalisations: Sequence[Normalisation] = ("none",),
         refines: Sequence[int] = (0,),
+        against: str | None = None,
         on_progress: ProgressSink = no_progress,
     ) -> list[LdsRow]:
-        """Linear datamodelling score of every candidate against really retrained subsets, best first.
+        """Plain and partial linear datamodelling score of candidates against really retrained subsets, best first.
+
+        Shared target tokens (``tokens``), which the partial scores are given, are always among them, and so is
+        ``bm25`` where its package is installed.
 
         Args:
             queries: Data file, in the order of the ground truth's columns.
@@ -118,6 +86,7 @@ class Evaluation:
                 every complete index.
             normalisations: Each is a line of its own.
             refines: Refining steps of half-whitened indexes; each is a line of its own.
+            against: Candidate that the others are compared with. Unset: the best plain, and the best partial line.
             on_progress: Receives (stage, done, total).
 
         Raises:
@@ -126,12 +95,18 @@ class Evaluation:
         Source:
             LDS: TRAK (arXiv:2303.14186), section 4; mean over queries of the Spearman correlation over subsets.
         """
-        known = load_truth(Path(truth))
-        names = self._candidates(candidates)
-        scored = score_candidates(self.workspace, names, Path(queries), normalisations, on_progress, refines=refines)
-        rows = _lds_rows(scored, known)
+        known, base = load_truth(Path(truth)), None if against is None else parse_candidate(against)
+        wanted = [*always_beside(), *self._candidates(candidates), *([] if base is None else [base])]
+        names = list(dict.fromkeys(wanted))
+        scored = _reporting(
+            score_candidates(self.workspace, names, Path(queries), normalisations, on_progress, refines=refines),
+            len(names),
+            on_progress,
+        )
+        words = next(scored)
+        rows = lds_rows(chain([words], scored), known, words, base)
         settings = {"queries": str(queries), "truth": str(truth), "candidates": [str(name) for name in names]}
-        chosen = {"normalisations": list(normalisations), "refines": list(refines)}
+        chosen = {"normalisations": list(normalisations), "refines": list(refines), "against": against}
         self._keep("lds", settings | chosen, [asdict(row) for row in rows])
         return rows
 
@@ -143,7 +118,9 @@ class Evaluation:
         index_id: str | None = None,
         **choices: Unpack[SweepChoices],
     ) -> list[LdsRow]:
-        """LDS of one index under every combination of scoring-time choices, best first; no new pass over the data.
+        """Plain and partial LDS of one index under every combination of scoring-time choices, best first.
+
+        Reads the stored gradients only; no new pass over the data.
 
         Args:
             queries: As in ``lds``.
@@ -159,7 +136,8 @@ class Evaluation:
         known = load_truth(Path(truth))
         settings = combinations_of(choices)
         name = CandidateName(self.workspace.indexes.open(index_id).index_id, None)
-        rows = _lds_rows(score_index(self.workspace, name, Path(queries), settings), known)
+        words = score_tokens(self.workspace, name.name, Path(queries))
+        rows = lds_rows(score_index(self.workspace, name, Path(queries), settings), known, words)
         asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}
         self._keep("sweep", asked | {"settings": [asdict(one) for one in settings]}, [asdict(row) for row in rows])
         return rows
@@ -223,6 +201,7 @@ class Evaluation:
         *,
         workers: int = 1,
         dataset: str | None = None,
+        stop_at: str | None = None,
         on_progress: ProgressSink = no_progress,
         **subsets: Unpack[SubsetChoices],
     ) -> GroundTruth:
@@ -234,12 +213,15 @@ class Evaluation:
             out: The .npz to write; finished subsets wait in a folder beside it.
             workers: Processes that train side by side.
             dataset: Name or id; may be left out when there is only one.
+            stop_at: A number of subsets or a time, such as "40" or "20m", after which the truth is written from what
+                is finished. The same call without it goes on.
             on_progress: Receives ("retraining", done, S).
             **subsets: num_subsets, fraction and seed; see ``SubsetChoices``.
 
         Raises:
             LorifError: Recipe, queries or data cannot be used.
         """
+        ends = None if stop_at is None else parse_stop_at(stop_at)
         settings = read_recipe(Path(recipe))
         start = load_start(settings)
         encoder = Encoder(start.tokenizer, settings.max_length, settings.stride)
@@ -247,7 +229,7 @@ class Evaluation:
         asked = [encoder.encode(example) for example in read_query_examples(Path(queries))]
         trial = Trial(start, examples, asked, settings)
         masks, folder = draw_subsets(len(examples), **subsets), Path(out).with_suffix(".parts")
-        truth = build_truth(trial, masks, folder, workers=workers, on_progress=on_progress)
+        truth = build_truth(trial, masks, folder, workers=workers, on_progress=on_progress, stop_at=ends)
         truth.save(Path(out))
         return truth
 
@@ -410,44 +392,13 @@ def evaluate(workspace: Workspace) -> Evaluation:
     return Evaluation(workspace)
 
 
-def _check_truth(truth: GroundTruth, scores: Tensor) -> None:
-    num_subsets, num_examples = truth.masks.shape
-    if scores.shape != (truth.losses.shape[1], num_examples):
-        raise DataError(
-            f"the ground truth holds {truth.losses.shape[1]} queries over {num_examples} examples, in {num_subsets} "
-            f"subsets; {scores.shape[0]} queries over {scores.shape[1]} examples were scored. Pass the files that "
-            "it was made with (rows that were rejected at import count: `lorif import --keep-empty`)."
-        )
-
-
-def _lds_rows(candidates: Iterable[Scored], truth: GroundTruth) -> list[LdsRow]:
-    """Best first."""
-    rows = []
-    for scored in candidates:
-        _check_truth(truth, scored.scores)
-        rows.append(_lds_row(scored, lds_intervals(scored.scores, truth.masks, truth.losses)))
-    return sorted(rows, key=lambda row: -row.lds)
-
-
-def _lds_row(scored: Scored, found: LdsResult) -> LdsRow:
-    asked = scored.asked or ScoreConfig()
-    return LdsRow(
-        candidate=str(scored.candidate),
-        label=scored.label,
-        normalisation=scored.normalisation,
-        lds=found.mean,
-        queries_low=found.queries_low,
-        queries_high=found.queries_high,
-        subsets_low=found.subsets_low,
-        subsets_high=found.subsets_high,
-        codes_bytes=scored.codes_bytes,
-        total_bytes=scored.total_bytes,
-        build_seconds=scored.build_seconds,
-        query_seconds=scored.query_seconds,
-        damping_ratio=asked.damping_ratio,
-        subspace_rank=asked.subspace_rank,
-        query_rank=asked.query_rank,
-    )
+def _reporting(scored: Iterable[Scored], total: int, on_progress: ProgressSink) -> Iterator[Scored]:
+    """The same, saying how many candidates have been measured."""
+    seen = set[CandidateName]()
+    for one in scored:
+        yield one
+        seen.add(one.candidate)
+        on_progress("candidates", len(seen), total)
 
 
 def _figures(results: Sequence[TailPatchResult] | Sequence[BrittlenessResult]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""Results of long work that the studio shows: sweeps of an index, and verified removals."""
+"""Results of long work that the studio shows: what evaluations said of an index, and verified removals."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from lorif_core.journal.jobs import Job
@@ -10,17 +11,25 @@ from lorif_core.workspace.workspace import Workspace
 
 def sweeps_of(workspace: Workspace, index_id: str) -> list[dict[str, Any]]:
     """Kept sweeps of an index, newest first: evaluation_id, created_at, settings and rows."""
-    kept = [record for record in workspace.files.catalog.evaluations() if record.kind == "sweep"]
-    found = [
-        {
-            "evaluation_id": record.evaluation_id,
-            "created_at": record.created_at,
-            "settings": json.loads(record.settings_json),
-            "rows": json.loads(record.result_json),
-        }
-        for record in reversed(kept)
-    ]
-    return [one for one in found if one["settings"]["index_id"] == index_id]
+    return [one for one in _tables(workspace, "sweep") if one["settings"]["index_id"] == index_id]
+
+
+def lds_of(workspace: Workspace, index_id: str) -> dict[str, Any] | None:
+    """The newest LDS evaluation with a line of an index, as ``sweeps_of``; None if there is none."""
+    found = _tables(workspace, "lds")
+    return next((one for one in found if any(row["candidate"] == index_id for row in one["rows"])), None)
+
+
+def _tables(workspace: Workspace, kind: str) -> Iterator[dict[str, Any]]:
+    """Kept evaluations of a kind, newest first."""
+    for record in reversed(workspace.files.catalog.evaluations()):
+        if record.kind == kind:
+            yield {
+                "evaluation_id": record.evaluation_id,
+                "created_at": record.created_at,
+                "settings": json.loads(record.settings_json),
+                "rows": json.loads(record.result_json),
+            }
 
 
 def verification_of(job: Job) -> Verification | None:

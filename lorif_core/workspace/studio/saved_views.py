@@ -1,12 +1,12 @@
 """Named views: a page of the studio with its filters, kept in the workspace so that everybody finds it again."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from urllib.parse import urlencode
 
 from lorif_core.catalog import utc_now
-from lorif_core.errors import ConfigError
+from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.files import fingerprint_of_value, read_json, write_json
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -54,10 +54,26 @@ def save_view(files: WorkspaceFiles, name: str, page: str, query: list[tuple[str
 
 
 def saved_views(files: WorkspaceFiles) -> list[SavedView]:
-    """Every kept view, by name."""
-    values = [read_json(path) for path in sorted(_folder(files).glob("*.json"))]
-    found = [SavedView(**{**one, "query": [(name, value) for name, value in one["query"]]}) for one in values]
+    """Every kept view, by name.
+
+    Raises:
+        ArtefactError: A file is not what was written, or is another one.
+    """
+    found = [read_view(path) for path in sorted(_folder(files).glob("*.json"))]
     return sorted(found, key=lambda view: view.name)
+
+
+def read_view(path: Path) -> SavedView:
+    """The view in a file.
+
+    Raises:
+        ArtefactError: It is not what was written, or is another one.
+    """
+    kept = read_json(path, *(field.name for field in fields(SavedView)))
+    view = SavedView(**{**kept, "query": [(name, value) for name, value in kept["query"]]})
+    if path.stem != place_of_view(view.name):
+        raise ArtefactError(f"{str(path)!r} holds the view {view.name!r}, which belongs elsewhere: restore it.")
+    return view
 
 
 def forget_view(files: WorkspaceFiles, name: str) -> None:
