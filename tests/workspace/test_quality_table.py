@@ -31,7 +31,7 @@ def test_the_table_has_a_line_per_configuration_and_reference(truth, tmp_path, c
     table = capsys.readouterr().out
     ((name, lines),) = json.loads(found.read_text("utf-8")).items()
     assert name == "a-truth"
-    assert {line["configuration"] for line in lines} == {"default", "0.5KB", "bm25", "graddot"}
+    assert {line["configuration"] for line in lines} == {"default", "0.5KB", "bm25", "graddot", "tokens"}
     assert [line["lds"] for line in lines] == sorted((line["lds"] for line in lines), reverse=True)
     assert next(line for line in lines if line["configuration"] == "0.5KB")["total_bytes"] > 0
     assert [
@@ -44,7 +44,7 @@ def test_the_table_has_a_line_per_configuration_and_reference(truth, tmp_path, c
 
 
 def test_every_method_and_no_unknown_reference_is_in_the_table():
-    assert {settings.name for settings in CONFIGURATIONS.values()} == set(METHODS)
+    assert {configuration.method.name for configuration in CONFIGURATIONS.values()} == set(METHODS)
     assert {name.split(":")[0] for name in REFERENCES} <= set(KNOWN_REFERENCES)
 
 
