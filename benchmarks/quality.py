@@ -50,7 +50,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
 }
 """What is built, by the name in the table."""
 
-REFERENCES = ("kfac:0.003", "ekfac:0.003", "graddot")
+REFERENCES = ("kfac:0.003", "ekfac:0.003", "kfac+head:0.003", "ekfac+head:0.003", "graddot")
 """What nothing is stored of, with the ratio that does best on t0-gpt2; words alone are always beside them."""
 
 SUMMARISED = ("lds", "partial")

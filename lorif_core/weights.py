@@ -38,9 +38,6 @@ class TrackedWeight:
     expert: int | None = None
     """Place on the parameter's first axis; None where the parameter is the matrix."""
 
-    is_shared_head: bool = False
-    """Whether its module is an output head whose parameter an embedding owns: other uses are not this weight's."""
-
     def of(self, tensor: Tensor) -> Tensor:
         """This weight's part of a tensor of the parameter's shape, as (in, out)."""
         part = tensor if self.expert is None else tensor[self.expert]
@@ -66,10 +63,7 @@ def locate_weight(model: nn.Module, name: str) -> TrackedWeight:
             name, found["module"], owner, getattr(owner, found["parameter"]), "experts", int(found["expert"])
         )
     weight: Any = module.weight
-    is_shared = module is output_head(model) and any(
-        weight is own_weight(one) for one in model.modules() if one is not module
-    )
-    return TrackedWeight(name, name, module, weight, kind_of(module) or "linear", is_shared_head=is_shared)
+    return TrackedWeight(name, name, module, weight, kind_of(module) or "linear")
 
 
 def output_head(model: nn.Module) -> nn.Module | None:

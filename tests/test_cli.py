@@ -293,11 +293,8 @@ def test_a_defect_keeps_its_traceback_and_exits_with_1(tmp_path, monkeypatch):
 def test_a_list_of_modules_says_which_are_tracked_and_why_others_are_not():
     modules = done("index", "--model", model_folder(), "--list-modules", "--json").json["modules"]
     tracked = [module["name"] for module in modules if module["is_tracked"]]
-    assert tracked == [
-        f"transformer.h.{layer}.{name}"
-        for layer in range(2)
-        for name in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
-    ]
+    mlps = [f"transformer.h.{layer}.mlp.{name}" for layer in range(2) for name in ("c_fc", "c_proj")]
+    assert tracked == [*mlps, "lm_head"]
     assert all(module["reason"] for module in modules if not module["is_tracked"])
 
 

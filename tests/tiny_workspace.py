@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from lorif_core.cli import main
 from lorif_core.store.manifest import read_manifest
+from lorif_core.store.plan import values_to_keep
 
 THINGS = ["river", "bridge", "tower", "garden", "market", "castle", "harbour", "forest"]
 PLACES = ["Arlen", "Brook", "Corve", "Dunmar", "Eskdale", "Farrow", "Glenby", "Hollin", "Ivern", "Jarrow"]
@@ -210,7 +210,7 @@ def index_folder(workspace: Path) -> Path:
 
 def manifest_of(workspace: Path) -> dict[str, Any]:
     """Manifest of the only index; of an unfinished one, its plan and the parts that are finished."""
-    return asdict(read_manifest(index_folder(workspace)))
+    return values_to_keep(read_manifest(index_folder(workspace)))
 
 
 def num_parts(workspace: Path) -> int:

@@ -16,7 +16,7 @@ from lorif_core.workspace.jobs.submit import start_job
 from lorif_core.workspace.studio.suggestions import suggested_model
 
 CODECS = get_args(Codec)
-CHOSEN_BY_BUDGET = ("factor_rank", "f")
+CHOSEN_BY_BUDGET = ("factor_rank", "f", "head_columns")
 """What a number of bytes per text decides; f only where nothing is typed."""
 
 WINDOWS: dict[str, Windows] = {
@@ -68,7 +68,7 @@ def _settings() -> IndexConfig | None:
             placeholder="no limit",
             width=140,
             disabled=not hasattr(own, "budget"),
-            help="A budget such as 1KB: modules get rank-one terms where a byte holds most energy.",
+            help="A budget such as 1KB: it buys terms and columns where a byte holds most energy.",
         )
         length = st.number_input(
             "Longest text, in tokens", 2, 1 << 20, 512, key="length", bind="query-params", width=190
@@ -92,6 +92,9 @@ def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
                 "budget": budget or None,
                 "factor_rank": _of_method("Rank of the codes", "factor_rank", own, budget, key="rank"),
                 "f": _of_method("Projection divisor f", "f", own, budget),
+                "head_columns": _of_method(
+                    "Columns of the output head", "head_columns", own, budget, least=0, key="head"
+                ),
                 "codec": st.selectbox("Codec", CODECS, index=None, placeholder="the method's own", key="build-codec"),
             }
         with two:
@@ -127,7 +130,7 @@ def _of_method(
     if usual is None:
         return _number(label, key or name, "not of this method", is_free=False)
     if budget and name in CHOSEN_BY_BUDGET:
-        is_free = name != "factor_rank"
+        is_free = name == "f"
         return _number(label, key or name, "chosen by the bytes per text", least=least, is_free=is_free)
     return _number(label, key or name, f"the method's own: {usual:,}", least=least)
 

@@ -77,7 +77,7 @@ def _facts(report: IndexReport) -> None:
         st.metric("Texts stored", f"{report.num_stored:,} of {count:,}")
         st.metric("On disk", human_bytes(report.total_bytes), help="Everything, statistics included.")
         st.metric("Per text", human_bytes(report.total_bytes / count), help="All bytes divided by all texts.")
-        st.metric("Energy kept", f"{report.total_explained_energy:.1%}", help="Of the squared gradient norm.")
+        st.metric("Energy kept", f"{report.kept_energy.share:.1%}", help=report.kept_energy.sentence)
         if report.record.num_truncated:
             st.metric("Cut texts", f"{report.record.num_truncated:,}", help="Longer than the longest sequence.")
     for sentence in report.coverage.sentences("`lorif indexes` in a terminal"):
@@ -121,7 +121,8 @@ def _bytes(report: IndexReport) -> None:
 
 
 def _energy(report: IndexReport) -> None:
-    st.subheader("Energy kept of each module", anchor=False)
+    how = "before rounding" if report.kept_energy.as_stored is None else "as stored"
+    st.subheader(f"Energy kept of each module, {how}", anchor=False)
     if not report.explained_energy:
         st.text("No gradient is stored yet.")
         return
@@ -129,7 +130,7 @@ def _energy(report: IndexReport) -> None:
         energy_map(report.explained_energy),
         key="indexes-energy",
         config={"displayModeBar": False},
-        alt="Share of the squared gradient norm that the codes keep, by kind of module and layer",
+        alt=f"Share of the squared gradient norm that the codes keep {how}, by kind of module and layer",
     )
 
 

@@ -62,10 +62,11 @@ def capture_gradients(
     num_examples, num_tokens = batch.input_ids.shape
     shape = BatchShape(num_examples, num_tokens, predicting_positions(batch.target_mask))
     collector = Collector(maps, sink, shape, keeps_tokens=keeps_tokens, refusals=refusals)
+    heads = {name for name, one in maps.items() if one.keeps_outputs_apart}
     with (
         turn_on(model),
         closing(collector),
-        watch_uses(model, maps, collector.on_use),
+        watch_uses(model, maps, collector.on_use, heads=heads),
         _entries(model) as entered,
         torch.enable_grad(),
     ):

@@ -9,7 +9,7 @@ its reason, for the module list.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lorif_core.capture.hooks import capture_gradients, evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
-from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.linalg.gradients import ProjectedGradient, project_side
 from lorif_core.linalg.maps import ModuleMaps, random_signs
 from lorif_core.shapes import TokenBatch
 from lorif_core.weights import TrackedWeight, family_of, locate_weight
@@ -38,7 +38,9 @@ NEGLIGIBLE = 1e-6
 MISSING = "this influence is missing"
 
 
-def probe_modules(model: nn.Module, names: Sequence[str], batch: TokenBatch) -> dict[str, str]:
+def probe_modules(
+    model: nn.Module, names: Sequence[str], batch: TokenBatch, *, heads: Collection[str] = ()
+) -> dict[str, str]:
     """Why some of the named modules cannot be tracked, by name; those that can are left out.
 
     A module that is one of several experts is judged with the others of its layer: a small batch is not routed to
@@ -48,6 +50,7 @@ def probe_modules(model: nn.Module, names: Sequence[str], batch: TokenBatch) -> 
         model: A causal language model; left as it was found.
         names: Of the modules that would be tracked.
         batch: A few examples of different lengths, the first tokens of which are no targets.
+        heads: Those of the names that are output heads tracked as such: of a shared weight only their own use counts.
 
     Raises:
         NumericalError: The objective is not finite.
@@ -57,14 +60,16 @@ def probe_modules(model: nn.Module, names: Sequence[str], batch: TokenBatch) -> 
     reasons = {name: "its weights are no floating-point numbers" for name in names if not _is_floating(weights[name])}
     weights = {name: weight for name, weight in weights.items() if name not in reasons}
     maps = {name: _sketch_maps(name, weight) for name, weight in weights.items()}
+    watched = maps | {name: _with_outputs_apart(maps[name]) for name in heads if name in maps}
     found, refusals = dict[str, Tensor](), dict[str, str]()
 
     def take(name: str, gradient: ProjectedGradient) -> None:
-        found[name] = gradient.dense().double().cpu()
+        side = maps[name].output_map if name in heads else None
+        found[name] = project_side(gradient.dense(), side).double().cpu()
 
     with frozen(model):
-        capture_gradients(model, maps, batch, summed_cross_entropy, take, keeps_tokens=True, refusals=refusals)
-        true = _true_sketches(model, weights, maps, batch)
+        capture_gradients(model, watched, batch, summed_cross_entropy, take, keeps_tokens=True, refusals=refusals)
+        true = _true_sketches(model, weights, maps, batch, heads)
     sizes = [float(sketch.norm()) for sketch in true.values()]
     largest = max(filter(math.isfinite, sizes), default=0.0)
     families: dict[str, list[str]] = defaultdict(list)
@@ -103,16 +108,26 @@ def _sketch_maps(name: str, weight: TrackedWeight) -> ModuleMaps:
     return ModuleMaps(*sides).to(weight.parameter.device, torch.float32)
 
 
+def _with_outputs_apart(maps: ModuleMaps) -> ModuleMaps:
+    """Maps as a head is captured with: its outputs are sketched afterwards."""
+    assert maps.output_map is not None
+    return ModuleMaps(maps.input_map, torch.ones_like(maps.output_map[:, 0]))
+
+
 def _true_sketches(
-    model: nn.Module, weights: Mapping[str, TrackedWeight], maps: Mapping[str, ModuleMaps], batch: TokenBatch
+    model: nn.Module,
+    weights: Mapping[str, TrackedWeight],
+    maps: Mapping[str, ModuleMaps],
+    batch: TokenBatch,
+    heads: Collection[str],
 ) -> dict[str, Tensor]:
     """Each example's weight gradients by autograd, (B, SKETCH_WIDTH, SKETCH_WIDTH), float64."""
     size = len(batch.input_ids)
     sketches = {name: torch.zeros(size, SKETCH_WIDTH, SKETCH_WIDTH, dtype=torch.float64) for name in weights}
     by_parameter: dict[nn.Parameter, list[TrackedWeight]] = defaultdict(list)
-    heads = {one.module: nn.Parameter(one.parameter.detach()) for one in weights.values() if one.is_shared_head}
+    own = {weights[name].module: nn.Parameter(weights[name].parameter.detach()) for name in heads if name in weights}
     for weight in weights.values():
-        by_parameter[heads.get(weight.module, weight.parameter)].append(weight)
+        by_parameter[own.get(weight.module, weight.parameter)].append(weight)
 
     def take(row: int, parameter: nn.Parameter) -> None:
         gradient, parameter.grad = parameter.grad, None
@@ -124,7 +139,7 @@ def _true_sketches(
             matrix = weight.of(gradient).double()
             sketches[weight.name][row] += (left.double().mT @ matrix @ right.double()).cpu()
 
-    with _untied(heads), _as_leaves(by_parameter), torch.enable_grad():
+    with _untied(own), _as_leaves(by_parameter), torch.enable_grad():
         for row in range(size):
             hooks = [one.register_post_accumulate_grad_hook(partial(take, row)) for one in by_parameter]
             try:

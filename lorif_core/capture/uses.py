@@ -13,7 +13,7 @@ How a module is watched depends on what is known of its forward:
 The model is left as it was found.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -59,8 +59,17 @@ OnUse = Callable[[Use], None]
 
 
 @contextmanager
-def watch_uses(model: nn.Module, names: Iterable[str], on_use: OnUse) -> Iterator[None]:
-    """Report every product with the named weights while the block runs, on whichever module it happens."""
+def watch_uses(
+    model: nn.Module, names: Iterable[str], on_use: OnUse, *, heads: Collection[str] = ()
+) -> Iterator[None]:
+    """Report every product with the named weights while the block runs, on whichever module it happens.
+
+    Args:
+        model: A model.
+        names: Of the weights.
+        on_use: Called at every product.
+        heads: Those of the names of which only the module that they name is watched.
+    """
     weights = [locate_weight(model, name) for name in names]
     by_parameter: dict[nn.Parameter, list[TrackedWeight]] = {}
     for weight in weights:
@@ -72,7 +81,7 @@ def watch_uses(model: nn.Module, names: Iterable[str], on_use: OnUse) -> Iterato
                 for p in module._parameters.values()
                 if p is not None
                 for one in by_parameter.get(p, ())
-                if not one.is_shared_head or one.module is module
+                if one.name not in heads or one.module is module
             ]
             if held:
                 _watch(module, held, on_use, watching)

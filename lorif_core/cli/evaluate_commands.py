@@ -77,8 +77,9 @@ class LdsArgs:
     """What is put side by side."""
 
     candidates: tuple[str, ...] = ()
-    """Index ids and references (ekfac, kfac, graddot, cosine, repsim), each with :RATIO for another
-    damping, e.g. ekfac:0.003. Unset: every complete index. `tokens` and `bm25` are always there."""
+    """Index ids and references (ekfac, kfac, both also +head: with the output head; graddot, cosine, repsim), each
+    with :RATIO for another damping, e.g. kfac+head:0.003. Unset: every complete index. `tokens` and `bm25` are
+    always there."""
 
     normalisations: tuple[Normalisation, ...] = ("none", "tempered")
     """Each is a line of its own: none, unit, relatif, tempered."""
@@ -94,29 +95,39 @@ def lds(
     workspace: Positional[Path],
     /,
     asked: OmitArgPrefixes[LdsArgs] = LdsArgs(),
+    subsets: OmitArgPrefixes[SubsetArgs] = SubsetArgs(),
     *,
     queries: Path,
     truth: Path,
+    recipe: Path | None = None,
     figure: Path | None = None,
     json: Json = False,
 ) -> None:
     """Linear datamodelling score: do summed scores predict the losses of really retrained models?
 
     Puts indexes and uncompressed references side by side, with what they cost. `tokens` knows no model: it counts the
-    target tokens that a text shares with the query. The partial score is what a method knows beyond it.
+    target tokens that a text shares with the query. The partial score is what a method knows beyond it. What was
+    finished, trainings and candidates, is kept: the same command goes on where it was stopped.
 
     Args:
         workspace: Folder of the workspace.
         asked: What is put side by side.
+        subsets: What is trained where --recipe makes the ground truth.
         queries: Data file of queries, in the order of the ground truth.
         truth: .npz with masks (S, N) and losses (S, Q), as `lorif evaluate retrain` writes it.
+        recipe: How to train: the ground truth is made first if its file is not there, as by `lorif evaluate retrain`.
         figure: Also draw quality against bytes, as an HTML file.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.evaluations import lds_cost_table, lds_figure, lds_table
 
+    evaluation = _open(workspace)
     with progress(json) as on_progress:
-        rows = _open(workspace).lds(
+        if recipe is not None and not truth.exists():
+            evaluation.retrain(
+                recipe, queries, truth, stop_at=subsets.stop_at, on_progress=on_progress, **subsets.choices()
+            )
+        rows = evaluation.lds(
             queries,
             truth,
             candidates=asked.candidates,
@@ -161,7 +172,8 @@ def sweep(
     """
     from lorif_core.views.evaluations import lds_table
 
-    rows = _open(workspace).sweep(queries, truth, index_id=index, **grid.choices())
+    with progress(json) as on_progress:
+        rows = _open(workspace).sweep(queries, truth, index_id=index, on_progress=on_progress, **grid.choices())
     plain = [asdict(row) for row in rows]
     if json:
         print_json({"rows": plain})
@@ -185,7 +197,7 @@ def fidelity(
     Args:
         workspace: Folder of the workspace.
         queries: Data file of queries.
-        reference: ekfac, kfac or graddot, with :RATIO for another damping.
+        reference: ekfac, kfac, ekfac+head, kfac+head or graddot, with :RATIO for another damping.
         candidates: As in `lorif evaluate lds`.
         normalisations: Each is a line of its own.
         k: Length of the top lists that are compared.

@@ -203,7 +203,9 @@ def _print_index(report: "IndexReport") -> None:
     )
     console().print(records_table(title, ["kind", "bytes", "per text", ""], rows))
     shares = [[name, f"{share:.1%}"] for name, share in report.explained_energy.items()]
-    console().print(records_table("Squared gradient norm that is kept", ["module", "share"], shares))
+    how = "before rounding" if report.kept_energy.as_stored is None else "as stored"
+    console().print(records_table(f"Squared gradient norm that is kept, {how}", ["module", "share"], shares))
+    say(report.kept_energy.sentence)
     _say_share(report.model_share)
     coverage = report.coverage
     left_out = [
@@ -230,14 +232,13 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
     """Say what was built."""
     from lorif_core.views.tables import human_bytes, human_seconds
 
-    explained = opened.indexes.explained_energy(record.index_id)
     rate = record.total_bytes / record.num_examples if record.total_bytes else 0
     say(
         f"Index {record.index_id} is complete: {record.num_examples} examples, {record.num_modules} modules, "
         f"{human_bytes(record.total_bytes or 0)} on disk ({human_bytes(rate)} per example, everything counted), "
         f"built in {human_seconds(record.build_seconds or 0)}."
     )
-    say(f"The stored factors keep {explained:.0%} of the squared norm of the projected gradients.")
+    say(opened.indexes.kept_energy(record.index_id).sentence)
     _say_share(opened.indexes.report(record.index_id).model_share)
     spent = opened.indexes.budget_share(record.index_id)
     if spent is not None:

@@ -104,6 +104,8 @@ def settings_of_name(name: str) -> type[MethodSettings]:
 REFERENCES: Mapping[str, str] = {
     "ekfac": "lorif_core.methods.references.ekfac:Ekfac",
     "kfac": "lorif_core.methods.references.kfac:Kfac",
+    "ekfac+head": "lorif_core.methods.references.with_head:EkfacWithHead",
+    "kfac+head": "lorif_core.methods.references.with_head:KfacWithHead",
     "graddot": "lorif_core.methods.references.whole_gradients:WholeGradients",
     "cosine": "lorif_core.methods.references.cosine:Cosine",
     "repsim": "lorif_core.methods.references.repsim:Repsim",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
+from lorif_core.linalg.kept_energy import kept_as_stored
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.passes.text_gradients import OnBatch, capture_texts
@@ -43,7 +44,10 @@ class ShardTensors:
     """By the names of ``store.blocks``; rows in the order of the examples."""
 
     kept_energy: list[float]
-    """Per module, summed squared norm of the compressed gradients."""
+    """Per module, summed squared norm of the compressed gradients, before the codec."""
+
+    stored_energy: list[float]
+    """Per module, what of ``total_energy`` is left in what is read back (``linalg.kept_energy``)."""
 
     total_energy: list[float]
     """Per module, summed squared norm of the projected gradients."""
@@ -78,6 +82,7 @@ def build_shard(
     return ShardTensors(
         rows.fill_missing(),
         [rows.kept_energy[module.name] for module in source.modules],
+        [rows.stored_energy[module.name] for module in source.modules],
         [rows.total_energy[module.name] for module in source.modules],
     )
 
@@ -90,11 +95,13 @@ class _ShardRows:
     num_examples: int
     tensors: dict[str, Tensor] = field(default_factory=dict)
     kept_energy: dict[str, float] = field(default_factory=dict)
+    stored_energy: dict[str, float] = field(default_factory=dict)
     total_energy: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.by_name = {module.name: module for module in self.source.modules}
         self.kept_energy = dict.fromkeys(self.by_name, 0.0)
+        self.stored_energy = dict.fromkeys(self.by_name, 0.0)
         self.total_energy = dict.fromkeys(self.by_name, 0.0)
         self.squared_norms = torch.zeros(self.num_examples)
 
@@ -109,6 +116,7 @@ class _ShardRows:
             self._column(key, rows)[place] = rows
         stored = decode_block(coded, module, self.source.codec, method.feature.layout)
         self.squared_norms[place] += stored.squared_norm()
+        self.stored_energy[name] += float(kept_as_stored(gradient, stored).sum())
 
     def fill_missing(self) -> dict[str, Tensor]:
         """All tensors; modules that no gradient reached hold zeros."""

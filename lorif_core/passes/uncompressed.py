@@ -17,6 +17,7 @@ from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.metric import Eigenbasis, Metric
 from lorif_core.linalg.whitening import Moments
+from lorif_core.passes.head_products import HeadQueries
 from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.shapes import Float
 from lorif_core.turns import turn_on
@@ -39,11 +40,16 @@ class TrainPass:
         take: Callable[[str, Tensor, Tensor], None],
     ) -> None:
         """Call ``take(module name, positions (B,), whole gradients (B, d_in, d_out))`` for every batch and module."""
+        self.each_projected(maps, examples, lambda name, place, gradient: take(name, place, gradient.dense()))
 
-        def sink(name: str, place: Tensor, gradient: ProjectedGradient) -> None:
-            take(name, place, gradient.dense())
-
-        capture_texts(self.model, maps, examples, sink, pad_id=self.pad_id, tokens_per_batch=self.tokens_per_batch)
+    def each_projected(
+        self,
+        maps: Mapping[str, ModuleMaps],
+        examples: Sequence[EncodedText],
+        take: Callable[[str, Tensor, ProjectedGradient], None],
+    ) -> None:
+        """The same, multiplied out or not."""
+        capture_texts(self.model, maps, examples, take, pad_id=self.pad_id, tokens_per_batch=self.tokens_per_batch)
 
 
 def fit_eigenbases(
@@ -79,6 +85,7 @@ def score_uncompressed(
     gradients: Mapping[str, Float[Tensor, "Q i o"]],
     metrics: Sequence[Mapping[str, Metric]],
     examples: Sequence[EncodedText],
+    head: HeadQueries | None = None,
 ) -> tuple[Float[Tensor, "M Q n"], Float[Tensor, "M n"]]:
     """Scores of some examples' whole gradients under several metrics, and their self-influences.
 
@@ -87,6 +94,7 @@ def score_uncompressed(
         gradients: Per module, query gradients as captured.
         metrics: M methods, each with a metric per module.
         examples: Encoded.
+        head: The output head's part, for the methods that have one.
     """
     num_queries = len(next(iter(gradients.values())))
     scores = torch.zeros(len(metrics), num_queries, len(examples))
@@ -96,13 +104,19 @@ def score_uncompressed(
         for name, matrices in gradients.items()
     }
 
-    def take(name: str, place: Tensor, found: Tensor) -> None:
-        found = found.cpu()
+    def take(name: str, place: Tensor, gradient: ProjectedGradient) -> None:
+        if head is not None and name == head.name:
+            products, own = head.compare(gradient)
+            scores[:, :, place] += products
+            self_influences[:, place] += own
+            return
+        found = gradient.dense().cpu()
         scores[:, :, place] += (queries[name] @ found.flatten(1).mT).view(len(metrics), num_queries, -1)
         for row, metric in enumerate(metrics):
             self_influences[row, place] += metric[name].squared_norm(found)
 
-    train.each_gradient({name: ModuleMaps(None, None) for name in gradients}, examples, take)
+    maps = {name: ModuleMaps(None, None) for name in gradients}
+    train.each_projected(maps if head is None else maps | {head.name: head.maps}, examples, take)
     return scores, self_influences
 
 

@@ -11,7 +11,7 @@ one ``maps.safetensors``. It is read as it is; an unfinished build is adopted, s
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lorif_core.errors import ArtefactError
 from lorif_core.files import fingerprint_of_value, put_json, read_json, write_json
@@ -46,10 +46,44 @@ COVERAGE = "coverage.json"
 MANIFEST = "manifest.json"
 FORMAT_1_SHARDS = "shards"
 
-COUNTED = ("failed_reasons", "ids_without_targets", "num_tokens", "num_tokens_read", "num_positions")
-"""Facts of a shard that follow from the data and the tokenizer; older shards do not have them."""
+COUNTED = (
+    "failed_reasons",
+    "ids_without_targets",
+    "num_tokens",
+    "num_tokens_read",
+    "num_positions",
+    "stored_energy",
+)
+"""Facts of a shard that follow from its texts, the tokenizer and its tensors; older shards do not have them."""
 
 Status = Literal["building", "gradients", "complete"]
+
+
+class KeptEnergy(NamedTuple):
+    """Share of the squared norm of the projected gradients that an index keeps."""
+
+    as_stored: float | None
+    """Truncated and rounded, as it is read back: 1 - ‖G̃ - Ĝ‖² ÷ ‖G̃‖², nothing clipped. None where it was not
+    measured, as in indexes of older versions."""
+
+    before_rounding: float
+    """Truncated only."""
+
+    @property
+    def share(self) -> float:
+        """As stored where that is known."""
+        return self.before_rounding if self.as_stored is None else self.as_stored
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        whole = "of the squared norm of the projected gradients"
+        if self.as_stored is None:
+            return (
+                f"Before rounding the factors keep {self.before_rounding:.0%} {whole}; what is left after it was not "
+                "measured yet when the index was built."
+            )
+        return f"What is stored keeps {self.as_stored:.0%} {whole}; before rounding it is {self.before_rounding:.0%}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,19 +120,35 @@ class Manifest(Plan):
         """Bytes of all finished shards."""
         return sum(shard.size_bytes for shard in self.shards)
 
-    def explained_energy(self) -> dict[str, float]:
-        """Per module, share of the squared gradient norm that the rank-c form keeps."""
-        shares: dict[str, float] = {}
-        for position, module in enumerate(self.modules):
-            total = sum(shard.total_energy[position] for shard in self.shards)
-            kept = sum(shard.kept_energy[position] for shard in self.shards)
-            shares[module.name] = kept / total if total > 0 else 1.0
-        return shares
+    @property
+    def knows_stored_energy(self) -> bool:
+        """Whether every shard says what is kept after rounding; those of older versions do not."""
+        return all(shard.stored_energy is not None for shard in self.shards)
 
-    def total_explained_energy(self) -> float:
-        """Share of the squared gradient norm that the rank-c form keeps, over all modules."""
-        total = sum(sum(shard.total_energy) for shard in self.shards)
-        return sum(sum(shard.kept_energy) for shard in self.shards) / total if total > 0 else 1.0
+    def explained_energy(self) -> dict[str, float]:
+        """Per module, share of the squared gradient norm that is kept as stored: below 0 where what is stored is
+        further from the gradients than zero is. Before rounding where shards do not know the former."""
+        kept, total = self._energies()
+        pairs = zip(self.modules, kept, total, strict=True)
+        return {module.name: one / whole if whole > 0 else 1.0 for module, one, whole in pairs}
+
+    def kept_energy(self) -> "KeptEnergy":
+        """The same over all modules, as stored and before rounding."""
+        kept, total = self._energies()
+        whole = sum(total)
+        if not whole > 0:
+            return KeptEnergy(1.0 if self.knows_stored_energy else None, 1.0)
+        before = sum(sum(shard.kept_energy) for shard in self.shards)
+        return KeptEnergy(sum(kept) / whole if self.knows_stored_energy else None, before / whole)
+
+    def _energies(self) -> tuple[list[float], list[float]]:
+        """Per module, what is kept and the whole."""
+        own = [shard.stored_energy or [] if self.knows_stored_energy else shard.kept_energy for shard in self.shards]
+        places = range(len(self.modules))
+        return (
+            [sum(energies[place] for energies in own) for place in places],
+            [sum(shard.total_energy[place] for shard in self.shards) for place in places],
+        )
 
     def as_complete(self, subspace_rank: int | None) -> "Manifest":
         """The manifest of an index whose preconditioner was fitted with that rank."""

@@ -76,6 +76,10 @@ class ShardFacts:
     num_positions: int | None = None
     """Places of all sequences: a token that windows share counts in each."""
 
+    stored_energy: list[float] | None = None
+    """Per module, total minus the squared distance from what is read back, after the codec: may be below 0. None in a
+    part from before it was measured."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShardEntry(ShardFacts):

@@ -69,7 +69,7 @@ def _interval(row: Figures, over: str) -> str:
 
 def _difference(row: Figures, field: str) -> str:
     if row[field] is None:
-        return "–"
+        return "" if field == "partial_difference" and row["partial"] is None else "–"
     return f"{row[field]:+.3f} ({row[f'{field}_low']:+.3f}…{row[f'{field}_high']:+.3f})"
 
 
@@ -145,25 +145,27 @@ def _draw_panel(figure: go.Figure, rows: Sequence[Figures], field: str, column: 
     for normalisation in normalisations:
         of_kind = [row for row in rows if row["normalisation"] == normalisation]
         kept = [row for row in of_kind if row["codes_bytes"] is not None]
-        colour = COLOURS.get(normalisation, "#555555")
-        own = [normalisation] if len(normalisations) > 1 else []
         if kept:
             trace = _points(kept, field, normalisation)
             figure.add_trace(trace.update(showlegend=column == 1), row=1, col=column)
-        for row in of_kind:
-            if row["codes_bytes"] is None:
-                figure.add_hline(
-                    y=row[field],
-                    line={"dash": "dot", "width": 1, "color": colour},
-                    annotation={
-                        "text": ", ".join([row["label"], *own, "nothing stored"]),
-                        "font": {"size": 11, "color": colour},
-                        "xanchor": "right",
-                    },
-                    row=1,  # pyright: ignore[reportArgumentType] - a number works, plotly says str
-                    col=column,  # pyright: ignore[reportArgumentType]
-                    exclude_empty_subplots=False,
-                )
+    uncompressed = sorted((row for row in rows if row["codes_bytes"] is None), key=lambda row: -row[field])
+    for place, row in enumerate(uncompressed):
+        own = [row["normalisation"]] if len(normalisations) > 1 else []
+        colour = COLOURS.get(row["normalisation"], "#555555")
+        # Neighbours are often close: every second name stands on the left.
+        side: dict[str, Any] = {"xanchor": "left", "x": 0} if place % 2 else {"xanchor": "right", "x": 1}
+        figure.add_hline(
+            y=row[field],
+            line={"dash": "dot", "width": 1, "color": colour},
+            annotation={
+                "text": ", ".join([row["label"], *own, "nothing stored"]),
+                "font": {"size": 11, "color": colour},
+                **side,
+            },
+            row=1,  # pyright: ignore[reportArgumentType] - a number works, plotly says str
+            col=column,  # pyright: ignore[reportArgumentType]
+            exclude_empty_subplots=False,
+        )
     ends = [row[f"{over}_{end}"] for row in rows if row["codes_bytes"] for end in ("low", "high")]
     low, high = (find([row[field] for row in rows] + ends) for find in (min, max))
     room = 0.06 * (high - low or 1.0)

@@ -51,7 +51,7 @@ def energy_map(shares: Mapping[str, float]) -> go.Figure:
     """Share of the squared gradient norm that the codes keep: a row per kind of module, a column per layer.
 
     Args:
-        shares: Module name → share between 0 and 1.
+        shares: Module name → share, at most 1; the colour of one below 0 is that of 0, its number is its own.
     """
     return _module_map(
         shares,

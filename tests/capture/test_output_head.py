@@ -3,7 +3,7 @@
 import pytest
 import torch
 from captures import captured
-from oracles import close
+from oracles import close, weight_gradients
 from tiny_models import random_examples, tiny_model
 
 from lorif_core.capture.hooks import frozen
@@ -44,17 +44,25 @@ def test_the_gradient_is_that_of_the_heads_own_use(architecture):
     maps = {shape.name: ModuleMaps(None, torch.ones(shape.out_features))}
     found = captured(model, maps, EXAMPLES)[shape.name]
     oracle = tiny_model(architecture)
-    for row, example in enumerate(EXAMPLES):
-        states, errors = states_and_errors(oracle, example)
-        close(found[row], states.T @ errors, relative=FLOAT32)
+    pairs = [states_and_errors(oracle, example) for example in EXAMPLES]
+    close(found, torch.stack([states.T @ errors for states, errors in pairs]), relative=FLOAT32)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_trial_finds_nothing_wrong_with_it(architecture):
     model = tiny_model(architecture)
     shape = head_of(model)
-    assert probe_modules(model, [shape.name], pad_batch(EXAMPLES[:2], 1)) == {}
+    assert probe_modules(model, [shape.name], pad_batch(EXAMPLES[:2], 1), heads={shape.name}) == {}
     assert model.get_output_embeddings().weight is tiny_tie(model, architecture)
+
+
+def test_named_by_a_pattern_for_another_method_a_tied_head_is_all_uses_of_its_weight():
+    model = tiny_model("llama_tied")
+    (shape,) = tracked_shapes(list_modules(model, include=("lm_head",)), 1)
+    assert (shape.name, shape.form) == ("lm_head", "factors")
+    found = captured(model, {shape.name: ModuleMaps(None, None)}, EXAMPLES[:1])[shape.name]
+    expected = weight_gradients(tiny_model("llama_tied"), ["lm_head"], EXAMPLES[0].input_ids, EXAMPLES[0].is_target)
+    close(found[0], expected["lm_head"], relative=FLOAT32)
 
 
 def tiny_tie(model, architecture):

@@ -205,6 +205,7 @@ def disk_index(
                 num_without_targets=0,
                 kept_energy=shard.kept_energy,
                 total_energy=shard.total_energy,
+                stored_energy=shard.stored_energy,
             )
             write_part(folder, plan, number, shard.tensors, facts, Origin("cpu", torch.__version__, "test", 0.0))
     manifest = compact(folder)

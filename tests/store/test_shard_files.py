@@ -23,7 +23,7 @@ from lorif_core.store.blocks import (
     subspace_from_tensors,
     subspace_tensors,
 )
-from lorif_core.store.manifest import compact, read_manifest
+from lorif_core.store.manifest import KeptEnergy, compact, fingerprint_of_manifest, read_manifest
 from lorif_core.store.parts import Origin, ShardFacts, write_part
 from lorif_core.store.plan import Parents, Plan, write_plan
 from lorif_core.store.reader import StoreReader
@@ -245,7 +245,39 @@ def test_explained_energy_is_kept_over_total_over_all_shards(tmp_path, rng):
     write(tmp_path, "int4", "factors", 10, rng, num_shards=2)
     manifest = read_manifest(tmp_path)
     assert manifest.explained_energy() == dict.fromkeys(("first", "second", "thin"), 0.75)
-    assert manifest.total_explained_energy() == 0.75
+    assert manifest.kept_energy() == KeptEnergy(None, 0.75)
+
+
+def with_stored_energy(manifest, *energies):
+    """The same, as shards would say it that measured what is left after rounding; None: one that did not."""
+    pairs = zip(manifest.shards, energies, strict=True)
+    return replace(
+        manifest,
+        shards=[replace(shard, stored_energy=None if one is None else [one] * len(MODULES)) for shard, one in pairs],
+    )
+
+
+def test_what_is_kept_as_stored_comes_first_and_nothing_of_it_is_clipped(tmp_path, rng):
+    write(tmp_path, "int4", "factors", 10, rng, num_shards=2)
+    manifest = with_stored_energy(read_manifest(tmp_path), 1.0, -3.0)
+    assert manifest.explained_energy() == dict.fromkeys(("first", "second", "thin"), -0.25)
+    assert manifest.kept_energy() == KeptEnergy(-0.25, 0.75)
+    assert "What is stored keeps -25% of the squared norm" in manifest.kept_energy().sentence
+    assert manifest.kept_energy().sentence.endswith("before rounding it is 75%.")
+
+
+def test_one_shard_of_an_older_version_is_enough_not_to_say_what_is_kept_as_stored(tmp_path, rng):
+    write(tmp_path, "int4", "factors", 10, rng, num_shards=2)
+    manifest = with_stored_energy(read_manifest(tmp_path), 1.0, None)
+    assert manifest.kept_energy() == KeptEnergy(None, 0.75)
+    assert manifest.explained_energy() == dict.fromkeys(("first", "second", "thin"), 0.75)
+    assert manifest.kept_energy().sentence.startswith("Before rounding the factors keep 75%")
+
+
+def test_what_is_kept_as_stored_is_no_part_of_the_fingerprint(tmp_path, rng):
+    write(tmp_path, "int4", "factors", 10, rng, num_shards=2)
+    manifest = read_manifest(tmp_path)
+    assert fingerprint_of_manifest(with_stored_energy(manifest, 1.0, 2.0)) == fingerprint_of_manifest(manifest)
 
 
 def test_a_subspace_read_back_is_the_one_written(tmp_path, rng):

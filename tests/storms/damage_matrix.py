@@ -68,6 +68,7 @@ def main() -> int:
     )
     parser.add_argument("--flips", type=int, default=3, help="bits tried in a file of each kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="*", metavar="KIND", help="only these rows; unset: all")
     options = parser.parse_args()
     torch.set_num_threads(1)
     root = Path(tempfile.mkdtemp(prefix="lorif-matrix-"))
@@ -83,6 +84,8 @@ def main() -> int:
     print(f"| file | {' | '.join(WAYS)} |\n|{'---|' * (len(WAYS) + 1)}", flush=True)
     total: Counter[str] = Counter()
     for kind, relative in first.items():
+        if options.kinds and kind not in options.kinds:
+            continue
         cells = []
         for way in WAYS:
             tries = options.flips if way == "flip" else 1

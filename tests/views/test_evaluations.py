@@ -22,7 +22,9 @@ def lines(figure):
 def test_the_normalisation_is_named_only_where_there_are_several():
     plain, tempered = row("ekfac", 0.5), row("ekfac", 0.6, normalisation="tempered")
     assert lines(lds_figure([plain])) == ["ekfac, nothing stored"]
-    assert lines(lds_figure([plain, tempered])) == ["ekfac, none, nothing stored", "ekfac, tempered, nothing stored"]
+    figure = lds_figure([plain, tempered])
+    assert lines(figure) == ["ekfac, tempered, nothing stored", "ekfac, none, nothing stored"]
+    assert [note.xanchor for note in figure.layout.annotations] == ["right", "left"]  # close lines, apart
 
 
 def test_partial_scores_have_a_panel_of_their_own():
@@ -78,9 +80,9 @@ def test_the_title_says_of_how_many_subsets_a_truth_in_part_is():
 
 
 def test_differences_have_their_intervals():
-    table = lds_cost_table([row("one", 0.5, **COSTS)])
-    assert shown(table, "LDS") == ["-0.100 (-0.200…+0.050)"]
-    assert shown(table, "partial") == ["–"]
+    table = lds_cost_table([row("one", 0.5, **COSTS, partial=0.3), row("tokens", 0.4, **COSTS, partial=None)])
+    assert shown(table, "LDS") == ["-0.100 (-0.200…+0.050)"] * 2
+    assert shown(table, "partial") == ["–", ""]  # the best one, and one that has none
 
 
 def test_bars_and_reference_lines_lie_inside_the_figure():

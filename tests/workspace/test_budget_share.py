@@ -47,13 +47,14 @@ def test_a_budget_that_is_larger_than_all_there_is_says_what_is_left(built):
     assert f"{share.unused_bytes:,} bytes of it are left: no module takes more than 16 terms" in said
 
 
-def test_bytes_of_the_shards_are_what_was_bought(built):
-    opened, _ = built
-    for manifest in by_budget(opened).values():
-        share = share_of_budget(manifest)
-        promised = manifest.budget_bytes - share.unused_bytes - 4  # self-influences are files of their own
-        counted = manifest.shard_bytes / manifest.num_examples
-        assert promised <= counted <= promised + 12_000 / manifest.num_examples  # headers
+@pytest.mark.parametrize("budget", [400, 1_000_000])
+def test_bytes_of_the_shards_are_what_was_bought(built, budget):
+    manifest = by_budget(built[0])[budget]
+    share = share_of_budget(manifest)
+    assert share is not None
+    promised = budget - share.unused_bytes - 4  # self-influences are files of their own
+    counted = manifest.shard_bytes / manifest.num_examples
+    assert promised <= counted <= promised + 12_000 / manifest.num_examples  # headers
 
 
 def test_without_a_budget_there_is_none(built):

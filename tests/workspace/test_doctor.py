@@ -17,7 +17,8 @@ from whole_workspace import index_of, whole
 import lorif_core as lf
 from lorif_core.files import write_json
 from lorif_core.workspace.health.check_workspace import check_workspace, files_to_check
-from lorif_core.workspace.health.inventory import KINDS, kind_of, reference_rows
+from lorif_core.workspace.health.inventory import KINDS, kind_of
+from lorif_core.workspace.health.inventory_page import reference_rows
 
 LONG_AGO = 1_000_000_000
 

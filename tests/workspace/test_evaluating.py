@@ -72,7 +72,9 @@ def test_scores_that_predict_every_loss_have_an_lds_of_one_and_stand_first(works
 
 
 def test_every_reference_is_the_best_predictor_of_its_own_sums(workspace, tmp_path):
-    for name in ("ekfac:0.1", "kfac:0.1", "graddot", "repsim", "bm25", "tokens"):
+    for name in (
+        "ekfac:0.1", "kfac:0.1", "ekfac+head:0.1", "kfac+head:0.1", "graddot", "repsim", "bm25", "tokens",
+    ):  # fmt: skip
         truth = write_truth(tmp_path / f"{name}.npz", scores_of(workspace, name))
         row, *others = lds(workspace, truth, "--candidates", name, "--normalisations", "none")
         assert (row["candidate"], row["lds"]) == (name, pytest.approx(1))
@@ -120,6 +122,13 @@ def test_a_table_without_bm25_says_so(workspace, tmp_path, monkeypatch):
         importlib.util, "find_spec", lambda name, *rest: None if name == "bm25s" else find(name, *rest)
     )
     assert "Without bm25, which needs the package bm25s: `pip install 'lorif-studio[bm25]'`." in done(*words).out
+
+
+def test_a_head_that_is_tracked_as_any_linear_map_is_not_counted_twice(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    done("index", workspace, "--model", model_folder(), *SMALL, "--include", "*mlp*", "lm_head")
+    with pytest.raises(ConfigError, match=r"with \+head it would count twice\. Leave \+head out"):
+        scores_of(workspace, "kfac+head")
 
 
 def test_cosine_is_graddot_over_the_norm_of_the_text(workspace):
@@ -207,6 +216,19 @@ def test_a_ground_truth_in_part_says_so_until_the_same_command_completes_it(work
     table = done("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", out).out
     assert "Linear datamodelling score, 2 of 3 subsets" in table
     assert evaluate("retrain", workspace, *words)["num_subsets"] == 3
+
+
+def test_one_command_trains_compares_and_draws(workspace, tmp_path):
+    truth, figure = tmp_path / "truth.npz", tmp_path / "curve.html"
+    words = ("evaluate", "lds", workspace, "--queries", queries_file(), "--truth", truth, "--figure", figure)
+    recipe = recipe_file(tmp_path)
+    first = done(*words, "--recipe", recipe, "--subsets", 3, "--seed", 5)
+    assert np.load(truth)["losses"].shape == (3, NUM_QUERIES)
+    assert "retraining (subsets): 3 of 3" in first.err
+    assert "candidates: 3 of 3" in first.err
+    assert figure.stat().st_size > 0
+    recipe.unlink()  # the truth is there, so nothing is trained by it
+    assert "retraining" not in done(*words, "--recipe", recipe).err
 
 
 def test_tail_patch_and_brittleness_report_every_candidate_and_random(workspace, tmp_path):
@@ -302,12 +324,15 @@ def sweep_request(workspace: Path, truth: Path, **choices: object) -> dict[str, 
 def test_a_waiting_sweep_names_its_choices_flat(workspace, tmp_path):
     truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, index_id(workspace)))
     choices = {"damping_ratios": [None, 5.0], "subspace_ranks": [None], "normalisations": ["none", "tempered"]}
-    found = KINDS["evaluate"](workspace, sweep_request(workspace, truth, **choices), no_progress)["result"]
+    told = []
+    request = sweep_request(workspace, truth, **choices)
+    found = KINDS["evaluate"](workspace, request, lambda *progress: told.append(progress))["result"]
     assert len(found) == 4
     assert {(row["damping_ratio"], row["normalisation"]) for row in found} == {
         (None, "none"), (None, "tempered"), (5.0, "none"), (5.0, "tempered"),
     }  # fmt: skip
     assert max(row["lds"] for row in found) == pytest.approx(1)
+    assert told == [("settings", number, 4) for number in (1, 2, 3, 4)]
 
 
 def test_a_choice_that_no_sweep_combines_is_refused(workspace, tmp_path):

@@ -38,6 +38,7 @@ def test_codes_and_scales_are_the_bytes_of_the_tensors_that_hold_them(whitened):
     for path in index_folder(whitened).glob("parts/*.safetensors"):
         for key, value in load_file(path).items():
             kind = "scales" if "_scale/" in key else "codes" if "/" in key else "numbers"
+            kind = "columns" if key.startswith("column/") else kind
             tensors[kind] = tensors.get(kind, 0) + value.numel() * value.element_size()
     parts = parts_of(whitened)
     assert {kind: parts[kind] for kind in tensors} == tensors
@@ -46,9 +47,13 @@ def test_codes_and_scales_are_the_bytes_of_the_tensors_that_hold_them(whitened):
 def test_a_report_names_the_share_that_every_module_keeps(whitened):
     report = lf.open_workspace(whitened).indexes.report()
     manifest = manifest_of(whitened)
-    kept = [sum(shard["kept_energy"][place] for shard in manifest["shards"]) for place in range(8)]
-    total = [sum(shard["total_energy"][place] for shard in manifest["shards"]) for place in range(8)]
+    kept, total = (
+        [sum(shard[name][place] for shard in manifest["shards"]) for place in range(len(manifest["modules"]))]
+        for name in ("stored_energy", "total_energy")
+    )
     assert list(report.explained_energy.values()) == [one / all_ for one, all_ in zip(kept, total, strict=True)]
+    assert report.kept_energy.as_stored == pytest.approx(sum(kept) / sum(total))
+    assert report.kept_energy.as_stored < report.kept_energy.before_rounding < 1
 
 
 def test_a_half_whitened_spectrum_is_that_of_the_mean_second_moments(whitened):

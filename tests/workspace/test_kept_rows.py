@@ -61,6 +61,11 @@ def test_what_was_finished_is_read_and_the_rest_computed(workspace):
     assert len(files(workspace)) == 9
 
 
+def test_both_passes_of_ekfac_say_how_far_they_are(workspace):
+    _, stages = measure(workspace, names=("ekfac:0.1",), normalisations=("none",))
+    assert stages[-2:] == ["eigenvalues", "references"]
+
+
 def test_a_pass_is_made_for_the_references_that_are_not_there(workspace):
     measure(workspace, names=("graddot",))
     found, stages = measure(workspace, names=("graddot", "kfac:0.1"))
@@ -99,3 +104,11 @@ def test_damaged_scores_are_refused_with_what_to_do(workspace):
     path.write_bytes(content)
     with pytest.raises(DamagedArtefact, match="run the same evaluation again"):
         measure(workspace, names=("tokens",))
+
+
+def test_scores_in_the_place_of_others_are_refused(workspace):
+    measure(workspace, names=("tokens", "bm25"))
+    one, other = sorted((workspace / "evaluations/scores").glob("*"))
+    one.write_bytes(other.read_bytes())
+    with pytest.raises(DamagedArtefact, match="of another candidate than its name says"):
+        measure(workspace, names=("tokens", "bm25"))

@@ -23,6 +23,8 @@ class Curvatures:
 
     moments: Mapping[str, Moments] = field(default_factory=dict[str, Moments])
     bases: Mapping[str, Eigenbasis] = field(default_factory=dict[str, Eigenbasis])
+    tokens_per_text: float | None = None
+    """Real tokens of a text, on average; None where no reference compares the head."""
 
 
 @runtime_checkable
@@ -47,6 +49,23 @@ class GradientReference(Protocol):
 
     def normalisations(self, asked: Sequence[Normalisation]) -> Sequence[Normalisation]:
         """Under which of the asked-for normalisations it is a reference."""
+        ...
+
+
+@runtime_checkable
+class HeadReference(GradientReference, Protocol):
+    """One that compares the gradients of the output head as well."""
+
+    def head_metric(self, module_name: str, fitted: Curvatures, ratio: float) -> Float[Tensor, "i i"]:
+        """The metric of the head's hidden side, in the unit of the other modules' scores.
+
+        That of the vocabulary's side is the same for all: the inverse of S's damped diagonal.
+
+        Args:
+            module_name: Of the head.
+            fitted: With the head's moments.
+            ratio: Damping over a mean eigenvalue.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.adapter_report import describe_folder
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
+from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
@@ -104,9 +105,9 @@ class Indexes:
         """Whether an index and its model are in memory."""
         return any(opened == index_id for opened, _ in list(self._opened))
 
-    def explained_energy(self, index_id: str) -> float:
-        """Share of the squared gradient norm that the stored rank-c form keeps, over all modules."""
-        return self.files.open_index(index_id).manifest.total_explained_energy()
+    def kept_energy(self, index_id: str) -> KeptEnergy:
+        """Share of the squared gradient norm that is kept over all modules, as stored and before rounding."""
+        return self.files.open_index(index_id).manifest.kept_energy()
 
     def coverage(self, index_id: str) -> Coverage:
         """What of the data set's texts an index's gradients are of: texts left out, tokens cut."""

@@ -145,6 +145,7 @@ def _facts(ids: Sequence[str], encoded: EncodedTexts, shard: ShardTensors) -> Sh
         num_truncated=sum(map(is_cut, encoded.texts)),
         num_without_targets=len(silent),
         kept_energy=shard.kept_energy,
+        stored_energy=shard.stored_energy,
         total_energy=shard.total_energy,
         failed_ids=list(encoded.unreadable),
         failed_reasons=list(encoded.unreadable.values()),

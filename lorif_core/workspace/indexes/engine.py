@@ -13,6 +13,7 @@ from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
 from lorif_core.data.example import Example
+from lorif_core.errors import TargetError
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
@@ -116,6 +117,23 @@ def whole_engine(engine: Engine, model: ModelConfig) -> Engine:
     return replace(engine, modules=modules, f=1, maps={module.name: ModuleMaps(None, None) for module in modules})
 
 
+def head_of(loaded: LoadedModel) -> ModuleShape:
+    """The model's output head at full width, whatever patterns or an index keep of the model.
+
+    Raises:
+        TargetError: There is none whose gradient of its own use could be taken.
+    """
+    entries = list_modules(loaded.model, default=Tracked(attention=False, head=True))
+    heads = [entry for entry in entries if entry.is_head and entry.is_tracked]
+    reasons = probe_modules(loaded.model, [heads[0].name], _trial_batch(loaded)) if heads else {}
+    if not heads or reasons:
+        why = "; ".join(reasons.values()) or "it has none, or one that is frozen beside adapters or quantised"
+        raise TargetError(
+            f"the gradients of this model's output head cannot be taken: {why}. Compare with `kfac` and `ekfac`."
+        )
+    return tracked_shapes(heads, 1)[0]
+
+
 def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
     """Choose the modules of a loaded model and draw their maps.
 
@@ -156,7 +174,8 @@ def choose_modules(loaded: LoadedModel, model: ModelConfig, default: Tracked) ->
     entries = list_modules(loaded.model, model.include, model.exclude, default)
     check_patterns(entries, model.include + model.exclude)
     wanted = [entry.name for entry in entries if entry.is_tracked]
-    reasons = probe_modules(loaded.model, wanted, _trial_batch(loaded)) if wanted else {}
+    heads = {entry.name for entry in entries if entry.is_head}
+    reasons = probe_modules(loaded.model, wanted, _trial_batch(loaded), heads=heads) if wanted else {}
     return [
         replace(entry, reason=reasons[entry.name], failed_trial=True) if entry.name in reasons else entry
         for entry in entries

@@ -14,7 +14,7 @@ from lorif_core.errors import ArtefactError, CatalogError
 from lorif_core.linalg.whitening import HEAD_ALPHA
 from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.manifest import Manifest, bookkeeping_bytes
+from lorif_core.store.manifest import KeptEnergy, Manifest, bookkeeping_bytes
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import read_module_moments
 from lorif_core.store.tensor_files import read_header
@@ -82,9 +82,12 @@ class IndexReport:
     """Every kind that is there, in the order of ``WHAT``; the statistics come last and lie outside the index."""
 
     explained_energy: dict[str, float]
-    """Per module, share of the squared gradient norm that the rank-c form keeps."""
+    """Per module, share of the squared gradient norm that is kept: as stored where ``kept_energy`` knows that, and
+    below 0 where what is stored is further from the gradients than zero is; else before rounding."""
 
-    total_explained_energy: float
+    kept_energy: KeptEnergy
+    """Of all modules together."""
+
     ranks: dict[str, int] | None
     """Rank-one terms per module that a budget bought; None without a budget."""
 
@@ -108,6 +111,7 @@ class IndexReport:
         """Everything as JSON-serialisable values."""
         values: dict[str, Any] = asdict(self) | {"total_bytes": self.total_bytes, "index_bytes": self.index_bytes}
         values["coverage"] = self.coverage.to_dict()
+        values["kept_energy"] = self.kept_energy._asdict()
         if self.model_share is not None:
             values["model_share"] |= {"share": self.model_share.share, "sentence": self.model_share.sentence}
         return values
@@ -142,7 +146,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
         num_stored=manifest.num_stored,
         parts=parts,
         explained_energy=manifest.explained_energy() if manifest.shards else {},
-        total_explained_energy=manifest.total_explained_energy(),
+        kept_energy=manifest.kept_energy(),
         ranks=manifest.ranks,
         coverage=coverage_of(manifest),
         model_share=share_of_index(files, record),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
 from lorif_core.methods.registry import settings_of_name
 from lorif_core.settings_json import settings_from_json, settings_to_json
 
@@ -25,12 +25,25 @@ def read_index_settings(text: str, model: str | None = None) -> IndexConfig:
     Raises:
         ConfigError: They are of no known method, or out of range.
     """
-    settings = settings_from_json(IndexConfig, from_version_0_1(json.loads(text)), settings_of_name)
+    settings = settings_from_json(IndexConfig, from_older_versions(json.loads(text)), settings_of_name)
     placed = replace(settings.model, device="auto", model=model or settings.model.model)
     return replace(settings, model=placed)
 
 
-def from_version_0_1(raw: Mapping[str, Any]) -> dict[str, Any]:
+def from_older_versions(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of any version as they are now; newer ones as they are."""
+    return _from_before_heads(_from_version_0_1(raw))
+
+
+def _from_before_heads(raw: dict[str, Any]) -> dict[str, Any]:
+    """Settings from when `kronecker` tracked attention and no head, as they say so now; newer ones as they are."""
+    method, model = raw["method"], raw["model"]
+    if method["name"] != KroneckerConfig.name or "head_columns" in method:
+        return raw
+    return {**raw, "method": {**method, "head_columns": 0}, "model": {**model, "include": model["include"] or ["*"]}}
+
+
+def _from_version_0_1(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of version 0.1 as they are now; newer ones as they are.
 
     Every method read the same groups of settings then: factors, curvature and whitening, with the budget beside them.

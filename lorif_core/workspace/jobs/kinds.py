@@ -13,7 +13,7 @@ from lorif_core.errors import JobError
 from lorif_core.methods.registry import settings_of_name
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.workspace.folder.progress import ProgressSink
-from lorif_core.workspace.indexes.index_settings import from_version_0_1
+from lorif_core.workspace.indexes.index_settings import from_older_versions
 from lorif_core.workspace.jobs.requests import (
     EvaluateRequest,
     ImportRequest,
@@ -42,7 +42,7 @@ class JobKind:
     def read(self, request: dict[str, Any]) -> Request:
         """The request that the journal holds; one of version 0.1, too."""
         if self.request is IndexRequest:
-            request = request | {"settings": from_version_0_1(request["settings"])}
+            request = request | {"settings": from_older_versions(request["settings"])}
         return settings_from_json(self.request, request, settings_of_name)
 
 

@@ -5,7 +5,7 @@ They are kept as soon as they are there (``folder/kept_rows.py``), so an evaluat
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -16,29 +16,35 @@ from torch import Tensor
 
 import lorif_core
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
-from lorif_core.data.sequences import EncodedText
+from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.errors import ConfigError
 from lorif_core.files import checksum_of_file, fingerprint_of_value
-from lorif_core.linalg.metric import Metric
-from lorif_core.linalg.whitening import Moments
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.metric import Eigenbasis, Metric
+from lorif_core.linalg.whitening import diagonal_root
 from lorif_core.methods.make_method import make_reference
 from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.methods.references.bm25 import is_installed
 from lorif_core.methods.references.reference import (
     Curvatures,
     GradientReference,
+    HeadReference,
     StateReference,
     TextReference,
     TokenReference,
 )
+from lorif_core.passes.head_products import HeadQueries, capture_head
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import iter_scores, plan_scoring
+from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.uncompressed import TrainPass, fit_eigenbases, last_states, score_uncompressed
+from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import MANIFEST
+from lorif_core.weights import locate_weight
 from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
 from lorif_core.workspace.folder.kept_rows import kept_row_file, read_row, write_row
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
-from lorif_core.workspace.indexes.engine import Engine, whole_engine
+from lorif_core.workspace.indexes.engine import Engine, head_of, whole_engine
 from lorif_core.workspace.indexes.open_index import OpenIndex
 from lorif_core.workspace.indexes.take_statistics import take_statistics
 from lorif_core.workspace.quality.scored import TOKENS, CandidateName, Scored
@@ -50,7 +56,7 @@ DEFAULT_RATIO = 0.01
 EXAMPLES_PER_GROUP = 256
 
 STATISTICS = StatisticsSample(2048, 0)
-"""Of the moments behind `ekfac` and `kfac`: that of the default method, whose file they share."""
+"""Of the moments behind `ekfac` and `kfac`: that of the default method."""
 
 COMPUTING = ("capture", "data", "linalg", "methods", "models", "passes", "store")
 """Folders whose code decides a score."""
@@ -276,11 +282,13 @@ class _References:
         with engine.gradients() as source:
             gradients = capture_queries(source, self.queries, ScoreConfig()).matrices
             train = TrainPass(source.model, source.pad_id, source.tokens_per_batch)
-            metrics = self._metrics(engine, train, named)
+            head = _head(engine, named)
+            fitted = self._fit(engine, train, named, head)
+            metrics = _metrics(engine, named, fitted)
+            asked = None if head is None else self._head_queries(source, named, head, fitted)
             parts = []
-            for done, group in enumerate(self._groups(), start=1):
-                parts.append(score_uncompressed(train, gradients, metrics, group))
-                self.on_progress("references", min(done * EXAMPLES_PER_GROUP, len(self.encoded)), len(self.encoded))
+            for group in self._groups("references"):
+                parts.append(score_uncompressed(train, gradients, metrics, group, asked))
         seconds = (time.perf_counter() - started) / len(self.queries)
         scores, self_influences = (torch.cat(sides, -1) for sides in zip(*parts, strict=True))
         for (candidate, reference), raw, influence in zip(named, scores, self_influences, strict=True):
@@ -289,24 +297,72 @@ class _References:
                 found = Scored(candidate, reference.label, kind, raw / divisor, None, None, None, seconds)
                 yield _keep(self._place(candidate, kind), found)
 
-    def _metrics(
-        self, engine: Engine, train: TrainPass, named: Sequence[tuple[CandidateName, GradientReference]]
-    ) -> list[dict[str, Metric]]:
-        moments: dict[str, Moments] = {}
-        if any(reference.needs_moments for _, reference in named):
-            files = self.workspace.files
-            dataset = files.catalog.dataset(files.catalog.index(self.index_id).dataset_id)
-            moments = take_statistics(files, dataset, engine, STATISTICS, self.on_progress)
-        needs_bases = any(reference.needs_bases for _, reference in named)
-        fitted = Curvatures(moments, fit_eigenbases(train, moments, self._groups()) if needs_bases else {})
-        return [
-            {
-                module.name: reference.metric(module.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
-                for module in engine.modules
-            }
+    def _fit(
+        self,
+        engine: Engine,
+        train: TrainPass,
+        named: Sequence[tuple[CandidateName, GradientReference]],
+        head: ModuleShape | None,
+    ) -> Curvatures:
+        if not any(reference.needs_moments for _, reference in named):
+            return Curvatures()
+        files = self.workspace.files
+        dataset = files.catalog.dataset(files.catalog.index(self.index_id).dataset_id)
+        whole = engine if head is None else replace(engine, modules=[*engine.modules, head])
+        moments = take_statistics(files, dataset, whole, STATISTICS, self.on_progress)
+        bases: dict[str, Eigenbasis] = {}
+        if any(reference.needs_bases for _, reference in named):
+            bases = fit_eigenbases(
+                train, {one.name: moments[one.name] for one in engine.modules}, self._groups("eigenvalues")
+            )
+        tokens = sum(count_tokens(text).positions for text in self.encoded) / max(len(self.encoded), 1)
+        return Curvatures(moments, bases, None if head is None else tokens)
+
+    def _head_queries(
+        self,
+        source: GradientSource,
+        named: Sequence[tuple[CandidateName, GradientReference]],
+        head: ModuleShape,
+        fitted: Curvatures,
+    ) -> HeadQueries:
+        diagonal = diagonal_root(fitted.moments[head.name], what=head.name)
+        device = locate_weight(source.model, head.name).parameter.device
+        metrics = [
+            reference.head_metric(head.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
+            if isinstance(reference, HeadReference)
+            else None
             for candidate, reference in named
         ]
+        return capture_head(source, head.name, ModuleMaps(None, diagonal.float().to(device)), self.queries, metrics)
 
-    def _groups(self) -> Iterator[Sequence[EncodedText]]:
+    def _groups(self, stage: str) -> Iterator[Sequence[EncodedText]]:
+        """All texts, saying how many are done with."""
         for start in range(0, len(self.encoded), EXAMPLES_PER_GROUP):
-            yield self.encoded[start : start + EXAMPLES_PER_GROUP]
+            group = self.encoded[start : start + EXAMPLES_PER_GROUP]
+            yield group
+            self.on_progress(stage, start + len(group), len(self.encoded))
+
+
+def _head(engine: Engine, named: Sequence[tuple[CandidateName, GradientReference]]) -> ModuleShape | None:
+    """The output head, if one of the references compares it."""
+    if not any(isinstance(reference, HeadReference) for _, reference in named):
+        return None
+    head = head_of(engine.loaded)
+    if any(module.name == head.name for module in engine.modules):
+        raise ConfigError(
+            f"`--include` of the index means the output head {head.name!r} as any linear map, so kfac and ekfac "
+            "have it: with +head it would count twice. Leave +head out."
+        )
+    return head
+
+
+def _metrics(
+    engine: Engine, named: Sequence[tuple[CandidateName, GradientReference]], fitted: Curvatures
+) -> list[dict[str, Metric]]:
+    return [
+        {
+            module.name: reference.metric(module.name, fitted, candidate.damping_ratio or DEFAULT_RATIO)
+            for module in engine.modules
+        }
+        for candidate, reference in named
+    ]

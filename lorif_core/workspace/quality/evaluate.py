@@ -116,6 +116,7 @@ class Evaluation:
         truth: str | Path,
         *,
         index_id: str | None = None,
+        on_progress: ProgressSink = no_progress,
         **choices: Unpack[SweepChoices],
     ) -> list[LdsRow]:
         """Plain and partial LDS of one index under every combination of scoring-time choices, best first.
@@ -126,6 +127,7 @@ class Evaluation:
             queries: As in ``lds``.
             truth: As in ``lds``.
             index_id: Unset: the newest complete index.
+            on_progress: Receives ("settings", done, total).
             **choices: Values of damping_ratios, subspace_ranks, query_ranks, refines, refine_ratios and
                 normalisations; see ``SweepChoices``.
 
@@ -137,7 +139,8 @@ class Evaluation:
         settings = combinations_of(choices)
         name = CandidateName(self.workspace.indexes.open(index_id).index_id, None)
         words = score_tokens(self.workspace, name.name, Path(queries))
-        rows = lds_rows(score_index(self.workspace, name, Path(queries), settings), known, words)
+        scored = _counting(score_index(self.workspace, name, Path(queries), settings), len(settings), on_progress)
+        rows = lds_rows(scored, known, words)
         asked = {"queries": str(queries), "truth": str(truth), "index_id": name.name}
         self._keep("sweep", asked | {"settings": [asdict(one) for one in settings]}, [asdict(row) for row in rows])
         return rows
@@ -399,6 +402,13 @@ def _reporting(scored: Iterable[Scored], total: int, on_progress: ProgressSink) 
         yield one
         seen.add(one.candidate)
         on_progress("candidates", len(seen), total)
+
+
+def _counting(scored: Iterable[Scored], total: int, on_progress: ProgressSink) -> Iterator[Scored]:
+    """The same, saying how many settings have been measured."""
+    for done, one in enumerate(scored, start=1):
+        yield one
+        on_progress("settings", done, total)
 
 
 def _figures(results: Sequence[TailPatchResult] | Sequence[BrittlenessResult]) -> list[dict[str, Any]]:

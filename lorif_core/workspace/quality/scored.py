@@ -1,8 +1,9 @@
 """What is compared, by name, and its scores.
 
-A candidate is named by an index id, or by a reference: `ekfac`, `kfac`, `graddot`, `cosine`,
-`repsim` (cosine of last hidden states), `bm25` (words in common) or `tokens` (target tokens in common, each ÷ its
-frequency). A damping ratio may follow after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
+A candidate is named by an index id, or by a reference: `ekfac`, `kfac`, both with the output head
+(`ekfac+head`, `kfac+head`), `graddot`, `cosine`, `repsim` (cosine of last hidden states), `bm25` (words in common) or
+`tokens` (target tokens in common, each ÷ its frequency). A damping
+ratio may follow after a colon: `ekfac:0.01`, `ix-0123456789ab:5`.
 """
 
 from dataclasses import dataclass
