@@ -25,18 +25,19 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.truths.base_models import build_model, start_alike, train_tokenizer
-from benchmarks.truths.shared_tokens import mean_targets, score_shared_tokens
 from benchmarks.truths.text_pools import read_pools, read_rows
 from benchmarks.truths.truth_plans import BASE, TruthPlan
 from lorif_core.data.encoding import Encoder, pad_token
 from lorif_core.data.example import Example
+from lorif_core.data.sequences import EncodedText, sequences_of
 from lorif_core.errors import ConfigError, DataError, FingerprintMismatch
 from lorif_core.evaluation.recipe import Recipe, read_recipe
 from lorif_core.evaluation.retraining import RetrainingStopped, ShouldStop, draw_subsets, load_start, train
 from lorif_core.evaluation.trial import Trial
 from lorif_core.evaluation.truth import GroundTruth, build_truth
 from lorif_core.files import read_json, write_json
-from lorif_core.metrics.correlation import spearman
+from lorif_core.methods.references.shared_tokens import shared_token_scores
+from lorif_core.metrics.correlation import lds_intervals
 
 MOST_SUBSETS = 256
 """All are drawn, so that a truth can be gone on with for more of them."""
@@ -231,7 +232,7 @@ def _retrain(session: Session, num_subsets: int) -> GroundTruth:
         )
     except RetrainingStopped:
         pass  # what is finished is read below
-    truth = read_finished(session.path("truth.parts"), masks)
+    truth = read_finished(session.path("truth.parts"), masks, num_subsets)
     _write_about(session, trial, truth, clock.cpu_seconds_each)
     return truth
 
@@ -260,15 +261,17 @@ class _Clock:
             self.first = done
         self.done = done
         if done:
-            read_finished(self.session.path("truth.parts"), masks).save(self.session.path("truth.npz"))
+            read_finished(self.session.path("truth.parts"), masks, self.num_subsets).save(
+                self.session.path("truth.npz")
+            )
         if self.num_made:
             each = (time.perf_counter() - self.started) / self.num_made
             left = max(0, self.num_subsets - done) * each / 60
             self.session.say(f"subset {done} of {self.num_subsets}, {each:.1f} s each, {left:.0f} min left")
 
 
-def read_finished(folder: Path, masks: Tensor) -> GroundTruth:
-    """What the finished subsets say.
+def read_finished(folder: Path, masks: Tensor, num_subsets: int) -> GroundTruth:
+    """What the finished subsets say, of so many that there are to be.
 
     Raises:
         RetrainingStopped: None is finished.
@@ -277,14 +280,13 @@ def read_finished(folder: Path, masks: Tensor) -> GroundTruth:
     if not finished:
         raise RetrainingStopped("no subset is finished yet; the same command goes on.")
     losses = [np.load(folder / f"subset-{row:04d}.npz")["losses"] for row in finished]
-    return GroundTruth(masks[finished], torch.from_numpy(np.stack(losses)))
+    planned = max(num_subsets, len(finished))
+    return GroundTruth(masks[finished], torch.from_numpy(np.stack(losses)), planned)
 
 
 def _write_about(session: Session, trial: Trial, truth: GroundTruth, cpu_seconds_each: float | None) -> None:
     path = session.path("about.json")
     before = read_json(path) if path.exists() else {}
-    scores = score_shared_tokens(trial.queries, trial.examples, len(trial.start.tokenizer))
-    predicted = -(scores.double() @ truth.masks.double().T)  # (Q, S)
     about = {
         "num_subsets": len(truth.masks),
         "num_train": len(trial.examples),
@@ -295,11 +297,18 @@ def _write_about(session: Session, trial: Trial, truth: GroundTruth, cpu_seconds
         "mean_query_target_tokens": mean_targets(trial.queries),
         "cpu_seconds_per_retraining": cpu_seconds_each or before.get("cpu_seconds_per_retraining"),
         "mean_loss": float(truth.losses.mean()),
-        "mean_spread_of_a_loss": float(truth.losses.std(0).mean()) if len(truth.losses) > 1 else None,
-        "lds_of_shared_tokens": float(spearman(predicted, truth.losses.T).mean()) if len(truth.losses) > 1 else None,
     }
+    if len(truth.masks) > 1:
+        words = lds_intervals(shared_token_scores(trial.queries, trial.examples), truth.masks, truth.losses)
+        about["mean_spread_of_a_loss"] = float(truth.losses.std(0).mean())
+        about["lds_of_shared_tokens"] = [words.mean, words.subsets_low, words.subsets_high]
     write_json(path, about)
     session.say(json.dumps(about))
+
+
+def mean_targets(texts: Sequence[EncodedText]) -> float:
+    """Target tokens per text."""
+    return sum(sum(one.is_target) for text in texts for one in sequences_of(text)) / len(texts)
 
 
 def _write_recipe(path: Path, recipe: Recipe) -> None:

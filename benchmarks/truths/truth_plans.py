@@ -102,7 +102,7 @@ TRUTHS: Mapping[str, TruthPlan] = {
         source="capitals",
         shape=ModelShape(architecture="qwen2", vocabulary=3072),
         pretraining=Recipe(checkpoint=BASE, learning_rate=2e-3, max_length=80, batch_size=32, epochs=3),
-        tuning=Recipe(checkpoint=BASE, learning_rate=1e-3, max_length=80),
+        tuning=Recipe(checkpoint=BASE, learning_rate=4e-4, max_length=80),
     ),
 }
 """By name."""

@@ -15,8 +15,7 @@ from tiny_models import example_of
 from benchmarks.truths import __main__ as command
 from benchmarks.truths.base_models import build_model, start_alike, train_tokenizer
 from benchmarks.truths.docstring_texts import read_docstrings
-from benchmarks.truths.make_truth import Session, copy_problem, make_truth
-from benchmarks.truths.shared_tokens import mean_targets, score_shared_tokens
+from benchmarks.truths.make_truth import Session, copy_problem, make_truth, mean_targets
 from benchmarks.truths.text_pools import read_pools
 from benchmarks.truths.truth_plans import TRUTHS, ModelShape, TruthPlan
 from lorif_core.config import ModelConfig
@@ -172,11 +171,8 @@ def test_docstrings_come_with_their_names_and_only_once():
     assert len({text.completion for text in texts.values()}) == len(texts)
 
 
-def test_shared_tokens_are_counted_by_hand():
-    texts = [example_of([9, 5, 6, 6], [False, True, True, True]), example_of([9, 5], [False, True])]
-    query = example_of([6, 6, 5], [False, True, True])
-    # token 5 is a target of two texts, token 6 of one: 1·1/2 + 1·2/1 and 1·1/2
-    assert score_shared_tokens([query], texts, 10).tolist() == [[2.5, 0.5]]
+def test_target_tokens_are_counted_by_hand():
+    texts = [example_of([9, 5, 6, 6], [False, True, True, True]), (example_of([9, 5], [False, True]),)]
     assert mean_targets(texts) == 2
 
 
