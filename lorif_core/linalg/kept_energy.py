@@ -7,9 +7,9 @@ well with little of it: they need directions, not lengths.
 
 from torch import Tensor
 
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.shapes import Float
 
 

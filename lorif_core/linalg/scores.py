@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from lorif_core.errors import NumericalError
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors, FactorSides
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.signs import MOST_VECTORS, SignColumns, SignFactors, SignTable, sign_table
 from lorif_core.linalg.typed_torch import eigh, matrix_norm, orthonormal_basis, thin_svd
 from lorif_core.shapes import Float, Int

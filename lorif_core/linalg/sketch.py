@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.maps import random_signs
 from lorif_core.linalg.typed_torch import eigh
 from lorif_core.shapes import Float, ModuleShape

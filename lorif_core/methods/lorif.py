@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
-from lorif_core.linalg.columns import heaviest_columns
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.linalg.heaviest_columns import heaviest_columns
 from lorif_core.linalg.maps import ModuleMaps, random_maps
 from lorif_core.linalg.subspace import OVERSAMPLING, RowStream, Subspace, fit_subspace
 from lorif_core.linalg.whitening import Moments

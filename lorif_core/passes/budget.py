@@ -15,9 +15,9 @@ from torch import Tensor
 from lorif_core.data.sequences import EncodedText
 from lorif_core.errors import ConfigError
 from lorif_core.linalg.codecs import ColumnCodec, factor_bytes
-from lorif_core.linalg.columns import heaviest_columns
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
+from lorif_core.linalg.heaviest_columns import heaviest_columns
 from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.shapes import ModuleShape

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.scores import FactoredQueries, TopK
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.store.blocks import Block

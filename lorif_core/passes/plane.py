@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.sketch import ModuleSketch, Moments, Plane, draw_sketch
 from lorif_core.store.reader import Shard, StoreReader
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, NumericalError
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
 from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (

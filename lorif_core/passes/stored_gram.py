@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.scores import prepare_queries
 from lorif_core.passes.products import shard_products
 from lorif_core.shapes import Float

@@ -29,9 +29,9 @@ from lorif_core.capture.hooks import capture_gradients, predicting_positions
 from lorif_core.capture.objectives import summed_cross_entropy, token_losses
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.sequences import EncodedExample, EncodedText, sequences_of
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.passes.queries import Query
 from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.text_gradients import capture_texts

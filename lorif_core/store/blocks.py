@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from lorif_core.linalg.codecs import Coded, ColumnCodec, factor_bytes
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.signs import SignColumns, SignFactors
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import Float, Int, ModuleShape

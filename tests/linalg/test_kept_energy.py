@@ -4,9 +4,9 @@ import pytest
 import torch
 from oracles import close
 
-from lorif_core.linalg.columns import Columns
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient, SequenceGradient
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.kept_energy import kept_as_stored
 
 B, T, D_IN, D_OUT = 3, 4, 6, 9

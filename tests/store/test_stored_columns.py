@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lorif_core.linalg.codecs import column_codec
-from lorif_core.linalg.columns import Columns
+from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.scores import DirectQueries, FactoredQueries, ScoreSums
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import CodedColumns, column_bytes, decode_block, encode_block, tensor_names

@@ -313,7 +313,7 @@ def test_an_index_job_that_waits_since_version_0_1_is_read():
     assert read == index_request(
         IndexConfig(
             model=ModelConfig(model="gpt2", include=("*.mlp.*",)),
-            method=KroneckerConfig(f=1, factor_rank=2, codec="int4", alpha=0.01, stats_examples=64),
+            method=KroneckerConfig(f=1, factor_rank=2, codec="int4", alpha=0.01, stats_examples=64, head_columns=0),
             batches=BatchConfig(max_length=32, tokens_per_batch=256),
         ),
         "ds",

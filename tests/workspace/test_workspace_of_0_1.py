@@ -142,14 +142,12 @@ def test_data_sets_indexes_evaluations_and_versions_are_listed(workspace):
 
 
 def test_what_an_index_keeps_is_not_said_to_be_as_stored(workspace):
-    for record in opened(workspace).indexes.records():
-        found = opened(workspace).indexes.report(record.index_id)
-        assert found.kept_energy.as_stored is None
-        assert found.kept_energy.sentence.startswith("Before rounding the factors keep")
-        assert found.to_dict()["kept_energy"] == {
-            "as_stored": None,
-            "before_rounding": pytest.approx(found.kept_energy.share),
-        }
+    indexes = opened(workspace).indexes
+    found = [indexes.report(record.index_id) for record in indexes.records()]
+    assert [one.kept_energy.as_stored for one in found] == [None] * len(EXPECTED["indexes"])
+    assert all(one.kept_energy.sentence.startswith("Before rounding the factors keep") for one in found)
+    said = [one.to_dict()["kept_energy"] for one in found]
+    assert said == [{"as_stored": None, "before_rounding": pytest.approx(one.kept_energy.share)} for one in found]
 
 
 def test_every_decision_is_there(workspace):

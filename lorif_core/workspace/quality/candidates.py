@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-import lorif_core
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
 from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.errors import ConfigError
@@ -129,7 +128,7 @@ def _sequences(queries: Sequence[Query]) -> list[Any]:
 @cache
 def code_fingerprint() -> str:
     """Of everything below the use cases that scores are computed by: those of another version are others."""
-    root = Path(lorif_core.__file__).parent
+    root = Path(__file__).parents[2]
     files = [path for folder in COMPUTING for path in (root / folder).rglob("*.py")] + [Path(__file__)]
     return fingerprint_of_value({str(path.relative_to(root)): checksum_of_file(path) for path in files})
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import torch
 from torch import Tensor
@@ -56,6 +56,14 @@ class FidelityRow:
     """Mean share of the reference's top k among the candidate's."""
 
     total_bytes: float | None
+
+
+class RetrainChoices(SubsetChoices, total=False):
+    """Which subsets are trained on, and for how long."""
+
+    stop_at: str | None
+    """A number of subsets or a time, such as "40" or "20m", after which the truth is written from what is finished.
+    The same call without it goes on."""
 
 
 class Evaluation:
@@ -205,9 +213,8 @@ class Evaluation:
         *,
         workers: int = 1,
         dataset: str | None = None,
-        stop_at: str | None = None,
         on_progress: ProgressSink = no_progress,
-        **subsets: Unpack[SubsetChoices],
+        **choices: Unpack[RetrainChoices],
     ) -> GroundTruth:
         """Ground truth for ``lds``: train on random subsets, record every query's loss. Resumable.
 
@@ -217,14 +224,13 @@ class Evaluation:
             out: The .npz to write; finished subsets wait in a folder beside it.
             workers: Processes that train side by side.
             dataset: Name or id; may be left out when there is only one.
-            stop_at: A number of subsets or a time, such as "40" or "20m", after which the truth is written from what
-                is finished. The same call without it goes on.
             on_progress: Receives ("retraining", done, S).
-            **subsets: num_subsets, fraction and seed; see ``SubsetChoices``.
+            **choices: num_subsets, fraction, seed and stop_at; see ``RetrainChoices``.
 
         Raises:
             LorifError: Recipe, queries or data cannot be used.
         """
+        stop_at = choices.pop("stop_at", None)
         ends = None if stop_at is None else parse_stop_at(stop_at)
         settings = read_recipe(Path(recipe))
         start = load_start(settings)
@@ -232,7 +238,7 @@ class Evaluation:
         examples = encoder.encode_all(self._examples(dataset)).texts
         asked = [encoder.encode(example) for example in read_query_examples(Path(queries))]
         trial = Trial(start, examples, asked, settings)
-        masks, folder = draw_subsets(len(examples), **subsets), Path(out).with_suffix(".parts")
+        masks, folder = draw_subsets(len(examples), **cast(SubsetChoices, choices)), Path(out).with_suffix(".parts")
         truth = build_truth(trial, masks, folder, workers=workers, on_progress=on_progress, stop_at=ends)
         truth.save(Path(out))
         return truth

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lorif_core.linalg.columns import Columns, heaviest_columns
 from lorif_core.linalg.gradients import DenseGradient, SequenceGradient
+from lorif_core.linalg.heaviest_columns import Columns, heaviest_columns
 
 B, T, D, V = 5, 7, 6, 40
 
