@@ -184,7 +184,8 @@ def _points(rows: Sequence[Figures], field: str, normalisation: str) -> go.Scatt
             "thickness": 1,
             "width": 2,
         },
-        text=[row["label"] for row in rows],
+        text=_told_apart([row["label"] for row in rows]),
+        hovertext=[row["label"] for row in rows],
         mode="markers+text",
         textposition="bottom left" if normalisation == "none" else "top left",
         textfont={"size": 10, "color": colour},
@@ -192,6 +193,16 @@ def _points(rows: Sequence[Figures], field: str, normalisation: str) -> go.Scatt
         name=normalisation,
         legendgroup=normalisation,
     )
+
+
+def _told_apart(labels: Sequence[str]) -> list[str]:
+    """Labels without the words that all of them have: whole ones lie over one another. Pointing at one shows it."""
+    words = [label.split() for label in labels]
+    common = set[str].intersection(*map(set, words)) if len(words) > 1 else set[str]()
+    return [
+        " ".join(word for word in own if word not in common) or label
+        for own, label in zip(words, labels, strict=True)
+    ]
 
 
 def _byte_axis(smallest: float, largest: float) -> dict[str, Any]:
