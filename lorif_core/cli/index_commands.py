@@ -205,6 +205,8 @@ def indexes(
             for one in found
         ]
         columns = ["id", "method", "status", "texts", "size", "without a gradient", "members"]
+        if not any(row[-1] for row in rows):
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
         console().print(records_table("Indexes", columns, rows))
     else:
         say(f"There is no index yet. Next: lorif index {workspace} --model FOLDER")

@@ -132,7 +132,7 @@ def records_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]])
     """A plain table; values show literally, never as markup, and a ``Text`` as it is."""
     table = Table(title=_literal(title), title_justify="left", title_style="bold", pad_edge=False)
     for column in columns:  # may be a column of the data
-        table.add_column(_literal(column))
+        table.add_column(_literal(column), no_wrap=column == "id")
     for row in rows:
         table.add_row(*(value if isinstance(value, Text) else _literal(value) for value in row))
     return table

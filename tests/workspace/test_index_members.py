@@ -168,7 +168,8 @@ def test_models_that_do_not_fit_into_memory_are_loaded_one_at_a_time_for_the_sam
     ]
 
 
-def test_every_front_says_which_members_answer(workspace):
+def test_every_front_says_which_members_answer(workspace, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # no line is broken
     told = "scores are sums over 3 members: 0.333 × final, 0.333 × base, 0.333 × other-2"
     opened = lf.open_workspace(workspace)
     answer = opened.questions.ask(QUESTION)
