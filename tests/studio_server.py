@@ -150,4 +150,4 @@ def build_workspace(folder: Path) -> Path:
 def slow_model_folder() -> Path:
     """A model that takes seconds for a few hundred tokens, so that something can happen meanwhile."""
     folder = root() / "slow-model"
-    return folder if folder.exists() else write_model(folder, num_layers=12, num_positions=1024)
+    return folder if folder.exists() else write_model(folder, num_layers=30, num_positions=1024)
