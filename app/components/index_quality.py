@@ -18,7 +18,7 @@ def draw(index_id: str) -> None:
             "Nobody has compared its scores with models that were really trained again. The truth comes from "
             "lorif evaluate retrain, once per data set and recipe; then"
         )
-        st.code(HOW.replace("{workspace}", session.workspace_path()), language=None)
+        st.text(visible(HOW.replace("{workspace}", session.workspace_path())))
         return
     rows = found["rows"]
     st.dataframe(
