@@ -16,9 +16,10 @@ def draw(index_id: str) -> None:
     if found is None:
         st.text(
             "Nobody has compared its scores with models that were really trained again. The truth comes from "
-            "lorif evaluate retrain, once per data set and recipe; then"
+            "lorif evaluate retrain, once per data set and recipe."
         )
-        st.text(visible(HOW.replace("{workspace}", session.workspace_path())))
+        with st.expander("The command that compares them"):
+            st.code(HOW.replace("{workspace}", session.workspace_path()), language=None)
         return
     rows = found["rows"]
     st.dataframe(

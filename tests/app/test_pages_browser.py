@@ -30,7 +30,7 @@ VIEWS = {
 }
 SCHEMES = ("light", "dark")
 WIDTHS = (1024, 1400, 2560)
-MAX_STOPS = 500
+MAX_STOPS = 250
 
 READING = {
     "answer",
