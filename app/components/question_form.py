@@ -14,6 +14,7 @@ from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.question import Question, Spoken
+from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.studio.beside_answers import completion_tokens
 
@@ -51,8 +52,10 @@ def seed(answer: Answer | None) -> None:
 
 
 @st.cache_data(ttl=5, show_spinner=False)
-def _complete_indexes(path: str) -> list[IndexRecord]:
-    return [one for one in session.workspace().indexes.records() if one.status == "complete"][::-1]
+def _complete_indexes(path: str) -> tuple[list[IndexRecord], dict[str, Members]]:
+    """Records, the newest first, and the members of those that have any."""
+    indexes = session.workspace().indexes
+    return [one for one in indexes.records() if one.status == "complete"][::-1], indexes.all_members()
 
 
 def index_names(dataset: str | None = None) -> dict[str, str]:
@@ -60,9 +63,9 @@ def index_names(dataset: str | None = None) -> dict[str, str]:
 
     Those that are members of another one's scores come last.
     """
-    members = session.workspace().indexes.all_members()
+    records, members = _complete_indexes(session.workspace_path())
     linked = {other.index_id for one in members.values() for other in one.others}
-    found = [one for one in _complete_indexes(session.workspace_path()) if dataset in (None, one.dataset_id)]
+    found = [one for one in records if dataset in (None, one.dataset_id)]
     labels = {index_id: visible(f" {one.label}") for index_id, one in members.items()}
     return {
         one.index_id: f"{one.method}{labels.get(one.index_id, '')}, {one.num_examples:,} texts ({one.index_id})"

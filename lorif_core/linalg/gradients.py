@@ -75,6 +75,10 @@ class SequenceGradient:
         """X Xᵀ of the inputs and Y Yᵀ of the output gradients, multiplied once for the norm and the factors."""
         return Gram.of(self.inputs), Gram.of(self.output_grads)
 
+    def columns(self, places: Tensor) -> Tensor:
+        """The columns of G̃ at places (B, m): (B, d_in, m)."""
+        return self.inputs.mT @ self.output_grads.gather(2, places[:, None].expand(-1, self.inputs.shape[1], -1))
+
     @property
     def widths(self) -> tuple[int, int]:
         """d_in and d_out."""
@@ -108,6 +112,10 @@ class DenseGradient:
     def squared_norm(self) -> Tensor:
         """Squared Frobenius norm per example, (B,)."""
         return vector_norm(self.matrix, (1, 2)).square()
+
+    def columns(self, places: Tensor) -> Tensor:
+        """The columns of G̃ at places (B, m): (B, d_in, m)."""
+        return self.matrix.gather(2, places[:, None].expand(-1, self.matrix.shape[1], -1))
 
     @property
     def widths(self) -> tuple[int, int]:

@@ -62,8 +62,7 @@ def heaviest_columns(gradient: ProjectedGradient, num_columns: int) -> Columns:
     num_columns = min(num_columns, d_out)
     if isinstance(gradient, SequenceGradient):
         candidates = _candidates(gradient, min(CANDIDATES_PER_COLUMN * num_columns, d_out))
-        outputs = gradient.output_grads.gather(2, candidates[:, None].expand(-1, gradient.inputs.shape[1], -1))
-        found = gradient.inputs.mT @ outputs  # (B, d_in, candidates)
+        found = gradient.columns(candidates)
     else:
         found, candidates = gradient.matrix, torch.arange(d_out, device=gradient.matrix.device)[None]
     chosen = found.square().sum(1).topk(num_columns, 1).indices

@@ -8,7 +8,7 @@ well with little of it: they need directions, not lengths.
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.shapes import Float
 
@@ -31,13 +31,5 @@ def _products(gradient: ProjectedGradient, stored: Factors | DenseGradient | Col
         left = gradient.apply(stored.right.mT.to(device))  # (B, d_in, c)
         return (left * stored.left.mT.to(device)).sum((1, 2))
     if isinstance(stored, Columns):
-        return (_columns_at(gradient, stored.places.to(device)) * stored.left.mT.to(device)).sum((1, 2))
+        return (gradient.columns(stored.places.to(device)) * stored.left.mT.to(device)).sum((1, 2))
     return (gradient.dense() * stored.matrix.to(device)).sum((1, 2))
-
-
-def _columns_at(gradient: ProjectedGradient, places: Tensor) -> Tensor:
-    """The columns of G̃ at places (B, m), (B, d_in, m)."""
-    if isinstance(gradient, SequenceGradient):
-        outputs = gradient.output_grads.gather(2, places[:, None].expand(-1, gradient.output_grads.shape[1], -1))
-        return gradient.inputs.mT @ outputs
-    return gradient.matrix.gather(2, places[:, None].expand(-1, gradient.matrix.shape[1], -1))

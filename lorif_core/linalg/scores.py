@@ -15,6 +15,7 @@ Example rows stay in store order and ties break by row, so pages are stable.
 Source: LoRIF (arXiv:2601.21929), equation 9; docs/explanation/design.md §2.9.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
@@ -113,8 +114,10 @@ class ColumnSides(Protocol):
         ...
 
 
-def _examples_at_once(numbers: int) -> int:
-    return max(1, NUMBERS_AT_ONCE // max(numbers, 1))
+def _in_pieces(num_examples: int, numbers: int) -> Iterator[slice]:
+    """Consecutive examples of so many numbers each, as many at a time as ``NUMBERS_AT_ONCE`` allows."""
+    step = max(1, NUMBERS_AT_ONCE // max(numbers, 1))
+    return (slice(start, start + step) for start in range(0, num_examples, step))
 
 
 @dataclass(frozen=True)
@@ -150,10 +153,9 @@ class DirectQueries:
         d_out = columns.d_out
         for query in range(self.num_queries):
             own = self.matrix[:, query * d_out : (query + 1) * d_out].mT  # (d_out, d_in)
-            for start in range(0, len(columns.left), _examples_at_once(columns.left[0].numel())):
-                rows = slice(start, start + _examples_at_once(columns.left[0].numel()))
+            for rows in _in_pieces(len(columns.left), columns.left[0].numel()):
                 products = own[columns.places[rows]].mul_(columns.left[rows]).sum((1, 2))
-                sums.add_to_rows(products[None], query, start)
+                sums.add_to_rows(products[None], query, rows.start)
 
 
 @dataclass(frozen=True)
@@ -191,14 +193,13 @@ class FactoredQueries:
         """Add the scores of a block of examples of which columns are stored."""
         signs, places = block.signs() if self.reads_signs else None, block.places
         left = block.decoded().left if signs is None else None
-        for start in range(0, len(places), _examples_at_once(places.shape[1] * self.left.shape[1])):
-            rows = slice(start, start + _examples_at_once(places.shape[1] * self.left.shape[1]))
+        for rows in _in_pieces(len(places), places.shape[1] * self.left.shape[1]):
             if signs is not None:
                 products = self._left_table.products(SignColumns(signs.codes[rows], signs.scales[rows]))
             else:
                 assert left is not None
                 products = left[rows] @ self.left
-            sums.add_to_rows(_sums(products.mul_(self.right[places[rows]]), self.rank), 0, start)
+            sums.add_to_rows(_sums(products.mul_(self.right[places[rows]]), self.rank), 0, rows.start)
 
     @cached_property
     def _pieces(self) -> list[tuple[Tensor, Tensor]]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.linalg.factors import Factors
+from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.maps import random_signs
 from lorif_core.linalg.typed_torch import eigh
@@ -24,6 +25,12 @@ class ModuleSketch:
 
     left: Float[Tensor, "d_in J"]
     right: Float[Tensor, "d_out J"]
+
+    def of(self, block: Factors | Columns | DenseGradient) -> Float[Tensor, "n J"]:
+        """Sketches of stored gradients, whatever their form."""
+        if isinstance(block, Columns):
+            return self.of_columns(block)
+        return self.of_factors(block) if isinstance(block, Factors) else self.of_dense(block.matrix)
 
     def of_factors(self, block: Factors) -> Float[Tensor, "n J"]:
         """Sketches of factored gradients."""

@@ -23,6 +23,9 @@ from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import term_bytes
 
+ENERGY_EXAMPLES = 256
+"""Sample on which a budget is divided among modules."""
+
 MAX_RANK = 16
 """Most terms that a module may get: beyond, they were measured to add nothing."""
 

@@ -10,8 +10,6 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.sketch import ModuleSketch, Moments, Plane, draw_sketch
 from lorif_core.store.reader import Shard, StoreReader
 
@@ -37,11 +35,7 @@ def sketch_shard(reader: StoreReader, shard: Shard, sketches: dict[str, ModuleSk
     """Sketches of a shard's examples over all modules, each gradient divided by its norm, (n, J)."""
     rows = torch.zeros(shard.num_examples, next(iter(sketches.values())).left.shape[1])
     for module in reader.modules:
-        block, sketch = shard.block(module), sketches[module.name]
-        if isinstance(block, Columns):
-            rows += sketch.of_columns(block)
-        else:
-            rows += sketch.of_factors(block) if isinstance(block, Factors) else sketch.of_dense(block.matrix)
+        rows += sketches[module.name].of(shard.block(module))
     norms = shard.norms().unsqueeze(1)
     return torch.where(norms > 0, rows / norms.clamp_min(torch.finfo(rows.dtype).tiny), 0.0)
 

@@ -26,24 +26,21 @@ def add_up(reader: StoreReader, weights: Float[Tensor, "Q N"]) -> dict[str, Tens
         own = weights[:, shard.start : shard.start + shard.num_examples]
         for module in reader.modules:
             block = shard.block(module)
-            if isinstance(block, Columns):
-                add_weighted_columns(sums[module.name], block, own)
-            else:
-                assert isinstance(block, Factors)
-                add_weighted(sums[module.name], block, own)
+            assert isinstance(block, Factors | Columns)
+            add_weighted(sums[module.name], block, own)
     return sums
 
 
-def add_weighted(sums: Float[Tensor, "Q d_in d_out"], block: Factors, weights: Float[Tensor, "Q n"]) -> None:
-    """Add Σ_n weights[q, n] Σ_c left[n, c]ᵀ right[n, c] to ``sums``, in place."""
+def add_weighted(
+    sums: Float[Tensor, "Q d_in d_out"], block: Factors | Columns, weights: Float[Tensor, "Q n"]
+) -> None:
+    """Add Σ_n weights[q, n] Σ_c left[n, c]ᵀ right[n, c] to ``sums``, or as many times the columns, in place."""
+    if isinstance(block, Columns):
+        for query in range(len(sums)):
+            rows = block.left * weights[query][:, None, None]
+            sums[query].index_add_(1, block.places.flatten(), rows.flatten(0, 1).mT)
+        return
     n, c, d_in = block.left.shape
     left, right = block.left.reshape(n * c, d_in), block.right.reshape(n * c, -1)
     for query in range(len(sums)):
         sums[query].addmm_(left.mT, right * weights[query].repeat_interleave(c)[:, None])
-
-
-def add_weighted_columns(sums: Float[Tensor, "Q d_in d_out"], block: Columns, weights: Float[Tensor, "Q n"]) -> None:
-    """Add Σ_n weights[q, n] times the columns of example n to ``sums``, in place."""
-    for query in range(len(sums)):
-        rows = block.left * weights[query][:, None, None]
-        sums[query].index_add_(1, block.places.flatten(), rows.flatten(0, 1).mT)

@@ -200,12 +200,8 @@ def _product(gradient: ProjectedGradient, matrices: Tensor) -> Tensor:
 def _column_product(gradient: ProjectedGradient, directions: Sequence[Columns]) -> Tensor:
     """The same with matrices of which only some columns are not zero: no other column of the gradients is read."""
     left = torch.cat([one.left for one in directions]).to(gradient.device)
-    places = torch.cat([one.places for one in directions]).to(gradient.device)[:, None]
-    if isinstance(gradient, SequenceGradient):
-        outputs = gradient.output_grads.gather(2, places.expand(-1, gradient.inputs.shape[1], -1))
-        return ((gradient.inputs @ left.mT) * outputs).sum()
-    matrix = gradient.dense()
-    return (matrix.gather(2, places.expand(-1, matrix.shape[1], -1)) * left.mT).sum()
+    places = torch.cat([one.places for one in directions]).to(gradient.device)
+    return (gradient.columns(places) * left.mT).sum()
 
 
 def _pass_per_target(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lorif_core.linalg.codecs import ColumnCodec, column_codec
-from lorif_core.passes.budget import MAX_COLUMNS, MAX_RANK, most_terms
+from lorif_core.passes.budget import ENERGY_EXAMPLES, MAX_COLUMNS, MAX_RANK, most_terms
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import term_bytes
 from lorif_core.store.manifest import Manifest
@@ -79,4 +79,4 @@ def costs_of_terms(modules: Sequence[ModuleShape], codec: ColumnCodec) -> str:
     columns = [term_bytes(codec, module) for module in modules if module.form == "columns"]
     said = [f"a term of a module costs {min(factored):,} to {max(factored):,} bytes"] if factored else []
     said += [f"a column of the output head {columns[0]:,}"] if columns else []
-    return f"{', '.join(said)}; which are bought is decided by energy per byte on 256 texts"
+    return f"{', '.join(said)}; which are bought is decided by energy per byte on {ENERGY_EXAMPLES} texts"

@@ -12,7 +12,7 @@ from lorif_core.catalog import IndexRecord
 from lorif_core.data.encoding import EncodedTexts
 from lorif_core.data.sequences import add_counts, count_tokens, has_targets, is_cut
 from lorif_core.errors import FingerprintMismatch, LorifError
-from lorif_core.passes.budget import allocate_ranks, measure_energies
+from lorif_core.passes.budget import ENERGY_EXAMPLES, allocate_ranks, measure_energies
 from lorif_core.passes.second_moments import sample_positions
 from lorif_core.passes.shards import ShardTensors, build_shard
 from lorif_core.store.manifest import (
@@ -35,9 +35,6 @@ from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, man
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
 from lorif_core.workspace.indexes.model_share import keep_share, share_of
 from lorif_core.workspace.indexes.take_statistics import maps_of_statistics
-
-ENERGY_EXAMPLES = 256
-"""Sample on which a budget is divided among modules."""
 
 
 def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> IndexRecord:

@@ -125,7 +125,8 @@ def head_of(loaded: LoadedModel) -> ModuleShape:
     """
     entries = list_modules(loaded.model, default=Tracked(attention=False, head=True))
     heads = [entry for entry in entries if entry.is_head and entry.is_tracked]
-    reasons = probe_modules(loaded.model, [heads[0].name], _trial_batch(loaded)) if heads else {}
+    names = [entry.name for entry in heads]
+    reasons = probe_modules(loaded.model, names, _trial_batch(loaded), heads=names) if names else {}
     if not heads or reasons:
         why = "; ".join(reasons.values()) or "it has none, or one that is frozen beside adapters or quantised"
         raise TargetError(

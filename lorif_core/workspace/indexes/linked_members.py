@@ -113,14 +113,17 @@ def members_fingerprint(files: WorkspaceFiles, record: IndexRecord) -> list[list
     return [[record.index_id, record.fingerprint, members.weight], *theirs]
 
 
+def readable_members(files: WorkspaceFiles, record: IndexRecord) -> Members | None:
+    """As ``members_of``, but None where the file is damaged or gone, too: who asks the index is told."""
+    with suppress(ArtefactError):
+        return members_of(files, record)
+    return None
+
+
 def all_members(files: WorkspaceFiles) -> dict[str, Members]:
-    """Per index that is not alone, what its scores are sums over; damaged ones tell who asks them."""
-    found: dict[str, Members] = {}
-    for record in files.catalog.indexes():
-        with suppress(ArtefactError):
-            members = members_of(files, record)
-            found |= {} if members is None else {record.index_id: members}
-    return found
+    """Per index that is not alone, what its scores are sums over; see ``readable_members``."""
+    known = ((record.index_id, readable_members(files, record)) for record in files.catalog.indexes())
+    return {index_id: members for index_id, members in known if members is not None}
 
 
 def all_members_told(files: WorkspaceFiles) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from lorif_core.catalog import EvaluationRecord, IndexRecord
 from lorif_core.workspace.asking.conventions import members_told
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.linked_members import all_members_told
+from lorif_core.workspace.indexes.linked_members import readable_members
 
 MARGIN = 0.1
 """Of a correlation or a share: LDS and fidelity of working methods lie far above, see the README."""
@@ -90,7 +90,8 @@ class Measured(NamedTuple):
 def _may_speak_of(files: WorkspaceFiles, measured: Measured) -> bool:
     """Whether an evaluation that measures one index measured this one; the others name theirs in each line."""
     record, index_id = measured.record, measured.index.index_id
-    now = all_members_told(files).get(index_id)
+    members = readable_members(files, measured.index)
+    now = None if members is None else members.sentence
     if record.kind == "verify":
         asked = {one["query_id"] for one in measured.result["queries"]}
         kept = [one for one in files.catalog.queries() if one.query_id in asked and one.index_id == index_id]

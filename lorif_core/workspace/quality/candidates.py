@@ -98,24 +98,27 @@ def score_candidates(
                 ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
             ]
-            yield from _kept_or_scored(workspace, candidate, queries, settings)
+            asked = [as_a_text(index, example) for example in read_query_examples(queries)]
+            yield from _kept_or_scored(workspace, index, candidate, asked, settings)
     if beside is not None:
         yield from beside.score_gradients(references, normalisations)
 
 
 def _kept_or_scored(
-    workspace: Workspace, candidate: CandidateName, queries: Path, settings: Sequence[ScoreConfig]
+    workspace: Workspace,
+    index: OpenIndex,
+    candidate: CandidateName,
+    asked: Sequence[Query],
+    settings: Sequence[ScoreConfig],
 ) -> Iterator[Scored]:
-    """``score_index``, of what is not kept yet."""
-    index = workspace.indexes.open(candidate.name)
-    asked = [as_a_text(index, example) for example in read_query_examples(queries)]
+    """Scores of one index under several settings; what is not kept yet is scored."""
     manifest = checksum_of_file(index.reader.folder / MANIFEST)
     known = {"index": index.index_id, "manifest": manifest, "code": code_fingerprint(), "queries": _sequences(asked)}
     if members := members_fingerprint(workspace.files, workspace.files.catalog.index(index.index_id)):
         known["members"] = members
     places = {one: kept_row_file(workspace.path, known | {"settings": asdict(one)}) for one in settings}
     missing = [one for one in settings if not places[one].exists()]
-    fresh = score_index(workspace, candidate, queries, missing) if missing else iter(())
+    fresh = _score(workspace.files, index, candidate, asked, missing) if missing else iter(())
     for one in settings:
         yield _kept(places[one]) if one not in missing else _keep(places[one], next(fresh))
 
@@ -173,7 +176,17 @@ def score_index(
         raise ConfigError("there is nothing to score with: give at least one value of every setting.")
     index = workspace.indexes.open(candidate.name)
     asked = [as_a_text(index, example) for example in read_query_examples(queries)]
-    captured, cost = capture_members(index, asked, *settings), _Cost.of(workspace.files, index)
+    yield from _score(workspace.files, index, candidate, asked, settings)
+
+
+def _score(
+    files: WorkspaceFiles,
+    index: OpenIndex,
+    candidate: CandidateName,
+    asked: Sequence[Query],
+    settings: Sequence[ScoreConfig],
+) -> Iterator[Scored]:
+    captured, cost = capture_members(index, asked, *settings), _Cost.of(files, index)
     for one in settings:
         started = time.perf_counter()
         scores = torch.cat([part for _, part in iter_scores(*plan_members(captured, one))], 1)
