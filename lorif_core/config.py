@@ -217,7 +217,8 @@ class ModelConfig:
     """Run model code that comes with the weights. Only for sources you trust."""
 
     include: tuple[str, ...] = ()
-    """Patterns (`*` matches anything) of module names to track. Empty: all of attention and MLP."""
+    """Patterns (`*` matches anything) of module names to track. Empty: what the method tracks by itself,
+    MLPs and the output head for kronecker, attention and MLPs for the others."""
 
     exclude: tuple[str, ...] = ()
     """Patterns of module names not to track, applied after `include`."""
