@@ -23,7 +23,8 @@ def tickets(lock):
 
 
 def wait_for_tickets(lock, number):
-    while len(tickets(lock)) < number:
+    """Until so many have arrived: a ticket that its owner has not locked yet gives no place in the order."""
+    while sum(is_locked(lock.parent / name) for name in tickets(lock)) < number:
         time.sleep(0.001)
 
 

@@ -28,7 +28,8 @@ def faults(how, **environment):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_memory_that_tensors_free_is_used_again_without_asking_the_system():
-    assert faults("kept") < 1000
+    # Two rounds may still find holes too small; left alone, glibc needs five before its threshold has adapted.
+    assert faults("kept") < faults("left") / 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
