@@ -257,6 +257,10 @@ class IndexConfig:
     members: MembersConfig = field(default_factory=MembersConfig)
     """Further models whose scores are added."""
 
+    size_chosen: str | None = None
+    """Why f and factor rank are what they are, in a sentence, where the model's size and the memory decided them; it
+    decides nothing itself."""
+
     def __post_init__(self) -> None:
         """Check that the method comes with its settings."""
         require(

@@ -16,7 +16,6 @@ from lorif_core.models.quantised import num_weights, packed_widths
 from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
 from lorif_core.weights import expert_name, fused_experts, is_out_first, kind_of, output_head, own_weight
 
-
 NARROW = 64
 """Up to how many dimensions the narrow side of an adapter's map is never projected."""
 

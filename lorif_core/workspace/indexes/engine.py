@@ -17,7 +17,7 @@ from lorif_core.errors import TargetError
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
-from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.load import LoadedModel
 from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules, tracked_shapes
@@ -26,6 +26,9 @@ from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, TokenBatch, Tracked
 from lorif_core.store.reader import StoreReader
 from lorif_core.weights import locate_weight
+from lorif_core.workspace.indexes.build_memory import check_random_maps
+from lorif_core.workspace.indexes.choose_size import sized
+from lorif_core.workspace.indexes.free_memory import free_host_bytes
 
 TRIAL_TEXT = "The capital of France is Paris, and the river that runs through it is called the Seine."
 TRIAL_LENGTHS = (11, 7)
@@ -138,22 +141,35 @@ def head_of(loaded: LoadedModel) -> ModuleShape:
 def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
     """Choose the modules of a loaded model and draw their maps.
 
-    Maps that need statistics are made when the index is built.
+    Maps that need statistics are made when the index is built. Where the settings leave f to the size of the model,
+    it is what the bytes of a text ask for.
 
     Raises:
         TargetError: A pattern matches nothing, or nothing is left to track.
+        ResourceError: Random maps would not fit into memory.
     """
-    method = make_method(settings.method)
-    entries = choose_modules(loaded, settings.model, method.tracked)
+    default = make_method(settings.method).tracked
+    entries = choose_modules(loaded, settings.model, default)
+    method = make_method(sized(settings.method, entries))
     f = method.projection.f
     if f is None:  # left to the budget
-        f = choose_divisor(tracked_shapes(entries, 1), column_codec(method.feature.codec), method.budget_bytes or 0)
+        codec = column_codec(method.feature.codec)
+        f = choose_divisor(lambda f: tracked_shapes(entries, f), codec, method.budget_bytes or 0)
         method = method.with_budget(f, {})
     modules = tracked_shapes(entries, f)
     maps: dict[str, ModuleMaps] = {}
     if method.projection.sample is None:
+        check_random_maps(lambda f: tracked_shapes(entries, f), f, free_host_bytes())
         maps = {module.name: method.projection.maps(module, None) for module in modules}
     return Engine(loaded, method, settings.batches, modules, f, maps, entries)
+
+
+def projected_further(engine: Engine, settings: MethodSettings) -> Engine:
+    """The engine of a method whose maps wait for their statistics, under settings that say another f."""
+    method = make_method(settings)
+    f = method.projection.f
+    assert f is not None  # settings that say it
+    return replace(engine, method=method, f=f, modules=tracked_shapes(engine.entries, f))
 
 
 def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreReader) -> Engine:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lorif_core.catalog import DatasetRecord
 from lorif_core.data.examples import ExampleTable
 from lorif_core.files import fingerprint_of_value
@@ -18,6 +16,7 @@ from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read
 from lorif_core.store.plan import ONE_MODEL, Parents, Plan, values_to_keep
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.free_memory import free_host_bytes
 
 SHARD_BYTES = 32 << 20
 MIN_SHARD, MAX_SHARD = 64, 16384
@@ -73,7 +72,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
     """
     engine = engine.with_windows_for(next(files.examples(dataset.dataset_id).iter_examples(0, 1), None))
     loaded, method = engine.loaded, engine.method
-    method.curvature.check(engine.modules, psutil.virtual_memory().available)
+    method.curvature.check(engine.modules, free_host_bytes())
     per_example = method.budget_bytes or _coded_bytes(engine)
     fresh = Plan(
         layout=method.feature.layout,
