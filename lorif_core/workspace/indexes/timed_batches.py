@@ -26,7 +26,7 @@ from lorif_core.passes.shards import build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.workspace.indexes.engine import Engine
 
-TIMED_BATCHES = 3
+TIMED_BATCHES = 2
 
 TIMED_WIDTH = 512
 """Of the decomposition that is timed: 0.1 s on two cores, where 4,096 take 45 s."""
