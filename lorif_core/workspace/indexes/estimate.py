@@ -1,5 +1,6 @@
 """What an index will cost: bytes exactly, time and memory from a few timed batches."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,8 +92,10 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     width = {module.name: min(_sketch_width(curvature.subspace_rank), module.dim) for module in job.engine.modules}
     subspace_bytes = sum(4 * module.dim * (width[module.name] + 1) for module in job.engine.modules)
     num_sampled = 0
-    if projection.sample is not None and job.manifest.maps is None:
-        num_sampled = min(projection.sample.num_examples, job.manifest.num_examples)
+    sample = projection.sample(job.engine.modules)
+    if sample is not None and job.manifest.maps is None:
+        by_tokens = math.ceil(sample.num_tokens / max(mean_tokens, 1))
+        num_sampled = min(max(sample.num_examples, by_tokens), job.manifest.num_examples)
         subspace_bytes += sum(
             4 * (m.in_features * m.d_in + m.out_features * (1 if m.form == "columns" else m.d_out))
             for m in job.engine.modules
