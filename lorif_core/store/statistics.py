@@ -149,6 +149,19 @@ def read_module_moments(path: Path, names: Sequence[str], module_name: str) -> M
         raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {REMEDY}") from error
 
 
+def read_num_tokens(path: Path) -> int:
+    """Tokens behind the moments of a file: the most that any of its modules saw.
+
+    Raises:
+        DamagedArtefact: The file cannot be read.
+    """
+    try:
+        return int(read_tensors(path, ("num_tokens",))["num_tokens"].max())
+    except (SafetensorError, RuntimeError, OSError) as error:
+        refuse_if_of_the_machine(error, path)
+        raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}). {REMEDY}") from error
+
+
 def _moments_of(tensors: Mapping[str, Tensor], name: str, place: int) -> Moments:
     num_tokens = tensors["num_tokens"]
     num_outputs = None if "num_outputs" not in tensors else int(tensors["num_outputs"][place])

@@ -21,7 +21,7 @@ from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.linked_members import members_of, members_to_dict
 from lorif_core.workspace.indexes.model_share import ModelShare, share_of_index
-from lorif_core.workspace.indexes.statistics_files import moments_behind, statistics_behind
+from lorif_core.workspace.indexes.statistics_files import moments_behind, statistics_behind, statistics_sentence
 
 KIND_OF_TENSOR = {
     "left": "codes",
@@ -97,6 +97,9 @@ class IndexReport:
     model_share: ModelShare | None = None
     """Which share of the model it sees, and what a trial left out; None where an older version kept nothing."""
 
+    statistics: str | None = None
+    """How many tokens the statistics behind half-whitening maps hold, in words; None where there are none."""
+
     members: Members | None = None
     """What its scores are sums over; None: it is alone. Their bytes are their own indexes'."""
 
@@ -155,6 +158,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
         coverage=coverage_of(manifest),
         model_share=share_of_index(files, record),
         members=members_of(files, record),
+        statistics=None if manifest.whitening is None else statistics_sentence(files, manifest),
     )
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from lorif_core.errors import ArtefactError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.whitening import Moments
+from lorif_core.methods.kronecker import STATS_TOKENS_PER_DIMENSION
 from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.passes.layer_groups import families
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import Manifest
 from lorif_core.store.plan import Parents
-from lorif_core.store.statistics import read_module_moments
+from lorif_core.store.statistics import read_module_moments, read_num_tokens
 from lorif_core.weights import family_of
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -70,6 +71,27 @@ def moments_behind(files: WorkspaceFiles, manifest: Manifest, module: ModuleShap
         f"the statistics of module {module.name!r} are not among the workspace's files: a budget left out experts of "
         "its layer that they hold, or somebody deleted them. The scores do not need them."
     )
+
+
+def statistics_sentence(files: WorkspaceFiles, manifest: Manifest) -> str | None:
+    """How many tokens the statistics behind an index's maps hold, in words; None where they are not there."""
+    found = {
+        max(one.in_features, one.out_features): read_num_tokens(path)
+        for path, modules in statistics_behind(files, manifest).items()
+        for one in modules
+        if one.form == "factors"
+    }
+    if not found:
+        return None
+    widest = max(found)
+    per_dimension = found[widest] / widest
+    said = f"Its statistics are over {found[widest]:,} tokens, {per_dimension:,.0f} per dimension of the widest module."
+    if per_dimension < STATS_TOKENS_PER_DIMENSION:
+        said += (
+            f" Fewer than {STATS_TOKENS_PER_DIMENSION} were measured to cost quality: scores of a data set with more "
+            "text can be trusted more."
+        )
+    return said
 
 
 def _file_of(files: WorkspaceFiles, manifest: Manifest, modules: Sequence[ModuleShape]) -> Path:
