@@ -1,8 +1,8 @@
 """``python -m benchmarks.big_models``: what an index of large models takes, from their public dimensions alone.
 
 Prints a table and one JSON: maps, statistics, bytes per text, peak memory and passes over the statistics' sample, for
-the default method on machines of several sizes. No weights are read and nothing large is allocated; how much was is in
-the JSON (``most_allocated_bytes``).
+the default method on machines of several sizes. No weights are read and nothing large is allocated; how much was is
+in the JSON (``most_allocated_bytes``).
 """
 
 import argparse

@@ -87,10 +87,7 @@ def measure(device: str) -> list[dict[str, Any]]:
 def _source(model: nn.Module, f: int, device: str) -> GradientSource:
     modules = tracked_shapes(list_modules(model), f)
     maps = {
-        module.name: random_maps(module.name, module.in_features, module.out_features, f=f, seed=0).to(
-            torch.device(device), torch.float32
-        )
-        for module in modules
+        module.name: random_maps(module, f=f, seed=0).to(torch.device(device), torch.float32) for module in modules
     }
     method = Lorif(LorifConfig(factor_rank=1, subspace_rank=0))
     return GradientSource(model, maps, modules, method, column_codec("bf16"), 0, BATCH * LENGTH)

@@ -84,6 +84,8 @@ def _facts(report: IndexReport) -> None:
             st.metric("Cut texts", f"{report.record.num_truncated:,}", help="Longer than the longest sequence.")
     for sentence in report.coverage.sentences("`lorif indexes` in a terminal"):
         st.text(sentence)
+    if report.statistics is not None:
+        st.text(report.statistics)
     if report.members is not None:
         st.text(visible(f"{report.members.sentence[0].upper()}{report.members.sentence[1:]}; {report.members.cost}."))
     if report.model_share is not None:

@@ -255,6 +255,8 @@ def _print_index(report: "IndexReport") -> None:
     how = "before rounding" if report.kept_energy.as_stored is None else "as stored"
     console().print(records_table(f"Squared gradient norm that is kept, {how}", ["module", "share"], shares))
     say(report.kept_energy.sentence)
+    if report.statistics is not None:
+        say(report.statistics)
     _say_size(report.settings.get("size_chosen"))
     _say_share(report.model_share)
     coverage = report.coverage

@@ -21,6 +21,7 @@ TextArg = Annotated[str | None, tyro.conf.arg(constructor=str, metavar="STR", he
 
 STAGES = {
     "statistics": "statistics (examples)",
+    "roots": "roots of the statistics (modules)",
     "gradients": "gradients (examples)",
     "curvature": "curvature (modules)",
     "self-influence": "self-influence (shards)",

@@ -5,6 +5,8 @@ P_in (i, d_in) and P_out (o, d_out) turn that into G̃ = (X P_in)ᵀ (Y' P_out),
 without ever forming G. Random maps hold signs scaled by 1/√d, so that E[P Pᵀ] = I and inner
 products are kept in expectation; they are drawn on the CPU from a seed and the module's name,
 so any machine redraws the same ones and they need not be stored.
+Maps that are stored anyway have orthonormal columns times √(width/d) instead: E[P Pᵀ] = I as well, and no direction
+is counted twice (docs/decisions/0039).
 Source: LoRIF (arXiv:2601.21929) and LoGra (arXiv:2405.13954), which project the same way.
 """
 
@@ -15,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorif_core.shapes import Float
+from lorif_core.linalg.typed_torch import orthonormal_basis
+from lorif_core.shapes import Float, ModuleShape
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,25 @@ def projected_width(width: int, f: int) -> int:
     return max(1, width // f)
 
 
-def random_maps(module_name: str, in_features: int, out_features: int, *, f: int, seed: int) -> ModuleMaps:
-    """Random sign maps of one module; with ``f = 1`` nothing is projected.
+def random_maps(module: ModuleShape, *, f: int, seed: int) -> ModuleMaps:
+    """Random sign maps of one module to its projected widths; a side that keeps its width is left as it is.
+
+    Args:
+        module: Its name draws the maps.
+        f: Projection divisor; 1 projects nothing.
+        seed: Of the draw.
 
     Source: LoRIF (arXiv:2601.21929), two-sided random projection.
     """
-    if f == 1:
-        return ModuleMaps(None, None)
+
+    def side(kind: str, width: int, projected: int) -> Tensor | None:
+        # A width of one is multiplied by a sign for f > 1, as it always was: digests of older indexes know it.
+        if f == 1 or width == projected > 1:
+            return None
+        return random_signs(f"{seed}:{module.name}:{kind}", width, projected)
+
     return ModuleMaps(
-        random_signs(f"{seed}:{module_name}:input", in_features, projected_width(in_features, f)),
-        random_signs(f"{seed}:{module_name}:output", out_features, projected_width(out_features, f)),
+        side("input", module.in_features, module.d_in), side("output", module.out_features, module.d_out)
     )
 
 
@@ -70,6 +82,17 @@ def random_signs(key: str, width: int, projected: int) -> Float[Tensor, "width p
     """Signs over √projected that depend on ``key`` alone."""
     bits = torch.randint(0, 2, (width, projected), generator=seeded_generator(key), dtype=torch.int8)
     return bits.float().mul_(2).sub_(1).div_(projected**0.5)
+
+
+def random_directions(key: str, width: int, projected: int) -> Float[Tensor, "width projected"] | None:
+    """Orthonormal columns times √(width ÷ projected) that depend on ``key`` alone, float64; None if all are kept.
+
+    The last bits depend on the processor's QR decomposition: for maps that are stored.
+    """
+    if projected == width:
+        return None
+    drawn = torch.randn(width, projected, generator=seeded_generator(key), dtype=torch.float64)
+    return orthonormal_basis(drawn) * (width / projected) ** 0.5
 
 
 def maps_digest(maps: Mapping[str, ModuleMaps]) -> str:

@@ -48,3 +48,9 @@ def vector_norm(numbers: Tensor, dim: int | tuple[int, ...], *, keepdim: bool = 
 def matrix_norm(matrices: Tensor) -> Tensor:
     """Frobenius norm of each matrix."""
     return torch.linalg.matrix_norm(matrices)
+
+
+def cholesky(symmetric: Tensor) -> Tensor | None:
+    """The lower Cholesky factor of a symmetric matrix; None where rounding makes it indefinite."""
+    factor, failed = torch.linalg.cholesky_ex(symmetric)
+    return None if int(failed) else factor

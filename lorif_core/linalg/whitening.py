@@ -14,14 +14,13 @@ Of an output head S would be as wide as the vocabulary. Its diagonal is taken in
 A over the places that predict a target: elsewhere y is zero, and x says nothing of the head.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from lorif_core.errors import NumericalError
-from lorif_core.linalg.maps import ModuleMaps, random_maps
-from lorif_core.linalg.typed_torch import eigh
+from lorif_core.linalg.maps import ModuleMaps, random_directions
+from lorif_core.linalg.roots import check_moment, inverse_root
 from lorif_core.shapes import Float, ModuleShape
 
 
@@ -55,7 +54,8 @@ class Moments:
         Args:
             inputs: Layer inputs.
             output_grads: Gradients of the same tokens.
-            num_tokens: Real tokens that these were chosen from; None: these are all.
+            num_tokens: Real tokens that these stand for: rows of zeros may be padding, and of a head only tokens that
+                carry a gradient are here. None: as many as there are rows.
         """
         inputs, output_grads = inputs.float(), output_grads.float()
         self.inputs.addmm_(inputs.mT, inputs)
@@ -63,45 +63,48 @@ class Moments:
             self.output_grads += output_grads.square_().sum(0)
         else:
             self.output_grads.addmm_(output_grads.mT, output_grads)
-        self.num_tokens += len(inputs) if num_tokens is None else num_tokens
-        self.num_inputs += len(inputs)
+        num_tokens = len(inputs) if num_tokens is None else num_tokens
+        self.num_tokens += num_tokens
+        self.num_inputs += len(inputs) if self.output_grads.ndim == 1 else num_tokens
+
+    def to(self, device: torch.device) -> "Moments":
+        """The same moments on a device."""
+        return replace(self, inputs=self.inputs.to(device), output_grads=self.output_grads.to(device))
 
 
-def whitened_maps(module: ModuleShape, moments: Moments, *, alpha: float, f: int, seed: int) -> ModuleMaps:
-    """The half-whitening maps of one module, followed by random ones for f > 1; on the CPU, float32.
+def whitened_maps(module: ModuleShape, moments: Moments, *, alpha: float, seed: int) -> ModuleMaps:
+    """The half-whitening maps of one module, each folded with a projection to the width that is kept of its side.
+
+    (A + λI)^-½ P is one (i, d_in) matrix; the root alone, (i, i), is nowhere where fewer directions are kept.
 
     Args:
-        module: Its name draws the random maps.
+        module: Its name draws the projections, its widths say to how many directions.
         moments: Of the same module.
         alpha: Damping of each side, over its mean eigenvalue; a head's is ``HEAD_ALPHA``.
-        f: Projection divisor; 1 keeps every direction.
-        seed: Of the random maps.
+        seed: Of the projections.
+
+    Returns:
+        On the CPU, float32.
 
     Raises:
         NumericalError: The moments are not finite, or zero.
     """
-    if module.form == "columns":
-        return _head_maps(module, moments, f=f, seed=seed)
-    random = random_maps(module.name, module.in_features, module.out_features, f=f, seed=seed)
-    roots = (
-        inverse_root(moments.inputs, moments.num_tokens, alpha, what=f"the inputs of module {module.name!r}"),
-        inverse_root(moments.output_grads, moments.num_tokens, alpha, what=f"the gradients of {module.name!r}"),
-    )
-    sides = (random.input_map, random.output_map)
-    return ModuleMaps(*(_after(root, side) for root, side in zip(roots, sides, strict=True)))
+    is_head = module.form == "columns"
+    counts, damping = (moments.num_inputs, HEAD_ALPHA) if is_head else (moments.num_tokens, alpha)
+    what = f"the inputs of module {module.name!r}"
+    side = random_directions(f"{seed}:{module.name}:input", module.in_features, module.d_in)
+    input_map = inverse_root(moments.inputs, counts, damping, what=what, columns=side)
+    what = f"the gradients of module {module.name!r}"
+    if is_head:
+        output_map = diagonal_root(moments, what=what)
+    else:
+        side = random_directions(f"{seed}:{module.name}:output", module.out_features, module.d_out)
+        output_map = inverse_root(moments.output_grads, moments.num_tokens, alpha, what=what, columns=side)
+    return ModuleMaps(input_map.float().cpu(), output_map.float().cpu())
 
 
 HEAD_ALPHA = 0.1
 """Damping of both sides of an output head over their mean eigenvalues: 0.003 was measured to be worse."""
-
-
-def _head_maps(module: ModuleShape, moments: Moments, *, f: int, seed: int) -> ModuleMaps:
-    """Root of the hidden side, and of the vocabulary's diagonal."""
-    what = f"module {module.name!r}"
-    root = inverse_root(moments.inputs, moments.num_inputs, HEAD_ALPHA, what=f"the inputs of {what}")
-    side = random_maps(module.name, module.in_features, module.in_features, f=f, seed=seed).input_map
-    diagonal = diagonal_root(moments, what=what)
-    return ModuleMaps(_after(root, side), diagonal.float())
 
 
 def diagonal_root(moments: Moments, *, what: str) -> Float[Tensor, " o"]:
@@ -112,30 +115,5 @@ def diagonal_root(moments: Moments, *, what: str) -> Float[Tensor, " o"]:
     """
     diagonal = moments.output_grads.double().cpu() / max(moments.num_tokens, 1)
     mean = float(diagonal.mean())
-    _check_moment(mean, diagonal, f"the gradients of {what}")
+    check_moment(mean, diagonal, what)
     return (diagonal + HEAD_ALPHA * mean).rsqrt()
-
-
-def inverse_root(summed: Float[Tensor, "d d"], count: int, alpha: float, *, what: str) -> Float[Tensor, "d d"]:
-    """(M + α·mean eigenvalue·I)^-½ with M = ``summed`` ÷ ``count``; symmetric, float64, on the CPU.
-
-    Raises:
-        NumericalError: M is not finite or has no positive eigenvalue.
-    """
-    moment = summed.double().cpu() / max(count, 1)
-    mean = float(moment.diagonal().mean())
-    _check_moment(mean, moment, what)
-    values, vectors = eigh(moment)
-    return (vectors * (values.clamp_min(0) + alpha * mean).rsqrt()) @ vectors.mT
-
-
-def _check_moment(mean: float, moment: Tensor, what: str) -> None:
-    if not (mean > 0 and bool(torch.isfinite(moment).all())):
-        raise NumericalError(
-            f"the second moment of {what} must be finite and above 0, its mean eigenvalue is {mean}: nothing reaches "
-            "this module, or the gradients overflowed. Exclude it with `--exclude`."
-        )
-
-
-def _after(root: Tensor, side: Tensor | None) -> Tensor:
-    return (root if side is None else root @ side.double()).float()

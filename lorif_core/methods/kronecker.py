@@ -10,6 +10,7 @@ heaviest columns of Z (docs/decisions/0033).
 Source: K-FAC (arXiv:1503.05671); docs/explanation/design.md §2.5.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -21,6 +22,12 @@ from lorif_core.methods.method_settings import KroneckerConfig
 from lorif_core.methods.protocol import Curvature, Projection, StatisticsSample
 from lorif_core.shapes import ModuleShape, Tracked
 
+STATS_EXAMPLES = 2048
+"""Fewer were measured to cost quality, however many tokens they hold (docs/decisions/0039)."""
+
+STATS_TOKENS_PER_DIMENSION = 128
+"""Of the widest side of a tracked module."""
+
 
 @dataclass(frozen=True)
 class WhitenedProjection:
@@ -31,26 +38,35 @@ class WhitenedProjection:
     alpha: float
     """Damping of each side over its mean eigenvalue."""
 
-    stats_examples: int
+    stats_examples: int | None
+    """As asked for; None: as many as the widest module needs."""
+
     head_columns: int | None
     """Columns of an output head that are stored; None where a budget decides, 0 where it is not tracked."""
 
-    @property
-    def sample(self) -> StatisticsSample | None:
+    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
         """Where the moments come from."""
-        return StatisticsSample(self.stats_examples, self.seed)
+        if self.stats_examples is not None:
+            return StatisticsSample(self.stats_examples, self.seed)
+        widest = max(max(one.in_features, one.out_features) for one in modules if one.form == "factors")
+        return StatisticsSample(STATS_EXAMPLES, self.seed, STATS_TOKENS_PER_DIMENSION * widest)
 
-    @property
-    def recorded(self) -> dict[str, Any] | None:
-        """Damping and sample, and how much is kept of an output head."""
-        kept = {"head_columns": self.head_columns} if self.head_columns else {}
-        return {"alpha": self.alpha, "stats_examples": self.stats_examples} | kept
+    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
+        """Damping and sample, how sides are narrowed, and how much is kept of an output head."""
+        sample = self.sample(modules)
+        assert sample is not None  # whatever is asked for
+        kept: dict[str, Any] = {"alpha": self.alpha, "stats_examples": sample.num_examples}
+        if sample.num_tokens:
+            kept["stats_tokens"] = sample.num_tokens
+        if any((one.d_in, one.d_out) != (one.in_features, one.out_features) for one in modules):
+            kept["directions"] = "orthonormal"
+        return kept | ({"head_columns": self.head_columns} if self.head_columns else {})
 
     def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
         """The maps of one module from its moments."""
         assert self.f is not None  # a budget that chooses it has done so
         assert moments is not None  # there is a sample
-        return whitened_maps(module, moments, alpha=self.alpha, f=self.f, seed=self.seed)
+        return whitened_maps(module, moments, alpha=self.alpha, seed=self.seed)
 
 
 @dataclass(frozen=True)

@@ -46,20 +46,18 @@ class RandomProjection:
     f: int | None
     seed: int
 
-    @property
-    def sample(self) -> StatisticsSample | None:
+    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
         """No statistics."""
         return None
 
-    @property
-    def recorded(self) -> dict[str, Any] | None:
+    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
         """Divisor and seed say all."""
         return None
 
     def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
         """The maps of one module."""
         assert self.f is not None  # a budget that chooses it has done so
-        return random_maps(module.name, module.in_features, module.out_features, f=self.f, seed=self.seed)
+        return random_maps(module, f=self.f, seed=self.seed)
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,9 @@ class KroneckerConfig(FactoredSettings, DampedSettings):
     alpha: float = 0.003
     """Damping of the input and of the gradient statistics, over their mean eigenvalues."""
 
-    stats_examples: int = 2048
-    """Examples, drawn at random, over which the statistics are taken; all, if there are fewer."""
+    stats_examples: int | None = None
+    """Examples, drawn at random, over which the statistics are taken; all, if there are fewer. Unset: 2,048, and as
+    many more as hold 128 tokens for every dimension of the widest tracked module."""
 
     head_columns: int | None = None
     """Columns of the output head that are stored per text, each of a token that the text teaches most; 0: the head is
@@ -157,7 +158,10 @@ class KroneckerConfig(FactoredSettings, DampedSettings):
         """Check ranges; without a subspace all damping is in the maps."""
         FactoredSettings.__post_init__(self)
         require(self.alpha > 0, f"alpha must be > 0, got {self.alpha}: the inverse needs some damping.")
-        require(self.stats_examples >= 1, f"stats_examples must be at least 1, got {self.stats_examples}.")
+        require(
+            self.stats_examples is None or self.stats_examples >= 1,
+            f"stats_examples must be at least 1, got {self.stats_examples}.",
+        )
         require(
             self.head_columns is None or self.head_columns >= 0,
             f"head_columns must be at least 0, got {self.head_columns}. 0 leaves the output head out.",

@@ -41,10 +41,13 @@ class StatisticsSample(NamedTuple):
     """The examples over which second moments are taken before gradients are projected."""
 
     num_examples: int
-    """At most; all, if there are fewer."""
+    """At least; all, if there are fewer."""
 
     seed: int
     """Of the draw."""
+
+    num_tokens: int = 0
+    """What they must hold together; as many more examples are drawn as that takes."""
 
 
 @runtime_checkable
@@ -89,13 +92,11 @@ class Projection(Protocol):
         """Of whatever is drawn."""
         ...
 
-    @property
-    def sample(self) -> StatisticsSample | None:
-        """The statistics that the maps are made from; None where maps are drawn from the seed alone."""
+    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
+        """The statistics that the maps of these modules are made from; None where the seed alone decides them."""
         ...
 
-    @property
-    def recorded(self) -> dict[str, Any] | None:
+    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
         """What an index's plan keeps of the maps beside f and seed; None where these say all."""
         ...
 

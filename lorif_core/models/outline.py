@@ -24,7 +24,6 @@ from lorif_core.models.model_settings import check_sizes
 from lorif_core.models.quantised import quantisation_of
 from lorif_core.system_failures import refuse_if_of_the_machine
 
-
 OUTLINED_FROM = 1 << 30
 """Bytes of weight files below which nobody asks how many they become."""
 

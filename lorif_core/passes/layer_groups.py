@@ -1,7 +1,7 @@
 """Which modules' second moments are summed in one pass over the sample: as many as there is memory for.
 
-The moments of a module are as wide as its two sides squared, those of a large model more than a machine holds. The sums
-do not depend on how the modules are divided; only the number of passes does.
+The moments of a module are as wide as its two sides squared, those of a large model more than a machine holds. The
+sums do not depend on how the modules are divided; only the number of passes does.
 """
 
 from collections.abc import Sequence

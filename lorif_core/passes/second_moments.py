@@ -14,14 +14,17 @@ from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
 from lorif_core.linalg.maps import ModuleMaps, seeded_generator
 from lorif_core.linalg.whitening import Moments
 from lorif_core.shapes import ModuleShape
+from lorif_core.weights import locate_weight
 
 
 def sample_positions(num_examples: int, size: int, seed: int) -> list[int]:
     """Positions of a random sample of the examples, ascending; all of them if there are no more than ``size``."""
-    if num_examples <= size:
-        return list(range(num_examples))
-    order = torch.randperm(num_examples, generator=seeded_generator(f"{seed}:statistics"))
-    return sorted(order[:size].tolist())
+    return sorted(sample_order(num_examples, seed)[:size]) if size < num_examples else list(range(num_examples))
+
+
+def sample_order(num_examples: int, seed: int) -> list[int]:
+    """Positions of all examples in the order in which they are drawn."""
+    return torch.randperm(num_examples, generator=seeded_generator(f"{seed}:statistics")).tolist()
 
 
 def empty_moments(modules: Sequence[ModuleShape]) -> dict[str, Moments]:
@@ -30,6 +33,11 @@ def empty_moments(modules: Sequence[ModuleShape]) -> dict[str, Moments]:
         module.name: Moments.zeros(module.in_features, module.out_features, is_head=module.form == "columns")
         for module in modules
     }
+
+
+def placed_moments(model: nn.Module, moments: Mapping[str, Moments]) -> dict[str, Moments]:
+    """The same moments, each where the weight lies that it is of: they are summed there."""
+    return {name: one.to(locate_weight(model, name).parameter.device) for name, one in moments.items()}
 
 
 def add_moments(
@@ -48,7 +56,7 @@ def add_moments(
 
     Args:
         model: Inside ``frozen``.
-        moments: Per tracked module; added to in place, on the CPU.
+        moments: Per tracked module, on the weight's device; added to in place.
         examples: Encoded.
         pad_id: Any valid token.
         tokens_per_batch: Padding included.
@@ -59,17 +67,23 @@ def add_moments(
     for positions in plan_batches(lengths, tokens_per_batch, length_boundaries(model)):
         batch = pad_batch([sequences[position] for position in positions], pad_id)
         is_real = batch.attention_mask.bool()
+        num_tokens = int(is_real.sum())
 
-        def take(name: str, gradient: ProjectedGradient, is_real: Tensor = is_real) -> None:
+        def take(
+            name: str, gradient: ProjectedGradient, is_real: Tensor = is_real, num_tokens: int = num_tokens
+        ) -> None:
             assert isinstance(gradient, SequenceGradient)
-            num_tokens = int(is_real.sum())
             if maps[name].keeps_outputs_apart:
                 kept = gradient.output_grads.any(2)
-                _on_cpu(moments[name], gradient.inputs[kept], gradient.output_grads[kept], num_tokens)
+                moments[name].add(gradient.inputs[kept], gradient.output_grads[kept], num_tokens)
                 return
             calls = gradient.inputs.shape[1] // is_real.shape[1]  # a shared module's calls stand one after another
-            kept = is_real.repeat(1, calls).to(gradient.inputs.device)
-            _on_cpu(moments[name], gradient.inputs[kept], gradient.output_grads[kept], calls * num_tokens)
+            padding = ~is_real.repeat(1, calls).to(gradient.inputs.device)[..., None]
+            # Rows of zeros add nothing; taking them out would wait for the device.
+            inputs, output_grads = (
+                side.masked_fill(padding, 0).flatten(0, 1) for side in (gradient.inputs, gradient.output_grads)
+            )
+            moments[name].add(inputs, output_grads, calls * num_tokens)
 
         capture_gradients(model, maps, batch, summed_cross_entropy, take, keeps_tokens=True)
 
@@ -78,19 +92,3 @@ def _same(moments: Moments) -> ModuleMaps:
     """Maps that leave gradients as they are; a head's with its outputs apart."""
     outputs = moments.output_grads
     return ModuleMaps(None, torch.ones_like(outputs) if outputs.ndim == 1 else None)
-
-
-def _on_cpu(moments: Moments, inputs: Tensor, output_grads: Tensor, num_tokens: int) -> None:
-    """Products where the activations are, sums on the CPU."""
-    if inputs.device.type == "cpu":
-        moments.add(inputs, output_grads, num_tokens)
-        return
-    device = inputs.device
-    part = Moments(
-        torch.zeros_like(moments.inputs, device=device), torch.zeros_like(moments.output_grads, device=device)
-    )
-    part.add(inputs, output_grads, num_tokens)
-    moments.inputs += part.inputs.cpu()
-    moments.output_grads += part.output_grads.cpu()
-    moments.num_tokens += part.num_tokens
-    moments.num_inputs += part.num_inputs

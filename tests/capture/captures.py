@@ -17,9 +17,7 @@ def maps_of(model: nn.Module, f: int) -> dict[str, ModuleMaps]:
     """Maps of every tracked module in the model's dtype, on its device."""
     parameter = next(model.parameters())
     return {
-        shape.name: random_maps(shape.name, shape.in_features, shape.out_features, f=f, seed=3).to(
-            parameter.device, parameter.dtype
-        )
+        shape.name: random_maps(shape, f=f, seed=3).to(parameter.device, parameter.dtype)
         for shape in tracked_shapes(list_modules(model), f)
     }
 

@@ -55,7 +55,7 @@ def test_embeddings_head_norms_and_routers_can_be_tracked(family, keeps_tokens):
     shapes = tracked_shapes(list_modules(model, include=special), 3)
     assert {"norm", "embedding"} <= {locate_weight(model, shape.name).kind for shape in shapes}
     assert not probe_modules(model, [shape.name for shape in shapes], pad_batch(EXAMPLES, 1))
-    maps = {one.name: random_maps(one.name, one.in_features, one.out_features, f=3, seed=1) for one in shapes}
+    maps = {one.name: random_maps(one, f=3, seed=1) for one in shapes}
     found = captured(model, maps, EXAMPLES, keeps_tokens=keeps_tokens)
     for row, example in enumerate(EXAMPLES):
         for name, wanted in weight_gradients(model, maps, example.input_ids, example.is_target).items():

@@ -17,6 +17,7 @@ from lorif_core.capture.probe import probe_modules
 from lorif_core.data.batches import pad_batch
 from lorif_core.linalg.maps import ModuleMaps, random_maps
 from lorif_core.models.modules import list_modules
+from lorif_core.shapes import ModuleShape
 
 EXAMPLES = random_examples([11, 7, 4])
 BATCH = pad_batch(EXAMPLES[:2], 1)
@@ -27,7 +28,8 @@ SILENT = "never called, or no gradient reaches it"
 @pytest.mark.parametrize("kind", RIGHT)
 def test_odd_uses_are_captured_with_the_gradient_of_the_weight(kind, f):
     model, tolerance = kind(), 1e-6  # one of them computes in float32
-    maps = {"inner": random_maps("inner", 8, 8, f=f, seed=0).to(torch.device("cpu"), torch.float64)}
+    inner = ModuleShape("inner", 8, 8, 8 // f, 8 // f)
+    maps = {"inner": random_maps(inner, f=f, seed=0).to(torch.device("cpu"), torch.float64)}
     assert probe_modules(model, ["inner"], BATCH) == {}
     found = captured(model, maps, EXAMPLES)["inner"]
     for row, one in enumerate(EXAMPLES):

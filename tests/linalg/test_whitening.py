@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from oracles import close, damped, kronecker_influence, project
 
 from lorif_core.errors import NumericalError
-from lorif_core.linalg.maps import random_maps
-from lorif_core.linalg.whitening import Moments, inverse_root, whitened_maps
+from lorif_core.linalg.maps import random_directions
+from lorif_core.linalg.roots import inverse_root
+from lorif_core.linalg.whitening import Moments, whitened_maps
 from lorif_core.shapes import ModuleShape
 
 FLOAT32 = 2e-5
@@ -70,7 +71,7 @@ def test_the_root_of_scaled_tokens_is_scaled_inversely(width, factor, seed):
 @pytest.mark.parametrize("alpha", [0.003, 0.1])
 def test_a_plain_product_of_whitened_gradients_is_the_influence_in_the_kronecker_metric(i, o, alpha, rng):
     inputs, output_grads = tokens(40, i, 1), tokens(40, o, 2)
-    found = whitened_maps(shape(i, o), moments_of(inputs, output_grads), alpha=alpha, f=1, seed=0)
+    found = whitened_maps(shape(i, o), moments_of(inputs, output_grads), alpha=alpha, seed=0)
     queries = torch.randn(3, i, o, generator=rng, dtype=torch.float64)
     trains = torch.randn(4, i, o, generator=rng, dtype=torch.float64)
     left, right = (
@@ -84,7 +85,7 @@ def test_a_plain_product_of_whitened_gradients_is_the_influence_in_the_kronecker
 
 
 def test_both_maps_are_float32_and_keep_every_direction():
-    found = whitened_maps(shape(5, 3), moments_of(tokens(20, 5, 1), tokens(20, 3, 2)), alpha=0.01, f=1, seed=0)
+    found = whitened_maps(shape(5, 3), moments_of(tokens(20, 5, 1), tokens(20, 3, 2)), alpha=0.01, seed=0)
     assert [(side.dtype, tuple(side.shape)) for side in (found.input_map, found.output_map)] == [
         (torch.float32, (5, 5)),
         (torch.float32, (3, 3)),
@@ -94,14 +95,12 @@ def test_both_maps_are_float32_and_keep_every_direction():
 @pytest.mark.parametrize("f", [2, 3, 16])
 def test_a_projection_follows_the_whitening(f):
     inputs, output_grads = tokens(60, 12, 3), tokens(60, 9, 4)
-    found = whitened_maps(shape(12, 9, f), moments_of(inputs, output_grads), alpha=0.01, f=f, seed=5)
-    drawn = random_maps("layer.proj", 12, 9, f=f, seed=5)
-    for rows, got, signs in (
-        (inputs, found.input_map, drawn.input_map),
-        (output_grads, found.output_map, drawn.output_map),
-    ):
-        assert got.shape == (rows.shape[1], max(1, rows.shape[1] // f))
-        close(got, inverse_root(rows.T @ rows, 60, 0.01, what="x") @ signs.double(), relative=FLOAT32)
+    found = whitened_maps(shape(12, 9, f), moments_of(inputs, output_grads), alpha=0.01, seed=5)
+    for rows, got, kind in ((inputs, found.input_map, "input"), (output_grads, found.output_map, "output")):
+        width = rows.shape[1]
+        assert got.shape == (width, max(1, width // f))
+        drawn = random_directions(f"5:layer.proj:{kind}", *got.shape)
+        close(got, inverse_root(rows.T @ rows, 60, 0.01, what="x") @ drawn, relative=FLOAT32)
 
 
 def test_moments_of_two_parts_are_the_moments_of_the_whole():
@@ -123,9 +122,9 @@ def test_a_module_that_nothing_reaches_or_that_overflowed_is_refused_with_the_wa
         r"eigenvalue is (0\.0|nan|inf): .*Exclude it with `--exclude`\."
     )
     with pytest.raises(NumericalError, match=message):
-        whitened_maps(shape(2, 2), moments, alpha=0.01, f=1, seed=0)
+        whitened_maps(shape(2, 2), moments, alpha=0.01, seed=0)
 
 
 def test_a_module_without_a_token_is_refused():
     with pytest.raises(NumericalError, match="must be finite and above 0"):
-        whitened_maps(shape(2, 2), Moments.zeros(2, 2), alpha=0.01, f=1, seed=0)
+        whitened_maps(shape(2, 2), Moments.zeros(2, 2), alpha=0.01, seed=0)

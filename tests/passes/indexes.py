@@ -71,10 +71,7 @@ def source_of(method, codec: ColumnCodec = EXACT, *, tokens_per_batch: int = 64,
     model = model or model_of()
     modules = modules_of(model)
     device = next(model.parameters()).device
-    maps = {
-        one.name: random_maps(one.name, one.in_features, one.out_features, f=F, seed=0).to(device, torch.float32)
-        for one in modules
-    }
+    maps = {one.name: random_maps(one, f=F, seed=0).to(device, torch.float32) for one in modules}
     return GradientSource(model, maps, modules, method, codec, 1, tokens_per_batch)
 
 

@@ -31,6 +31,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import lorif_core as lf
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ArtefactError
+from lorif_core.methods import kronecker
 from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
 from lorif_core.workspace.indexes import build_index as indexing
 from lorif_core.workspace.indexes import take_statistics as statistics
@@ -289,7 +290,7 @@ def test_statistics_are_taken_once_for_all_settings_that_follow_them(changes, tm
     workspace = copy_of(imported(), tmp_path)
     assert build(workspace).of("statistics") == [64, NUM_TEXTS]
     kept = statistics_files(workspace)
-    assert len(kept) == 1
+    assert len(kept) == len(manifest_of(workspace)["modules"])
     assert build(workspace, **changes).of("statistics") == []
     assert statistics_files(workspace) == kept
     assert len(list((workspace / "indexes").iterdir())) == 2
@@ -304,19 +305,29 @@ def test_a_smaller_sample_has_statistics_of_its_own(tmp_path):
     workspace = copy_of(imported(), tmp_path)
     done(*index_command(workspace))
     done(*index_command(workspace, "--stats-examples", 20))
-    assert len(statistics_files(workspace)) == 2
+    assert len(statistics_files(workspace)) == 2 * len(manifest_of(built())["modules"])
     assert len(list((workspace / "indexes").iterdir())) == 2
+
+
+def upper(matrix):
+    """By rows, as it is stored."""
+    rows, columns = torch.triu_indices(*matrix.shape)
+    return matrix[rows, columns]
 
 
 def test_stored_statistics_are_those_of_every_token_of_the_sample(tmp_path):
     names = [module["name"] for module in manifest_of(built())["modules"]]
-    (file,) = (built() / "statistics").glob("*.safetensors")
-    found, wanted = load_file(file), second_moments(oracle_model(), names, sequences())
-    assert int(found["num_examples"]) == NUM_TEXTS
-    assert found["num_tokens"].tolist() == [wanted[name][2] for name in names]
-    for name, (inputs, output_grads, _) in wanted.items():
-        close(found[f"input/{name}"], inputs, relative=1e-4)
-        close(found[f"output/{name}"], output_grads, relative=1e-4)
+    files, wanted = [], second_moments(oracle_model(), names, sequences())
+    for file in (built() / "statistics").glob("*.safetensors"):
+        found = load_file(file)
+        (name,) = [key.removeprefix("input/") for key in found if key.startswith("input/")]
+        inputs, output_grads, num_tokens = wanted[name]
+        assert [int(found[key]) for key in ("num_examples", "sample_examples")] == [NUM_TEXTS, NUM_TEXTS]
+        assert found["num_tokens"].tolist() == [num_tokens]
+        close(found[f"input/{name}"], upper(inputs), relative=1e-4)
+        close(found[f"output/{name}"], upper(output_grads), relative=1e-4)
+        files.append(name)
+    assert sorted(files) == sorted(names)
 
 
 @cache
@@ -358,6 +369,49 @@ def test_statistics_go_on_behind_the_last_step_that_was_saved(tmp_path, monkeypa
     build(workspace, stop_at=("statistics", NUM_TEXTS))
     assert build(workspace).of("statistics") == [NUM_TEXTS]
     assert_same_bytes(workspace)
+
+
+def test_statistics_are_the_same_in_as_many_passes_as_there_is_memory_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics, "room_for_moments", lambda free: 0)
+    workspace = copy_of(imported(), tmp_path)
+    stages = build(workspace, f=1)
+    passes = len(manifest_of(workspace)["modules"])
+    assert max(stages.of("statistics")) == passes * NUM_TEXTS
+    assert_same_bytes(workspace)
+
+
+def test_a_build_that_is_stopped_among_the_roots_goes_on_with_those_that_are_there(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    build(workspace, stop_at=("roots", 3), f=1)
+    stages = build(workspace, f=1)
+    assert stages.of("statistics") == []
+    passes = len(manifest_of(workspace)["modules"])
+    assert max(stages.of("roots")) == passes - 3
+    assert_same_bytes(workspace)
+
+
+def test_a_sample_grows_until_it_holds_enough_tokens_for_the_widest_module(tmp_path, monkeypatch):
+    monkeypatch.setattr(kronecker, "STATS_EXAMPLES", 4)
+    monkeypatch.setattr(kronecker, "STATS_TOKENS_PER_DIMENSION", 2)
+    workspace = copy_of(imported(), tmp_path)
+    build(workspace, f=1)
+    (file, *_) = (workspace / "statistics").glob("*.safetensors")
+    found = load_file(file)
+    wanted = manifest_of(workspace)["whitening"]["stats_tokens"]
+    assert wanted == 2 * max(
+        max(one["in_features"], one["out_features"]) for one in manifest_of(workspace)["modules"]
+    )
+    assert 4 < int(found["sample_examples"]) < NUM_TEXTS
+    assert wanted <= int(found["num_tokens"]) < wanted + 64 * 32  # at most a step too many
+
+
+def test_a_budget_leaves_no_statistics_of_modules_that_it_left_out(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    build(workspace, budget="120B", f=1)
+    kept = len(manifest_of(workspace)["modules"])
+    assert kept < len(manifest_of(built())["modules"])
+    assert len(statistics_files(workspace)) == kept
+    assert len(list(workspace.glob("indexes/*/maps/*"))) == kept
 
 
 def test_a_build_that_was_stopped_among_the_gradients_takes_up_its_shards_and_its_maps(tmp_path):
@@ -513,7 +567,7 @@ def test_damaged_maps_are_named_by_the_doctor_and_refused_by_a_question(damage, 
 
 def test_statistics_that_cannot_be_read_are_named_with_the_way_out(tmp_path):
     workspace = copy_of(built(), tmp_path)
-    (file,) = (workspace / "statistics").glob("*.safetensors")
+    file = min((workspace / "statistics").glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:100])
     refused = lorif(*index_command(workspace, "--alpha", 0.1))
     assert refused.code == 2
@@ -585,7 +639,7 @@ def test_the_catalog_counts_the_modules_that_a_budget_left():
 def test_statistics_with_one_flipped_bit_are_refused_not_used(tmp_path):
     workspace = copy_of(imported(), tmp_path)
     build(workspace)
-    (file,) = (workspace / "statistics").glob("*.safetensors")
+    file = min((workspace / "statistics").glob("*.safetensors"))
     content = bytearray(file.read_bytes())
     content[-5] ^= 1
     file.write_bytes(bytes(content))

@@ -37,7 +37,7 @@ def test_a_configuration_says_what_its_index_takes(tmp_path, name):
     assert found.num_modules == num_modules
     assert found.size is not None
     assert found.size.startswith(f"f = {f} with rank 1")
-    assert found.memory_bytes > 4 * num_parameters + found.maps_bytes + found.statistics_bytes
+    assert found.memory_bytes > 4 * num_parameters + found.maps_bytes + 2 * found.statistics_bytes - 10**8
     assert (found.seconds, found.tokens_per_second) == (None, None)
     assert found.num_passes == 1
     assert outline_estimate(settings, 1000, 0).num_passes == (97 if name == "Llama-3-8B" else 65)
@@ -47,7 +47,8 @@ def test_maps_statistics_and_bytes_of_llama_are_those_of_a_count_by_hand(tmp_pat
     found = outline_estimate(settings_of(write_config(tmp_path, "Llama-3-8B")), 1000, 1 << 50)
     narrow, wide, vocabulary = 4096, 14336, 128256
     assert found.maps_bytes == 4 * (96 * (narrow**2 + wide**2) // 16 + narrow**2 // 16 + vocabulary)
-    assert found.statistics_bytes == 4 * (96 * (narrow**2 + wide**2) + narrow**2 + vocabulary)
+    triangles = {width: width * (width + 1) // 2 for width in (narrow, wide)}
+    assert found.statistics_bytes == 4 * (96 * sum(triangles.values()) + triangles[narrow] + vocabulary)
     per_text = 96 * (narrow // 128 + 2 + wide // 128 + 2) + 8 * (narrow // 128 + 2 + 4)
     assert abs(found.bytes_per_example - 8 - per_text) <= 96 * 2  # a codec may keep one scale per term
     assert found.shard_bytes == 1000 * (found.bytes_per_example + 4)

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from lorif_core.config import Normalisation
 from lorif_core.linalg.metric import Metric
-from lorif_core.linalg.whitening import Moments, inverse_root
+from lorif_core.linalg.roots import inverse_root
+from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.references.reference import Curvatures
 
 

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lorif_core.linalg.whitening import Moments, inverse_root
+from lorif_core.linalg.roots import inverse_root
+from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.references.ekfac import Ekfac
 from lorif_core.methods.references.kfac import Kfac
 from lorif_core.methods.references.reference import Curvatures

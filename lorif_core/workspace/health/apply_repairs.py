@@ -14,7 +14,7 @@ from lorif_core.store.manifest import compact, fingerprint_of_manifest, plan_of_
 from lorif_core.store.parts import PartEntry, write_entry
 from lorif_core.store.plan import fingerprint_of_plan, write_plan
 from lorif_core.store.reader import verify_file
-from lorif_core.store.statistics import read_moments, write_maps
+from lorif_core.store.statistics import write_maps
 from lorif_core.workspace.datasets.view import build_search
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -22,8 +22,8 @@ from lorif_core.workspace.health.examination import REPAIRED
 from lorif_core.workspace.health.findings import Repair
 from lorif_core.workspace.health.plan_repairs import Step
 from lorif_core.workspace.indexes.fit_index import fit_index, only_builder
-from lorif_core.workspace.indexes.index_report import statistics_of
 from lorif_core.workspace.indexes.method_of_index import method_of_index
+from lorif_core.workspace.indexes.statistics_files import moments_behind
 from lorif_core.workspace.indexes.take_statistics import reached_moments
 
 RECORD = "repair.json"
@@ -144,13 +144,13 @@ def _maps(bench: _Bench, step: Step) -> Sequence[str]:
     manifest, record = read_manifest(folder), bench.index_record(step.index_id)
     projection = method_of_index(record).projection
     modules = {module.name: module for module in manifest.modules}
-    moments, _ = read_moments(statistics_of(bench.files, manifest), list(modules))
     place = f"indexes/{step.index_id}"
     lost = [entry for entry in manifest.maps or [] if f"{place}/{entry.file}" in step.paths]
     with only_builder(folder):
         _set_aside(bench, step)
         for entry in lost:
             name = unquote(Path(entry.file).stem)
+            moments = moments_behind(bench.files, manifest, modules[name])
             write_maps(folder, {name: projection.maps(modules[name], reached_moments(name, moments))})
             verify_file(folder / entry.file, entry.checksum)
     return ()

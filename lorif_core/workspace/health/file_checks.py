@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import CHUNK_BYTES, checksum_of_file, read_json
@@ -17,7 +16,6 @@ from lorif_core.journal.jobs import is_running
 from lorif_core.journal.kept_states import read_states_file
 from lorif_core.journal.last_seen import LastSeen
 from lorif_core.store.statistics import read_moments
-from lorif_core.store.typed_safetensors import read_tensors
 from lorif_core.workspace.folder.kept_rows import read_row
 from lorif_core.workspace.health.inventory import Check
 from lorif_core.workspace.studio.saved_views import read_view
@@ -112,11 +110,7 @@ def check_upload(path: Path) -> None:
 
 def check_statistics(path: Path) -> None:
     """Its tensors have the checksum that it keeps beside them."""
-    try:
-        names = [name.removeprefix("input/") for name in read_tensors(path) if name.startswith("input/")]
-        read_moments(path, names)
-    except (SafetensorError, OSError) as error:
-        raise DamagedArtefact(f"{str(path)!r} cannot be read ({error}).") from error
+    read_moments(path)
 
 
 def check_row(path: Path) -> None:

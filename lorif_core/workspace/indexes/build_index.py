@@ -3,8 +3,9 @@
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -12,7 +13,10 @@ from lorif_core.catalog import IndexRecord
 from lorif_core.data.encoding import EncodedTexts
 from lorif_core.data.sequences import add_counts, count_tokens, has_targets, is_cut
 from lorif_core.errors import FingerprintMismatch, LorifError
+from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.passes.budget import ENERGY_EXAMPLES, allocate_ranks, measure_energies
+from lorif_core.passes.layer_groups import families
 from lorif_core.passes.second_moments import sample_positions
 from lorif_core.passes.shards import ShardTensors, build_shard
 from lorif_core.store.manifest import (
@@ -26,7 +30,7 @@ from lorif_core.store.manifest import (
 from lorif_core.store.parts import Origin, ShardFacts, is_finished, missing_parts, sweep_leftovers, write_part
 from lorif_core.store.plan import Plan, read_plan, write_plan
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.statistics import write_maps
+from lorif_core.store.statistics import read_maps, remove_maps, write_maps
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
@@ -34,7 +38,7 @@ from lorif_core.workspace.indexes.fit_index import fit_index, only_builder
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
 from lorif_core.workspace.indexes.model_share import keep_share, share_of
-from lorif_core.workspace.indexes.take_statistics import maps_of_statistics
+from lorif_core.workspace.indexes.take_statistics import iter_maps, statistics_paths
 
 
 def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> IndexRecord:
@@ -86,14 +90,45 @@ def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
     """The plan with the maps and ranks that its settings lead to; writes the maps."""
     engine, method = job.engine, job.engine.method
     first_readable(job)
-    if method.projection.sample is not None:
-        engine = engine.with_maps(maps_of_statistics(job.files, job.dataset, engine, on_progress))
+    sample = method.projection.sample(engine.modules)
+    fresh = {} if sample is None else _missing_statistics(job, sample)
+    if sample is not None:
+        engine = engine.with_maps(_half_whitening_maps(job, sample, on_progress))
     if method.budget_bytes is not None:
         ranks = _ranks(job, engine, method.budget_bytes)
         engine = engine.with_ranks(ranks)
-        bought = {module.name: ranks[module.name] for module in engine.modules}
-        plan = replace(plan, modules=list(engine.modules), ranks=bought)
-    return plan if method.projection.sample is None else replace(plan, maps=write_maps(job.folder, engine.maps))
+        plan = replace(
+            plan, modules=list(engine.modules), ranks={one.name: ranks[one.name] for one in engine.modules}
+        )
+        _drop_unbought(job, engine.maps, fresh)
+    return plan if sample is None else replace(plan, maps=write_maps(job.folder, engine.maps))
+
+
+def _half_whitening_maps(job: IndexJob, sample: StatisticsSample, on_progress: ProgressSink) -> dict[str, ModuleMaps]:
+    """The maps of every module; each is written when it is made, and those of an interrupted run are read."""
+    found = read_maps(job.folder, [module.name for module in job.engine.modules])
+    missing = [
+        family for family in families(job.engine.modules) if not all(module.name in found for module in family)
+    ]
+    engine = replace(job.engine, modules=[module for family in missing for module in family])
+    for name, maps in iter_maps(job.files, job.dataset, engine, sample, on_progress):
+        write_maps(job.folder, {name: maps})
+        found[name] = maps
+    return found
+
+
+def _missing_statistics(job: IndexJob, sample: StatisticsSample) -> dict[Path, set[str]]:
+    """Statistics that no earlier build left: their files, and the modules of each."""
+    paths = statistics_paths(job.files, job.dataset, job.engine, sample)
+    return {path: {module.name for module in family} for path, family in paths.items() if not path.exists()}
+
+
+def _drop_unbought(job: IndexJob, bought: Mapping[str, ModuleMaps], fresh: Mapping[Path, set[str]]) -> None:
+    """Remove what was made only to find that a budget buys nothing of a module: its maps, and new statistics."""
+    remove_maps(job.folder, [module.name for module in job.engine.modules if module.name not in bought])
+    for path, names in fresh.items():
+        if names.isdisjoint(bought):
+            path.unlink(missing_ok=True)
 
 
 def _ranks(job: IndexJob, engine: Engine, budget_bytes: int) -> dict[str, int]:

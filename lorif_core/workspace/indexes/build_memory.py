@@ -7,12 +7,19 @@ from typing import Any
 from torch import nn
 
 from lorif_core.errors import ResourceError
+from lorif_core.linalg.roots import WIDEST_BY_EIGENVECTORS
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.passes.layer_groups import families, layer_groups, moments_bytes
 from lorif_core.shapes import ModuleShape
 
+ROOM_SHARE = 0.4
+"""Of the free memory, what the moments of one group of layers may take."""
+
 ROOT_BYTES = 32
-"""Per number of a square matrix while its root is taken: four float64 matrices of that size."""
+"""Per number of a square matrix while its root is taken from its eigenvectors: four float64 matrices of that size."""
+
+SHIFTS_BYTES = 24
+"""Likewise by shifts: the matrix in float64, and four times in float32."""
 
 MOST_DIVISOR = 1 << 20
 """By which every width becomes 1."""
@@ -48,14 +55,15 @@ class BuildMemory:
         statistics = moments + max(self.batch, self.maps + self.roots) if moments else 0
         return max(statistics, self.maps + self.batch + self.shard)
 
-    def room_for_moments(self, free: int) -> int:
-        """Bytes of moments that a pass of the statistics may sum."""
-        return max(0, free - max(self.batch, self.maps + self.roots))
+
+def room_for_moments(free: int) -> int:
+    """Bytes of moments that a pass of the statistics may sum; the rest is for batches, roots and maps."""
+    return int(ROOM_SHARE * free)
 
 
 def memory_of(method: AttributionMethod, modules: Sequence[ModuleShape], batch: int, shard: int = 0) -> BuildMemory:
     """What a build of these modules holds."""
-    is_whitened = method.projection.sample is not None
+    is_whitened = method.projection.sample(modules) is not None
     return BuildMemory(
         maps=maps_bytes(modules, is_whitened=is_whitened),
         one_family=max(map(moments_bytes, families(modules))) if is_whitened else 0,
@@ -97,14 +105,14 @@ def check_random_maps(shapes_at: Callable[[int], Sequence[ModuleShape]], f: int,
 
 def num_passes(memory: BuildMemory, modules: Sequence[ModuleShape], free: int) -> int:
     """Passes over the sample that the statistics take; 0 where there are none."""
-    return len(layer_groups(modules, memory.room_for_moments(free))) if memory.one_family else 0
+    return len(layer_groups(modules, room_for_moments(free))) if memory.one_family else 0
 
 
 def largest_group(memory: BuildMemory, modules: Sequence[ModuleShape], free: int) -> int:
     """Bytes of the moments that are summed at a time; 0 where there are none."""
     if not memory.one_family:
         return 0
-    return max(map(moments_bytes, layer_groups(modules, memory.room_for_moments(free))))
+    return max(map(moments_bytes, layer_groups(modules, room_for_moments(free))))
 
 
 def divisor_that_fits(memory_at: Callable[[int], BuildMemory], free: int, first: int, largest: int) -> int | None:
@@ -160,8 +168,28 @@ def sizes_of(model: nn.Module) -> ModelSizes:
     )
 
 
+def statistics_bytes(modules: Sequence[ModuleShape]) -> int:
+    """Bytes of the second moments on disk: triangles, of a head's outputs the diagonal."""
+
+    def triangle(width: int) -> int:
+        return width * (width + 1) // 2
+
+    return 4 * sum(
+        triangle(one.in_features) + (one.out_features if one.form == "columns" else triangle(one.out_features))
+        for one in modules
+    )
+
+
+def is_by_shifts(width: int, kept: int) -> bool:
+    """Whether the root of a moment of that width is taken by shifts, for so many directions."""
+    return width > WIDEST_BY_EIGENVECTORS and 2 * kept <= width
+
+
 def _root_bytes(module: ModuleShape) -> int:
-    if module.form == "columns":
-        return ROOT_BYTES * module.in_features**2
-    wide, narrow = max(module.in_features, module.out_features), min(module.in_features, module.out_features)
-    return ROOT_BYTES * wide**2 + 8 * narrow**2
+    sides = [(module.in_features, module.d_in)]
+    if module.form == "factors":
+        sides.append((module.out_features, module.d_out))
+    return max(
+        SHIFTS_BYTES * width**2 + 5 * 8 * width * kept if is_by_shifts(width, kept) else ROOT_BYTES * width**2
+        for width, kept in sides
+    )

@@ -158,7 +158,7 @@ def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
         method = method.with_budget(f, {})
     modules = tracked_shapes(entries, f)
     maps: dict[str, ModuleMaps] = {}
-    if method.projection.sample is None:
+    if method.projection.sample(modules) is None:
         check_random_maps(lambda f: tracked_shapes(entries, f), f, free_host_bytes())
         maps = {module.name: method.projection.maps(module, None) for module in modules}
     return Engine(loaded, method, settings.batches, modules, f, maps, entries)

@@ -1,5 +1,6 @@
 """What an index will cost: bytes by arithmetic, time and memory from a few timed batches."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from lorif_core.methods.lorif import fit_bytes
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.adapter_report import coverage_of
 from lorif_core.passes.fitting import CHUNK_NUMBERS
-from lorif_core.passes.layer_groups import moments_bytes
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.weights import family_of
@@ -23,10 +23,12 @@ from lorif_core.workspace.indexes.budget_share import costs_of_terms
 from lorif_core.workspace.indexes.build_memory import (
     SHARD_COPIES,
     BuildMemory,
+    is_by_shifts,
     largest_group,
     maps_bytes,
     memory_of,
     num_passes,
+    statistics_bytes,
 )
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
@@ -43,6 +45,9 @@ from lorif_core.workspace.indexes.timed_batches import (
 )
 
 SAMPLE_EXAMPLES = 256
+
+SHIFTS_GAIN = 5
+"""How much faster a wide root is that is taken by shifts (docs/decisions/0039)."""
 
 LONG_FIT_S = 600
 """From how long on the linear algebra of a build is spoken of by itself."""
@@ -144,8 +149,10 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     mean_tokens, examples = _sample(job)
     gradients = time_gradients(engine, examples) if job.num_left else None
     num_sampled = 0
-    if projection.sample is not None and job.manifest.maps is None:
-        num_sampled = min(projection.sample.num_examples, job.manifest.num_examples)
+    sample = projection.sample(engine.modules)
+    if sample is not None and job.manifest.maps is None:
+        by_tokens = math.ceil(sample.num_tokens / max(mean_tokens, 1))
+        num_sampled = min(max(sample.num_examples, by_tokens), job.manifest.num_examples)
     statistics = time_statistics(engine, examples) if num_sampled else None
     timed = [one for one in (gradients, statistics) if one is not None]
     per_example = job.bytes_per_example + NUMBERS_BYTES
@@ -203,7 +210,7 @@ def sizes_on_disk(engine: Engine, num_examples: int, per_example: int, *, is_new
         "shard_bytes": num_examples * (per_example + SELF_INFLUENCE_BYTES),
         "subspace_bytes": sum(4 * (one.dim * kept[one.name] + width[one.name]) for one in modules),
         "maps_bytes": maps_bytes(modules, is_whitened=True) if is_new else 0,
-        "statistics_bytes": moments_bytes(modules) if is_new else 0,
+        "statistics_bytes": statistics_bytes(modules) if is_new else 0,
     }
 
 
@@ -217,9 +224,11 @@ def sketch_widths(method: AttributionMethod, modules: Sequence[ModuleShape]) -> 
 
 def all_root_seconds(modules: Sequence[ModuleShape]) -> float:
     """Time the root of a small second moment, and count those of all modules by the third power of their widths."""
-    widths = [one.in_features for one in modules] + [one.out_features for one in modules if one.form == "factors"]
-    timed = min(TIMED_WIDTH, max(widths))
-    return root_seconds(timed) * sum((width / timed) ** 3 for width in widths)
+    sides = [(one.in_features, one.d_in) for one in modules]
+    sides += [(one.out_features, one.d_out) for one in modules if one.form == "factors"]
+    timed = min(TIMED_WIDTH, max(width for width, _ in sides))
+    relative = [(width / timed) ** 3 / (SHIFTS_GAIN if is_by_shifts(width, kept) else 1.0) for width, kept in sides]
+    return root_seconds(timed) * sum(relative)
 
 
 def _sample(job: IndexJob) -> tuple[float, list[EncodedText]]:

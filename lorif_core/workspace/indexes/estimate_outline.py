@@ -92,7 +92,7 @@ def outline_estimate(settings: IndexConfig, num_examples: int, free: int) -> Ind
     feature, budget = method.feature, method.budget_bytes
     coded = bytes_per_example(modules, column_codec(feature.codec), feature.rank_of, feature.layout)
     per_example = (coded if budget is None else budget - OVERHEAD_BYTES) + NUMBERS_BYTES
-    is_whitened = method.projection.sample is not None
+    is_whitened = method.projection.sample(modules) is not None
     weights = 4 * engine.loaded.num_parameters
     memory, room = needs_at(engine, engine.f), max(0, free - weights)
     return IndexEstimate(

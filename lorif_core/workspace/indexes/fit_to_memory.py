@@ -62,7 +62,7 @@ def check_fits(engine: Engine, free: int) -> None:
     Raises:
         ResourceError: Names what fits.
     """
-    if engine.method.projection.sample is not None and needs_at(engine, engine.f).least() > free:
+    if engine.method.projection.sample(engine.modules) is not None and needs_at(engine, engine.f).least() > free:
         raise ResourceError(_refusal(engine, engine.f, free))
 
 

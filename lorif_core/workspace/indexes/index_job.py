@@ -86,7 +86,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         maps_digest=maps_digest(engine.maps),
         members=tuple(member.name for member in method.members),
         budget_bytes=method.budget_bytes,
-        whitening=method.projection.recorded,
+        whitening=method.projection.recorded(engine.modules),
         num_examples=dataset.num_examples,
         shard_examples=settings.batches.shard_examples or shard_size(per_example),
         stride=engine.stride,

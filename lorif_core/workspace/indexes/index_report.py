@@ -3,20 +3,17 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.errors import ArtefactError, CatalogError
+from lorif_core.errors import CatalogError
 from lorif_core.linalg.whitening import HEAD_ALPHA
-from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.manifest import KeptEnergy, Manifest, bookkeeping_bytes
+from lorif_core.store.manifest import KeptEnergy, bookkeeping_bytes
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.statistics import read_module_moments
 from lorif_core.store.tensor_files import read_header
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.index_members import MEMBERS, Members
@@ -24,7 +21,7 @@ from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.linked_members import members_of, members_to_dict
 from lorif_core.workspace.indexes.model_share import ModelShare, share_of_index
-from lorif_core.workspace.indexes.take_statistics import statistics_file
+from lorif_core.workspace.indexes.statistics_files import moments_behind, statistics_behind, statistics_sentence
 
 KIND_OF_TENSOR = {
     "left": "codes",
@@ -100,6 +97,9 @@ class IndexReport:
     model_share: ModelShare | None = None
     """Which share of the model it sees, and what a trial left out; None where an older version kept nothing."""
 
+    statistics: str | None = None
+    """How many tokens the statistics behind half-whitening maps hold, in words; None where there are none."""
+
     members: Members | None = None
     """What its scores are sums over; None: it is alone. Their bytes are their own indexes'."""
 
@@ -158,6 +158,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
         coverage=coverage_of(manifest),
         model_share=share_of_index(files, record),
         members=members_of(files, record),
+        statistics=None if manifest.whitening is None else statistics_sentence(files, manifest),
     )
 
 
@@ -177,14 +178,9 @@ def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, in
     yield "manifest", bookkeeping_bytes(reader.folder)
     if (named := reader.folder / MEMBERS).is_file():
         yield "members", named.stat().st_size
-    if manifest.whitening is not None and (path := statistics_of(files, manifest)).is_file():
-        yield "statistics", path.stat().st_size
-
-
-def statistics_of(files: WorkspaceFiles, manifest: Manifest) -> Path:
-    """The statistics behind an index's maps; another name, and no file, where a budget left out modules."""
-    sample = StatisticsSample((manifest.whitening or {}).get("stats_examples", 0), manifest.seed)
-    return statistics_file(files, manifest.parents, manifest.modules, (manifest.max_length, manifest.stride), sample)
+    if manifest.whitening is not None:
+        for path in statistics_behind(files, manifest):
+            yield "statistics", path.stat().st_size
 
 
 def spectra_of(files: WorkspaceFiles, index_id: str | None, module_name: str) -> list[Spectrum]:
@@ -207,7 +203,7 @@ def spectra_of(files: WorkspaceFiles, index_id: str | None, module_name: str) ->
         raise CatalogError(f"index {record.index_id!r} has no module {module_name!r}. Names look like {names}.")
     if reader.manifest.whitening is None:
         return _of_subspace(reader, module)
-    return _of_moments(files, record, reader, module)
+    return _of_moments(files, reader, module)
 
 
 def _of_subspace(reader: StoreReader, module: ModuleShape) -> list[Spectrum]:
@@ -218,17 +214,9 @@ def _of_subspace(reader: StoreReader, module: ModuleShape) -> list[Spectrum]:
     return [Spectrum("gradients", values, reader.manifest.damping[module.name], module.dim)]
 
 
-def _of_moments(
-    files: WorkspaceFiles, record: IndexRecord, reader: StoreReader, module: ModuleShape
-) -> list[Spectrum]:
+def _of_moments(files: WorkspaceFiles, reader: StoreReader, module: ModuleShape) -> list[Spectrum]:
     manifest = reader.manifest
-    path = statistics_of(files, manifest)
-    if not path.is_file():
-        raise ArtefactError(
-            f"the statistics of index {record.index_id!r} are not among the workspace's files: a budget left out "
-            "modules that they hold, or somebody deleted them. The scores do not need them."
-        )
-    moments = read_module_moments(path, [one.name for one in manifest.modules], module.name)
+    moments = moments_behind(files, manifest, module)[module.name]
     alpha = (manifest.whitening or {})["alpha"]
     outputs = moments.output_grads.double() / max(moments.num_tokens, 1)
     return [
