@@ -46,7 +46,7 @@ from lorif_core.workspace.indexes.timed_batches import (
 
 SAMPLE_EXAMPLES = 256
 
-SHIFTS_GAIN = 5
+SHIFTS_GAIN = 1.6
 """How much faster a wide root is that is taken by shifts (docs/decisions/0039)."""
 
 LONG_FIT_S = 600
