@@ -16,6 +16,7 @@ DampingRule = Literal["trace", "spectrum", "absolute"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 Windows = Literal["text", "all", "off"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 FormName = Literal[
     "messages",
@@ -225,6 +226,14 @@ class ModelConfig:
 
     device: str = "auto"
     """`auto` (a GPU when there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, …"""
+
+    precision: Precision = "auto"
+    """What a CPU multiplies gradients in. auto: what an index was begun in, else bfloat16 where the processor and the
+    model's width gain by it, float32 elsewhere. A GPU always multiplies in bfloat16."""
+
+    def __post_init__(self) -> None:
+        """Check the precision."""
+        check_choice("precision", self.precision, Precision)
 
 
 MemberWeights = Literal["average", "tracin", "final-minus-base"]

@@ -184,7 +184,9 @@ def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, in
 def statistics_of(files: WorkspaceFiles, manifest: Manifest) -> Path:
     """The statistics behind an index's maps; another name, and no file, where a budget left out modules."""
     sample = StatisticsSample((manifest.whitening or {}).get("stats_examples", 0), manifest.seed)
-    return statistics_file(files, manifest.parents, manifest.modules, (manifest.max_length, manifest.stride), sample)
+    return statistics_file(
+        files, manifest.parents, manifest.modules, (manifest.max_length, manifest.stride), sample, manifest.precision
+    )
 
 
 def spectra_of(files: WorkspaceFiles, index_id: str | None, module_name: str) -> list[Spectrum]:

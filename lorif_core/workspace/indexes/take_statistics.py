@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from lorif_core.capture.precision import Recorded
 from lorif_core.catalog import DatasetRecord
 from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.maps import ModuleMaps
@@ -85,7 +86,9 @@ def take_statistics(
 def _path(files: WorkspaceFiles, dataset: DatasetRecord, engine: Engine, sample: StatisticsSample) -> Path:
     loaded = engine.loaded
     parents = Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
-    return statistics_file(files, parents, engine.modules, (engine.encoder.max_length, engine.stride), sample)
+    return statistics_file(
+        files, parents, engine.modules, (engine.encoder.max_length, engine.stride), sample, engine.precision
+    )
 
 
 def statistics_file(
@@ -94,6 +97,7 @@ def statistics_file(
     modules: Sequence[ModuleShape],
     cut: tuple[int, int | None],
     sample: StatisticsSample,
+    precision: Recorded,
 ) -> Path:
     """Where the moments lie that these decide: the file is named by all of them.
 
@@ -106,7 +110,7 @@ def statistics_file(
         "max_length": max_length,
         "seed": sample.seed,
         "stats_examples": sample.num_examples,
-    } | ({} if stride is None else {"stride": stride})
+    } | {name: value for name, value in (("stride", stride), ("precision", precision)) if value is not None}
     return files.root / "statistics" / f"{fingerprint_of_value(identity)[:12]}.safetensors"
 
 
