@@ -199,8 +199,8 @@ def _estimate(index_id: str, found: IndexEstimate) -> None:
             st.metric("Modules", f"{found.num_modules:,}")
         st.text(
             f"{index_id}: {found.num_left:,} of {found.num_examples:,} texts to do, {human_bytes(found.shard_bytes)} "
-            f"of gradients ({human_bytes(found.bytes_per_example)} per text), {human_bytes(found.maps_bytes)} of maps, "
-            f"{human_bytes(found.statistics_bytes)} of statistics and {human_bytes(found.subspace_bytes)} of "
+            f"of gradients ({human_bytes(found.bytes_per_example)} per text), {human_bytes(found.maps_bytes)} of "
+            f"maps, {human_bytes(found.statistics_bytes)} of statistics and {human_bytes(found.subspace_bytes)} of "
             f"curvature{_rate(found)}."
         )
         for said in (found.size, found.warning):

@@ -139,7 +139,7 @@ class KroneckerConfig(FactoredSettings, DampedSettings):
     codec: Codec = "sign"
     """How a stored number is encoded: bf16 (16 bits), int8, int4 or sign (1 bit)."""
 
-    alpha: float = 0.003
+    alpha: float = 0.03
     """Damping of the input and of the gradient statistics, over their mean eigenvalues."""
 
     stats_examples: int | None = None

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.codecs import Coded, ColumnCodec, factor_bytes
+from lorif_core.linalg.codecs import Coded, ColumnCodec, check_finite, factor_bytes
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.heaviest_columns import Columns
@@ -45,6 +45,16 @@ def encode_block(block: Block, module_name: str, codec: ColumnCodec) -> dict[str
     )
 
 
+def check_encoded(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of ``encode_block`` that do not stand for finite gradients.
+
+    Raises:
+        NumericalError: Names the first such module.
+    """
+    for name, stored in tensors.items():
+        check_finite(name.split("/", 1)[1], stored)
+
+
 class Buffers:
     """Memory that modules take turns in, for each side as much as the largest takes, so that it stays in the cache.
 
@@ -55,13 +65,14 @@ class Buffers:
         self._memory: dict[str, Tensor] = {}
         self._views: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
-    def tensor(self, side: str, shape: tuple[int, ...]) -> Tensor:
-        """A float32 tensor in the memory of that side, with whatever it holds."""
+    def tensor(self, side: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """A float32 tensor in the memory of that side, with whatever it holds; of one device at a time."""
         view = self._views.get((side, shape))
-        if view is None:
+        if view is None or view.device != device:
             size = math.prod(shape)
-            if side not in self._memory or len(self._memory[side]) < size:
-                self._memory[side] = torch.empty(size, dtype=torch.float32)
+            memory = self._memory.get(side)
+            if memory is None or memory.device != device or len(memory) < size:
+                self._memory[side] = torch.empty(size, dtype=torch.float32, device=device)
                 self._views = {key: one for key, one in self._views.items() if key[0] != side}
             view = self._views[side, shape] = self._memory[side][:size].view(shape)
         return view
@@ -89,7 +100,7 @@ class CodedFactors:
 
     def _decoded(self, side: str, width: int) -> Tensor:
         codes, scales = _codes(self.tensors, side, self.module)
-        numbers = self.buffers.tensor(side, (*codes.shape[:-1], width))
+        numbers = self.buffers.tensor(side, (*codes.shape[:-1], width), codes.device)
         self.codec.decode_into(codes, scales, numbers)
         return numbers
 

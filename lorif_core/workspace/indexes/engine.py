@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lorif_core.capture.hooks import frozen, num_ids
+from lorif_core.capture.precision import Recorded, compute_in
 from lorif_core.capture.probe import probe_modules
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.data.batches import pad_batch
@@ -56,6 +57,9 @@ class Engine:
     stride: int | None = None
     """Tokens from one window of a long text to the next; None: long texts are cut. Depends on the data as well."""
 
+    precision: Recorded = None
+    """What a CPU multiplies in. Depends on what was begun as well."""
+
     @property
     def encoder(self) -> Encoder:
         """From text to tokens, in windows of what the settings say and the model can read, or cut to it."""
@@ -91,7 +95,7 @@ class Engine:
     @contextmanager
     def frozen_model(self) -> Iterator[nn.Module]:
         """The model ready for capture; it is left as it was found."""
-        with frozen(self.loaded.model):
+        with frozen(self.loaded.model), compute_in(self.loaded.model, self.precision):
             yield self.loaded.model
 
     @contextmanager
@@ -99,8 +103,7 @@ class Engine:
         """Everything that turns sequences into stored gradients, while the model is frozen."""
         model = self.loaded.model
         placed = {
-            name: maps.to(locate_weight(model, name).parameter.device, torch.float32)
-            for name, maps in self.maps.items()
+            name: self._placed(maps, locate_weight(model, name).parameter.device) for name, maps in self.maps.items()
         }
         with self.frozen_model():
             yield GradientSource(
@@ -113,11 +116,18 @@ class Engine:
                 tokens_per_batch=self.batches.tokens_per_batch,
             )
 
+    def _placed(self, maps: ModuleMaps, device: torch.device) -> ModuleMaps:
+        """Maps where they are multiplied, in what they are multiplied in: cast once and not for every batch. A
+        diagonal is always multiplied in float32."""
+        narrow = self.precision == "bfloat16" and device.type == "cpu" and not maps.keeps_outputs_apart
+        return maps.to(device, torch.bfloat16 if narrow else torch.float32)
+
 
 def whole_engine(engine: Engine, model: ModelConfig) -> Engine:
     """The same model with every tracked module at its full width, whatever an index keeps of them."""
     modules = tracked_shapes(choose_modules(engine.loaded, model, ATTENTION_AND_MLP), 1)
-    return replace(engine, modules=modules, f=1, maps={module.name: ModuleMaps(None, None) for module in modules})
+    maps = {module.name: ModuleMaps(None, None) for module in modules}
+    return replace(engine, modules=modules, f=1, maps=maps, precision=None)
 
 
 def head_of(loaded: LoadedModel) -> ModuleShape:
@@ -178,7 +188,8 @@ def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreRea
     if manifest.budget_bytes is not None:
         method = method.with_budget(manifest.f, manifest.ranks or {})
     maps = reader.maps() or {module.name: method.projection.maps(module, None) for module in manifest.modules}
-    return Engine(loaded, method, settings.batches, list(manifest.modules), manifest.f, maps, [])
+    own = list(manifest.modules)
+    return Engine(loaded, method, settings.batches, own, manifest.f, maps, [], precision=manifest.precision)
 
 
 def choose_modules(loaded: LoadedModel, model: ModelConfig, default: Tracked) -> list[ModuleEntry]:

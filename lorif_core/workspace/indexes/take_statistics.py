@@ -129,7 +129,7 @@ class _Statistics:
     def path(self, family: Sequence[ModuleShape]) -> Path:
         """Where the moments of a family lie."""
         cut = (self.engine.encoder.max_length, self.engine.stride)
-        return statistics_file(self.files, self.parents, family, cut, self.sample)
+        return statistics_file(self.files, self.parents, family, cut, self.sample, self.engine.precision)
 
     def kept(self, family: Sequence[ModuleShape]) -> dict[str, Moments] | None:
         """A family's moments, if they are there and of the whole sample."""
