@@ -46,6 +46,9 @@ class BuildMemory:
 
     shard: int = 0
 
+    copies: int = 0
+    """Of the maps in bfloat16, where gradients are taken in it."""
+
     def least(self) -> int:
         """The most at a time, if the statistics take as many passes as there are modules."""
         return self.most(self.one_family)
@@ -53,7 +56,7 @@ class BuildMemory:
     def most(self, moments: int) -> int:
         """The most at a time, where a pass of the statistics sums moments of so many bytes."""
         statistics = moments + max(self.batch, self.maps + self.roots) if moments else 0
-        return max(statistics, self.maps + self.batch + self.shard)
+        return max(statistics, self.maps + self.copies + self.batch + self.shard)
 
 
 def room_for_moments(free: int) -> int:
@@ -141,12 +144,12 @@ class ModelSizes:
 def batch_bytes(num_tokens: int, sizes: ModelSizes, modules: Sequence[ModuleShape]) -> int:
     """Activations, logits and projected inputs of a batch of so many tokens, float32.
 
-    Of a layer eight vectors of the hidden width and three of the MLP's are kept for the backward pass, of the logits
-    themselves, their probabilities and their gradient.
+    Of a layer eight vectors of the hidden width and three of the MLP's are kept for the backward pass; then there are
+    the logits and their gradient.
     """
     layer = 8 * sizes.hidden + 3 * sizes.intermediate * sizes.experts_per_token
     inputs = sum(min(sizes.experts_per_token, len(family)) * family[0].d_in for family in families(modules))
-    return 4 * num_tokens * (sizes.layers * layer + 3 * sizes.vocabulary + inputs)
+    return 4 * num_tokens * (sizes.layers * layer + 2 * sizes.vocabulary + inputs)
 
 
 def sizes_of(model: nn.Module) -> ModelSizes:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -158,6 +158,8 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
     per_example = job.bytes_per_example + NUMBERS_BYTES
     shard = SHARD_COPIES * min(job.manifest.shard_examples, job.manifest.num_examples) * per_example
     memory = memory_of(engine.method, engine.modules, max((one.batch_bytes for one in timed), default=0), shard)
+    if engine.precision == "bfloat16":
+        memory = replace(memory, copies=memory.maps // 2)
     free = free_bytes(engine.loaded.device)
     passes = num_passes(memory, engine.modules, free) if num_sampled else 0
     width = sketch_widths(engine.method, engine.modules)
