@@ -73,5 +73,5 @@ def sign_table(vectors: Float[Tensor, "d k"]) -> SignTable:
     """The table for products with the columns of a matrix."""
     d, k = vectors.shape
     filled = pad(vectors, (0, -k % ALIGNMENT, 0, -d % SIGNS_OF_BYTE))  # the bits behind the d-th count nothing
-    values = torch.einsum("bs,jsk->jbk", signs_of_bytes(), filled.unflatten(0, (-1, SIGNS_OF_BYTE)))
+    values = torch.einsum("bs,jsk->jbk", signs_of_bytes(vectors.device), filled.unflatten(0, (-1, SIGNS_OF_BYTE)))
     return SignTable(values.flatten(0, 1).contiguous(), k)

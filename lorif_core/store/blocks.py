@@ -55,13 +55,14 @@ class Buffers:
         self._memory: dict[str, Tensor] = {}
         self._views: dict[tuple[str, tuple[int, ...]], Tensor] = {}
 
-    def tensor(self, side: str, shape: tuple[int, ...]) -> Tensor:
-        """A float32 tensor in the memory of that side, with whatever it holds."""
+    def tensor(self, side: str, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """A float32 tensor in the memory of that side, with whatever it holds; of one device at a time."""
         view = self._views.get((side, shape))
-        if view is None:
+        if view is None or view.device != device:
             size = math.prod(shape)
-            if side not in self._memory or len(self._memory[side]) < size:
-                self._memory[side] = torch.empty(size, dtype=torch.float32)
+            memory = self._memory.get(side)
+            if memory is None or memory.device != device or len(memory) < size:
+                self._memory[side] = torch.empty(size, dtype=torch.float32, device=device)
                 self._views = {key: one for key, one in self._views.items() if key[0] != side}
             view = self._views[side, shape] = self._memory[side][:size].view(shape)
         return view
@@ -89,7 +90,7 @@ class CodedFactors:
 
     def _decoded(self, side: str, width: int) -> Tensor:
         codes, scales = _codes(self.tensors, side, self.module)
-        numbers = self.buffers.tensor(side, (*codes.shape[:-1], width))
+        numbers = self.buffers.tensor(side, (*codes.shape[:-1], width), codes.device)
         self.codec.decode_into(codes, scales, numbers)
         return numbers
 
