@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -59,6 +59,7 @@ class TensorPlace:
         return tuple(math.prod(self.shape[dimension + 1 :]) for dimension in range(len(self.shape)))
 
 
+@runtime_checkable
 class TensorRows(Protocol):
     """Named tensors, of which runs of rows are read."""
 

@@ -16,7 +16,7 @@ from lorif_core.config import CurvatureConfig, ModelConfig
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, FingerprintMismatch
 from lorif_core.methods.protocol import AttributionMethod, Member
-from lorif_core.models.load import load_model
+from lorif_core.models.load import choose_device, load_model
 from lorif_core.passes.scoring import FittedIndex
 from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
@@ -26,6 +26,7 @@ from lorif_core.workspace.indexes.engine import Engine, engine_of_index
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
 from lorif_core.workspace.indexes.model_share import share_sentence
+from lorif_core.workspace.indexes.scoring_devices import scoring_device, with_room
 
 SHARE_FOR_MEMBERS = 0.5
 """Of the free memory, what the models of further members may take; the rest is for gradients and scores."""
@@ -126,7 +127,11 @@ def open_with_members(
 
 
 def _free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    place = scoring_device(device)
+    if place is None:
+        return psutil.virtual_memory().available
+    place.release()  # models are worth more memory than indexes, which stream as well
+    return torch.cuda.mem_get_info(place.device)[0]
 
 
 def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:
@@ -145,7 +150,8 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     reader.require_complete()
     examples = files.examples(record.dataset_id)
     settings = read_index_settings(record.settings_json, model)
-    engine = engine_of_index(load_model(settings.model), settings, reader)
+    place = scoring_device(choose_device(settings.model.device))
+    engine = with_room(place, lambda: engine_of_index(load_model(settings.model), settings, reader))
     engine = replace(engine, stride=reader.manifest.stride)  # whatever the settings would choose today
     loaded = engine.loaded
     found = Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
@@ -163,7 +169,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
         settings.model,
         engine,
         examples,
-        FittedIndex(reader, engine.method, curvature),
+        FittedIndex(reader, engine.method, curvature, scored_on=place),
         share_sentence(files, record),
     )
 
