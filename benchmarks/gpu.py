@@ -43,7 +43,7 @@ from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
 from lorif_core.methods.registry import method_settings
 from lorif_core.models.modules import list_modules, tracked_shapes
-from lorif_core.passes.second_moments import add_moments, empty_moments
+from lorif_core.passes.second_moments import add_moments, empty_moments, placed_moments
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
 
@@ -140,7 +140,7 @@ def statistics_pass(work: Workload) -> Callable[[], object]:
     _require_memory(
         sum(4 * (m.in_features**2 + m.out_features**2) for m in modules), _free_host_bytes(), "the moments"
     )
-    moments = empty_moments(modules)
+    moments = placed_moments(work.model, empty_moments(modules))
 
     def run() -> None:
         with frozen(work.model):

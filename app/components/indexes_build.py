@@ -127,12 +127,13 @@ def _of_method(
 ) -> int | None:
     """A setting of the method; it cannot be typed if the method has none of that name or the budget decides it."""
     usual = getattr(own, name, None)
-    if usual is None:
+    if not hasattr(own, name):
         return _number(label, key or name, "not of this method", is_free=False)
     if budget and name in CHOSEN_BY_BUDGET:
         is_free = name == "f"
         return _number(label, key or name, "chosen by the bytes per text", least=least, is_free=is_free)
-    return _number(label, key or name, f"the method's own: {usual:,}", least=least)
+    told = "chosen by the model's size" if usual is None else f"the method's own: {usual:,}"
+    return _number(label, key or name, told, least=least)
 
 
 def _alpha(own: MethodSettings) -> float | None:
@@ -188,23 +189,32 @@ def _actions(settings: IndexConfig, dataset: str) -> None:
 
 
 def _estimate(index_id: str, found: IndexEstimate) -> None:
-    total = found.shard_bytes + found.subspace_bytes
+    total = found.disk_bytes
     with st.container(border=True, key="build-cost"):
         with st.container(horizontal=True):
             st.metric("Disk", human_bytes(total), help=f"{human_bytes(found.free_bytes)} are free.")
             st.metric("Per text", human_bytes(total / max(found.num_examples, 1)))
-            st.metric("Time", f"about {human_seconds(found.seconds)}")
+            st.metric("Time", "not told" if found.seconds is None else f"about {human_seconds(found.seconds)}")
             st.metric("Memory", f"about {human_bytes(found.memory_bytes)}")
             st.metric("Modules", f"{found.num_modules:,}")
         st.text(
             f"{index_id}: {found.num_left:,} of {found.num_examples:,} texts to do, {human_bytes(found.shard_bytes)} "
-            f"of gradients ({human_bytes(found.bytes_per_example)} per text) and {human_bytes(found.subspace_bytes)} "
-            f"of curvature; {found.tokens_per_second:,.0f} tokens per second measured."
+            f"of gradients ({human_bytes(found.bytes_per_example)} per text), {human_bytes(found.maps_bytes)} of "
+            f"maps, {human_bytes(found.statistics_bytes)} of statistics and {human_bytes(found.subspace_bytes)} of "
+            f"curvature{_rate(found)}."
         )
+        for said in (found.size, found.warning):
+            if said is not None:
+                st.text(said)
         if found.adapter is not None:
             st.text(found.adapter)
         if total > found.free_bytes:
             st.text("⚠ The disk has less space than that: set a budget of bytes per text.")
+
+
+def _rate(found: IndexEstimate) -> str:
+    rate = found.tokens_per_second
+    return "" if rate is None else f"; {rate:,.0f} tokens per second measured"
 
 
 def _start(settings: IndexConfig, dataset: str) -> None:

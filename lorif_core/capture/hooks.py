@@ -60,7 +60,8 @@ def capture_gradients(
         NumericalError: An objective is not finite.
     """
     num_examples, num_tokens = batch.input_ids.shape
-    shape = BatchShape(num_examples, num_tokens, predicting_positions(batch.target_mask))
+    predicting = predicting_positions(batch.target_mask)
+    shape = BatchShape(num_examples, num_tokens, predicting)
     collector = Collector(maps, sink, shape, keeps_tokens=keeps_tokens, refusals=refusals)
     heads = {name for name, one in maps.items() if one.keeps_outputs_apart}
     with (
@@ -70,9 +71,9 @@ def capture_gradients(
         _entries(model) as entered,
         torch.enable_grad(),
     ):
-        values = evaluate_objective(model, batch, objective)
-        bad = values.detach()[~torch.isfinite(values)]
-        if len(bad):
+        values = _evaluate(model, batch, predicting, objective)
+        if not torch.isfinite(values).all():  # the only time that a GPU is waited for
+            bad = values.detach()[~torch.isfinite(values)]
             raise NumericalError(
                 f"the objective of an example is {float(bad[0])}: the model's outputs overflowed. Load it in "
                 "float32 or bfloat16, or check its weights."
@@ -107,10 +108,14 @@ def evaluate_objective(model: nn.Module, batch: TokenBatch, objective: ExampleOb
     Logits are computed only at positions that predict a target of some example, where the
     model's forward allows it: with a large vocabulary they would outweigh everything else.
     """
+    return _evaluate(model, batch, predicting_positions(batch.target_mask), objective)
+
+
+def _evaluate(model: nn.Module, batch: TokenBatch, predicting: Tensor, objective: ExampleObjective) -> Tensor:
     inputs = model_inputs(model, batch)
     ids = inputs["input_ids"]
     device, targets = ids.device, batch.target_mask.to(ids.device)
-    predicting = predicting_positions(targets)
+    predicting = predicting.to(device)
     keeps = "logits_to_keep" in _accepted(model) and len(predicting) > 0
     if keeps:
         inputs["logits_to_keep"] = predicting

@@ -9,7 +9,8 @@ two ``loss`` gradients, taken where both are at hand.
 Source: docs/explanation/design.md §2.2; TRAK (arXiv:2303.14186), section 3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,9 @@ the logits at K positions, the tokens that follow these positions, and which of 
 
 _IGNORED = -100
 
+NUMBERS_AT_ONCE = 1 << 22
+"""Logits that are in float32 at a time (16 MiB)."""
+
 
 def summed_cross_entropy(
     logits: Float[Tensor, "B K vocabulary"], labels: Int[Tensor, "B K"], is_target: Bool[Tensor, "B K"]
@@ -35,12 +39,47 @@ def token_losses(
     logits: Float[Tensor, "B K vocabulary"], labels: Int[Tensor, "B K"], is_target: Bool[Tensor, "B K"]
 ) -> Float[Tensor, "B K"]:
     """Cross-entropy of every target token in nats, 0 elsewhere."""
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     wanted = labels.masked_fill(~is_target, _IGNORED)
-    losses = torch.nn.functional.cross_entropy(
-        wide.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED, reduction="none"
-    )
+    losses: Tensor = _TokenLosses.apply(logits.flatten(0, 1), wanted.flatten())  # pyright: ignore - torch has no type
     return losses.view(labels.shape)
+
+
+class _TokenLosses(torch.autograd.Function):
+    """Cross-entropy of rows of logits (n, vocabulary), whose gradient softmax - onehot is of their dtype.
+
+    A few rows are in float32 at a time, there and back: with a vocabulary of 128,000, a batch in float32 with its
+    logarithms and gradients outweighs the model. The gradient can be differentiated again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, wanted: Tensor) -> Tensor:
+        """Losses (n,); 0 where nothing is wanted."""
+        ctx.save_for_backward(logits, wanted)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        losses = torch.empty(len(logits), dtype=wide, device=logits.device)
+        for rows in _few_rows(logits):
+            losses[rows] = torch.nn.functional.cross_entropy(
+                logits[rows].to(wide), wanted[rows], ignore_index=_IGNORED, reduction="none"
+            )
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, weights: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Of the losses' gradient (n,)."""
+        logits, wanted = ctx.saved_tensors
+        weights = weights.masked_fill(wanted == _IGNORED, 0)[:, None]
+        places = wanted.clamp_min(0)[:, None]
+        gradient = torch.empty_like(logits)
+        for rows in _few_rows(logits):
+            weighed = logits[rows].to(weights.dtype).softmax(1) * weights[rows]
+            gradient[rows] = weighed.scatter_add(1, places[rows], -weights[rows]).to(logits.dtype)
+        return gradient, None
+
+
+def _few_rows(logits: Tensor) -> Iterator[slice]:
+    count = max(1, NUMBERS_AT_ONCE // logits.shape[1])
+    for start in range(0, len(logits), count):
+        yield slice(start, start + count)
 
 
 def negative_margin(

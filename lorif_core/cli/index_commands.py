@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from json import loads as json_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,7 +148,7 @@ def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, h
     say(f'Next: lorif ask {workspace} --prompt "…" --generate')
 
 
-def _print_dry_run(found: "list[tuple[str, str, IndexEstimate]]", *, json: bool) -> None:
+def _print_dry_run(found: "list[tuple[str, str | None, IndexEstimate]]", *, json: bool) -> None:
     if json:
         told = [{"name": name, "index_id": index_id, "estimate": asdict(one)} for name, index_id, one in found]
         own = {"index_id": told[0]["index_id"], "estimate": told[0]["estimate"]}
@@ -256,6 +257,7 @@ def _print_index(report: "IndexReport") -> None:
     say(report.kept_energy.sentence)
     if report.statistics is not None:
         say(report.statistics)
+    _say_size(report.settings.get("size_chosen"))
     _say_share(report.model_share)
     coverage = report.coverage
     left_out = [
@@ -291,6 +293,7 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
     )
     say(opened.indexes.kept_energy(record.index_id).sentence)
     _say_share(opened.indexes.report(record.index_id).model_share)
+    _say_size(json_of(record.settings_json).get("size_chosen"))
     spent = opened.indexes.budget_share(record.index_id)
     if spent is not None:
         say(spent.sentence)
@@ -304,6 +307,12 @@ def _say_members(members: "Members | None") -> None:
     """What an index's scores are sums over, and what a question costs."""
     if members is not None:
         say(f"{members.sentence[0].upper()}{members.sentence[1:]}; {members.cost}.")
+
+
+def _say_size(chosen: str | None) -> None:
+    """Which f and rank were chosen and why, where nobody said them."""
+    if chosen is not None:
+        say(f"Chosen by itself: {chosen}.")
 
 
 def _say_share(seen: "ModelShare | None") -> None:
@@ -363,26 +372,59 @@ def _modules_left_out(estimate: "IndexEstimate") -> str:
     return found
 
 
-def print_estimate(index_id: str, estimate: "IndexEstimate") -> None:
+def print_estimate(index_id: str | None, estimate: "IndexEstimate") -> None:
     """Say what a build will cost, before it starts."""
-    from lorif_core.views.tables import human_bytes, human_seconds, key_value_table
+    from lorif_core.views.tables import human_bytes, key_value_table
 
     gradients = (
         f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
     )
     if estimate.expert_bytes_per_example:
         gradients += f", {human_bytes(estimate.expert_bytes_per_example)} of them for single experts"
-    curvature, free = human_bytes(estimate.subspace_bytes), human_bytes(estimate.free_bytes)
+    parts = {
+        "maps": estimate.maps_bytes,
+        "statistics": estimate.statistics_bytes,
+        "curvature": estimate.subspace_bytes,
+    }
+    further = "".join(f" + {human_bytes(size)} {what}" for what, size in parts.items() if size)
     rows = {
         "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
         "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
         "share": estimate.model_share.sentence + _modules_left_out(estimate),
-        "disk": f"{gradients} + {curvature} curvature; {free} free",
-        "time": f"about {human_seconds(estimate.seconds)} ({estimate.tokens_per_second:.0f} tokens/s measured)",
-        "memory": f"about {human_bytes(estimate.memory_bytes)}",
+        "disk": f"{gradients}{further} = {human_bytes(estimate.disk_bytes)}; {human_bytes(estimate.free_bytes)} free",
+        "time": _time_row(estimate),
+        "memory": f"about {human_bytes(estimate.memory_bytes)}; {human_bytes(estimate.free_memory_bytes)} free now",
     }
-    if estimate.term_costs is not None:
-        rows["budget"] = estimate.term_costs
-    if estimate.adapter is not None:
-        rows["adapter"] = estimate.adapter
-    console(stderr=True).print(key_value_table(f"Index {index_id}", rows))
+    further_rows = {
+        "passes": _passes_row(estimate),
+        "size": estimate.size,
+        "budget": estimate.term_costs,
+        "adapter": estimate.adapter,
+        "not told": estimate.untold,
+    }
+    rows |= {name: said for name, said in further_rows.items() if said is not None}
+    title = "An index" if index_id is None else f"Index {index_id}"
+    console(stderr=True).print(key_value_table(title, rows))
+    if estimate.warning is not None:
+        complain(estimate.warning)
+
+
+def _time_row(estimate: "IndexEstimate") -> str:
+    from lorif_core.views.tables import human_seconds
+
+    algebra = f"{human_seconds(estimate.decomposition_seconds)} for roots and eigenvectors"
+    if estimate.seconds is None:
+        return f"{algebra}; the rest cannot be told without weights"
+    said = f"about {human_seconds(estimate.seconds)}"
+    if estimate.tokens_per_second is not None:
+        said += f" ({estimate.tokens_per_second:.0f} tokens/s measured)"
+    if estimate.statistics_seconds:
+        said += f", of these {human_seconds(estimate.statistics_seconds)} for statistics"
+    return f"{said}, {algebra}" if estimate.decomposition_seconds >= 1 else said
+
+
+def _passes_row(estimate: "IndexEstimate") -> str | None:
+    """In how many groups of layers statistics are taken; nothing where one pass does."""
+    if estimate.num_passes <= 1:
+        return None
+    return f"{estimate.num_passes} over the sample of the statistics, a group of layers in each"

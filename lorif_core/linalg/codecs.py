@@ -49,7 +49,8 @@ class ColumnCodec:
     """Bytes of the codes of a column of the given width."""
 
     encode: Callable[[Tensor], Coded]
-    """(…, d) float → codes. Raises NumericalError when a number is not finite or out of range."""
+    """(…, d) float → codes. Numbers that are not finite, or too large for bf16, leave codes or scales that are not
+    finite either: nothing is checked here, since a GPU would be waited for (``check_finite``)."""
 
     decode_into: Callable[[Tensor, Tensor | None, Tensor], object]
     """Codes and scales → numbers, written to the last argument, (…, d) float32."""
@@ -65,21 +66,25 @@ class ColumnCodec:
         return self.code_bytes(width) + (SCALE_BYTES if self.has_scales else 0)
 
 
-def _check_finite(columns: Tensor) -> None:
-    if not math.isfinite(
-        float(columns.sum(dtype=torch.float64))
+def check_finite(name: str, stored: Tensor) -> None:
+    """Refuse codes or scales of n examples, (n, …), that came of numbers that are not finite.
+
+    Raises:
+        NumericalError: Names the module and counts its examples.
+    """
+    if not stored.is_floating_point() or math.isfinite(
+        float(stored.sum(dtype=torch.float64))
     ):  # one pass; a sum of finite floats is finite in float64
-        count = int((~torch.isfinite(columns)).sum())
-        raise NumericalError(
-            f"factors must be finite to be stored, {count} of {columns.numel()} numbers are not: the gradients "
-            "overflowed. Check the model's weights, or run it in float32."
-        )
+        return
+    count = int((~torch.isfinite(stored.reshape(len(stored), -1)).all(1)).sum())
+    raise NumericalError(
+        f"factors must be finite to be stored, those of module {name!r} are not in {count} of {len(stored)} texts: "
+        "the gradients overflowed. Check the model's weights, or run it in float32."
+    )
 
 
 def _encode_bf16(columns: Tensor) -> Coded:
-    codes = columns.bfloat16()
-    _check_finite(codes)
-    return Coded(codes, None)
+    return Coded(columns.bfloat16(), None)
 
 
 def _decode_bf16(codes: Tensor, scales: Tensor | None, out: Tensor) -> None:
@@ -88,7 +93,6 @@ def _decode_bf16(codes: Tensor, scales: Tensor | None, out: Tensor) -> None:
 
 def _grid_codes(columns: Tensor, top: int) -> tuple[Tensor, Tensor]:
     """Nearest levels of a symmetric grid of 2·top + 1 steps, and its step as it is stored."""
-    _check_finite(columns)
     columns = columns.float()
     scale = _round_up(columns.abs().amax(-1) / top)
     step = scale.float().unsqueeze(-1)
@@ -125,7 +129,6 @@ def _decode_int4(codes: Tensor, scales: Tensor | None, out: Tensor) -> None:
 
 
 def _encode_sign(columns: Tensor) -> Coded:
-    _check_finite(columns)
     scales = columns.float().abs().mean(-1).bfloat16()
     bits = torch.nn.functional.pad((columns >= 0).to(torch.uint8), (0, -columns.shape[-1] % 8))
     weighed = bits.view(*bits.shape[:-1], bits.shape[-1] // 8, 8) * _bits(columns.device)

@@ -160,7 +160,28 @@ def _orthonormal(columns: Tensor) -> Tensor:
     if columns.shape[2] == 1:
         norm = vector_norm(columns, 1, keepdim=True)
         return columns / norm.clamp_min(torch.finfo(columns.dtype).tiny)
-    return orthonormal_basis(columns)
+    # Measured on a CPU: LAPACK is 1.5 to 15 times faster. On a GPU it takes the examples one after another.
+    return gram_schmidt(columns) if columns.is_cuda else orthonormal_basis(columns)
+
+
+def gram_schmidt(columns: Float[Tensor, "B d c"]) -> Float[Tensor, "B d c"]:
+    """Orthonormal basis of each example's columns, in a few calls for the whole batch.
+
+    Every column is cleared of those before it twice, which is enough (Giraud et al. 2005). One that lies in their
+    span up to rounding becomes zero: a gradient of lower rank than c has no direction there.
+    """
+    rows = columns.mT.contiguous()
+    small = torch.finfo(rows.dtype).eps * rows.shape[2] ** 0.5
+    basis = torch.zeros_like(rows)
+    for place in range(rows.shape[1]):
+        row, before = rows[:, place : place + 1], basis[:, :place]
+        cleared = row
+        for _ in range(2 if place else 0):
+            cleared = cleared - (cleared @ before.mT) @ before
+        norm = vector_norm(cleared, 2, keepdim=True)
+        is_new = norm > small * vector_norm(row, 2, keepdim=True)
+        basis[:, place : place + 1] = torch.where(is_new, cleared / norm, torch.zeros_like(cleared))
+    return basis.mT
 
 
 def _balance(left: Tensor, right: Tensor) -> Factors:
@@ -170,9 +191,21 @@ def _balance(left: Tensor, right: Tensor) -> Factors:
     ``left``: a c × c eigenproblem.
     """
     if left.shape[2] > 1:
-        gram = (left.mT @ left).double()
-        rotation = eigh(gram).vectors.flip(-1).to(left.dtype)
+        rotation = principal_axes((left.mT @ left).double()).to(left.dtype)
         left, right = left @ rotation, right @ rotation
     root = vector_norm(left, 1, keepdim=True).sqrt()
     share = torch.where(root > 0, 1 / root, torch.zeros_like(root))
     return Factors((left * share).mT.contiguous(), (right * root).mT.contiguous())
+
+
+def principal_axes(gram: Float[Tensor, "B c c"]) -> Float[Tensor, "B c c"]:
+    """Eigenvectors of symmetric matrices as columns, largest eigenvalue first.
+
+    In closed form for c = 2, where a GPU need not be waited for: with a, b, d the entries, the first axis has the
+    angle ½ atan2(2b, a - d). Entries that are not finite are left to whoever checks what is stored.
+    """
+    if gram.shape[2] > 2:
+        return eigh(gram.nan_to_num(0, 0, 0)).vectors.flip(-1)
+    angle = torch.atan2(2 * gram[:, 0, 1], gram[:, 0, 0] - gram[:, 1, 1]) / 2
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)

@@ -23,6 +23,9 @@ from torch import Tensor
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.typed_torch import vector_norm
 
+NUMBERS_AT_ONCE = 1 << 23
+"""Numbers of scaled rows that are alive at a time for their inner products (32 MiB)."""
+
 
 @dataclass(frozen=True)
 class Gram:
@@ -36,10 +39,16 @@ class Gram:
 
     @classmethod
     def of(cls, rows: Tensor) -> "Gram":
-        """Of rows (B, T, width)."""
-        scale = rows.abs().amax((1, 2), keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
-        rows = rows / scale
-        return cls(rows @ rows.mT, scale)
+        """Of rows (B, T, width); of a vocabulary's width, some columns at a time, so that no second copy is alive."""
+        flat = rows.flatten(1)
+        scale = torch.maximum(-flat.amin(1), flat.amax(1)).clamp_min(torch.finfo(rows.dtype).tiny)[:, None, None]
+        width = max(1, NUMBERS_AT_ONCE // (rows.shape[0] * rows.shape[1]))
+        scaled = rows[:, :, :width] / scale
+        matrix = scaled @ scaled.mT
+        for start in range(width, rows.shape[2], width):
+            scaled = rows[:, :, start : start + width] / scale
+            matrix = matrix.baddbmm(scaled, scaled.mT)
+        return cls(matrix, scale)
 
 
 @dataclass(frozen=True)
@@ -229,5 +238,5 @@ def project_side(rows: Tensor, side: Tensor | None) -> Tensor:
     if side is None:
         return rows.to(wide)
     if side.ndim == 1:
-        return rows.to(wide) * side.to(wide)
+        return rows * side.to(wide)
     return (rows @ side.to(rows.dtype)).to(wide)

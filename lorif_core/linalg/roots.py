@@ -49,10 +49,10 @@ def inverse_root(
     check_moment(mean, moment, what)
     width = len(moment)
     if columns is not None and width > WIDEST_BY_EIGENVECTORS and 2 * columns.shape[1] <= width:
-        return _by_shifts(moment, alpha * mean, columns.double())
+        return _by_shifts(moment, alpha * mean, columns.to(moment))
     values, vectors = eigh(moment)
     scaled = vectors * (values.clamp_min(0) + alpha * mean).rsqrt()
-    return scaled @ (vectors.mT if columns is None else vectors.mT @ columns.double())
+    return scaled @ (vectors.mT if columns is None else vectors.mT @ columns.to(moment))
 
 
 def check_moment(mean: float, moment: Tensor, what: str) -> None:

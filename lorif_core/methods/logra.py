@@ -12,6 +12,7 @@ from typing import ClassVar
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
+from lorif_core.linalg.maps import projected_width
 from lorif_core.linalg.subspace import RowStream, Subspace, fit_subspace
 from lorif_core.methods.lorif import RandomProjection, curvature_asked
 from lorif_core.methods.method_settings import LograConfig
@@ -49,6 +50,18 @@ class WholeFeature:
         return DenseGradient(gradient.dense())
 
 
+def _divisor_that_fits(modules: Sequence[ModuleShape], available_bytes: int) -> int:
+    """The smallest power of two by which widths are divided so that every Gram matrix fits."""
+    f = 1
+    while any(
+        _GRAM_COPIES * 8 * (projected_width(one.in_features, f) * projected_width(one.out_features, f)) ** 2
+        > available_bytes
+        for one in modules
+    ):
+        f *= 2
+    return f
+
+
 @dataclass(frozen=True)
 class FullCurvature:
     """``(GᵀG + λI)⁻¹`` with every eigenvector of each module's Gram matrix."""
@@ -71,8 +84,8 @@ class FullCurvature:
         if needed > available_bytes:
             raise ResourceError(
                 f"logra inverts a {widest.dim} × {widest.dim} matrix for module {widest.name!r}, which needs "
-                f"{needed / 1e9:.1f} GB of memory; {available_bytes / 1e9:.1f} GB are free. Raise `--f`, exclude the "
-                "module, or use `--method lorif`."
+                f"{needed / 1e9:.1f} GB of memory; {available_bytes / 1e9:.1f} GB are free. Pass "
+                f"`--f {_divisor_that_fits(modules, available_bytes)}`, exclude the module, or use `--method lorif`."
             )
 
     def fit(self, module: ModuleShape, stream_rows: RowStream) -> Subspace:

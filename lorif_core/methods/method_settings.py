@@ -67,7 +67,9 @@ class DampedSettings(MethodSettings):
 class FactoredSettings(MethodSettings):
     """Settings of methods that store factors of projected gradients."""
 
-    own_f: ClassVar[int] = 4
+    own_f: ClassVar[int | None] = 4
+    """None: as many bytes as the model's size asks for decide, and the memory that is there."""
+
     own_factor_rank: ClassVar[int] = 1
 
     f: int | None = None
@@ -102,8 +104,15 @@ class FactoredSettings(MethodSettings):
                 "Pass one of `--budget` and `--factor-rank`.",
             )
             return
+        if self.f is None and self.own_f is None:
+            return
         object.__setattr__(self, "f", self.f or self.own_f)
         object.__setattr__(self, "factor_rank", self.factor_rank or self.own_factor_rank)
+
+    @property
+    def is_sized_by_model(self) -> bool:
+        """Whether f, and the rank where it is unset as well, are still to be chosen by the size of the model."""
+        return self.f is None and self.budget is None
 
     @property
     def budget_bytes(self) -> int | None:
@@ -116,20 +125,21 @@ class KroneckerConfig(FactoredSettings, DampedSettings):
     """Rank-c factors of half-whitened gradients, whose plain product is the influence."""
 
     name: ClassVar[str] = "kronecker"
-    own_f: ClassVar[int] = 1
+    own_f: ClassVar[int | None] = None
     own_factor_rank: ClassVar[int] = 2
 
     f: int | None = None
-    """Projection divisor: d_in = max(1, in // f), d_out = max(1, out // f). Unset: 1; a budget chooses one."""
+    """Projection divisor: d_in = max(1, in // f), d_out = max(1, out // f). Unset: 1 for small models, and more where
+    a text would take more than 4 KB and up, by the model's size, or the maps more memory than there is."""
 
     factor_rank: int | None = None
-    """Factor rank c: numbers stored per example and module are c * (d_in + d_out). Unset: 2; a budget gives
-    every module its own."""
+    """Factor rank c: numbers stored per example and module are c * (d_in + d_out). Unset: 2, or 1 where those bytes
+    hold no second term and f is unset too; a budget gives every module its own."""
 
     codec: Codec = "sign"
     """How a stored number is encoded: bf16 (16 bits), int8, int4 or sign (1 bit)."""
 
-    alpha: float = 0.003
+    alpha: float = 0.03
     """Damping of the input and of the gradient statistics, over their mean eigenvalues."""
 
     stats_examples: int | None = None
@@ -250,6 +260,10 @@ class IndexConfig:
 
     members: MembersConfig = field(default_factory=MembersConfig)
     """Further models whose scores are added."""
+
+    size_chosen: str | None = None
+    """Why f and factor rank are what they are, in a sentence, where the model's size and the memory decided them; it
+    decides nothing itself."""
 
     def __post_init__(self) -> None:
         """Check that the method comes with its settings."""

@@ -27,6 +27,8 @@ TOKENIZER_FILES = (
     "chat_template.json",
 )
 _PICKLE_PATTERNS = ("*.bin", "*.pth", "*.pt", "*.ckpt")
+FOREIGN_PATTERNS = (*_PICKLE_PATTERNS, "*.gguf")
+"""Weights in formats that are refused."""
 
 
 def find_model_folder(settings: ModelConfig) -> Path:

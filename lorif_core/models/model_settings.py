@@ -41,6 +41,17 @@ _SIZES = (
 )
 """Settings that say how large a weight is, by their names in config.json: one number of it each at least."""
 
+_PARTS = ("num_attention_heads", "n_head", "num_local_experts", "num_experts")
+"""Those of them that count heads or experts of a layer."""
+
+
+MOST_LAYERS = 1000
+MOST_PARTS = 4096
+"""Heads or experts of a layer, where no weights say how many there are."""
+
+MOST_WIDTH = 1 << 24
+"""Likewise of anything else."""
+
 
 class _Held(NamedTuple):
     """What a folder's weights are."""
@@ -69,6 +80,30 @@ def check_settings(folder: Path, name: str) -> None:
             held = _held(folder)
             for setting, number in _numbers(value):
                 _check_number(path, setting, number, held)
+
+
+def check_sizes(folder: Path, name: str) -> None:
+    """Refuse a configuration without weights whose numbers would make a library build layers for hours.
+
+    Args:
+        folder: Of the configuration.
+        name: As the person gave it.
+
+    Raises:
+        ModelError: Names the number.
+    """
+    path = folder / "config.json"
+    value = _read(path, name)
+    if not isinstance(value, dict):
+        raise ModelError(f"{str(path)!r} must hold a JSON object, got {str(value)[:40]!r}: save {name!r} again.")
+    for setting, found in _numbers(value):
+        for number in found if isinstance(found, list) else [found]:
+            most = MOST_LAYERS if setting in _LAYERS else MOST_PARTS if setting in _PARTS else MOST_WIDTH
+            if type(number) is not int or not 0 <= number <= most:
+                shown = _digits(number) if type(number) is int else str(number)[:40]
+                raise ModelError(
+                    f"`{setting}` is a whole number up to {most:,}, {str(path)!r} says {shown}: save the model again."
+                )
 
 
 def _held(folder: Path) -> _Held:

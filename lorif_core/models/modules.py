@@ -16,6 +16,9 @@ from lorif_core.models.quantised import num_weights, packed_widths
 from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
 from lorif_core.weights import expert_name, fused_experts, is_out_first, kind_of, output_head, own_weight
 
+NARROW = 64
+"""Up to how many dimensions the narrow side of an adapter's map is never projected."""
+
 
 @dataclass(frozen=True)
 class ModuleEntry:
@@ -43,6 +46,9 @@ class ModuleEntry:
 
     failed_trial: bool = False
     """Whether it would be tracked, had not a trial batch shown that its gradients would be wrong or nothing."""
+
+    in_adapter: bool = False
+    """Whether it is a linear map of an adapter, such as LoRA's A or B."""
 
     @property
     def is_tracked(self) -> bool:
@@ -82,9 +88,11 @@ def list_modules(
         if reason is None and found.weight is not None:
             first = firsts.setdefault(found.weight, found.name)
             reason = None if first == found.name else f"one weight with {first}"
+        widths = found.widths or (None, None)
+        of_adapter = found.name in owners
         entries.append(
             ModuleEntry(
-                found.name, found.kind, *(found.widths or (None, None)), found.num_weights, reason, found.is_head
+                found.name, found.kind, *widths, found.num_weights, reason, found.is_head, in_adapter=of_adapter
             )
         )
     return entries
@@ -180,6 +188,9 @@ def _widths(module: nn.Module) -> tuple[int, int] | None:
 def tracked_shapes(entries: list[ModuleEntry], f: int) -> list[ModuleShape]:
     """Shapes of the tracked modules after projection by the divisor ``f``, in the model's order.
 
+    The narrow side of an adapter's map keeps its width: it is the adapter's rank, and next to nothing beside the
+    wide side, so that folding it would lose directions and save no bytes.
+
     Raises:
         TargetError: Nothing is tracked.
     """
@@ -188,8 +199,8 @@ def tracked_shapes(entries: list[ModuleEntry], f: int) -> list[ModuleShape]:
             e.name,
             e.in_features,
             e.out_features,
-            projected_width(e.in_features, f),
-            e.out_features if e.is_head else projected_width(e.out_features, f),
+            _folded(e, e.in_features, e.out_features, f),
+            e.out_features if e.is_head else _folded(e, e.out_features, e.in_features, f),
             "columns" if e.is_head else "factors",
         )
         for e in entries
@@ -201,6 +212,12 @@ def tracked_shapes(entries: list[ModuleEntry], f: int) -> list[ModuleShape]:
             "`lorif index --list-modules` shows all and why not. Change `--include` or `--exclude`."
         )
     return shapes
+
+
+def _folded(entry: ModuleEntry, width: int, other: int, f: int) -> int:
+    """Width of one side after projection, given the other side's."""
+    is_narrow = entry.in_adapter and width <= min(other, NARROW)
+    return width if is_narrow else projected_width(width, f)
 
 
 def check_patterns(entries: list[ModuleEntry], patterns: tuple[str, ...]) -> None:

@@ -7,14 +7,14 @@ the metric in which scores are taken. A module that gets no term is left out of 
 Measured on a retrained ground truth, this keeps more than projecting further (decision 0008).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from lorif_core.data.sequences import EncodedText
 from lorif_core.errors import ConfigError
-from lorif_core.linalg.codecs import ColumnCodec, factor_bytes
+from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.heaviest_columns import heaviest_columns
@@ -37,23 +37,19 @@ SHARE_OF_MODULES = 1 / 3
 
 
 def choose_divisor(
-    modules: Sequence[ModuleShape], codec: ColumnCodec, budget_bytes: int, *, largest: int = 64
+    shapes_at: Callable[[int], Sequence[ModuleShape]], codec: ColumnCodec, budget_bytes: int, *, largest: int = 64
 ) -> int:
     """The smallest projection divisor f (a power of two) at which enough modules can have a term.
 
     Args:
-        modules: The tracked modules.
+        shapes_at: The tracked modules, projected by a divisor.
         codec: Of the factors.
         budget_bytes: For the factors of one example.
         largest: Where to stop.
     """
     f = 1
     while f < largest:
-        one_term = sum(
-            factor_bytes(codec, 1, max(1, one.in_features // f), max(1, one.out_features // f))
-            for one in modules
-            if one.form == "factors"
-        )
+        one_term = sum(term_bytes(codec, one) for one in shapes_at(f) if one.form == "factors")
         if budget_bytes >= SHARE_OF_MODULES * one_term:
             break
         f *= 2

@@ -20,7 +20,7 @@ from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import Block, decode_block, encode_block
+from lorif_core.store.blocks import Block, check_encoded, decode_block, encode_block
 
 
 @dataclass(frozen=True)
@@ -113,4 +113,6 @@ class _Codes:
 
     def _encode(self, gradient: ProjectedGradient, module: ModuleShape) -> dict[str, Tensor]:
         block = self.source.method.feature.compress(gradient, module)
-        return {key: rows.cpu() for key, rows in encode_block(block, module.name, self.source.codec).items()}
+        coded = {key: rows.cpu() for key, rows in encode_block(block, module.name, self.source.codec).items()}
+        check_encoded(coded)
+        return coded

@@ -1,7 +1,11 @@
-"""The tensors of one shard: capture, compress and encode a run of examples, batch by batch."""
+"""The tensors of one shard: capture, compress and encode a run of examples, batch by batch.
+
+Codes and energies stay where the gradients are until the shard is full, and are read once: on a GPU every number
+that is looked at before would be waited for, module by module and batch by batch.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +18,7 @@ from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.passes.text_gradients import OnBatch, capture_texts
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import decode_block, encode_block, tensor_names
+from lorif_core.store.blocks import check_encoded, decode_block, encode_block, tensor_names
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ def build_shard(
         source: Model, maps and method.
         examples: In store order; one without any sequence is stored as zero.
         on_batch: Called with (examples, tokens) after each batch.
+
+    Raises:
+        NumericalError: A gradient is not finite.
     """
     rows = _ShardRows(source, len(examples))
     capture_texts(
@@ -76,63 +83,71 @@ def build_shard(
         tokens_per_batch=source.tokens_per_batch,
         on_batch=on_batch,
     )
-    rows.tensors["norms"] = rows.squared_norms.sqrt()
+    tensors, energies = rows.fill_missing(), rows.energies()
     lengths = [count_tokens(example).whole for example in examples]
-    rows.tensors["num_tokens"] = torch.tensor(lengths, dtype=torch.int32)
+    tensors["num_tokens"] = torch.tensor(lengths, dtype=torch.int32)
     return ShardTensors(
-        rows.fill_missing(),
-        [rows.kept_energy[module.name] for module in source.modules],
-        [rows.stored_energy[module.name] for module in source.modules],
-        [rows.total_energy[module.name] for module in source.modules],
+        tensors,
+        [kept for kept, _, _ in energies],
+        [stored for _, stored, _ in energies],
+        [total for _, _, total in energies],
     )
 
 
-@dataclass
 class _ShardRows:
-    """A shard being filled batch by batch."""
+    """A shard being filled batch by batch; all of it lies where its module's gradients are."""
 
-    source: GradientSource
-    num_examples: int
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    kept_energy: dict[str, float] = field(default_factory=dict)
-    stored_energy: dict[str, float] = field(default_factory=dict)
-    total_energy: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.by_name = {module.name: module for module in self.source.modules}
-        self.kept_energy = dict.fromkeys(self.by_name, 0.0)
-        self.stored_energy = dict.fromkeys(self.by_name, 0.0)
-        self.total_energy = dict.fromkeys(self.by_name, 0.0)
-        self.squared_norms = torch.zeros(self.num_examples)
+    def __init__(self, source: GradientSource, num_examples: int) -> None:
+        self.source, self.num_examples = source, num_examples
+        self._by_name = {module.name: module for module in source.modules}
+        self._columns: dict[str, Tensor] = {}
+        self._squared_norms: dict[torch.device, Tensor] = {}
+        self._energies: dict[str, Tensor] = {}
+        """Per module that a gradient reached: kept, stored and total, (3,) float64."""
 
     def take(self, name: str, place: Tensor, gradient: ProjectedGradient) -> None:
         """Compress, encode and file one module's gradients of a batch; ``place`` says where they belong."""
-        module, method = self.by_name[name], self.source.method
-        block = method.feature.compress(gradient, module)
-        self.kept_energy[name] += float(block.squared_norm().sum(dtype=torch.float64))
-        self.total_energy[name] += float(gradient.squared_norm().sum(dtype=torch.float64))
-        coded = {key: tensor.cpu() for key, tensor in encode_block(block, name, self.source.codec).items()}
+        module, feature, codec = self._by_name[name], self.source.method.feature, self.source.codec
+        device = gradient.device
+        place = place.to(device, non_blocking=True)
+        block = feature.compress(gradient, module)
+        coded = encode_block(block, name, codec)
         for key, rows in coded.items():
             self._column(key, rows)[place] = rows
-        stored = decode_block(coded, module, self.source.codec, method.feature.layout)
-        self.squared_norms[place] += stored.squared_norm()
-        self.stored_energy[name] += float(kept_as_stored(gradient, stored).sum())
+        stored = decode_block(coded, module, codec, feature.layout)
+        if device not in self._squared_norms:
+            self._squared_norms[device] = torch.zeros(self.num_examples, device=device)
+        self._squared_norms[device][place] += stored.squared_norm()
+        energies = (block.squared_norm(), kept_as_stored(gradient, stored), gradient.squared_norm())
+        sums = torch.stack([energy.sum(dtype=torch.float64) for energy in energies])
+        self._energies[name] = self._energies[name] + sums if name in self._energies else sums
+
+    def energies(self) -> list[list[float]]:
+        """Per module: what is kept before the codec, as stored, and the whole."""
+        nothing = torch.zeros(3, dtype=torch.float64)
+        return torch.stack([self._energies.get(name, nothing).cpu() for name in self._by_name]).tolist()
 
     def fill_missing(self) -> dict[str, Tensor]:
-        """All tensors; modules that no gradient reached hold zeros."""
+        """All tensors, on the CPU; modules that no gradient reached hold zeros.
+
+        Raises:
+            NumericalError: A gradient was not finite.
+        """
         for module in self.source.modules:
-            if all(
-                name in self.tensors
-                for name in tensor_names(module, self.source.codec, self.source.method.feature.layout)
-            ):
-                continue
-            empty = DenseGradient(torch.zeros(1, module.d_in, module.d_out))
-            block = self.source.method.feature.compress(empty, module)
-            for key, rows in encode_block(block, module.name, self.source.codec).items():
-                self._column(key, rows)
-        return self.tensors
+            names = tensor_names(module, self.source.codec, self.source.method.feature.layout)
+            if not all(name in self._columns for name in names):
+                empty = DenseGradient(torch.zeros(1, module.d_in, module.d_out))
+                block = self.source.method.feature.compress(empty, module)
+                for key, rows in encode_block(block, module.name, self.source.codec).items():
+                    self._column(key, rows)
+        tensors = {key: column.cpu() for key, column in self._columns.items()}
+        check_encoded(tensors)
+        squared_norms = torch.zeros(self.num_examples)
+        for part in self._squared_norms.values():
+            squared_norms += part.cpu()
+        return tensors | {"norms": squared_norms.sqrt()}
 
     def _column(self, key: str, like: Tensor) -> Tensor:
-        if key not in self.tensors:
-            self.tensors[key] = torch.zeros(self.num_examples, *like.shape[1:], dtype=like.dtype)
-        return self.tensors[key]
+        if key not in self._columns:
+            self._columns[key] = like.new_zeros(self.num_examples, *like.shape[1:])
+        return self._columns[key]

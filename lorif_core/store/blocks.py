@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.codecs import Coded, ColumnCodec, factor_bytes
+from lorif_core.linalg.codecs import Coded, ColumnCodec, check_finite, factor_bytes
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.heaviest_columns import Columns
@@ -43,6 +43,16 @@ def encode_block(block: Block, module_name: str, codec: ColumnCodec) -> dict[str
     return _named("left", module_name, codec.encode(block.left)) | _named(
         "right", module_name, codec.encode(block.right)
     )
+
+
+def check_encoded(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of ``encode_block`` that do not stand for finite gradients.
+
+    Raises:
+        NumericalError: Names the first such module.
+    """
+    for name, stored in tensors.items():
+        check_finite(name.split("/", 1)[1], stored)
 
 
 class Buffers:

@@ -86,6 +86,9 @@ class Plan:
     stride: int | None = None
     """Tokens from one window of a long example to the next; None: long examples are cut."""
 
+    precision: Literal["bfloat16"] | None = None
+    """What a CPU multiplies in; None: float32, as in all indexes from before there was a choice."""
+
     @property
     def num_parts(self) -> int:
         """How many parts the examples are divided into."""
@@ -122,13 +125,20 @@ def read_plan(folder: Path) -> Plan:
 
 
 def values_to_keep(plan: Plan) -> dict[str, Any]:
-    """A plan, or what extends one, as JSON values; modules stored as factors say nothing of it, as before there was
-    another form."""
+    """A plan, or what extends one, as JSON values; what is as it always was before there was another is not said:
+    modules stored as factors, and the fields ``_LATER``."""
     values = asdict(plan)
     for module in values["modules"]:
         if module["form"] == "factors":
             module.pop("form")
+    for name in _LATER:
+        if values[name] is None:
+            values.pop(name)
     return values
+
+
+_LATER = ("precision",)
+"""Fields that are left out where an index is as all were before there were others, so that it keeps its hashes."""
 
 
 def plan_from_json(path: Path, raw: dict[str, Any]) -> Plan:

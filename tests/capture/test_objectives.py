@@ -2,7 +2,9 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from lorif_core.capture import objectives
 from lorif_core.capture.objectives import example_objective, negative_margin, summed_cross_entropy
 from lorif_core.errors import ConfigError, NumericalError
 
@@ -70,3 +72,52 @@ def test_the_margin_of_a_certain_completion_is_refused():
 def test_an_unknown_objective_lists_the_known_ones():
     with pytest.raises(ConfigError, match=r"one of loss, margin here, got 'accuracy'"):
         example_objective("accuracy")
+
+
+@pytest.mark.parametrize("numbers", [1, 7, 10, 1 << 22])
+def test_losses_and_their_gradients_are_those_by_hand_however_few_rows_are_taken_at_a_time(
+    numbers, logits, monkeypatch
+):
+    monkeypatch.setattr(objectives, "NUMBERS_AT_ONCE", numbers)
+    logits.requires_grad_()
+    losses = summed_cross_entropy(logits, LABELS, IS_TARGET)
+    (losses * torch.tensor([3.0, -2.0])).sum().backward()
+    wanted = logits.detach().softmax(2)
+    for row, place in IS_TARGET.nonzero():
+        wanted[row, place, LABELS[row, place]] -= 1
+    wanted = wanted * IS_TARGET[:, :, None] * torch.tensor([3.0, -2.0])[:, None, None]
+    first, second, third = losses_by_hand(logits.detach())
+    torch.testing.assert_close(losses.detach(), torch.tensor([first + second, third], dtype=torch.float64))
+    torch.testing.assert_close(logits.grad, wanted)
+
+
+@pytest.mark.parametrize("numbers", [7, 1 << 22])
+def test_the_gradient_of_the_losses_can_be_differentiated_again(numbers, logits, monkeypatch):
+    monkeypatch.setattr(objectives, "NUMBERS_AT_ONCE", numbers)
+    logits.requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: summed_cross_entropy(x, LABELS, IS_TARGET), logits)
+
+
+class Widest(TorchDispatchMode):
+    """The most numbers of a float32 tensor that an operator gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for one in result if isinstance(result, tuple) else (result,):
+            if isinstance(one, torch.Tensor) and one.dtype == torch.float32:
+                self.numbers = max(self.numbers, one.numel())
+        return result
+
+
+def test_no_float32_copy_of_all_logits_is_made(monkeypatch):
+    monkeypatch.setattr(objectives, "NUMBERS_AT_ONCE", 1000)
+    logits = torch.randn(4, 25, 200).bfloat16().requires_grad_()
+    labels = torch.zeros(4, 25, dtype=torch.long)
+    with Widest() as widest:
+        summed_cross_entropy(logits, labels, labels == 0).sum().backward()
+    assert logits.grad.dtype == torch.bfloat16
+    assert 0 < widest.numbers <= 1000

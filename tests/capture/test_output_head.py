@@ -94,7 +94,7 @@ def test_the_product_of_two_whitened_gradients_is_their_influence():
     moments = empty_moments([shape])
     with frozen(model):
         add_moments(model, moments, EXAMPLES, pad_id=1, tokens_per_batch=10_000)
-    maps = whitened_maps(shape, moments[shape.name], alpha=0.003, f=1, seed=0)
+    maps = whitened_maps(shape, moments[shape.name], alpha=0.003, seed=0)
     one, other = captured(model, {shape.name: maps}, EXAMPLES)[shape.name][:2].double()
     oracle = tiny_model("llama")
     pairs = [states_and_errors(oracle, example) for example in EXAMPLES]

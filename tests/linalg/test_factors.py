@@ -2,7 +2,7 @@ import pytest
 import torch
 from oracles import best_rank, close
 
-from lorif_core.linalg.factors import Factors, factor_gradient, random_start
+from lorif_core.linalg.factors import Factors, factor_gradient, gram_schmidt, principal_axes, random_start
 from lorif_core.linalg.gradients import DenseGradient, SequenceGradient
 
 SHAPES = [(6, 6), (12, 5), (4, 11), (1, 7), (7, 1)]
@@ -150,3 +150,45 @@ def test_a_start_is_orthonormal_and_named_by_module_and_seed():
     assert torch.equal(start, random_start("m", 9, 3, seed=0))
     assert not torch.equal(start, random_start("n", 9, 3, seed=0))
     assert not torch.equal(start, random_start("m", 9, 3, seed=1))
+
+
+@pytest.mark.parametrize(("d", "c"), [(5, 1), (40, 2), (40, 4), (16, 16)])
+def test_gram_schmidt_spans_what_a_decomposition_in_float64_spans(d, c, rng):
+    columns = torch.randn(6, d, c, generator=rng) @ torch.diag(10.0 ** -torch.arange(c) / 4)
+    basis = gram_schmidt(columns).double()
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(c).double().expand(6, c, c), atol=1e-5, rtol=0)
+    wanted = torch.linalg.qr(columns.double()).Q
+    torch.testing.assert_close(basis @ basis.mT, wanted @ wanted.mT, atol=1e-3, rtol=0)
+
+
+def test_gram_schmidt_stays_orthonormal_for_columns_that_differ_by_rounding(rng):
+    first = torch.randn(4, 30, 1, generator=rng)
+    columns = torch.cat([first, first * (1 + 1e-5 * torch.randn(4, 30, 1, generator=rng))], 2)
+    basis = gram_schmidt(columns).double()
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(2).double().expand(4, 2, 2), atol=1e-5, rtol=0)
+
+
+def test_gram_schmidt_leaves_zero_where_columns_depend_on_one_another(rng):
+    first = torch.randn(4, 30, 1, generator=rng)
+    basis = gram_schmidt(torch.cat([first, -3 * first, torch.zeros(4, 30, 1)], 2))
+    assert torch.equal(basis[:, :, 1:], torch.zeros(4, 30, 2))
+
+
+@pytest.mark.parametrize("c", [2, 3])
+def test_principal_axes_are_eigenvectors_largest_first(c, rng):
+    columns = torch.randn(50, 6, c, generator=rng, dtype=torch.float64)
+    columns[0, :, 1] = 0  # of rank one less
+    columns[1] = torch.linalg.qr(columns[1]).Q  # equal eigenvalues
+    gram = columns.mT @ columns
+    axes = principal_axes(gram)
+    turned = axes.mT @ gram @ axes
+    torch.testing.assert_close(axes.mT @ axes, torch.eye(c).double().expand(50, c, c))
+    torch.testing.assert_close(turned, torch.diag_embed(torch.linalg.eigvalsh(gram).flip(-1)))
+
+
+def test_gradients_that_are_not_finite_give_factors_that_are_not():
+    matrix = torch.ones(1, 5, 6)
+    matrix[0, 1, 1] = torch.nan
+    for rank in (1, 2, 3):
+        factors = factor_gradient(DenseGradient(matrix), random_start("module", 6, rank, seed=0))
+        assert not bool(factors.left.isfinite().all() & factors.right.isfinite().all())

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorif_core.linalg import gradients
 from lorif_core.linalg.gradients import (
     DenseGradient,
     SequenceGradient,
@@ -110,3 +111,13 @@ def test_gradients_of_a_half_precision_model_are_float32(order, dtype, rng):
     assert found.dtype == torch.float32
     wanted = gradients_by_hand(inputs, output_grads, ModuleMaps(maps.input_map.double(), maps.output_map.double()))
     assert (found.double() - wanted).norm() / wanted.norm() < 3 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("numbers", [1, 20, 100, 1 << 22])
+def test_inner_products_of_rows_do_not_depend_on_how_many_columns_are_taken_at_a_time(numbers, rng, monkeypatch):
+    monkeypatch.setattr(gradients, "NUMBERS_AT_ONCE", numbers)
+    rows = torch.randn(2, 3, 11, generator=rng, dtype=torch.float64)
+    found = gradients.Gram.of(rows)
+    wanted = torch.einsum("bti,bsi->bts", rows, rows)
+    torch.testing.assert_close(found.matrix * found.scale.square(), wanted)
+    torch.testing.assert_close(found.scale.flatten(), torch.tensor([float(one.abs().max()) for one in rows]).double())

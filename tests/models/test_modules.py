@@ -204,6 +204,22 @@ def test_shapes_are_projected_by_the_divisor_in_the_models_order(f):
     ]
 
 
+def test_the_narrow_side_of_an_adapter_keeps_its_width():
+    shapes = tracked_shapes(list_modules(tiny_model("llama_lora")), 4)
+    assert {one.name.split(".")[-2] for one in shapes} == {"lora_A", "lora_B"}
+    for one in shapes:
+        narrow = min(one.in_features, one.out_features)
+        wide = max(one.in_features, one.out_features)
+        assert sorted((one.d_in, one.d_out)) == sorted((narrow, wide // 4))
+        assert (one.d_in == narrow) == (one.in_features == narrow)
+
+
+def test_a_narrow_module_that_is_no_adapter_is_divided_on_both_sides():
+    model = nn.Sequential(nn.Linear(64, 2048, bias=False))
+    (shape,) = tracked_shapes(list_modules(model), 4)
+    assert (shape.d_in, shape.d_out) == (16, 512)
+
+
 def test_tracking_nothing_is_refused():
     with pytest.raises(TargetError, match=r"no module is left to track\. Linear modules are named like"):
         tracked_shapes(list_modules(tiny_model("llama"), exclude=("*",)), 4)

@@ -1,5 +1,7 @@
 """A byte budget divided among modules: cases worked by hand, and energies against full SVDs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -102,15 +104,22 @@ def test_no_bought_term_has_less_energy_per_byte_than_one_that_was_left_at_the_s
     assert min(bought) >= max(left, default=0.0)
 
 
+def folded(modules):
+    """Every module with its widths divided by f, as ``tracked_shapes`` does it."""
+    return lambda f: [
+        replace(one, d_in=max(1, one.in_features // f), d_out=max(1, one.out_features // f)) for one in modules
+    ]
+
+
 def test_the_divisor_is_the_smallest_power_of_two_at_which_a_third_of_the_first_terms_fits():
     # bf16, one term of three modules 64 × 64: 3 · 256 = 768 bytes at f = 1, halved with every doubling of f.
-    modules = [module(name, 64) for name in "abc"]
+    modules = folded([module(name, 64) for name in "abc"])
     assert [choose_divisor(modules, BF16, budget) for budget in (256, 255, 128, 127, 64)] == [1, 2, 2, 4, 4]
 
 
 def test_the_divisor_counts_scales_and_stops_at_the_largest():
     # sign: (1 + 2) bytes for every column of up to 8 numbers, whatever f: 6 bytes a term.
-    modules = [module(str(number), 8) for number in range(30)]
+    modules = folded([module(str(number), 8) for number in range(30)])
     assert choose_divisor(modules, SIGN, 1) == 64
     assert choose_divisor(modules, SIGN, 1, largest=4) == 4
     assert choose_divisor(modules, SIGN, 60) == 1
@@ -118,7 +127,8 @@ def test_the_divisor_counts_scales_and_stops_at_the_largest():
 
 def test_the_divisor_asks_nothing_of_a_head_whose_columns_are_stored():
     head = ModuleShape("head", 64, 5000, 64, 5000, "columns")
-    assert choose_divisor([module("a", 64), head], BF16, 86) == choose_divisor([module("a", 64)], BF16, 86) == 1
+    both = choose_divisor(folded([module("a", 64), head]), BF16, 86)
+    assert both == choose_divisor(folded([module("a", 64)]), BF16, 86) == 1
 
 
 def test_a_column_of_a_head_costs_its_numbers_and_which_one_it_is():

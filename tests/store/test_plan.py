@@ -18,6 +18,7 @@ FULL = plan_of(
     budget_bytes=1000,
     ranks={"a.up": 3},
     members=("first", "second"),
+    precision="bfloat16",
 )
 
 
@@ -124,3 +125,9 @@ def test_maps_that_another_worker_wrote_first_are_the_ones_that_the_plan_names(t
     assert plan_with_maps(tmp_path, maps_of(1.0)) == first
     write_plan(tmp_path, first)
     assert float(StoreReader(tmp_path).maps()["a.up"].input_map.max()) == 2.5
+
+
+def test_a_plan_in_float32_says_nothing_of_it_as_before_there_was_a_choice(tmp_path):
+    write_plan(tmp_path, plan_of())
+    assert "precision" not in json.loads((tmp_path / PLAN).read_text())
+    assert fingerprint_of_plan(replace(plan_of(), precision="bfloat16")) != fingerprint_of_plan(plan_of())

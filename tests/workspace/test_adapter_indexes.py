@@ -4,12 +4,14 @@ import json
 import warnings
 from functools import cache
 
+import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tiny_workspace import SMALL, copy_of, done, imported, model_folder, root
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lorif_core.store.plan import read_plan
 from lorif_core.workspace.workspace import open_workspace
 
 KIND = "DoRA adapter of rank 2 on"
@@ -65,3 +67,16 @@ def test_an_index_of_an_adapter_is_built_asked_and_described(tmp_path):
     )
     assert f"{index_id}: {KIND}" in " ".join(done("doctor", workspace).out.split())
     assert done("doctor", workspace, "--json").json["workspace"]["adapters"] == {index_id: sentence}
+
+
+@pytest.mark.parametrize("method", ["graddot", "kronecker"])
+def test_a_projected_adapter_keeps_its_rank_and_answers(tmp_path, method):
+    workspace = copy_of(imported(), tmp_path)
+    record = done("index", workspace, "--model", adapter_folder(), "--method", method, "--f", 3, "--json").json
+    (plan,) = [read_plan(place) for place in (workspace / "indexes").glob(record["index_id"])]
+    by_name = {one.name.rpartition(".h.0.attn.c_attn.")[2]: one for one in plan.modules}
+    up, down = by_name["lora_B.default"], by_name["lora_A.default"]
+    assert (up.in_features, up.d_in, up.d_out) == (2, 2, up.out_features // 3)
+    assert (down.out_features, down.d_out, down.d_in) == (2, 2, down.in_features // 3)
+    asked = done("ask", workspace, "--prompt", "The river of Arlen is", "--completion", " a castle", "--json").json
+    assert asked["supports"]

@@ -372,7 +372,7 @@ def test_statistics_go_on_behind_the_last_step_that_was_saved(tmp_path, monkeypa
 
 
 def test_statistics_are_the_same_in_as_many_passes_as_there_is_memory_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics, "ROOM_SHARE", 0.0)
+    monkeypatch.setattr(statistics, "room_for_moments", lambda free: 0)
     workspace = copy_of(imported(), tmp_path)
     stages = build(workspace, f=1)
     passes = len(manifest_of(workspace)["modules"])

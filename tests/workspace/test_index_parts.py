@@ -266,8 +266,12 @@ def test_an_index_over_other_members_has_another_name():
     assert index_id_of(replace(PLAN, members=("first", "second"))) != index_id_of(PLAN)
 
 
+def test_an_index_in_bfloat16_has_another_name():
+    assert index_id_of(replace(PLAN, precision="bfloat16")) != index_id_of(PLAN)
+
+
 def test_everything_in_a_plan_but_what_the_build_decides_is_in_the_name():
-    left_out = {"shard_examples", "maps", "ranks", "members", "whitening", "budget_bytes", "stride"}
+    left_out = {"shard_examples", "maps", "ranks", "members", "whitening", "budget_bytes", "stride", "precision"}
     assert asdict(PLAN).keys() - left_out == IDENTITY.keys()
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 ProgressSink = Callable[[str, int, int], None]
-"""(stage, done, total): `statistics` and `gradients` count examples, `roots` and `curvature` modules, `self-influence`
-shards."""
+"""(stage, done, total): `statistics` and `gradients` count examples, `roots` and `curvature` modules,
+`self-influence` shards."""
 
 
 class Cancelled(Exception):

@@ -84,8 +84,10 @@ class Indexes:
 
     def estimate_members(
         self, settings: IndexConfig, *, dataset: str | None = None
-    ) -> list[tuple[str, str, IndexEstimate]]:
+    ) -> list[tuple[str, str | None, IndexEstimate]]:
         """Name, index id and cost of every member that a build of these settings would make, the own model first.
+
+        A model without weights is estimated from its configuration; its index has no id yet.
 
         Raises:
             LorifError: A model, the data or the machine does not fit the settings.

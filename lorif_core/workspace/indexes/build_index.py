@@ -205,6 +205,12 @@ class _Counter:
         self.on_progress(self.stage, self.done, self.total)
 
 
+def is_worth_an_estimate(job: IndexJob) -> bool:
+    """Whether a build is not about to find its index finished, or to go on with gradients that were begun."""
+    is_resumed = is_begun(job.folder) and job.num_left > 0
+    return not is_resumed and not _has_curvature(job, job.manifest)
+
+
 def _has_curvature(job: IndexJob, manifest: Manifest) -> bool:
     """Whether the fitted preconditioner is the one that the settings ask for."""
     curvature = job.engine.method.curvature

@@ -13,13 +13,16 @@ from lorif_core.config import MembersConfig
 from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.load import load_model
+from lorif_core.models.outline import has_only_a_configuration
 from lorif_core.workspace.folder.index_members import LinkedMember, Members
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.build_index import build_index
+from lorif_core.workspace.indexes.build_index import build_index, is_worth_an_estimate
 from lorif_core.workspace.indexes.engine import build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
-from lorif_core.workspace.indexes.index_job import IndexJob, plan_index
+from lorif_core.workspace.indexes.estimate_outline import estimate_outline, is_outgrown, refuse_outgrown
+from lorif_core.workspace.indexes.fit_to_memory import plan_fitting
+from lorif_core.workspace.indexes.index_job import IndexJob
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import link_members
 from lorif_core.workspace.indexes.name_members import WeighedModel, members_asked, place_members, weigh_members
@@ -49,7 +52,7 @@ def build_with_members(
         LorifError: A model, the data or the machine does not fit the settings, or the members do not fit together.
     """
     job, asked, models = _plan_family(files, dataset, settings)
-    if on_estimate is not None:
+    if on_estimate is not None and is_worth_an_estimate(job):
         on_estimate(job.index_id, estimate_index(job))
     record, shared = build_index(job, on_progress), _shared(job)
     del job  # with its model
@@ -57,7 +60,7 @@ def build_with_members(
     for one in models[1:]:
         other = _plan_other(files, dataset, shared, one)
         _check_new(one, other.index_id, record.index_id, others)
-        if on_estimate is not None:
+        if on_estimate is not None and is_worth_an_estimate(other):
             on_estimate(other.index_id, estimate_index(other))
         others.append(LinkedMember(build_index(other, on_progress).index_id, one.name, one.weight, one.model))
         del other
@@ -69,14 +72,20 @@ def build_with_members(
 
 def estimate_members(
     files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexConfig
-) -> list[tuple[str, str, IndexEstimate]]:
+) -> list[tuple[str, str | None, IndexEstimate]]:
     """Name, index id and cost of every member that a build of these settings would make, the own model first.
+
+    Of a model whose weights are not there, or do not fit, the cost is what its configuration says; its index has no
+    id yet, and further members are not looked at.
 
     Raises:
         LorifError: A model, the data or the machine does not fit the settings.
     """
+    if has_only_a_configuration(settings.model) or is_outgrown(settings.model):
+        return [(settings.model.model, None, estimate_outline(files, dataset, settings))]
     job, _, models = _plan_family(files, dataset, settings)
-    found, shared = [(models[0].name, job.index_id, estimate_index(job))], _shared(job)
+    found: list[tuple[str, str | None, IndexEstimate]] = [(models[0].name, job.index_id, estimate_index(job))]
+    shared = _shared(job)
     del job
     for one in models[1:]:
         other = _plan_other(files, dataset, shared, one)
@@ -90,7 +99,8 @@ def plan_alone(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         placed = replace(settings.model, model=str(Path(settings.model.model).resolve()))
         settings = replace(settings, model=placed)
     settings = replace(settings, members=MembersConfig())
-    return plan_index(files, dataset, settings, build_engine(load_model(settings.model), settings))
+    refuse_outgrown(settings.model)
+    return plan_fitting(files, dataset, settings, build_engine(load_model(settings.model), settings))
 
 
 def _plan_family(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexConfig) -> _Family:
@@ -108,7 +118,7 @@ def _plan_family(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexC
 def _shared(own: IndexJob) -> IndexConfig:
     """What the further members are built with: texts in shards of the same size, so that scores can be added."""
     shards = own.manifest.shard_examples
-    return replace(own.settings, batches=replace(own.settings.batches, shard_examples=shards))
+    return replace(own.settings, batches=replace(own.settings.batches, shard_examples=shards), size_chosen=None)
 
 
 def _plan_other(files: WorkspaceFiles, dataset: DatasetRecord, shared: IndexConfig, member: WeighedModel) -> IndexJob:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lorif_core.capture.hooks import frozen, num_ids
+from lorif_core.capture.precision import Recorded, compute_in
 from lorif_core.capture.probe import probe_modules
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.data.batches import pad_batch
@@ -17,7 +18,7 @@ from lorif_core.errors import TargetError
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
-from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.load import LoadedModel
 from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules, tracked_shapes
@@ -26,6 +27,9 @@ from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, TokenBatch, Tracked
 from lorif_core.store.reader import StoreReader
 from lorif_core.weights import locate_weight
+from lorif_core.workspace.indexes.build_memory import check_random_maps
+from lorif_core.workspace.indexes.choose_size import sized
+from lorif_core.workspace.indexes.free_memory import free_host_bytes
 
 TRIAL_TEXT = "The capital of France is Paris, and the river that runs through it is called the Seine."
 TRIAL_LENGTHS = (11, 7)
@@ -52,6 +56,9 @@ class Engine:
 
     stride: int | None = None
     """Tokens from one window of a long text to the next; None: long texts are cut. Depends on the data as well."""
+
+    precision: Recorded = None
+    """What a CPU multiplies in. Depends on what was begun as well."""
 
     @property
     def encoder(self) -> Encoder:
@@ -88,7 +95,7 @@ class Engine:
     @contextmanager
     def frozen_model(self) -> Iterator[nn.Module]:
         """The model ready for capture; it is left as it was found."""
-        with frozen(self.loaded.model):
+        with frozen(self.loaded.model), compute_in(self.loaded.model, self.precision):
             yield self.loaded.model
 
     @contextmanager
@@ -96,8 +103,7 @@ class Engine:
         """Everything that turns sequences into stored gradients, while the model is frozen."""
         model = self.loaded.model
         placed = {
-            name: maps.to(locate_weight(model, name).parameter.device, torch.float32)
-            for name, maps in self.maps.items()
+            name: self._placed(maps, locate_weight(model, name).parameter.device) for name, maps in self.maps.items()
         }
         with self.frozen_model():
             yield GradientSource(
@@ -110,11 +116,18 @@ class Engine:
                 tokens_per_batch=self.batches.tokens_per_batch,
             )
 
+    def _placed(self, maps: ModuleMaps, device: torch.device) -> ModuleMaps:
+        """Maps where they are multiplied, in what they are multiplied in: cast once and not for every batch. A
+        diagonal is always multiplied in float32."""
+        narrow = self.precision == "bfloat16" and device.type == "cpu" and not maps.keeps_outputs_apart
+        return maps.to(device, torch.bfloat16 if narrow else torch.float32)
+
 
 def whole_engine(engine: Engine, model: ModelConfig) -> Engine:
     """The same model with every tracked module at its full width, whatever an index keeps of them."""
     modules = tracked_shapes(choose_modules(engine.loaded, model, ATTENTION_AND_MLP), 1)
-    return replace(engine, modules=modules, f=1, maps={module.name: ModuleMaps(None, None) for module in modules})
+    maps = {module.name: ModuleMaps(None, None) for module in modules}
+    return replace(engine, modules=modules, f=1, maps=maps, precision=None)
 
 
 def head_of(loaded: LoadedModel) -> ModuleShape:
@@ -138,22 +151,35 @@ def head_of(loaded: LoadedModel) -> ModuleShape:
 def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
     """Choose the modules of a loaded model and draw their maps.
 
-    Maps that need statistics are made when the index is built.
+    Maps that need statistics are made when the index is built. Where the settings leave f to the size of the model,
+    it is what the bytes of a text ask for.
 
     Raises:
         TargetError: A pattern matches nothing, or nothing is left to track.
+        ResourceError: Random maps would not fit into memory.
     """
-    method = make_method(settings.method)
-    entries = choose_modules(loaded, settings.model, method.tracked)
+    default = make_method(settings.method).tracked
+    entries = choose_modules(loaded, settings.model, default)
+    method = make_method(sized(settings.method, entries))
     f = method.projection.f
     if f is None:  # left to the budget
-        f = choose_divisor(tracked_shapes(entries, 1), column_codec(method.feature.codec), method.budget_bytes or 0)
+        codec = column_codec(method.feature.codec)
+        f = choose_divisor(lambda f: tracked_shapes(entries, f), codec, method.budget_bytes or 0)
         method = method.with_budget(f, {})
     modules = tracked_shapes(entries, f)
     maps: dict[str, ModuleMaps] = {}
     if method.projection.sample(modules) is None:
+        check_random_maps(lambda f: tracked_shapes(entries, f), f, free_host_bytes())
         maps = {module.name: method.projection.maps(module, None) for module in modules}
     return Engine(loaded, method, settings.batches, modules, f, maps, entries)
+
+
+def projected_further(engine: Engine, settings: MethodSettings) -> Engine:
+    """The engine of a method whose maps wait for their statistics, under settings that say another f."""
+    method = make_method(settings)
+    f = method.projection.f
+    assert f is not None  # settings that say it
+    return replace(engine, method=method, f=f, modules=tracked_shapes(engine.entries, f))
 
 
 def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreReader) -> Engine:
@@ -162,7 +188,8 @@ def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreRea
     if manifest.budget_bytes is not None:
         method = method.with_budget(manifest.f, manifest.ranks or {})
     maps = reader.maps() or {module.name: method.projection.maps(module, None) for module in manifest.modules}
-    return Engine(loaded, method, settings.batches, list(manifest.modules), manifest.f, maps, [])
+    own = list(manifest.modules)
+    return Engine(loaded, method, settings.batches, own, manifest.f, maps, [], precision=manifest.precision)
 
 
 def choose_modules(loaded: LoadedModel, model: ModelConfig, default: Tracked) -> list[ModuleEntry]:

@@ -1,38 +1,56 @@
-"""What an index will cost: bytes exactly, time and memory from a few timed batches."""
+"""What an index will cost: bytes by arithmetic, time and memory from a few timed batches."""
 
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 import torch
 
-from lorif_core.capture.boundaries import length_boundaries
-from lorif_core.data.batches import plan_batches
 from lorif_core.data.sequences import EncodedText, add_counts, count_tokens, has_targets
 from lorif_core.linalg.codecs import column_codec
-from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
-from lorif_core.linalg.typed_torch import eigh
 from lorif_core.methods.lorif import fit_bytes
+from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.adapter_report import coverage_of
 from lorif_core.passes.fitting import CHUNK_NUMBERS
-from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
 from lorif_core.weights import family_of
 from lorif_core.workspace.indexes.budget_share import costs_of_terms
+from lorif_core.workspace.indexes.build_memory import (
+    SHARD_COPIES,
+    BuildMemory,
+    is_by_shifts,
+    largest_group,
+    maps_bytes,
+    memory_of,
+    num_passes,
+    statistics_bytes,
+)
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.free_memory import free_bytes
 from lorif_core.workspace.indexes.index_job import SELF_INFLUENCE_BYTES, IndexJob
 from lorif_core.workspace.indexes.model_share import ModelShare, share_of
+from lorif_core.workspace.indexes.timed_batches import (
+    TIMED_WIDTH,
+    Timed,
+    decomposition_seconds,
+    root_seconds,
+    time_gradients,
+    time_statistics,
+)
 
 SAMPLE_EXAMPLES = 256
-TIMED_BATCHES = 3
 
-TIMED_WIDTH = 512
-"""Of the decomposition that is timed: 0.1 s on two cores, where 4,096 take 45 s."""
+SHIFTS_GAIN = 1.6
+"""How much faster a wide root is that is taken by shifts (docs/decisions/0039)."""
+
+LONG_FIT_S = 600
+"""From how long on the linear algebra of a build is spoken of by itself."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +78,34 @@ class IndexEstimate:
 
     shard_bytes: int
     subspace_bytes: int
-    seconds: float
-    """Of the whole rest of the build, from the timed batches."""
+    """Of the directions that are fitted; 0 where there are none."""
 
-    tokens_per_second: float
+    maps_bytes: int
+    """Of half-whitening maps, which lie beside the shards; random ones are redrawn and take none."""
+
+    statistics_bytes: int
+    """Of the second moments behind the maps, which all indexes of this model and data set share."""
+
+    num_passes: int
+    """Over the sample of the statistics, as many as memory asks for; 0 where there are none to take."""
+
+    seconds: float | None
+    """Of the whole rest of the build, from the timed batches; None where there are no weights to time."""
+
+    statistics_seconds: float | None
+    """Of these, the passes of the statistics."""
+
+    decomposition_seconds: float
+    """Of these, roots of second moments, or the fit of the curvature: linear algebra that no text shortens."""
+
+    tokens_per_second: float | None
+    """Of the gradients; None where nothing was timed."""
+
     memory_bytes: int
     """Peak resident size of the process."""
+
+    free_memory_bytes: int
+    """What the process can still take as it is."""
 
     free_bytes: int
     """Free space on the workspace's disk."""
@@ -76,97 +116,144 @@ class IndexEstimate:
     adapter: str | None = None
     """What of the model's adapter is tracked, in a sentence; None for a model that stands alone."""
 
+    size: str | None = None
+    """Which f and rank were chosen and why; None where the settings say them."""
+
+    untold: str | None = None
+    """What cannot be told, and why; None where everything was."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """Everything that a build writes."""
+        return self.shard_bytes + self.subspace_bytes + self.maps_bytes + self.statistics_bytes
+
+    @property
+    def warning(self) -> str | None:
+        """That the linear algebra alone takes long; None where it does not."""
+        if self.decomposition_seconds <= LONG_FIT_S:
+            return None
+        hours = self.decomposition_seconds / 3600
+        return (
+            f"Roots and eigenvectors alone take about {hours:.1f} hours on this machine, however few texts there are."
+        )
+
 
 def estimate_index(job: IndexJob) -> IndexEstimate:
-    """Time a few batches of the data set's beginning and extrapolate.
+    """Time a few batches of the data set's beginning and extrapolate; with all gradients stored nothing is timed.
 
     Raises:
         DataError: No text can be read by the model, or none has a token to predict.
     """
-    curvature, projection = job.engine.method.curvature, job.engine.method.projection
-    found = job.engine.encoder.encode_all(job.examples.iter_examples(0, SAMPLE_EXAMPLES)).texts
-    mean_tokens = add_counts(map(count_tokens, found)).positions / max(len(found), 1)
-    examples = [text for text in found if has_targets(text)] or [first_readable(job)]
-    with _timed_engine(job).gradients() as source:
-        tokens_per_second = _token_rate(source, examples)
-    width = {module.name: min(_sketch_width(curvature.subspace_rank), module.dim) for module in job.engine.modules}
-    subspace_bytes = sum(4 * module.dim * (width[module.name] + 1) for module in job.engine.modules)
+    engine, projection = job.engine, job.engine.method.projection
+    start_bytes = psutil.Process().memory_info().rss
+    mean_tokens, examples = _sample(job)
+    gradients = time_gradients(engine, examples) if job.num_left else None
     num_sampled = 0
-    sample = projection.sample(job.engine.modules)
+    sample = projection.sample(engine.modules)
     if sample is not None and job.manifest.maps is None:
         by_tokens = math.ceil(sample.num_tokens / max(mean_tokens, 1))
         num_sampled = min(max(sample.num_examples, by_tokens), job.manifest.num_examples)
-        subspace_bytes += sum(
-            4 * (m.in_features * m.d_in + m.out_features * (1 if m.form == "columns" else m.d_out))
-            for m in job.engine.modules
-        )
-    fit_seconds = _fit_seconds(job, width)
+    statistics = time_statistics(engine, examples) if num_sampled else None
+    timed = [one for one in (gradients, statistics) if one is not None]
     per_example = job.bytes_per_example + NUMBERS_BYTES
-    experts = [module for module in job.engine.modules if family_of(module.name) != module.name]
-    widest = max(job.engine.modules, key=lambda module: module.dim)
-    fit_memory = fit_bytes(widest, width[widest.name]) + 3 * 4 * CHUNK_NUMBERS
-    coverage = coverage_of(job.engine.loaded, job.engine.entries)
+    shard = SHARD_COPIES * min(job.manifest.shard_examples, job.manifest.num_examples) * per_example
+    memory = memory_of(engine.method, engine.modules, max((one.batch_bytes for one in timed), default=0), shard)
+    free = free_bytes(engine.loaded.device)
+    passes = num_passes(memory, engine.modules, free) if num_sampled else 0
+    width = sketch_widths(engine.method, engine.modules)
+    roots = all_root_seconds(engine.modules) if num_sampled else 0.0
+    fit = _fit_seconds(job, width)
+    statistics_seconds = _seconds(statistics, num_sampled * mean_tokens) + _seconds(
+        gradients, max(0, passes - 1) * num_sampled * mean_tokens
+    )
+    coverage = coverage_of(engine.loaded, engine.entries)
     return IndexEstimate(
-        num_examples=job.manifest.num_examples,
+        **sizes_on_disk(engine, job.manifest.num_examples, per_example, is_new=bool(num_sampled)),
         num_left=job.num_left,
-        num_modules=len(job.engine.modules),
-        num_expert_modules=len(experts),
-        expert_bytes_per_example=_expert_bytes(job, experts),
-        model_share=share_of(job.engine),
-        total_dim=sum(module.dim for module in job.engine.modules),
-        bytes_per_example=per_example,
-        shard_bytes=job.manifest.num_examples * (per_example + SELF_INFLUENCE_BYTES),
-        subspace_bytes=subspace_bytes,
-        seconds=(job.num_left + num_sampled) * mean_tokens / tokens_per_second + fit_seconds,
-        tokens_per_second=tokens_per_second,
-        memory_bytes=psutil.Process().memory_info().rss + max(fit_memory, job.manifest.shard_examples * per_example),
+        num_passes=passes,
+        seconds=_seconds(gradients, job.num_left * mean_tokens) + statistics_seconds + roots + fit,
+        statistics_seconds=statistics_seconds,
+        decomposition_seconds=roots + fit,
+        tokens_per_second=None if gradients is None else gradients.tokens_per_second,
+        memory_bytes=start_bytes + _peak(engine, memory, width, free),
+        free_memory_bytes=free,
         free_bytes=job.files.free_bytes(),
         term_costs=None
-        if job.engine.method.budget_bytes is None
-        else costs_of_terms(job.engine.modules, column_codec(job.engine.method.feature.codec)),
+        if engine.method.budget_bytes is None
+        else costs_of_terms(engine.modules, column_codec(engine.method.feature.codec)),
         adapter=None if coverage is None else coverage.sentence(),
+        size=job.settings.size_chosen,
     )
 
 
-def _expert_bytes(job: IndexJob, experts: list[ModuleShape]) -> int:
-    feature = job.engine.method.feature
-    if job.engine.method.budget_bytes is not None or not experts:
+def sizes_on_disk(engine: Engine, num_examples: int, per_example: int, *, is_new: bool) -> dict[str, Any]:
+    """The fields of an estimate that follow from shapes alone.
+
+    Args:
+        engine: Model, method and modules.
+        num_examples: Of the data set.
+        per_example: Bytes of codes and numbers of each.
+        is_new: Whether statistics and maps are still to be made.
+    """
+    modules = engine.modules
+    experts = [module for module in modules if family_of(module.name) != module.name]
+    width, rank = sketch_widths(engine.method, modules), engine.method.curvature.subspace_rank
+    kept = {module.name: module.dim if rank is None else min(rank, module.dim) for module in modules}
+    return {
+        "num_examples": num_examples,
+        "num_modules": len(modules),
+        "num_expert_modules": len(experts),
+        "expert_bytes_per_example": _expert_bytes(engine.method, experts),
+        "model_share": share_of(engine),
+        "total_dim": sum(module.dim for module in modules),
+        "bytes_per_example": per_example,
+        "shard_bytes": num_examples * (per_example + SELF_INFLUENCE_BYTES),
+        "subspace_bytes": sum(4 * (one.dim * kept[one.name] + width[one.name]) for one in modules),
+        "maps_bytes": maps_bytes(modules, is_whitened=True) if is_new else 0,
+        "statistics_bytes": statistics_bytes(modules) if is_new else 0,
+    }
+
+
+def sketch_widths(method: AttributionMethod, modules: Sequence[ModuleShape]) -> dict[str, int]:
+    """Columns of each module's randomised SVD; a full subspace has as many as it can, a plain product none."""
+    rank = method.curvature.subspace_rank
+    if rank == 0:
+        return dict.fromkeys((module.name for module in modules), 0)
+    return {one.name: one.dim if rank is None else min(rank + OVERSAMPLING, one.dim) for one in modules}
+
+
+def all_root_seconds(modules: Sequence[ModuleShape]) -> float:
+    """Time the root of a small second moment, and count those of all modules by the third power of their widths."""
+    sides = [(one.in_features, one.d_in) for one in modules]
+    sides += [(one.out_features, one.d_out) for one in modules if one.form == "factors"]
+    timed = min(TIMED_WIDTH, max(width for width, _ in sides))
+    relative = [(width / timed) ** 3 / (SHIFTS_GAIN if is_by_shifts(width, kept) else 1.0) for width, kept in sides]
+    return root_seconds(timed) * sum(relative)
+
+
+def _sample(job: IndexJob) -> tuple[float, list[EncodedText]]:
+    """Mean tokens of the data set's first texts, and those with a target."""
+    found = job.engine.encoder.encode_all(job.examples.iter_examples(0, SAMPLE_EXAMPLES)).texts
+    mean_tokens = add_counts(map(count_tokens, found)).positions / max(len(found), 1)
+    return mean_tokens, [text for text in found if has_targets(text)] or [first_readable(job)]
+
+
+def _seconds(timed: Timed | None, num_tokens: float) -> float:
+    return 0.0 if timed is None else num_tokens / timed.tokens_per_second
+
+
+def _peak(engine: Engine, memory: BuildMemory, width: dict[str, int], free: int) -> int:
+    """The most that a build holds beside the model."""
+    widest = max(engine.modules, key=lambda module: module.dim)
+    fit = fit_bytes(widest, width[widest.name]) if width[widest.name] else 0
+    return max(memory.most(largest_group(memory, engine.modules, free)), fit + 3 * 4 * CHUNK_NUMBERS)
+
+
+def _expert_bytes(method: AttributionMethod, experts: list[ModuleShape]) -> int:
+    feature = method.feature
+    if method.budget_bytes is not None or not experts:
         return 0
     return bytes_per_example(experts, column_codec(feature.codec), feature.rank_of, feature.layout)
-
-
-def _timed_engine(job: IndexJob) -> Engine:
-    """The engine, with maps of the right shapes where the real ones wait for their statistics."""
-    if job.engine.maps:
-        return job.engine
-    return job.engine.with_maps(
-        {
-            m.name: ModuleMaps(
-                torch.randn(m.in_features, m.d_in),
-                torch.rand(m.out_features) if m.form == "columns" else torch.randn(m.out_features, m.d_out),
-            )
-            for m in job.engine.modules
-        }
-    )
-
-
-def _sketch_width(subspace_rank: int | None) -> int:
-    """Columns of the randomised SVD's sketch; a full subspace has as many as it can."""
-    if subspace_rank is None:
-        return 1 << 30
-    return subspace_rank + OVERSAMPLING if subspace_rank else 0
-
-
-def _token_rate(source: GradientSource, examples: Sequence[EncodedText]) -> float:
-    """Real tokens per second over a few batches, after one that warms up."""
-    lengths = [count_tokens(example).positions for example in examples]
-    batches = plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model))
-    spread = batches[:: max(1, len(batches) // TIMED_BATCHES)][:TIMED_BATCHES]
-    chosen = [examples[position] for batch in spread for position in batch]
-    build_shard(source, [examples[position] for position in batches[0][:4]])
-    started = time.perf_counter()
-    build_shard(source, chosen)
-    return add_counts(map(count_tokens, chosen)).positions / max(time.perf_counter() - started, 1e-9)
 
 
 def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
@@ -183,19 +270,10 @@ def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
         _num_products(shape, width[shape.name]) * shape.dim * width[shape.name] for shape in job.engine.modules
     )
     widest = min(TIMED_WIDTH, max(width.values()))
-    decompositions = _decomposition_seconds(widest) * sum((size / widest) ** 3 for size in width.values())
+    decompositions = decomposition_seconds(widest) * sum((size / widest) ** 3 for size in width.values())
     return job.manifest.num_examples * numbers * per_product + decompositions
 
 
 def _num_products(module: ModuleShape, width: int) -> int:
     """Of every example's row: two in each pass, Rayleigh–Ritz, self-influence; a whole Gram matrix takes one pass."""
     return 2 if width == module.dim else 2 * (1 + SUBSPACE_ITERATIONS) + 3
-
-
-def _decomposition_seconds(size: int) -> float:
-    """Of the eigenvectors of one symmetric matrix; the time of a larger one grows with its third power."""
-    matrix = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    eigh(torch.eye(8, dtype=torch.float64))  # the first one of a process also starts its threads
-    started = time.perf_counter()
-    eigh(matrix @ matrix.T)
-    return time.perf_counter() - started

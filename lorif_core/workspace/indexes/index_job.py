@@ -1,11 +1,10 @@
 """An index that is about to be built: its plan, its name, and what of it is on disk already."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from lorif_core.capture.precision import possible_precisions
 from lorif_core.catalog import DatasetRecord
 from lorif_core.data.examples import ExampleTable
 from lorif_core.files import fingerprint_of_value
@@ -18,6 +17,7 @@ from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read
 from lorif_core.store.plan import ONE_MODEL, Parents, Plan, values_to_keep
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.free_memory import free_host_bytes
 
 SHARD_BYTES = 32 << 20
 MIN_SHARD, MAX_SHARD = 64, 16384
@@ -66,14 +66,15 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
 
     The id depends on everything that decides the stored gradients, not on curvature, batch or
     shard sizes: another rank or damping reuses the gradients. Texts are cut at what the model can read, so two
-    settings that differ only beyond that name one index.
+    settings that differ only beyond that name one index. One that was begun in another precision than this processor
+    would choose goes on in it, unless the settings name a precision.
 
     Raises:
         ResourceError: The curvature would not fit into memory.
     """
     engine = engine.with_windows_for(next(files.examples(dataset.dataset_id).iter_examples(0, 1), None))
     loaded, method = engine.loaded, engine.method
-    method.curvature.check(engine.modules, psutil.virtual_memory().available)
+    method.curvature.check(engine.modules, free_host_bytes())
     per_example = method.budget_bytes or _coded_bytes(engine)
     fresh = Plan(
         layout=method.feature.layout,
@@ -93,8 +94,11 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         stride=engine.stride,
     )
     own = None if method.shares_gradients else settings_to_json(settings.method)
-    index_id = index_id_of(fresh, own)
-    return IndexJob(files, dataset, settings, engine, index_id, manifest_on_disk(files.index_folder(index_id), fresh))
+    plans = [replace(fresh, precision=one) for one in possible_precisions(settings.model.precision, loaded.model)]
+    begun = [one for one in plans if is_begun(files.index_folder(index_id_of(one, own)))]
+    plan = (begun or plans)[0]
+    index_id, engine = index_id_of(plan, own), replace(engine, precision=plan.precision)
+    return IndexJob(files, dataset, settings, engine, index_id, manifest_on_disk(files.index_folder(index_id), plan))
 
 
 def _coded_bytes(engine: Engine) -> int:

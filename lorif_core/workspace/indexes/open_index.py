@@ -8,9 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import psutil
-import torch
-
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import CurvatureConfig, ModelConfig
 from lorif_core.data.examples import ExampleTable
@@ -22,6 +19,7 @@ from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
 from lorif_core.workspace.folder.index_members import LinkedMember, Members
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes import free_memory
 from lorif_core.workspace.indexes.engine import Engine, engine_of_index
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
@@ -110,8 +108,10 @@ def open_with_members(
     if members is None:
         return own
     checked = [(linked, check_member(files, record, linked)) for linked in members.others]
+    if own.fitted.scored_on is not None:
+        own.fitted.scored_on.release()  # models are worth more memory than indexes, which stream as well
     needed = len(checked) * sum(one.nbytes for one in own.engine.loaded.model.parameters())
-    free = _free_bytes(own.engine.loaded.device) if free_bytes is None else free_bytes
+    free = free_memory.free_bytes(own.engine.loaded.device) if free_bytes is None else free_bytes
     holds = needed <= SHARE_FOR_MEMBERS * free
 
     def other(linked: LinkedMember, theirs: IndexRecord) -> OtherMember:
@@ -124,14 +124,6 @@ def open_with_members(
     fitted = replace(own.fitted, member=Member(members.name, members.weight))
     others = tuple(other(linked, theirs) for linked, theirs in checked)
     return replace(own, fitted=fitted, members=members, others=others)
-
-
-def _free_bytes(device: torch.device) -> int:
-    place = scoring_device(device)
-    if place is None:
-        return psutil.virtual_memory().available
-    place.release()  # models are worth more memory than indexes, which stream as well
-    return torch.cuda.mem_get_info(place.device)[0]
 
 
 def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lorif_core.capture.precision import Recorded
 from lorif_core.errors import ArtefactError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.whitening import Moments
@@ -23,6 +24,7 @@ def statistics_file(
     modules: Sequence[ModuleShape],
     cut: tuple[int, int | None],
     sample: StatisticsSample,
+    precision: Recorded,
 ) -> Path:
     """Where the moments lie that these decide: the file is named by all of them.
 
@@ -32,6 +34,7 @@ def statistics_file(
         modules: All that the file holds: a family, or, in earlier versions, everything that an index tracked.
         cut: The longest sequence in tokens, and the stride of windows, if there are any.
         sample: The texts.
+        precision: In which the model was run.
     """
     max_length, stride = cut
     identity: dict[str, object] = {
@@ -43,8 +46,7 @@ def statistics_file(
     }
     if sample.num_tokens:
         identity["stats_tokens"] = sample.num_tokens
-    if stride is not None:
-        identity["stride"] = stride
+    identity |= {name: value for name, value in (("stride", stride), ("precision", precision)) if value is not None}
     return files.root / "statistics" / f"{fingerprint_of_value(identity)[:12]}.safetensors"
 
 
@@ -85,7 +87,9 @@ def statistics_sentence(files: WorkspaceFiles, manifest: Manifest) -> str | None
         return None
     widest = max(found)
     per_dimension = found[widest] / widest
-    said = f"Its statistics are over {found[widest]:,} tokens, {per_dimension:,.0f} per dimension of the widest module."
+    said = (
+        f"Its statistics are over {found[widest]:,} tokens, {per_dimension:,.0f} per dimension of the widest module."
+    )
     if per_dimension < STATS_TOKENS_PER_DIMENSION:
         said += (
             f" Fewer than {STATS_TOKENS_PER_DIMENSION} were measured to cost quality: scores of a data set with more "
@@ -97,7 +101,9 @@ def statistics_sentence(files: WorkspaceFiles, manifest: Manifest) -> str | None
 def _file_of(files: WorkspaceFiles, manifest: Manifest, modules: Sequence[ModuleShape]) -> Path:
     whitening = manifest.whitening or {}
     sample = StatisticsSample(whitening.get("stats_examples", 0), manifest.seed, whitening.get("stats_tokens", 0))
-    return statistics_file(files, manifest.parents, modules, (manifest.max_length, manifest.stride), sample)
+    return statistics_file(
+        files, manifest.parents, modules, (manifest.max_length, manifest.stride), sample, manifest.precision
+    )
 
 
 def _identity_of(module: ModuleShape) -> list[object]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psutil
 import torch
 
 from lorif_core.catalog import DatasetRecord
@@ -20,7 +19,9 @@ from lorif_core.store.statistics import Progress, read_moments, write_moments
 from lorif_core.weights import family_of
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.indexes.build_memory import room_for_moments
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.free_memory import free_bytes
 from lorif_core.workspace.indexes.statistics_files import statistics_file
 
 EXAMPLES_PER_STEP = 64
@@ -30,9 +31,6 @@ SECONDS_PER_CHECKPOINT = 30
 
 CHECKPOINT_SHARE = 10
 """A checkpoint is not written before this many times what the last one took has gone by."""
-
-ROOM_SHARE = 0.4
-"""Of the free memory, what the moments of one group of layers may take."""
 
 
 def iter_maps(
@@ -109,7 +107,7 @@ def iter_statistics(
     if not missing:
         return
     texts = statistics.texts()
-    groups = layer_groups(missing, int(ROOM_SHARE * psutil.virtual_memory().available))
+    groups = layer_groups(missing, room_for_moments(free_bytes(engine.loaded.device)))
     for number, group in enumerate(groups):
 
         def say(done: int, number: int = number) -> None:
@@ -131,7 +129,7 @@ class _Statistics:
     def path(self, family: Sequence[ModuleShape]) -> Path:
         """Where the moments of a family lie."""
         cut = (self.engine.encoder.max_length, self.engine.stride)
-        return statistics_file(self.files, self.parents, family, cut, self.sample)
+        return statistics_file(self.files, self.parents, family, cut, self.sample, self.engine.precision)
 
     def kept(self, family: Sequence[ModuleShape]) -> dict[str, Moments] | None:
         """A family's moments, if they are there and of the whole sample."""
