@@ -1,7 +1,7 @@
 """Products of sign-coded columns with vectors by unpacking them, as a GPU does it.
 
 Of byte b the bit at place s is worth 2ˢ, and b masked by 2ˢ is 2ˢ or 0: both are bfloat16 numbers, so a byte becomes
-eight numbers by one operation, and 2ˢ is divided out of the vectors, which is exact as well. A sign is twice its bit
+eight numbers by masks, and 2ˢ is divided out of the vectors, which is exact as well. A sign is twice its bit
 less one, hence ⟨signs, v⟩ = 2 ⟨bits, v⟩ - Σ v. A vector is the sum of two bfloat16 numbers per number, which leaves
 2⁻¹⁷ of it out; their products with bits are exact and are added up in float32. Look-ups (``signs``) do the same with
 less memory but one column at a time, which is for a processor.
@@ -35,9 +35,9 @@ class SplitVectors:
     def products(self, columns: SignColumns) -> Float[Tensor, "n c k"]:
         """Each column's inner product with each vector."""
         codes, k = columns.codes.flatten(0, 1), len(self.sums)
-        bits = torch.empty(*codes.shape, SIGNS_OF_BYTE, dtype=torch.bfloat16, device=codes.device)
-        torch.bitwise_and(codes.unsqueeze(-1), _worth(codes.device), out=bits)
-        both = _product(bits.flatten(1), self.parts)
+        # Two operations, as a GPU has no bitwise one that writes floating-point numbers.
+        bits = (codes.unsqueeze(-1) & _worth(codes.device)).flatten(1).bfloat16()
+        both = _product(bits, self.parts)
         signed = both[:, :k].add(both[:, k : 2 * k]).sub_(self.sums)
         return signed.view(*columns.codes.shape[:2], k).mul_(columns.scales.float().unsqueeze(-1))
 
