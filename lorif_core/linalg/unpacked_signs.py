@@ -59,7 +59,7 @@ def _worth(device: torch.device) -> Tensor:
 
 
 def _product(left: Tensor, right: Tensor) -> Float[Tensor, "n m"]:
-    """Of bfloat16 matrices, added up and given in float32, which neither a CPU nor torch before 2.8 has a call for."""
+    """Of bfloat16 matrices, added up and given in float32: a CPU has no call for it, nor has torch before 2.8."""
     if left.is_cuda and "dtype" in torch.ops.aten.mm.overloads():
         return torch.mm(left, right, out_dtype=torch.float32)
     return left.float() @ right.float()
