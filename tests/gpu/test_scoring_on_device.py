@@ -12,6 +12,7 @@ from random_indexes import (
 )
 
 from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.scores import FactoredQueries
 from lorif_core.linalg.signs import SignColumns
 from lorif_core.linalg.unpacked_signs import split_vectors
 from lorif_core.passes.device_shards import ScoringDevice
@@ -61,6 +62,15 @@ def test_members_are_added_up_and_normalised_on_a_device_as_on_the_processor(nor
         close_to(found, expected)
     alone = influences(random_plan(readers[0], gradients[0], place, normalisation=normalisation))
     assert not torch.allclose(alone[0], ours[0], rtol=0.1)
+
+
+def test_queries_on_a_device_unpack_signs_and_keep_their_vectors(device):
+    here = FactoredQueries(torch.ones(8, 2), torch.ones(16, 2), 1)
+    there = here.on_device(device)
+    assert there.device.type == device.type
+    assert there.unpacks_signs > here.unpacks_signs
+    assert torch.equal(there.left.cpu(), here.left)
+    assert torch.equal(there.right.cpu(), here.right)
 
 
 @pytest.mark.parametrize("d", [1, 8, 13, 64])
