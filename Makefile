@@ -46,7 +46,7 @@ audit: .venv/bin/python  ## compare constraints.txt with known advisories; asks 
 bench: .venv/.dev-ready  ## measure speed, memory and bytes (minutes; wants an idle machine)
 	env -u OMP_WAIT_POLICY $(BIN)/python -m benchmarks
 
-bench-gpu:  ## indexing beside a training step on a GPU, in four minutes; needs torch and transformers, and no .venv
+bench-gpu:  ## indexing beside a training step on a GPU, and a question, in six minutes; needs torch, transformers and safetensors, and no .venv
 	$(LEAN) -m benchmarks.gpu $(BENCH_GPU)
 
 clean:

@@ -7,9 +7,10 @@ lorif           what `lorif index` does with a batch: capture, project (f = 4), 
 kronecker       the same with its defaults (f = 1, c = 2, sign), and projected to a sixteenth
                 Its maps are drawn at random: dense ones of the same shapes cost what half-whitening ones cost, and
                 roots of moments are not what is measured here.
+question        over a million texts of 4 KB: the index there, or its shards streaming (``gpu_questions``)
 
 Every step does all of one batch. It prints a table and writes one JSON object. What does not fit into memory or into
-the time is left out, and said. Imports nothing beside torch and transformers (docs/decisions/0021).
+the time is left out, and said. Imports nothing beside torch, transformers and safetensors (docs/decisions/0021).
 """
 
 import argparse
@@ -21,7 +22,6 @@ import statistics
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -30,22 +30,23 @@ from typing import Any
 
 import torch
 import transformers
-from torch import nn
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
+from benchmarks.gpu_models import Workload, build_workload, model_configs, peak_flops
+from benchmarks.gpu_questions import MILLION, TINY, ask_random_index
+from benchmarks.gpu_timing import count_host_syncs, synchronise, time_rounds
 from lorif_core.capture.hooks import evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch
-from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
 from lorif_core.methods.registry import method_settings
-from lorif_core.models.modules import list_modules, tracked_shapes
+from lorif_core.passes.device_shards import free_bytes
 from lorif_core.passes.second_moments import add_moments, empty_moments, placed_moments
 from lorif_core.passes.shards import GradientSource, build_shard
-from lorif_core.shapes import ModuleShape
+from lorif_core.workspace.indexes.build_memory import batch_bytes, maps_bytes, sizes_of
 
 ROUNDS = 7
 FEWEST_ROUNDS = 5
@@ -54,31 +55,15 @@ FEWEST_ROUNDS = 5
 SHARE_OF_MEMORY = 0.5
 """Of the free memory, at most, for what a step keeps; the rest is for activations."""
 
-SMALL_MODEL_SHARE = 0.3
-"""Of the time, for the first model; the second may use what is left."""
+SHARES_OF_TIME = (0.2, 0.5, 0.9)
+"""When each model has to be done; the question is asked in what is left, or at least once."""
+
+FLOPS_OF_TRAINING, FLOPS_OF_FLOOR = 6, 4
+"""Per token and weight: forward, backward to the activations, and to the weights; attention's own are not counted."""
 
 
 class DoesNotFit(Exception):
     """A step needs more memory than there is."""
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One model with one batch."""
-
-    name: str
-    model: nn.Module
-    examples: list[EncodedExample]
-    device: torch.device
-
-    @property
-    def num_tokens(self) -> int:
-        """Of the batch, without padding, which it has none of."""
-        return sum(one.num_tokens for one in self.examples)
-
-    def modules(self, f: int) -> list[ModuleShape]:
-        """The tracked modules after projection by ``f``."""
-        return tracked_shapes(list_modules(self.model), f)
 
 
 @dataclass(frozen=True)
@@ -92,8 +77,14 @@ class Timing:
     all_seconds: list[float]
     texts_per_s: float
     tokens_per_s: float
+    share_of_peak: float | None
+    """Of the device's arithmetic in bfloat16 by its data sheet; None where that is not known."""
+
     peak_bytes: int | None
     """Most device memory at once, the model included; None on the CPU."""
+
+    estimated_bytes: int | None
+    """What `lorif index` would say of the same, before it starts."""
 
     num_host_syncs: int | None
     """Waits of the host for the device, copies included; None on the CPU."""
@@ -108,6 +99,7 @@ class Report:
     commit: str | None
     settings: dict[str, Any]
     models: list[dict[str, Any]] = field(default_factory=list)
+    question: dict[str, Any] | None = None
     left_out: list[str] = field(default_factory=list)
     took_seconds: float = 0.0
 
@@ -135,11 +127,10 @@ def floor(work: Workload) -> Callable[[], object]:
 
 
 def statistics_pass(work: Workload) -> Callable[[], object]:
-    """Second moments of every module, which are added up on the host."""
+    """Second moments of every module, which are added up where the model is."""
     modules = work.modules(1)
-    _require_memory(
-        sum(4 * (m.in_features**2 + m.out_features**2) for m in modules), _free_host_bytes(), "the moments"
-    )
+    needed = sum(4 * (m.in_features**2 + m.out_features**2) for m in modules)
+    _require_memory(needed, free_bytes(work.device), "the moments")
     moments = placed_moments(work.model, empty_moments(modules))
 
     def run() -> None:
@@ -153,7 +144,7 @@ def indexing(work: Workload, f: int, factor_rank: int, codec: str) -> Callable[[
     """One shard of one batch."""
     modules = work.modules(f)
     needed = sum(4 * (m.in_features * m.d_in + m.out_features * m.d_out) for m in modules)
-    _require_memory(needed, _free_device_bytes(work.device), "the maps")
+    _require_memory(needed, free_bytes(work.device), "the maps")
     draw = torch.Generator(work.device).manual_seed(0)
 
     def side(width: int, projected: int) -> torch.Tensor:
@@ -194,20 +185,15 @@ STEPS: dict[str, Callable[[Workload], Callable[[], object]]] = {
 }
 """What is measured, in this order; each prepares what it needs and returns what is timed. The slowest comes last."""
 
+DIVISORS = {"lorif f=4": 4, "kronecker f=16": 16, "kronecker f=1": 1}
+"""By which the steps that index project."""
+
 COMPARED = [step for step in STEPS if not step.startswith("training") and step != "floor"]
 
 
 def _require_memory(needed: int, free: int, what: str) -> None:
     if needed > SHARE_OF_MEMORY * free:
         raise DoesNotFit(f"{what} take {needed / 1e9:.1f} GB of {free / 1e9:.1f} GB that are free")
-
-
-def _free_host_bytes() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _free_device_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_host_bytes()
 
 
 def time_step(step: str, work: Workload, deadline: float) -> Timing:
@@ -217,73 +203,40 @@ def time_step(step: str, work: Workload, deadline: float) -> Timing:
     if is_gpu:
         torch.cuda.reset_peak_memory_stats(work.device)
     run()
-    _synchronise(work.device)
+    synchronise(work.device)
     peak = torch.cuda.max_memory_allocated(work.device) if is_gpu else None
     num_syncs = count_host_syncs(run) if is_gpu else None
-    rounds: list[float] = []
-    while not rounds or (len(rounds) < ROUNDS and time.perf_counter() + rounds[-1] < deadline):
-        _synchronise(work.device)
-        started = time.perf_counter()
-        run()
-        _synchronise(work.device)
-        rounds.append(time.perf_counter() - started)
+    rounds = time_rounds(run, work.device, ROUNDS, deadline)
     seconds = statistics.median(rounds)
     return Timing(
-        step, seconds, rounds, len(work.examples) / seconds, work.num_tokens / seconds, peak, num_syncs
-    )  # fmt: skip
+        step=step,
+        seconds=seconds,
+        all_seconds=rounds,
+        texts_per_s=len(work.examples) / seconds,
+        tokens_per_s=work.num_tokens / seconds,
+        share_of_peak=_share_of_peak(step, work, seconds),
+        peak_bytes=peak,
+        estimated_bytes=_estimated_bytes(step, work),
+        num_host_syncs=num_syncs,
+    )
 
 
-def count_host_syncs(run: Callable[[], object]) -> int:
-    """How often the host waits for the device, as far as torch notices."""
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            run()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    return sum("synchronizing CUDA operation" in str(one.message) for one in caught)
+def _share_of_peak(step: str, work: Workload, seconds: float) -> float | None:
+    """Of a forward and backward pass alone: what indexing does beside it counts as time, not as work."""
+    name = torch.cuda.get_device_name(work.device) if work.device.type == "cuda" else ""
+    peak = peak_flops(name)
+    per_token = FLOPS_OF_TRAINING if step.startswith("training") else FLOPS_OF_FLOOR
+    return None if peak is None else per_token * work.num_multiplied * work.num_tokens / seconds / peak
 
 
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def model_configs(*, is_tiny: bool) -> dict[str, PretrainedConfig]:
-    """The models by name."""
-    if is_tiny:
-        return {
-            "gpt2 tiny": GPT2Config(
-                vocab_size=128, n_positions=64, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=1
-            ),
-            "llama tiny": LlamaConfig(
-                vocab_size=128, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4
-            ),
-        }
-    return {
-        "gpt2 124M": GPT2Config(),
-        "llama 1.3B": LlamaConfig(
-            vocab_size=32_000,
-            hidden_size=2048,
-            intermediate_size=5504,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-            num_key_value_heads=16,
-        ),
-    }
-
-
-def build_workload(
-    name: str, config: PretrainedConfig, device: torch.device, num_texts: int, length: int
-) -> Workload:
-    """A model with random weights on its device, and one batch of random tokens."""
-    torch.manual_seed(0)
-    with torch.device(device):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
-    ids = torch.randint(0, config.vocab_size, (num_texts, length))
-    examples = [EncodedExample(row.tolist(), [False] + [True] * (length - 1), length) for row in ids]
-    return Workload(name, model, examples, device)
+def _estimated_bytes(step: str, work: Workload) -> int | None:
+    """What a build's arithmetic says for the model, the maps and a batch; None for steps that are no build's."""
+    if step not in DIVISORS:
+        return None
+    modules = work.modules(DIVISORS[step])
+    weights = sum(one.nbytes for one in work.model.parameters())
+    maps = maps_bytes(modules, is_whitened=True)
+    return weights + maps + batch_bytes(work.num_tokens, sizes_of(work.model), modules)
 
 
 def measure_model(work: Workload, deadline: float, left_out: list[str]) -> dict[str, Any]:
@@ -323,22 +276,32 @@ def _rates_over(other: str, timings: dict[str, Timing]) -> dict[str, float]:
 
 
 def table(report: Report) -> str:
-    """One line per model and step."""
+    """One line per model and step, and one per way to ask."""
     lines = [
-        f"{'model':<12} {'step':<20} {'ms':>10} {'texts/s':>10} {'tokens/s':>12} {'peak GB':>8} {'syncs':>6} "
-        f"{'÷ training':>10} {'÷ floor':>8}"
+        f"{'model':<12} {'step':<20} {'ms':>10} {'texts/s':>10} {'tokens/s':>12} {'of peak':>7} {'peak GB':>8} "
+        f"{'said GB':>8} {'syncs':>6} {'÷ training':>10} {'÷ floor':>8}"
     ]
     for model in report.models:
         for one in model["steps"]:
-            peak, syncs = one["peak_bytes"], one["num_host_syncs"]
+            share, syncs = one["share_of_peak"], one["num_host_syncs"]
             rates = [model[key].get(one["step"]) for key in ("rate_over_training_step", "rate_over_floor")]
             training, least = ("" if rate is None else f"{rate:.2f}" for rate in rates)
             lines.append(
                 f"{model['model']:<12} {one['step']:<20} {one['seconds'] * 1e3:>10,.1f} {one['texts_per_s']:>10,.1f} "
-                f"{one['tokens_per_s']:>12,.0f} {'' if peak is None else f'{peak / 1e9:.1f}':>8} "
+                f"{one['tokens_per_s']:>12,.0f} {'' if share is None else f'{share:.0%}':>7} "
+                f"{_gigabytes(one['peak_bytes']):>8} {_gigabytes(one['estimated_bytes']):>8} "
                 f"{'' if syncs is None else syncs:>6} {training:>10} {least:>8}"
             )
+    if report.question is not None:
+        asked = f"{report.question['texts']:,} texts of {report.question['bytes_per_text']:,} bytes"
+        for name in ("resident", "streamed"):
+            one = report.question[name]
+            lines.append(f"a question over {asked}, {name}: {one['seconds']:.3f} s, {one['gb_per_s']:.1f} GB/s")
     return "\n".join([*lines, *(f"left out: {reason}" for reason in report.left_out)])
+
+
+def _gigabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e9:.1f}"
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
@@ -355,7 +318,11 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        found |= {"device": properties.name, "device_memory_bytes": properties.total_memory}
+        found |= {
+            "device": properties.name,
+            "device_memory_bytes": properties.total_memory,
+            "peak_flops": peak_flops(properties.name),
+        }
     return found
 
 
@@ -384,7 +351,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--seconds", type=float, default=240, help="for everything together")
+    parser.add_argument("--seconds", type=float, default=330, help="for everything together")
     parser.add_argument("--texts", type=int, default=16, help="of the batch")
     parser.add_argument("--length", type=int, default=512, help="tokens of a text")
     parser.add_argument("--tiny", action="store_true", help="tiny models and texts, to see that it runs")
@@ -399,6 +366,35 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return chosen
 
 
+def _add_model(report: Report, name: str, config: PretrainedConfig, device: torch.device, deadline: float) -> None:
+    """Measure one model; it is gone when this returns, since the next needs its memory."""
+    if time.perf_counter() >= deadline:
+        report.left_out.append(f"{name}: no time was left.")
+        return
+    try:
+        work = build_workload(name, config, device, report.settings["texts"], report.settings["length"])
+        report.models.append(measure_model(work, deadline, report.left_out))
+    except torch.OutOfMemoryError as error:
+        report.left_out.append(f"{name}: {str(error).splitlines()[0]}")
+
+
+def _add_question(report: Report, device: torch.device, deadline: float) -> None:
+    """Ask one, unless there is no time at all."""
+    if time.perf_counter() >= deadline:
+        report.left_out.append("question: no time was left.")
+        return
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    print("measuring a question …", file=sys.stderr)
+    try:
+        report.question = ask_random_index(TINY if report.settings["tiny"] else MILLION, device, ROUNDS, deadline)
+    except torch.OutOfMemoryError as error:
+        report.left_out.append(f"question: {str(error).splitlines()[0]}")
+        return
+    if not report.question["resident"]["resident_bytes"]:
+        report.left_out.append("question, resident: the index does not fit, and streamed.")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write, print."""
     started = time.perf_counter()
@@ -410,14 +406,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = Report(
         describe_machine(device), datetime.now(UTC).isoformat(timespec="seconds"), chosen.commit, settings
     )
-    shares = (SMALL_MODEL_SHARE, 1.0)
-    for (name, config), share in zip(model_configs(is_tiny=chosen.tiny).items(), shares, strict=True):
-        deadline = started + share * chosen.seconds
-        if time.perf_counter() >= deadline:
-            report.left_out.append(f"{name}: no time was left.")
-            continue
-        work = build_workload(name, config, device, chosen.texts, chosen.length)
-        report.models.append(measure_model(work, deadline, report.left_out))
+    for (name, config), share in zip(model_configs(is_tiny=chosen.tiny).items(), SHARES_OF_TIME, strict=True):
+        _add_model(report, name, config, device, started + share * chosen.seconds)
+    _add_question(report, device, started + chosen.seconds)
     report.took_seconds = time.perf_counter() - started
     path = chosen.out or default_path(report.machine["device"])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ Source: LoRIF (arXiv:2601.21929), equation 9; docs/explanation/design.md §2.9.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
@@ -28,6 +28,7 @@ from lorif_core.linalg.factors import Factors, FactorSides
 from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.signs import MOST_VECTORS, SignColumns, SignFactors, SignTable, sign_table
 from lorif_core.linalg.typed_torch import eigh, matrix_norm, orthonormal_basis, thin_svd
+from lorif_core.linalg.unpacked_signs import SplitVectors, split_vectors
 from lorif_core.shapes import Float, Int
 
 Plan = Literal["direct", "factored"]
@@ -56,8 +57,14 @@ class ScoreSums:
     numbers of an example once at the end: that reads memory less often than a sum per module.
     """
 
-    def __init__(self, num_queries: int, num_examples: int, dtype: torch.dtype = torch.float32) -> None:
-        self._scores: Float[Tensor, "Q n"] = torch.zeros(num_queries, num_examples, dtype=dtype)
+    def __init__(
+        self,
+        num_queries: int,
+        num_examples: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+    ) -> None:
+        self._scores: Float[Tensor, "Q n"] = torch.zeros(num_queries, num_examples, dtype=dtype, device=device)
         self._products: dict[int, Float[Tensor, "n 1 w"]] = {}
 
     def add(self, scores: Float[Tensor, "q n"], first_query: int = 0) -> None:
@@ -135,6 +142,20 @@ class DirectQueries:
         """The name of this layout."""
         return "direct"
 
+    @property
+    def width(self) -> int:
+        """Numbers per stored column that a product makes at once: d_out for one query, as one query is at a time."""
+        return self.matrix.shape[1] // self.num_queries
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie, and what they are multiplied with must."""
+        return self.matrix.device
+
+    def on_device(self, device: torch.device) -> "DirectQueries":
+        """The same on a device for stored gradients that lie there."""
+        return replace(self, matrix=self.matrix.to(device))
+
     def add_scores(self, sums: ScoreSums, block: FactorSides) -> None:
         """Add the scores of a block of examples. For one query only one side is alive at a time."""
         if self.num_queries == 1:
@@ -171,10 +192,27 @@ class FactoredQueries:
     num_queries: int
     """Q."""
 
+    unpacks_signs: bool = False
+    """Whether sign codes are unpacked, as a GPU does it; else they are looked up where that is faster."""
+
     @property
     def plan(self) -> Plan:
         """The name of this layout."""
         return "factored"
+
+    @property
+    def width(self) -> int:
+        """Numbers per stored column that a product makes at once."""
+        return self.left.shape[1] if self.reads_signs else min(self.left.shape[1], max(COLUMNS_AT_ONCE, self.rank))
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie, and what they are multiplied with must."""
+        return self.left.device
+
+    def on_device(self, device: torch.device) -> "FactoredQueries":
+        """The same on a device for stored gradients that lie there."""
+        return replace(self, left=self.left.to(device), right=self.right.to(device), unpacks_signs=True)
 
     @property
     def rank(self) -> int:
@@ -210,15 +248,18 @@ class FactoredQueries:
     @property
     def reads_signs(self) -> bool:
         """Whether ``add_sign_scores`` is the faster way for sign codes."""
-        return self.left.shape[1] <= MOST_VECTORS
+        return self.unpacks_signs or self.left.shape[1] <= MOST_VECTORS
 
     @cached_property
-    def _left_table(self) -> SignTable:
-        return sign_table(self.left)
+    def _left_table(self) -> SignTable | SplitVectors:
+        return self._for_signs(self.left)
 
     @cached_property
-    def _right_table(self) -> SignTable:
-        return sign_table(self.right)
+    def _right_table(self) -> SignTable | SplitVectors:
+        return self._for_signs(self.right)
+
+    def _for_signs(self, vectors: Tensor) -> SignTable | SplitVectors:
+        return split_vectors(vectors) if self.unpacks_signs else sign_table(vectors)
 
     def add_sign_scores(self, sums: ScoreSums, block: SignFactors) -> None:
         """Add the scores of a block of sign-coded examples, from their packed bits."""
@@ -236,7 +277,8 @@ def _sums(product: Float[Tensor, "n c Qk"], rank: int) -> Float[Tensor, "Q n"]:
         rows = product.flatten(1)
         return (rows if rows.shape[1] == 1 else rows @ rows.new_ones(rows.shape[1], 1)).T
     if rank > 1:
-        product = product @ torch.eye(num_queries, dtype=product.dtype).repeat_interleave(rank, 0)
+        ones = torch.eye(num_queries, dtype=product.dtype, device=product.device)
+        product = product @ ones.repeat_interleave(rank, 0)
     return (product[:, 0] if product.shape[1] == 1 else product.sum(1)).T
 
 

@@ -19,12 +19,13 @@ def shard_products(
     """Each query's product with each stored gradient of the shard, over some modules.
 
     Args:
-        shard: Of an index of the layout that the queries are for.
+        shard: Of an index of the layout that the queries are for, on the device that they lie on.
         modules: Whose products are summed.
         queries: By the names of the modules.
     """
     some = queries[modules[0].name]
-    sums = ScoreSums(len(some) if isinstance(some, Tensor) else some.num_queries, shard.num_examples)
+    count = len(some) if isinstance(some, Tensor) else some.num_queries
+    sums = ScoreSums(count, shard.num_examples, device=some.device)
     buffers = Buffers()
     for module in modules:
         _add(sums, queries[module.name], shard, module, buffers)

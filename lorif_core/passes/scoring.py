@@ -1,6 +1,6 @@
 """Score a whole index against queries in one pass over its shards."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from lorif_core.linalg.scores import (
     score_dense_rows,
 )
 from lorif_core.methods.protocol import THE_MODEL, AttributionMethod, Member
+from lorif_core.passes.device_shards import ScoringDevice
 from lorif_core.passes.fitting import own_products, preconditioner_of, self_influence
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.passes.queries import QueryGradients
@@ -42,6 +43,8 @@ class FittedIndex:
     method: AttributionMethod
     curvature: CurvatureConfig
     member: Member = THE_MODEL
+    scored_on: ScoringDevice | None = None
+    """What multiplies queries with what is stored; None: the processor, from the mapped files."""
 
     @property
     def unit_per_product(self) -> float:
@@ -216,11 +219,26 @@ def iter_influences(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor, Tensor]]
         products = shard_products(shard, first.reader.modules, first.queries)
         for plan in others:
             products = products + shard_products(plan.reader.shard(shard.number), plan.reader.modules, plan.queries)
-        scores = _normalise(products, shard, first)
-        check_finite_scores(scores, shard.number)
-        return shard.start, scores, products
+        return _finished(products, shard, first)
 
-    return first.reader.map_shards(scores_of)
+    if first.index.scored_on is None:
+        return first.reader.map_shards(scores_of)
+    return _scored_on(first.index.scored_on, plans)
+
+
+def _scored_on(device: ScoringDevice, plans: Sequence[ScoringPlan]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The same with the products taken on a device."""
+    for of_members in zip(*(device.iter_products(plan.reader, plan.queries) for plan in plans), strict=True):
+        products = of_members[0].products
+        for other in of_members[1:]:
+            products = products + other.products
+        yield _finished(products, of_members[0].shard, plans[0])
+
+
+def _finished(products: Tensor, shard: Shard, plan: ScoringPlan) -> tuple[int, Tensor, Tensor]:
+    scores = _normalise(products, shard, plan)
+    check_finite_scores(scores, shard.number)
+    return shard.start, scores, products
 
 
 def split_over_modules(

@@ -35,7 +35,7 @@ from lorif_core.store.manifest import Manifest, read_manifest
 from lorif_core.store.parts import ShardEntry
 from lorif_core.store.plan import FileEntry
 from lorif_core.store.statistics import maps_from_tensors
-from lorif_core.store.tensor_files import TensorFile
+from lorif_core.store.tensor_files import TensorFile, TensorRows
 from lorif_core.store.typed_safetensors import read_tensors
 
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ class Shard:
     """Position among the index's shards."""
 
     manifest: Manifest
-    file: TensorFile
+    file: TensorRows
     rows: range
     """Which of the file's."""
 

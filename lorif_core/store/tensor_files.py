@@ -9,15 +9,17 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
+from lorif_core.shapes import UInt8
 from lorif_core.system_failures import refuse_if_of_the_machine
 
 LENGTH_BYTES = 8
@@ -57,6 +59,15 @@ class TensorPlace:
         return tuple(math.prod(self.shape[dimension + 1 :]) for dimension in range(len(self.shape)))
 
 
+@runtime_checkable
+class TensorRows(Protocol):
+    """Named tensors, of which runs of rows are read."""
+
+    def rows(self, name: str, rows: range) -> Tensor:
+        """Some consecutive rows of one tensor; rows are entries of its first dimension."""
+        ...
+
+
 class TensorFile:
     """A safetensors file mapped into memory. Tensors are views of it; writing to them changes no file."""
 
@@ -90,6 +101,21 @@ class TensorFile:
         dtype = _DTYPES[place.dtype]
         first = place.start // dtype.itemsize + rows.start * place.strides[0]
         return self._as(dtype).as_strided((len(rows), *place.shape[1:]), place.strides, first)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file, header too."""
+        return len(self._bytes)
+
+    def copy_to(self, memory: UInt8[Tensor, " size"]) -> None:
+        """Copy the bytes of the file to the beginning of some memory."""
+        memory[: self.size_bytes].copy_(self._bytes)
+
+    def lying_in(self, memory: UInt8[Tensor, " size"]) -> "TensorFile":
+        """The same tensors, of the bytes that ``copy_to`` brought to some memory, which a device may have copied."""
+        moved = copy(self)
+        moved._bytes, moved._numbers = memory[: self.size_bytes], {}
+        return moved
 
     def _as(self, dtype: torch.dtype) -> Tensor:
         """All of the file, header too, as numbers of a type."""

@@ -20,7 +20,7 @@ WIDE = ModuleShape("wide", 4000, 2000, 1000, 500)
 
 @pytest.mark.parametrize("method", [Logra(LograConfig()), Lorif(LorifConfig(factor_rank=1, subspace_rank=256))])
 def test_a_curvature_that_does_not_fit_is_refused_with_the_widest_module(method):
-    with pytest.raises(ResourceError, match=r"module 'wide'.*[Rr]aise `--f`"):
+    with pytest.raises(ResourceError, match=r"module 'wide'.*([Rr]aise|Pass) `--f"):
         method.curvature.check([NARROW, WIDE, NARROW], 10**8)
 
 

@@ -83,6 +83,8 @@ def test_a_new_index_takes_what_the_processor_gains_by(tmp_path, monkeypatch):
 
 
 def test_another_precision_that_is_named_is_another_index_with_statistics_of_its_own(tmp_path):
-    workspace = indexed(copy_of(built("--precision", "bfloat16"), tmp_path), "--precision", "float32")
+    workspace = copy_of(built("--precision", "bfloat16"), tmp_path)
+    before = set((workspace / "statistics").iterdir())
+    indexed(workspace, "--precision", "float32")
     assert len(list((workspace / "indexes").iterdir())) == 2
-    assert len(list((workspace / "statistics").glob("*.safetensors"))) == 2
+    assert len(set((workspace / "statistics").glob("*.safetensors")) - before) == len(before) > 0

@@ -63,6 +63,13 @@ def test_a_rank_that_is_asked_for_is_kept(workspace):
     assert plans(workspace) == [(1, 3)]
 
 
+@pytest.mark.parametrize("more", [("--codec", "bf16"), ("--head-columns", "5000"), ("--factor-rank", "16")], ids=str)
+def test_more_bytes_that_are_asked_for_cost_no_direction(more, workspace):
+    build(workspace, *more)
+    ((f, _),) = plans(workspace)
+    assert f == 1
+
+
 def test_short_memory_doubles_f_once_and_for_all(workspace, monkeypatch):
     whole = needs(workspace, monkeypatch)
     monkeypatch.setattr(fit_to_memory, "free_bytes", lambda device: (whole[1] + whole[2]) // 2)

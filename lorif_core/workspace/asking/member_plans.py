@@ -9,6 +9,7 @@ from lorif_core.errors import ConfigError
 from lorif_core.passes.queries import Query, QueryGradients, capture_queries
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, plan_scoring
 from lorif_core.workspace.indexes.open_index import OpenIndex
+from lorif_core.workspace.indexes.scoring_devices import with_room
 
 
 class CapturedMember(NamedTuple):
@@ -27,9 +28,10 @@ def capture_members(index: OpenIndex, queries: Sequence[Query], *asked: ScoreCon
     check_settings(index, *asked)
 
     def capture(member: OpenIndex) -> CapturedMember:
+        own = asked if member is index else [_as_other(one) for one in asked]
         with member.engine.gradients() as source:
-            own = asked if member is index else [_as_other(one) for one in asked]
-            return CapturedMember(member.fitted, capture_queries(source, queries, *own))
+            gradients = with_room(member.fitted.scored_on, lambda: capture_queries(source, queries, *own))
+        return CapturedMember(member.fitted, gradients)
 
     return index.over_members(capture)
 

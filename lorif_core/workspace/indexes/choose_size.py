@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.methods.make_method import make_method
-from lorif_core.methods.method_settings import FactoredSettings, MethodSettings
+from lorif_core.methods.method_settings import FactoredSettings, KroneckerConfig, MethodSettings
 from lorif_core.models.modules import ModuleEntry, tracked_shapes
 from lorif_core.passes.size_by_bytes import Size, default_bytes, rank_by_bytes, size_by_bytes, tracked_numbers
 from lorif_core.store.blocks import bytes_per_example
@@ -29,10 +29,10 @@ def sized(settings: MethodSettings, entries: list[ModuleEntry], f: int | None = 
     """
     if not isinstance(settings, FactoredSettings) or not settings.is_sized_by_model:
         return settings
-    limit = default_bytes(tracked_shapes(entries, 1))
+    limit, usual = default_bytes(tracked_shapes(entries, 1)), _of_usual_bytes(settings)
 
     def bytes_at(f: int, rank: int) -> int:
-        return text_bytes(replace(settings, f=f, factor_rank=rank), entries)
+        return text_bytes(replace(usual, f=f, factor_rank=rank), entries)
 
     most = settings.factor_rank or settings.own_factor_rank
     if f is None:
@@ -40,6 +40,15 @@ def sized(settings: MethodSettings, entries: list[ModuleEntry], f: int | None = 
     else:
         size = Size(f, rank_by_bytes(limit, bytes_at, f, most))
     return replace(settings, f=size.f, factor_rank=settings.factor_rank or size.factor_rank)
+
+
+def _of_usual_bytes(settings: FactoredSettings) -> FactoredSettings:
+    """The settings without what a person wants to spend more on: a wider codec, or more columns of the output head,
+    are asked for beside the directions that there would be without them, and not in their place."""
+    own = type(settings)()
+    if isinstance(settings, KroneckerConfig) and settings.head_columns and isinstance(own, KroneckerConfig):
+        settings = replace(settings, head_columns=min(settings.head_columns, own.head_columns or 0))
+    return replace(settings, codec=own.codec)
 
 
 def text_bytes(settings: FactoredSettings, entries: list[ModuleEntry]) -> int:
@@ -60,7 +69,7 @@ def reason_of_size(settings: MethodSettings, entries: list[ModuleEntry], doubled
     assert isinstance(settings, FactoredSettings)  # others are not sized
     whole = tracked_shapes(entries, 1)
     said = (
-        f"f = {settings.f} with rank {settings.factor_rank}, {text_bytes(settings, entries):,} bytes per text of the "
-        f"{default_bytes(whole):,} for {tracked_numbers(whole) / 1e6:,.1f} million tracked numbers"
+        f"f = {settings.f} with rank {settings.factor_rank}, {text_bytes(settings, entries):,} bytes per text; "
+        f"{default_bytes(whole):,} are meant for {tracked_numbers(whole) / 1e6:,.1f} million tracked numbers"
     )
     return "; ".join([said, *doubled])

@@ -13,7 +13,7 @@ from lorif_core.config import CurvatureConfig, ModelConfig
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, FingerprintMismatch
 from lorif_core.methods.protocol import AttributionMethod, Member
-from lorif_core.models.load import load_model
+from lorif_core.models.load import choose_device, load_model
 from lorif_core.passes.scoring import FittedIndex
 from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
@@ -24,6 +24,7 @@ from lorif_core.workspace.indexes.engine import Engine, engine_of_index
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
 from lorif_core.workspace.indexes.model_share import share_sentence
+from lorif_core.workspace.indexes.scoring_devices import scoring_device, with_room
 
 SHARE_FOR_MEMBERS = 0.5
 """Of the free memory, what the models of further members may take; the rest is for gradients and scores."""
@@ -107,6 +108,8 @@ def open_with_members(
     if members is None:
         return own
     checked = [(linked, check_member(files, record, linked)) for linked in members.others]
+    if own.fitted.scored_on is not None:
+        own.fitted.scored_on.release()  # models are worth more memory than indexes, which stream as well
     needed = len(checked) * sum(one.nbytes for one in own.engine.loaded.model.parameters())
     free = free_memory.free_bytes(own.engine.loaded.device) if free_bytes is None else free_bytes
     holds = needed <= SHARE_FOR_MEMBERS * free
@@ -139,7 +142,8 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     reader.require_complete()
     examples = files.examples(record.dataset_id)
     settings = read_index_settings(record.settings_json, model)
-    engine = engine_of_index(load_model(settings.model), settings, reader)
+    place = scoring_device(choose_device(settings.model.device))
+    engine = with_room(place, lambda: engine_of_index(load_model(settings.model), settings, reader))
     engine = replace(engine, stride=reader.manifest.stride)  # whatever the settings would choose today
     loaded = engine.loaded
     found = Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
@@ -157,7 +161,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
         settings.model,
         engine,
         examples,
-        FittedIndex(reader, engine.method, curvature),
+        FittedIndex(reader, engine.method, curvature, scored_on=place),
         share_sentence(files, record),
     )
 
