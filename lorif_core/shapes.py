@@ -89,3 +89,8 @@ class ModuleShape:
     def dim(self) -> int:
         """Length D of one flattened projected gradient."""
         return self.d_in * self.d_out
+
+    @property
+    def moment_width(self) -> int:
+        """Width of the wider of its second moments; a head's outputs have only a diagonal."""
+        return self.in_features if self.form == "columns" else max(self.in_features, self.out_features)

@@ -48,8 +48,8 @@ class WhitenedProjection:
         """Where the moments come from."""
         if self.stats_examples is not None:
             return StatisticsSample(self.stats_examples, self.seed)
-        sides = [one.in_features if one.form == "columns" else max(one.in_features, one.out_features) for one in modules]
-        return StatisticsSample(STATS_EXAMPLES, self.seed, STATS_TOKENS_PER_DIMENSION * max(sides))
+        widest = max(one.moment_width for one in modules)
+        return StatisticsSample(STATS_EXAMPLES, self.seed, STATS_TOKENS_PER_DIMENSION * widest)
 
     def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
         """Damping and sample, how sides are narrowed, and how much is kept of an output head."""

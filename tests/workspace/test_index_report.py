@@ -59,9 +59,12 @@ def test_a_report_names_the_share_that_every_module_keeps(whitened):
 def test_a_half_whitened_spectrum_is_that_of_the_mean_second_moments(whitened):
     module = manifest_of(whitened)["modules"][0]["name"]
     inputs, outputs = lf.open_workspace(whitened).indexes.spectra(module)
-    (path,) = (whitened / "statistics").iterdir()
-    tensors = load_file(path)
-    moment = tensors[f"input/{module}"].double() / int(tensors["num_tokens"][0])
+    files = [load_file(path) for path in (whitened / "statistics").iterdir()]
+    (tensors,) = [one for one in files if f"input/{module}" in one]
+    width = manifest_of(whitened)["modules"][0]["in_features"]
+    upper = torch.zeros(width, width, dtype=torch.float64)
+    upper[tuple(torch.triu_indices(width, width))] = tensors[f"input/{module}"].double()
+    moment = (upper + upper.triu(1).T) / int(tensors["num_tokens"][0])
     expected = torch.linalg.svdvals(moment)  # of a symmetric matrix without negative eigenvalues
     torch.testing.assert_close(torch.tensor(inputs.eigenvalues, dtype=torch.float64), expected, rtol=1e-6, atol=1e-6)
     assert inputs.damping == pytest.approx(0.03 * float(expected.mean()))

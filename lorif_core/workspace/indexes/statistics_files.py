@@ -78,10 +78,9 @@ def moments_behind(files: WorkspaceFiles, manifest: Manifest, module: ModuleShap
 def statistics_sentence(files: WorkspaceFiles, manifest: Manifest) -> str | None:
     """How many tokens the statistics behind an index's maps hold, in words; None where they are not there."""
     found = {
-        max(one.in_features, one.out_features): read_num_tokens(path)
+        one.moment_width: read_num_tokens(path)
         for path, modules in statistics_behind(files, manifest).items()
         for one in modules
-        if one.form == "factors"
     }
     if not found:
         return None
