@@ -63,17 +63,19 @@ def test_filters_combine_and_the_count_is_that_of_sql(new_page, studio, texts):
     try:
         (data,) = studio.workspace.glob("datasets/*/examples.parquet")
         sql = duckdb.connect().sql(
-            "select count(*) from read_parquet($file) where year >= 1910 and source = 'atlas' "
+            "select count(*) filter (source = 'atlas'), count(*) from read_parquet($file) where year >= 1910 "
             "and (prompt ilike '%river%' or completion ilike '%river%')",
             params={"file": str(data)},
         )
-        (expected,) = sql.fetchone()
+        expected, of_all_sources = sql.fetchone()
         page = new_page("/corpus?mode=contains")
         search(page, "river")
         condition = page.get_by_role("textbox", name="Condition")
         condition.fill("year >= 1910")
         condition.press("Enter")
+        wait_until(lambda: counted(page) == (of_all_sources, len(texts)))  # the table below is of these
         frame = table(page, "corpus-facet-0")
+        wait_until(lambda: any("atlas" in cells for cells in rows_of(frame)))
         place = next(place for place, cells in enumerate(rows_of(frame)) if "atlas" in cells)
         click_cell(page, frame, row=place, row_height=32)
         wait_until(lambda: counted(page) == (expected, len(texts)))
