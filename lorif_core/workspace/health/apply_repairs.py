@@ -146,12 +146,12 @@ def _maps(bench: _Bench, step: Step) -> Sequence[str]:
     modules = {module.name: module for module in manifest.modules}
     place = f"indexes/{step.index_id}"
     lost = [entry for entry in manifest.maps or [] if f"{place}/{entry.file}" in step.paths]
+    names = [unquote(Path(entry.file).stem) for entry in lost]
+    moments = {name: moments_behind(bench.files, manifest, modules[name]) for name in names}  # before anything moves
     with only_builder(folder):
         _set_aside(bench, step)
-        for entry in lost:
-            name = unquote(Path(entry.file).stem)
-            moments = moments_behind(bench.files, manifest, modules[name])
-            write_maps(folder, {name: projection.maps(modules[name], reached_moments(name, moments))})
+        for entry, name in zip(lost, names, strict=True):
+            write_maps(folder, {name: projection.maps(modules[name], reached_moments(name, moments[name]))})
             verify_file(folder / entry.file, entry.checksum)
     return ()
 
