@@ -65,8 +65,9 @@ def reopened(place, query_id):
 
 
 def index_again(place, method, dataset_id, on_progress):
-    # Version 0.1 tracked attention and no head; its default is said so now.
-    as_then = ({"head_columns": 0}, ("*",)) if method == "kronecker" else ({}, ())
+    # Version 0.1 tracked attention and no head, with another damping and sample; its default is said so now.
+    defaults_then = {"head_columns": 0, "alpha": 0.003, "stats_examples": 2048}
+    as_then = (defaults_then, ("*",)) if method == "kronecker" else ({}, ())
     settings = lf.IndexConfig(
         model=lf.ModelConfig(model=model_of(place), device="cpu", include=as_then[1]),
         method=lf.method_settings(method, **SETTINGS[method], **as_then[0]),
