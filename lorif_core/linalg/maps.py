@@ -11,7 +11,7 @@ Source: LoRIF (arXiv:2601.21929) and LoGra (arXiv:2405.13954), which project the
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,9 @@ from torch import Tensor
 
 from lorif_core.linalg.typed_torch import orthonormal_basis
 from lorif_core.shapes import Float, ModuleShape
+
+MOST_DIVISOR = 1 << 20
+"""By which every width becomes 1."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,16 @@ class ModuleMaps:
 def projected_width(width: int, f: int) -> int:
     """Width after projection by the divisor ``f``: max(1, width // f)."""
     return max(1, width // f)
+
+
+def smallest_divisor(fits: Callable[[int], bool], *, first: int = 1, largest: int = MOST_DIVISOR) -> int | None:
+    """The smallest of ``first``, twice that, four times that … at which something fits; None where nothing does."""
+    f = first
+    while f <= largest:
+        if fits(f):
+            return f
+        f *= 2
+    return None
 
 
 def random_maps(module: ModuleShape, *, f: int, seed: int) -> ModuleMaps:

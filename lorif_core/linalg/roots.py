@@ -4,9 +4,9 @@ Folded with a projection P to k columns, nobody needs the d × d root itself:
 
     narrow, or k near d   the eigenvectors of M in float64
     wide                  (M + λI)^-½ P = Σ_j w_j (M + s_j I)⁻¹ P, the trapezoid rule on the contour on which the
-                          integral of the root converges fastest: about fifteen shifts for seven digits. Each takes
-                          a Cholesky factor in float32 and a refinement of its solution in float64, and no matrix of
-                          eigenvectors: five times as fast at a width of 4,096 (docs/decisions/0039).
+                          integral of the root converges fastest: some dozen shifts for five digits. Each takes a
+                          Cholesky factor in float32 and a residual in float64, and no matrix of eigenvectors: 1.6
+                          times as fast at a width of 4,096 (docs/decisions/0039).
 
 Source: Hale, Higham and Trefethen, "Computing A^α, log(A), and related matrix functions by contour integrals" (2008),
 method 3; the elliptic functions by the arithmetic-geometric mean, Abramowitz and Stegun 16.4 and 17.6.
@@ -47,12 +47,16 @@ def inverse_root(
     moment = summed.double() / max(count, 1)
     mean = float(moment.diagonal().mean())
     check_moment(mean, moment, what)
-    width = len(moment)
-    if columns is not None and width > WIDEST_BY_EIGENVECTORS and 2 * columns.shape[1] <= width:
+    if columns is not None and is_by_shifts(*columns.shape):
         return _by_shifts(moment, alpha * mean, columns.to(moment))
     values, vectors = eigh(moment)
     scaled = vectors * (values.clamp_min(0) + alpha * mean).rsqrt()
     return scaled @ (vectors.mT if columns is None else vectors.mT @ columns.to(moment))
+
+
+def is_by_shifts(width: int, kept: int) -> bool:
+    """Whether the root of a moment of that width is taken by shifts, for so many columns."""
+    return width > WIDEST_BY_EIGENVECTORS and 2 * kept <= width
 
 
 def check_moment(mean: float, moment: Tensor, what: str) -> None:

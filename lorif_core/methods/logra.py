@@ -12,7 +12,7 @@ from typing import ClassVar
 from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
-from lorif_core.linalg.maps import projected_width
+from lorif_core.linalg.maps import MOST_DIVISOR, projected_width, smallest_divisor
 from lorif_core.linalg.subspace import RowStream, Subspace, fit_subspace
 from lorif_core.methods.lorif import RandomProjection, curvature_asked
 from lorif_core.methods.method_settings import LograConfig
@@ -52,14 +52,12 @@ class WholeFeature:
 
 def _divisor_that_fits(modules: Sequence[ModuleShape], available_bytes: int) -> int:
     """The smallest power of two by which widths are divided so that every Gram matrix fits."""
-    f = 1
-    while any(
-        _GRAM_COPIES * 8 * (projected_width(one.in_features, f) * projected_width(one.out_features, f)) ** 2
-        > available_bytes
-        for one in modules
-    ):
-        f *= 2
-    return f
+
+    def fits(f: int) -> bool:
+        dims = (projected_width(one.in_features, f) * projected_width(one.out_features, f) for one in modules)
+        return _GRAM_COPIES * 8 * max(dims) ** 2 <= available_bytes
+
+    return smallest_divisor(fits) or MOST_DIVISOR
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.heaviest_columns import heaviest_columns
+from lorif_core.linalg.maps import smallest_divisor
 from lorif_core.passes.shards import GradientSource
 from lorif_core.passes.text_gradients import capture_texts
 from lorif_core.shapes import ModuleShape
@@ -47,13 +48,12 @@ def choose_divisor(
         budget_bytes: For the factors of one example.
         largest: Where to stop.
     """
-    f = 1
-    while f < largest:
+
+    def fits(f: int) -> bool:
         one_term = sum(term_bytes(codec, one) for one in shapes_at(f) if one.form == "factors")
-        if budget_bytes >= SHARE_OF_MODULES * one_term:
-            break
-        f *= 2
-    return f
+        return budget_bytes >= SHARE_OF_MODULES * one_term
+
+    return smallest_divisor(fits, largest=largest) or largest
 
 
 def measure_energies(source: GradientSource, examples: Sequence[EncodedText]) -> dict[str, Tensor]:

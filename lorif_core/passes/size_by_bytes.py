@@ -8,6 +8,7 @@ head its columns; a second term comes only out of what is left then (docs/decisi
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lorif_core.linalg.maps import smallest_divisor
 from lorif_core.shapes import ModuleShape
 
 SMALL_MODEL = 20_000_000
@@ -40,9 +41,7 @@ def default_bytes(modules: Sequence[ModuleShape]) -> int:
 
 def size_by_bytes(limit_bytes: int, bytes_at: BytesAt, most_rank: int) -> Size:
     """The smallest divisor, a power of two, at which one term per module fits; the largest where none does."""
-    f = 1
-    while f < LARGEST_DIVISOR and bytes_at(f, 1) > limit_bytes:
-        f *= 2
+    f = smallest_divisor(lambda f: bytes_at(f, 1) <= limit_bytes, largest=LARGEST_DIVISOR) or LARGEST_DIVISOR
     return Size(f, rank_by_bytes(limit_bytes, bytes_at, f, most_rank))
 
 

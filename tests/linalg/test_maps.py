@@ -4,7 +4,14 @@ import sys
 import pytest
 import torch
 
-from lorif_core.linalg.maps import ModuleMaps, maps_digest, projected_width, random_directions, random_maps
+from lorif_core.linalg.maps import (
+    ModuleMaps,
+    maps_digest,
+    projected_width,
+    random_directions,
+    random_maps,
+    smallest_divisor,
+)
 from lorif_core.shapes import ModuleShape
 
 NAME = "model.layers.3.mlp.up_proj"
@@ -143,3 +150,8 @@ def test_directions_depend_on_the_key_and_are_none_where_all_are_kept():
     assert random_directions("key", 9, 9) is None
     assert torch.equal(random_directions("key", 9, 3), random_directions("key", 9, 3))
     assert not torch.allclose(random_directions("key", 9, 3), random_directions("other", 9, 3))
+
+
+@pytest.mark.parametrize(("least", "first", "found"), [(1, 1, 1), (5, 1, 8), (5, 3, 6), (16, 1, 16), (17, 1, None)])
+def test_the_smallest_divisor_is_the_first_doubling_at_which_something_fits(least, first, found):
+    assert smallest_divisor(lambda f: f >= least, first=first, largest=16) == found

@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from lorif_core.errors import ResourceError
-from lorif_core.linalg.roots import WIDEST_BY_EIGENVECTORS
+from lorif_core.linalg.maps import MOST_DIVISOR, smallest_divisor
+from lorif_core.linalg.roots import is_by_shifts
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.passes.layer_groups import families, layer_groups, moments_bytes
 from lorif_core.shapes import ModuleShape
@@ -20,9 +21,6 @@ ROOT_BYTES = 32
 
 SHIFTS_BYTES = 24
 """Likewise by shifts: the matrix in float64, and four times in float32."""
-
-MOST_DIVISOR = 1 << 20
-"""By which every width becomes 1."""
 
 SHARD_COPIES = 3
 """Of a shard while it is written: its tensors, and their bytes twice."""
@@ -97,12 +95,10 @@ def check_random_maps(shapes_at: Callable[[int], Sequence[ModuleShape]], f: int,
     """
     needed = maps_bytes(shapes_at(f), is_whitened=False)
     if needed > free:
-        fitting = f
-        while fitting < MOST_DIVISOR and maps_bytes(shapes_at(fitting), is_whitened=False) > free:
-            fitting *= 2
+        fitting = smallest_divisor(lambda f: maps_bytes(shapes_at(f), is_whitened=False) <= free, first=f)
         raise ResourceError(
             f"the random maps must fit into memory, at f = {f} they take {needed / 1e9:.1f} GB and "
-            f"{free / 1e9:.1f} GB are free. Pass `--f {fitting}`."
+            f"{free / 1e9:.1f} GB are free. Pass `--f {fitting or MOST_DIVISOR}`."
         )
 
 
@@ -116,16 +112,6 @@ def largest_group(memory: BuildMemory, modules: Sequence[ModuleShape], free: int
     if not memory.one_family:
         return 0
     return max(map(moments_bytes, layer_groups(modules, room_for_moments(free))))
-
-
-def divisor_that_fits(memory_at: Callable[[int], BuildMemory], free: int, first: int, largest: int) -> int | None:
-    """The smallest divisor, ``first`` times a power of two, whose build fits; None where none does."""
-    f = first
-    while f <= largest:
-        if memory_at(f).least() <= free:
-            return f
-        f *= 2
-    return None
 
 
 @dataclass(frozen=True)
@@ -181,11 +167,6 @@ def statistics_bytes(modules: Sequence[ModuleShape]) -> int:
         triangle(one.in_features) + (one.out_features if one.form == "columns" else triangle(one.out_features))
         for one in modules
     )
-
-
-def is_by_shifts(width: int, kept: int) -> bool:
-    """Whether the root of a moment of that width is taken by shifts, for so many directions."""
-    return width > WIDEST_BY_EIGENVECTORS and 2 * kept <= width
 
 
 def _root_bytes(module: ModuleShape) -> int:

@@ -11,6 +11,7 @@ import torch
 
 from lorif_core.data.sequences import EncodedText, add_counts, count_tokens, has_targets
 from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.roots import is_by_shifts
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
 from lorif_core.methods.lorif import fit_bytes
 from lorif_core.methods.protocol import AttributionMethod
@@ -23,7 +24,6 @@ from lorif_core.workspace.indexes.budget_share import costs_of_terms
 from lorif_core.workspace.indexes.build_memory import (
     SHARD_COPIES,
     BuildMemory,
-    is_by_shifts,
     largest_group,
     maps_bytes,
     memory_of,

@@ -9,15 +9,14 @@ from dataclasses import replace
 
 from lorif_core.catalog import DatasetRecord, IndexRecord
 from lorif_core.errors import ResourceError
+from lorif_core.linalg.maps import MOST_DIVISOR, smallest_divisor
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.modules import tracked_shapes
 from lorif_core.passes.size_by_bytes import LARGEST_DIVISOR
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.build_memory import (
-    MOST_DIVISOR,
     BuildMemory,
     batch_bytes,
-    divisor_that_fits,
     maps_bytes,
     memory_of,
     sizes_of,
@@ -47,7 +46,7 @@ def plan_fitting(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexC
     if (decided := _decided_before(files, dataset, settings, first, known)) is not None:
         return decided
     free = free_bytes(engine.loaded.device)
-    f = divisor_that_fits(lambda f: needs_at(engine, f), free, first.engine.f, LARGEST_DIVISOR)
+    f = _divisor_that_fits(engine, first.engine.f, free)
     if f is None:
         raise ResourceError(_refusal(engine, first.engine.f, free))
     if f == first.engine.f:
@@ -138,22 +137,23 @@ def _refusal(engine: Engine, f: int, free: int) -> str:
 def _what_fits(engine: Engine, f: int, needs: BuildMemory, free: int) -> str:
     """The setting that would fit, found in the order in which it costs least of what an index is worth."""
 
-    def fitting(batch: int) -> int | None:
-        return divisor_that_fits(lambda f: replace(needs_at(engine, f), batch=batch), free, f, LARGEST_DIVISOR)
-
-    if (found := fitting(needs.batch)) is not None:
+    if (found := _divisor_that_fits(engine, f, free, needs.batch)) is not None:
         return f"Pass `--f {found}`."
     tokens = engine.batches.tokens_per_batch
     while (tokens := tokens // 2) >= 1:
-        found = fitting(needs.batch * tokens // engine.batches.tokens_per_batch)
+        found = _divisor_that_fits(engine, f, free, needs.batch * tokens // engine.batches.tokens_per_batch)
         if found is not None:
             also = "" if found == f else f" --f {found}"
             return f"Pass `--tokens-per-batch {tokens}{also}`."
-    random = 1
-    while random < MOST_DIVISOR and _random_maps(engine, random) > free / 2:
-        random *= 2
-    return f"Pass `--method lorif --f {random}`, which takes no statistics."
+    random = smallest_divisor(lambda f: maps_bytes(tracked_shapes(engine.entries, f), is_whitened=False) <= free / 2)
+    return f"Pass `--method lorif --f {random or MOST_DIVISOR}`, which takes no statistics."
 
 
-def _random_maps(engine: Engine, f: int) -> int:
-    return maps_bytes(tracked_shapes(engine.entries, f), is_whitened=False)
+def _divisor_that_fits(engine: Engine, first: int, free: int, batch: int | None = None) -> int | None:
+    """The smallest divisor whose build fits, with batches of so many bytes; None where none does."""
+
+    def fits(f: int) -> bool:
+        needs = needs_at(engine, f)
+        return (needs if batch is None else replace(needs, batch=batch)).least() <= free
+
+    return smallest_divisor(fits, first=first, largest=LARGEST_DIVISOR)
