@@ -24,7 +24,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
-from lorif_core.files import BLANK_SEAL, SEAL, check_file, check_seal, put_if_absent, replace_sealed, start_hash
+from lorif_core.files import (
+    BLANK_SEAL,
+    SEAL,
+    check_file,
+    check_seal,
+    checksum_of_file,
+    put_if_absent,
+    replace_sealed,
+    start_hash,
+)
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.store.parts import MAP_FOLDER
@@ -174,7 +183,7 @@ def _moments_of(tensors: Mapping[str, Tensor], name: str, place: int) -> Moments
 
 
 def write_maps(folder: Path, maps: Mapping[str, ModuleMaps]) -> list[FileEntry]:
-    """Write the maps of an index, a file per module; returns the files that are there now.
+    """Write maps of an index, a file per module; returns the files that are there now.
 
     A module's file that is there already stays, also where it holds other maps: an earlier run or another worker made
     it, and its plan may name it.
@@ -190,6 +199,12 @@ def _write_module_maps(folder: Path, module_name: str, maps: ModuleMaps) -> File
     digest = start_hash()
     digest.update(found)
     return FileEntry(name, len(found), digest.hexdigest())
+
+
+def entries_of_maps(folder: Path, names: Sequence[str]) -> list[FileEntry]:
+    """The files of maps that are there, as a plan names them."""
+    found = {_map_file(name): folder / _map_file(name) for name in names}
+    return [FileEntry(name, path.stat().st_size, checksum_of_file(path)) for name, path in found.items()]
 
 
 def _map_file(module_name: str) -> str:

@@ -30,7 +30,7 @@ from lorif_core.store.manifest import (
 from lorif_core.store.parts import Origin, ShardFacts, is_finished, missing_parts, sweep_leftovers, write_part
 from lorif_core.store.plan import Plan, read_plan, write_plan
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.statistics import read_maps, remove_maps, write_maps
+from lorif_core.store.statistics import entries_of_maps, read_maps, remove_maps, write_maps
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
@@ -101,7 +101,7 @@ def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
             plan, modules=list(engine.modules), ranks={one.name: ranks[one.name] for one in engine.modules}
         )
         _drop_unbought(job, engine.maps, fresh)
-    return plan if sample is None else replace(plan, maps=write_maps(job.folder, engine.maps))
+    return plan if sample is None else replace(plan, maps=entries_of_maps(job.folder, list(engine.maps)))
 
 
 def _half_whitening_maps(job: IndexJob, sample: StatisticsSample, on_progress: ProgressSink) -> dict[str, ModuleMaps]:
