@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from json import loads as json_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -291,16 +290,17 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
         f"{human_bytes(record.total_bytes or 0)} on disk ({human_bytes(rate)} per example, everything counted), "
         f"built in {human_seconds(record.build_seconds or 0)}."
     )
-    say(opened.indexes.kept_energy(record.index_id).sentence)
-    _say_share(opened.indexes.report(record.index_id).model_share)
-    _say_size(json_of(record.settings_json).get("size_chosen"))
+    report = opened.indexes.report(record.index_id)
+    say(report.kept_energy.sentence)
+    _say_share(report.model_share)
+    _say_size(report.settings.get("size_chosen"))
     spent = opened.indexes.budget_share(record.index_id)
     if spent is not None:
         say(spent.sentence)
     where = f"`lorif indexes {opened.path} {record.index_id}`"
-    for sentence in opened.indexes.coverage(record.index_id).sentences(where):
+    for sentence in report.coverage.sentences(where):
         say(sentence)
-    _say_members(opened.indexes.members(record.index_id))
+    _say_members(report.members)
 
 
 def _say_members(members: "Members | None") -> None:

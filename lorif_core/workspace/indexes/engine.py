@@ -160,18 +160,24 @@ def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
     """
     default = make_method(settings.method).tracked
     entries = choose_modules(loaded, settings.model, default)
-    method = make_method(sized(settings.method, entries))
-    f = method.projection.f
-    if f is None:  # left to the budget
-        codec = column_codec(method.feature.codec)
-        f = choose_divisor(lambda f: tracked_shapes(entries, f), codec, method.budget_bytes or 0)
-        method = method.with_budget(f, {})
+    method, f = method_with_divisor(sized(settings.method, entries), entries)
     modules = tracked_shapes(entries, f)
     maps: dict[str, ModuleMaps] = {}
     if method.projection.sample(modules) is None:
         check_random_maps(lambda f: tracked_shapes(entries, f), f, free_host_bytes())
         maps = {module.name: method.projection.maps(module, None) for module in modules}
     return Engine(loaded, method, settings.batches, modules, f, maps, entries)
+
+
+def method_with_divisor(settings: MethodSettings, entries: list[ModuleEntry]) -> tuple[AttributionMethod, int]:
+    """The method of some settings and its projection divisor, which a budget chooses where they say none."""
+    method = make_method(settings)
+    f = method.projection.f
+    if f is None:  # left to the budget
+        codec = column_codec(method.feature.codec)
+        f = choose_divisor(lambda f: tracked_shapes(entries, f), codec, method.budget_bytes or 0)
+        method = method.with_budget(f, {})
+    return method, f
 
 
 def projected_further(engine: Engine, settings: MethodSettings) -> Engine:

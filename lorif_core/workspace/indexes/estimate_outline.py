@@ -7,22 +7,20 @@ import psutil
 from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ModelConfig
 from lorif_core.errors import ResourceError
-from lorif_core.linalg.codecs import column_codec
 from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.load import choose_device
 from lorif_core.models.modules import check_patterns, list_modules, tracked_shapes
 from lorif_core.models.outline import outline_model, weights_bytes
-from lorif_core.passes.budget import choose_divisor
-from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
+from lorif_core.store.blocks import NUMBERS_BYTES
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.build_memory import largest_group, num_passes
 from lorif_core.workspace.indexes.choose_size import is_sized_by_model, reason_of_size, sized
-from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.engine import Engine, method_with_divisor
 from lorif_core.workspace.indexes.estimate import IndexEstimate, all_root_seconds, sizes_on_disk
 from lorif_core.workspace.indexes.fit_to_memory import needs_at
 from lorif_core.workspace.indexes.free_memory import free_bytes, free_host_bytes
-from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES
+from lorif_core.workspace.indexes.index_job import codes_bytes
 
 UNTOLD = (
     "how long gradients and statistics take: that is timed with the model's weights, which are not there or do not "
@@ -59,12 +57,7 @@ def outline_engine(settings: IndexConfig) -> tuple[Engine, str | None]:
     entries = list_modules(loaded.model, settings.model.include, settings.model.exclude, make_method(own).tracked)
     check_patterns(entries, settings.model.include + settings.model.exclude)
     chosen = sized(own, entries)
-    method = make_method(chosen)
-    f = method.projection.f
-    if f is None:  # left to the budget
-        codec = column_codec(method.feature.codec)
-        f = choose_divisor(lambda f: tracked_shapes(entries, f), codec, method.budget_bytes or 0)
-        method = method.with_budget(f, {})
+    method, f = method_with_divisor(chosen, entries)
     reason = reason_of_size(chosen, entries) if is_sized_by_model(own) else None
     return Engine(loaded, method, settings.batches, tracked_shapes(entries, f), f, {}, entries), reason
 
@@ -88,11 +81,8 @@ def outline_estimate(settings: IndexConfig, num_examples: int, free: int) -> Ind
         free: Memory for the build, the model included.
     """
     engine, reason = outline_engine(settings)
-    method, modules = engine.method, engine.modules
-    feature, budget = method.feature, method.budget_bytes
-    coded = bytes_per_example(modules, column_codec(feature.codec), feature.rank_of, feature.layout)
-    per_example = (coded if budget is None else budget - OVERHEAD_BYTES) + NUMBERS_BYTES
-    is_whitened = method.projection.sample(modules) is not None
+    modules, per_example = engine.modules, codes_bytes(engine) + NUMBERS_BYTES
+    is_whitened = engine.method.projection.sample(modules) is not None
     weights = 4 * engine.loaded.num_parameters
     memory, room = needs_at(engine, engine.f), max(0, free - weights)
     return IndexEstimate(

@@ -57,8 +57,7 @@ class IndexJob:
     @property
     def bytes_per_example(self) -> int:
         """Codes and scales of one example."""
-        budget = self.engine.method.budget_bytes
-        return _coded_bytes(self.engine) if budget is None else budget - OVERHEAD_BYTES
+        return codes_bytes(self.engine)
 
 
 def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexConfig, engine: Engine) -> IndexJob:
@@ -99,6 +98,12 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
     plan = (begun or plans)[0]
     index_id, engine = index_id_of(plan, own), replace(engine, precision=plan.precision)
     return IndexJob(files, dataset, settings, engine, index_id, manifest_on_disk(files.index_folder(index_id), plan))
+
+
+def codes_bytes(engine: Engine) -> int:
+    """Codes and scales of one example; under a budget all that it may take of them."""
+    budget = engine.method.budget_bytes
+    return _coded_bytes(engine) if budget is None else budget - OVERHEAD_BYTES
 
 
 def _coded_bytes(engine: Engine) -> int:
