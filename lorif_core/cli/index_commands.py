@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, complain, console, print_json, progress, say
+from lorif_core.cli.part_commands import say_planned
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, MembersConfig, ModelConfig
 from lorif_core.errors import ArtefactError, ConfigError, LorifError
@@ -40,6 +41,10 @@ class BuildArgs:
 
     dry_run: bool = False
     """Only say what the index would cost."""
+
+    plan_only: bool = False
+    """Only take statistics and decide the plan; `lorif index-part` then makes parts on as many machines as there are,
+    and the same command without this makes what is missing."""
 
     as_job: bool = False
     """Let a worker in the background build it; `lorif jobs` shows how far it is."""
@@ -126,6 +131,11 @@ def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, h
     opened = open_workspace(workspace)
     if how.dry_run:
         _print_dry_run(opened.indexes.estimate_members(settings, dataset=dataset), json=json)
+        return
+    if how.plan_only:
+        with progress(json) as on_progress:
+            planned = opened.indexes.plan(settings, dataset=dataset, on_progress=on_progress)
+        say_planned(planned, workspace, json=json)
         return
     if how.as_job:
         _submit(opened, settings, dataset, json=json)

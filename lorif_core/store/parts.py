@@ -59,10 +59,14 @@ class ShardFacts:
     """Per module, summed squared norm of the projected gradients."""
 
     failed_ids: list[str] = field(default_factory=list[str])
-    """Examples that could not be read, such as chats that the template refuses; their gradient is stored as zero."""
+    """Examples that could not be read, such as chats that the template refuses, then those whose gradients could not
+    be taken; they are stored as zero."""
 
     failed_reasons: list[str] = field(default_factory=list[str])
     """Why, of each of them."""
+
+    num_without_gradients: int = 0
+    """How many of them could be read, but their gradients not be taken."""
 
     ids_without_targets: list[str] | None = None
     """Which examples have nothing to predict; None in a part from before they were listed."""
