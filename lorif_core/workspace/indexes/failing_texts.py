@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from lorif_core.data.encoding import EncodedTexts
 from lorif_core.errors import CaptureError, LorifError, NumericalError
@@ -69,7 +70,7 @@ def take_whole(source: GradientSource, encoded: EncodedTexts, on_batch: OnBatch)
     try:
         return build_shard(source, encoded.texts, on_batch)
     except _OF_A_TEXT as error:
-        if not _is_of_a_text(error, source):
+        if not is_of_a_text(error, source.model):
             raise
         raise FailingText(_reason(error)) from error
 
@@ -131,11 +132,13 @@ def too_many(failing: dict[str, str]) -> CaptureError:
     )
 
 
-def _is_of_a_text(error: Exception, source: GradientSource) -> bool:
+def is_of_a_text(error: BaseException, model: nn.Module) -> bool:
     """Whether another text may do where this one failed: neither the machine nor the model as a whole is at fault."""
-    if is_of_the_machine(error) or (isinstance(error, LorifError) and not isinstance(error, NumericalError)):
+    if not isinstance(error, _OF_A_TEXT) or is_of_the_machine(error):
         return False
-    return all(_computes(device) for device in {one.device for one in source.model.parameters()})
+    if isinstance(error, LorifError) and not isinstance(error, NumericalError):
+        return False
+    return all(_computes(device) for device in {one.device for one in model.parameters()})
 
 
 def _computes(device: torch.device) -> bool:
