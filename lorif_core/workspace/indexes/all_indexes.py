@@ -14,6 +14,7 @@ from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
 from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
+from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
@@ -62,6 +63,7 @@ class Indexes:
         dataset: str | None = None,
         on_estimate: Callable[[str, IndexEstimate], None] | None = None,
         on_progress: ProgressSink = no_progress,
+        workers: WorkersConfig = ALONE,
     ) -> IndexRecord:
         """Build the index that the settings name, or resume it, or find it complete; then its further members.
 
@@ -72,13 +74,15 @@ class Indexes:
             dataset: Name or id; may be left out when there is only one.
             on_estimate: Receives the id of each index and what its build will cost, before it starts.
             on_progress: Receives (stage, done, total).
+            workers: How many processes make the parts, and where; one where it says nothing.
 
         Raises:
             RoleError: The person is a viewer.
             LorifError: The model, the data or the machine does not fit the settings.
         """
         require_curator(self.files, "build indexes")
-        return build_with_members(self.files, self.files.choose_dataset(dataset), settings, on_estimate, on_progress)
+        record = self.files.choose_dataset(dataset)
+        return build_with_members(self.files, record, settings, on_estimate, on_progress, workers)
 
     def plan(
         self, settings: IndexConfig, *, dataset: str | None = None, on_progress: ProgressSink = no_progress

@@ -18,10 +18,12 @@ from lorif_core.store.parts import sweep_leftovers
 from lorif_core.store.plan import Plan, read_plan, write_plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import entries_of_maps, read_maps, remove_maps, write_maps
+from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.fit_index import compact_checked, fit_index, has_curvature, only_builder
+from lorif_core.workspace.indexes.hand_out_parts import make_parts_with
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
 from lorif_core.workspace.indexes.make_parts import make_parts
@@ -29,10 +31,15 @@ from lorif_core.workspace.indexes.model_share import keep_share, share_of
 from lorif_core.workspace.indexes.take_statistics import iter_maps, statistics_paths
 
 
-def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> IndexRecord:
+def build_index(
+    job: IndexJob, on_progress: ProgressSink = no_progress, workers: WorkersConfig = ALONE
+) -> IndexRecord:
     """Build or resume an index; a complete one with the same curvature is left alone.
 
+    Statistics, plan and curvature are made here; parts, too, unless there are workers.
+
     Raises:
+        ConfigError: Workers are asked for, and Ray is not installed or not there.
         DataError: No text can be read by the model, or none has a token to predict.
         CaptureError: Too many texts fail.
         ResourceError: The disk is full, or the curvature does not fit into memory.
@@ -45,7 +52,10 @@ def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> Index
         job, manifest = begun
         if manifest.status == "building":
             sweep_leftovers(job.folder)
-            make_parts(job, range(read_plan(job.folder).num_parts), on_progress)
+            if workers.workers is None:
+                make_parts(job, range(read_plan(job.folder).num_parts), on_progress)
+            else:
+                make_parts_with(job, workers, on_progress)
             manifest = compact_checked(job.folder)
         curvature = job.engine.method.curvature
         if not has_curvature(manifest, curvature):

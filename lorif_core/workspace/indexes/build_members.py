@@ -14,6 +14,7 @@ from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.load import load_model
 from lorif_core.models.outline import has_only_a_configuration
+from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.index_members import LinkedMember, Members
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -46,6 +47,7 @@ def build_with_members(
     settings: IndexConfig,
     on_estimate: OnEstimate | None,
     on_progress: ProgressSink,
+    workers: WorkersConfig = ALONE,
 ) -> IndexRecord:
     """Build or resume an index and its further members; the index's own record.
 
@@ -55,7 +57,7 @@ def build_with_members(
     job, asked, models = _plan_family(files, dataset, settings)
     if on_estimate is not None and is_worth_an_estimate(job):
         on_estimate(job.index_id, estimate_index(job))
-    record, shared = build_index(job, on_progress), _shared(job)
+    record, shared = build_index(job, on_progress, workers), _shared(job)
     del job  # with its model
     others: list[LinkedMember] = []
     for one in models[1:]:
@@ -63,7 +65,9 @@ def build_with_members(
         _check_new(one, other.index_id, record.index_id, others)
         if on_estimate is not None and is_worth_an_estimate(other):
             on_estimate(other.index_id, estimate_index(other))
-        others.append(LinkedMember(build_index(other, on_progress).index_id, one.name, one.weight, one.model))
+        others.append(
+            LinkedMember(build_index(other, on_progress, workers).index_id, one.name, one.weight, one.model)
+        )
         del other
     if others:
         rule = asked.member_weights or "average"
