@@ -8,10 +8,12 @@ work finds out from its results what is left, so a driver that dies loses nothin
 import math
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.workers_config import WorkersConfig
@@ -36,12 +38,9 @@ class Ended(NamedTuple):
     """Why there is no result, where its process died and so did those that took its place."""
 
 
-class Threaded(Protocol):
-    """What makes the object that a process holds, in that process, once it is first called."""
-
-    def __call__(self, num_threads: int) -> Any:
-        """The object; it should compute with so many threads."""
-        ...
+Make = Callable[[int], Any]
+"""Makes the object that a process holds, in that process, when it is first called; is given the number of threads
+that the object should compute with."""
 
 
 class RayPool:
@@ -71,6 +70,11 @@ class RayPool:
         done, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=timeout_s)
         return [self._ended(one) for one in done]
 
+    def close(self) -> None:
+        """End all processes at once, whatever they do."""
+        for actor in self._actors:
+            self._ray.kill(actor)
+
     def _ended(self, reference: Any) -> Ended:
         worker, method, arguments = self._calls.pop(reference)
         try:
@@ -85,7 +89,7 @@ class RayPool:
 
 
 @contextmanager
-def ray_pool(workers: WorkersConfig, make: Threaded, *, num_cores: int, uses_gpus: bool) -> Iterator[RayPool]:
+def ray_pool(workers: WorkersConfig, make: Make, *, num_cores: int, uses_gpus: bool) -> Iterator[RayPool]:
     """Processes that hold what ``make`` makes, while the block runs.
 
     On this machine its cores are divided among them; in a cluster its processors are.
@@ -100,11 +104,15 @@ def ray_pool(workers: WorkersConfig, make: Threaded, *, num_cores: int, uses_gpu
         ConfigError: Ray is not installed, or the cluster is not there.
         ResourceError: There are fewer GPUs than the workers need together.
     """
-    ray, count = _ray(), workers.workers or 1
-    is_ours = not ray.is_initialized()
-    if is_ours:
-        _connect(ray, workers, max(count, num_cores))
-    try:
+    count = workers.workers or 1
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(sys.stderr))  # where Ray says that a process died
+        if workers.address is None:
+            stack.enter_context(_private_environment())
+        ray = _ray()
+        if not ray.is_initialized():
+            _connect(ray, workers, max(count, num_cores))
+            stack.callback(ray.shutdown)
         found = ray.cluster_resources()
         gpus = workers.gpus_per_worker
         if gpus is None:
@@ -118,10 +126,27 @@ def ray_pool(workers: WorkersConfig, make: Threaded, *, num_cores: int, uses_gpu
         holder = ray.remote(_Holder).options(
             num_cpus=threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES
         )
-        yield RayPool([holder.remote(make, threads) for _ in range(count)])
+        pool = RayPool([holder.remote(make, threads) for _ in range(count)])
+        stack.callback(pool.close)
+        yield pool
+
+
+@contextmanager
+def _private_environment() -> Iterator[None]:
+    """What Ray reads when it starts on this machine for us alone: it listens on the loopback address only, and to
+    those who know a token that is drawn here and written nowhere. What a person has set is left alone."""
+    drawn = {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # so Ray calls "loopback only", on every system
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": uuid.uuid4().hex,
+    }
+    ours = {} if any(name in os.environ for name in drawn) else drawn
+    os.environ.update(ours)
+    try:
+        yield
     finally:
-        if is_ours:
-            ray.shutdown()
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 class _Holder:
@@ -131,7 +156,7 @@ class _Holder:
     after the call, whose result says that it leaves.
     """
 
-    def __init__(self, make: Threaded, num_threads: int) -> None:
+    def __init__(self, make: Make, num_threads: int) -> None:
         self._make, self._num_threads = make, num_threads
         self._held: Any = None
         self._is_busy = self._is_leaving = False
@@ -139,6 +164,8 @@ class _Holder:
 
     def call(self, method: str, *arguments: Any) -> tuple[Any, bool]:
         """The result, and whether this process is told to leave."""
+        if self._is_leaving:  # asked once more before it was replaced; Ray asks the one that takes its place
+            os._exit(LEAVES)
         self._is_busy = True
         try:
             if self._held is None:
@@ -182,6 +209,5 @@ def _connect(ray: Any, workers: WorkersConfig, num_cores: int) -> None:
         num_cpus=num_cores,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
-        _node_ip_address="127.0.0.1",
         **quiet,
     )
