@@ -207,7 +207,8 @@ class _HandOut:
 
     def _next_for(self, worker: int) -> int | None:
         """A part that nobody makes; else one that somebody has had for so long that they may be lost."""
-        others = self.waiting if not self.at_work else ()  # nobody else will take what this one failed at
+        is_alone = not self.at_work and len(self.idle) == 1  # nobody else will take what this one failed at
+        others = self.waiting if is_alone else ()
         free = [*(number for number in self.waiting if self.failed_by.get(number) != worker), *others]
         if free:
             self.waiting.remove(free[0])
