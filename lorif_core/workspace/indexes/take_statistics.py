@@ -165,6 +165,7 @@ class _Statistics:
                     chosen,
                     pad_id=self.engine.pad_id,
                     tokens_per_batch=self.engine.batches.tokens_per_batch,
+                    in_bfloat16=self.engine.precision == "bfloat16",
                 )
                 done += len(chosen)
                 say(done)

@@ -92,7 +92,12 @@ def time_statistics(engine: Engine, examples: Sequence[EncodedText]) -> Timed:
 
         def add(chosen: Sequence[EncodedText]) -> None:
             add_moments(
-                model, moments, chosen, pad_id=engine.pad_id, tokens_per_batch=engine.batches.tokens_per_batch
+                model,
+                moments,
+                chosen,
+                pad_id=engine.pad_id,
+                tokens_per_batch=engine.batches.tokens_per_batch,
+                in_bfloat16=engine.precision == "bfloat16",
             )
 
         return _timed(engine, examples, add)
