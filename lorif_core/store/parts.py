@@ -193,6 +193,12 @@ def finished_parts(folder: Path) -> dict[int, PartEntry]:
     return found
 
 
+def finished_at(folder: Path) -> dict[int, float]:
+    """When each finished part was finished, in seconds since 1970 by the clock of the disk, in store order."""
+    found = {int(path.stem): path for path in (folder / PART_FOLDER).glob("[0-9]*.json")}
+    return {number: found[number].stat().st_mtime for number in sorted(found)}
+
+
 def sweep_leftovers(folder: Path) -> None:
     """Delete what killed writers left; safe at any moment, also beside workers that are writing."""
     for path in folder.rglob(f".*{UNFINISHED}"):
