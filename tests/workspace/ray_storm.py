@@ -24,12 +24,15 @@ from lorif_core.store.manifest import read_manifest
 from lorif_core.store.parts import finished_parts
 from lorif_core.workspace.indexes import hand_out_parts
 
-SETTINGS = ("--method", "lorif", "--shard-examples", 2, "--subspace-rank", 8)
-"""61 parts."""
+SETTINGS = ("--method", "lorif", "--shard-examples", 1, "--subspace-rank", 8)
+"""121 parts."""
+
+SLOW = "RAY_STORM_SLOW_S"
+"""How long a worker waits before a part, and after it."""
 
 WORKERS = 3
 DRIVER = "import ray_storm, sys; sys.exit(ray_storm.drive(sys.argv[1:]))"
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", SLOW: "0.1"}
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
 
 
@@ -37,9 +40,9 @@ class SlowWorker(hand_out_parts.PartWorker):
     """Half of the time before a part is made, half after it is there."""
 
     def make(self, number: int, leaves_out: bool) -> hand_out_parts.Made:
-        time.sleep(0.2)
+        time.sleep(float(os.environ[SLOW]))
         made = super().make(number, leaves_out)
-        time.sleep(0.2)
+        time.sleep(float(os.environ[SLOW]))
         return made
 
 
@@ -67,7 +70,7 @@ def build(workspace: Path, token: dict[str, str], *more: object) -> subprocess.P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | ENVIRONMENT | token,
+        env=ENVIRONMENT | os.environ | token,
     )
 
 
@@ -149,7 +152,7 @@ def cluster(joins_late: bool) -> Iterator[tuple[dict[str, str], tuple[object, ..
                 list(map(str, command)),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | ENVIRONMENT | token,
+                env=ENVIRONMENT | os.environ | token,
             )
         )
         nodes.append(started[-1].pid)
@@ -189,7 +192,9 @@ def main() -> None:
     parser.add_argument("--driver-kills", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--joins-late", action="store_true")
+    parser.add_argument("--slow-s", type=float, default=1.0)
     given = parser.parse_args()
+    os.environ[SLOW] = str(given.slow_s)
     folder = Path(tempfile.mkdtemp(prefix="lorif-ray-storm-"))
     whole, workspace = copy_of(imported(), folder / "whole"), copy_of(imported(), folder / "stormed")
     done("index", whole, "--model", model_folder(), *SETTINGS)

@@ -17,13 +17,15 @@ from tiny_workspace import (
 )
 
 from lorif_core.errors import NumericalError
-from lorif_core.passes import text_gradients
+from lorif_core.passes import second_moments, text_gradients
 from lorif_core.store.manifest import read_manifest
 from lorif_core.store.parts import finished_parts
 from lorif_core.store.reader import StoreReader
+from lorif_core.store.statistics import read_num_tokens
 from lorif_core.workspace.indexes.coverage import coverage_of
 from lorif_core.workspace.workspace import open_workspace
 
+ORIGINAL = text_gradients.capture_gradients
 BUILD = ("--model", model_folder(), *SMALL)
 
 
@@ -181,3 +183,70 @@ def test_texts_that_fail_only_together_stop_the_build(monkeypatch, tmp_path):
     assert refused.code == 2
     assert "cannot be taken together (no kernel for so many rows)" in refused.err
     assert "--tokens-per-batch" in refused.err
+
+
+KRONECKER = ("--model", model_folder(), "--method", "kronecker", "--shard-examples", 16)
+
+
+def fails_in_statistics(monkeypatch, how, *words):
+    """Make every batch of the statistics and of the parts fail, or be spoilt, that holds one of some texts."""
+    capture = text_gradients.capture_gradients
+    opened = open_workspace(indexed())
+    encoder = opened.indexes.open().engine.encoder
+    texts = {
+        one.train_id: encoder.encode_windows(one)[0].input_ids
+        for one in opened.files.examples(dataset_id()).iter_examples()
+    }
+    wanted = [texts[one] for one in words]
+
+    def failing(model, maps, batch, objective, sink, **more):
+        rows = zip(batch.input_ids.tolist(), batch.attention_mask.tolist(), strict=True)
+        if any([token for token, is_real in zip(*row, strict=True) if is_real] in wanted for row in rows):
+            how(sink)
+        return capture(model, maps, batch, objective, sink, **more)
+
+    monkeypatch.setattr(text_gradients, "capture_gradients", failing)
+    monkeypatch.setattr(second_moments, "capture_gradients", failing)
+
+
+def fail(sink):
+    raise RuntimeError("no kernel for this length")
+
+
+def test_a_failing_text_is_left_out_of_the_statistics_and_stored_as_zero(monkeypatch, tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    fails_in_statistics(monkeypatch, fail, "t037")
+    done("index", workspace, *KRONECKER)
+    manifest = read_manifest(index_folder(workspace))
+    assert manifest.shards[2].failed_reasons == ["its gradient cannot be taken: no kernel for this length"]
+    whole, without = num_tokens_of_statistics(tmp_path / "whole"), {}
+    for path in workspace.glob("statistics/*"):
+        without[path.name] = read_num_tokens(path)
+    assert without.keys() == whole.keys()
+    assert {whole[name] - without[name] for name in whole} == {num_read("t037")}
+
+
+def num_tokens_of_statistics(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.undo()
+        workspace = copy_of(imported(), folder)
+        patch.setattr(text_gradients, "capture_gradients", ORIGINAL)
+        patch.setattr(second_moments, "capture_gradients", ORIGINAL)
+        done("index", workspace, *KRONECKER, "--plan-only")
+    return {path.name: read_num_tokens(path) for path in workspace.glob("statistics/*")}
+
+
+def num_read(train_id):
+    opened = open_workspace(indexed())
+    encoder = opened.indexes.open().engine.encoder
+    (example,) = (one for one in opened.files.examples(dataset_id()).iter_examples() if one.train_id == train_id)
+    return len(encoder.encode_windows(example)[0].input_ids)
+
+
+def test_statistics_of_which_too_many_texts_fail_are_refused_with_a_text(monkeypatch, tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    fails_in_statistics(monkeypatch, fail, "t037", "t038")
+    refused = lorif("index", workspace, *KRONECKER)
+    assert refused.code == 2
+    assert "one is 't037': its gradient cannot be taken: no kernel for this length. So model and" in refused.err
+    assert list(workspace.glob("statistics/*")) == []

@@ -35,7 +35,12 @@ class FailingText(Exception):
 def num_left_to_fail(folder: Path) -> int:
     """How many more texts of an index that is being built may fail than did in its finished parts."""
     manifest = read_manifest(folder)
-    return max(1, manifest.num_examples // ONE_IN) - len(_failed(manifest))
+    return most_failing(manifest.num_examples) - len(_failed(manifest))
+
+
+def most_failing(num_examples: int) -> int:
+    """How many of a data set's texts may fail."""
+    return max(1, num_examples // ONE_IN)
 
 
 def check_failures(manifest: Manifest) -> None:
@@ -45,7 +50,7 @@ def check_failures(manifest: Manifest) -> None:
         CaptureError: More did; names one.
     """
     failed = _failed(manifest)
-    if len(failed) > max(1, manifest.num_examples // ONE_IN):
+    if len(failed) > most_failing(manifest.num_examples):
         raise too_many(failed)
 
 
@@ -72,7 +77,7 @@ def take_whole(source: GradientSource, encoded: EncodedTexts, on_batch: OnBatch)
     except _OF_A_TEXT as error:
         if not is_of_a_text(error, source.model):
             raise
-        raise FailingText(_reason(error)) from error
+        raise FailingText(reason_of(error)) from error
 
 
 def take_without_failing(
@@ -110,10 +115,15 @@ def _find_failing(
             if len(rows) > 1:
                 waiting += _halves(rows)
                 continue
-            found[ids[rows.start]] = f"its gradient cannot be taken: {failure}"
+            found[ids[rows.start]] = untaken(failure)
             if len(found) > num_allowed():
                 raise too_many(found) from failure
     return found
+
+
+def untaken(reason: object) -> str:
+    """Why a text is stored as zero."""
+    return f"its gradient cannot be taken: {reason}"
 
 
 def _halves(rows: range) -> list[range]:
@@ -149,6 +159,7 @@ def _computes(device: torch.device) -> bool:
         return False
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
+    """The first line of what a text raised, to be kept."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:LONGEST_REASON].rstrip(". ")
