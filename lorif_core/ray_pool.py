@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -111,7 +112,8 @@ def ray_pool(workers: WorkersConfig, make: Make, *, num_cores: int, uses_gpus: b
             stack.enter_context(_private_environment())
         ray = _ray()
         if not ray.is_initialized():
-            _connect(ray, workers, max(count, num_cores))
+            with _same_signals():
+                _connect(ray, workers, max(count, num_cores))
             stack.callback(ray.shutdown)
         found = ray.cluster_resources()
         gpus = workers.gpus_per_worker
@@ -147,6 +149,18 @@ def _private_environment() -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def _same_signals() -> Iterator[None]:
+    """Leave SIGTERM as it was: Ray makes it an exit of its own, and a job that is cancelled has another one."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if is_main and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Holder:

@@ -19,7 +19,7 @@ class WorkersConfig:
     `ray:10.0.0.1:6379`). Unset: `ray`."""
 
     gpus_per_worker: float | None = None
-    """GPUs of each worker. Unset: one where there are GPUs, else none."""
+    """GPUs of each worker. Unset: one where there are any and `--device` is not cpu, else none."""
 
     def __post_init__(self) -> None:
         """Check ranges and that they fit together."""

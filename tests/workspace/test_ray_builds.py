@@ -4,18 +4,33 @@ import builtins
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from ray_storm import SETTINGS, check, storm
-from tiny_workspace import copy_of, done, imported, lorif, model_folder
+from tiny_workspace import (
+    SMALL,
+    copy_of,
+    done,
+    imported,
+    index_folder,
+    indexed,
+    lasting_bytes_below,
+    lorif,
+    model_folder,
+    num_parts,
+)
 
 from lorif_core.config import ModelConfig
 from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.workers_config import WorkersConfig
+from lorif_core.workspace.folder.workspace_files import open_files
 from lorif_core.workspace.jobs.kinds import KINDS, json_of
 from lorif_core.workspace.jobs.requests import index_request
+from lorif_core.workspace.jobs.submit import open_jobs
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +49,36 @@ def test_actors_and_drivers_that_are_killed_leave_the_index_of_one_process(whole
     happened = storm(workspace, seed=3, kills=4, driver_kills=2, joins_late=False)
     assert (happened.num_kills, happened.num_drivers) == (4, 3)
     check(workspace, whole)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_job_with_workers_is_cancelled_and_resumed_as_any_job(tmp_path):
+    workspace = copy_of(imported(), tmp_path)
+    given = ("index", workspace, "--model", model_folder(), *SMALL, "--workers", 1, "--as-job", "--json")
+    job_id = done(*given).json["job_id"]
+    jobs = open_jobs(open_files(workspace))
+    wait_until(lambda: jobs.job(job_id).stage == "gradients")
+    done("cancel", workspace, job_id)
+    wait_until(lambda: jobs.job(job_id).status == "cancelled")
+    assert num_parts(workspace) < 8
+    wait_until(lambda: not rays_of(workspace))
+    done("resume", workspace, job_id)
+    wait_until(lambda: jobs.job(job_id).status not in ("queued", "running"))
+    assert jobs.job(job_id).status == "done", jobs.job(job_id).message
+    assert lasting_bytes_below(index_folder(workspace)) == lasting_bytes_below(index_folder(indexed()))
+
+
+def rays_of(workspace):
+    """Processes of Ray that were started by the worker of a workspace."""
+    found = [one for one in psutil.process_iter(["cmdline"]) if str(workspace) in " ".join(one.info["cmdline"] or [])]
+    children = [child for one in found for child in one.children(recursive=True)]
+    return [child for child in children if "ray" in child.name()]
+
+
+def wait_until(is_so):
+    while not is_so():
+        time.sleep(0.1)
 
 
 def test_ray_is_imported_in_one_file():

@@ -108,7 +108,7 @@ def make_parts_with(job: IndexJob, workers: WorkersConfig, on_progress: Progress
         return
     place = Place("auto", job.settings.model.model)
     make = partial(PartWorker, job.files.root.resolve(), job.index_id, place)
-    uses_gpus = job.engine.loaded.device.type == "cuda"
+    uses_gpus = job.settings.model.device != "cpu"
     with ray_pool(workers, make, num_cores=num_cores(), uses_gpus=uses_gpus) as pool:
         _HandOut(pool, plan, job.folder, on_progress).run()
 
@@ -188,7 +188,8 @@ class _HandOut:
     def _take_death(self, call: _Call | None, why: str) -> None:
         number = None if call is None else call.number
         self.deaths[number] = self.deaths.get(number, 0) + 1
-        if self.deaths[number] >= MOST_DEATHS:
+        most = MOST_DEATHS if number is not None else max(MOST_DEATHS, self.pool.num_workers)
+        if self.deaths[number] >= most:
             what = "to load the model" if number is None else f"to make part {number}"
             raise ResourceError(
                 f"workers die when they are asked {what} ({why}): most likely their memory does not suffice. Use "
