@@ -1,5 +1,6 @@
 """How a driver hands out parts, without a process: who fails, dies or is late is told by a pool that a test plays."""
 
+import gc
 import itertools
 from collections import deque
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_workspace import SMALL, copy_of, done, imported, index_folder, lasting_bytes_below, model_folder
 
 from lorif_core.errors import DataError, ResourceError
 from lorif_core.ray_pool import Ended, RayPool
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.plan import Parents, Plan
 from lorif_core.workspace.indexes import hand_out_parts
-from lorif_core.workspace.indexes.hand_out_parts import MOST_DEATHS, Made, _HandOut
+from lorif_core.workspace.indexes.hand_out_parts import MOST_DEATHS, Made, PartWorker, _HandOut
+from lorif_core.workspace.indexes.planned_index import Place
 
 PLAN = Plan(
     layout="factors", codec="sign", factor_rank=2, f=4, seed=7, max_length=512,
@@ -187,3 +190,16 @@ def test_whatever_happens_to_workers_every_part_is_there_in_the_end(num_workers,
     done = [step[1] for step in said]
     assert done == sorted(done)
     assert done[-1] == 11
+
+
+def test_a_worker_computes_in_the_precision_of_the_plan_for_as_long_as_it_lives(tmp_path):
+    given = ("--model", model_folder(), *SMALL, "--precision", "bfloat16")
+    whole, workspace = copy_of(imported(), tmp_path / "whole"), copy_of(imported(), tmp_path)
+    done("index", whole, *given)
+    index_id = done("index", workspace, *given, "--plan-only", "--json").json["index_id"]
+    worker = PartWorker(workspace, index_id, Place("cpu"), 1)
+    assert worker.load() == Made()
+    gc.collect()
+    assert [worker.make(number, False) for number in range(8)] == [Made()] * 8
+    done("index-part", workspace, index_id, "--slice", "1/1")
+    assert lasting_bytes_below(index_folder(workspace)) == lasting_bytes_below(index_folder(whole))

@@ -6,6 +6,7 @@ path, the index's id and the part's number. If the driver dies, the same command
 
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,7 @@ class PartWorker:
     def __init__(self, workspace: Path, index_id: str, place: Place, num_threads: int) -> None:
         torch.set_num_threads(num_threads)
         self._workspace, self._index_id, self._place = workspace, index_id, place
+        self._model = ExitStack()  # the model stays ready for capture for as long as this lives
         self._maker: PartMaker | None = None
 
     def load(self) -> Made:
@@ -82,8 +84,7 @@ class PartWorker:
         if self._maker is None:
             files = open_files(self._workspace)
             record, _ = planned_index(files, self._index_id)
-            # For as long as the process lives: the model stays ready for capture.
-            self._maker = part_maker(job_of(files, record, self._place)).__enter__()
+            self._maker = self._model.enter_context(part_maker(job_of(files, record, self._place)))
         return self._maker
 
 
