@@ -5,7 +5,6 @@ it is done, 2^-9 of each number at most, so few rows are multiplied at a time: t
 independent, and of their sum 2^-9 / √n is left (docs/decisions/0041).
 """
 
-import torch
 from torch import Tensor
 
 from lorif_core.shapes import Float

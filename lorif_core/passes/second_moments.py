@@ -77,7 +77,9 @@ def add_moments(
             assert isinstance(gradient, SequenceGradient)
             if maps[name].keeps_outputs_apart:
                 kept = gradient.output_grads.any(2)
-                moments[name].add(gradient.inputs[kept], gradient.output_grads[kept], num_tokens, in_bfloat16=in_bfloat16)
+                moments[name].add(
+                    gradient.inputs[kept], gradient.output_grads[kept], num_tokens, in_bfloat16=in_bfloat16
+                )
                 return
             calls = gradient.inputs.shape[1] // is_real.shape[1]  # a shared module's calls stand one after another
             padding = ~is_real.repeat(1, calls).to(gradient.inputs.device)[..., None]
