@@ -35,7 +35,10 @@ TOKENS_PER_BATCH = 2048
 
 
 def measure(
-    model: nn.Module, examples: Sequence[EncodedExample], f: int | None = None, tokens_per_batch: int = TOKENS_PER_BATCH
+    model: nn.Module,
+    examples: Sequence[EncodedExample],
+    f: int | None = None,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> dict[str, Any]:
     """Rates in tokens per second and their ratios to a training step, in the precision that a build would choose.
 

@@ -1,8 +1,8 @@
-"""The build that other tools for attribution are timed by: GPT-2 of 4 layers × 256, 1,000 texts of 128 tokens, one thread.
+"""The build that tools for attribution are timed by: GPT-2 of 4 layers × 256, 1,000 texts of 128 tokens, one thread.
 
-Everything is a run of `lorif` as a person would start it: the default method with its statistics, then twenty questions
-of 127 predicted tokens. Processor seconds are those of the whole process, start-up and loading apart, which are
-measured by a build of the same index that is found finished.
+Everything is a run of `lorif` as a person would start it: the default method with its statistics, then twenty
+questions of 127 predicted tokens. Processor seconds are those of the whole process, start-up and loading apart, which
+are measured by a build of the same index that is found finished.
 """
 
 import argparse
@@ -41,7 +41,9 @@ def main() -> None:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(prog="benchmarks.peers", description=__doc__)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), action="append", help="may be repeated")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds in which the settings take turns; the median counts")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds in which the settings take turns; the median counts"
+    )
     parser.add_argument("options", nargs="*", help="further options of `lorif index`, after --")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lorif-peers-") as folder:
@@ -62,7 +64,9 @@ def write_problem(root: Path) -> None:
     vocabulary = {"<end>": 0} | {word: number + 1 for number, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<end>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>").save_pretrained(root / "model")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>").save_pretrained(
+        root / "model"
+    )
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=VOCABULARY, n_positions=LENGTH, n_embd=256, n_layer=4, n_head=8)
     GPT2LMHeadModel(config).save_pretrained(root / "model")
@@ -82,7 +86,14 @@ def measure(root: Path, workspace: Path, precision: str, options: list[str]) -> 
     _used("import", str(workspace), str(root / "texts.jsonl"))
     index = ["index", str(workspace), "--model", str(root / "model"), "--precision", precision, *options]
     built, reopened = _used(*index), _used(*index)
-    score = ["score", str(workspace), "--queries", str(root / "questions.jsonl"), "--out", str(workspace / "s.parquet")]
+    score = [
+        "score",
+        str(workspace),
+        "--queries",
+        str(root / "questions.jsonl"),
+        "--out",
+        str(workspace / "s.parquet"),
+    ]
     asked = _used(*score)
     seconds = built.cpu_seconds - reopened.cpu_seconds
     return {

@@ -1,7 +1,7 @@
 """Sums of XᵀX over many rows, in half of the multiplications or in bfloat16.
 
-XᵀX is symmetric, so blocks below its diagonal are enough; the others are copied. In bfloat16 a product is rounded when
-it is done, 2^-9 of each number at most, so few rows are multiplied at a time: the errors of n products are
+XᵀX is symmetric, so blocks below its diagonal are enough; the others are copied. In bfloat16 a product is rounded
+when it is done, 2^-9 of each number at most, so few rows are multiplied at a time: the errors of n products are
 independent, and of their sum 2^-9 / √n is left (docs/decisions/0041).
 """
 
