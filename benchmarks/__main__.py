@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from benchmarks import indexing, memory, querying
+from benchmarks import default_method, indexing, memory, querying
 from lorif_core.cli.process import keep_freed_memory
 from lorif_core.workspace.health.environment_report import describe_environment
 
-PARTS = ("indexing", "querying", "memory")
+PARTS = ("indexing", "default", "querying", "memory")
 
 
 def main() -> None:
@@ -30,6 +30,8 @@ def main() -> None:
         print(f"measuring {part} …", file=sys.stderr)
         if part == "indexing":
             results[part] = indexing.measure(arguments.device)
+        elif part == "default":
+            results[part] = default_method.measure_models()
         elif part == "querying":
             results[part] = querying.measure(arguments.num_examples)
         else:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.indexing import BATCH, LENGTH, VOCABULARY, build_models
 from benchmarks.timing import interleaved
 from lorif_core.capture.hooks import evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
@@ -83,6 +84,14 @@ def measure(
         rounds=3,
     )
     return _row(settings, precision, seconds, sum(len(one.input_ids) for one in examples))
+
+
+def measure_models() -> dict[str, Any]:
+    """The same models and batch as ``indexing``, and texts that are predicted from the second token on."""
+    torch.manual_seed(1)
+    ids = torch.randint(0, VOCABULARY, (BATCH, LENGTH))
+    examples = [EncodedExample(row.tolist(), [False] + [True] * (LENGTH - 1), LENGTH) for row in ids]
+    return {name: measure(model, examples) for name, model in build_models().items()}
 
 
 def _row(

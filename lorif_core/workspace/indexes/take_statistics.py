@@ -8,6 +8,7 @@ import torch
 
 from lorif_core.catalog import DatasetRecord
 from lorif_core.data.sequences import EncodedText, add_counts, count_tokens
+from lorif_core.linalg.gram_sums import FEWEST_ROWS
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.protocol import StatisticsSample
@@ -183,6 +184,8 @@ class _Statistics:
     ) -> dict[str, Moments]:
         model, (moments, done) = self.engine.loaded.model, self._begun(group, len(texts))
         placed = placed_moments(model, moments)
+        num_tokens = add_counts(map(count_tokens, texts)).positions
+        in_bfloat16 = self.engine.precision == "bfloat16" and num_tokens >= FEWEST_ROWS
         saved, took = time.monotonic(), 0.0
         with self.engine.frozen_model():
             while done < len(texts):
@@ -193,7 +196,7 @@ class _Statistics:
                     chosen,
                     pad_id=self.engine.pad_id,
                     tokens_per_batch=self.engine.batches.tokens_per_batch,
-                    in_bfloat16=self.engine.precision == "bfloat16",
+                    in_bfloat16=in_bfloat16,
                 )
                 done += len(chosen)
                 say(done)
