@@ -335,9 +335,12 @@ def _numerical_factors(matrices: Float[Tensor, "Q d_in d_out"], rank_limit: int)
     """Factors (Q, d_in, k) and (Q, d_out, k) that are all of each Q' but ``RANK_TOLERANCE`` of its norm.
 
     None where k is above the limit, or so high that the direct plan is cheaper. The range of Q' is found by a random
-    sketch that doubles until it holds Q', so no large matrix is decomposed.
+    sketch that doubles until it holds Q', so no large matrix is decomposed; of several queries the first is tried
+    alone, for where one is of high rank, looking at the others is in vain.
     Source: Halko, Martinsson and Tropp (arXiv:0909.4061), the adaptive range finder.
     """
+    if len(matrices) > 1 and _numerical_factors(matrices[:1], rank_limit) is None:
+        return None
     wide = matrices.double()
     d_in, d_out = wide.shape[1:]
     allowed = RANK_TOLERANCE * matrix_norm(wide)
