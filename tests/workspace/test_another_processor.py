@@ -1,4 +1,4 @@
-"""Another kind of processor, played by torch without vector instructions: other bytes, the same scores to rounding."""
+"""Another kind of processor (torch without vector instructions): other bytes, and the same scores to rounding."""
 
 import os
 import subprocess
