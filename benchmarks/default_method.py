@@ -9,11 +9,15 @@ A build whose sample is all texts, as of 2,000 texts or fewer, takes both passes
 statistics and gradients one after the other.
 """
 
+import argparse
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.indexing import BATCH, LENGTH, VOCABULARY, build_models
 from benchmarks.timing import interleaved
@@ -31,15 +35,34 @@ from lorif_core.passes.second_moments import add_moments, empty_moments
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.workspace.indexes.choose_size import sized
+from lorif_core.workspace.indexes.engine import CPU_TOKENS_PER_BATCH
 
-TOKENS_PER_BATCH = 2048
+
+def main() -> None:
+    """Measure a model of a folder on texts of a file."""
+    parser = argparse.ArgumentParser(prog="benchmarks.default_method", description=__doc__)
+    parser.add_argument("model", type=Path, help="folder of a model and its tokenizer")
+    parser.add_argument("texts", type=Path, help="rows of JSON, whose strings are joined")
+    parser.add_argument("--num-texts", type=int, default=16)
+    parser.add_argument("--max-length", type=int, default=256)
+    parser.add_argument("--f", type=int, help="projection divisor; unset: by the size of the model")
+    parser.add_argument("--tokens-per-batch", type=int, default=CPU_TOKENS_PER_BATCH)
+    given = parser.parse_args()
+    model = AutoModelForCausalLM.from_pretrained(given.model, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(given.model)
+    examples: list[EncodedExample] = []
+    for line in given.texts.read_text(encoding="utf-8").splitlines()[: given.num_texts]:
+        text = " ".join(value for value in json.loads(line).values() if isinstance(value, str))
+        ids = tokenizer(text)["input_ids"][: given.max_length]
+        examples.append(EncodedExample(ids, [False] + [True] * (len(ids) - 1), len(ids)))
+    print(json.dumps(measure(model, examples, given.f, given.tokens_per_batch), indent=1))
 
 
 def measure(
     model: nn.Module,
     examples: Sequence[EncodedExample],
     f: int | None = None,
-    tokens_per_batch: int = TOKENS_PER_BATCH,
+    tokens_per_batch: int = CPU_TOKENS_PER_BATCH,
 ) -> dict[str, Any]:
     """Rates in tokens per second and their ratios to a training step, in the precision that a build would choose.
 
@@ -130,3 +153,7 @@ def _maps(modules: Sequence[ModuleShape], precision: Recorded) -> dict[str, Modu
         narrow = torch.bfloat16 if precision == "bfloat16" else torch.float32
         maps[module.name] = ModuleMaps(inputs, outputs).to(torch.device("cpu"), narrow)
     return maps
+
+
+if __name__ == "__main__":
+    main()

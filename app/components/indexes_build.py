@@ -104,7 +104,7 @@ def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
                 "Directions of the curvature", "subspace_rank", own, least=0, key="subspace"
             )
         with three:
-            tokens = _number("Tokens per batch", "tokens", f"{BatchConfig().tokens_per_batch:,}")
+            tokens = _number("Tokens per batch", "tokens", "as the device asks for")
             windows = st.selectbox("Longer texts are", list(WINDOWS), key="build-windows", help=WINDOWS_HELP)
             stride = _number("Tokens from window to window", "stride", "three quarters of a window")
             include = st.text_input("Only modules like", key="build-include", placeholder="*.mlp.* *.attn.*")

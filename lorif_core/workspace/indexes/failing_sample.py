@@ -45,7 +45,7 @@ def failing_in_sample(
                 watched,
                 [text],
                 pad_id=engine.pad_id,
-                tokens_per_batch=engine.batches.tokens_per_batch,
+                tokens_per_batch=engine.tokens_per_batch,
             )
         except Exception as error:  # whatever a text makes a model do
             if not is_of_a_text(error, engine.loaded.model):

@@ -69,7 +69,7 @@ def needs_at(engine: Engine, f: int) -> BuildMemory:
     """What a build would hold if widths were divided by ``f``."""
     modules = tracked_shapes(engine.entries, f)
     length = engine.batches.max_length
-    tokens = max(engine.batches.tokens_per_batch, min(length, engine.loaded.max_positions or length))
+    tokens = max(engine.tokens_per_batch, min(length, engine.loaded.max_positions or length))
     batch = batch_bytes(tokens, sizes_of(engine.loaded.model), modules)
     return memory_of(engine.method, modules, batch)
 
@@ -139,9 +139,9 @@ def _what_fits(engine: Engine, f: int, needs: BuildMemory, free: int) -> str:
 
     if (found := _divisor_that_fits(engine, f, free, needs.batch)) is not None:
         return f"Pass `--f {found}`."
-    tokens = engine.batches.tokens_per_batch
+    tokens = engine.tokens_per_batch
     while (tokens := tokens // 2) >= 1:
-        found = _divisor_that_fits(engine, f, free, needs.batch * tokens // engine.batches.tokens_per_batch)
+        found = _divisor_that_fits(engine, f, free, needs.batch * tokens // engine.tokens_per_batch)
         if found is not None:
             also = "" if found == f else f" --f {found}"
             return f"Pass `--tokens-per-batch {tokens}{also}`."

@@ -195,7 +195,7 @@ class _Statistics:
                     placed,
                     chosen,
                     pad_id=self.engine.pad_id,
-                    tokens_per_batch=self.engine.batches.tokens_per_batch,
+                    tokens_per_batch=self.engine.tokens_per_batch,
                     in_bfloat16=in_bfloat16,
                 )
                 done += len(chosen)

@@ -96,7 +96,7 @@ def time_statistics(engine: Engine, examples: Sequence[EncodedText]) -> Timed:
                 moments,
                 chosen,
                 pad_id=engine.pad_id,
-                tokens_per_batch=engine.batches.tokens_per_batch,
+                tokens_per_batch=engine.tokens_per_batch,
                 in_bfloat16=engine.precision == "bfloat16",
             )
 
@@ -129,7 +129,7 @@ def _symmetric(size: int) -> Tensor:
 def _timed(engine: Engine, examples: Sequence[EncodedText], work: Callable[[list[EncodedText]], object]) -> Timed:
     """Real tokens per second over a few batches of different lengths."""
     lengths = [count_tokens(example).positions for example in examples]
-    batches = plan_batches(lengths, engine.batches.tokens_per_batch, length_boundaries(engine.loaded.model))
+    batches = plan_batches(lengths, engine.tokens_per_batch, length_boundaries(engine.loaded.model))
     spread = batches[:: max(1, len(batches) // TIMED_BATCHES)][:TIMED_BATCHES]
     before = psutil.Process().memory_info().rss
     seconds, positions = 0.0, 0

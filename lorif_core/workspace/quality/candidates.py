@@ -279,7 +279,7 @@ class _References:
             return reference.score_texts([example.plain_text for example in self.query_examples], corpus)
         engine = self._engine()
         with engine.frozen_model() as model:
-            train = TrainPass(model, engine.pad_id, engine.batches.tokens_per_batch)
+            train = TrainPass(model, engine.pad_id, engine.tokens_per_batch)
             asked = last_states(train, [query.sequences[0] for query in self.queries])
             return reference.score_states(asked, last_states(train, self.encoded))
 
