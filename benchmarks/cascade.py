@@ -6,10 +6,10 @@ The index is a real one resampled (``benchmarks.synthetic_index``) and the quest
     python -m benchmarks.cascade DEMO --texts 1000000 --questions 50
     python -m benchmarks.cascade DEMO --texts 200000 --questions 10 --tokens 127
 
-A question is the end of a random text: its last words are explained, or with ``--tokens`` as many tokens of texts that
-follow one another. Times are of a process that has checked the files already, from the preconditioned question to the
-ranked list. Recall of hits counts every text above z = 6 of the exact scores that fast search scored in full, and
-recall@k the exact list's texts that are in the fast one.
+A question is the end of a random text: its last words are explained, or with ``--tokens`` as many tokens of texts
+that follow one another. Times are of a process that has checked the files already, from the preconditioned question
+to the ranked list. Recall of hits counts every text above z = 6 of the exact scores that fast search scored in full,
+and recall@k the exact list's texts that are in the fast one.
 """
 
 import argparse
@@ -58,7 +58,8 @@ def questions_of(index: OpenIndex, count: int, num_tokens: int | None) -> list[Q
             continue
         whole = "\n".join(texts[(at + step) % len(texts)] for step in range(num_tokens // 4))
         ids = loaded.tokenizer(whole)["input_ids"][: num_tokens + 1]
-        asked = Question(prompt=loaded.tokenizer.decode(ids[:1]), completion=loaded.tokenizer.decode(ids[1:]))
+        first, rest = str(loaded.tokenizer.decode(ids[:1])), str(loaded.tokenizer.decode(ids[1:]))
+        asked = Question(prompt=first, completion=rest)
         found.append(encode_question(asked, loaded, str(number)).query)
     return found
 

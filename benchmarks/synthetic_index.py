@@ -2,8 +2,8 @@
 
 Every row is one real text as it is stored, all its modules together, in which each stored sign is flipped with a
 probability that is drawn for the row, evenly from ``FLIPPED``. So energies per module and term, the correlations
-between them and the heavy tails of scores are those of the real index, and texts are from near copies (a product
-with the original keeps (1 - 2p)² of its size) to nearly random. Scales, columns and norms are copied. Only for sign codes.
+between them and the heavy tails of scores are those of the real index, and texts are from near copies (a product with
+the original keeps (1 - 2p)² of its size) to nearly random. Scales, columns and norms are copied. Only for sign codes.
 """
 
 import math
@@ -56,7 +56,8 @@ def resample(source: StoreReader, folder: Path, num_examples: int, seed: int = 0
         seed: Of rows and noise.
     """
     manifest = source.manifest
-    assert manifest.codec == "sign" and manifest.layout == "factors"
+    assert manifest.codec == "sign"
+    assert manifest.layout == "factors"
     generator = torch.Generator().manual_seed(seed)
     noise, real = _Noise(generator), _whole(source)
     own = torch.cat([source.self_influence(shard) for shard in source.iter_shards()])

@@ -1,8 +1,8 @@
 """A preconditioned query cut to fewer directions, and how large a product of what is left out can be.
 
-A Bᵀ of rank k is R_A R_Bᵀ between orthonormal bases, so its singular values are those of a k × k matrix. A whole matrix
-is cut by a range finder with one power iteration, and what is left out is known by subtracting: nothing large is
-decomposed.
+A Bᵀ of rank k is R_A R_Bᵀ between orthonormal bases, so its singular values are those of a k × k matrix. A whole
+matrix is cut by a range finder with one power iteration, and what is left out is known by subtracting: nothing large
+is decomposed.
 Source: Halko, Martinsson and Tropp (arXiv:0909.4061), algorithms 4.4 and 5.1.
 """
 
@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from lorif_core.linalg.scores import DirectQueries, FactoredQueries, PreparedQueries
-from lorif_core.linalg.typed_torch import matrix_norm, orthonormal_basis, thin_svd
+from lorif_core.linalg.typed_torch import matrix_norm, orthonormal_basis, thin_svd, vector_norm
 from lorif_core.shapes import Float
 
 OVERSAMPLING = 8
 """Columns of a sketch beside the rank that is looked for."""
 
 ROUNDING = 1e-5
-"""Share of a query's norm by which bounds are raised: products are rounded to float32, sums over thousands of numbers."""
+"""Share of a query's norm by which bounds are raised, since products are sums in float32."""
 
 
 class CutQuery(NamedTuple):
@@ -70,7 +70,7 @@ def _largest_term(s: Float[Tensor, " k"], v: Float[Tensor, "o k"], of_columns: b
     """Largest singular value, or norm of the heaviest column, of Σ s u vᵀ with orthonormal u."""
     if not len(s):
         return 0.0
-    return float((v * s).norm(dim=1).max()) if of_columns else float(s[0])
+    return float(vector_norm(v * s, 1).max()) if of_columns else float(s[0])
 
 
 def _cut_matrix(queries: DirectQueries, rank: int | None, of_columns: bool) -> CutQuery:
@@ -92,4 +92,4 @@ def _cut_matrix(queries: DirectQueries, rank: int | None, of_columns: bool) -> C
 
 
 def _norm_bound(matrix: Float[Tensor, "i o"], of_columns: bool) -> float:
-    return float(matrix.norm(dim=0).max()) if of_columns else float(matrix_norm(matrix))
+    return float(vector_norm(matrix, 0).max()) if of_columns else float(matrix_norm(matrix))

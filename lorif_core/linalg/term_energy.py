@@ -1,16 +1,16 @@
 """Which stored terms a search has to read, and how many texts must then be scored in full: from a sample.
 
-A score is a sum over terms, s = p + r with p over the terms that are read and r over the others. Of a sample of m of N
-texts every term's contribution is known. Terms are ordered by the variance of their contribution per cost of reading
-them: what does not vary between texts does not rank them.
+A score is a sum over terms, s = p + r with p over the terms that are read and r over the others. Of a sample of m of
+N texts every term's contribution is known. Terms are ordered by the variance of their contribution per cost of
+reading them: what does not vary between texts does not rank them.
 
 A text that exceeds a score t may have a partial score below that of texts which do not. Where the limit of partial
 scores has to lie, from which on texts are scored in full, is asked of the sample in two ways, and the lower limit is
 taken:
 
 * **Residuals.** If r were drawn from the sample's residuals whatever p is, a text would exceed t with the probability
-  F(t - p), the share of residuals that are larger; below the limit Σ F(t - p) is what is expected to be missed. For the
-  bulk that is on the safe side, since residuals grow with scores.
+  F(t - p), the share of residuals that are larger; below the limit Σ F(t - p) is what is expected to be missed. For
+  the bulk that is on the safe side, since residuals grow with scores.
 * **Shares.** If the share (p - p̄) ÷ (s - s̄) that was read of a text with the score t were drawn from those of the
   sample's strongest hundredth, the limit is p̄ plus a low quantile of them times t - s̄.
 
@@ -43,7 +43,7 @@ class Target(NamedTuple):
     """1: their scores lie above the threshold; -1: their negated scores do."""
 
     threshold: float
-    count: float
+    num_texts: float
     """How many there are of all texts, about."""
 
     may_miss: float
@@ -81,14 +81,14 @@ class Unread:
 
         Args:
             partials: Of all texts, or of the sample.
-            target: With a count that goes with them.
+            target: With a number of texts that goes with them.
         """
         low, width, counts = _binned(partials)
         if not width > 0:
             return low
         upper = low + width * (torch.arange(BINS, dtype=torch.float64) + 1)
         missed = (counts * self.exceeds(target.threshold - upper)).cumsum(0)
-        by_residuals = low + width * int((missed <= target.may_miss * target.count).sum())
+        by_residuals = low + width * int((missed <= target.may_miss * target.num_texts).sum())
         place = int(target.may_miss * len(self._shares))
         return min(by_residuals, self._at_share(float(self._shares[place]), target.threshold))
 
@@ -106,8 +106,8 @@ class Unread:
             low, width, counts = _binned(unknown)
             upper = low + width * (torch.arange(BINS, dtype=torch.float64) + 1)
             missed = float(counts @ self.exceeds(threshold - upper))
-        by_shares = [self._at_share(share, threshold) >= limit for share in self._shares.tolist()]
-        return min(found / (found + missed) if found else 0.0, sum(by_shares) / len(by_shares))
+        by_shares = self._partial_middle + self._shares * (threshold - self._middle) >= limit
+        return min(found / (found + missed) if found else 0.0, float(by_shares.double().mean()))
 
     def _at_share(self, share: float, threshold: float) -> float:
         """Partial score of a text at the threshold of which that share was read."""

@@ -1,17 +1,18 @@
 """Find a question's strongest texts without reading all that is stored of every text.
 
-1. A seeded sample is scored in full, term by term: ``linalg/term_energy`` says which terms hold this question's energy.
+1. A seeded sample is scored in full, term by term: ``linalg/term_energy`` says which terms hold this question's
+   energy.
 2. Of every text these terms are read, with the question cut to as few directions as pay. That is its partial score.
 3. Texts are scored in full until no more than a fiftieth of the list is expected to be missing, by how far the
    residuals of the sample reach; with them those that could be huge, see below.
 
-**Guaranteed** is what Cauchy and Schwarz give. A stored term is x yᵀ, and what it adds to a score is at most ‖x‖ ‖y‖ σ₁
-of the question's matrix (of a head, ‖x‖ times its heaviest column). ‖x‖ ‖y‖ is at most what the scales say, which are
-read of every text: a few bytes a term. So every text has a ceiling, its partial score plus what its unread terms could
-add. Those with the highest ceilings are scored in full as well, and the highest that is left is told: no text that
-exceeds it was missed, and a list that lies above it is the exact one. What codec has no scales has the stored norm for
-a ceiling, ‖text‖ ‖question‖. **Expected**, not guaranteed, is the recall of hits that lie below: it is measured on the
-sample.
+**Guaranteed** is what Cauchy and Schwarz give. A stored term is x yᵀ, and what it adds to a score is at most ‖x‖ ‖y‖
+σ₁ of the question's matrix (of a head, ‖x‖ times its heaviest column). ‖x‖ ‖y‖ is at most what the scales say, which
+are read of every text: a few bytes a term. So every text has a ceiling, its partial score plus what its unread terms
+could add. Those with the highest ceilings are scored in full as well, and the highest that is left is told: no text
+that exceeds it was missed, and a list that lies above it is the exact one. What codec has no scales has the stored
+norm for a ceiling, ‖text‖ ‖question‖. **Expected**, not guaranteed, is the recall of hits that lie below: it is
+measured on the sample.
 """
 
 import math

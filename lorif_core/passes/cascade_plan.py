@@ -1,8 +1,8 @@
 """What a search by a cascade reads of every text: chosen on a sample that is scored in full, term by term.
 
-Columns of an output head are read in any case: which texts have one of a question's tokens is no matter of variance, as
-a rare token is in no sample. Costs are counted in bytes of sign codes that are looked up for eight directions; nothing
-is timed.
+Columns of an output head are read in any case: which texts have one of a question's tokens is no matter of variance,
+as a rare token is in no sample. Costs are counted in bytes of sign codes that are looked up for eight directions;
+nothing is timed.
 """
 
 from collections.abc import Mapping, Sequence

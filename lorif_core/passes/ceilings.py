@@ -1,9 +1,10 @@
 """How far the score of a text can lie from what was read of it.
 
-A stored term is x yᵀ. What it adds to a score is at most ‖x‖ ‖y‖ σ₁(Q') of its module's query Q', and in an output head,
-where y is one place of the vocabulary, ‖x‖ times the norm of the heaviest column of Q'. A column of d codes of at most c
-steps is at most scale · c √d long, so the scales alone bound the norms: they are read of every text, a few bytes a term.
-Where a store has no scales, or whole gradients, Cauchy and Schwarz take the text's stored norm and the question's.
+A stored term is x yᵀ. What it adds to a score is at most ‖x‖ ‖y‖ σ₁(Q') of its module's query Q', and in an output
+head, where y is one place of the vocabulary, ‖x‖ times the norm of the heaviest column of Q'. A column of d codes of
+at most c steps is at most scale · c √d long, so the scales alone bound the norms: they are read of every text, a few
+bytes a term. Where a store has no scales, or whole gradients, Cauchy and Schwarz take the text's stored norm and the
+question's.
 """
 
 import math

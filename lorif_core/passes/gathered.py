@@ -49,7 +49,8 @@ class TermsAsTexts:
 
     def rows(self, name: str, rows: range) -> Tensor:
         """Some consecutive rows of one tensor."""
-        assert not rows.start % self.num_terms and not rows.stop % self.num_terms
+        assert not rows.start % self.num_terms
+        assert not rows.stop % self.num_terms
         texts = range(rows.start // self.num_terms, rows.stop // self.num_terms)
         return self.rows_of.rows(name, texts).flatten(0, 1).unsqueeze(1)
 

@@ -1,7 +1,7 @@
 """Work on several things at once, each on its share of the cores."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier, Lock, Thread, local
@@ -32,7 +32,7 @@ def _usual_threads() -> int:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> Generator[None]:
     """Keep this thread's operations on one core, while work on several things still divides all of them.
 
     Many small operations wait for the threads that they are spread over longer than they compute: where other
