@@ -5,7 +5,7 @@ from typing import get_args
 import streamlit as st
 
 from app import session
-from app.components import jobs_progress, jobs_summary
+from app.components import jobs_builds, jobs_progress, jobs_summary
 from lorif_core.journal.jobs import JobStatus
 from lorif_core.workspace.folder.workspace_status import describe_workspace
 from lorif_core.workspace.jobs.worker import open_jobs
@@ -32,3 +32,4 @@ def _list(status: str | None) -> None:
             session.empty("No such job.", "lorif index {workspace} --model FOLDER --as-job")
         for job in jobs:
             jobs_progress.draw(job)
+        jobs_builds.draw()

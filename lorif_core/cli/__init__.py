@@ -46,6 +46,7 @@ from lorif_core.cli.export_commands import diff, export, freeze, replay, version
 from lorif_core.cli.index_commands import index, index_command, indexes, method_among
 from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain, print_traceback
+from lorif_core.cli.part_commands import index_part
 from lorif_core.cli.people_commands import members
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
@@ -76,6 +77,7 @@ COMMANDS = {
     "app": app,
     "import": import_,
     "index": index,
+    "index-part": index_part,
     "indexes": indexes,
     "ask": ask,
     "score": score,

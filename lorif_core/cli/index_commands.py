@@ -9,11 +9,13 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, complain, console, print_json, progress, say
+from lorif_core.cli.part_commands import say_planned
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, MembersConfig, ModelConfig
 from lorif_core.errors import ArtefactError, ConfigError, LorifError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
+from lorif_core.workers_config import ALONE, WorkersConfig
 
 if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.catalog import IndexRecord
@@ -35,11 +37,18 @@ class BuildArgs:
     members: MembersConfig = field(default_factory=MembersConfig)
     """Further models whose scores are added."""
 
+    workers: OmitArgPrefixes[WorkersConfig] = ALONE
+    """Processes that make the parts together."""
+
     list_modules: bool = False
     """Only show every module, whether it is tracked, and why not."""
 
     dry_run: bool = False
     """Only say what the index would cost."""
+
+    plan_only: bool = False
+    """Only take statistics and decide the plan; `lorif index-part` then makes parts on as many machines as there are,
+    and the same command without this makes what is missing."""
 
     as_job: bool = False
     """Let a worker in the background build it; `lorif jobs` shows how far it is."""
@@ -127,12 +136,21 @@ def _index(workspace: Path | None, settings: IndexConfig, dataset: str | None, h
     if how.dry_run:
         _print_dry_run(opened.indexes.estimate_members(settings, dataset=dataset), json=json)
         return
+    if how.plan_only:
+        with progress(json) as on_progress:
+            planned = opened.indexes.plan(settings, dataset=dataset, on_progress=on_progress)
+        say_planned(planned, workspace, json=json)
+        return
     if how.as_job:
-        _submit(opened, settings, dataset, json=json)
+        _submit(opened, settings, dataset, how.workers, json=json)
         return
     with progress(json) as on_progress:
         record = opened.indexes.build(
-            settings, dataset=dataset, on_estimate=None if json else print_estimate, on_progress=on_progress
+            settings,
+            dataset=dataset,
+            on_estimate=None if json else print_estimate,
+            on_progress=on_progress,
+            workers=how.workers,
         )
     if json:
         print_json(
@@ -270,12 +288,14 @@ def _print_index(report: "IndexReport") -> None:
     _say_members(report.members)
 
 
-def _submit(opened: "Workspace", settings: IndexConfig, dataset: str | None, *, json: bool) -> None:
+def _submit(
+    opened: "Workspace", settings: IndexConfig, dataset: str | None, workers: WorkersConfig, *, json: bool
+) -> None:
     from lorif_core.workspace.folder.actor import current_actor
     from lorif_core.workspace.jobs.requests import index_request
     from lorif_core.workspace.jobs.submit import start_job
 
-    request = index_request(settings, opened.files.choose_dataset(dataset).dataset_id)
+    request = index_request(settings, opened.files.choose_dataset(dataset).dataset_id, workers)
     job = start_job(opened.files, request, current_actor(), device=settings.model.device, again=False)
     say_submitted(job, opened.path, json=json)
 

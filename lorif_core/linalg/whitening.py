@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lorif_core.linalg.gram_sums import add_gram, add_gram_in_bfloat16
 from lorif_core.linalg.maps import ModuleMaps, random_directions
 from lorif_core.linalg.roots import check_moment, inverse_root
 from lorif_core.shapes import Float, ModuleShape
@@ -47,22 +48,28 @@ class Moments:
         return cls(torch.zeros(in_features, in_features), torch.zeros(outputs))
 
     def add(
-        self, inputs: Float[Tensor, "t i"], output_grads: Float[Tensor, "t o"], num_tokens: int | None = None
+        self,
+        inputs: Float[Tensor, "t i"],
+        output_grads: Float[Tensor, "t o"],
+        num_tokens: int | None = None,
+        *,
+        in_bfloat16: bool = False,
     ) -> None:
-        """Take in some tokens; products and sums in float32.
+        """Take in some tokens; sums are float32.
 
         Args:
             inputs: Layer inputs.
             output_grads: Gradients of the same tokens.
             num_tokens: Real tokens that these stand for: rows of zeros may be padding, and of a head only tokens that
                 carry a gradient are here. None: as many as there are rows.
+            in_bfloat16: Multiply in it, as the model did.
         """
-        inputs, output_grads = inputs.float(), output_grads.float()
-        self.inputs.addmm_(inputs.mT, inputs)
+        add = add_gram_in_bfloat16 if in_bfloat16 else add_gram
+        add(self.inputs, inputs)
         if self.output_grads.ndim == 1:
-            self.output_grads += output_grads.square_().sum(0)
+            self.output_grads += output_grads.float().square().sum(0)
         else:
-            self.output_grads.addmm_(output_grads.mT, output_grads)
+            add(self.output_grads, output_grads)
         num_tokens = len(inputs) if num_tokens is None else num_tokens
         self.num_tokens += num_tokens
         self.num_inputs += len(inputs) if self.output_grads.ndim == 1 else num_tokens

@@ -47,6 +47,7 @@ def add_moments(
     *,
     pad_id: int,
     tokens_per_batch: int,
+    in_bfloat16: bool = False,
 ) -> None:
     """Add the layer inputs and output gradients at every real token of some examples.
 
@@ -60,6 +61,7 @@ def add_moments(
         examples: Encoded.
         pad_id: Any valid token.
         tokens_per_batch: Padding included.
+        in_bfloat16: Whether the model multiplies in it on a CPU, and so do products here.
     """
     maps = {name: _same(one) for name, one in moments.items()}
     sequences = [one for example in examples for one in sequences_of(example) if one.input_ids]
@@ -75,7 +77,9 @@ def add_moments(
             assert isinstance(gradient, SequenceGradient)
             if maps[name].keeps_outputs_apart:
                 kept = gradient.output_grads.any(2)
-                moments[name].add(gradient.inputs[kept], gradient.output_grads[kept], num_tokens)
+                moments[name].add(
+                    gradient.inputs[kept], gradient.output_grads[kept], num_tokens, in_bfloat16=in_bfloat16
+                )
                 return
             calls = gradient.inputs.shape[1] // is_real.shape[1]  # a shared module's calls stand one after another
             padding = ~is_real.repeat(1, calls).to(gradient.inputs.device)[..., None]
@@ -83,7 +87,7 @@ def add_moments(
             inputs, output_grads = (
                 side.masked_fill(padding, 0).flatten(0, 1) for side in (gradient.inputs, gradient.output_grads)
             )
-            moments[name].add(inputs, output_grads, calls * num_tokens)
+            moments[name].add(inputs, output_grads, calls * num_tokens, in_bfloat16=in_bfloat16)
 
         capture_gradients(model, maps, batch, summed_cross_entropy, take, keeps_tokens=True)
 

@@ -48,6 +48,7 @@ FORMAT_1_SHARDS = "shards"
 
 COUNTED = (
     "failed_reasons",
+    "num_without_gradients",
     "ids_without_targets",
     "num_tokens",
     "num_tokens_read",

@@ -59,10 +59,14 @@ class ShardFacts:
     """Per module, summed squared norm of the projected gradients."""
 
     failed_ids: list[str] = field(default_factory=list[str])
-    """Examples that could not be read, such as chats that the template refuses; their gradient is stored as zero."""
+    """Examples that could not be read, such as chats that the template refuses, then those whose gradients could not
+    be taken; they are stored as zero."""
 
     failed_reasons: list[str] = field(default_factory=list[str])
     """Why, of each of them."""
+
+    num_without_gradients: int = 0
+    """How many of them could be read, but their gradients not be taken."""
 
     ids_without_targets: list[str] | None = None
     """Which examples have nothing to predict; None in a part from before they were listed."""
@@ -187,6 +191,12 @@ def finished_parts(folder: Path) -> dict[int, PartEntry]:
         found[int(path.stem)] = entry = _entry_from_json(path, read_json(path))
         _check_plan(path, entry, plan)
     return found
+
+
+def finished_at(folder: Path) -> dict[int, float]:
+    """When each finished part was finished, in seconds since 1970 by the clock of the disk, in store order."""
+    found = {int(path.stem): path for path in (folder / PART_FOLDER).glob("[0-9]*.json")}
+    return {number: found[number].stat().st_mtime for number in sorted(found)}
 
 
 def sweep_leftovers(folder: Path) -> None:

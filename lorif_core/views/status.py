@@ -27,6 +27,7 @@ def status_view(status: Mapping[str, Any]) -> RenderableType:
     if not status["indexes"]:
         return Group(*parts, _next(f"lorif index {status['path']} --model FOLDER"))
     parts.append(_indexes(status["indexes"]))
+    parts += [_build(one) for one in status["builds"]]
     if status["latest_queries"]:
         parts.append(_queries(status["num_queries"], status["latest_queries"]))
     else:
@@ -75,6 +76,25 @@ def _indexes(indexes: list[dict[str, Any]]) -> RenderableType:
     ]
     columns = ["index", "data set", "model", "method", "status", "texts", "size", "built in"]
     return records_table("Indexes", columns, rows)
+
+
+def _build(build: Mapping[str, Any]) -> RenderableType:
+    """How far an unfinished index is, and who makes its parts."""
+    left = build["seconds_left"]
+    title = f"{build['index_id']}: {build['sentence']}"
+    if left:
+        title += f"; about {human_seconds(left)} left for the parts"
+    rows = [
+        [
+            one["worker"],
+            one["device"],
+            f"{one['num_parts']:,}",
+            "" if one["tokens_per_second"] is None else f"{one['tokens_per_second']:,.0f}",
+            f"{human_seconds(one['idle_s'])} ago" + ("" if one["is_at_work"] else ", gone"),
+        ]
+        for one in build["workers"]
+    ]
+    return records_table(title, ["worker", "device", "parts", "tokens/s", "last part"], rows)
 
 
 def _queries(total: int, latest: list[dict[str, Any]]) -> RenderableType:

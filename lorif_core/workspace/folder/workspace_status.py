@@ -54,11 +54,14 @@ class WorkspaceStatus:
     jobs: list[dict[str, Any]]
     """Waiting and running ones, then the latest others."""
 
+    builds: list[dict[str, Any]]
+    """How far each index is that is planned and not complete, see ``BuildProgress``."""
+
     free_bytes: int
 
 
 def describe_workspace(files: WorkspaceFiles) -> WorkspaceStatus:
-    """What the workspace holds; reads the catalog and the journal, no data."""
+    """What the workspace holds; reads the catalog, the journal and entries of unfinished indexes, no data."""
     catalog, journal, actor = files.catalog, files.journal, current_actor()
     indexes, queries = catalog.indexes(), catalog.queries()
     return WorkspaceStatus(
@@ -74,8 +77,18 @@ def describe_workspace(files: WorkspaceFiles) -> WorkspaceStatus:
         latest_queries=[asdict(query) for query in queries[-LATEST:]],
         num_evaluations=len(catalog.evaluations()),
         jobs=[asdict(job) for job in Jobs(journal.engine).jobs(None, LATEST)],
+        builds=describe_builds(files),
         free_bytes=shutil.disk_usage(files.root).free,
     )
+
+
+def describe_builds(files: WorkspaceFiles) -> list[dict[str, Any]]:
+    """How far each index is that is planned and not complete, whoever builds it; reads the entries of its parts."""
+    if all(one.status == "complete" for one in files.catalog.indexes()):
+        return []
+    from lorif_core.workspace.indexes.build_progress import builds_of  # loads torch, which a status does without
+
+    return [asdict(one) | {"sentence": one.sentence} for one in builds_of(files)]
 
 
 def _corpora(files: WorkspaceFiles) -> list[CorpusStatus]:

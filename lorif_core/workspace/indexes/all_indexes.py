@@ -14,13 +14,19 @@ from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
 from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
+from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.budget_share import BudgetShare, share_of_budget
-from lorif_core.workspace.indexes.build_members import build_with_members, estimate_members, plan_alone
+from lorif_core.workspace.indexes.build_members import (
+    build_with_members,
+    estimate_members,
+    plan_alone,
+    plan_with_members,
+)
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
@@ -30,6 +36,8 @@ from lorif_core.workspace.indexes.linked_members import all_members, members_fin
 from lorif_core.workspace.indexes.neighbours import find_neighbours
 from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
 from lorif_core.workspace.indexes.outliers import rank_self_influences
+from lorif_core.workspace.indexes.planned_index import Place, Planned
+from lorif_core.workspace.indexes.slices import SliceDone, index_slice, parse_slice
 from lorif_core.workspace.indexes.trust import Trust, trust_in
 
 
@@ -55,6 +63,7 @@ class Indexes:
         dataset: str | None = None,
         on_estimate: Callable[[str, IndexEstimate], None] | None = None,
         on_progress: ProgressSink = no_progress,
+        workers: WorkersConfig = ALONE,
     ) -> IndexRecord:
         """Build the index that the settings name, or resume it, or find it complete; then its further members.
 
@@ -65,13 +74,62 @@ class Indexes:
             dataset: Name or id; may be left out when there is only one.
             on_estimate: Receives the id of each index and what its build will cost, before it starts.
             on_progress: Receives (stage, done, total).
+            workers: How many processes make the parts, and where; one where it says nothing.
 
         Raises:
             RoleError: The person is a viewer.
             LorifError: The model, the data or the machine does not fit the settings.
         """
         require_curator(self.files, "build indexes")
-        return build_with_members(self.files, self.files.choose_dataset(dataset), settings, on_estimate, on_progress)
+        record = self.files.choose_dataset(dataset)
+        return build_with_members(self.files, record, settings, on_estimate, on_progress, workers)
+
+    def plan(
+        self, settings: IndexConfig, *, dataset: str | None = None, on_progress: ProgressSink = no_progress
+    ) -> list[Planned]:
+        """Do of a build what comes before its parts, for the index that the settings name and its further members.
+
+        Then any process makes parts, see ``build_slice``; ``build`` with the same settings makes those that are
+        missing and links the members.
+
+        Args:
+            settings: Model, method, batches, members.
+            dataset: Name or id; may be left out when there is only one.
+            on_progress: Receives (stage, done, total).
+
+        Raises:
+            RoleError: The person is a viewer.
+            LorifError: The model, the data or the machine does not fit the settings.
+        """
+        require_curator(self.files, "build indexes")
+        return plan_with_members(self.files, self.files.choose_dataset(dataset), settings, on_progress)
+
+    def build_slice(
+        self,
+        index_id: str,
+        slice_: str,
+        *,
+        device: str = "auto",
+        model: str | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> SliceDone:
+        """Make the parts of one slice of a planned index that are missing; finish the index if none is missing then.
+
+        Args:
+            index_id: Of the index.
+            slice_: Which, counted from 1, such as ``3/16``.
+            device: auto, cpu or cuda:N.
+            model: Where the model lies on this machine, if it is not where it was.
+            on_progress: Receives ("gradients", texts done, all of the slice), then the stages of the fit.
+
+        Raises:
+            RoleError: The person is a viewer.
+            ConfigError: There is no such slice.
+            ArtefactError: The index has no plan.
+            LorifError: The model or the data is not the planned one, or the machine does not suffice.
+        """
+        require_curator(self.files, "build indexes")
+        return index_slice(self.files, index_id, parse_slice(slice_), Place(device, model), on_progress)
 
     def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
         """Id of the index that the settings name, and what building it would cost, by itself.

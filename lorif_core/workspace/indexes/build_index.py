@@ -1,75 +1,100 @@
 """Build an index: gradients part by part, then a preconditioner. Interrupted, it resumes."""
 
-import os
-import platform
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from lorif_core.catalog import IndexRecord
-from lorif_core.data.encoding import EncodedTexts
-from lorif_core.data.sequences import add_counts, count_tokens, has_targets, is_cut
-from lorif_core.errors import FingerprintMismatch, LorifError
+from lorif_core.errors import LorifError
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.passes.budget import ENERGY_EXAMPLES, allocate_ranks, measure_energies
 from lorif_core.passes.layer_groups import families
 from lorif_core.passes.second_moments import sample_positions
-from lorif_core.passes.shards import ShardTensors, build_shard
-from lorif_core.store.manifest import (
-    Manifest,
-    adopt_format_1,
-    compact,
-    is_begun,
-    plan_of_manifest,
-    read_manifest,
-)
-from lorif_core.store.parts import Origin, ShardFacts, is_finished, missing_parts, sweep_leftovers, write_part
+from lorif_core.store.manifest import Manifest, adopt_format_1, is_begun, plan_of_manifest, read_manifest
+from lorif_core.store.parts import sweep_leftovers
 from lorif_core.store.plan import Plan, read_plan, write_plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.statistics import entries_of_maps, read_maps, remove_maps, write_maps
+from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
-from lorif_core.workspace.indexes.fit_index import fit_index, only_builder
+from lorif_core.workspace.indexes.fit_index import compact_checked, fit_index, has_curvature, only_builder
+from lorif_core.workspace.indexes.hand_out_parts import make_parts_with
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
+from lorif_core.workspace.indexes.make_parts import make_parts
 from lorif_core.workspace.indexes.model_share import keep_share, share_of
 from lorif_core.workspace.indexes.take_statistics import iter_maps, statistics_paths
 
 
-def build_index(job: IndexJob, on_progress: ProgressSink = no_progress) -> IndexRecord:
+def build_index(
+    job: IndexJob, on_progress: ProgressSink = no_progress, workers: WorkersConfig = ALONE
+) -> IndexRecord:
     """Build or resume an index; a complete one with the same curvature is left alone.
 
+    Statistics, plan and curvature are made here; parts, too, unless there are workers.
+
     Raises:
+        ConfigError: Workers are asked for, and Ray is not installed or not there.
         DataError: No text can be read by the model, or none has a token to predict.
+        CaptureError: Too many texts fail.
         ResourceError: The disk is full, or the curvature does not fit into memory.
         ArtefactError: Another process builds the same index.
     """
+    started = time.monotonic()
+    with _begun(job, on_progress) as begun:
+        if isinstance(begun, IndexRecord):
+            return begun
+        job, manifest = begun
+        if manifest.status == "building":
+            sweep_leftovers(job.folder)
+            if workers.workers is None:
+                make_parts(job, range(read_plan(job.folder).num_parts), on_progress)
+            else:
+                make_parts_with(job, workers, on_progress)
+            manifest = compact_checked(job.folder)
+        curvature = job.engine.method.curvature
+        if not has_curvature(manifest, curvature):
+            manifest = fit_index(job.folder, manifest, curvature, on_progress)
+        return register_complete(job.files, job.index_id, manifest, curvature.fitted, time.monotonic() - started)
+
+
+def plan_parts(job: IndexJob, on_progress: ProgressSink = no_progress) -> IndexRecord:
+    """Do of a build what comes before the parts: name the index, take statistics, write maps and plan.
+
+    Raises:
+        DataError: No text can be read by the model, or none has a token to predict.
+        ArtefactError: Another process builds the same index.
+    """
+    with _begun(job, on_progress) as begun:
+        return begun if isinstance(begun, IndexRecord) else job.files.catalog.index(job.index_id)
+
+
+@contextmanager
+def _begun(job: IndexJob, on_progress: ProgressSink) -> Iterator[tuple[IndexJob, Manifest] | IndexRecord]:
+    """An index whose plan is decided, held against all other builders; the record of one that is complete."""
     job.folder.mkdir(parents=True, exist_ok=True)
     with only_builder(job.folder):
         adopt_format_1(job.folder)
         manifest = manifest_on_disk(job.folder, plan_of_manifest(job.manifest))
-        started = time.monotonic()
-        if _has_curvature(job, manifest) and (known := registered_index(job, manifest)):
-            return known
+        known = registered_index(job, manifest)
+        if known and has_curvature(manifest, job.engine.method.curvature):
+            yield known
+            return
         register_index(job, manifest)
         try:
             job, manifest = _prepare(job, manifest, on_progress)
             keep_share(job.folder, share_of(job.engine))
             if manifest.ranks is not None:  # fewer modules than were registered
                 register_index(job, manifest)
-            if manifest.status == "building":
-                manifest = _store_gradients(job, manifest, on_progress)
-            if not _has_curvature(job, manifest):
-                manifest = fit_index(job.folder, manifest, job.engine.method.curvature, on_progress)
+            yield job, manifest
         except LorifError:
             job.files.catalog.set_index_status(job.index_id, "failed")
             raise
-        return register_complete(job, manifest, time.monotonic() - started)
 
 
 def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tuple[IndexJob, Manifest]:
@@ -139,82 +164,7 @@ def _ranks(job: IndexJob, engine: Engine, budget_bytes: int) -> dict[str, int]:
         return allocate_ranks(source.modules, energies, source.codec, budget_bytes - OVERHEAD_BYTES)
 
 
-def _store_gradients(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
-    """Make the parts that are missing, in whatever order that leaves."""
-    sweep_leftovers(job.folder)
-    plan = read_plan(job.folder)
-    counter = _Counter("gradients", manifest.num_stored, plan.num_examples, on_progress)
-    with job.engine.gradients() as source:
-        for number in missing_parts(plan, job.folder):
-            if is_finished(job.folder, number):  # by another worker, meanwhile
-                continue
-            began = time.monotonic()
-            ids, encoded = _encoded(job, plan.rows_of(number))
-            shard = build_shard(source, encoded.texts, counter.add)
-            origin = _origin(job, time.monotonic() - began)
-            write_part(job.folder, plan, number, shard.tensors, _facts(ids, encoded, shard), origin)
-    return compact(job.folder)
-
-
-def _encoded(job: IndexJob, rows: range) -> tuple[list[str], EncodedTexts]:
-    examples = list(job.examples.iter_examples(rows.start, rows.stop))
-    if len(examples) != len(rows):
-        raise FingerprintMismatch(
-            f"data set {job.dataset.dataset_id!r} has fewer examples than the {job.manifest.num_examples} that the "
-            "index expects: its examples.parquet was changed. Import the data again."
-        )
-    return [example.train_id for example in examples], job.engine.encoder.encode_all(examples)
-
-
-def _facts(ids: Sequence[str], encoded: EncodedTexts, shard: ShardTensors) -> ShardFacts:
-    count = add_counts(map(count_tokens, encoded.texts))
-    silent = [
-        train_id
-        for train_id, text in zip(ids, encoded.texts, strict=True)
-        if not has_targets(text) and train_id not in encoded.unreadable
-    ]
-    return ShardFacts(
-        num_truncated=sum(map(is_cut, encoded.texts)),
-        num_without_targets=len(silent),
-        kept_energy=shard.kept_energy,
-        stored_energy=shard.stored_energy,
-        total_energy=shard.total_energy,
-        failed_ids=list(encoded.unreadable),
-        failed_reasons=list(encoded.unreadable.values()),
-        ids_without_targets=silent,
-        num_tokens=count.whole,
-        num_tokens_read=count.read,
-        num_positions=count.positions,
-    )
-
-
-def _origin(job: IndexJob, seconds: float) -> Origin:
-    worker = f"{platform.node()}:{os.getpid()}"
-    return Origin(str(job.engine.loaded.device), torch.__version__, worker, seconds)
-
-
-@dataclass
-class _Counter:
-    stage: str
-    done: int
-    total: int
-    on_progress: ProgressSink
-
-    def add(self, num_examples: int, num_tokens: int) -> None:
-        self.done += num_examples
-        self.on_progress(self.stage, self.done, self.total)
-
-
 def is_worth_an_estimate(job: IndexJob) -> bool:
     """Whether a build is not about to find its index finished, or to go on with gradients that were begun."""
     is_resumed = is_begun(job.folder) and job.num_left > 0
-    return not is_resumed and not _has_curvature(job, job.manifest)
-
-
-def _has_curvature(job: IndexJob, manifest: Manifest) -> bool:
-    """Whether the fitted preconditioner is the one that the settings ask for."""
-    curvature = job.engine.method.curvature
-    if manifest.status != "complete" or manifest.subspace_rank != curvature.subspace_rank:
-        return False
-    asked, kept = asdict(curvature.fitted), manifest.curvature or {}
-    return all(kept.get(name) == asked[name] for name in ("damping_rule", "damping_ratio", "damping"))
+    return not is_resumed and not has_curvature(job.manifest, job.engine.method.curvature)

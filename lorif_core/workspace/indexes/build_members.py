@@ -14,10 +14,11 @@ from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.load import load_model
 from lorif_core.models.outline import has_only_a_configuration
+from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.index_members import LinkedMember, Members
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.build_index import build_index, is_worth_an_estimate
+from lorif_core.workspace.indexes.build_index import build_index, is_worth_an_estimate, plan_parts
 from lorif_core.workspace.indexes.engine import build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.estimate_outline import estimate_outline, is_outgrown, refuse_outgrown
@@ -26,6 +27,7 @@ from lorif_core.workspace.indexes.index_job import IndexJob
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import link_members
 from lorif_core.workspace.indexes.name_members import WeighedModel, members_asked, place_members, weigh_members
+from lorif_core.workspace.indexes.planned_index import Planned, planned_index
 
 OnEstimate = Callable[[str, IndexEstimate], None]
 
@@ -45,6 +47,7 @@ def build_with_members(
     settings: IndexConfig,
     on_estimate: OnEstimate | None,
     on_progress: ProgressSink,
+    workers: WorkersConfig = ALONE,
 ) -> IndexRecord:
     """Build or resume an index and its further members; the index's own record.
 
@@ -54,7 +57,7 @@ def build_with_members(
     job, asked, models = _plan_family(files, dataset, settings)
     if on_estimate is not None and is_worth_an_estimate(job):
         on_estimate(job.index_id, estimate_index(job))
-    record, shared = build_index(job, on_progress), _shared(job)
+    record, shared = build_index(job, on_progress, workers), _shared(job)
     del job  # with its model
     others: list[LinkedMember] = []
     for one in models[1:]:
@@ -62,12 +65,32 @@ def build_with_members(
         _check_new(one, other.index_id, record.index_id, others)
         if on_estimate is not None and is_worth_an_estimate(other):
             on_estimate(other.index_id, estimate_index(other))
-        others.append(LinkedMember(build_index(other, on_progress).index_id, one.name, one.weight, one.model))
+        others.append(
+            LinkedMember(build_index(other, on_progress, workers).index_id, one.name, one.weight, one.model)
+        )
         del other
     if others:
         rule = asked.member_weights or "average"
         return link_members(files, record, Members(rule, models[0].name, models[0].weight, tuple(others)))
     return link_members(files, record, None) if settings.members.alone else record
+
+
+def plan_with_members(
+    files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexConfig, on_progress: ProgressSink
+) -> list[Planned]:
+    """Decide the plans of an index and of its further members, its own first, so that any process can make parts.
+
+    Raises:
+        LorifError: A model, the data or the machine does not fit the settings, or the members do not fit together.
+    """
+    job, _, models = _plan_family(files, dataset, settings)
+    found, shared = [planned_index(files, plan_parts(job, on_progress).index_id)], _shared(job)
+    del job
+    for one in models[1:]:
+        other = _plan_other(files, dataset, shared, one)
+        found.append(planned_index(files, plan_parts(other, on_progress).index_id))
+        del other
+    return found
 
 
 def estimate_members(

@@ -15,8 +15,11 @@ class Coverage:
     """What of the data set's texts the stored gradients are of."""
 
     unreadable: dict[str, str]
-    """Why, by id, texts could not be turned into tokens, such as chats that the template refuses. Their gradient is
-    zero, so they never come up."""
+    """Why, by id, texts could not be turned into tokens, such as chats that the template refuses, or their gradients
+    not be taken. What is stored of them is zero, so they never come up."""
+
+    num_without_gradients: int
+    """How many of these could be read, but their gradients not be taken."""
 
     without_targets: list[str]
     """Ids of texts of which nothing is to be predicted, such as a prompt longer than a sequence. Their gradient is
@@ -58,7 +61,8 @@ class Coverage:
         if self.unreadable:
             named = [f"{train_id} ({reason})" for train_id, reason in list(self.unreadable.items())[:most]]
             count = len(self.unreadable)
-            found.append(f"{_texts(count)} could not be read: {_listed(named, count, where)}")
+            what = "read or differentiated" if self.num_without_gradients else "read"
+            found.append(f"{_texts(count)} could not be {what}: {_listed(named, count, where)}")
         if self.num_without_targets:
             count = self.num_without_targets
             listed = _listed(self.without_targets[:most], count, where)
@@ -106,6 +110,7 @@ def coverage_of(manifest: Manifest) -> Coverage:
     pairs = (pair for shard in shards for pair in zip(shard.failed_ids, shard.failed_reasons, strict=True))
     return Coverage(
         unreadable=dict(pairs),
+        num_without_gradients=sum(shard.num_without_gradients for shard in shards),
         without_targets=[train_id for shard in shards for train_id in shard.ids_without_targets or []],
         num_without_targets=sum(shard.num_without_targets for shard in shards),
         num_cut=sum(shard.num_truncated for shard in shards),

@@ -12,10 +12,15 @@ from lorif_core.linalg.preconditioner import SubspacePreconditioner, preconditio
 from lorif_core.methods.protocol import Curvature
 from lorif_core.passes.fitting import damping_of, fit_module, self_influence
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.manifest import Manifest, write_manifest
+from lorif_core.store.manifest import Manifest, compact, read_manifest, write_manifest
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.writer import sweep_partials, write_self_influence, write_subspace
 from lorif_core.workspace.folder.progress import ProgressSink
+from lorif_core.workspace.indexes.failing_texts import check_failures
+
+
+class BeingBuilt(ArtefactError):
+    """Another process holds the index against all other builders."""
 
 
 @contextmanager
@@ -23,15 +28,34 @@ def only_builder(folder: Path) -> Iterator[None]:
     """Hold an index against all other builders.
 
     Raises:
-        ArtefactError: Another process builds it.
+        BeingBuilt: Another process builds it.
     """
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout as error:
-        raise ArtefactError(
+        raise BeingBuilt(
             f"index {folder.name!r} is being built by another process. Wait for it, or stop it; the build resumes."
         ) from error
+
+
+def compact_checked(folder: Path) -> Manifest:
+    """The manifest of an index whose parts are all finished.
+
+    Raises:
+        CaptureError: More texts failed than may.
+        ArtefactError: Parts are missing.
+    """
+    check_failures(read_manifest(folder))
+    return compact(folder)
+
+
+def has_curvature(manifest: Manifest, curvature: Curvature) -> bool:
+    """Whether the fitted preconditioner is the one that the settings ask for."""
+    if manifest.status != "complete" or manifest.subspace_rank != curvature.subspace_rank:
+        return False
+    asked, kept = asdict(curvature.fitted), manifest.curvature or {}
+    return all(kept.get(name) == asked[name] for name in ("damping_rule", "damping_ratio", "damping"))
 
 
 def fit_index(folder: Path, manifest: Manifest, curvature: Curvature, on_progress: ProgressSink) -> Manifest:

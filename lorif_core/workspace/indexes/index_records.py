@@ -6,6 +6,7 @@ from lorif_core.catalog import IndexRecord, ModelRecord, PreconditionerRecord
 from lorif_core.config import CurvatureConfig
 from lorif_core.files import fingerprint_of_value
 from lorif_core.store.manifest import Manifest, bookkeeping_bytes, fingerprint_of_manifest
+from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.index_job import IndexJob
 from lorif_core.workspace.indexes.index_settings import write_index_settings
 
@@ -51,28 +52,39 @@ def register_index(job: IndexJob, manifest: Manifest) -> None:
     )
 
 
-def register_complete(job: IndexJob, manifest: Manifest, seconds: float) -> IndexRecord:
-    """Say in the catalog that an index is complete, and what it takes."""
-    catalog = job.files.catalog
+def register_complete(
+    files: WorkspaceFiles, index_id: str, manifest: Manifest, curvature: CurvatureConfig, seconds: float
+) -> IndexRecord:
+    """Say in the catalog that an index is complete, and what it takes.
+
+    Args:
+        files: The workspace.
+        index_id: Of the index.
+        manifest: As it was fitted.
+        curvature: What it was fitted with.
+        seconds: That the build took.
+    """
     fingerprint = fingerprint_of_manifest(manifest)
-    _register_preconditioner(job, manifest, job.engine.method.curvature.fitted)
-    return catalog.set_index_status(
-        job.index_id,
+    _register_preconditioner(files, index_id, manifest, curvature)
+    return files.catalog.set_index_status(
+        index_id,
         "complete",
         num_truncated=sum(shard.num_truncated for shard in manifest.shards),
         shard_bytes=manifest.shard_bytes,
-        total_bytes=manifest.total_bytes + bookkeeping_bytes(job.folder),
+        total_bytes=manifest.total_bytes + bookkeeping_bytes(files.index_folder(index_id)),
         fingerprint=fingerprint,
         build_seconds=seconds,
     )
 
 
-def _register_preconditioner(job: IndexJob, manifest: Manifest, curvature: CurvatureConfig) -> None:
+def _register_preconditioner(
+    files: WorkspaceFiles, index_id: str, manifest: Manifest, curvature: CurvatureConfig
+) -> None:
     rank = manifest.subspace_rank
-    job.files.catalog.put_preconditioner(
+    files.catalog.put_preconditioner(
         PreconditionerRecord(
-            preconditioner_id=f"pc-{fingerprint_of_value([job.index_id, asdict(curvature)])[:12]}",
-            index_id=job.index_id,
+            preconditioner_id=f"pc-{fingerprint_of_value([index_id, asdict(curvature)])[:12]}",
+            index_id=index_id,
             subspace_rank=max(module.dim for module in manifest.modules) if rank is None else rank,
             damping_rule=curvature.damping_rule,
             damping_ratio=None if curvature.damping_rule == "absolute" else curvature.ratio,

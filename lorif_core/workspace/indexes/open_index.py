@@ -147,7 +147,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     engine = replace(engine, stride=reader.manifest.stride)  # whatever the settings would choose today
     loaded = engine.loaded
     found = Parents(examples.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
-    _check_parents(record.index_id, reader.manifest.parents, found, loaded.name)
+    check_parents(record.index_id, reader.manifest.parents, found, loaded.name)
     # Format 1 kept the length that was asked for, also where the model reads less and texts were cut sooner.
     longest = min(reader.manifest.max_length, engine.encoder.max_length)
     reader = StoreReader(reader.folder, replace(reader.manifest, max_length=longest))
@@ -179,8 +179,12 @@ def check_fit(record: IndexRecord, reader: StoreReader, method: AttributionMetho
         )
 
 
-def _check_parents(index_id: str, built: Parents, found: Parents, model: str) -> None:
-    """Refuse other data, another model or another tokenizer than the index was built from."""
+def check_parents(index_id: str, built: Parents, found: Parents, model: str) -> None:
+    """Refuse other data, another model or another tokenizer than an index was built from.
+
+    Raises:
+        FingerprintMismatch: One differs; says which, and what to do.
+    """
     moved = "Pass the right folder with `--model`, or build a new index."
     for kind, was, now, holder, remedy in (
         ("data", built.dataset, found.dataset, "examples.parquet", "Restore the file, or import and index again."),

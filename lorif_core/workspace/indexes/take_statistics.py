@@ -21,6 +21,8 @@ from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.build_memory import room_for_moments
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.failing_sample import check_moments, failing_in_sample
+from lorif_core.workspace.indexes.failing_texts import is_of_a_text, most_failing, too_many, untaken
 from lorif_core.workspace.indexes.free_memory import free_bytes
 from lorif_core.workspace.indexes.statistics_files import statistics_file
 
@@ -136,8 +138,8 @@ class _Statistics:
         found = self._read(family)
         return found[0] if found is not None and found[1].is_complete else None
 
-    def texts(self) -> list[EncodedText]:
-        """The texts of the sample, in the order of the data set."""
+    def texts(self) -> dict[int, EncodedText]:
+        """The texts of the sample by their positions in the data set, in its order."""
         examples, encoder = self.files.examples(self.dataset.dataset_id), self.engine.encoder
         order = sample_order(self.dataset.num_examples, self.sample.seed)
         found: dict[int, EncodedText] = {}
@@ -147,12 +149,38 @@ class _Statistics:
             texts = encoder.encode_all(examples.examples_at(positions)).texts
             found |= zip(positions, texts, strict=True)
             tokens += add_counts(map(count_tokens, texts)).positions
-        return [found[position] for position in sorted(found)]
+        return {position: found[position] for position in sorted(found)}
 
     def take(
+        self, group: Sequence[ModuleShape], texts: Mapping[int, EncodedText], say: Callable[[int], None]
+    ) -> dict[str, Moments]:
+        """Second moments of a group over the texts of the sample; kept at the end, and now and then before.
+
+        Texts that fail are left out.
+
+        Raises:
+            CaptureError: More fail than may.
+        """
+        try:
+            return self._sum(group, list(texts.values()), say)
+        except Exception as error:  # whatever a text makes a model do
+            failing = is_of_a_text(error, self.engine.loaded.model) and self._failing(group, texts)
+            if not failing:
+                raise
+        return self._sum(group, [text for position, text in texts.items() if position not in failing], say)
+
+    def _failing(self, group: Sequence[ModuleShape], texts: Mapping[int, EncodedText]) -> dict[int, str]:
+        with self.engine.frozen_model():
+            found = failing_in_sample(self.engine, group, texts)
+        if len(found) > most_failing(self.dataset.num_examples):
+            examples = self.files.examples(self.dataset.dataset_id).examples_at(list(found))
+            reasons = map(untaken, found.values())
+            raise too_many(dict(zip((one.train_id for one in examples), reasons, strict=True)))
+        return found
+
+    def _sum(
         self, group: Sequence[ModuleShape], texts: Sequence[EncodedText], say: Callable[[int], None]
     ) -> dict[str, Moments]:
-        """Second moments of a group over the texts of the sample; kept at the end, and now and then before."""
         model, (moments, done) = self.engine.loaded.model, self._begun(group, len(texts))
         placed = placed_moments(model, moments)
         saved, took = time.monotonic(), 0.0
@@ -165,11 +193,13 @@ class _Statistics:
                     chosen,
                     pad_id=self.engine.pad_id,
                     tokens_per_batch=self.engine.batches.tokens_per_batch,
+                    in_bfloat16=self.engine.precision == "bfloat16",
                 )
                 done += len(chosen)
                 say(done)
                 began = time.monotonic()
                 if done == len(texts) or began - saved > max(SECONDS_PER_CHECKPOINT, CHECKPOINT_SHARE * took):
+                    check_moments(placed)
                     self._write(group, placed, Progress(done, len(texts)))
                     saved = time.monotonic()
                     took = saved - began

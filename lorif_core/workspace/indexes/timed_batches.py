@@ -26,6 +26,7 @@ from lorif_core.passes.second_moments import add_moments, empty_moments, placed_
 from lorif_core.passes.shards import build_shard
 from lorif_core.shapes import ModuleShape
 from lorif_core.workspace.indexes.engine import Engine
+from lorif_core.workspace.indexes.failing_texts import is_of_a_text
 
 TIMED_BATCHES = 2
 
@@ -91,7 +92,12 @@ def time_statistics(engine: Engine, examples: Sequence[EncodedText]) -> Timed:
 
         def add(chosen: Sequence[EncodedText]) -> None:
             add_moments(
-                model, moments, chosen, pad_id=engine.pad_id, tokens_per_batch=engine.batches.tokens_per_batch
+                model,
+                moments,
+                chosen,
+                pad_id=engine.pad_id,
+                tokens_per_batch=engine.batches.tokens_per_batch,
+                in_bfloat16=engine.precision == "bfloat16",
             )
 
         return _timed(engine, examples, add)
@@ -127,12 +133,20 @@ def _timed(engine: Engine, examples: Sequence[EncodedText], work: Callable[[list
     spread = batches[:: max(1, len(batches) // TIMED_BATCHES)][:TIMED_BATCHES]
     before = psutil.Process().memory_info().rss
     seconds, positions = 0.0, 0
+
+    def try_work(chosen: list[EncodedText]) -> None:
+        try:
+            work(chosen)
+        except Exception as error:  # whatever a text makes a model do
+            if not is_of_a_text(error, engine.loaded.model):  # such a text is named by the build
+                raise
+
     with watched_memory() as peak:
-        work([examples[position] for position in batches[0][:4]])
+        try_work([examples[position] for position in batches[0][:4]])
         for batch in spread:
             chosen = [examples[position] for position in batch]
             started = time.perf_counter()
-            work(chosen)
+            try_work(chosen)
             seconds += time.perf_counter() - started
             positions += add_counts(map(count_tokens, chosen)).positions
             if seconds > ENOUGH_S:

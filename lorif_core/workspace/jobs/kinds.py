@@ -64,7 +64,10 @@ def run_index(path: Path, request: IndexRequest, on_progress: ProgressSink) -> d
     from lorif_core.workspace.workspace import open_workspace
 
     indexes = open_workspace(path).indexes
-    return _plain(indexes.build(request.settings, dataset=request.dataset, on_progress=on_progress))
+    record = indexes.build(
+        request.settings, dataset=request.dataset, on_progress=on_progress, workers=request.workers
+    )
+    return _plain(record)
 
 
 def run_evaluate(path: Path, request: EvaluateRequest, on_progress: ProgressSink) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.errors import JobError
 from lorif_core.files import checksum_of_file
 from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.indexes.name_members import place_members
 
 MEASUREMENTS = ("lds", "sweep", "fidelity", "retrain", "planted", "mislabel", "tail_patch", "brittleness")
@@ -42,6 +43,9 @@ class IndexRequest:
     settings: IndexConfig
     dataset: str
     """Id of the data set."""
+
+    workers: WorkersConfig = ALONE
+    """How many processes make the parts."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def import_request(
     return ImportRequest(tuple(str(path) for path in placed), settings, seen, said)
 
 
-def index_request(settings: IndexConfig, dataset_id: str) -> IndexRequest:
+def index_request(settings: IndexConfig, dataset_id: str, workers: WorkersConfig = ALONE) -> IndexRequest:
     """The request to build the index that the settings name.
 
     Raises:
@@ -106,7 +110,9 @@ def index_request(settings: IndexConfig, dataset_id: str) -> IndexRequest:
     model = settings.model.model
     placed = str(Path(model).resolve()) if Path(model).is_dir() else model
     whole = replace(settings, members=place_members(settings.members))
-    return IndexRequest(replace(whole, model=replace(settings.model, model=placed, device="auto")), dataset_id)
+    return IndexRequest(
+        replace(whole, model=replace(settings.model, model=placed, device="auto")), dataset_id, workers
+    )
 
 
 def evaluate_request(measurement: str, arguments: Mapping[str, Any]) -> EvaluateRequest:

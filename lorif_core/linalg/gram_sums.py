@@ -1,0 +1,33 @@
+"""Sums of XᵀX over many rows, in half of the multiplications or in bfloat16.
+
+XᵀX is symmetric, so blocks below its diagonal are enough; the others are copied. In bfloat16 a product is rounded
+when it is done, 2^-9 of each number at most, so few rows are multiplied at a time: the errors of n products are
+independent, and of their sum 2^-9 / √n is left (docs/decisions/0041).
+"""
+
+from torch import Tensor
+
+from lorif_core.shapes import Float
+
+BLOCKS, NARROWEST_BLOCK = 8, 128
+"""Into how many blocks of columns a sum is divided, and how narrow these may be: from there on products are slow."""
+
+ROWS_AT_ONCE = 256
+"""Rows whose product is rounded at once: twice as many are no faster."""
+
+
+def add_gram(sums: Float[Tensor, "d d"], rows: Float[Tensor, "n d"]) -> None:
+    """Add XᵀX of some rows to a symmetric sum, in place, in its precision."""
+    rows = rows.to(sums.dtype)
+    width = max(NARROWEST_BLOCK, -(-len(sums) // BLOCKS))
+    for start in range(0, len(sums), width):
+        stop = min(start + width, len(sums))
+        sums[start:stop, :stop].addmm_(rows[:, start:stop].mT, rows[:, :stop])
+        sums[:start, start:stop] = sums[start:stop, :start].mT
+
+
+def add_gram_in_bfloat16(sums: Float[Tensor, "d d"], rows: Float[Tensor, "n d"]) -> None:
+    """The same of rows that are rounded to bfloat16; products are summed in the sum's precision."""
+    for some in rows.bfloat16().split(ROWS_AT_ONCE):
+        product = some.mT @ some
+        sums += product
