@@ -44,9 +44,9 @@ SHORT_WORDS = 2
 """Words of a short question's completion."""
 
 
-def questions_of(index: OpenIndex, count: int, num_tokens: int | None) -> list[Query]:
+def questions_of(index: OpenIndex, count: int, num_tokens: int | None, seed: int) -> list[Query]:
     """Random texts as questions: their last words, or a stretch of so many tokens."""
-    generator = random.Random(1)
+    generator = random.Random(seed)
     texts = [example.plain_text for example in index.examples.iter_examples()]
     loaded, found = index.engine.loaded, list[Query]()
     for number in range(count):
@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=1_000_000)
     parser.add_argument("--questions", type=int, default=50)
     parser.add_argument("--tokens", type=int, default=None, help="tokens of a question; unset: its last two words")
+    parser.add_argument("--seed", type=int, default=1, help="of the questions that are drawn")
     parser.add_argument("-k", type=int, default=20)
     parser.add_argument(
         "--folder", type=Path, default=None, help="keep the synthetic index here, and use what is there"
@@ -165,7 +166,7 @@ def main() -> None:
         reader = (
             StoreReader(folder) if (folder / MANIFEST).exists() else resample(index.reader, folder, arguments.texts)
         )
-        queries = questions_of(index, arguments.questions, arguments.tokens)
+        queries = questions_of(index, arguments.questions, arguments.tokens, arguments.seed)
         for shard in reader.iter_shards():  # checks every file
             shard.norms()
         before = os.getloadavg()
