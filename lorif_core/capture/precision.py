@@ -25,7 +25,7 @@ NARROWEST = 256
 GAIN = 1.3
 """How many times faster the processor must multiply in bfloat16."""
 
-_TRIAL_WIDTH, _TRIAL_ROUNDS = 512, 3
+_TRIAL_WIDTH, _TRIAL_ROUNDS = 512, 20
 
 
 def possible_precisions(asked: Precision, model: nn.Module) -> list[Recorded]:
@@ -48,7 +48,8 @@ def _suits(model: nn.Module) -> bool:
 
 @cache
 def processor_gains() -> bool:
-    """Whether the processor multiplies matrices faster in bfloat16; timed once per process, in some milliseconds."""
+    """Whether the processor multiplies matrices faster in bfloat16; timed once per process, in some
+    hundredths of a second; the fastest of many rounds counts, as other processes disturb some."""
     wide = torch.ones(_TRIAL_WIDTH, _TRIAL_WIDTH)
     narrow = wide.bfloat16()
     return _seconds(lambda: wide @ wide) > GAIN * _seconds(lambda: narrow @ narrow)

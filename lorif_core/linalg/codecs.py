@@ -7,18 +7,24 @@ Codes are computed with the scale as it will be read back. Scales are bf16: the 
 fp16 with the range of float32, so a column of tiny gradients keeps its relative accuracy
 (docs/decisions/0003).
 
-Bytes per column: bf16 2d, int8 d + 2, int4 ⌈d/2⌉ + 2, sign ⌈d/8⌉ + 2.
+Bytes per column: bf16 2d, int8 d + 2, int4 ⌈d/2⌉ + 2, sign ⌈d/8⌉ + 2. Of a term u vᵀ only the product of the two
+scales is ever used, so one is enough: its right column takes 2 bytes less (docs/decisions/0048). Indexes from before
+keep both.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lorif_core.errors import ConfigError, NumericalError
+
+Scales = Literal["term"] | None
+"""What has a scale, as an index records it: a pair of columns, or each of them, as in indexes from before."""
 
 SCALE_BYTES = 2
 _BITS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -53,7 +59,23 @@ class ColumnCodec:
     finite either: nothing is checked here, since a GPU would be waited for (``check_finite``)."""
 
     decode_into: Callable[[Tensor, Tensor | None, Tensor], object]
-    """Codes and scales → numbers, written to the last argument, (…, d) float32."""
+    """Codes and scales → numbers, written to the last argument, (…, d) float32. Without scales they are 1."""
+
+    one_scale_per_term: bool = False
+    """Whether a pair of columns has one scale together, which lies with the left one."""
+
+    def encode_pair(self, left: Tensor, right: Tensor) -> tuple[Coded, Coded]:
+        """The columns of terms, (…, d_in) and (…, d_out), as they are stored."""
+        first, second = self.encode(left), self.encode(right)
+        if not self.one_scale_per_term or first.scales is None or second.scales is None:
+            return first, second
+        product = (first.scales.float() * second.scales.float()).bfloat16()
+        return Coded(first.codes, product), Coded(second.codes, None)
+
+    def pair_bytes(self, d_in: int, d_out: int) -> int:
+        """Bytes of one term, its scales included."""
+        saved = SCALE_BYTES if self.has_scales and self.one_scale_per_term else 0
+        return self.column_bytes(d_in) + self.column_bytes(d_out) - saved
 
     def decode(self, codes: Tensor, scales: Tensor | None, width: int) -> Tensor:
         """The numbers of columns of d = ``width``, (…, d) float32."""
@@ -112,8 +134,12 @@ def _encode_int8(columns: Tensor) -> Coded:
 
 
 def _decode_int8(codes: Tensor, scales: Tensor | None, out: Tensor) -> None:
-    assert scales is not None
-    out.copy_(codes).mul_(scales.float().unsqueeze(-1))
+    _scale(out.copy_(codes), scales)
+
+
+def _scale(numbers: Tensor, scales: Tensor | None) -> None:
+    if scales is not None:
+        numbers.mul_(scales.float().unsqueeze(-1))
 
 
 def _encode_int4(columns: Tensor) -> Coded:
@@ -123,9 +149,8 @@ def _encode_int4(columns: Tensor) -> Coded:
 
 
 def _decode_int4(codes: Tensor, scales: Tensor | None, out: Tensor) -> None:
-    assert scales is not None
     nibbles = torch.stack((codes & 15, codes >> 4), -1).flatten(-2)[..., : out.shape[-1]]
-    out.copy_(nibbles).sub_(8).mul_(scales.float().unsqueeze(-1))
+    _scale(out.copy_(nibbles).sub_(8), scales)
 
 
 def _encode_sign(columns: Tensor) -> Coded:
@@ -136,11 +161,13 @@ def _encode_sign(columns: Tensor) -> Coded:
 
 
 def _decode_sign(codes: Tensor, scales: Tensor | None, out: Tensor) -> None:
-    assert scales is not None
     # One row of eight numbers per byte: five times faster than taking the bits apart.
     signs = signs_of_bytes(codes.device).index_select(0, codes.flatten().int())
     columns = signs.view(*codes.shape[:-1], codes.shape[-1] * 8)[..., : out.shape[-1]]
-    torch.mul(columns, scales.float().unsqueeze(-1), out=out)
+    if scales is None:
+        out.copy_(columns)
+    else:
+        torch.mul(columns, scales.float().unsqueeze(-1), out=out)
 
 
 @cache
@@ -166,17 +193,31 @@ _CODECS = {
 }
 
 
-def column_codec(name: str) -> ColumnCodec:
+def column_codec(name: str, scales: Scales = None) -> ColumnCodec:
     """The codec of that name.
+
+    Args:
+        name: As in settings and manifests.
+        scales: What has a scale; None: each column.
 
     Raises:
         ConfigError: There is none; the message lists the known ones.
     """
     if name not in _CODECS:
         raise ConfigError(f"codec must be one of {', '.join(_CODECS)}, got {name!r}.")
-    return _CODECS[name]
+    return replace(_CODECS[name], one_scale_per_term=scales == "term")
+
+
+def scales_of(codec: str, layout: str) -> Scales:
+    """What has a scale in an index that is begun now; None for codecs without any, and for whole gradients."""
+    return "term" if layout == "factors" and column_codec(codec).has_scales else None
+
+
+def codec_for(codec: str, layout: str) -> ColumnCodec:
+    """The codec of an index that is begun now."""
+    return column_codec(codec, scales_of(codec, layout))
 
 
 def factor_bytes(codec: ColumnCodec, factor_rank: int, d_in: int, d_out: int) -> int:
-    """Bytes of one example's factors of one module: c·(column_bytes(d_in) + column_bytes(d_out))."""
-    return factor_rank * (codec.column_bytes(d_in) + codec.column_bytes(d_out))
+    """Bytes of one example's factors of one module: c·pair_bytes(d_in, d_out)."""
+    return factor_rank * codec.pair_bytes(d_in, d_out)

@@ -28,6 +28,7 @@ def add_gram(sums: Float[Tensor, "d d"], rows: Float[Tensor, "n d"]) -> None:
 
 def add_gram_in_bfloat16(sums: Float[Tensor, "d d"], rows: Float[Tensor, "n d"]) -> None:
     """The same of rows that are rounded to bfloat16; products are summed in the sum's precision."""
-    for some in rows.bfloat16().split(ROWS_AT_ONCE):
-        product = some.mT @ some
-        sums += product
+    rows = rows.bfloat16()
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[start : start + ROWS_AT_ONCE]
+        sums.add_(some.mT @ some)

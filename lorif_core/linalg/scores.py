@@ -233,7 +233,7 @@ class FactoredQueries:
         left = block.decoded().left if signs is None else None
         for rows in _in_pieces(len(places), places.shape[1] * self.left.shape[1]):
             if signs is not None:
-                products = self._left_table.products(SignColumns(signs.codes[rows], signs.scales[rows]))
+                products = self._left_table.products(signs.part(rows))
             else:
                 assert left is not None
                 products = left[rows] @ self.left

@@ -35,8 +35,16 @@ class SignColumns:
     codes: UInt8[Tensor, "n c bytes"]
     """Eight signs a byte, the first in the lowest bit; bits behind the d-th are 0."""
 
-    scales: Float[Tensor, "n c"]
-    """What each column's signs are multiplied by."""
+    scales: Float[Tensor, "n c"] | None
+    """What each column's signs are multiplied by; None: nothing."""
+
+    def part(self, rows: slice) -> "SignColumns":
+        """Those of some consecutive examples."""
+        return SignColumns(self.codes[rows], None if self.scales is None else self.scales[rows])
+
+    def scaled(self, products: Float[Tensor, "n c k"]) -> Float[Tensor, "n c k"]:
+        """Products with the signs as products with the columns, in place."""
+        return products if self.scales is None else products.mul_(self.scales.float().unsqueeze(-1))
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class SignTable:
             some = slice(start, start + COLUMNS_AT_ONCE)
             entries = codes[some].int().add_(first_entries)
             out[some] = embedding_bag(entries, self.values, mode="sum")[:, : self.num_vectors]
-        return out.view(*columns.scales.shape, -1).mul_(columns.scales.float().unsqueeze(-1))
+        return columns.scaled(out.view(*columns.codes.shape[:2], -1))
 
 
 def sign_table(vectors: Float[Tensor, "d k"]) -> SignTable:

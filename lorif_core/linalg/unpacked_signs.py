@@ -39,7 +39,7 @@ class SplitVectors:
         bits = (codes.unsqueeze(-1) & _worth(codes.device)).flatten(1).bfloat16()
         both = _product(bits, self.parts)
         signed = both[:, :k].add(both[:, k : 2 * k]).sub_(self.sums)
-        return signed.view(*columns.codes.shape[:2], k).mul_(columns.scales.float().unsqueeze(-1))
+        return columns.scaled(signed.view(*columns.codes.shape[:2], k))
 
 
 def split_vectors(vectors: Float[Tensor, "d k"]) -> SplitVectors:

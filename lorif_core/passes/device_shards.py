@@ -20,7 +20,6 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.codecs import column_codec
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import tensor_names
@@ -220,7 +219,7 @@ def join_shards(reader: StoreReader, device: torch.device) -> JoinedShards:
         DamagedArtefact: A shard's bytes differ from its checksum; names the file.
     """
     manifest = reader.manifest
-    codec = column_codec(manifest.codec)
+    codec = manifest.column_codec
     names = [name for module in reader.modules for name in tensor_names(module, codec, manifest.layout)]
     tensors: dict[str, Tensor] = {}
     for shard in stream_shards(reader, device):

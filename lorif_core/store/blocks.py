@@ -1,7 +1,8 @@
 """One shard's tensors: coded gradients per module, and two numbers per example.
 
     left/<module>        codes of the left factors, (n, c, …)      left_scale/<module>   (n, c) bf16
-    right/<module>       codes of the right factors, (n, c, …)     right_scale/<module>  (n, c) bf16
+    right/<module>       codes of the right factors, (n, c, …)     right_scale/<module>  (n, c) bf16; in indexes from
+                         before a term had one scale, which lies with its left factor
     column/<module>      (n, c) int32, or int16 for up to 65,536: which columns ``left`` holds, of a module stored so
     dense/<module>       codes of whole projected gradients, (n, …)  dense_scale/<module> (n,) bf16
     norms                float32 (n,): norm of the stored gradient over all modules
@@ -40,9 +41,8 @@ def encode_block(block: Block, module_name: str, codec: ColumnCodec) -> dict[str
     if isinstance(block, Columns):
         kept = _shifted(block.places, block.d_out)
         return _named("left", module_name, codec.encode(block.left)) | {f"column/{module_name}": kept}
-    return _named("left", module_name, codec.encode(block.left)) | _named(
-        "right", module_name, codec.encode(block.right)
-    )
+    left, right = codec.encode_pair(block.left, block.right)
+    return _named("left", module_name, left) | _named("right", module_name, right)
 
 
 def check_encoded(tensors: Mapping[str, Tensor]) -> None:
@@ -111,9 +111,7 @@ class CodedFactors:
         return SignFactors(self._sign_columns("left"), self._sign_columns("right"))
 
     def _sign_columns(self, side: str) -> SignColumns:
-        codes, scales = _codes(self.tensors, side, self.module)
-        assert scales is not None
-        return SignColumns(codes, scales)
+        return SignColumns(*_codes(self.tensors, side, self.module))
 
 
 @dataclass(frozen=True)
@@ -188,8 +186,8 @@ def _codes(tensors: Mapping[str, Tensor], kind: str, module: ModuleShape) -> tup
 def tensor_names(module: ModuleShape, codec: ColumnCodec, layout: Layout) -> list[str]:
     """Names under which one module's tensors lie in a shard."""
     kinds = ("dense",) if layout == "dense" else ("left",) if module.form == "columns" else ("left", "right")
-    suffixes = ("", "_scale") if codec.has_scales else ("",)
-    names = [f"{kind}{suffix}/{module.name}" for kind in kinds for suffix in suffixes]
+    scaled = [kind for kind in kinds if codec.has_scales and not (kind == "right" and codec.one_scale_per_term)]
+    names = [f"{prefix}/{module.name}" for prefix in (*kinds, *(f"{kind}_scale" for kind in scaled))]
     return [*names, f"column/{module.name}"] if module.form == "columns" else names
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from lorif_core.errors import ArtefactError, FingerprintMismatch
 from lorif_core.files import fingerprint_of_value, put_json, read_json
+from lorif_core.linalg.codecs import ColumnCodec, Scales, column_codec
 from lorif_core.shapes import ModuleShape
 
 FORMAT_VERSION = 2
@@ -89,6 +90,15 @@ class Plan:
     precision: Literal["bfloat16"] | None = None
     """What a CPU multiplies in; None: float32, as in all indexes from before there was a choice."""
 
+    scales: Scales = None
+    """What has a scale: a term, or, as in all indexes from before there was a choice, each factor; None too where
+    nothing is scaled."""
+
+    @property
+    def column_codec(self) -> ColumnCodec:
+        """How factors become bytes."""
+        return column_codec(self.codec, self.scales)
+
     @property
     def num_parts(self) -> int:
         """How many parts the examples are divided into."""
@@ -137,7 +147,7 @@ def values_to_keep(plan: Plan) -> dict[str, Any]:
     return values
 
 
-_LATER = ("precision",)
+_LATER = ("precision", "scales")
 """Fields that are left out where an index is as all were before there were others, so that it keeps its hashes."""
 
 

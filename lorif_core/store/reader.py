@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import checksum_of_file
-from lorif_core.linalg.codecs import ColumnCodec, column_codec
+from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import ModuleShape
@@ -104,7 +104,7 @@ class Shard:
 
     @property
     def _codec(self) -> ColumnCodec:
-        return column_codec(self.manifest.codec)
+        return self.manifest.column_codec
 
     def _coded(self, module: ModuleShape) -> dict[str, Tensor]:
         names = tensor_names(module, self._codec, self.manifest.layout)

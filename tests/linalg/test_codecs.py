@@ -202,3 +202,28 @@ def test_finite_numbers_pass_however_large(name):
 def test_an_unknown_codec_lists_the_known_ones():
     with pytest.raises(ConfigError, match=r"one of bf16, int8, int4, sign, got 'int3'"):
         column_codec("int3")
+
+
+@pytest.mark.parametrize("name", ["int8", "int4", "sign"])
+def test_one_scale_of_a_term_stands_for_the_product_of_two(name):
+    rng = torch.Generator().manual_seed(4)
+    left, right = torch.randn(6, 2, 30, generator=rng), 1e-3 * torch.randn(6, 2, 17, generator=rng)
+    both, one = column_codec(name), column_codec(name, "term")
+    wanted = [coded_numbers(both, *side) for side in zip(both.encode_pair(left, right), (30, 17), strict=True)]
+    found = [coded_numbers(one, *side) for side in zip(one.encode_pair(left, right), (30, 17), strict=True)]
+    assert one.encode_pair(left, right)[1].scales is None
+    terms = [torch.einsum("nci,nco->ncio", *sides) for sides in (found, wanted)]
+    torch.testing.assert_close(terms[0], terms[1], rtol=2**-8, atol=0)
+
+
+def coded_numbers(codec, coded, width):
+    return codec.decode(coded.codes, coded.scales, width).double()
+
+
+@pytest.mark.parametrize(("name", "saved"), [("bf16", 0), ("int8", 2), ("int4", 2), ("sign", 2)])
+def test_one_scale_saves_its_bytes(name, saved):
+    left, right = torch.randn(5, 3, 30), torch.randn(5, 3, 17)
+    codec = column_codec(name, "term")
+    stored = [one for coded in codec.encode_pair(left, right) for one in (coded.codes, coded.scales)]
+    assert sum(one.nbytes for one in stored if one is not None) == 5 * 3 * codec.pair_bytes(30, 17)
+    assert codec.pair_bytes(30, 17) == column_codec(name).pair_bytes(30, 17) - saved

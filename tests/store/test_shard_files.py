@@ -40,7 +40,7 @@ PATIENCE_S = 300
 RANK = 2
 
 
-def plan_of(codec, layout, num_examples, shard_examples):
+def plan_of(codec, layout, num_examples, shard_examples, scales=None):
     parents = Parents("data", "model", "tokenizer")
     return Plan(
         layout=layout,
@@ -54,6 +54,7 @@ def plan_of(codec, layout, num_examples, shard_examples):
         maps_digest="maps",
         num_examples=num_examples,
         shard_examples=shard_examples,
+        scales=scales,
     )
 
 
@@ -66,9 +67,9 @@ def random_block(module, layout, count, rng):
     )
 
 
-def write(folder, codec, layout, count, rng, num_shards=1):
+def write(folder, codec, layout, count, rng, num_shards=1, scales=None):
     """Random gradients as shards of ``count`` examples; returns the blocks per shard and module."""
-    plan, blocks = plan_of(codec, layout, count * num_shards, count), []
+    plan, blocks = plan_of(codec, layout, count * num_shards, count, scales), []
     write_plan(folder, plan)
     facts = ShardFacts(
         num_truncated=1,
@@ -80,7 +81,7 @@ def write(folder, codec, layout, count, rng, num_shards=1):
         blocks.append({module.name: random_block(module, layout, count, rng) for module in MODULES})
         tensors = {"norms": torch.ones(count), "num_tokens": torch.arange(count, dtype=torch.int32)}
         for module in MODULES:
-            tensors |= encode_block(blocks[-1][module.name], module.name, column_codec(codec))
+            tensors |= encode_block(blocks[-1][module.name], module.name, plan.column_codec)
         write_part(folder, plan, number, tensors, facts, Origin("cpu", "2", "test", 0.5))
     compact(folder)
     return blocks
@@ -102,6 +103,22 @@ def test_a_shard_takes_the_promised_bytes_per_example(codec, layout, tmp_path, r
     promised = bytes_per_example(MODULES, column_codec(codec), rank_of, layout) + NUMBERS_BYTES
     found = tensors_of_part(tmp_path, 0).stat().st_size / NUM_EXAMPLES
     assert promised <= found <= 1.02 * promised
+
+
+@pytest.mark.parametrize("codec", ["int8", "int4", "sign"])
+def test_a_term_with_one_scale_is_read_back_and_takes_two_bytes_less(codec, tmp_path, rng):
+    for scales in (None, "term"):
+        rng.manual_seed(1)
+        write(tmp_path / str(scales), codec, "factors", 40, rng, scales=scales)
+    two, one = (next(StoreReader(tmp_path / scales).iter_shards()) for scales in ("None", "term"))
+    for module in MODULES:
+        found, wanted = block_rows(one.block(module)), block_rows(two.block(module))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=2**-8 * float(wanted.abs().max()))
+    terms = sum(map(rank_of, MODULES))
+    plain, shared = (
+        bytes_per_example(MODULES, column_codec(codec, one), rank_of, "factors") for one in (None, "term")
+    )
+    assert plain - shared == 2 * terms
 
 
 @pytest.mark.parametrize("codec", CODECS)

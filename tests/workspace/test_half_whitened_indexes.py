@@ -34,6 +34,7 @@ from lorif_core.errors import ArtefactError
 from lorif_core.methods import kronecker
 from lorif_core.methods.method_settings import IndexConfig, KroneckerConfig
 from lorif_core.workspace.indexes import build_index as indexing
+from lorif_core.workspace.indexes import index_job
 from lorif_core.workspace.indexes import take_statistics as statistics
 from lorif_core.workspace.workspace import open_workspace
 
@@ -168,10 +169,15 @@ def test_scores_of_packed_signs_are_those_of_the_signs_unpacked_bit_by_bit():
         name, query = module["name"], dense_gradients()[module["name"]][0]
         whitened = project(query, maps[f"input/{name}"], maps[f"output/{name}"])
         left = unpack_signs(stored[f"left/{name}"], stored[f"left_scale/{name}"], module["d_in"])
-        right = unpack_signs(stored[f"right/{name}"], stored[f"right_scale/{name}"], module["d_out"])
+        right = unpack_signs(stored[f"right/{name}"], one_each(stored[f"left_scale/{name}"]), module["d_out"])
         for n in range(NUM_TEXTS):
             wanted[n] += sum(left[n, c] @ whitened @ right[n, c] for c in range(2))
     close(scores(built()), wanted / num_train_tokens(), relative=FLOAT32)
+
+
+def one_each(scales):
+    """Of the right factors: a term has one scale, which lies with its left one."""
+    return torch.ones_like(scales)
 
 
 @cache
@@ -182,7 +188,7 @@ def rows_of_codes():
     for module in manifest["modules"]:
         name = module["name"]
         left = unpack_signs(stored[f"left/{name}"], stored[f"left_scale/{name}"], module["d_in"])
-        right = unpack_signs(stored[f"right/{name}"], stored[f"right_scale/{name}"], module["d_out"])
+        right = unpack_signs(stored[f"right/{name}"], one_each(stored[f"left_scale/{name}"]), module["d_out"])
         trains.append(torch.einsum("nci,nco->nio", left, right).flatten(1))
         query.append(project(dense_gradients()[name][0], maps[f"input/{name}"], maps[f"output/{name}"]).flatten())
     return torch.cat(trains, 1), torch.cat(query)
@@ -492,7 +498,7 @@ def test_an_index_with_a_budget_has_the_scores_of_its_codes():
         name = module["name"]
         whitened = project(dense_gradients()[name][0], maps[f"input/{name}"], maps[f"output/{name}"])
         left = unpack_signs(stored[f"left/{name}"], stored[f"left_scale/{name}"], module["d_in"])
-        right = unpack_signs(stored[f"right/{name}"], stored[f"right_scale/{name}"], module["d_out"])
+        right = unpack_signs(stored[f"right/{name}"], one_each(stored[f"left_scale/{name}"]), module["d_out"])
         for n in range(NUM_TEXTS):
             wanted[n] += sum(left[n, c] @ whitened @ right[n, c] for c in range(manifest["ranks"][name]))
     close(scores(workspace), wanted / num_train_tokens(), relative=FLOAT32)
@@ -670,3 +676,20 @@ def test_an_index_whose_refit_was_stopped_is_not_scored_by_the_new_settings(tmp_
             look()
     done(*index_command(workspace))
     assert opened.ask("The river of", " Arlen", k=1).ids
+
+
+def test_an_index_from_before_a_term_had_one_scale_is_found_read_and_gone_on_with(tmp_path, monkeypatch):
+    workspace, settings = copy_of(imported(), tmp_path), ("--f", 1, "--shard-examples", 2)
+    with monkeypatch.context() as before:
+        before.setattr(index_job, "scales_of", lambda codec, layout: None)
+        done(*index_command(workspace, *settings))
+    kept = manifest_of(workspace)
+    assert "scales" not in kept
+    (name,) = [module["name"] for module in kept["modules"]][:1]
+    assert shard_tensors(workspace)[f"right_scale/{name}"].dtype == torch.bfloat16
+    close(scores(workspace), scores(built("--f", 1)), relative=2**-7)
+    for part in list((index_folder(workspace) / "parts").glob("00001*")):
+        part.unlink()
+    (index_folder(workspace) / "manifest.json").unlink()
+    done(*index_command(workspace, *settings))
+    assert manifest_of(workspace) == kept

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lorif_core.linalg.codecs import ColumnCodec, column_codec
+from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.passes.budget import ENERGY_EXAMPLES, MAX_COLUMNS, MAX_RANK, most_terms
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import term_bytes
@@ -58,7 +58,7 @@ def share_of_budget(manifest: Manifest) -> BudgetShare | None:
     """How the budget of an index was spent; None for one without a budget."""
     if manifest.budget_bytes is None or manifest.ranks is None:
         return None
-    ranks, codec = manifest.ranks, column_codec(manifest.codec)
+    ranks, codec = manifest.ranks, manifest.column_codec
     spent = sum(ranks[module.name] * term_bytes(codec, module) for module in manifest.modules)
     factored = [ranks[module.name] for module in manifest.modules if module.form == "factors"]
     return BudgetShare(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.codecs import codec_for
 from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import FactoredSettings, KroneckerConfig, MethodSettings
 from lorif_core.models.modules import ModuleEntry, tracked_shapes
@@ -55,7 +55,7 @@ def text_bytes(settings: FactoredSettings, entries: list[ModuleEntry]) -> int:
     """Bytes of a text's codes and scales under settings that say f and rank."""
     feature = make_method(settings).feature
     modules = tracked_shapes(entries, settings.f or 1)
-    return bytes_per_example(modules, column_codec(feature.codec), feature.rank_of, feature.layout)
+    return bytes_per_example(modules, codec_for(feature.codec, feature.layout), feature.rank_of, feature.layout)
 
 
 def reason_of_size(settings: MethodSettings, entries: list[ModuleEntry], doubled: Sequence[str] = ()) -> str:

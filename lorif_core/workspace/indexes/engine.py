@@ -15,7 +15,7 @@ from lorif_core.data.batches import pad_batch
 from lorif_core.data.encoding import EncodedExample, Encoder, pad_token
 from lorif_core.data.example import Example
 from lorif_core.errors import TargetError
-from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.codecs import ColumnCodec, codec_for, column_codec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
@@ -25,6 +25,7 @@ from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules,
 from lorif_core.passes.budget import choose_divisor
 from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, TokenBatch, Tracked
+from lorif_core.store.plan import Plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.weights import locate_weight
 from lorif_core.workspace.indexes.build_memory import check_random_maps
@@ -60,6 +61,15 @@ class Engine:
     precision: Recorded = None
     """What a CPU multiplies in. Depends on what was begun as well."""
 
+    has_old_scales: bool = False
+    """Whether both factors of a term have a scale, as in indexes that were begun before one was enough."""
+
+    @property
+    def codec(self) -> ColumnCodec:
+        """How factors become bytes."""
+        feature = self.method.feature
+        return column_codec(feature.codec) if self.has_old_scales else codec_for(feature.codec, feature.layout)
+
     @property
     def encoder(self) -> Encoder:
         """From text to tokens, in windows of what the settings say and the model can read, or cut to it."""
@@ -75,6 +85,10 @@ class Engine:
             return replace(self, stride=None)
         length = self.encoder.max_length
         return replace(self, stride=min(asked or max(1, length - length // 4), length - 1))
+
+    def as_begun(self, plan: Plan) -> "Engine":
+        """The same engine with what an index keeps that was begun elsewhere or before."""
+        return replace(self, precision=plan.precision, has_old_scales=plan.scales is None)
 
     @property
     def pad_id(self) -> int:
@@ -111,7 +125,7 @@ class Engine:
                 maps=placed,
                 modules=self.modules,
                 method=self.method,
-                codec=column_codec(self.method.feature.codec),
+                codec=self.codec,
                 pad_id=self.pad_id,
                 tokens_per_batch=self.batches.tokens_per_batch,
             )
@@ -174,7 +188,7 @@ def method_with_divisor(settings: MethodSettings, entries: list[ModuleEntry]) ->
     method = make_method(settings)
     f = method.projection.f
     if f is None:  # left to the budget
-        codec = column_codec(method.feature.codec)
+        codec = codec_for(method.feature.codec, method.feature.layout)
         f = choose_divisor(lambda f: tracked_shapes(entries, f), codec, method.budget_bytes or 0)
         method = method.with_budget(f, {})
     return method, f
@@ -195,7 +209,7 @@ def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreRea
         method = method.with_budget(manifest.f, manifest.ranks or {})
     maps = reader.maps() or {module.name: method.projection.maps(module, None) for module in manifest.modules}
     own = list(manifest.modules)
-    return Engine(loaded, method, settings.batches, own, manifest.f, maps, [], precision=manifest.precision)
+    return Engine(loaded, method, settings.batches, own, manifest.f, maps, []).as_begun(manifest)
 
 
 def choose_modules(loaded: LoadedModel, model: ModelConfig, default: Tracked) -> list[ModuleEntry]:

@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from lorif_core.data.sequences import EncodedText, add_counts, count_tokens, has_targets
-from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.codecs import codec_for
 from lorif_core.linalg.roots import is_by_shifts
 from lorif_core.linalg.subspace import OVERSAMPLING, SUBSPACE_ITERATIONS
 from lorif_core.methods.lorif import fit_bytes
@@ -180,9 +180,7 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         memory_bytes=start_bytes + _peak(engine, memory, width, free),
         free_memory_bytes=free,
         free_bytes=job.files.free_bytes(),
-        term_costs=None
-        if engine.method.budget_bytes is None
-        else costs_of_terms(engine.modules, column_codec(engine.method.feature.codec)),
+        term_costs=None if engine.method.budget_bytes is None else costs_of_terms(engine.modules, engine.codec),
         adapter=None if coverage is None else coverage.sentence(),
         size=job.settings.size_chosen,
     )
@@ -255,7 +253,7 @@ def _expert_bytes(method: AttributionMethod, experts: list[ModuleShape]) -> int:
     feature = method.feature
     if method.budget_bytes is not None or not experts:
         return 0
-    return bytes_per_example(experts, column_codec(feature.codec), feature.rank_of, feature.layout)
+    return bytes_per_example(experts, codec_for(feature.codec, feature.layout), feature.rank_of, feature.layout)
 
 
 def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:

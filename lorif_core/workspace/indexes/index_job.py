@@ -8,7 +8,7 @@ from lorif_core.capture.precision import possible_precisions
 from lorif_core.catalog import DatasetRecord
 from lorif_core.data.examples import ExampleTable
 from lorif_core.files import fingerprint_of_value
-from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.codecs import scales_of
 from lorif_core.linalg.maps import maps_digest
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.settings_json import settings_to_json
@@ -66,7 +66,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
     The id depends on everything that decides the stored gradients, not on curvature, batch or
     shard sizes: another rank or damping reuses the gradients. Texts are cut at what the model can read, so two
     settings that differ only beyond that name one index. One that was begun in another precision than this processor
-    would choose goes on in it, unless the settings name a precision.
+    would choose goes on in it, unless the settings name a precision; so does one with the scales of older versions.
 
     Raises:
         ResourceError: The curvature would not fit into memory.
@@ -91,12 +91,17 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         num_examples=dataset.num_examples,
         shard_examples=settings.batches.shard_examples or shard_size(per_example),
         stride=engine.stride,
+        scales=scales_of(method.feature.codec, method.feature.layout),
     )
     own = None if method.shares_gradients else settings_to_json(settings.method)
-    plans = [replace(fresh, precision=one) for one in possible_precisions(settings.model.precision, loaded.model)]
+    plans = [
+        replace(fresh, precision=precision, scales=scales)
+        for precision in possible_precisions(settings.model.precision, loaded.model)
+        for scales in dict.fromkeys((fresh.scales, None))  # an index from before goes on with the scales that it has
+    ]
     begun = [one for one in plans if is_begun(files.index_folder(index_id_of(one, own)))]
     plan = (begun or plans)[0]
-    index_id, engine = index_id_of(plan, own), replace(engine, precision=plan.precision)
+    index_id, engine = index_id_of(plan, own), engine.as_begun(plan)
     return IndexJob(files, dataset, settings, engine, index_id, manifest_on_disk(files.index_folder(index_id), plan))
 
 
@@ -108,7 +113,7 @@ def codes_bytes(engine: Engine) -> int:
 
 def _coded_bytes(engine: Engine) -> int:
     feature = engine.method.feature
-    return bytes_per_example(engine.modules, column_codec(feature.codec), feature.rank_of, feature.layout)
+    return bytes_per_example(engine.modules, engine.codec, feature.rank_of, feature.layout)
 
 
 def index_id_of(plan: Plan, method: dict[str, Any] | None = None) -> str:

@@ -38,7 +38,7 @@ KIND_OF_TENSOR = {
 
 WHAT = {
     "codes": "stored gradients, one code per number",
-    "scales": "one scale per factor column",
+    "scales": "one per term; two in indexes of older versions",
     "columns": "which tokens the columns of the output head belong to",
     "numbers": "norm and length of each text",
     "self-influence": "score of each text against itself",
