@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.codecs import column_codec
 from lorif_core.store.blocks import tensor_names
 from lorif_core.store.manifest import compact, plan_of_manifest, write_manifest
 from lorif_core.store.parts import Origin, ShardFacts, write_part
@@ -97,6 +96,6 @@ def resample(source: StoreReader, folder: Path, num_examples: int, seed: int = 0
 def _whole(source: StoreReader) -> dict[str, Tensor]:
     """Every stored tensor over all texts."""
     shards = list(source.iter_shards())
-    modules, codec = source.modules, column_codec(source.manifest.codec)
+    modules, codec = source.modules, source.manifest.column_codec
     names = [name for module in modules for name in tensor_names(module, codec, "factors")] + ["norms", "num_tokens"]
     return {name: torch.cat([shard.tensor(name) for shard in shards]) for name in names}

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.cut_queries import CutQuery
 from lorif_core.linalg.scores import DirectQueries, FactoredQueries
 from lorif_core.linalg.signs import ALIGNMENT
@@ -281,7 +280,7 @@ def _costs(sample: Sample, queries: Sequence[Mapping[str, ModuleQueries]]) -> li
 
 def _cost(reader: StoreReader, module: ModuleShape, queries: ModuleQueries) -> float:
     """In bytes that are looked up for eight directions."""
-    codec = column_codec(reader.manifest.codec)
+    codec = reader.manifest.column_codec
     if isinstance(queries, Tensor):
         return codec.column_bytes(module.dim) + module.dim / MULTIPLICATIONS
     size = term_bytes(codec, module)
@@ -301,5 +300,5 @@ def _full_cost(sample: Sample) -> float:
 def bytes_of_term(reader: StoreReader, name: str) -> int:
     """Stored bytes of one term of a module."""
     (module,) = (one for one in reader.modules if one.name == name)
-    codec = column_codec(reader.manifest.codec)
+    codec = reader.manifest.column_codec
     return codec.column_bytes(module.dim) if reader.manifest.layout == "dense" else term_bytes(codec, module)

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.codecs import column_codec
 from lorif_core.linalg.cut_queries import CutQuery, cut_query
 from lorif_core.linalg.scores import DirectQueries, FactoredQueries
 from lorif_core.linalg.typed_torch import matrix_norm
@@ -51,7 +50,7 @@ class Ceilings:
         if manifest.layout == "dense" or manifest.codec not in LARGEST_CODE:
             self._norm = math.sqrt(sum(_squared_norm(one) for one in queries.values()))
             return
-        codec = column_codec(manifest.codec)
+        codec = manifest.column_codec
         self._names = {one.name: tensor_names(one, codec, manifest.layout) for one in reader.modules}
         for module in reader.modules:
             own = cut[module.name]

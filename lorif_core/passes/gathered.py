@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.codecs import column_codec
 from lorif_core.shapes import Int, ModuleShape
 from lorif_core.store.blocks import tensor_names
 from lorif_core.store.cores import in_order, num_cores
@@ -112,7 +111,7 @@ def gather(reader: StoreReader, positions: Int[Tensor, " m"]) -> Gathered:
 
 def _code_names(reader: StoreReader) -> list[str]:
     manifest = reader.manifest
-    codec = column_codec(manifest.codec)
+    codec = manifest.column_codec
     return [name for module in manifest.modules for name in tensor_names(module, codec, manifest.layout)]
 
 
@@ -132,5 +131,5 @@ def num_terms(reader: StoreReader, module: ModuleShape) -> int:
     manifest = reader.manifest
     if manifest.layout == "dense":
         return 1
-    names = tensor_names(module, column_codec(manifest.codec), manifest.layout)
+    names = tensor_names(module, manifest.column_codec, manifest.layout)
     return reader.shard(0).part(slice(0, 1)).tensor(names[0]).shape[1]

@@ -49,13 +49,14 @@ class RandomIndex(StoreReader):
         return 1.0 + torch.arange(shard.start, shard.start + shard.num_examples) % 5
 
 
-def random_index(folder, codec="sign", layout="factors", *, seed=0, sizes=SIZES):
+def random_index(folder, codec="sign", layout="factors", *, seed=0, sizes=SIZES, scales=None):
     rng = torch.Generator().manual_seed(seed)
     modules = MODULES if layout == "dense" else [*MODULES, HEAD]
     ranks = RANKS if layout == "factors" else None
     plan = Plan(
         layout=layout,
         codec=codec,
+        scales=scales,
         factor_rank=2,
         f=1,
         seed=0,
@@ -73,8 +74,8 @@ def random_index(folder, codec="sign", layout="factors", *, seed=0, sizes=SIZES)
         tensors = {"num_tokens": torch.full((count,), 3, dtype=torch.int32)}
         squares = torch.zeros(count)
         for module in modules:
-            coded = encode_block(_random_block(module, layout, count, rng), module.name, column_codec(codec))
-            squares += decode_block(coded, module, column_codec(codec), layout).squared_norm()
+            coded = encode_block(_random_block(module, layout, count, rng), module.name, column_codec(codec, scales))
+            squares += decode_block(coded, module, column_codec(codec, scales), layout).squared_norm()
             tensors |= coded
         tensors["norms"] = squares.sqrt()
         path = folder / f"{number}.safetensors"

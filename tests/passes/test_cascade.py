@@ -40,10 +40,17 @@ def oracle_scores(reader, plan):
 
 
 @pytest.mark.parametrize(
-    ("codec", "layout"), [("sign", "factors"), ("int8", "factors"), ("bf16", "factors"), ("int8", "dense")]
+    ("codec", "layout", "scales"),
+    [
+        ("sign", "factors", None),
+        ("sign", "factors", "term"),
+        ("int8", "factors", "term"),
+        ("bf16", "factors", None),
+        ("int8", "dense", None),
+    ],
 )
-def test_with_all_terms_it_is_the_exact_list(tmp_path, codec, layout):
-    reader = random_index(tmp_path / "ix", codec, layout, sizes=SIZES)
+def test_with_all_terms_it_is_the_exact_list(tmp_path, codec, layout, scales):
+    reader = random_index(tmp_path / "ix", codec, layout, sizes=SIZES, scales=scales)
     asked, plan = summand(reader)
     found = search_by_cascade([asked], 10, 5, forced=Forced(num_terms=99))
     expected = oracle_scores(reader, plan)
@@ -74,10 +81,12 @@ def test_an_index_that_is_all_sample_is_exact(tmp_path, monkeypatch):
     assert found.report.share_read == 1.0
 
 
-@pytest.mark.parametrize("codec", ["sign", "int4", "int8", "bf16"])
+@pytest.mark.parametrize(
+    ("codec", "scales"), [("sign", None), ("sign", "term"), ("int4", "term"), ("int8", None), ("bf16", None)]
+)
 @pytest.mark.parametrize("rank", [None, 1])
-def test_no_score_lies_farther_from_what_was_read_than_its_ceiling_says(tmp_path, codec, rank):
-    reader = random_index(tmp_path / "ix", codec, sizes=(40,))
+def test_no_score_lies_farther_from_what_was_read_than_its_ceiling_says(tmp_path, codec, scales, rank):
+    reader = random_index(tmp_path / "ix", codec, sizes=(40,), scales=scales)
     asked, plan = summand(reader, rank=3, normalisation="none")
     (cut,) = cut_all(reader, asked.queries, [rank])
     terms = {"a": [1], "d": [0, 2], "head": [2]}
