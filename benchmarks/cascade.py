@@ -4,10 +4,10 @@ The index is a real one resampled (``benchmarks.synthetic_index``) and the quest
 
     lorif demo DEMO && lorif index DEMO --model sample_data/model --budget 2000B --max-length 64
     python -m benchmarks.cascade DEMO --texts 1000000 --questions 50
-    python -m benchmarks.cascade DEMO --texts 200000 --questions 10 --tokens 127
+    python -m benchmarks.cascade DEMO --texts 200000 --questions 8 --tokens 60 -k 10
 
 A question is the end of a random text: its last words are explained, or with ``--tokens`` as many tokens of texts
-that follow one another. Times are of a process that has checked the files already, from the preconditioned question
+that follow one another; the demo's model reads 64 at most. Times are of a process that has checked the files already, from the preconditioned question
 to the ranked list. Recall of hits counts every text above z = 6 of the exact scores that fast search scored in full,
 and recall@k the exact list's texts that are in the fast one.
 """

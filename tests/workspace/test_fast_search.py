@@ -140,9 +140,18 @@ def test_what_needs_all_scores_refuses_a_fast_answer_with_the_next_step(workspac
         refused = lorif(*command)
         assert refused.code != 0
         assert "`--search exact`" in words(refused.err), refused.err
-    opened = lf.open_workspace(workspace)
     with pytest.raises(ArtefactError, match="--search exact"):
-        opened.reopen("1").score_figure()
+        lf.open_workspace(workspace).reopen("1").score_figure()
+
+
+def test_a_what_if_leaves_fast_answers_out_of_its_controls_and_refuses_them_as_targets(workspace):
+    done("ask", workspace, *ASK, *FAST)
+    done("ask", workspace, *ASK, "--search", "exact")
+    told = done("what-if", workspace, "t003", "--queries", "2", "--json").json
+    assert [query["query_id"] for query in told["queries"]] == ["2"]
+    refused = lorif("what-if", workspace, "t003", "--queries", "1")
+    assert refused.code == 2
+    assert "`--search exact`" in words(refused.err)
 
 
 def test_a_large_index_is_searched_fast_unless_it_is_asked_to_be_exact(workspace, large, monkeypatch):

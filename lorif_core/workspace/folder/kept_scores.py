@@ -87,8 +87,10 @@ def influence_column(files: WorkspaceFiles, query: QueryRecord) -> str:
     """Which column holds what can be added up.
 
     Raises:
-        ArtefactError: The scores are normalised and were kept by version 0.1, which kept nothing else.
+        ArtefactError: The scores are normalised and were kept by version 0.1, which kept nothing else, or the
+            question was answered by a fast search, which kept none.
     """
+    _refuse_fast_search(query)
     if query.normalisation == "none":
         return "score"
     if not files.scores_file(query.fingerprint).is_file() or "influence" in _schema_of(files, query).names:
@@ -117,14 +119,18 @@ def _schema_of(files: WorkspaceFiles, query: QueryRecord) -> pa.Schema:
     return schema
 
 
-@contextmanager
-def _damage_named(files: WorkspaceFiles, query: QueryRecord) -> Iterator[Path]:
-    path = files.scores_file(query.fingerprint)
+def _refuse_fast_search(query: QueryRecord) -> None:
     if is_of_a_fast_search(query):
         raise ArtefactError(
             f"this needs the scores of all texts, and query {query.query_id} was answered by a fast search, which "
             "takes those of some. Ask it again with `--search exact`."
         )
+
+
+@contextmanager
+def _damage_named(files: WorkspaceFiles, query: QueryRecord) -> Iterator[Path]:
+    path = files.scores_file(query.fingerprint)
+    _refuse_fast_search(query)
     if not path.is_file():
         raise ArtefactError(
             f"the scores of query {query.query_id} are missing from {str(path.parent)!r}: ask it again."
