@@ -7,9 +7,9 @@ The index is a real one resampled (``benchmarks.synthetic_index``) and the quest
     python -m benchmarks.cascade DEMO --texts 200000 --questions 8 --tokens 60 -k 10
 
 A question is the end of a random text: its last words are explained, or with ``--tokens`` as many tokens of texts
-that follow one another; the demo's model reads 64 at most. Times are of a process that has checked the files already, from the preconditioned question
-to the ranked list. Recall of hits counts every text above z = 6 of the exact scores that fast search scored in full,
-and recall@k the exact list's texts that are in the fast one.
+that follow one another; the demo's model reads 64 at most. Times are of a process that has checked the files already,
+from the preconditioned question to the ranked list. Recall of hits counts every text above z = 6 of the exact scores
+that fast search scored in full, and recall@k the exact list's texts that are in the fast one.
 """
 
 import argparse
