@@ -15,6 +15,7 @@ Codec = Literal["bf16", "int8", "int4", "sign"]
 DampingRule = Literal["trace", "spectrum", "absolute"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
+Search = Literal["exact", "fast"]
 Windows = Literal["text", "all", "off"]
 Precision = Literal["auto", "float32", "bfloat16"]
 

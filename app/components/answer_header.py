@@ -22,6 +22,9 @@ OBJECTIVES = {
 """What the value of an objective is."""
 
 
+GONE = "The scores of all texts are gone; ask again"
+
+
 def draw(answer: Answer) -> None:
     """The question, the facts, the histogram."""
     context = context_of(answer)
@@ -31,7 +34,9 @@ def draw(answer: Answer) -> None:
         _facts(answer, context)
     with figure:
         if context.scores is None:
-            st.text("The scores of all texts are gone; ask again to see how they are spread.")
+            is_fast = answer.fast_search is not None
+            why = "A fast search does not score all texts; ask exactly" if is_fast else GONE
+            st.text(f"{why} to see how they are spread.")
         else:
             st.plotly_chart(
                 score_histogram(
@@ -55,7 +60,11 @@ def _question(answer: Answer) -> None:
 
 def _facts(answer: Answer, context: Context) -> None:
     with st.container(horizontal=True, gap="small", key="facts"):
-        st.metric("Texts scored", f"{answer.num_scored:,}", width="content")
+        st.metric(
+            "Texts scored" if answer.fast_search is None else "Texts searched",
+            f"{answer.num_scored:,}",
+            width="content",
+        )
         st.metric("Took", human_seconds(answer.elapsed_s), width="content")
         if context.scores is not None:
             share = studio.list_shares(context.scores, answer)

@@ -119,6 +119,7 @@ def _variation(record: QueryRecord) -> None:
                 ),
                 k=LENGTHS[1],
                 num_opposing=LENGTHS[1],
+                search="exact",  # ranks of all texts are compared
                 index_id=index_id,
                 actor=session.actor(),
             )

@@ -8,7 +8,7 @@ from app import session
 from app.background import Task, tasks, watch
 from app.components import chat_form, token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
-from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig
+from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
@@ -29,6 +29,11 @@ NORMALISATIONS: dict[Normalisation, str] = {
     "none": "Influence in nats, as it is added up (none)",
     "relatif": "Divide by the root of self-influence (RelatIF)",
     "tempered": "Divide by its fourth root",
+}
+SEARCHES: dict[Search | None, str] = {
+    None: "Fast for large indexes, else exact",
+    "exact": "Exact: score every text",
+    "fast": "Fast: read what matters most",
 }
 LENGTHS = [10, 20, 50, 100]
 NUM_EARLIER = 12
@@ -101,7 +106,7 @@ def draw() -> None:
     asked = Question(prompt=prompt, index_id=index_id, form=chat.form, system=chat.system, messages=chat.messages)
     asked = replace(asked, generate=_generation(asked))
     asked = _with_completion(asked, completion)
-    contrast, (k, normalisation) = _options(indexes)
+    contrast, (k, normalisation, search) = _options(indexes)
     chosen = _tokens(asked)
     if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
         question = replace(
@@ -111,6 +116,7 @@ def draw() -> None:
             settings=ScoreConfig(objective="contrast" if contrast else "loss", normalisation=normalisation),
             k=k,
             num_opposing=k,
+            search=search,
             actor=session.actor(),
         )
         ask(question)
@@ -157,7 +163,7 @@ def waiting() -> None:
     if task is None:
         return
     with st.container(border=True, key="asking"):
-        st.text("Scoring every training text…" if task.elapsed_s > 1 else "Asking the model…")
+        st.text("Searching the training texts…" if task.elapsed_s > 1 else "Asking the model…")
         st.progress(min(0.95, task.elapsed_s / (task.elapsed_s + 4)), width="stretch")
         st.caption("You can go on clicking; the answer comes when it is ready.")
         if st.button("Cancel", key="ask-cancel"):
@@ -196,7 +202,7 @@ def _generate(asked: Question) -> Task:
     )
 
 
-def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, Normalisation]]:
+def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, Normalisation, Search | None]]:
     with st.expander("Compare with, index, list length"):
         contrast = st.text_area(
             "Rather than",
@@ -214,7 +220,15 @@ def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, Normalisation]]:
             key="ask-normalisation",
             persist_state="session",
         )
-    return contrast, (k, normalisation)
+        search = st.selectbox(
+            "Search",
+            list(SEARCHES),
+            format_func=lambda name: SEARCHES[name],
+            key="ask-search",
+            persist_state="session",
+            help="Percentiles, comparisons and what-ifs need the scores of all texts, which an exact search keeps.",
+        )
+    return contrast, (k, normalisation, search)
 
 
 def _tokens(asked: Question) -> list[int]:

@@ -16,6 +16,7 @@ from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.break_down import Breakdown
+from lorif_core.workspace.indexes.neighbours import Neighbours
 
 SHORT_WAIT_S = 0.6
 NUM_NEIGHBOURS = 10
@@ -89,10 +90,10 @@ def _question(found: Breakdown) -> None:
     )
 
 
-def _neighbours(found: pl.DataFrame, answer: Answer, context: Context) -> None:
-    ids = found["train_id"].to_list()
+def _neighbours(found: Neighbours, answer: Answer, context: Context) -> None:
+    ids = found.texts["train_id"].to_list()
     chosen = st.dataframe(
-        found.select(
+        found.texts.select(
             "cosine",
             pl.Series("status", [context.status(one) for one in ids]),
             pl.col("text").str.slice(0, MAX_CELL).map_elements(visible, return_dtype=pl.String),
@@ -112,6 +113,8 @@ def _neighbours(found: pl.DataFrame, answer: Answer, context: Context) -> None:
     selected = [ids[row] for row in chosen["selection"]["rows"]]
     statuses = {context.status(one) for one in selected}
     st.caption("Cosine of stored gradients over all modules: 1 would teach the model the same.")
+    if found.fast_search is not None:
+        st.caption(" · ".join(found.fast_search.sentences()))
     with st.container(horizontal=True, vertical_alignment="center", key="actions-neighbours"):
         st.text(f"{len(selected)} selected" if selected else "Select rows to decide about them.")
         decide.buttons(

@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import GenerateConfig, ScoreConfig
+from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import ConfigError
 from lorif_core.plain_files import refuse_special
 from lorif_core.workspace.asking.question import USUAL_NORMALISATION, Question
@@ -67,6 +67,10 @@ class AskArgs:
     opposing: int = 0
     """Length of the list of opposing texts."""
 
+    search: Search | None = None
+    """exact: score every text. fast: find the strongest texts by reading a part of what is stored; the answer says
+    how much was read and what may be missing. Unset: exact below 100,000 texts, else fast where it is possible."""
+
     forget: bool = False
     """Neither keep the question nor answer it from what was kept."""
 
@@ -101,6 +105,7 @@ class AskArgs:
             settings=settings,
             k=self.k,
             num_opposing=self.opposing,
+            search=self.search,
             index_id=where.index,
             model=where.model,
             generate=generation,

@@ -2,18 +2,20 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.ids import LINES, IdForm, write_ids
 from lorif_core.cli.output import Json, TextArg, console, print_json, say
+from lorif_core.config import Search
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from polars import DataFrame
 
+    from lorif_core.catalog import QueryRecord
     from lorif_core.corpus.browse import Page
     from lorif_core.corpus.facets import Facet
     from lorif_core.corpus.highlighting import Snippet
@@ -193,11 +195,15 @@ def queries(workspace: Positional[Path], /, *, json: Json = False) -> None:
     """
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.asking.conventions import objective_value_of
+    from lorif_core.workspace.folder.kept_scores import search_of
     from lorif_core.workspace.folder.workspace_files import open_files
+
+    def told(query: "QueryRecord") -> dict[str, Any]:
+        return asdict(query) | {"objective_value": objective_value_of(query), "search": search_of(query)}
 
     found = open_files(workspace).catalog.queries()
     if json:
-        print_json({"queries": [asdict(one) | {"objective_value": objective_value_of(one)} for one in found]})
+        print_json({"queries": [told(one) for one in found]})
         return
     rows = [
         [
@@ -206,13 +212,14 @@ def queries(workspace: Positional[Path], /, *, json: Json = False) -> None:
             query.completion[:CELL_CHARACTERS],
             query.objective,
             f"{objective_value_of(query):.3f}",
+            search_of(query),
             query.index_id,
             query.asked_by,
             f"{query.created_at:%Y-%m-%d %H:%M}",
         ]
         for query in found
     ]
-    columns = ["query", "prompt", "completion", "objective", "nats", "index", "asked by", "when (UTC)"]
+    columns = ["query", "prompt", "completion", "objective", "nats", "search", "index", "asked by", "when (UTC)"]
     console().print(records_table("Questions", columns, rows))
 
 
@@ -324,6 +331,7 @@ def neighbours(
     *,
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10,
     index: TextArg = None,
+    search: Search | None = None,
     json: Json = False,
 ) -> None:
     """Find the texts that an index stores most like a text: the cosine of their gradients; needs no model.
@@ -333,20 +341,24 @@ def neighbours(
         id: Train id of the text.
         k: How many to find.
         index: Id of the index; unset: the newest complete one.
+        search: exact: compare every text. fast: read a part of what is stored; what may be missing is said. Unset:
+            exact below 100,000 texts, else fast.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
-    found = open_workspace(workspace).indexes.neighbours(id, k, index_id=index)
+    found = open_workspace(workspace).indexes.neighbours(id, k, index_id=index, search=search)
     if json:
-        print_json({"train_id": id, "neighbours": found.to_dicts()})
+        print_json(found.to_dict())
         return
     rows = [
         [str(rank), f"{cosine:.4f}", train_id, text[:CELL_CHARACTERS]]
-        for rank, train_id, cosine, text in found.iter_rows()
+        for rank, train_id, cosine, text in found.texts.iter_rows()
     ]
     console().print(records_table(f"Nearest to {id}", ["#", "cosine", "id", "text"], rows))
+    if found.fast_search is not None:
+        say("  ·  ".join(found.fast_search.sentences()))
 
 
 def outliers(

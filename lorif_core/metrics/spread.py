@@ -94,11 +94,26 @@ class SpreadSums:
             return ScoreSpread(0, 0.0, 0.0, 0.0, 0.0)
         mean = self._total / self._num
         deviation = max(self._squares / self._num - mean * mean, 0.0) ** 0.5
-        limit = NormalDist().inv_cdf(1 - BY_CHANCE / self._num)
-        bulk = _bulk(self._sample.double(), max(limit, WIDEST_BULK))
-        center, reach = float(bulk.mean()), limit * float(bulk.std(correction=0))
-        high = center + reach if has_two_sides else _limit_of_discoveries(self._sample.double(), limit)
-        return ScoreSpread(self._num, mean, deviation, center - reach, high)
+        return spread_of_sample(self._sample, self._num, mean, deviation, has_two_sides=has_two_sides)
+
+
+def spread_of_sample(
+    sample: Tensor, num_scores: int, mean: float, deviation: float, *, has_two_sides: bool = False
+) -> ScoreSpread:
+    """The spread of scores of which a sample is there; the limits of noise are the sample's.
+
+    Args:
+        sample: Some of the scores, (m,), not chosen by what they are.
+        num_scores: N, of all scores.
+        mean: Of all scores.
+        deviation: Standard deviation of all scores.
+        has_two_sides: Negative scores mean as much as positive ones, as in a contrast.
+    """
+    limit, scores = NormalDist().inv_cdf(1 - BY_CHANCE / num_scores), sample.double()
+    bulk = _bulk(scores, max(limit, WIDEST_BULK))
+    center, reach = float(bulk.mean()), limit * float(bulk.std(correction=0))
+    high = center + reach if has_two_sides else _limit_of_discoveries(scores, limit)
+    return ScoreSpread(num_scores, mean, deviation, center - reach, high)
 
 
 def _limit_of_discoveries(scores: Tensor, limit: float) -> float:

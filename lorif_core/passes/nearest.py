@@ -14,7 +14,10 @@ from torch.nn.functional import one_hot
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.scores import FactoredQueries, TopK
+from lorif_core.passes.cascade import CascadeReport, search_by_cascade
+from lorif_core.passes.cascade_plan import Summand
 from lorif_core.passes.products import ModuleQueries, shard_products
+from lorif_core.shapes import Float
 from lorif_core.store.blocks import Block
 from lorif_core.store.reader import Shard, StoreReader
 
@@ -47,6 +50,28 @@ def nearest_examples(
     return positions[is_other][:k], cosines[is_other][:k]
 
 
+def search_nearest(
+    reader: StoreReader, position: int, k: int, others: Sequence[StoreReader] = ()
+) -> tuple[Tensor, Tensor, CascadeReport]:
+    """The same by a cascade, and what the list rests on; the example itself counts as one of k + 1.
+
+    Args:
+        reader: As for ``nearest_examples``.
+        position: Of the example.
+        k: How many.
+        others: Further members.
+    """
+    readers = (reader, *others)
+    members = [_Nearness(one, position) for one in readers]
+    summands = [
+        Summand(one, member.own, member.per_product(one) / len(readers))
+        for one, member in zip(readers, members, strict=True)
+    ]
+    found = search_by_cascade(summands, k + 1)
+    is_other = found.positions != position
+    return found.positions[is_other][:k], found.scores[is_other][:k], found.report
+
+
 class _Nearness:
     """The gradient of one example, to compare others with."""
 
@@ -54,6 +79,11 @@ class _Nearness:
         example, self.modules = reader.at(position), reader.modules
         self.own = {module.name: _as_queries(example.block(module)) for module in self.modules}
         self.norm = example.norms()
+
+    def per_product(self, reader: StoreReader) -> Float[Tensor, " N"]:
+        """The cosine of a product of 1 with every example."""
+        lengths = torch.cat(list(reader.map_shards(lambda shard: shard.norms()))) * self.norm
+        return torch.where(lengths > 0, 1 / lengths.clamp_min(torch.finfo().tiny), 0.0)
 
     def cosines(self, shard: Shard) -> Tensor:
         """With every example of a shard, (1, n)."""

@@ -28,7 +28,7 @@ from lorif_core.passes.fitting import own_products, preconditioner_of, self_infl
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.stored_gram import add_up, score_plainly
-from lorif_core.shapes import ModuleShape
+from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Block, block_rows
 from lorif_core.store.reader import Shard, StoreReader
 
@@ -292,6 +292,16 @@ def precondition_example(
 def score_per_product(plan: ScoringPlan, position: int) -> float:
     """What the normalisation makes of a product of 1 of the plan's first query with one stored example."""
     return float(_normalise(torch.ones(plan.num_queries, 1), plan.reader.at(position), plan)[0, 0])
+
+
+def scores_per_product(plan: ScoringPlan) -> Float[Tensor, " N"]:
+    """What the normalisation makes of a product of 1 of the plan's only query with each stored example."""
+
+    def of_shard(shard: Shard) -> Tensor:
+        return _normalise(torch.ones(1, shard.num_examples), shard, plan)[0]
+
+    assert plan.num_queries == 1
+    return torch.cat(list(plan.reader.map_shards(of_shard)))
 
 
 def _normalise(scores: Tensor, shard: Shard, plan: ScoringPlan) -> Tensor:

@@ -1,9 +1,10 @@
 """Work on several things at once, each on its share of the cores."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier, Lock
+from contextlib import contextmanager
+from threading import Barrier, Lock, Thread, local
 from typing import TypeVar
 
 import torch
@@ -16,10 +17,47 @@ _STARTING = Lock()
 for the usual one."""
 
 
+_OWN = local()
+"""Of a thread in ``one_thread``: the number of cores that there are to divide."""
+
+
 def num_cores() -> int:
     """Threads that torch spreads an operation over, which is how many cores there are to divide."""
     with _STARTING:
-        return torch.get_num_threads()
+        return _usual_threads()
+
+
+def _usual_threads() -> int:
+    return getattr(_OWN, "usual", None) or torch.get_num_threads()
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Keep this thread's operations on one core, while work on several things still divides all of them.
+
+    Many small operations wait for the threads that they are spread over longer than they compute: where other
+    processes have the cores, a hundred times as long.
+    """
+    if hasattr(_OWN, "usual"):
+        yield
+        return
+    with _STARTING:
+        _OWN.usual = torch.get_num_threads()
+        _keep_to_one_thread()
+    try:
+        yield
+    finally:
+        with _STARTING:
+            torch.set_num_threads(_OWN.usual)
+            del _OWN.usual
+
+
+def _keep_to_one_thread() -> None:
+    """Torch's number is a thread's own, but the last one set is that of threads that begin later."""
+    torch.set_num_threads(1)
+    other = Thread(target=torch.set_num_threads, args=(_OWN.usual,))
+    other.start()
+    other.join()
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
@@ -45,7 +83,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], num_workers:
 def _divided_cores(num_workers: int) -> ThreadPoolExecutor:
     """Threads among which torch's own are divided; the caller's operations are spread as before."""
     with _STARTING:
-        usual = torch.get_num_threads()
+        usual = _usual_threads()
         shares = iter([max(1, (usual + worker) // num_workers) for worker in range(num_workers)])
         ready = Barrier(num_workers + 1)
 
@@ -65,4 +103,6 @@ def _divided_cores(num_workers: int) -> ThreadPoolExecutor:
             raise
         finally:
             torch.set_num_threads(usual)  # the last call also decides for threads that are started later
+            if hasattr(_OWN, "usual"):
+                _keep_to_one_thread()
     return pool

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-from lorif_core.config import GenerateConfig, ScoreConfig
+from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import DataError
 from lorif_core.export_config import ExportConfig
 from lorif_core.journal.entries import Batch
@@ -41,6 +41,7 @@ class Asked(TypedDict, total=False):
     settings: ScoreConfig | None
     k: int
     num_opposing: int
+    search: Search | None
     index_id: str | None
     model: str | None
     generate: GenerateConfig

@@ -116,7 +116,7 @@ def test_the_reader_splits_the_score_over_the_tokens_of_the_question(monkeypatch
 def test_a_flag_in_the_reader_names_the_selected_neighbour(monkeypatch, workspace):
     opened = lf.open_workspace(workspace)
     first = opened.reopen("1").ids[0]
-    near = opened.indexes.neighbours(first)["train_id"].to_list()
+    near = opened.indexes.neighbours(first).texts["train_id"].to_list()
     app = open_page(monkeypatch, workspace, "investigate", query="1", open=first, closer="Neighbours")
     run_until(app, lambda now: any(one.value.startswith("Cosine of stored") for one in now.caption))
     app.session_state[table_key("reader-neighbours", near)] = {"selection": {"rows": [2], "columns": [], "cells": []}}

@@ -15,7 +15,7 @@ from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.scoring import FittedIndex, iter_influences, plan_scoring
 from lorif_core.shapes import ModuleShape
-from lorif_core.store.blocks import encode_block
+from lorif_core.store.blocks import decode_block, encode_block
 from lorif_core.store.manifest import manifest_of_plan
 from lorif_core.store.parts import ShardEntry
 from lorif_core.store.plan import Parents, Plan
@@ -49,13 +49,14 @@ class RandomIndex(StoreReader):
         return 1.0 + torch.arange(shard.start, shard.start + shard.num_examples) % 5
 
 
-def random_index(folder, codec="sign", layout="factors", *, seed=0, sizes=SIZES):
+def random_index(folder, codec="sign", layout="factors", *, seed=0, sizes=SIZES, scales=None):
     rng = torch.Generator().manual_seed(seed)
     modules = MODULES if layout == "dense" else [*MODULES, HEAD]
     ranks = RANKS if layout == "factors" else None
     plan = Plan(
         layout=layout,
         codec=codec,
+        scales=scales,
         factor_rank=2,
         f=1,
         seed=0,
@@ -70,9 +71,13 @@ def random_index(folder, codec="sign", layout="factors", *, seed=0, sizes=SIZES)
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     for number, count in enumerate(sizes):
-        tensors = {"norms": torch.ones(count), "num_tokens": torch.full((count,), 3, dtype=torch.int32)}
+        tensors = {"num_tokens": torch.full((count,), 3, dtype=torch.int32)}
+        squares = torch.zeros(count)
         for module in modules:
-            tensors |= encode_block(_random_block(module, layout, count, rng), module.name, column_codec(codec))
+            coded = encode_block(_random_block(module, layout, count, rng), module.name, column_codec(codec, scales))
+            squares += decode_block(coded, module, column_codec(codec, scales), layout).squared_norm()
+            tensors |= coded
+        tensors["norms"] = squares.sqrt()
         path = folder / f"{number}.safetensors"
         save_file(tensors, path)
         entries.append(

@@ -10,7 +10,8 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.linalg.codecs import column_codec
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import LorifConfig
-from lorif_core.passes.nearest import nearest_examples
+from lorif_core.passes import cascade, cascade_plan
+from lorif_core.passes.nearest import nearest_examples, search_nearest
 from lorif_core.passes.queries import capture_queries
 from lorif_core.passes.scoring import plan_scoring, split_over_modules
 
@@ -46,6 +47,20 @@ def test_neighbours_are_those_of_the_rebuilt_gradients(reader, position):
     positions, found = nearest_examples(reader, position, 4)
     assert positions.tolist() == order[:4]
     close(found, torch.tensor([cosines[one] for one in order[:4]]), relative=1e-4)
+
+
+@pytest.mark.parametrize("position", [0, 5, 9])
+def test_a_search_by_a_cascade_gives_the_cosines_of_the_rebuilt_gradients(reader, position, monkeypatch):
+    monkeypatch.setattr(cascade_plan, "SMALLEST_SAMPLE", 5)
+    monkeypatch.setattr(cascade, "FEWEST_CEILINGS", 2)
+    rows = torch.nn.functional.normalize(whole_gradients(reader), dim=1)
+    cosines = rows @ rows[position]
+    positions, found, report = search_nearest(reader, position, 2)
+    assert position not in positions
+    close(found.double(), cosines[positions], relative=1e-4)
+    assert report.sample_size == 5
+    both = search_nearest(reader, position, 2, [reader])[1]  # the mean over two members that are the same
+    close(both, found, relative=1e-4)
 
 
 def test_asking_for_more_neighbours_than_there_are_gives_all_others(reader):

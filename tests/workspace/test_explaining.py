@@ -73,7 +73,7 @@ def test_a_text_that_no_list_shows_has_its_parts_too(asked):
 def test_neighbours_need_no_model_and_never_name_the_text_itself(asked):
     away = model_folder().rename(model_folder().with_name("away"))
     try:
-        found = lf.open_workspace(asked).indexes.neighbours("t003", 120)
+        found = lf.open_workspace(asked).indexes.neighbours("t003", 120).texts
     finally:
         away.rename(model_folder())
     assert "t003" not in found["train_id"]
@@ -83,8 +83,8 @@ def test_neighbours_need_no_model_and_never_name_the_text_itself(asked):
 
 def test_being_neighbours_is_mutual(asked):
     opened = lf.open_workspace(asked)
-    nearest = opened.indexes.neighbours("t003", 1).row(0, named=True)
-    back = opened.indexes.neighbours(nearest["train_id"], 120)
+    nearest = opened.indexes.neighbours("t003", 1).texts.row(0, named=True)
+    back = opened.indexes.neighbours(nearest["train_id"], 120).texts
     assert dict(back.select("train_id", "cosine").iter_rows())["t003"] == pytest.approx(nearest["cosine"], abs=1e-6)
 
 
@@ -97,7 +97,7 @@ def test_the_commands_print_what_python_returns(asked):
     assert "of the score" in shown
     assert "The question's tokens" in shown
     printed = done("neighbours", asked, first, "-k", "3", "--json").json["neighbours"]
-    assert printed == opened.indexes.neighbours(first, 3).to_dicts()
+    assert printed == opened.indexes.neighbours(first, 3).texts.to_dicts()
     assert f"Nearest to {first}" in done("neighbours", asked, first, "-k", "3").out
 
 

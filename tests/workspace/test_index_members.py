@@ -298,10 +298,12 @@ def test_a_refined_question_is_refused_in_one_sentence(tmp_path):
 
 def test_near_texts_are_near_in_the_mean_over_all_members(workspace):
     opened = lf.open_workspace(workspace)
-    near, own = opened.indexes.neighbours("t003", 120), own_id(workspace)
-    each = [opened.indexes.neighbours("t003", 120, index_id=index_id) for index_id, _ in members_of(workspace)[1:]]
+    near, own = opened.indexes.neighbours("t003", 120).texts, own_id(workspace)
+    each = [
+        opened.indexes.neighbours("t003", 120, index_id=index_id).texts for index_id, _ in members_of(workspace)[1:]
+    ]
     done("index", workspace, "--model", model_folder(), *GRADDOT, "--alone")
-    each.append(opened.indexes.neighbours("t003", 120))
+    each.append(opened.indexes.neighbours("t003", 120).texts)
     assert ask(workspace)["index_id"] == own
     mean = pl.concat(each).group_by("train_id").agg(pl.col("cosine").mean().alias("mean"))
     joined = near.join(mean, on="train_id")

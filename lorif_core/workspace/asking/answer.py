@@ -14,6 +14,7 @@ from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.views.hit_html import answer_html
 from lorif_core.views.hits import Hit, hits_frame
 from lorif_core.views.score_figures import score_histogram
+from lorif_core.views.search_report import FastSearch
 from lorif_core.views.tables import answer_view, human_seconds
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.displayed import Displayed
@@ -56,6 +57,8 @@ class Answer(Displayed):
     """Most negative scores first."""
 
     num_scored: int
+    """Texts that the lists are of; with a fast search not all were scored in full, see ``fast_search``."""
+
     elapsed_s: float
     """From the question to the ranked list; loading the model is not part of it."""
 
@@ -94,6 +97,12 @@ class Answer(Displayed):
     remark: str | None = None
     """What a reader has to know of the scores; None: they are what the settings say."""
 
+    fast_search: FastSearch | None = None
+    """What the lists rest on where not every text was scored; None: all were."""
+
+    why_exact: str | None = None
+    """Why every text was scored though a fast search was asked for, or usual; None: there is nothing to explain."""
+
     asker: Asker | None = field(default=None, repr=False, compare=False)
     """Who was asked; None for an answer by itself."""
 
@@ -121,10 +130,11 @@ class Answer(Displayed):
 
     def facts(self) -> list[str]:
         """What the lists rest on, in short sentences."""
+        done, about = ("scored", "") if self.fast_search is None else ("searched", "about ")
         found = [
-            f"{self.num_scored:,} texts scored in {human_seconds(self.elapsed_s)}",
+            f"{self.num_scored:,} texts {done} in {human_seconds(self.elapsed_s)}",
             f"{self.objective} {self.objective_value:.3f} nats",
-            f"the list holds {self.positive_share:.0%} of all support",
+            f"the list holds {about}{self.positive_share:.0%} of all support",
             *self.remarks(),
             f"index {self.index_id}",
             *([] if self.members is None else [self.members]),
@@ -135,9 +145,11 @@ class Answer(Displayed):
         return found
 
     def remarks(self) -> list[str]:
-        """What a reader has to know: how it was asked, what was cut, where the lists turn into noise."""
+        """What a reader has to know: how it was searched and asked, what was cut, where the lists turn into noise."""
         asked = self.question
-        found = ["asked as a chat"] if asked.form == "chat" else []
+        found = [] if self.fast_search is None else self.fast_search.sentences()
+        found += [] if self.why_exact is None else [self.why_exact]
+        found += ["asked as a chat"] if asked.form == "chat" else []
         if asked.spoken is None and asked.ends:
             found.append("explained with its end token")
         if self.prompt_tokens is not None and self.prompt_tokens[0] < self.prompt_tokens[1]:
@@ -229,4 +241,5 @@ class Answer(Displayed):
         asked = {name: values["question"][name] for name in ASKED}
         asked["completion_ids"] = None if self.question.spoken is None else list(self.question.spoken.ids)
         values["remarks"] = self.remarks()
+        values["search"] = "exact" if self.fast_search is None else "fast"
         return {name: value for name, value in values.items() if name not in ("asker", "home")} | {"question": asked}

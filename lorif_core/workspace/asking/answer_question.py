@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,9 +12,12 @@ from lorif_core.config import Objective
 from lorif_core.data.examples import Example
 from lorif_core.linalg.scores import Plan, TopK
 from lorif_core.metrics.spread import ScoreSpread, SpreadSums
-from lorif_core.passes.scoring import ScoringPlan, iter_influences, score_per_product
+from lorif_core.passes.cascade import search_by_cascade
+from lorif_core.passes.cascade_plan import Summand
+from lorif_core.passes.scoring import ScoringPlan, iter_influences, score_per_product, scores_per_product
 from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
 from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.views.search_report import FastSearch
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
@@ -21,6 +25,7 @@ from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.readable_tokens import readable_tokens
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
+from lorif_core.workspace.indexes.usual_search import told
 
 EXAMPLES_PER_SPLIT = 4
 
@@ -39,9 +44,9 @@ def answer_question(
 
     Args:
         index: What to ask.
-        question: With its completion.
+        question: With its completion; its search is fast only where it says so.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
-            both (1, n).
+            both (1, n); nothing of a fast search.
         on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
 
     Raises:
@@ -53,19 +58,10 @@ def answer_question(
     with index.engine.frozen_model():  # nobody else's turn between the scores and the parts of their tokens
         captured = capture_members(index, [asked.query], settings)
         plans = plan_members(captured, settings)
-        num_scored, total = 0, index.reader.manifest.num_examples
-
-        def take(scores: Tensor, influences: Tensor) -> None:
-            nonlocal num_scored
-            on_scores(scores, influences)
-            num_scored += scores.shape[1]
-            on_progress("scores", num_scored, total)
-
-        ranking = rank_examples(*plans, k=question.k, num_opposing=question.num_opposing, on_scores=take)
+        found = (_found_fast if question.search == "fast" else _found)(plans, question, on_scores, on_progress)
         elapsed = time.perf_counter() - started
-        supports, opposes = _lists(index, plans, ranking, on_progress)
-        spread = ranking.spreads[0].spread(has_two_sides=settings.objective == "contrast")
-    shown, positive_total = sum(hit.score for hit in supports), ranking.positive_total[0].item()
+        supports, opposes = _lists(index, plans, found, on_progress)
+    shown, positive_total, spread = sum(hit.score for hit in supports), found.positive_total, found.spread
     taken: list[Plan] = [name for plan in plans for name in plan.plans.values()]
     return Answer(
         question=question,
@@ -76,7 +72,7 @@ def answer_question(
         opposes=_placed(opposes, spread),
         spread=spread,
         prompt_tokens=(len(asked.prompt_ids), asked.num_prompt_tokens),
-        num_scored=total,
+        num_scored=index.reader.manifest.num_examples,
         elapsed_s=elapsed,
         plans={name: taken.count(name) for name in set(taken)},
         positive_total=positive_total,
@@ -85,6 +81,69 @@ def answer_question(
         model_share=index.model_share,
         members=None if index.members is None else index.members.sentence,
         remark=index.memory_note,
+        fast_search=found.fast,
+    )
+
+
+class _Found(NamedTuple):
+    """The ends of the ranking, and what is known of all scores."""
+
+    supports: list[tuple[int, float]]
+    """Positions and scores, the largest first."""
+
+    opposes: list[tuple[int, float]]
+    """The same of the negated scores."""
+
+    positive_total: float
+    spread: ScoreSpread
+    fast: FastSearch | None = None
+
+
+def _found(
+    plans: Sequence[ScoringPlan], question: Question, on_scores: OnScores, on_progress: ProgressSink
+) -> _Found:
+    """By the scores of all texts."""
+    num_scored, total = 0, plans[0].reader.manifest.num_examples
+
+    def take(scores: Tensor, influences: Tensor) -> None:
+        nonlocal num_scored
+        on_scores(scores, influences)
+        num_scored += scores.shape[1]
+        on_progress("scores", num_scored, total)
+
+    ranking = rank_examples(*plans, k=question.k, num_opposing=question.num_opposing, on_scores=take)
+    return _Found(
+        _of_sign(*ranking.supports.of_query(0)),
+        _of_sign(*ranking.opposes.of_query(0)),
+        ranking.positive_total[0].item(),
+        ranking.spreads[0].spread(has_two_sides=question.scoring.objective == "contrast"),
+    )
+
+
+def _found_fast(
+    plans: Sequence[ScoringPlan], question: Question, on_scores: OnScores, on_progress: ProgressSink
+) -> _Found:
+    """By a cascade; there are no scores of all texts to hand on."""
+    num_read, total = 0, plans[0].reader.manifest.num_examples
+
+    def take(num_further: int) -> None:
+        nonlocal num_read
+        num_read += num_further
+        on_progress("scores", num_read, total)
+
+    per_product = scores_per_product(plans[0])  # a sum over members is normalised by the first one
+    found = search_by_cascade(
+        [Summand(plan.reader, plan.queries, per_product) for plan in plans],
+        question.k,
+        question.num_opposing,
+        on_progress=take,
+    )
+    return _Found(
+        _of_sign(found.positions, found.scores),
+        _of_sign(found.opposing, -found.opposing_scores),
+        found.positive_total,
+        found.spread(has_two_sides=question.scoring.objective == "contrast"),
+        told(found.report, max(question.k, question.num_opposing)),
     )
 
 
@@ -138,10 +197,10 @@ def rank_examples(
 
 
 def _lists(
-    index: OpenIndex, plans: Sequence[ScoringPlan], ranking: Ranking, on_progress: ProgressSink
+    index: OpenIndex, plans: Sequence[ScoringPlan], found: _Found, on_progress: ProgressSink
 ) -> tuple[list[Hit], list[Hit]]:
     """Hits of both lists; parts of all their tokens are taken at once, as members' models may be loaded for it."""
-    supports, opposes = _of_sign(*ranking.supports.of_query(0)), _of_sign(*ranking.opposes.of_query(0))
+    supports, opposes = found.supports, found.opposes
     positions = [position for position, _ in (*supports, *opposes)]
     examples = index.examples.examples_at(positions)
     groups = [*_groups(0, len(supports)), *_groups(len(supports), len(positions))]

@@ -3,15 +3,13 @@
 import json
 
 from lorif_core.catalog import QueryRecord
+from lorif_core.workspace.folder.kept_scores import SAID
 
 CONVENTION = "convention"
 """Key beside a kept question's settings: by which convention its figures are. Version 0.1 wrote none."""
 
 UNIT = "unit"
 """Key beside a kept question's settings: what its scores count. Version 0.1 wrote none, as all of them were nats."""
-
-SAID = "said"
-"""Key beside a kept question's settings: how it was put and what the model read of it, see ``kept_questions``."""
 
 BESIDE = (CONVENTION, UNIT, SAID)
 """Keys beside a kept question's settings that are no settings."""

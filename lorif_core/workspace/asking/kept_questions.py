@@ -14,12 +14,12 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.views.search_report import FastSearch
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.conventions import (
     AS_SAID,
     BESIDE,
     CONVENTION,
-    SAID,
     UNIT,
     explains_an_end_token,
     is_of_0_1,
@@ -29,6 +29,7 @@ from lorif_core.workspace.asking.conventions import (
 )
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.actor import current_actor
+from lorif_core.workspace.folder.kept_scores import FAST, SAID, is_of_a_fast_search, search_of
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.linked_members import members_fingerprint
 from lorif_core.workspace.indexes.model_share import share_sentence
@@ -51,6 +52,7 @@ def fingerprint_of_question(files: WorkspaceFiles, index: IndexRecord, question:
     """
     asked = {name: getattr(question, name) for name in ("prompt", "completion", "contrast", "tokens")}
     whole = [index.index_id, index.fingerprint, asked, _as_put(question), asdict(question.scoring), AS_SAID]
+    whole += ["fast"] if question.search == "fast" else []  # never takes the place of an exact answer
     members = members_fingerprint(files, index)
     return fingerprint_of_value(whole if members is None else [*whole, members])
 
@@ -102,6 +104,8 @@ def _beside(answer: Answer) -> dict[str, Any]:
         "prompt_tokens": answer.prompt_tokens,
         "spread": None if answer.spread is None else asdict(answer.spread),
         **({} if answer.members is None else {"members": answer.members}),
+        **({} if answer.fast_search is None else {FAST: asdict(answer.fast_search)}),
+        **({} if answer.why_exact is None else {"why_exact": answer.why_exact}),
     }
     return {CONVENTION: AS_SAID, UNIT: answer.unit, SAID: _as_put(answer.question) | found}
 
@@ -133,13 +137,16 @@ def _read_tokens(kept: str) -> tuple[tuple[TokenPart, ...], tuple[int, int] | No
 
 
 def find_answer(files: WorkspaceFiles, fingerprint: str, question: Question) -> Answer | None:
-    """The kept answer to a question, if its lists are long enough and its scores are still there."""
+    """The kept answer to a question, if its lists are long enough and its scores are still there.
+
+    A fast search has none; its lists are all that is kept.
+    """
     known = files.catalog.queries(fingerprint=fingerprint)
     if (
         not known
         or known[0].k < question.k
         or known[0].num_opposing < question.num_opposing
-        or not files.scores_file(fingerprint).is_file()
+        or not (is_of_a_fast_search(known[0]) or files.scores_file(fingerprint).is_file())
     ):
         return None
     return shortened(reopen(files, known[0].query_id), question)
@@ -198,6 +205,8 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         model_share=share_sentence(files, files.catalog.index(record.index_id)),
         members=members_told(record),
         remark=_remark(record),
+        fast_search=FastSearch(**said[FAST]) if is_of_a_fast_search(record) else None,
+        why_exact=said.get("why_exact"),
     )
 
 
@@ -224,6 +233,7 @@ def question_of(record: QueryRecord) -> Question:
         settings=settings_of(record),
         k=max(record.k, 1),  # version 0.1 took 0 from Python
         num_opposing=record.num_opposing,
+        search=search_of(record),
         index_id=record.index_id,
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig
+from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search, check_choice
 from lorif_core.errors import ConfigError
 
 Form = Literal["raw", "chat"]
@@ -70,6 +70,11 @@ class Question:
     num_opposing: int = 0
     """Length of the opposing list."""
 
+    search: Search | None = None
+    """exact: every text is scored. fast: the strongest texts are found by reading a part of what is stored, and the
+    answer says how much and what may be missing; percentiles, what-ifs and comparisons need exact. None: exact below
+    100,000 texts, and where fast is not possible."""
+
     index_id: str | None = None
     """None: the newest complete index."""
 
@@ -109,6 +114,8 @@ class Question:
             object.__setattr__(self, "messages", self.messages[:-1])
         if self.k < 1 or self.num_opposing < 0:
             raise ConfigError(f"k must be at least 1 and opposing at least 0, got {self.k} and {self.num_opposing}.")
+        if self.search is not None:
+            check_choice("search", self.search, Search)
         if self.tokens is not None:
             object.__setattr__(self, "tokens", tuple(self.tokens))
         if (self.scoring.objective == "contrast") != (self.contrast is not None):

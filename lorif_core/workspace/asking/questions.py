@@ -1,5 +1,7 @@
 """The questions of a workspace: asked, kept, opened again, compared."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +11,9 @@ from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
 from lorif_core.turns import turn_on
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.answer_question import answer_question
+from lorif_core.workspace.asking.answer_question import OnScores, answer_question
 from lorif_core.workspace.asking.break_down import Breakdown, break_down
+from lorif_core.workspace.asking.choose_search import choose_search, ways_to_answer
 from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
 from lorif_core.workspace.asking.encode_question import usual_form
 from lorif_core.workspace.asking.generate_completion import generate_completion
@@ -68,24 +71,31 @@ class Questions:
 
     def _fresh(self, question: Question, on_progress: ProgressSink) -> Answer:
         index = self.indexes.open(question.index_id, model=question.model)
-        return answer_question(index, question, on_progress=on_progress)
+        question, why_exact = choose_search(index, question)
+        return replace(answer_question(index, question, on_progress=on_progress), why_exact=why_exact)
 
     def _kept(self, record: IndexRecord, question: Question, on_progress: ProgressSink) -> Answer:
-        fingerprint = fingerprint_of_question(self.files, record, question)
-        if known := find_answer(self.files, fingerprint, question):
-            return known
+        for asked in ways_to_answer(question, record.num_examples):
+            if known := find_answer(self.files, fingerprint_of_question(self.files, record, asked), asked):
+                return known
         self._require_keeping(question)
         index = self.indexes.open(record.index_id, model=question.model)
+        question, why_exact = choose_search(index, question)
+        fingerprint = fingerprint_of_question(self.files, record, question)
         longer = with_kept_lengths(self.files, fingerprint, question)
         # Two threads may ask the same: the scores' file is written in the model's turn, too.
-        with turn_on(index.engine.loaded.model), keeping_scores(self.files.scores_file(fingerprint)) as keep:
-            answer = answer_question(
-                index,
-                longer,
-                on_scores=lambda scores, influences: keep(scores[0].numpy(), influences[0].numpy()),
-                on_progress=on_progress,
-            )
-        return shortened(remember(self.files, answer, fingerprint), question)
+        with turn_on(index.engine.loaded.model), self._keeping(longer, fingerprint) as on_scores:
+            answer = answer_question(index, longer, on_scores=on_scores, on_progress=on_progress)
+        return shortened(remember(self.files, replace(answer, why_exact=why_exact), fingerprint), question)
+
+    @contextmanager
+    def _keeping(self, question: Question, fingerprint: str) -> Iterator[OnScores]:
+        """What receives the scores of all texts; a fast search has none, and writes no file of them."""
+        if question.search == "fast":
+            yield lambda scores, influences: None
+            return
+        with keeping_scores(self.files.scores_file(fingerprint)) as keep:
+            yield lambda scores, influences: keep(scores[0].numpy(), influences[0].numpy())
 
     def _require_keeping(self, question: Question) -> None:
         if question.keeps:

@@ -4,6 +4,7 @@ Rules ("in the top 1 % for query 7"), what-if and histograms read it; none of th
 this file does not load torch.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lorif_core.catalog import QueryRecord
+from lorif_core.config import Search
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import BLANK_SEAL, SEAL, check_file, replace_sealed
 from lorif_core.system_failures import refuse_if_of_the_machine
@@ -26,7 +28,23 @@ SCORES = pa.schema([("score", pa.float32()), ("influence", pa.float32())])
 QUESTION = "lorif.question"
 """Key of the metadata: the fingerprint of the question that they answer; version 0.1 did not say."""
 
+SAID = "said"
+"""Key beside a kept question's settings: how it was put and what the model read of it, see ``kept_questions``."""
+
+FAST = "fast_search"
+"""Key below it: what a fast search told of itself."""
+
 REMEDY = "Move the file away and ask the question again."
+
+
+def is_of_a_fast_search(query: QueryRecord) -> bool:
+    """Whether a kept question was answered without the scores of all texts."""
+    return FAST in json.loads(query.settings_json).get(SAID, {})
+
+
+def search_of(query: QueryRecord) -> Search:
+    """By which search a kept question was answered."""
+    return "fast" if is_of_a_fast_search(query) else "exact"
 
 
 @contextmanager
@@ -69,8 +87,10 @@ def influence_column(files: WorkspaceFiles, query: QueryRecord) -> str:
     """Which column holds what can be added up.
 
     Raises:
-        ArtefactError: The scores are normalised and were kept by version 0.1, which kept nothing else.
+        ArtefactError: The scores are normalised and were kept by version 0.1, which kept nothing else, or the
+            question was answered by a fast search, which kept none.
     """
+    _refuse_fast_search(query)
     if query.normalisation == "none":
         return "score"
     if not files.scores_file(query.fingerprint).is_file() or "influence" in _schema_of(files, query).names:
@@ -99,9 +119,18 @@ def _schema_of(files: WorkspaceFiles, query: QueryRecord) -> pa.Schema:
     return schema
 
 
+def _refuse_fast_search(query: QueryRecord) -> None:
+    if is_of_a_fast_search(query):
+        raise ArtefactError(
+            f"this needs the scores of all texts, and query {query.query_id} was answered by a fast search, which "
+            "takes those of some. Ask it again with `--search exact`."
+        )
+
+
 @contextmanager
 def _damage_named(files: WorkspaceFiles, query: QueryRecord) -> Iterator[Path]:
     path = files.scores_file(query.fingerprint)
+    _refuse_fast_search(query)
     if not path.is_file():
         raise ArtefactError(
             f"the scores of query {query.query_id} are missing from {str(path.parent)!r}: ask it again."

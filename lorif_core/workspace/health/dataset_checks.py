@@ -13,7 +13,7 @@ from lorif_core.corpus.fulltext import FullText
 from lorif_core.errors import DamagedArtefact, FingerprintMismatch
 from lorif_core.files import check_seal
 from lorif_core.workspace.datasets.view import examples_file
-from lorif_core.workspace.folder.kept_scores import SCORES
+from lorif_core.workspace.folder.kept_scores import SCORES, is_of_a_fast_search
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.file_checks import check_parquet, check_sqlite, reading_sqlite
 from lorif_core.workspace.indexes.atlas import FINGERPRINT, POINTS
@@ -130,6 +130,8 @@ def check_scores(look: Examination) -> None:
     """The kept scores of every question, and those of none."""
     asked: dict[str, list[QueryRecord]] = {}
     for query in look.queries():
+        if is_of_a_fast_search(query):
+            continue  # has none
         asked.setdefault(f"scores/{query.fingerprint}.parquet", []).append(query)
     hits: dict[str, list[HitRecord]] = {}
     for hit in [] if look.catalog is None else look.catalog.hits():

@@ -7,6 +7,7 @@ from contextlib import suppress
 import polars as pl
 
 from lorif_core.catalog import IndexRecord
+from lorif_core.config import Search
 from lorif_core.errors import LorifError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.adapter_report import describe_folder
@@ -33,7 +34,7 @@ from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import all_members, members_fingerprint, members_of
-from lorif_core.workspace.indexes.neighbours import find_neighbours
+from lorif_core.workspace.indexes.neighbours import Neighbours, find_neighbours
 from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
 from lorif_core.workspace.indexes.outliers import rank_self_influences
 from lorif_core.workspace.indexes.planned_index import Place, Planned
@@ -217,13 +218,22 @@ class Indexes:
         """
         return spectra_of(self.files, index_id, module)
 
-    def neighbours(self, train_id: str, k: int = 10, *, index_id: str | None = None) -> pl.DataFrame:
-        """Texts whose stored gradients are most like those of a text: rank, train_id, cosine, text. Needs no model.
+    def neighbours(
+        self, train_id: str, k: int = 10, *, index_id: str | None = None, search: Search | None = None
+    ) -> Neighbours:
+        """Texts whose stored gradients are most like those of a text. Needs no model.
+
+        Args:
+            train_id: Of the text.
+            k: How many to find.
+            index_id: Of the index.
+            search: exact: every text is compared. fast: by reading a part of what is stored; ``fast_search`` of the
+                result says what the list rests on. None: exact below 100,000 texts, else fast.
 
         Raises:
             LorifError: The text is unknown, or the index cannot be read.
         """
-        return find_neighbours(self.files, train_id, k, index_id)
+        return find_neighbours(self.files, train_id, k, index_id, search)
 
     def trust(self, index_id: str | None = None) -> Trust:
         """What was measured of an index's scores so far, each measurement beside what chance would give.

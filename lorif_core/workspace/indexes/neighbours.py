@@ -1,25 +1,62 @@
 """Which texts a text resembles, as an index stores them."""
 
+from dataclasses import asdict, dataclass
+from typing import Any
+
 import polars as pl
 
+from lorif_core.config import Search, check_choice
 from lorif_core.errors import ConfigError
-from lorif_core.passes.nearest import nearest_examples
+from lorif_core.passes.nearest import nearest_examples, search_nearest
+from lorif_core.views.search_report import FastSearch
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
+from lorif_core.workspace.indexes.usual_search import told, usual_search
+
+SCHEMA = {"rank": pl.Int64, "train_id": pl.String, "cosine": pl.Float64, "text": pl.String}
 
 
-def find_neighbours(files: WorkspaceFiles, train_id: str, k: int, index_id: str | None) -> pl.DataFrame:
-    """The k texts whose stored gradients are most like those of a text: rank, train_id, cosine, text.
+@dataclass(frozen=True)
+class Neighbours:
+    """The texts that an index stores most like a text."""
+
+    train_id: str
+    texts: pl.DataFrame
+    """rank, train_id, cosine, text; the nearest first."""
+
+    fast_search: FastSearch | None = None
+    """What the list rests on where not every text was compared; None: all were."""
+
+    def to_polars(self) -> pl.DataFrame:
+        """The texts as a frame."""
+        return self.texts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-serialisable values."""
+        return {
+            "train_id": self.train_id,
+            "search": "exact" if self.fast_search is None else "fast",
+            "fast_search": None if self.fast_search is None else asdict(self.fast_search),
+            "neighbours": self.texts.to_dicts(),
+        }
+
+
+def find_neighbours(
+    files: WorkspaceFiles, train_id: str, k: int, index_id: str | None, search: Search | None
+) -> Neighbours:
+    """The k texts whose stored gradients are most like those of a text.
 
     Of an index with further members the cosine is the mean over all of them, whatever they weigh in a score.
 
     Raises:
-        ConfigError: ``k`` is below 1.
+        ConfigError: ``k`` is below 1, or there is no such search.
         DataError: The index's data does not hold the text.
         ArtefactError: The index or a member is damaged.
     """
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
+    if search is not None:
+        check_choice("search", search, Search)
     record = files.choose_index(index_id)
     reader, examples = files.open_index(record.index_id), files.examples(record.dataset_id)
     reader.require_complete()
@@ -27,14 +64,20 @@ def find_neighbours(files: WorkspaceFiles, train_id: str, k: int, index_id: str 
     members = members_of(files, record)
     others = [] if members is None else [check_member(files, record, one) for one in members.others]
     theirs = [files.open_index(one.index_id) for one in others]
-    positions, cosines = nearest_examples(reader, position, k, theirs)
+    fast_search = None
+    if (search or usual_search(record.num_examples)) == "fast":
+        positions, cosines, report = search_nearest(reader, position, k, theirs)
+        fast_search = told(report, k)
+    else:
+        positions, cosines = nearest_examples(reader, position, k, theirs)
     found = examples.examples_at(positions.tolist())
-    return pl.DataFrame(
+    texts = pl.DataFrame(
         {
             "rank": range(1, len(found) + 1),
             "train_id": [one.train_id for one in found],
             "cosine": cosines.tolist(),
             "text": [one.plain_text for one in found],
         },
-        schema={"rank": pl.Int64, "train_id": pl.String, "cosine": pl.Float64, "text": pl.String},
+        schema=SCHEMA,
     )
+    return Neighbours(train_id, texts, fast_search)

@@ -69,7 +69,7 @@ def score_planted(
     """Ask every planted fact with the model's own completion and look the planted texts up in the answer."""
     answers = []
     for done, fact in enumerate(facts, start=1):
-        answers.append((fact, workspace.ask(fact.prompt, k=k, index_id=index_id, keeps=False)))
+        answers.append((fact, workspace.ask(fact.prompt, k=k, search="exact", index_id=index_id, keeps=False)))
         on_progress("questions", done, len(facts))
     recalls = [recall_at_k(answer.ids, set(fact.planted_ids), k) for fact, answer in answers]
     ranks = [reciprocal_rank(answer.ids, set(fact.planted_ids)) for fact, answer in answers]

@@ -202,6 +202,8 @@ def answer_as_python(workspace: Workspace, answer: Answer) -> str:
         lines.append(f"    k={record.k},")
         if record.num_opposing:
             lines.append(f"    num_opposing={record.num_opposing},")
+        if question.search == "fast":
+            lines.append("    search='fast',")
         settings = settings_of(record)
         if settings.normalisation != "none":
             lines.append(

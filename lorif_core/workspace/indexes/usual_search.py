@@ -1,0 +1,28 @@
+"""From how many texts on an index is searched by a cascade, and what such a search says of itself."""
+
+from lorif_core.config import Search
+from lorif_core.passes.cascade import CascadeReport
+from lorif_core.views.search_report import FastSearch
+
+FAST_FROM = 100_000
+"""Texts from which on a search is fast unless it is asked to be exact; below, reading everything takes no time."""
+
+
+def usual_search(num_texts: int) -> Search:
+    """How an index of so many texts is searched where nobody says."""
+    return "fast" if num_texts >= FAST_FROM else "exact"
+
+
+def told(report: CascadeReport, list_length: int) -> FastSearch:
+    """What readers are told of a search by a cascade."""
+    return FastSearch(
+        share_read=report.share_read,
+        num_scored_in_full=report.sample_size + report.num_candidates,
+        sample_size=report.sample_size,
+        list_length=list_length,
+        expected_recall=report.expected_recall,
+        num_hits=report.num_hits,
+        expected_hit_recall=report.expected_hit_recall,
+        ceiling=report.ceiling,
+        is_proved=report.is_proved,
+    )
