@@ -3,8 +3,8 @@
 The index is a real one resampled (``benchmarks.synthetic_index``) and the questions are captured by its model::
 
     lorif demo DEMO && lorif index DEMO --model sample_data/model --budget 2000B --max-length 64
-    python -m benchmarks.cascade DEMO --texts 1000000 --questions 50
-    python -m benchmarks.cascade DEMO --texts 200000 --questions 8 --tokens 60 -k 10
+    python -m benchmarks.fast_search DEMO --texts 1000000 --questions 50
+    python -m benchmarks.fast_search DEMO --texts 200000 --questions 8 --tokens 60 -k 10
 
 A question is the end of a random text: its last words are explained, or with ``--tokens`` as many tokens of texts
 that follow one another; the demo's model reads 64 at most. Times are of a process that has checked the files already,
@@ -145,7 +145,7 @@ def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print one JSON object."""
-    parser = argparse.ArgumentParser(prog="benchmarks.cascade", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.fast_search", description=__doc__)
     parser.add_argument("workspace", type=Path, help="a workspace with an index of sign codes and its model")
     parser.add_argument("--index", default=None, help="id of the index; unset: the newest")
     parser.add_argument("--texts", type=int, default=1_000_000)
