@@ -19,7 +19,7 @@ from tiny_workspace import (
 )
 
 from lorif_core.store.parts import write_part
-from lorif_core.workspace.indexes import build_index
+from lorif_core.workspace.indexes import make_parts
 
 BUILD = ("--method", "lorif", "--shard-examples", 16, "--f", 1, "--factor-rank", 8, "--subspace-rank", 8)
 
@@ -65,7 +65,7 @@ def interrupted(workspace, small_disk):
         return write_part(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build_index, "write_part", write)
+        patch.setattr(make_parts, "write_part", write)
         return lorif(*build(workspace))
 
 
