@@ -53,7 +53,8 @@ def test_actors_and_drivers_that_are_killed_leave_the_index_of_one_process(whole
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_job_with_workers_is_cancelled_and_resumed_as_any_job(tmp_path):
+def test_a_job_with_workers_is_cancelled_and_resumed_as_any_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as this process, whose bytes are compared with
     workspace = copy_of(imported(), tmp_path)
     given = ("index", workspace, "--model", model_folder(), *SMALL, "--workers", 1, "--as-job", "--json")
     job_id = done(*given).json["job_id"]
