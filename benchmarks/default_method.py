@@ -26,7 +26,7 @@ from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.capture.precision import Recorded, compute_in, possible_precisions
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.encoding import EncodedExample
-from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.codecs import codec_for
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import FactoredSettings, KroneckerConfig
@@ -78,7 +78,7 @@ def measure(
     precision = possible_precisions("auto", model)[0]
     maps = _maps(modules, precision)
     source = GradientSource(
-        model, maps, modules, make_method(settings), column_codec(settings.codec), 0, tokens_per_batch
+        model, maps, modules, make_method(settings), codec_for(settings.codec, "factors"), 0, tokens_per_batch
     )
     moments = empty_moments(modules)
 

@@ -38,7 +38,7 @@ from benchmarks.gpu_timing import count_host_syncs, synchronise, time_rounds
 from lorif_core.capture.hooks import evaluate_objective, frozen
 from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch
-from lorif_core.linalg.codecs import column_codec
+from lorif_core.linalg.codecs import codec_for
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
@@ -156,7 +156,7 @@ def indexing(work: Workload, f: int, factor_rank: int, codec: str) -> Callable[[
         maps,
         modules,
         Lorif(LorifConfig(factor_rank=factor_rank, subspace_rank=0)),
-        column_codec(codec),
+        codec_for(codec, "factors"),
         0,
         work.num_tokens,
     )

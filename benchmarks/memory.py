@@ -11,14 +11,10 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from benchmarks.commands import used_by
+
 SIZES = (2_000, 20_000)
 WORDS = [f"word{number}" for number in range(400)]
-
-_PEAK_OF = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
-"""
 
 
 def measure() -> dict[str, Any]:
@@ -34,10 +30,10 @@ def measure() -> dict[str, Any]:
             data = _write_texts(root / f"texts-{size}.jsonl", size)
             _lorif("import", str(workspace), str(data))
             index = ["index", str(workspace), "--model", str(root / "model"), "--shard-examples", "1000"]
-            peaks["index"][size] = _peak(*index, "--subspace-rank", "64")
+            peaks["index"][size] = used_by(*index, "--subspace-rank", "64").peak_bytes
             record = json.loads(_lorif(*index, "--subspace-rank", "64", "--json"))
             score = ["score", str(workspace), "--queries", str(queries), "--out", str(root / f"{size}.parquet")]
-            peaks["score"][size] = _peak(*score)
+            peaks["score"][size] = used_by(*score).peak_bytes
     return {
         "peak_bytes": peaks,
         "index_growth": peaks["index"][SIZES[1]] / peaks["index"][SIZES[0]],
@@ -45,11 +41,6 @@ def measure() -> dict[str, Any]:
         "shard_bytes_per_example": record["shard_bytes"] / record["num_examples"],
         "total_bytes_per_example": record["total_bytes"] / record["num_examples"],
     }
-
-
-def _peak(*command: str) -> int:
-    run = [sys.executable, "-c", _PEAK_OF, sys.executable, "-m", "lorif_core.cli", *command]
-    return int(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
 
 
 def _lorif(*command: str) -> str:

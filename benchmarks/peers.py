@@ -7,34 +7,22 @@ are measured by a build of the same index that is found finished.
 
 import argparse
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from benchmarks.commands import Used, used_by
+
 NUM_TEXTS, NUM_QUESTIONS, LENGTH = 1000, 20, 128
 VOCABULARY = 4096
 
-_USED_BY = """
-import json, resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps({"cpu_seconds": used.ru_utime + used.ru_stime, "peak_bytes": used.ru_maxrss * 1024}))
-"""
-
-
-class Used(NamedTuple):
-    """What a command took."""
-
-    cpu_seconds: float
-    peak_bytes: int
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def main() -> None:
@@ -107,12 +95,7 @@ def measure(root: Path, workspace: Path, precision: str, options: list[str]) -> 
 
 
 def _used(*command: str) -> Used:
-    run = [sys.executable, "-c", _USED_BY, sys.executable, "-m", "lorif_core.cli", *command]
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run(run, capture_output=True, text=True, env=one_thread)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return Used(**json.loads(done.stdout))
+    return used_by(*command, environment=ONE_THREAD)
 
 
 def _median(rows: list[dict[str, Any]]) -> dict[str, Any]:
