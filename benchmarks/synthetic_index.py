@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lorif_core.store.blocks import tensor_names
+from lorif_core.store.blocks import code_names
 from lorif_core.store.manifest import compact, plan_of_manifest, write_manifest
 from lorif_core.store.parts import Origin, ShardFacts, write_part
 from lorif_core.store.plan import write_plan
@@ -96,6 +96,5 @@ def resample(source: StoreReader, folder: Path, num_examples: int, seed: int = 0
 def _whole(source: StoreReader) -> dict[str, Tensor]:
     """Every stored tensor over all texts."""
     shards = list(source.iter_shards())
-    modules, codec = source.modules, source.manifest.column_codec
-    names = [name for module in modules for name in tensor_names(module, codec, "factors")] + ["norms", "num_tokens"]
+    names = [*code_names(source.manifest), "norms", "num_tokens"]
     return {name: torch.cat([shard.tensor(name) for shard in shards]) for name in names}

@@ -193,6 +193,7 @@ _CODECS = {
 }
 
 
+@cache
 def column_codec(name: str, scales: Scales = None) -> ColumnCodec:
     """The codec of that name.
 

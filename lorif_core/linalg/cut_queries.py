@@ -12,12 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.scores import DirectQueries, FactoredQueries, PreparedQueries
+from lorif_core.linalg.scores import OVERSAMPLING, DirectQueries, FactoredQueries, PreparedQueries
 from lorif_core.linalg.typed_torch import matrix_norm, orthonormal_basis, thin_svd, vector_norm
 from lorif_core.shapes import Float
-
-OVERSAMPLING = 8
-"""Columns of a sketch beside the rank that is looked for."""
 
 ROUNDING = 1e-5
 """Share of a query's norm by which bounds are raised, since products are sums in float32."""

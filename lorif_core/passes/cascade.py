@@ -92,9 +92,6 @@ class CascadeReport:
     is_proved: bool
     """Whether the list lies above the ceiling: then it is the exact one."""
 
-    checked_bytes: int = 0
-    """Bytes of files that were read whole to compare their checksums, which a process does once."""
-
 
 @dataclass(frozen=True)
 class Found:
@@ -137,7 +134,6 @@ def search_by_cascade(
         DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         NumericalError: A score is not finite.
     """
-    unchecked = sum(one.reader.unverified_bytes for one in summands)
     with one_thread():
         sample = take_sample(summands)
         reading = plan_reading(sample, k, num_opposing, forced)
@@ -148,7 +144,7 @@ def search_by_cascade(
             known.score(end.first())
         for end in ends if forced.chooses_candidates else ():
             known.score(end.candidates(known, reading))
-        return _found(known, ends, reading, unchecked)
+        return _found(known, ends, reading)
 
 
 def _read(
@@ -304,7 +300,7 @@ class _End:
         return positions[order[: self.count]], scores[: self.count]
 
 
-def _found(known: _Known, ends: Sequence[_End], reading: Reading, unchecked: int) -> Found:
+def _found(known: _Known, ends: Sequence[_End], reading: Reading) -> Found:
     mean, deviation, positive_total = known.moments()
     top = ends[0]
     positions, scores = top.ranked(known)
@@ -332,7 +328,6 @@ def _found(known: _Known, ends: Sequence[_End], reading: Reading, unchecked: int
         num_hits=num_far,
         ceiling=ceilings[0],
         is_proved=proved,
-        checked_bytes=unchecked,
     )
     scored = known.is_known.nonzero()[:, 0]
     return Found(positions, scores, opposing, -negated, scored, spread, positive_total, report)

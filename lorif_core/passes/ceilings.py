@@ -19,7 +19,7 @@ from lorif_core.linalg.typed_torch import matrix_norm
 from lorif_core.passes.gathered import num_terms
 from lorif_core.passes.products import ModuleQueries
 from lorif_core.shapes import Float, ModuleShape
-from lorif_core.store.blocks import tensor_names
+from lorif_core.store.blocks import code_names
 from lorif_core.store.reader import Shard, StoreReader
 
 LARGEST_CODE = {"sign": 1, "int8": 127, "int4": 7}
@@ -50,8 +50,7 @@ class Ceilings:
         if manifest.layout == "dense" or manifest.codec not in LARGEST_CODE:
             self._norm = math.sqrt(sum(_squared_norm(one) for one in queries.values()))
             return
-        codec = manifest.column_codec
-        self._names = {one.name: tensor_names(one, codec, manifest.layout) for one in reader.modules}
+        self._names = {one.name: code_names(manifest, one) for one in reader.modules}
         for module in reader.modules:
             own = cut[module.name]
             bounds = torch.full((num_terms(reader, module),), own.whole)

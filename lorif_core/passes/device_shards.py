@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.shapes import Float, ModuleShape
-from lorif_core.store.blocks import tensor_names
+from lorif_core.store.blocks import code_names
 from lorif_core.store.manifest import Manifest
 from lorif_core.store.reader import Shard, StoreReader
 from lorif_core.store.tensor_files import TensorFile
@@ -219,8 +219,7 @@ def join_shards(reader: StoreReader, device: torch.device) -> JoinedShards:
         DamagedArtefact: A shard's bytes differ from its checksum; names the file.
     """
     manifest = reader.manifest
-    codec = manifest.column_codec
-    names = [name for module in reader.modules for name in tensor_names(module, codec, manifest.layout)]
+    names = code_names(manifest)
     tensors: dict[str, Tensor] = {}
     for shard in stream_shards(reader, device):
         for name in names:

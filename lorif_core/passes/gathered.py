@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.shapes import Int, ModuleShape
-from lorif_core.store.blocks import tensor_names
+from lorif_core.store.blocks import code_names
 from lorif_core.store.cores import in_order, num_cores
 from lorif_core.store.reader import MOST_WORKERS, Result, Shard, StoreReader
 from lorif_core.store.tensor_files import TensorRows
@@ -91,7 +91,7 @@ def gather(reader: StoreReader, positions: Int[Tensor, " m"]) -> Gathered:
     Raises:
         DamagedArtefact: A shard's bytes differ from its checksum; names the file.
     """
-    names = _code_names(reader)
+    names = code_names(reader.manifest)
     starts = torch.tensor([shard.start for shard in reader.manifest.shards])
     owners = torch.searchsorted(starts, positions, right=True) - 1
     numbers, counts = owners.unique_consecutive(return_counts=True)
@@ -109,12 +109,6 @@ def gather(reader: StoreReader, positions: Int[Tensor, " m"]) -> Gathered:
     return Gathered(positions, [whole.part(slice(at, at + step)) for at in range(0, len(positions), step)])
 
 
-def _code_names(reader: StoreReader) -> list[str]:
-    manifest = reader.manifest
-    codec = manifest.column_codec
-    return [name for module in manifest.modules for name in tensor_names(module, codec, manifest.layout)]
-
-
 def with_terms(shard: Shard, terms: Mapping[str, Sequence[int]]) -> Shard:
     """The shard with only some of its terms."""
     return replace(shard, file=SomeTerms(shard.file, terms))
@@ -128,8 +122,7 @@ def with_terms_as_texts(shard: Shard, num_terms: int) -> Shard:
 
 def num_terms(reader: StoreReader, module: ModuleShape) -> int:
     """Terms that are stored of a module; 1 for whole gradients, which are read or not."""
-    manifest = reader.manifest
-    if manifest.layout == "dense":
+    if reader.manifest.layout == "dense":
         return 1
-    names = tensor_names(module, manifest.column_codec, manifest.layout)
-    return reader.shard(0).part(slice(0, 1)).tensor(names[0]).shape[1]
+    codes = code_names(reader.manifest, module)[0]
+    return reader.shard(0).part(slice(0, 1)).tensor(codes).shape[1]

@@ -25,7 +25,7 @@ from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.signs import SignColumns, SignFactors
 from lorif_core.linalg.subspace import Subspace
 from lorif_core.shapes import Float, Int, ModuleShape
-from lorif_core.store.plan import Layout
+from lorif_core.store.plan import Layout, Plan
 
 Block = Factors | DenseGradient | Columns
 """Stored gradients of some consecutive examples of one module, decoded to float32."""
@@ -189,6 +189,12 @@ def tensor_names(module: ModuleShape, codec: ColumnCodec, layout: Layout) -> lis
     scaled = [kind for kind in kinds if codec.has_scales and not (kind == "right" and codec.one_scale_per_term)]
     names = [f"{prefix}/{module.name}" for prefix in (*kinds, *(f"{kind}_scale" for kind in scaled))]
     return [*names, f"column/{module.name}"] if module.form == "columns" else names
+
+
+def code_names(plan: Plan, *modules: ModuleShape) -> list[str]:
+    """Names under which codes, scales and columns lie in the shards of an index: of some modules, or of all."""
+    codec = plan.column_codec
+    return [name for module in modules or plan.modules for name in tensor_names(module, codec, plan.layout)]
 
 
 def bytes_per_example(

@@ -138,11 +138,6 @@ class StoreReader:
         longest = self.manifest.max_length
         return sum(int(shard.num_tokens().clamp_max(longest).sum()) for shard in self.iter_shards())
 
-    @property
-    def unverified_bytes(self) -> int:
-        """Bytes of shards that this process has not yet compared with their checksums; reading one does so first."""
-        return sum(entry.size_bytes for entry in self.manifest.shards if entry.file not in self._verified)
-
     def iter_shards(self) -> Iterator[Shard]:
         """Every shard in store order.
 
