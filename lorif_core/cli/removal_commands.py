@@ -184,7 +184,7 @@ def value(
     Args:
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
-        where: Which index.
+        where: Which index, and which processes scan it.
         what: Queries and groups.
         out: Parquet file for the value of every text: train_id, value, group.
         k: Texts shown at both ends.
@@ -201,8 +201,9 @@ def value(
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
-    with progress(json) as on_progress:
-        found = open_workspace(workspace).questions.value(
+    opened = open_workspace(workspace)
+    with opened.questions.scanned_by(where.scan) as questions, progress(json) as on_progress:
+        found = questions.value(
             QueryFile(what.queries, ends=what.end_token),
             by=what.by,
             groups=None if what.groups is None else read_groups(what.groups),
@@ -240,6 +241,8 @@ def _print_value(found: "Valuation", k: int) -> None:
     for title, part in (("Most supporting texts", found.top(k)), ("Most opposing texts", found.bottom(k))):
         console().print(records_table(title, ["id", "value", found.by], _example_rows(part.rows())))
     say(VALUE_CONVENTION)
+    if found.missing is not None:
+        say(f"Note: {found.missing.sentence}; they have no value and count in no {found.by}.")
     say(f"{found.num_queries:,} queries, index {found.index_id}, {human_seconds(found.elapsed_s)}.")
 
 

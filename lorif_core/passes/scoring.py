@@ -1,6 +1,6 @@
 """Score a whole index against queries in one pass over its shards."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -70,9 +70,8 @@ class ScoringPlan:
     query_norms: Tensor
     """(Q,), divided by under ``unit``."""
 
-    preconditioner_of: Callable[[ModuleShape], SubspacePreconditioner]
-    has_own_damping: bool
-    """Whether the index's stored self-influences hold for these settings."""
+    curvature: CurvatureConfig
+    """What the queries were preconditioned with."""
 
     scale: float = 1.0
     """Multiplies every preconditioned product, so that a score is in its unit; contained in ``matrices``."""
@@ -92,6 +91,15 @@ class ScoringPlan:
         """Q."""
         return len(self.query_norms)
 
+    @property
+    def has_own_damping(self) -> bool:
+        """Whether the index's stored self-influences hold for these settings."""
+        return self.curvature == self.index.curvature
+
+    def preconditioner_of(self, module: ModuleShape) -> SubspacePreconditioner:
+        """What preconditions one module."""
+        return preconditioner_of(self.reader.subspace(module), self.curvature)
+
 
 def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConfig) -> ScoringPlan:
     """Precondition the queries and choose how to multiply.
@@ -109,13 +117,11 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
     _check_refine(index.method, asked.refine)
     scale = index.unit_per_product
 
-    def preconditioner(module: ModuleShape) -> SubspacePreconditioner:
-        return preconditioner_of(reader.subspace(module), curvature)
-
     matrices: dict[str, Tensor] = {}
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        preconditioned = preconditioner(module).apply(rows.flatten(1)).view_as(rows)
+        preconditioner = preconditioner_of(reader.subspace(module), curvature)
+        preconditioned = preconditioner.apply(rows.flatten(1)).view_as(rows)
         matrices[module.name] = preconditioned * (scale * index.member.weight)
     if asked.refine:
         matrices = _refined(reader, matrices, scale, asked)
@@ -131,8 +137,7 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
         plans={name: one.plan for name, one in prepared.items()},
         normalisation=asked.normalisation,
         query_norms=torch.ones(len(gradients.objectives)),
-        preconditioner_of=preconditioner,
-        has_own_damping=curvature == built,
+        curvature=curvature,
         scale=scale,
     )
     if asked.normalisation != "unit":
@@ -203,12 +208,15 @@ def iter_scores(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
     return ((start, scores) for start, scores, _ in iter_influences(*plans))
 
 
-def iter_influences(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor, Tensor]]:
+def iter_influences(
+    *plans: ScoringPlan, numbers: Sequence[int] | None = None
+) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Scores of every shard in store order, and the same without normalisation: (first position, both (Q, n)).
 
     Args:
         *plans: One per member of the method, over the same texts in shards of the same size; the sum of their
             weighted products is the score. Normalised by the first one's self-influences.
+        numbers: Of some shards, in this order, which the processor multiplies; None: all.
 
     Raises:
         NumericalError: A score is not finite; names the shard.
@@ -221,8 +229,8 @@ def iter_influences(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor, Tensor]]
             products = products + shard_products(plan.reader.shard(shard.number), plan.reader.modules, plan.queries)
         return _finished(products, shard, first)
 
-    if first.index.scored_on is None:
-        return first.reader.map_shards(scores_of)
+    if first.index.scored_on is None or numbers is not None:
+        return first.reader.map_shards(scores_of, numbers)
     return _scored_on(first.index.scored_on, plans)
 
 

@@ -5,7 +5,7 @@ meets a shard its checksum is compared with the manifest's, and the same read br
 shards go one after the other, a thread does so one shard ahead.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -154,8 +154,8 @@ class StoreReader:
                     fetched = ahead.submit(self.verify, entries[number + 1])
                 yield self.shard(number)
 
-    def map_shards(self, work: Callable[[Shard], Result]) -> Iterator[Result]:
-        """What ``work`` gives for every shard, in store order.
+    def map_shards(self, work: Callable[[Shard], Result], numbers: Sequence[int] | None = None) -> Iterator[Result]:
+        """What ``work`` gives for every shard, in store order; or for some, in the order of their numbers.
 
         Several shards are worked on at once, and torch's threads are divided among them: many small operations that
         are each spread over all threads wait for one another longer than they compute (docs/decisions/0019).
@@ -163,11 +163,11 @@ class StoreReader:
         Raises:
             DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
-        num_shards = len(self.manifest.shards)
-        num_workers = min(num_cores(), MOST_WORKERS, num_shards, WORKING_BYTES // max(self._bytes_per_worker(), 1))
+        chosen = range(len(self.manifest.shards)) if numbers is None else numbers
+        num_workers = min(num_cores(), MOST_WORKERS, len(chosen), WORKING_BYTES // max(self._bytes_per_worker(), 1))
         if num_workers <= 1:
-            return map(work, self.iter_shards())
-        return in_order(lambda number: work(self.shard(number)), range(num_shards), num_workers)
+            return map(work, self.iter_shards() if numbers is None else map(self.shard, numbers))
+        return in_order(lambda number: work(self.shard(number)), chosen, num_workers)
 
     def _bytes_per_worker(self) -> int:
         """Most bytes of one module of a shard as numbers: both sides and their product, or whole gradients."""

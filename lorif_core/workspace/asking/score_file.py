@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import Tensor
 
 from lorif_core.config import ImportConfig, ScoreConfig
 from lorif_core.data.examples import Example, ExampleTable
@@ -18,10 +19,12 @@ from lorif_core.data.sources import iter_records
 from lorif_core.errors import ConfigError, DataError, UnclearColumns
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query
-from lorif_core.passes.scoring import iter_scores
+from lorif_core.views.search_report import MissingParts
+from lorif_core.workspace.asking.choose_search import refuse_refinement_with_workers
 from lorif_core.workspace.asking.encode_question import encode_question, usual_form
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.scanner import OWN, Scanner
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -62,6 +65,8 @@ class ScoreResult:
     num_scores: int
     size_bytes: int
     elapsed_s: float
+    missing: MissingParts | None = None
+    """Texts without rows, as no worker could read them; None: all have theirs."""
 
 
 def score_file(
@@ -71,6 +76,7 @@ def score_file(
     settings: ScoreConfig,
     *,
     overwrites: bool = False,
+    scanner: Scanner = OWN,
     on_progress: ProgressSink = no_progress,
 ) -> ScoreResult:
     """Write the score of every example on every query: columns query_id, example_id, score.
@@ -79,6 +85,7 @@ def score_file(
     the number of examples nor with the number of queries.
 
     Raises:
+        ArtefactError: Something of the index cannot be read.
         DataError: The queries file has a bad row, or ``out`` exists.
         ConfigError: The objective needs a second completion, which a file of queries has not.
     """
@@ -90,21 +97,27 @@ def score_file(
         raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
     if not out.parent.is_dir():
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
+    if scanner.has_workers:
+        refuse_refinement_with_workers(settings)
     started = time.perf_counter()
     queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
     group = queries_per_pass(index)
     num_examples = index.reader.manifest.num_examples
+    missing, num_scores = None, 0
     with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for first in range(0, len(queries), group):
-            _score_group(index, queries[first : first + group], settings, writer)
+            rows, lacking = _score_group(index, queries[first : first + group], settings, scanner, writer)
+            missing = missing if lacking is None else lacking.joined(missing)
+            num_scores += rows
             on_progress("queries", min(first + group, len(queries)), len(queries))
     return ScoreResult(
         file=str(out),
         num_queries=len(queries),
         num_examples=num_examples,
-        num_scores=len(queries) * num_examples,
+        num_scores=num_scores,
         size_bytes=out.stat().st_size,
         elapsed_s=time.perf_counter() - started,
+        missing=missing,
     )
 
 
@@ -115,17 +128,26 @@ def queries_per_pass(index: OpenIndex) -> int:
     return max(1, QUERY_NUMBERS // per_query)
 
 
-def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:
+def _score_group(
+    index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, scanner: Scanner, writer: pq.ParquetWriter
+) -> tuple[int, MissingParts | None]:
+    """Write the rows of some queries; how many they are, and what lacks."""
     plans = plan_members(capture_members(index, queries, settings), settings)
     names = pa.array([query.query_id for query in queries], pa.string())
-    ids = _IdStream(index.examples)
-    for _, scores in iter_scores(*plans):
+    ids, num_rows = _IdStream(index.examples), 0
+
+    def take(start: int, scores: Tensor) -> None:
+        nonlocal num_rows
         num_queries, num_examples = scores.shape
-        example_ids = ids.take(num_examples)
+        example_ids = ids.take(start, num_examples)
         for query in range(num_queries):
             codes = pa.array(np.full(num_examples, query, dtype=np.int32))
             columns = [pa.DictionaryArray.from_arrays(codes, names), example_ids, pa.array(scores[query].numpy())]
             writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+        num_rows += scores.numel()
+
+    missing = scanner.each(plans, take)
+    return num_rows, missing
 
 
 class _IdStream:
@@ -133,10 +155,13 @@ class _IdStream:
 
     def __init__(self, examples: ExampleTable) -> None:
         self._ids: Iterator[str] = (train_id for chunk in examples.iter_ids() for train_id in chunk)
+        self._next = 0
 
-    def take(self, count: int) -> pa.Array:
-        """The next ``count`` ids."""
-        return pa.array(list(islice(self._ids, count)), pa.string())
+    def take(self, start: int, count: int) -> pa.Array:
+        """Those of ``count`` examples from a position on, which no earlier stretch has passed."""
+        found = list(islice(self._ids, start - self._next, start - self._next + count))
+        self._next = start + count
+        return pa.array(found, pa.string())
 
 
 def read_query_examples(path: Path) -> list[Example]:
