@@ -1,13 +1,14 @@
 """Settings of work that many processes share; no torch and no Ray is imported here."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lorif_core.config import require
 
 RAY = "ray"
 
 
+@runtime_checkable
 class PoolConfig(Protocol):
     """How many processes a pool has, and where."""
 

@@ -1,7 +1,7 @@
 """Who multiplies queries with all that is stored of an index: this process, or workers that share its parts."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -21,6 +21,7 @@ class Ranked(NamedTuple):
     """None: nothing."""
 
 
+@runtime_checkable
 class Scanner(Protocol):
     """Makes one pass over an index; plans are one per member of its scores."""
 
