@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def _private_environment() -> Iterator[None]:
     drawn = {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # so Ray calls "loopback only", on every system
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": uuid.uuid4().hex,
+        "RAY_AUTH_TOKEN": _token(),
     }
     ours = {} if any(name in os.environ for name in drawn) else drawn
     os.environ.update(ours)
@@ -156,6 +157,12 @@ def _private_environment() -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
+
+
+@cache
+def _token() -> str:
+    """One for this process: Ray reads it when it is first started and keeps it for all later ones."""
+    return uuid.uuid4().hex
 
 
 @contextmanager
