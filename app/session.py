@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.scanning import scanner
 from lorif_core.catalog import DatasetRecord
 from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
@@ -16,7 +17,6 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.private_logs import write_report
 from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory, raise_unless_failure
 from lorif_core.views.text import visible
-from lorif_core.workspace.asking.scanner import Scanner
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
@@ -26,20 +26,10 @@ WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
 logger = logging.getLogger("lorif.studio")
 
 
-_SCANNERS: list[Scanner] = []
-"""Who scans indexes for the questions of this process, where `lorif app` was given workers."""
-
-
-def scan_with(scanner: Scanner) -> None:
-    """Let somebody else scan indexes for the questions, from before the first page on."""
-    _SCANNERS[:] = [scanner]
-
-
 @st.cache_resource(show_spinner=False)
 def _workspace_at(path: str) -> Workspace:
     found = open_workspace(path)
-    for scanner in _SCANNERS:
-        found.questions.scanner = scanner
+    found.questions.scanner = scanner()
     return found
 
 

@@ -95,7 +95,7 @@ def app(
     if not scan.has_workers:
         serve(files, settings, entrance)
         return
-    from app.session import scan_with
+    from app.scanning import scan_with
     from lorif_core.workspace.asking.scan_with_workers import scanner_for
 
     with scanner_for(files, scan) as scanner:
