@@ -116,5 +116,5 @@ def maps_digest(maps: Mapping[str, ModuleMaps]) -> str:
             shape = () if side is None else tuple(side.shape)
             digest.update(f"{name}{shape}".encode())
             if side is not None:
-                digest.update(side.contiguous().numpy().tobytes())
+                digest.update(side.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()
