@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
@@ -88,16 +89,21 @@ class FactoredFeature:
             return min(self.ranks.get(module.name, self.num_columns), module.d_out)
         return min(self.ranks.get(module.name, self.factor_rank), module.d_in, module.d_out)
 
-    def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
+    def compress(self, gradient: ProjectedGradient, *modules: ModuleShape) -> Block:
         """Rank-c factors of each gradient, or its heaviest columns."""
-        if module.form == "columns":
-            return heaviest_columns(gradient, self.rank_of(module))
-        return factor_gradient(gradient, _start(module, self.rank_of(module), self.seed))
+        rank = self.rank_of(modules[0])
+        if modules[0].form == "columns":
+            return heaviest_columns(gradient, rank)
+        starts = [_start(module, rank, self.seed, gradient.device) for module in modules]
+        if len(starts) == 1:
+            return factor_gradient(gradient, starts[0])
+        return factor_gradient(gradient, torch.stack(starts).repeat_interleave(len(gradient) // len(starts), 0))
 
 
 @lru_cache(maxsize=4096)
-def _start(module: ModuleShape, rank: int, seed: int) -> Tensor:
-    return random_start(module.name, module.d_out, rank, seed=seed)
+def _start(module: ModuleShape, rank: int, seed: int, device: torch.device) -> Tensor:
+    """Kept on the device: to bring it there for every batch would make the host wait."""
+    return random_start(module.name, module.d_out, rank, seed=seed).to(device)
 
 
 @dataclass(frozen=True)
