@@ -13,6 +13,7 @@ from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import ConfigError
 from lorif_core.plain_files import refuse_special
 from lorif_core.workers_config import HERE, ScanConfig
+from lorif_core.workspace.asking.many_queries import USUAL_LIMITS, QueryFile, QueryLimits
 from lorif_core.workspace.asking.question import USUAL_NORMALISATION, Question
 
 
@@ -185,15 +186,32 @@ def read_messages(given: str) -> list[dict[str, Any]]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueriesArgs:
+    """Queries of a file."""
+
+    queries: Path
+    """Data file with the same kinds of columns as `lorif import`; ids in query_id or id."""
+
+    end_token: bool = False
+    """The completions end there: their end tokens are explained, too. Empty ones always do."""
+
+    limits: OmitArgPrefixes[QueryLimits] = USUAL_LIMITS
+    """What the queries of a pass may take."""
+
+    def file(self) -> QueryFile:
+        """The queries."""
+        return QueryFile(self.queries, ends=self.end_token, limits=self.limits)
+
+
 def score(
     workspace: Positional[Path],
     /,
     settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
-    queries: Path,
+    what: OmitArgPrefixes[QueriesArgs],
     out: Path,
-    end_token: bool = False,
     force: bool = False,
     json: Json = False,
 ) -> None:
@@ -205,20 +223,18 @@ def score(
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
         where: Which index, and which processes scan it.
-        queries: Data file with the same kinds of columns as `lorif import`; ids in query_id or id.
+        what: Queries, and what they may take.
         out: Parquet file to write.
-        end_token: Completions end there: their end tokens are explained, too. Empty ones always do.
         force: Replace an existing file.
         json: Print one JSON object instead of text.
     """
     from lorif_core.views.tables import human_bytes, human_seconds
-    from lorif_core.workspace.asking.score_file import QueryFile
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
     with opened.questions.scanned_by(where.scan) as questions, progress(json) as on_progress:
         result = questions.score(
-            QueryFile(queries, ends=end_token),
+            what.file(),
             out,
             settings=settings,
             index_id=where.index,
@@ -231,7 +247,8 @@ def score(
         return
     say(
         f"Wrote {result.num_scores} scores ({result.num_queries} queries × {result.num_examples} examples) to "
-        f"{result.file}, {human_bytes(result.size_bytes)}, in {human_seconds(result.elapsed_s)}."
+        f"{result.file}, {human_bytes(result.size_bytes)}, in {human_seconds(result.elapsed_s)}: "
+        f"{result.passes.sentence}."
     )
     if result.missing is not None:
         say(f"Note: {result.missing.sentence}.")

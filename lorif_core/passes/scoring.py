@@ -12,6 +12,7 @@ from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
+from lorif_core.linalg.query_batch import BatchedQueries
 from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (
     Plan,
@@ -31,6 +32,10 @@ from lorif_core.passes.stored_gram import add_up, score_plainly
 from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Block, block_rows
 from lorif_core.store.reader import Shard, StoreReader
+
+SCORES_AT_ONCE = 1 << 23
+"""Scores of a stretch of texts (32 MB): so many queries times texts are alive for each worker, and wait for others.
+Shorter stretches would build the tables of a batch more often (``linalg/query_batch``)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class ScoringPlan:
     matrices: dict[str, Tensor]
     """Per module, weight · T[g_q] as (Q, d_in, d_out), in the unit of a score."""
 
-    prepared: dict[str, PreparedQueries]
+    prepared: Mapping[str, PreparedQueries | BatchedQueries]
     """The same, laid out for the plan chosen per module; unused for whole gradients."""
 
     plans: dict[str, Plan]
@@ -211,7 +216,9 @@ def iter_scores(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
 def iter_influences(
     *plans: ScoringPlan, numbers: Sequence[int] | None = None
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Scores of every shard in store order, and the same without normalisation: (first position, both (Q, n)).
+    """Scores in store order, and the same without normalisation: (first position, both (Q, n)).
+
+    They come shard by shard; of many queries in shorter stretches.
 
     Args:
         *plans: One per member of the method, over the same texts in shards of the same size; the sum of their
@@ -224,13 +231,14 @@ def iter_influences(
     first, others = plans[0], plans[1:]
 
     def scores_of(shard: Shard) -> tuple[int, Tensor, Tensor]:
-        products = shard_products(shard, first.reader.modules, first.queries)
+        products, rows = shard_products(shard, first.reader.modules, first.queries), shard.rows
         for plan in others:
-            products = products + shard_products(plan.reader.shard(shard.number), plan.reader.modules, plan.queries)
+            theirs = plan.reader.shard(shard.number, slice(rows.start, rows.stop))
+            products = products + shard_products(theirs, plan.reader.modules, plan.queries)
         return _finished(products, shard, first)
 
     if first.index.scored_on is None or numbers is not None:
-        return first.reader.map_shards(scores_of, numbers)
+        return first.reader.map_shards(scores_of, numbers, max(1, SCORES_AT_ONCE // first.num_queries))
     return _scored_on(first.index.scored_on, plans)
 
 

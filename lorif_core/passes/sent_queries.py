@@ -10,7 +10,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from lorif_core.config import CurvatureConfig
-from lorif_core.linalg.scores import DirectQueries, FactoredQueries, Plan, PreparedQueries
+from lorif_core.linalg.query_batch import BatchedQueries
+from lorif_core.linalg.scores import DirectQueries, FactoredQueries, Plan
 from lorif_core.methods.protocol import AttributionMethod, Member
 from lorif_core.passes.products import ModuleQueries
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan
@@ -64,9 +65,7 @@ def queries_to_send(plan: ScoringPlan, digest: str) -> SentQueries:
 def plan_of_sent(sent: SentQueries, reader: StoreReader) -> ScoringPlan:
     """The plan again, for a pass over the receiver's index. Its matrices are those of whole gradients only."""
     matrices = {name: one for name, one in sent.queries.items() if isinstance(one, Tensor)}
-    prepared: dict[str, PreparedQueries] = {
-        name: one for name, one in sent.queries.items() if not isinstance(one, Tensor)
-    }
+    prepared = {name: one for name, one in sent.queries.items() if not isinstance(one, Tensor)}
     return ScoringPlan(
         index=FittedIndex(reader, sent.method, sent.fitted, sent.member),
         matrices=matrices,
@@ -81,7 +80,7 @@ def plan_of_sent(sent: SentQueries, reader: StoreReader) -> ScoringPlan:
 
 def _alone(queries: ModuleQueries) -> ModuleQueries:
     """The same without what is only looked up in, and without the rest of the memory that it is a view of."""
-    if isinstance(queries, FactoredQueries):
+    if isinstance(queries, FactoredQueries | BatchedQueries):
         return replace(queries, left=queries.left.clone(), right=queries.right.clone())
     if isinstance(queries, DirectQueries):
         return replace(queries, matrix=queries.matrix.clone())

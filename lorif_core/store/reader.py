@@ -154,8 +154,14 @@ class StoreReader:
                     fetched = ahead.submit(self.verify, entries[number + 1])
                 yield self.shard(number)
 
-    def map_shards(self, work: Callable[[Shard], Result], numbers: Sequence[int] | None = None) -> Iterator[Result]:
-        """What ``work`` gives for every shard, in store order; or for some, in the order of their numbers.
+    def map_shards(
+        self,
+        work: Callable[[Shard], Result],
+        numbers: Sequence[int] | None = None,
+        rows_at_once: int | None = None,
+    ) -> Iterator[Result]:
+        """What ``work`` gives for every shard, in store order; or for some, in the order of their numbers. Shards of
+        more examples than are worked on at once come in pieces.
 
         Several shards are worked on at once, and torch's threads are divided among them: many small operations that
         are each spread over all threads wait for one another longer than they compute (docs/decisions/0019).
@@ -163,11 +169,20 @@ class StoreReader:
         Raises:
             DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
-        chosen = range(len(self.manifest.shards)) if numbers is None else numbers
-        num_workers = min(num_cores(), MOST_WORKERS, len(chosen), WORKING_BYTES // max(self._bytes_per_worker(), 1))
+        entries = self.manifest.shards
+        chosen = range(len(entries)) if numbers is None else numbers
+        largest = max((entry.num_examples for entry in entries), default=1)
+        step = min(largest, rows_at_once or largest)
+        pieces = [
+            (number, slice(start, start + step))
+            for number in chosen
+            for start in range(0, entries[number].num_examples, step)
+        ]
+        num_workers = min(num_cores(), MOST_WORKERS, len(pieces), WORKING_BYTES // max(self._bytes_per_worker(), 1))
         if num_workers <= 1:
-            return map(work, self.iter_shards() if numbers is None else map(self.shard, numbers))
-        return in_order(lambda number: work(self.shard(number)), chosen, num_workers)
+            is_whole = numbers is None and step == largest
+            return map(work, self.iter_shards() if is_whole else (self.shard(*piece) for piece in pieces))
+        return in_order(lambda piece: work(self.shard(*piece)), pieces, num_workers)
 
     def _bytes_per_worker(self) -> int:
         """Most bytes of one module of a shard as numbers: both sides and their product, or whole gradients."""

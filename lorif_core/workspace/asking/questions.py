@@ -27,10 +27,11 @@ from lorif_core.workspace.asking.kept_questions import (
     shortened,
     with_kept_lengths,
 )
+from lorif_core.workspace.asking.many_queries import QueryFile
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.scan_with_workers import scanner_for
 from lorif_core.workspace.asking.scanner import OWN, Scanner
-from lorif_core.workspace.asking.score_file import QueryFile, ScoreResult, score_file
+from lorif_core.workspace.asking.score_file import ScoreResult, score_file
 from lorif_core.workspace.asking.value_file import Valuation, value_file
 from lorif_core.workspace.folder.kept_scores import keeping_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -191,7 +192,8 @@ class Questions:
     ) -> ScoreResult:
         """Write every example's score on every query of a file: query_id, example_id, score.
 
-        Completions are taken as they stand; a ``QueryFile`` can say that they end their texts.
+        Completions are taken as they stand; a ``QueryFile`` can say that they end their texts, how much memory the
+        queries of a pass may take, and what may be left out of them.
 
         Raises:
             LorifError: A query is bad, or the file exists.
@@ -227,7 +229,7 @@ class Questions:
             settings: Objective and damping.
             index_id: Unset: the newest complete index.
             model: Where the model lies now, if it was moved.
-            on_progress: Receives ("queries", done, total).
+            on_progress: Receives ("queries", captured, all) and ("scores", scores done, all).
 
         Raises:
             LorifError: A query is bad, or there is no such column.

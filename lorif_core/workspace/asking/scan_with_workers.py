@@ -22,6 +22,7 @@ from lorif_core.passes.sent_queries import queries_to_send
 from lorif_core.ray_pool import Ended, RayPool, ray_pool
 from lorif_core.store.cores import num_cores
 from lorif_core.store.parts import ShardEntry
+from lorif_core.store.reader import StoreReader
 from lorif_core.views.search_report import MissingParts
 from lorif_core.workers_config import ScanConfig
 from lorif_core.workspace.asking.part_holders import holder_of
@@ -37,6 +38,11 @@ MOST_DEATHS = 3
 
 CALLS_PER_WORKER = 4
 """Into how many calls a worker's share is divided at least, where its threads allow; a death loses one of them."""
+
+SCORE_BYTES = 4
+
+PART_BYTES = 32 << 20
+"""Of scores that a part brings back."""
 
 RESULT_BYTES = 16 << 20
 """Of scores that a call brings back, at most, if more than one part does."""
@@ -134,6 +140,11 @@ class WorkersScanner:
         keeps = on_scores is not None
         return Ranked(ranking, self._scan(plans, take, lengths, keeps_scores=keeps, keeps_influences=keeps))
 
+    def most_queries(self, reader: StoreReader) -> int | None:
+        """So many that the scores of a part are brought back at once."""
+        largest = max((entry.num_examples for entry in reader.manifest.shards), default=1)
+        return max(1, PART_BYTES // (SCORE_BYTES * largest))
+
     def each(self, plans: Sequence[ScoringPlan], take: TakeScores) -> MissingParts | None:
         """See ``Scanner``."""
 
@@ -163,7 +174,7 @@ class WorkersScanner:
                 scan=self._team.pool.share(scan),
                 index_id=reader.folder.name,
                 entries=reader.manifest.shards,
-                bytes_per_text=4 * numbers_back,
+                bytes_per_text=SCORE_BYTES * numbers_back,
                 allows_partial=self._allows_partial,
             )
             return run.run(take)

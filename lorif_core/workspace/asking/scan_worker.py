@@ -4,7 +4,7 @@ It knows the workspace's folder and nothing of models: queries come to it precon
 stays open, so the next question finds checked files in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,12 +102,11 @@ class ScanWorker:
 
     def _scanned(self, scan: Scan, numbers: Sequence[int]) -> Sequence[ScannedPart]:
         plans = [self._plan(sent) for sent in scan.members]
-        num_all = plans[0].reader.manifest.num_examples
-        found: list[ScannedPart] = []
-        for number, (start, scores, influences) in zip(
-            numbers, iter_influences(*plans, numbers=numbers), strict=True
-        ):
-            ranked = None if scan.lengths is None else rank_part(start, scores, scan.lengths, num_all)
+        manifest, found = plans[0].reader.manifest, list[ScannedPart]()
+        stretches = iter_influences(*plans, numbers=numbers)
+        for number in numbers:
+            start, scores, influences = _of_part(stretches, manifest.shards[number].num_examples)
+            ranked = None if scan.lengths is None else rank_part(start, scores, scan.lengths, manifest.num_examples)
             kept = scores if scan.keeps_scores else None
             beside = influences if scan.keeps_influences and influences is not scores else None
             found.append(ScannedPart(number, start, ranked, kept, beside))
@@ -124,6 +123,17 @@ class ScanWorker:
                 )
             self._readers[sent.index_id] = sent.digest, reader
         return plan_of_sent(sent, reader)
+
+
+def _of_part(stretches: Iterator[tuple[int, Tensor, Tensor]], num_examples: int) -> tuple[int, Tensor, Tensor]:
+    """The stretches of one part as one."""
+    start, scores, influences = next(stretches)
+    while scores.shape[1] < num_examples:
+        _, further, beside = next(stretches)
+        is_same = influences is scores
+        scores = torch.cat((scores, further), 1)
+        influences = scores if is_same else torch.cat((influences, beside), 1)
+    return start, scores, influences
 
 
 def digest_of(reader: StoreReader) -> str:

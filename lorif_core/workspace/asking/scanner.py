@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lorif_core.passes.ranking import Lengths, OnScores, Ranking, rank_examples
 from lorif_core.passes.scoring import ScoringPlan, iter_scores
+from lorif_core.store.reader import StoreReader
 from lorif_core.views.search_report import MissingParts
 
 TakeScores = Callable[[int, Tensor], None]
@@ -52,6 +53,10 @@ class Scanner(Protocol):
         """
         ...
 
+    def most_queries(self, reader: StoreReader) -> int | None:
+        """Queries of one call of ``each``, at most; None: as many as memory allows."""
+        ...
+
     def each(self, plans: Sequence[ScoringPlan], take: TakeScores) -> MissingParts | None:
         """Hand over the scores of all texts in store order; what was not to be had is left out, and told.
 
@@ -84,6 +89,10 @@ class OwnScanner:
 
         found = rank_examples(*plans, k=lengths.k, num_opposing=lengths.num_opposing, on_scores=take)
         return Ranked(found, None)
+
+    def most_queries(self, reader: StoreReader) -> int | None:
+        """See ``Scanner``."""
+        return None
 
     def each(self, plans: Sequence[ScoringPlan], take: TakeScores) -> MissingParts | None:
         """See ``Scanner``."""

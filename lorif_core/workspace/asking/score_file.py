@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,14 +22,12 @@ from lorif_core.passes.queries import Query
 from lorif_core.views.search_report import MissingParts
 from lorif_core.workspace.asking.choose_search import refuse_refinement_with_workers
 from lorif_core.workspace.asking.encode_question import encode_question, usual_form
-from lorif_core.workspace.asking.member_plans import capture_members, plan_members
+from lorif_core.workspace.asking.many_queries import PassReport, QueryFile
+from lorif_core.workspace.asking.query_passes import iter_passes, of_all_passes
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.scanner import OWN, Scanner
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
-
-QUERY_NUMBERS = 1 << 26
-"""Numbers of preconditioned query matrices alive at a time (256 MB); more queries take more passes."""
 
 SCHEMA = pa.schema(
     [
@@ -38,21 +36,6 @@ SCHEMA = pa.schema(
         ("score", pa.float32()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class QueryFile:
-    """Queries of a file."""
-
-    path: Path
-
-    ends: bool = False
-    """Whether the completions end their texts: their end tokens are explained, too. Empty ones always do."""
-
-    @classmethod
-    def of(cls, given: "str | Path | QueryFile") -> "QueryFile":
-        """What a person gave; completions are taken as they stand unless it says otherwise."""
-        return given if isinstance(given, QueryFile) else cls(Path(given))
 
 
 @dataclass(frozen=True)
@@ -65,6 +48,9 @@ class ScoreResult:
     num_scores: int
     size_bytes: int
     elapsed_s: float
+    passes: PassReport
+    """How many there were, what their queries took, and what was left out of them."""
+
     missing: MissingParts | None = None
     """Texts without rows, as no worker could read them; None: all have theirs."""
 
@@ -81,8 +67,18 @@ def score_file(
 ) -> ScoreResult:
     """Write the score of every example on every query: columns query_id, example_id, score.
 
-    Rows come query by query within a shard, examples in store order. Memory grows neither with
-    the number of examples nor with the number of queries.
+    Rows come query by query within a shard, or within a shorter stretch of texts where there are many queries;
+    examples in store order. Memory grows neither with the number of examples nor, beyond the file's limits, with the
+    number of queries.
+
+    Args:
+        index: What is asked.
+        asked: Queries, and what they may take.
+        out: Where to write.
+        settings: Objective and damping.
+        overwrites: Whether ``out`` may be there.
+        scanner: Who scans the index.
+        on_progress: Receives ("queries", captured, all) and ("scores", scores done, all), pass by pass.
 
     Raises:
         ArtefactError: Something of the index cannot be read.
@@ -101,53 +97,60 @@ def score_file(
         refuse_refinement_with_workers(settings)
     started = time.perf_counter()
     queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
-    group = queries_per_pass(index)
-    num_examples = index.reader.manifest.num_examples
-    missing, num_scores = None, 0
+    total, num_scores = len(queries) * index.reader.manifest.num_examples, 0
+    missing, reports = None, list[PassReport]()
+
+    def count(further: int) -> None:
+        nonlocal num_scores
+        num_scores += further
+        on_progress("scores", num_scores, total)
+
+    most = scanner.most_queries(index.reader)
+    passes = iter_passes(index, queries, settings, asked.limits, most_queries=most, on_progress=on_progress)
     with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
-        for first in range(0, len(queries), group):
-            rows, lacking = _score_group(index, queries[first : first + group], settings, scanner, writer)
+        for one in passes:
+            names = pa.array([query.query_id for query in queries[one.rows]], pa.string())
+            rows = _RowWriter(writer, names, _IdStream(index.examples), count)
+            lacking = scanner.each(one.plans, rows.take)
             missing = missing if lacking is None else lacking.joined(missing)
-            num_scores += rows
-            on_progress("queries", min(first + group, len(queries)), len(queries))
+            reports.append(one.report)
     return ScoreResult(
         file=str(out),
         num_queries=len(queries),
-        num_examples=num_examples,
+        num_examples=index.reader.manifest.num_examples,
         num_scores=num_scores,
         size_bytes=out.stat().st_size,
         elapsed_s=time.perf_counter() - started,
+        passes=of_all_passes(reports, asked.limits),
         missing=missing,
     )
 
 
-def queries_per_pass(index: OpenIndex) -> int:
-    """How many queries one pass over the index takes, so that their matrices and scores stay within bounds."""
-    count = 1 if index.members is None else index.members.count
-    per_query = count * sum(module.dim for module in index.reader.modules) + index.reader.manifest.num_examples
-    return max(1, QUERY_NUMBERS // per_query)
+@dataclass(frozen=True)
+class _RowWriter:
+    """Writes the scores of some queries."""
 
+    writer: pq.ParquetWriter
+    names: pa.Array
+    """Ids of the queries."""
 
-def _score_group(
-    index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, scanner: Scanner, writer: pq.ParquetWriter
-) -> tuple[int, MissingParts | None]:
-    """Write the rows of some queries; how many they are, and what lacks."""
-    plans = plan_members(capture_members(index, queries, settings), settings)
-    names = pa.array([query.query_id for query in queries], pa.string())
-    ids, num_rows = _IdStream(index.examples), 0
+    ids: "_IdStream"
+    count: Callable[[int], None]
+    """Receives how many scores more were written."""
 
-    def take(start: int, scores: Tensor) -> None:
-        nonlocal num_rows
+    def take(self, start: int, scores: Tensor) -> None:
+        """Write the scores (Q, n) of texts from a position on."""
         num_queries, num_examples = scores.shape
-        example_ids = ids.take(start, num_examples)
+        example_ids = self.ids.take(start, num_examples)
         for query in range(num_queries):
             codes = pa.array(np.full(num_examples, query, dtype=np.int32))
-            columns = [pa.DictionaryArray.from_arrays(codes, names), example_ids, pa.array(scores[query].numpy())]
-            writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
-        num_rows += scores.numel()
-
-    missing = scanner.each(plans, take)
-    return num_rows, missing
+            columns = [
+                pa.DictionaryArray.from_arrays(codes, self.names),
+                example_ids,
+                pa.array(scores[query].numpy()),
+            ]
+            self.writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+        self.count(scores.numel())
 
 
 class _IdStream:

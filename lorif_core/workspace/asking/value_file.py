@@ -27,9 +27,10 @@ from lorif_core.plain_files import refuse_special
 from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.views.search_report import MissingParts
 from lorif_core.workspace.asking.choose_search import refuse_refinement_with_workers
-from lorif_core.workspace.asking.member_plans import capture_members, plan_members
+from lorif_core.workspace.asking.many_queries import PassReport, QueryFile
+from lorif_core.workspace.asking.query_passes import iter_passes, of_all_passes
 from lorif_core.workspace.asking.scanner import OWN, Scanner
-from lorif_core.workspace.asking.score_file import QueryFile, queries_per_pass, read_query_examples, to_query
+from lorif_core.workspace.asking.score_file import read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -64,6 +65,9 @@ class Valuation:
     """group, num_examples, value, share, share_low, share_high (95 %, over queries); largest share first."""
 
     elapsed_s: float
+    passes: PassReport
+    """How many there were, what their queries took, and what was left out of them."""
+
     missing: MissingParts | None = None
     """Examples that have no value, as no worker could read them; they count in no group. None: all have one."""
 
@@ -90,6 +94,7 @@ class Valuation:
             "top": self.top(k).to_dicts(),
             "bottom": self.bottom(k).to_dicts(),
             "elapsed_s": self.elapsed_s,
+            "passes": asdict(self.passes),
             "missing": None if self.missing is None else asdict(self.missing),
         }
 
@@ -140,7 +145,7 @@ def value_file(
         by: Metadata column that names an example's group.
         groups: Instead of a column: train_id, group; examples that are not in it belong to no group.
         scanner: Who scans the index.
-        on_progress: Receives ("queries", done, total).
+        on_progress: Receives ("queries", captured, all) and ("scores", scores done, all), pass by pass.
 
     Raises:
         ArtefactError: Something of the index cannot be read.
@@ -169,13 +174,19 @@ def value_file(
         torch.zeros(index.reader.manifest.num_examples, dtype=torch.float64),
         torch.zeros(len(queries), len(grouping.names), dtype=torch.float64),
     )
-    step, missing = queries_per_pass(index), None
-    for first in range(0, len(queries), step):
-        rows = slice(first, min(first + step, len(queries)))
-        plans = plan_members(capture_members(index, queries[rows], settings), settings)
-        lacking = scanner.each(plans, partial(sums.add, rows, grouping))
+    missing, reports = None, list[PassReport]()
+    count = _Counter(on_progress, len(queries) * len(sums.values))
+    for one in iter_passes(
+        index,
+        queries,
+        settings,
+        asked.limits,
+        most_queries=scanner.most_queries(index.reader),
+        on_progress=on_progress,
+    ):
+        lacking = scanner.each(one.plans, partial(sums.add, one.rows, grouping, count))
         missing = missing if lacking is None else lacking.joined(missing)
-        on_progress("queries", rows.stop, len(queries))
+        reports.append(one.report)
     kept = _kept(index, missing)
     return Valuation(
         index_id=index.index_id,
@@ -184,6 +195,7 @@ def value_file(
         examples=_examples_frame(index, sums.values, grouping, kept),
         groups=_groups_frame(sums, grouping, kept),
         elapsed_s=time.perf_counter() - started,
+        passes=of_all_passes(reports, asked.limits),
         missing=missing,
     )
 
@@ -197,12 +209,27 @@ class _Sums(NamedTuple):
     positive: Tensor
     """(Q, groups) float64: what the positive scores of each group add up to."""
 
-    def add(self, rows: slice, grouping: _Groups, start: int, scores: Tensor) -> None:
+    def add(self, rows: slice, grouping: _Groups, count: "_Counter", start: int, scores: Tensor) -> None:
         """Add the scores (q, n) of some queries and of the examples from a position on."""
         stop = start + scores.shape[1]
         wide = scores.double()
         self.values[start:stop] += wide.sum(0)
         self.positive[rows].index_add_(1, grouping.code_of[start:stop], wide.clamp_min(0))
+        count.add(scores.numel())
+
+
+@dataclass
+class _Counter:
+    """Says how many scores are done."""
+
+    on_progress: ProgressSink
+    total: int
+    done: int = 0
+
+    def add(self, further: int) -> None:
+        """So many more."""
+        self.done += further
+        self.on_progress("scores", self.done, self.total)
 
 
 def _kept(index: OpenIndex, missing: MissingParts | None) -> Tensor:
