@@ -1,4 +1,4 @@
-"""Scoring plans of many queries, put together from those of a few: whole matrices are cut before the next are made."""
+"""Scoring plans of many queries from those of a few: whole matrices are cut before the next ones are made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -17,8 +17,8 @@ class QueryLimits:
     scores in work (up to about 300 MB) and what takes the gradients of a few queries at a time."""
 
     query_tolerance: float | None = None
-    """Share of each query's norm, over all modules, that may be left out with its weakest directions: larger ones make
-    a file of queries faster. Unset: 1e-5, which is below the rounding of what is stored."""
+    """Share of each query's norm, over all modules, that may be left out with its weakest directions: larger ones
+    make a file of queries faster. Unset: 1e-5, which is below the rounding of what is stored."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
