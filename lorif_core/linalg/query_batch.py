@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
 from lorif_core.linalg.factors import Factors, FactorSides
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient
 from lorif_core.linalg.scores import (
     COLUMNS_AT_ONCE,
     NUMBERS_AT_ONCE,
@@ -31,7 +32,7 @@ from lorif_core.linalg.scores import (
     ScoreSums,
 )
 from lorif_core.linalg.signs import SignColumns, SignFactors, sign_entries, sign_table
-from lorif_core.linalg.typed_torch import thin_svd
+from lorif_core.linalg.typed_torch import orthonormal_basis, thin_svd
 from lorif_core.shapes import Bool, Float
 
 VECTORS_AT_ONCE = 64
@@ -188,6 +189,29 @@ ModuleBatch = BatchedQueries | DirectQueries
 """Many queries of one module; where all have full rank, as whole matrices."""
 
 
+def directions_of(gradient: ProjectedGradient) -> tuple[Float[Tensor, "B d_in k"], Float[Tensor, "B d_out k"]]:
+    """Both sides of a batch of gradients as sums of directions that are orthogonal on both, the strongest first.
+
+    Of gradients that are sums over tokens no whole matrix is formed: X = Q R and Y = P S leave the singular values of
+    the small R Sᵀ. On the CPU, found in float64.
+    """
+    if isinstance(gradient, SequenceGradient):
+        inputs, outputs = (side.cpu().double().mT for side in (gradient.inputs, gradient.output_grads))
+        left_basis, right_basis = orthonormal_basis(inputs), orthonormal_basis(outputs)
+        u, s, vh = thin_svd((left_basis.mT @ inputs) @ (right_basis.mT @ outputs).mT)
+        u, v = left_basis @ u, right_basis @ vh.mT
+    else:
+        u, s, vh = thin_svd(gradient.dense().cpu().double())
+        v = vh.mT
+    return (u * s[:, None]).float(), v.float()
+
+
+def side_by_side(queries: Sequence[tuple[Float[Tensor, "d_in _"], Float[Tensor, "d_out _"]]]) -> BatchedQueries:
+    """Both sides of each query as one batch."""
+    left, right = (torch.cat(side, 1) for side in zip(*queries, strict=True))
+    return BatchedQueries(left, right, tuple(own.shape[1] for own, _ in queries))
+
+
 class CutBatch(NamedTuple):
     """Some queries in all modules."""
 
@@ -196,41 +220,61 @@ class CutBatch(NamedTuple):
     """Share of each query's norm that the cut took."""
 
 
-def cut_batch(prepared: Mapping[str, PreparedQueries], tolerance: float = RANK_TOLERANCE) -> CutBatch:
+def cut_batch(
+    prepared: Mapping[str, PreparedQueries | BatchedQueries], tolerance: float = RANK_TOLERANCE
+) -> CutBatch:
     """Leave the weakest directions of each query out, over all modules together.
 
     Args:
-        prepared: By the names of all modules, as ``prepare_queries`` lays them out: directions are orthogonal on both
-            sides, so a direction's energy is the product of its squared lengths. Whole matrices stay whole.
+        prepared: By the names of all modules. Directions are orthogonal on both sides, as ``prepare_queries`` and
+            ``directions_of`` leave them, so a direction's energy is the product of its squared lengths. Whole
+            matrices stay whole.
         tolerance: Share of a query's norm that may be left out.
     """
-    factored = {name: one for name, one in prepared.items() if isinstance(one, FactoredQueries)}
     whole = {name: one for name, one in prepared.items() if isinstance(one, DirectQueries)}
-    energies = {name: _energies(one) for name, one in factored.items()}  # (Q, k)
+    batches = {name: _batched(one) for name, one in prepared.items() if not isinstance(one, DirectQueries)}
     num_queries = next(iter(prepared.values())).num_queries
-    total = torch.zeros(num_queries, dtype=torch.float64)
+    energies = {name: _energies(one) for name, one in batches.items()}  # (Q, widest)
+    every = torch.cat([*energies.values(), torch.zeros(num_queries, 0, dtype=torch.float64)], 1)
+    total = every.sum(1)
     for one in whole.values():
         total += one.matrix.double().square().sum(0).view(num_queries, -1).sum(1)
-    every = torch.cat([*energies.values(), total.new_zeros(num_queries, 0)], 1)
-    total += every.sum(1)
     ascending, order = every.sort(1)
     goes = ascending.cumsum(1) <= tolerance**2 * total[:, None]
     keeps = torch.empty_like(goes).scatter_(1, order, ~goes)
     left_out = (every * ~keeps).sum(1) / total.clamp_min(torch.finfo(total.dtype).tiny)
     widths = [own.shape[1] for own in energies.values()]
     kept_of = dict(zip(energies, torch.split(keeps, widths, 1), strict=True)) if energies else {}
-    cut = {name: _kept(one, kept_of[name]) for name, one in factored.items()}
+    cut = {name: _kept(one, kept_of[name]) for name, one in batches.items()}
     return CutBatch({name: cut.get(name) or whole[name] for name in prepared}, left_out.sqrt().float())
 
 
-def _energies(queries: FactoredQueries) -> Float[Tensor, "Q k"]:
-    squares = queries.left.double().square().sum(0) * queries.right.double().square().sum(0)
-    return squares.view(queries.num_queries, -1)
+def _batched(queries: FactoredQueries | BatchedQueries) -> BatchedQueries:
+    if isinstance(queries, BatchedQueries):
+        return queries
+    return BatchedQueries(queries.left, queries.right, (queries.rank,) * queries.num_queries)
 
 
-def _kept(queries: FactoredQueries, keeps: Bool[Tensor, "Q k"]) -> BatchedQueries:
-    chosen, ranks = keeps.flatten(), [int(rank) for rank in keeps.sum(1)]
+def _energies(queries: BatchedQueries) -> Float[Tensor, "Q k"]:
+    """Of every direction, 0 where a query has fewer than the widest one."""
+    found = torch.zeros(queries.num_queries, queries.rank, dtype=torch.float64)
+    found[_is_there(queries)] = queries.left.double().square().sum(0) * queries.right.double().square().sum(0)
+    return found
+
+
+def _is_there(queries: BatchedQueries) -> Bool[Tensor, "Q k"]:
+    return torch.arange(queries.rank) < torch.tensor(queries.ranks)[:, None]
+
+
+def _kept(queries: BatchedQueries, keeps: Bool[Tensor, "Q k"]) -> BatchedQueries:
+    there = _is_there(queries)
+    chosen, ranks = keeps[there], [int(rank) for rank in (keeps & there).sum(1)]
     return BatchedQueries(queries.left[:, chosen], queries.right[:, chosen], tuple(ranks))
+
+
+def leading(queries: BatchedQueries, rank: int) -> BatchedQueries:
+    """The first directions of each query, so many at most."""
+    return _kept(queries, (torch.arange(queries.rank) < rank).expand(queries.num_queries, -1))
 
 
 def join_batches(parts: Sequence[ModuleBatch]) -> ModuleBatch:
@@ -252,12 +296,8 @@ def join_batches(parts: Sequence[ModuleBatch]) -> ModuleBatch:
 
 def _factored(queries: DirectQueries) -> BatchedQueries:
     """Whole matrices as products of all their directions but ``RANK_TOLERANCE`` of the norm."""
-    matrices = queries.matrix.view(len(queries.matrix), queries.num_queries, -1).transpose(0, 1).double()
-    u, s, vh = thin_svd(matrices)  # of (Q, d_in, d_out)
-    left, right = (u * s[:, None]).to(queries.matrix.dtype), vh.mT.to(queries.matrix.dtype)
-    ascending = s.square().flip(1).cumsum(1)
-    goes = (ascending <= RANK_TOLERANCE**2 * ascending[:, -1:]).flip(1)
-    whole = FactoredQueries(
-        left.transpose(0, 1).flatten(1).contiguous(), right.transpose(0, 1).flatten(1).contiguous(), len(matrices)
-    )
-    return _kept(whole, ~goes)
+    matrices = queries.matrix.view(len(queries.matrix), queries.num_queries, -1).transpose(0, 1)
+    found = side_by_side(list(zip(*directions_of(DenseGradient(matrices)), strict=True)))
+    (only,) = cut_batch({"": found}).modules.values()
+    assert isinstance(only, BatchedQueries)
+    return only

@@ -6,10 +6,48 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.query_batch import BatchedQueries, ModuleBatch, cut_batch, join_batches
-from lorif_core.linalg.scores import DirectQueries, PreparedQueries
-from lorif_core.passes.scoring import ScoringPlan
+from lorif_core.config import ScoreConfig
+from lorif_core.linalg.query_batch import BatchedQueries, ModuleBatch, cut_batch, join_batches, leading
+from lorif_core.linalg.scores import DirectQueries
+from lorif_core.passes.fitting import preconditioner_of
+from lorif_core.passes.queries import Query, QueryDirections, is_one_sequence
+from lorif_core.passes.scoring import FittedIndex, ScoringPlan, own_norms
 from lorif_core.shapes import Float
+
+
+def has_few_directions(index: FittedIndex, queries: Sequence[Query], asked: ScoreConfig) -> bool:
+    """Whether the queries' own directions are all that a pass needs: neither curvature nor refinement adds any."""
+    curvature = index.method.curvature.asked(index.curvature, asked)
+    is_factored = index.reader.manifest.layout == "factors"
+    return is_factored and curvature.subspace_rank == 0 and not asked.refine and all(map(is_one_sequence, queries))
+
+
+def plan_directions(index: FittedIndex, found: QueryDirections, asked: ScoreConfig) -> ScoringPlan:
+    """As ``plan_scoring``, for queries that ``has_few_directions``. The plan has no whole matrices.
+
+    Args:
+        index: What is asked.
+        found: The queries.
+        asked: Of what ``plan_scoring`` takes, all but another subspace and refinement.
+    """
+    curvature, scale = index.method.curvature.asked(index.curvature, asked), index.unit_per_product
+    prepared: dict[str, BatchedQueries] = {}
+    for module in index.reader.modules:
+        own = found.modules[module.name]
+        damping = preconditioner_of(index.reader.subspace(module), curvature).damping
+        own = replace(own, left=own.left * (scale * index.member.weight / damping))
+        prepared[module.name] = own if asked.query_rank is None else leading(own, asked.query_rank)
+    plan = ScoringPlan(
+        index=index,
+        matrices={},
+        prepared=prepared,
+        plans={name: one.plan for name, one in prepared.items()},
+        normalisation=asked.normalisation,
+        query_norms=torch.ones(len(found.objectives)),
+        curvature=curvature,
+        scale=scale,
+    )
+    return plan if asked.normalisation != "unit" else replace(plan, query_norms=own_norms(plan, found.stored))
 
 
 @dataclass
@@ -31,10 +69,7 @@ class PlanBatch:
             self.left_out.append(torch.zeros(plan.num_queries))
             self.nbytes += sum(matrix.nbytes for matrix in plan.matrices.values())
         else:
-            prepared: dict[str, PreparedQueries] = {
-                name: one for name, one in plan.prepared.items() if not isinstance(one, BatchedQueries)
-            }
-            cut = cut_batch(prepared, self.tolerance)
+            cut = cut_batch(plan.prepared, self.tolerance)
             kept = replace(plan, prepared=cut.modules, matrices={})
             self.left_out.append(cut.left_out)
             self.nbytes += sum(_nbytes(one) for one in cut.modules.values())

@@ -147,7 +147,7 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
     )
     if asked.normalisation != "unit":
         return plan
-    return replace(plan, query_norms=_own_norms(plan, gradients.stored))
+    return replace(plan, query_norms=own_norms(plan, gradients.stored))
 
 
 def _rank_limit(reader: StoreReader, curvature: CurvatureConfig, asked: ScoreConfig) -> int:
@@ -180,7 +180,7 @@ def _refined(reader: StoreReader, matrices: dict[str, Tensor], scale: float, ask
     )
 
 
-def _own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
+def own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
     """What each query is divided by so that, beside its own stored form, it has the score 1, (Q,).
 
     A text is divided by the root of its self-influence, √⟨T x̂, x̂⟩. A query is not stored and differs from its stored

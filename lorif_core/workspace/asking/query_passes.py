@@ -5,16 +5,19 @@ from typing import NamedTuple
 
 from lorif_core.config import ScoreConfig
 from lorif_core.linalg.scores import RANK_TOLERANCE
-from lorif_core.passes.plan_batches import PlanBatch, largest_left_out
+from lorif_core.passes.plan_batches import PlanBatch, has_few_directions, largest_left_out
 from lorif_core.passes.queries import Query
 from lorif_core.passes.scoring import ScoringPlan
 from lorif_core.workspace.asking.many_queries import MEGABYTE, PassReport, QueryLimits
-from lorif_core.workspace.asking.member_plans import capture_members, plan_members
+from lorif_core.workspace.asking.member_plans import plan_few
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
 CAPTURED_NUMBERS = 1 << 24
 """Numbers of whole gradients that are captured at a time (64 MB); a few copies of them are alive meanwhile."""
+
+DIRECTIONS_AT_ONCE = 32
+"""Queries that are captured at a time where no whole gradients are formed."""
 
 REFINED_NUMBERS = 1 << 26
 """The same where queries are refined: each time takes passes of its own over the index."""
@@ -58,15 +61,14 @@ def iter_passes(
     Raises:
         ConfigError: The method or the index cannot take what is asked.
     """
-    group, first = _captured_at_once(index, settings), 0
+    group, first = _captured_at_once(index, queries, settings), 0
     most = min(most_queries or len(queries), _most_on_device(index) or len(queries))
     while first < len(queries):
         batches = [PlanBatch(limits.query_tolerance or RANK_TOLERANCE) for _ in range(_num_members(index))]
         stop = first
         while stop < len(queries) and stop - first < most:
             some = queries[stop : min(stop + group, first + most)]
-            plans = plan_members(capture_members(index, some, settings), settings)
-            for batch, plan in zip(batches, plans, strict=True):
+            for batch, plan in zip(batches, plan_few(index, some, settings), strict=True):
                 batch.add(plan)
             stop += len(some)
             on_progress("queries", stop, len(queries))
@@ -91,7 +93,9 @@ def of_all_passes(reports: Sequence[PassReport], limits: QueryLimits) -> PassRep
     )
 
 
-def _captured_at_once(index: OpenIndex, settings: ScoreConfig) -> int:
+def _captured_at_once(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig) -> int:
+    if has_few_directions(index.fitted, queries, settings):
+        return DIRECTIONS_AT_ONCE
     numbers = REFINED_NUMBERS if settings.refine else CAPTURED_NUMBERS
     return max(1, numbers // (_num_members(index) * _numbers_per_query(index)))
 
