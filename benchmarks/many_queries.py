@@ -32,7 +32,7 @@ from lorif_core.config import ScoreConfig
 from lorif_core.passes.queries import Query, capture_queries
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, iter_scores, plan_scoring
 from lorif_core.store.reader import StoreReader
-from lorif_core.workspace.asking.many_queries import QueryLimits
+from lorif_core.workspace.asking.query_limits import QueryLimits
 from lorif_core.workspace.asking.query_passes import QueryPass, iter_passes
 from lorif_core.workspace.folder.progress import no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex

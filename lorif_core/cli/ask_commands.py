@@ -13,7 +13,7 @@ from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import ConfigError
 from lorif_core.plain_files import refuse_special
 from lorif_core.workers_config import HERE, ScanConfig
-from lorif_core.workspace.asking.many_queries import USUAL_LIMITS, QueryFile, QueryLimits
+from lorif_core.workspace.asking.query_limits import USUAL_LIMITS, QueryFile, QueryLimits
 from lorif_core.workspace.asking.question import USUAL_NORMALISATION, Question
 
 

@@ -4,6 +4,8 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "LORIF_STUDIO_PASSWORD"
 FIRST_PORT = 8501
 NUM_PORTS = 50
+PLAIN_TEXT = (
+    "Passwords and texts travel as plain text: put a proxy with TLS before it (docs/how-to/reverse-proxy.md)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +83,7 @@ def app(
     chosen = _choose_port(host, port)
     say(f"LoRIF Studio: http://{'localhost' if is_loopback(host) else host}:{chosen}{base}  (Ctrl+C stops it)")
     if not is_loopback(host) and not believed:
-        say(
-            "Passwords and texts travel as plain text: put a proxy with TLS before it (docs/how-to/reverse-proxy.md)."
-        )
+        say(PLAIN_TEXT)
     os.environ |= {
         "LORIF_STUDIO_WORKSPACE": str(files.root.resolve()),
         "LORIF_STUDIO_AUTH": auth or "",
@@ -92,15 +95,22 @@ def app(
     from app.gate.serve import Entrance, serve
 
     entrance = Entrance(Origins.of(host, allow_host), chosen, auth, shared_hash, base, believed)
-    if not scan.has_workers:
+    with _scanned(files, scan):
         serve(files, settings, entrance)
+
+
+@contextmanager
+def _scanned(files: "WorkspaceFiles", scan: ScanConfig) -> Iterator[None]:
+    """Let workers scan for the questions of this process, if there are to be any, while the block runs."""
+    if not scan.has_workers:
+        yield
         return
     from app.scanning import scan_with
     from lorif_core.workspace.asking.scan_with_workers import scanner_for
 
     with scanner_for(files, scan) as scanner:
         scan_with(scanner)
-        serve(files, settings, entrance)
+        yield
 
 
 def is_loopback(host: str) -> bool:

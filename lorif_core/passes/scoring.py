@@ -231,9 +231,9 @@ def iter_influences(
     first, others = plans[0], plans[1:]
 
     def scores_of(shard: Shard) -> tuple[int, Tensor, Tensor]:
-        products, rows = shard_products(shard, first.reader.modules, first.queries), shard.rows
+        products = shard_products(shard, first.reader.modules, first.queries)
         for plan in others:
-            theirs = plan.reader.shard(shard.number, slice(rows.start, rows.stop))
+            theirs = plan.reader.shard(shard.number, slice(shard.rows.start, shard.rows.stop))
             products = products + shard_products(theirs, plan.reader.modules, plan.queries)
         return _finished(products, shard, first)
 

@@ -28,6 +28,7 @@ def ranked(parts, lengths):
 def test_both_ends_are_those_of_a_sort_by_score_and_then_by_row(parts, k, num_opposing):
     tensors = [torch.tensor([part, part[::-1]]).float() for part in parts]
     scores = torch.cat(tensors, 1).tolist()
+    assert len(scores) == 2
     for ranking in ranked(tensors, Lengths(k, num_opposing)):
         for query, row in enumerate(scores):
             for found, sign, count in ((ranking.supports, 1, k), (ranking.opposes, -1, num_opposing)):

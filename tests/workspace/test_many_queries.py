@@ -13,7 +13,7 @@ from lorif_core.errors import ConfigError
 from lorif_core.passes import scoring
 from lorif_core.passes.queries import capture_directions, capture_queries
 from lorif_core.workspace.asking import query_passes
-from lorif_core.workspace.asking.many_queries import QueryFile, QueryLimits
+from lorif_core.workspace.asking.query_limits import QueryFile, QueryLimits
 from lorif_core.workspace.asking.score_file import read_query_examples, to_query
 
 NUM_QUERIES = 9

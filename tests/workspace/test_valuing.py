@@ -13,7 +13,7 @@ import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.workspace.asking import query_passes
-from lorif_core.workspace.asking.many_queries import QueryFile, QueryLimits
+from lorif_core.workspace.asking.query_limits import QueryFile, QueryLimits
 from lorif_core.workspace.asking.value_file import _column_groups
 
 IDS = [row["id"] for row in rows()]

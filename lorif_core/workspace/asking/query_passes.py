@@ -1,15 +1,20 @@
 """Many queries as plans for passes over an index: captured a few at a time, cut, and put together up to a limit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+from torch import Tensor
 
 from lorif_core.config import ScoreConfig
 from lorif_core.linalg.scores import RANK_TOLERANCE
 from lorif_core.passes.plan_batches import PlanBatch, has_few_directions, largest_left_out
 from lorif_core.passes.queries import Query
 from lorif_core.passes.scoring import ScoringPlan
-from lorif_core.workspace.asking.many_queries import MEGABYTE, PassReport, QueryLimits
+from lorif_core.views.search_report import MissingParts
+from lorif_core.workspace.asking.choose_search import refuse_refinement_with_workers
 from lorif_core.workspace.asking.member_plans import plan_few
+from lorif_core.workspace.asking.query_limits import MEGABYTE, PassReport, QueryLimits
+from lorif_core.workspace.asking.scanner import Scanner, TakeScores
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -83,14 +88,64 @@ def iter_passes(
         first = stop
 
 
-def of_all_passes(reports: Sequence[PassReport], limits: QueryLimits) -> PassReport:
-    """What is said of a file whose queries took these passes."""
-    return PassReport(
+class PassesDone(NamedTuple):
+    """What is said of all passes together."""
+
+    report: PassReport
+    num_scores: int
+    missing: MissingParts | None
+    """None: every text was scored in every pass."""
+
+
+def score_in_passes(
+    index: OpenIndex,
+    queries: Sequence[Query],
+    settings: ScoreConfig,
+    limits: QueryLimits,
+    *,
+    scanner: Scanner,
+    begin_pass: Callable[[slice], TakeScores],
+    on_progress: ProgressSink,
+) -> PassesDone:
+    """Score all texts on some queries, in as few passes over the index as the limits allow.
+
+    Args:
+        index: What is asked.
+        queries: What is explained.
+        settings: Objective and damping.
+        limits: Of the queries' memory.
+        scanner: Who scans the index.
+        begin_pass: Receives which queries come next, and gives what receives their scores.
+        on_progress: Receives ("queries", captured, all) and ("scores", scores done, all), pass by pass.
+
+    Raises:
+        ArtefactError: Something of the index cannot be read.
+        ConfigError: The method or the index cannot take what is asked.
+    """
+    if scanner.has_workers:
+        refuse_refinement_with_workers(settings)
+    num_scores, total = 0, len(queries) * index.reader.manifest.num_examples
+    missing, reports = None, list[PassReport]()
+    most = scanner.most_queries(index.reader)
+    for one in iter_passes(index, queries, settings, limits, most_queries=most, on_progress=on_progress):
+        take = begin_pass(one.rows)
+
+        def take_and_count(start: int, scores: Tensor, take: TakeScores = take) -> None:
+            nonlocal num_scores
+            take(start, scores)
+            num_scores += scores.numel()
+            on_progress("scores", num_scores, total)
+
+        lacking = scanner.each(one.plans, take_and_count)
+        missing = missing if lacking is None else lacking.joined(missing)
+        reports.append(one.report)
+    report = PassReport(
         len(reports),
         max((one.query_bytes for one in reports), default=0),
         max((one.left_out for one in reports), default=0.0),
         limits.query_tolerance,
     )
+    return PassesDone(report, num_scores, missing)
 
 
 def _captured_at_once(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig) -> int:

@@ -27,7 +27,7 @@ from lorif_core.workspace.asking.kept_questions import (
     shortened,
     with_kept_lengths,
 )
-from lorif_core.workspace.asking.many_queries import QueryFile
+from lorif_core.workspace.asking.query_limits import QueryFile
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.scan_with_workers import scanner_for
 from lorif_core.workspace.asking.scanner import OWN, Scanner

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,12 +20,11 @@ from lorif_core.errors import ConfigError, DataError, UnclearColumns
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query
 from lorif_core.views.search_report import MissingParts
-from lorif_core.workspace.asking.choose_search import refuse_refinement_with_workers
 from lorif_core.workspace.asking.encode_question import encode_question, usual_form
-from lorif_core.workspace.asking.many_queries import PassReport, QueryFile
-from lorif_core.workspace.asking.query_passes import iter_passes, of_all_passes
+from lorif_core.workspace.asking.query_limits import PassReport, QueryFile
+from lorif_core.workspace.asking.query_passes import score_in_passes
 from lorif_core.workspace.asking.question import Question
-from lorif_core.workspace.asking.scanner import OWN, Scanner
+from lorif_core.workspace.asking.scanner import OWN, Scanner, TakeScores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -89,41 +88,41 @@ def score_file(
         raise ConfigError(
             "the objective contrast compares two completions and is for `lorif ask`. Use loss or margin."
         )
-    if out.exists() and not overwrites:
-        raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
-    if not out.parent.is_dir():
-        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
-    if scanner.has_workers:
-        refuse_refinement_with_workers(settings)
+    _check_place(out, overwrites=overwrites)
     started = time.perf_counter()
     queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
-    total, num_scores = len(queries) * index.reader.manifest.num_examples, 0
-    missing, reports = None, list[PassReport]()
-
-    def count(further: int) -> None:
-        nonlocal num_scores
-        num_scores += further
-        on_progress("scores", num_scores, total)
-
-    most = scanner.most_queries(index.reader)
-    passes = iter_passes(index, queries, settings, asked.limits, most_queries=most, on_progress=on_progress)
     with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
-        for one in passes:
-            names = pa.array([query.query_id for query in queries[one.rows]], pa.string())
-            rows = _RowWriter(writer, names, _IdStream(index.examples), count)
-            lacking = scanner.each(one.plans, rows.take)
-            missing = missing if lacking is None else lacking.joined(missing)
-            reports.append(one.report)
+
+        def begin_pass(rows: slice) -> TakeScores:
+            names = pa.array([query.query_id for query in queries[rows]], pa.string())
+            return _RowWriter(writer, names, _IdStream(index.examples)).take
+
+        done = score_in_passes(
+            index,
+            queries,
+            settings,
+            asked.limits,
+            scanner=scanner,
+            begin_pass=begin_pass,
+            on_progress=on_progress,
+        )
     return ScoreResult(
         file=str(out),
         num_queries=len(queries),
         num_examples=index.reader.manifest.num_examples,
-        num_scores=num_scores,
+        num_scores=done.num_scores,
         size_bytes=out.stat().st_size,
         elapsed_s=time.perf_counter() - started,
-        passes=of_all_passes(reports, asked.limits),
-        missing=missing,
+        passes=done.report,
+        missing=done.missing,
     )
+
+
+def _check_place(out: Path, *, overwrites: bool) -> None:
+    if out.exists() and not overwrites:
+        raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
+    if not out.parent.is_dir():
+        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,6 @@ class _RowWriter:
     """Ids of the queries."""
 
     ids: "_IdStream"
-    count: Callable[[int], None]
-    """Receives how many scores more were written."""
 
     def take(self, start: int, scores: Tensor) -> None:
         """Write the scores (Q, n) of texts from a position on."""
@@ -150,7 +147,6 @@ class _RowWriter:
                 pa.array(scores[query].numpy()),
             ]
             self.writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
-        self.count(scores.numel())
 
 
 class _IdStream:

@@ -26,9 +26,8 @@ from lorif_core.metrics.shares import shares_of_total
 from lorif_core.plain_files import refuse_special
 from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.views.search_report import MissingParts
-from lorif_core.workspace.asking.choose_search import refuse_refinement_with_workers
-from lorif_core.workspace.asking.many_queries import PassReport, QueryFile
-from lorif_core.workspace.asking.query_passes import iter_passes, of_all_passes
+from lorif_core.workspace.asking.query_limits import PassReport, QueryFile
+from lorif_core.workspace.asking.query_passes import score_in_passes
 from lorif_core.workspace.asking.scanner import OWN, Scanner
 from lorif_core.workspace.asking.score_file import read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -151,6 +150,39 @@ def value_file(
         ArtefactError: Something of the index cannot be read.
         DataError: A query is bad, or there is no such column.
     """
+    _check_settings(index, settings)
+    if groups is not None:
+        _check_groups(groups, "the frame")
+    started = time.perf_counter()
+    grouping = _given_groups(index, groups) if groups is not None else _column_groups(index, by)
+    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
+    sums = _Sums(
+        torch.zeros(index.reader.manifest.num_examples, dtype=torch.float64),
+        torch.zeros(len(queries), len(grouping.names), dtype=torch.float64),
+    )
+    done = score_in_passes(
+        index,
+        queries,
+        settings,
+        asked.limits,
+        scanner=scanner,
+        begin_pass=lambda rows: partial(sums.add, rows, grouping),
+        on_progress=on_progress,
+    )
+    kept = _kept(index, done.missing)
+    return Valuation(
+        index_id=index.index_id,
+        num_queries=len(queries),
+        by="group" if groups is not None else by,
+        examples=_examples_frame(index, sums.values, grouping, kept),
+        groups=_groups_frame(sums, grouping, kept),
+        elapsed_s=time.perf_counter() - started,
+        passes=done.report,
+        missing=done.missing,
+    )
+
+
+def _check_settings(index: OpenIndex, settings: ScoreConfig) -> None:
     if settings.objective == "contrast":
         raise ConfigError("the objective contrast compares two completions, a file of queries has one. Use loss.")
     if settings.normalisation != "none":
@@ -163,41 +195,6 @@ def value_file(
             f"values add up nats, and the scores of index {index.index_id} are {unit}. Name an index of another "
             "method with `--index`, such as the default."
         )
-    if groups is not None:
-        _check_groups(groups, "the frame")
-    if scanner.has_workers:
-        refuse_refinement_with_workers(settings)
-    started = time.perf_counter()
-    grouping = _given_groups(index, groups) if groups is not None else _column_groups(index, by)
-    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
-    sums = _Sums(
-        torch.zeros(index.reader.manifest.num_examples, dtype=torch.float64),
-        torch.zeros(len(queries), len(grouping.names), dtype=torch.float64),
-    )
-    missing, reports = None, list[PassReport]()
-    count = _Counter(on_progress, len(queries) * len(sums.values))
-    for one in iter_passes(
-        index,
-        queries,
-        settings,
-        asked.limits,
-        most_queries=scanner.most_queries(index.reader),
-        on_progress=on_progress,
-    ):
-        lacking = scanner.each(one.plans, partial(sums.add, one.rows, grouping, count))
-        missing = missing if lacking is None else lacking.joined(missing)
-        reports.append(one.report)
-    kept = _kept(index, missing)
-    return Valuation(
-        index_id=index.index_id,
-        num_queries=len(queries),
-        by="group" if groups is not None else by,
-        examples=_examples_frame(index, sums.values, grouping, kept),
-        groups=_groups_frame(sums, grouping, kept),
-        elapsed_s=time.perf_counter() - started,
-        passes=of_all_passes(reports, asked.limits),
-        missing=missing,
-    )
 
 
 class _Sums(NamedTuple):
@@ -209,27 +206,12 @@ class _Sums(NamedTuple):
     positive: Tensor
     """(Q, groups) float64: what the positive scores of each group add up to."""
 
-    def add(self, rows: slice, grouping: _Groups, count: "_Counter", start: int, scores: Tensor) -> None:
+    def add(self, rows: slice, grouping: _Groups, start: int, scores: Tensor) -> None:
         """Add the scores (q, n) of some queries and of the examples from a position on."""
         stop = start + scores.shape[1]
         wide = scores.double()
         self.values[start:stop] += wide.sum(0)
         self.positive[rows].index_add_(1, grouping.code_of[start:stop], wide.clamp_min(0))
-        count.add(scores.numel())
-
-
-@dataclass
-class _Counter:
-    """Says how many scores are done."""
-
-    on_progress: ProgressSink
-    total: int
-    done: int = 0
-
-    def add(self, further: int) -> None:
-        """So many more."""
-        self.done += further
-        self.on_progress("scores", self.done, self.total)
 
 
 def _kept(index: OpenIndex, missing: MissingParts | None) -> Tensor:
