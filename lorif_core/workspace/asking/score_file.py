@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -67,8 +68,7 @@ def score_file(
     """Write the score of every example on every query: columns query_id, example_id, score.
 
     Rows come query by query within a shard, or within a shorter stretch of texts where there are many queries;
-    examples in store order. Memory grows neither with the number of examples nor, beyond the file's limits, with the
-    number of queries.
+    examples in store order. Memory grows neither with the examples nor, beyond the file's limits, with the queries.
 
     Args:
         index: What is asked.
@@ -91,19 +91,14 @@ def score_file(
     _check_place(out, overwrites=overwrites)
     started = time.perf_counter()
     queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
-    with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
-
-        def begin_pass(rows: slice) -> TakeScores:
-            names = pa.array([query.query_id for query in queries[rows]], pa.string())
-            return _RowWriter(writer, names, _IdStream(index.examples)).take
-
+    with replace_file(out) as unfinished, pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
         done = score_in_passes(
             index,
             queries,
             settings,
             asked.limits,
             scanner=scanner,
-            begin_pass=begin_pass,
+            begin_pass=partial(_begin_pass, writer, index, queries),
             on_progress=on_progress,
         )
     return ScoreResult(
@@ -116,6 +111,11 @@ def score_file(
         passes=done.report,
         missing=done.missing,
     )
+
+
+def _begin_pass(writer: pq.ParquetWriter, index: OpenIndex, queries: Sequence[Query], rows: slice) -> TakeScores:
+    names = pa.array([query.query_id for query in queries[rows]], pa.string())
+    return _RowWriter(writer, names, _IdStream(index.examples)).take
 
 
 def _check_place(out: Path, *, overwrites: bool) -> None:
