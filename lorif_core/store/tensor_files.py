@@ -9,7 +9,6 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,9 +24,6 @@ from lorif_core.system_failures import refuse_if_of_the_machine
 
 LENGTH_BYTES = 8
 """The file begins with the length of its header, a JSON object: name → dtype, shape, data_offsets."""
-
-READERS, READ_AT_ONCE = 4, 4 << 20
-"""Threads that read one file to memory, each so many bytes at a time: one alone reads 4 GB/s from the page cache."""
 
 MAX_HEADER = 100 << 20
 """Safetensors allows no longer one."""
@@ -119,18 +115,13 @@ class TensorFile:
         Raises:
             DamagedArtefact: The file became shorter.
         """
-        whole: Any = memory[: self.size_bytes].numpy()
-
-        def read(start: int) -> None:
-            part = whole[start : start + READ_AT_ONCE]
-            while len(part):
-                count = os.preadv(handle.fileno(), [part], start)
+        left: Any = memory[: self.size_bytes].numpy()
+        with Path(self._path).open("rb", buffering=0) as handle:
+            while len(left):
+                count = handle.readinto(left)
                 if not count:
                     raise DamagedArtefact(f"{self._path!r} became shorter while it was read: {_REMEDY}")
-                part, start = part[count:], start + count
-
-        with Path(self._path).open("rb", buffering=0) as handle, ThreadPoolExecutor(READERS) as readers:
-            list(readers.map(read, range(0, self.size_bytes, READ_AT_ONCE)))
+                left = left[count:]
 
     def lying_in(self, memory: UInt8[Tensor, " size"]) -> "TensorFile":
         """The same tensors, of the bytes that ``copy_to`` brought to some memory, which a device may have copied."""
