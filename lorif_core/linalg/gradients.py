@@ -100,7 +100,8 @@ class SequenceGradient:
     @cached_property
     def grams(self) -> "tuple[Gram, Gram]":
         """X Xᵀ of the inputs and Y Yᵀ of the output gradients, multiplied once for the norm and the factors."""
-        return Gram.of(self.inputs), Gram.of(self.output_grads)
+        rows = self if is_narrow(self.inputs) and is_narrow(self.output_grads) else self.wide
+        return Gram.of(rows.inputs), Gram.of(rows.output_grads)
 
     def columns(self, places: Tensor) -> Tensor:
         """The columns of G̃ at places (B, m): (B, d_in, m)."""
