@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
-from lorif_core.linalg.codecs import signs_of_bytes
 from lorif_core.shapes import Float, Int, UInt8
 
 VALUES_OF_BYTE, SIGNS_OF_BYTE = 256, 8
@@ -92,5 +91,10 @@ def sign_table(vectors: Float[Tensor, "d k"]) -> SignTable:
     """The table for products with the columns of a matrix."""
     d, k = vectors.shape
     filled = pad(vectors, (0, -k % ALIGNMENT, 0, -d % SIGNS_OF_BYTE))  # the bits behind the d-th count nothing
-    values = torch.einsum("bs,jsk->jbk", signs_of_bytes(vectors.device), filled.unflatten(0, (-1, SIGNS_OF_BYTE)))
-    return SignTable(values.flatten(0, 1).contiguous(), k)
+    rows = filled.view(-1, SIGNS_OF_BYTE, filled.shape[1])  # (bytes, 8, aligned)
+    values = filled.new_empty(len(rows), VALUES_OF_BYTE, filled.shape[1])
+    values[:, 0] = -rows.sum(1)  # no bit is set: all signs are -1
+    for bit in range(SIGNS_OF_BYTE):  # the bytes with this bit and none above it, from those without it
+        some = slice(1 << bit, 2 << bit)
+        torch.add(values[:, : 1 << bit], rows[:, bit : bit + 1], alpha=2, out=values[:, some])
+    return SignTable(values.flatten(0, 1), k)

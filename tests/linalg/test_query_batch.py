@@ -75,7 +75,7 @@ def scores_of(queries, add, num_examples=N):
 def test_scores_of_sign_codes_are_those_of_a_double_loop(ranks, at_once, scaled):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(query_batch, "VECTORS_AT_ONCE", at_once)
-        patch.setattr(query_batch, "SIGN_COLUMNS_AT_ONCE", 4 * TERMS)
+        patch.setattr(query_batch, "TERMS_AT_ONCE", 4 * TERMS)
         queries = batch(ranks)
         block = SignFactors(coded(random(2, N, TERMS, D_IN)), coded(random(3, N, TERMS, D_OUT), scaled))
         found = scores_of(queries, lambda sums: queries.add_sign_scores(sums, block))
@@ -106,7 +106,7 @@ class StoredColumns:
 
 @pytest.mark.parametrize("is_signs", [False, True])
 def test_scores_of_columns_are_those_of_a_double_loop(monkeypatch, is_signs):
-    monkeypatch.setattr(query_batch, "NUMBERS_AT_ONCE", 40)
+    monkeypatch.setattr(query_batch, "TERMS_AT_ONCE", 2 * TERMS)
     queries, places = batch(), torch.randint(D_OUT, (N, TERMS), generator=torch.Generator().manual_seed(4))
     block = StoredColumns(random(2, N, TERMS, D_IN), places, is_signs)
     found = scores_of(queries, lambda sums: queries.add_column_scores(sums, block))
