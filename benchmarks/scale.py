@@ -1,8 +1,8 @@
 """``python -m benchmarks.scale``: what a million texts cost on eight GPUs, and a question over ten million and more.
 
 Computed, not measured: from rates that were measured on one GPU (``benchmarks/results/gpu-nvidia-h200.json``), sizes
-that are arithmetic (``benchmarks/results/big-models-2026-11-29.json``) and the assumptions below. Prints the tables of
-docs/explanation/scale.md.
+that are arithmetic (``benchmarks/results/big-models-2026-11-29.json``) and the assumptions below. Prints the tables
+of docs/explanation/scale.md.
 """
 
 import json

@@ -31,7 +31,9 @@ def test_a_model_larger_than_a_gpu_gathers_the_others_weights_twice_a_batch():
 
 def test_a_question_reads_all_bytes_from_as_many_gpus_as_hold_them():
     rates = replace(measured(), memory_bytes=100e9, resident_bytes_per_s=50e9)
-    for _, num_texts, size, gpus, resident, _ in question_rows(rates):
+    rows = question_rows(rates)
+    assert len(rows) == 2 * len(MODELS)
+    for _, num_texts, size, gpus, resident, _ in rows:
         assert size / num_texts in (14_520, 35_832)
         assert 50e9 * (gpus - 1) < size <= 50e9 * gpus
         assert resident == pytest.approx(size / max(gpus, NUM_GPUS) / 50e9)
