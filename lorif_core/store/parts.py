@@ -29,6 +29,7 @@ run. They stay in the entry; neither the manifest nor a fingerprint nor a score 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -43,6 +44,9 @@ from lorif_core.store.plan import PLAN, Plan, fingerprint_of_plan, read_plan
 
 PART_FOLDER = "parts"
 MAP_FOLDER = "maps"
+
+ENTRIES_AT_ONCE = 16
+"""Entries that are read at once, where an answer may take long and say little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,8 +198,8 @@ def finished_parts(folder: Folder) -> dict[int, PartEntry]:
     place = place_at(folder)
     plan = fingerprint_of_plan(read_plan(place))
     numbers = list(_entries_at(place))
-    with ThreadPoolExecutor(place.num_ahead, thread_name_prefix="entries") as pool:
-        found = dict(zip(numbers, pool.map(lambda number: read_entry(place, number), numbers), strict=True))
+    with ThreadPoolExecutor(ENTRIES_AT_ONCE, thread_name_prefix="entries") as pool:
+        found = dict(zip(numbers, pool.map(partial(read_entry, place), numbers), strict=True))
     for number, entry in found.items():
         _check_plan(place.told(_entry_file(number)), entry, plan)
     return found

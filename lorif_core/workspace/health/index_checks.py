@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import FingerprintMismatch, LorifError
+from lorif_core.store.local_place import verify_file
 from lorif_core.store.manifest import (
     COVERAGE,
     FORMAT_1_SHARDS,
@@ -18,7 +19,6 @@ from lorif_core.store.manifest import (
 )
 from lorif_core.store.parts import MAP_FOLDER, PART_FOLDER, PartEntry, ShardEntry, read_entry
 from lorif_core.store.plan import PLAN, FileEntry, Plan, fingerprint_of_plan, read_plan
-from lorif_core.store.reader import verify_file
 from lorif_core.workspace.folder.index_members import MEMBERS, LinkedMember, Members, read_members
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.findings import Finding, Severity

@@ -37,7 +37,7 @@ from lorif_core.workspace.indexes.linked_members import all_members, members_fin
 from lorif_core.workspace.indexes.neighbours import Neighbours, find_neighbours
 from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
 from lorif_core.workspace.indexes.outliers import rank_self_influences
-from lorif_core.workspace.indexes.planned_index import Place, Planned
+from lorif_core.workspace.indexes.planned_index import ModelPlace, Planned
 from lorif_core.workspace.indexes.slices import SliceDone, index_slice, parse_slice
 from lorif_core.workspace.indexes.trust import Trust, trust_in
 
@@ -130,7 +130,7 @@ class Indexes:
             LorifError: The model or the data is not the planned one, or the machine does not suffice.
         """
         require_curator(self.files, "build indexes")
-        return index_slice(self.files, index_id, parse_slice(slice_), Place(device, model), on_progress)
+        return index_slice(self.files, index_id, parse_slice(slice_), ModelPlace(device, model), on_progress)
 
     def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
         """Id of the index that the settings name, and what building it would cost, by itself.

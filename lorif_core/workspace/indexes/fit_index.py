@@ -12,9 +12,10 @@ from lorif_core.linalg.preconditioner import SubspacePreconditioner, preconditio
 from lorif_core.methods.protocol import Curvature
 from lorif_core.passes.fitting import damping_of, fit_module, self_influence
 from lorif_core.shapes import ModuleShape
+from lorif_core.store.json_files import Folder, place_at
 from lorif_core.store.manifest import Manifest, compact, read_manifest, write_manifest
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.writer import sweep_partials, write_self_influence, write_subspace
+from lorif_core.store.writer import write_self_influence, write_subspace
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.failing_texts import check_failures
 
@@ -39,7 +40,7 @@ def only_builder(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def compact_checked(folder: Path) -> Manifest:
+def compact_checked(folder: Folder) -> Manifest:
     """The manifest of an index whose parts are all finished.
 
     Raises:
@@ -58,11 +59,11 @@ def has_curvature(manifest: Manifest, curvature: Curvature) -> bool:
     return all(kept.get(name) == asked[name] for name in ("damping_rule", "damping_ratio", "damping"))
 
 
-def fit_index(folder: Path, manifest: Manifest, curvature: Curvature, on_progress: ProgressSink) -> Manifest:
+def fit_index(folder: Folder, manifest: Manifest, curvature: Curvature, on_progress: ProgressSink) -> Manifest:
     """Fit the preconditioner of an index whose parts are all finished; needs no model.
 
     Args:
-        folder: Of the index.
+        folder: Where the index lies.
         manifest: As it is; a preconditioner that it has is replaced.
         curvature: How to fit it.
         on_progress: Receives ("curvature", modules done, all), then ("self-influence", shards done, all).
@@ -70,7 +71,7 @@ def fit_index(folder: Path, manifest: Manifest, curvature: Curvature, on_progres
     Raises:
         DamagedArtefact: A part is damaged.
     """
-    sweep_partials(folder)
+    place_at(folder).sweep_partials()
     manifest = manifest.without_preconditioner()
     write_manifest(folder, manifest)
     reader = StoreReader(folder)
@@ -86,7 +87,7 @@ def fit_index(folder: Path, manifest: Manifest, curvature: Curvature, on_progres
     return _store_self_influence(folder, manifest, on_progress)
 
 
-def _store_self_influence(folder: Path, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
+def _store_self_influence(folder: Folder, manifest: Manifest, on_progress: ProgressSink) -> Manifest:
     reader = StoreReader(folder, manifest)
 
     def preconditioner_of(module: ModuleShape) -> SubspacePreconditioner:
