@@ -12,7 +12,7 @@ from lorif_core.cli.output import Json, TextArg, complain, console, print_json, 
 from lorif_core.cli.part_commands import say_planned
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, MembersConfig, ModelConfig
-from lorif_core.errors import ArtefactError, ConfigError, LorifError
+from lorif_core.errors import ConfigError, LorifError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 from lorif_core.workers_config import ALONE, WorkersConfig
@@ -39,6 +39,10 @@ class BuildArgs:
 
     workers: OmitArgPrefixes[WorkersConfig] = ALONE
     """Processes that make the parts together."""
+
+    storage: str | None = None
+    """Where the files of the index go, such as s3://bucket/prefix, gs://…, az://… or a folder; credentials come from
+    the environment. Unset: into the workspace, or where the index lies already."""
 
     list_modules: bool = False
     """Only show every module, whether it is tracked, and why not."""
@@ -102,7 +106,7 @@ def index_command(method_name: str) -> Callable[..., None]:
             how: Further models, and what is done besides building.
             json: Print one JSON object instead of tables.
         """
-        whole = IndexConfig(model=model, method=settings, batches=batches, members=how.members)
+        whole = IndexConfig(model=model, method=settings, batches=batches, members=how.members, storage=how.storage)
         _index(workspace, whole, dataset, how, json=json)
 
     return index
@@ -181,13 +185,23 @@ def _print_dry_run(found: "list[tuple[str, str | None, IndexEstimate]]", *, json
 
 
 def indexes(
-    workspace: Positional[Path], index: Annotated[str | None, tyro.conf.Positional] = None, /, *, json: Json = False
+    workspace: Positional[Path],
+    index: Annotated[str | None, tyro.conf.Positional] = None,
+    /,
+    *,
+    copy_to: TextArg = None,
+    json: Json = False,
 ) -> None:
     """List the indexes of a workspace; with an id, every byte of that one and what its codes keep of each module.
+
+    With `--copy-to` the index is copied, every file is compared with its checksum, and from then on it is read from
+    the copy; its files stay where they were, and may be deleted. Interrupted, the same command goes on.
 
     Args:
         workspace: Folder of the workspace.
         index: Id of an index.
+        copy_to: Where to copy the index: s3://bucket/prefix, gs://…, az://… or a folder, in which it gets a folder of
+            its own. WORKSPACE/indexes brings it back.
         json: Print one JSON object instead of tables.
     """
     from lorif_core.views.tables import human_bytes, records_table
@@ -195,6 +209,9 @@ def indexes(
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
+    if copy_to is not None:
+        _copy(opened, index, copy_to, json=json)
+        return
     if index is not None:
         report = opened.indexes.report(index)
         if json:
@@ -205,7 +222,9 @@ def indexes(
     found = opened.indexes.records()
     if json:
         told = [
-            asdict(one) | {"coverage": _coverage(opened, one), "members": members_to_dict(_members(opened, one))}
+            asdict(one)
+            | {"storage": one.storage, "coverage": _coverage(opened, one)}
+            | {"members": members_to_dict(_members(opened, one))}
             for one in found
         ]
         print_json({"indexes": told})
@@ -219,22 +238,40 @@ def indexes(
                 human_bytes(one.total_bytes or 0),
                 _left_out(_coverage(opened, one)),
                 _members_column(opened, one),
+                one.storage or "",
             ]
             for one in found
         ]
-        columns = ["id", "method", "status", "texts", "size", "without a gradient", "members"]
-        if not any(row[-1] for row in rows):
-            columns, rows = columns[:-1], [row[:-1] for row in rows]
-        console().print(records_table("Indexes", columns, rows))
+        columns = ["id", "method", "status", "texts", "size", "without a gradient", "members", "stored in"]
+        told = [number for number in range(len(columns)) if number < 6 or any(row[number] for row in rows)]
+        rows = [[row[number] for number in told] for row in rows]
+        console().print(records_table("Indexes", [columns[number] for number in told], rows))
     else:
         say(f"There is no index yet. Next: lorif index {workspace} --model FOLDER")
+
+
+def _copy(opened: "Workspace", index: str | None, to: str, *, json: bool) -> None:
+    from lorif_core.views.tables import human_bytes
+
+    if index is None:
+        raise ConfigError("one index is copied at a time: `lorif indexes WORKSPACE INDEX --copy-to PLACE`.")
+    with progress(json) as on_progress:
+        copied = opened.indexes.copy(index, to, on_progress=on_progress)
+    if json:
+        print_json(asdict(copied))
+        return
+    say(
+        f"Index {index} lies in {copied.target} now: {copied.num_files:,} files, {human_bytes(copied.size_bytes)}, of "
+        f"which {copied.num_copied:,} were copied and the others compared."
+    )
+    say(f"It is read from there from now on. What lies in {copied.source} is not needed any more.")
 
 
 def _coverage(opened: "Workspace", record: "IndexRecord") -> dict[str, Any] | None:
     """What an index rests on; None before anything is built, or where its files are gone."""
     try:
         return opened.indexes.coverage(record.index_id).to_dict()
-    except ArtefactError as error:
+    except LorifError as error:
         if record.status == "complete":
             complain(f"what index {record.index_id} covers cannot be said: {error}")
         return None

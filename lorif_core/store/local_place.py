@@ -72,12 +72,12 @@ class LocalPlace:
     def listed(self, folder: str = "") -> dict[str, Listed]:
         """Every finished file below a folder; none where there is no folder."""
         found: dict[str, Listed] = {}
-        for path in sorted((self.folder / folder).rglob("*")):
+        for path in (self.folder / folder).rglob("*"):
             if path.name.startswith(".") or not path.is_file():
                 continue
             status = path.stat()
             found[path.relative_to(self.folder).as_posix()] = Listed(status.st_size, status.st_mtime)
-        return found
+        return dict(sorted(found.items()))
 
     def has(self, name: str) -> bool:
         """Whether a file is there."""

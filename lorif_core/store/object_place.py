@@ -22,7 +22,7 @@ from lorif_core.store.place import READS_OF_DAMAGED, Listed
 
 Found = TypeVar("Found")
 
-ATTEMPTS = 8
+ATTEMPTS = 6
 """How often something is asked for before it is given up; a client may have tried each of them several times."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 10.0

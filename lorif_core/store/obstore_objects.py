@@ -16,14 +16,16 @@ from lorif_core.store.object_place import Got, Unanswered
 from lorif_core.store.place import Listed
 
 PATIENCE = {
-    "max_retries": 4,
-    "retry_timeout": timedelta(seconds=120),
+    "max_retries": 3,
+    "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
 }
 """Of obstore within one attempt."""
 
 REQUEST_S = 120
 """How long one request may take; a part has about 32 MB."""
+
+CONNECT_S = 10
 
 LONGEST_REASON = 300
 
@@ -50,7 +52,7 @@ class ObstoreObjects:
 
         if self._storage.startswith("memory://"):
             return MemoryStore()
-        options: Any = {"timeout": timedelta(seconds=REQUEST_S)}
+        options: Any = {"timeout": timedelta(seconds=REQUEST_S), "connect_timeout": timedelta(seconds=CONNECT_S)}
         patience: Any = PATIENCE
         return from_url(self._storage, client_options=options, retry_config=patience)
 

@@ -29,6 +29,7 @@ from lorif_core.workspace.indexes.build_members import (
     plan_with_members,
 )
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
+from lorif_core.workspace.indexes.copy_index import CopiedIndex, copy_index
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
@@ -169,6 +170,25 @@ class Indexes:
             if key not in self._opened:
                 self._opened = {key: open_with_members(self.files, record, model)}
             return self._opened[key]
+
+    def copy(self, index_id: str, to: str, *, on_progress: ProgressSink = no_progress) -> CopiedIndex:
+        """Copy a complete index to another place, from which it is read from then on.
+
+        What lies where it was is left there. Interrupted, the same call goes on.
+
+        Args:
+            index_id: Of the index.
+            to: A location such as s3://bucket/prefix, or a folder; the workspace's own `indexes` brings it back.
+            on_progress: Receives ("copy", bytes done, all).
+
+        Raises:
+            RoleError: The person is a viewer.
+            LorifError: The index is not complete or damaged, or the place holds another one or cannot be used.
+        """
+        require_curator(self.files, "copy indexes")
+        with self._opening:
+            self._opened = {}
+        return copy_index(self.files, index_id, to, on_progress)
 
     def has_open(self, index_id: str) -> bool:
         """Whether an index and its model are in memory."""
