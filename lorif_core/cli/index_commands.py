@@ -261,8 +261,8 @@ def _copy(opened: "Workspace", index: str | None, to: str, *, json: bool) -> Non
         print_json(asdict(copied))
         return
     say(
-        f"Index {index} lies in {copied.target} now: {copied.num_files:,} files, {human_bytes(copied.size_bytes)}, of "
-        f"which {copied.num_copied:,} were copied and the others compared."
+        f"Index {index} lies in {copied.target} now: {copied.num_files:,} files, {human_bytes(copied.size_bytes)}; "
+        f"{copied.num_copied:,} of them were copied, the others were there."
     )
     say(f"It is read from there from now on. What lies in {copied.source} is not needed any more.")
 

@@ -5,6 +5,7 @@ and so on); none is kept or said. It asks again by itself where a server is busy
 ``ObjectPlace`` asks again where that did not help.
 """
 
+import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ class ObstoreObjects:
         if self._storage.startswith("memory://"):
             return MemoryStore()
         options: Any = {"timeout": timedelta(seconds=REQUEST_S), "connect_timeout": timedelta(seconds=CONNECT_S)}
+        if os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"):  # not read where there are other options
+            options["allow_http"] = True
         patience: Any = PATIENCE
         return from_url(self._storage, client_options=options, retry_config=patience)
 
@@ -116,7 +119,7 @@ class ObstoreObjects:
         except (FileNotFoundError, errors.NotFoundError) as error:
             if "NoSuchBucket" in str(error) or "BucketNotFound" in str(error):
                 raise ConfigError(
-                    f"{self._storage!r} is not there ({_reason(error)}): make the bucket first."
+                    f"{self._storage!r} is in a bucket that is not there: make it first, or correct the name."
                 ) from error
             raise FileNotFoundError(_reason(error)) from error
         except (PermissionError, errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
@@ -142,7 +145,7 @@ _FROM_ENVIRONMENT = (
 def _reason(error: BaseException) -> str:
     """The first line of what the library says, without what a URL carries behind `?`."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"\?[^\s)'\"]*", "", lines[0])[:LONGEST_REASON].rstrip(". ")
+    return re.sub(r"\?[^\s)'\"]*", "", lines[0].partition(": <")[0])[:LONGEST_REASON].rstrip(". ")
 
 
 def _obstore() -> tuple[Any, Any]:

@@ -42,7 +42,9 @@ def place(request, tmp_path) -> Place:
     if request.param == "folder":
         return LocalPlace(tmp_path / "ix")
     objects = in_memory()
-    return place_over(objects if request.param == "objects" else FaultyObjects(objects, seed=7, errors=0.1, cuts=0.05))
+    return place_over(
+        objects if request.param == "objects" else FaultyObjects(objects, seed=7, errors=0.1, cuts=0.05)
+    )
 
 
 def test_what_was_created_is_read_whole_and_in_part(place):
@@ -147,7 +149,9 @@ def test_a_store_that_never_answers_is_given_up_in_a_sentence():
     waited = []
     faulty = FaultyObjects(in_memory(), seed=0, errors=2.0)
     place = ObjectPlace(faulty, "memory://test", "ix", waited.append)
-    with pytest.raises(ResourceError, match=rf"'memory://test/ix/a' must be reached, and {ATTEMPTS} times it was not"):
+    with pytest.raises(
+        ResourceError, match=rf"'memory://test/ix/a' must be reached, and {ATTEMPTS} times it was not"
+    ):
         place.read("a")
     assert len(waited) == ATTEMPTS - 1
     assert all(one < two for one, two in zip(waited, waited[2:], strict=False))

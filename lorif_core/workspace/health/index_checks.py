@@ -105,11 +105,12 @@ def _check_elsewhere(index: _Folder) -> None:
     check_stored(index.look, index.record)
     _check_members(index)
     if left := [name for name in (PLAN, MANIFEST) if index.has(name)]:
-        problem = (
-            f"{index.place} holds the index as well ({', '.join(left)}), and it is read from {index.record.storage!r}."
-        )
+        where = index.record.storage
+        problem = f"{index.place} holds the index as well ({', '.join(left)}), and it is read from {where!r}."
         index.look.findings.append(
-            Finding(index.index_id, problem, "note", None, "None; it takes room.", "Delete what is in it, or leave it.")
+            Finding(
+                index.index_id, problem, "note", None, "None; it takes room.", "Delete what is in it, or leave it."
+            )
         )
 
 

@@ -28,8 +28,8 @@ from lorif_core.workspace.indexes.build_members import (
     plan_alone,
     plan_with_members,
 )
-from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.copy_index import CopiedIndex, copy_index
+from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of

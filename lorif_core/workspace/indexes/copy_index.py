@@ -14,7 +14,7 @@ from lorif_core.errors import ArtefactError, ConfigError, FingerprintMismatch
 from lorif_core.files import start_hash
 from lorif_core.storage_location import plain_location
 from lorif_core.store.json_files import read_json_at
-from lorif_core.store.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from lorif_core.store.manifest import Manifest, read_manifest, write_manifest
 from lorif_core.store.parts import PART_FOLDER
 from lorif_core.store.place import Place
 from lorif_core.store.plan import PLAN
@@ -59,9 +59,7 @@ class _File:
     """None: it is JSON with a seal."""
 
 
-def copy_index(
-    files: WorkspaceFiles, index_id: str, to: str, on_progress: ProgressSink = no_progress
-) -> CopiedIndex:
+def copy_index(files: WorkspaceFiles, index_id: str, to: str, on_progress: ProgressSink = no_progress) -> CopiedIndex:
     """Copy an index, compare every byte, and let the catalog say that it lies there.
 
     Args:
@@ -149,6 +147,6 @@ def _copy_json(source: Place, target: Place, name: str) -> bool:
 def _check_same(target: Place, name: str, is_same: bool) -> None:
     if not is_same:
         raise FingerprintMismatch(
-            f"{target.told(name)!r} is there already and is of another build: delete what is in {target.told()!r}, or "
-            "copy to another place."
+            f"{target.told(name)!r} is there already and is of another build: delete what is in {target.told()!r}, "
+            "or copy to another place."
         )
