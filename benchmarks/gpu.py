@@ -148,7 +148,8 @@ def indexing(work: Workload, f: int, factor_rank: int, codec: str) -> Callable[[
     draw = torch.Generator(work.device).manual_seed(0)
 
     def side(width: int, projected: int) -> torch.Tensor:
-        return torch.randn(width, projected, generator=draw, device=work.device) / projected**0.5
+        drawn = torch.randn(width, projected, generator=draw, device=work.device) / projected**0.5
+        return drawn.bfloat16()  # as a build places maps
 
     maps = {m.name: ModuleMaps(side(m.in_features, m.d_in), side(m.out_features, m.d_out)) for m in modules}
     source = GradientSource(

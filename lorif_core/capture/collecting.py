@@ -91,7 +91,7 @@ class Collector:
         layout = self._layout(use)
         if layout is None:
             return
-        prepared, order = self._prepare(use, layout(use.inputs.detach()))
+        prepared, order = self._prepare(use, layout(_as_multiplied(use)))
         # A tensor hook, not a module backward hook: the latter warns (and may copy) when the
         # module's input needs no gradient, as in the first layer.
         pending = _Pending(use.name, prepared, order, layout, use.is_swapped, use.scale, use.skips)
@@ -150,6 +150,12 @@ class Collector:
     def _hand_over(self, name: str) -> None:
         gradients = self._parts.pop(name)
         self.sink(name, gradients[0] if len(gradients) == 1 else sum_gradients(gradients))
+
+
+def _as_multiplied(use: Use) -> Tensor:
+    """What a weight was multiplied by: on a GPU autocast rounds it for the product, and for the weight's gradient."""
+    inputs, product = use.inputs.detach(), use.output.dtype
+    return inputs.to(product) if inputs.is_cuda and use.num_ids is None and product == torch.bfloat16 else inputs
 
 
 def _of_ids(ids: Tensor, side: Tensor | None, use: Use) -> Tensor:

@@ -7,6 +7,7 @@ independent, and of their sum 2^-9 / √n is left (docs/decisions/0041).
 
 from torch import Tensor
 
+from lorif_core.linalg.narrow_products import is_narrow, wide_product
 from lorif_core.shapes import Float
 
 BLOCKS, NARROWEST_BLOCK = 8, 128
@@ -22,6 +23,9 @@ hundred they moved the order of texts (Spearman .92 to float32)."""
 
 def add_gram(sums: Float[Tensor, "d d"], rows: Float[Tensor, "n d"]) -> None:
     """Add XᵀX of some rows to a symmetric sum, in place, in its precision."""
+    if is_narrow(rows):
+        sums.add_(wide_product(rows.mT, rows))
+        return
     rows = rows.to(sums.dtype)
     width = max(NARROWEST_BLOCK, -(-len(sums) // BLOCKS))
     for start in range(0, len(sums), width):

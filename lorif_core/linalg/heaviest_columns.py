@@ -72,6 +72,6 @@ def heaviest_columns(gradient: ProjectedGradient, num_columns: int) -> Columns:
 
 def _candidates(gradient: SequenceGradient, count: int) -> Int[Tensor, "B count"]:
     """One example at a time: a square of all its outputs is alive."""
-    weights = gradient.inputs.square().sum(2)  # (B, T)
-    energies = [own @ outputs.square() for own, outputs in zip(weights, gradient.output_grads, strict=True)]
+    weights = gradient.wide.inputs.square().sum(2)  # (B, T)
+    energies = [own @ outputs.square() for own, outputs in zip(weights, gradient.wide.output_grads, strict=True)]
     return torch.stack([one.topk(count).indices for one in energies])

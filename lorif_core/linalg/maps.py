@@ -97,15 +97,17 @@ def random_signs(key: str, width: int, projected: int) -> Float[Tensor, "width p
     return bits.float().mul_(2).sub_(1).div_(projected**0.5)
 
 
-def random_directions(key: str, width: int, projected: int) -> Float[Tensor, "width projected"] | None:
+def random_directions(
+    key: str, width: int, projected: int, device: torch.device | None = None
+) -> Float[Tensor, "width projected"] | None:
     """Orthonormal columns times √(width ÷ projected) that depend on ``key`` alone, float64; None if all are kept.
 
-    The last bits depend on the processor's QR decomposition: for maps that are stored.
+    The last bits depend on the QR decomposition of the device that they are made on: for maps that are stored.
     """
     if projected == width:
         return None
     drawn = torch.randn(width, projected, generator=seeded_generator(key), dtype=torch.float64)
-    return orthonormal_basis(drawn) * (width / projected) ** 0.5
+    return orthonormal_basis(drawn.to(device)) * (width / projected) ** 0.5
 
 
 def maps_digest(maps: Mapping[str, ModuleMaps]) -> str:
@@ -116,5 +118,5 @@ def maps_digest(maps: Mapping[str, ModuleMaps]) -> str:
             shape = () if side is None else tuple(side.shape)
             digest.update(f"{name}{shape}".encode())
             if side is not None:
-                digest.update(side.contiguous().numpy().tobytes())
+                digest.update(side.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()

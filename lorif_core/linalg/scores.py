@@ -25,6 +25,7 @@ from torch import Tensor
 
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.factors import Factors, FactorSides
+from lorif_core.linalg.fused_signs import FusedSide, add_fused_scores, fused_side, fuses
 from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.signs import MOST_VECTORS, SignColumns, SignFactors, SignTable, sign_table
 from lorif_core.linalg.typed_torch import eigh, matrix_norm, orthonormal_basis, thin_svd
@@ -78,6 +79,11 @@ class ScoreSums:
         self._scores[first_query : first_query + len(scores), first_example : first_example + scores.shape[1]] += (
             scores
         )
+
+    @property
+    def added_to(self) -> Float[Tensor, "Q n"]:
+        """The scores themselves, for a kernel that adds to them where they lie."""
+        return self._scores
 
     def add_row_sums(self, query: int, products: Float[Tensor, "n w"]) -> None:
         """Add the sum of each row to the scores of one query."""
@@ -261,8 +267,16 @@ class FactoredQueries:
     def _for_signs(self, vectors: Tensor) -> SignTable | SplitVectors:
         return split_vectors(vectors) if self.unpacks_signs else sign_table(vectors)
 
+    @cached_property
+    def _fused(self) -> tuple[FusedSide, FusedSide]:
+        """Both sides for one kernel."""
+        return fused_side(self.left, self.num_queries), fused_side(self.right, self.num_queries)
+
     def add_sign_scores(self, sums: ScoreSums, block: SignFactors) -> None:
         """Add the scores of a block of sign-coded examples, from their packed bits."""
+        if self.unpacks_signs and fuses(self.device, self.rank):
+            add_fused_scores(sums.added_to, *self._fused, block)
+            return
         products = self._left_table.products(block.left).mul_(self._right_table.products(block.right))
         sums.add(_sums(products, self.rank))
 

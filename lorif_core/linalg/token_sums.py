@@ -36,7 +36,7 @@ def token_sums(gradient: ProjectedGradient) -> Iterator[TokenSum]:
     if not isinstance(gradient, SequenceGradient):
         rows = torch.eye(gradient.widths[0], device=gradient.device, dtype=gradient.matrix.dtype)
         gradient = SequenceGradient(rows.expand(len(gradient.matrix), -1, -1), gradient.matrix)
-    for inputs, output_grads in zip(gradient.inputs, gradient.output_grads, strict=True):
+    for inputs, output_grads in zip(gradient.wide.inputs, gradient.wide.output_grads, strict=True):
         kept = output_grads.any(1)
         yield TokenSum(inputs[kept], output_grads[kept])
 

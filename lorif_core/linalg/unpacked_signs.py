@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lorif_core.linalg.narrow_products import wide_product
 from lorif_core.linalg.signs import SIGNS_OF_BYTE, SignColumns
 from lorif_core.shapes import Float
 
@@ -37,7 +38,7 @@ class SplitVectors:
         codes, k = columns.codes.flatten(0, 1), len(self.sums)
         # Two operations, as a GPU has no bitwise one that writes floating-point numbers.
         bits = (codes.unsqueeze(-1) & _worth(codes.device)).flatten(1).bfloat16()
-        both = _product(bits, self.parts)
+        both = wide_product(bits, self.parts)
         signed = both[:, :k].add(both[:, k : 2 * k]).sub_(self.sums)
         return columns.scaled(signed.view(*columns.codes.shape[:2], k))
 
@@ -56,10 +57,3 @@ def split_vectors(vectors: Float[Tensor, "d k"]) -> SplitVectors:
 def _worth(device: torch.device) -> Tensor:
     """(8,) uint8: what each bit of a byte is worth, the first sign's first."""
     return (2 ** torch.arange(SIGNS_OF_BYTE, device=device)).to(torch.uint8)
-
-
-def _product(left: Tensor, right: Tensor) -> Float[Tensor, "n m"]:
-    """Of bfloat16 matrices, added up and given in float32: a CPU has no call for it, nor has torch before 2.8."""
-    if left.is_cuda and "dtype" in torch.ops.aten.mm.overloads():
-        return torch.mm(left, right, out_dtype=torch.float32)
-    return left.float() @ right.float()

@@ -99,13 +99,14 @@ def whitened_maps(module: ModuleShape, moments: Moments, *, alpha: float, seed: 
     is_head = module.form == "columns"
     counts, damping = (moments.num_inputs, HEAD_ALPHA) if is_head else (moments.num_tokens, alpha)
     what = f"the inputs of module {module.name!r}"
-    side = random_directions(f"{seed}:{module.name}:input", module.in_features, module.d_in)
+    device = moments.inputs.device
+    side = random_directions(f"{seed}:{module.name}:input", module.in_features, module.d_in, device)
     input_map = inverse_root(moments.inputs, counts, damping, what=what, columns=side)
     what = f"the gradients of module {module.name!r}"
     if is_head:
         output_map = diagonal_root(moments, what=what)
     else:
-        side = random_directions(f"{seed}:{module.name}:output", module.out_features, module.d_out)
+        side = random_directions(f"{seed}:{module.name}:output", module.out_features, module.d_out, device)
         output_map = inverse_root(moments.output_grads, moments.num_tokens, alpha, what=what, columns=side)
     return ModuleMaps(input_map.float().cpu(), output_map.float().cpu())
 

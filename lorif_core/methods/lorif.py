@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
@@ -92,12 +93,13 @@ class FactoredFeature:
         """Rank-c factors of each gradient, or its heaviest columns."""
         if module.form == "columns":
             return heaviest_columns(gradient, self.rank_of(module))
-        return factor_gradient(gradient, _start(module, self.rank_of(module), self.seed))
+        return factor_gradient(gradient, _start(module, self.rank_of(module), self.seed, gradient.device))
 
 
 @lru_cache(maxsize=4096)
-def _start(module: ModuleShape, rank: int, seed: int) -> Tensor:
-    return random_start(module.name, module.d_out, rank, seed=seed)
+def _start(module: ModuleShape, rank: int, seed: int, device: torch.device) -> Tensor:
+    """Kept on the device: to bring it there for every batch would make the host wait."""
+    return random_start(module.name, module.d_out, rank, seed=seed).to(device)
 
 
 @dataclass(frozen=True)

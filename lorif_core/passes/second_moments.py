@@ -68,11 +68,11 @@ def add_moments(
     lengths = [len(one.input_ids) for one in sequences]
     for positions in plan_batches(lengths, tokens_per_batch, length_boundaries(model)):
         batch = pad_batch([sequences[position] for position in positions], pad_id)
-        is_real = batch.attention_mask.bool()
-        num_tokens = int(is_real.sum())
+        padding = _Padding(~batch.attention_mask.bool())
+        num_tokens = int(batch.attention_mask.sum())
 
         def take(
-            name: str, gradient: ProjectedGradient, is_real: Tensor = is_real, num_tokens: int = num_tokens
+            name: str, gradient: ProjectedGradient, padding: _Padding = padding, num_tokens: int = num_tokens
         ) -> None:
             assert isinstance(gradient, SequenceGradient)
             if maps[name].keeps_outputs_apart:
@@ -81,15 +81,30 @@ def add_moments(
                     gradient.inputs[kept], gradient.output_grads[kept], num_tokens, in_bfloat16=in_bfloat16
                 )
                 return
-            calls = gradient.inputs.shape[1] // is_real.shape[1]  # a shared module's calls stand one after another
-            padding = ~is_real.repeat(1, calls).to(gradient.inputs.device)[..., None]
-            # Rows of zeros add nothing; taking them out would wait for the device.
-            inputs, output_grads = (
-                side.masked_fill(padding, 0).flatten(0, 1) for side in (gradient.inputs, gradient.output_grads)
-            )
+            calls = gradient.inputs.shape[1] // padding.num_places
+            inputs, output_grads = padding.cleared(gradient.inputs), padding.cleared(gradient.output_grads)
             moments[name].add(inputs, output_grads, calls * num_tokens, in_bfloat16=in_bfloat16)
 
         capture_gradients(model, maps, batch, summed_cross_entropy, take, keeps_tokens=True)
+
+
+class _Padding:
+    """Where a batch has no token, brought to each device once."""
+
+    def __init__(self, is_padding: Tensor) -> None:
+        self._is_padding, self._on = is_padding, dict[torch.device, Tensor]()
+        self._is_any = bool(is_padding.any())
+        self.num_places = is_padding.shape[1]
+
+    def cleared(self, rows: Tensor) -> Tensor:
+        """Rows (B, calls · T, width) as (B · calls · T, width), those of padding zero: they add nothing, and taking
+        them out would wait for the device. A shared module's calls stand one after another."""
+        if not self._is_any:
+            return rows.flatten(0, 1)
+        if rows.device not in self._on:
+            self._on[rows.device] = self._is_padding.to(rows.device)
+        there = self._on[rows.device].repeat(1, rows.shape[1] // self.num_places)
+        return rows.masked_fill(there[..., None], 0).flatten(0, 1)
 
 
 def _same(moments: Moments) -> ModuleMaps:

@@ -124,8 +124,13 @@ class _ShardRows:
 
     def energies(self) -> list[list[float]]:
         """Per module: what is kept before the codec, as stored, and the whole."""
-        nothing = torch.zeros(3, dtype=torch.float64)
-        return torch.stack([self._energies.get(name, nothing).cpu() for name in self._by_name]).tolist()
+        there: dict[torch.device, list[str]] = {}
+        for name, sums in self._energies.items():
+            there.setdefault(sums.device, []).append(name)
+        found: dict[str, list[float]] = {}
+        for names in there.values():
+            found |= zip(names, torch.stack([self._energies[name] for name in names]).tolist(), strict=True)
+        return [found.get(name, [0.0, 0.0, 0.0]) for name in self._by_name]
 
     def fill_missing(self) -> dict[str, Tensor]:
         """All tensors, on the CPU; modules that no gradient reached hold zeros.

@@ -193,7 +193,8 @@ def _differentiated_twice(
 def _product(gradient: ProjectedGradient, matrices: Tensor) -> Tensor:
     """Σ_b ⟨M_b, G̃_b⟩ of matrices (B, d_in, d_out), a scalar."""
     if isinstance(gradient, SequenceGradient):
-        return ((gradient.inputs @ matrices.to(gradient.inputs)) * gradient.output_grads).sum()
+        inputs, output_grads = gradient.wide.inputs, gradient.wide.output_grads
+        return ((inputs @ matrices.to(inputs)) * output_grads).sum()
     return (gradient.dense() * matrices.to(gradient.dense())).sum()
 
 

@@ -141,8 +141,8 @@ class Engine:
 
     def _placed(self, maps: ModuleMaps, device: torch.device) -> ModuleMaps:
         """Maps where they are multiplied, in what they are multiplied in: cast once and not for every batch. A
-        diagonal is always multiplied in float32."""
-        narrow = self.precision == "bfloat16" and device.type == "cpu" and not maps.keeps_outputs_apart
+        diagonal is always multiplied in float32. On a GPU all else is multiplied in bfloat16."""
+        narrow = (self.precision == "bfloat16" or device.type == "cuda") and not maps.keeps_outputs_apart
         return maps.to(device, torch.bfloat16 if narrow else torch.float32)
 
 
