@@ -204,8 +204,6 @@ def indexes(
             its own. WORKSPACE/indexes brings it back.
         json: Print one JSON object instead of tables.
     """
-    from lorif_core.views.tables import human_bytes, records_table
-    from lorif_core.workspace.indexes.linked_members import members_to_dict
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
@@ -219,6 +217,13 @@ def indexes(
         else:
             _print_index(report)
         return
+    _list(opened, workspace, json=json)
+
+
+def _list(opened: "Workspace", workspace: Path, *, json: bool) -> None:
+    from lorif_core.views.tables import human_bytes, records_table
+    from lorif_core.workspace.indexes.linked_members import members_to_dict
+
     found = opened.indexes.records()
     if json:
         told = [

@@ -19,6 +19,7 @@ class LocalPlace:
     """A folder. Files are created by a hard link of a finished temporary file, and read by mapping them."""
 
     num_ahead = 1
+    reads_in_parts = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,15 +49,28 @@ class LocalPlace:
 
     def content(self, name: str, checksum: str) -> UInt8[Tensor, " size"]:
         """A file mapped into memory; writing to it changes no file. It is compared with its checksum once."""
+        self.check(name, checksum)
         path = self.folder / name
-        if (name, checksum) not in self._checked:
-            verify_file(path, checksum)
-            self._checked.add((name, checksum))
         size = path.stat().st_size
         if not size:
             return torch.empty(0, dtype=torch.uint8)
         # Not Python's own mmap: it would keep a file open for as long as any of its tensors lives.
         return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+
+    def check(self, name: str, checksum: str) -> None:
+        """Compare a file with its checksum, unless it was.
+
+        Raises:
+            DamagedArtefact: The bytes differ.
+            ArtefactError: The file is missing.
+        """
+        if (name, checksum) not in self._checked:
+            verify_file(self.folder / name, checksum)
+            self._checked.add((name, checksum))
+
+    def mapped_from(self, name: str) -> Path | None:
+        """The file itself."""
+        return self.folder / name
 
     def create(self, name: str, content: bytes) -> bytes:
         """Link a finished file to the name if that is free."""

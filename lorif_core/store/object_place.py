@@ -9,6 +9,7 @@ checksum or seal of what it should be, and asked for again.
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -78,6 +79,7 @@ class ObjectPlace:
     """Files of an index as objects. Nothing is kept between two reads but what was asked for."""
 
     num_ahead = 4
+    reads_in_parts = False  # a part of an object could not be compared with a checksum
 
     def __init__(
         self, objects: Objects, storage: str, index_id: str, wait: Callable[[float], None] = time.sleep
@@ -124,6 +126,10 @@ class ObjectPlace:
             if found == checksum:
                 return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else _NOTHING.clone()
         raise damaged(self.told(name), found, checksum)
+
+    def mapped_from(self, name: str) -> Path | None:
+        """None: objects are read."""
+        return None
 
     def create(self, name: str, content: bytes) -> bytes:
         """Put an object unless there is one, and return the one that is there now."""

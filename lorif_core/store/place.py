@@ -5,6 +5,7 @@ Most are created once and never changed (``create``: of several writers, whereve
 a fit makes anew is replaced whole. Nobody who reads or writes an index knows which kind of place it is in.
 """
 
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -35,6 +36,11 @@ class Place(Protocol):
     @property
     def num_ahead(self) -> int:
         """Files that are worth reading at once, before they are needed."""
+        ...
+
+    @property
+    def reads_in_parts(self) -> bool:
+        """Whether whoever needs a part of a file's content reads no more than that; else every file is read whole."""
         ...
 
     def told(self, name: str = "") -> str:
@@ -69,6 +75,10 @@ class Place(Protocol):
             FileNotFoundError: It is not there.
             DamagedArtefact: It is not what was written.
         """
+        ...
+
+    def mapped_from(self, name: str) -> Path | None:
+        """The file on this machine that ``content`` maps; None: it is read."""
         ...
 
     def create(self, name: str, content: bytes) -> bytes:

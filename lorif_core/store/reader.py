@@ -244,4 +244,4 @@ class StoreReader:
             content = self.place.content(entry.file, entry.checksum)
         except FileNotFoundError as error:
             raise missing(self.place.told(entry.file)) from error
-        return TensorFile(self.place.told(entry.file), content)
+        return TensorFile(self.place.told(entry.file), content, self.place.mapped_from(entry.file))

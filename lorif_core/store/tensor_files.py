@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -68,17 +69,18 @@ class TensorRows(Protocol):
 class TensorFile:
     """A safetensors file in memory, or mapped into it. Tensors are views of it; writing to them changes no file."""
 
-    def __init__(self, told: str, content: UInt8[Tensor, " size"]) -> None:
+    def __init__(self, told: str, content: UInt8[Tensor, " size"], mapped_from: Path | None = None) -> None:
         """Find the tensors.
 
         Args:
             told: Where the file lies, for people.
             content: All of it.
+            mapped_from: The file that the content is a mapping of; None: it was read.
 
         Raises:
             DamagedArtefact: It has no readable header, or one that does not go with what lies behind it.
         """
-        self._path, self._bytes = told, content
+        self._path, self._bytes, self._mapped_from = told, content, mapped_from
         self._places = header_of(lambda start, stop: content[start:stop].numpy().tobytes(), len(content), told)
         for name, place in self._places.items():
             if not _is_sound(place):
@@ -116,13 +118,16 @@ class TensorFile:
     def copy_to(self, memory: UInt8[Tensor, " size"]) -> None:
         """Read the bytes of the file to the beginning of some memory on the CPU.
 
-        Not from the mapping, whose pages would be mapped one by one: 1 GB/s on a virtual machine.
+        Not from a mapping, whose pages would be mapped one by one: 1 GB/s on a virtual machine.
 
         Raises:
             DamagedArtefact: The file became shorter.
         """
+        if self._mapped_from is None:
+            memory[: self.size_bytes].copy_(self._bytes)
+            return
         left: Any = memory[: self.size_bytes].numpy()
-        with Path(self._path).open("rb", buffering=0) as handle:
+        with self._mapped_from.open("rb", buffering=0) as handle:
             while len(left):
                 count = handle.readinto(left)
                 if not count:

@@ -220,6 +220,19 @@ def test_opening_an_index_of_5000_parts_asks_twice():
     assert counting.asked == {"listed": 1, "get": 1} or counting.asked == {"has": 1, "get": 1}
 
 
+def test_a_scan_reads_a_few_shards_ahead_and_no_more():
+    objects, plan = in_memory(), plan_of(num_examples=40, shard_examples=2)
+    build(place_over(objects), plan)
+    counting = CountingObjects(objects)
+    place = place_over(counting)
+    before = StoreReader(place)
+    num_read = counting.asked["get"]
+    for number, shard in enumerate(before.iter_shards()):
+        assert shard.num_examples == 2
+        assert counting.asked["get"] - num_read <= number + 1 + place.num_ahead
+    assert counting.asked["get"] - num_read == plan.num_parts
+
+
 def test_compaction_of_a_stored_index_reads_each_entry_and_no_tensors():
     objects = in_memory()
     plan = plan_of()

@@ -21,6 +21,7 @@ from tiny_workspace import (
     model_folder,
 )
 
+from lorif_core.errors import ConfigError
 from lorif_core.store.manifest import MANIFEST
 from lorif_core.store.open_place import open_place
 from lorif_core.workspace.workspace import open_workspace
@@ -100,8 +101,15 @@ def test_neighbours_map_and_outliers_read_a_stored_index(tmp_path, memory):
     workspace, index_id = built(tmp_path, memory)
     here, there = open_workspace(indexed()).indexes, open_workspace(workspace).indexes
     assert there.outliers(index_id).equals(here.outliers(index_id))
-    one, other = there.neighbours("t003", 5), here.neighbours("t003", 5)
-    assert [(hit.train_id, hit.score) for hit in one.found] == [(hit.train_id, hit.score) for hit in other.found]
+    assert there.neighbours("t003", 5).texts.equals(here.neighbours("t003", 5).texts)
+
+
+def test_a_fast_search_of_a_store_that_is_read_whole_is_refused_and_an_exact_one_answers(tmp_path, memory):
+    workspace, index_id = built(tmp_path, memory)
+    refused = lorif("ask", workspace, "--prompt", "The river", "--completion", " castle", "--search", "fast")
+    assert (refused.code, "would save nothing" in refused.err) == (2, True)
+    with pytest.raises(ConfigError, match="would save nothing"):
+        open_workspace(workspace).indexes.neighbours("t003", 5, index_id=index_id, search="fast")
 
 
 def test_a_planned_index_is_made_by_slices_and_its_progress_is_seen(tmp_path, memory):
