@@ -208,8 +208,9 @@ class StoreReader:
         if self.manifest.maps is None:
             return None
         tensors: dict[str, Tensor] = {}
-        for entry in self.manifest.maps:
-            tensors |= self._tensors(entry)
+        with ThreadPoolExecutor(self.place.num_ahead, thread_name_prefix="maps") as pool:
+            for found in pool.map(self._tensors, self.manifest.maps):
+                tensors |= found
         return maps_from_tensors(tensors, [module.name for module in self.modules])
 
     def subspace(self, module: ModuleShape) -> Subspace:
