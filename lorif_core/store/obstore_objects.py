@@ -155,6 +155,6 @@ def _obstore() -> tuple[Any, Any]:
     except ImportError as error:
         raise ConfigError(
             "an index in an object store needs the package obstore, which is not installed: run "
-            "`pip install 'lorif-studio[storage]'`, or leave `--storage` out and the index lies in the workspace."
+            "`pip install 'lorif-studio[storage]'`, or keep indexes in the workspace."
         ) from error
     return obstore, obstore.exceptions

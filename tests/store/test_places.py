@@ -16,7 +16,7 @@ from lorif_core.store.manifest import compact, read_manifest, write_manifest
 from lorif_core.store.object_place import ATTEMPTS, ObjectPlace, Unanswered
 from lorif_core.store.obstore_objects import ObstoreObjects
 from lorif_core.store.open_place import open_place
-from lorif_core.store.parts import finished_parts, missing_parts, sweep_leftovers
+from lorif_core.store.parts import finished_parts, missing_parts, sweep_leftovers, write_entry
 from lorif_core.store.place import Place
 from lorif_core.store.plan import write_plan
 from lorif_core.store.reader import StoreReader
@@ -132,8 +132,10 @@ def test_an_index_is_built_and_read_as_in_a_folder(place, tmp_path):
 def test_tensors_of_a_worker_that_lost_are_deleted(place):
     plan = plan_of()
     write_plan(place, plan)
+    lost = make_part(place, plan, 1, hardware=3)
+    place.delete("parts/00001.json")  # as if it had come second, with its tensors there
     winner = make_part(place, plan, 1)
-    assert make_part(place, plan, 1, hardware=3) == winner
+    assert write_entry(place, 1, lost) == winner
     assert [name for name in place.listed("parts") if name.endswith(".safetensors")] == [winner.shard.file]
 
 
@@ -173,6 +175,34 @@ def test_an_answer_that_was_cut_where_its_length_does_not_tell_is_noticed_by_che
         place.content("a.json", start_hash(place_over(objects).read("a.json")).hexdigest())
     with pytest.raises(ArtefactError, match="not readable JSON"):
         read_json_at(place, "a.json")
+
+
+class CutsTheFirst:
+    """Cuts the first answer to each kind of reading."""
+
+    def __init__(self, objects):
+        self._objects, self.asked = objects, []
+
+    def __getattr__(self, name):
+        return getattr(self._objects, name)
+
+    def get(self, path):
+        self.asked.append("get")
+        got = self._objects.get(path)
+        return got._replace(content=got.content[: -1 if self.asked.count("get") == 1 else None])
+
+    def get_range(self, path, start, stop):
+        self.asked.append("range")
+        return self._objects.get_range(path, start, stop - (self.asked.count("range") == 1))
+
+
+def test_an_answer_that_was_cut_is_asked_for_again():
+    objects = in_memory()
+    place_over(objects).create("a", b"0123456789")
+    cutting = CutsTheFirst(objects)
+    assert place_over(cutting).read("a") == b"0123456789"
+    assert place_over(cutting).read_range("a", 2, 5) == b"234"
+    assert cutting.asked == ["get", "get", "range", "range"]
 
 
 class LosesTheFirstAnswer:
