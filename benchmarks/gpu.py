@@ -2,11 +2,13 @@
 
 training step   forward and backward, weights trainable, no optimiser step; measured again after indexing
 floor           forward and activation-only backward, weights frozen
-statistics      what the first pass of kronecker does with a batch: second moments of every module
+statistics      what the first pass of kronecker does with a batch: second moments of every module, or of as many as
+                fit, with the number of passes that all of them take
 lorif           what `lorif index` does with a batch: capture, project (f = 4), factor (c = 1), encode (bf16)
 kronecker       the same with its defaults (f = 1, c = 2, sign), and projected to a sixteenth
                 Its maps are drawn at random: dense ones of the same shapes cost what half-whitening ones cost, and
                 roots of moments are not what is measured here.
+roots           of the first layer's moments, folded with the maps of kronecker at a sixteenth
 question        over a million texts of 4 KB: the index there, or its shards streaming (``gpu_questions``)
 
 Every step does all of one batch. It prints a table and writes one JSON object. What does not fit into memory or into
@@ -40,13 +42,16 @@ from lorif_core.capture.objectives import summed_cross_entropy
 from lorif_core.data.batches import pad_batch
 from lorif_core.linalg.codecs import codec_for
 from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.whitening import whitened_maps
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
 from lorif_core.methods.registry import method_settings
 from lorif_core.passes.device_shards import free_bytes
+from lorif_core.passes.layer_groups import layer_groups
 from lorif_core.passes.second_moments import add_moments, empty_moments, placed_moments
 from lorif_core.passes.shards import GradientSource, build_shard
-from lorif_core.workspace.indexes.build_memory import batch_bytes, maps_bytes, sizes_of
+from lorif_core.shapes import ModuleShape
+from lorif_core.workspace.indexes.build_memory import batch_bytes, maps_bytes, room_for_moments, sizes_of
 
 ROUNDS = 7
 FEWEST_ROUNDS = 5
@@ -89,6 +94,9 @@ class Timing:
     num_host_syncs: int | None
     """Waits of the host for the device, copies included; None on the CPU."""
 
+    num_passes: int = 1
+    """Over the texts, that all modules take: this is one of them."""
+
 
 @dataclass
 class Report:
@@ -127,17 +135,35 @@ def floor(work: Workload) -> Callable[[], object]:
 
 
 def statistics_pass(work: Workload) -> Callable[[], object]:
-    """Second moments of every module, which are added up where the model is."""
-    modules = work.modules(1)
-    needed = sum(4 * (m.in_features**2 + m.out_features**2) for m in modules)
-    _require_memory(needed, free_bytes(work.device), "the moments")
-    moments = placed_moments(work.model, empty_moments(modules))
+    """Second moments of a group of modules, which are added up where the model is."""
+    moments = placed_moments(work.model, empty_moments(_groups(work)[0]))
 
     def run() -> None:
         with frozen(work.model):
             add_moments(work.model, moments, work.examples, pad_id=0, tokens_per_batch=work.num_tokens)
 
     return run
+
+
+def _groups(work: Workload) -> list[list[ModuleShape]]:
+    """Modules whose moments a build sums up in one pass."""
+    return [list(group) for group in layer_groups(work.modules(1), room_for_moments(free_bytes(work.device)))]
+
+
+def time_roots(work: Workload) -> dict[str, Any]:
+    """Seconds of the half-whitening maps of the first layer, from the moments of one batch."""
+    modules = work.modules(DIVISORS["kronecker f=16"])
+    first = [one for one in modules if one.name.split(".h.")[-1].split("layers.")[-1].startswith("0.")]
+    moments = placed_moments(work.model, empty_moments(first))
+    with frozen(work.model):
+        add_moments(work.model, moments, work.examples, pad_id=0, tokens_per_batch=work.num_tokens)
+    taken: list[float] = []
+    for module in [first[0], *first]:  # once to warm up
+        synchronise(work.device)
+        started = time.perf_counter()
+        whitened_maps(module, moments[module.name], alpha=0.1, seed=0)
+        taken.append(time.perf_counter() - started)
+    return {"modules": len(first), "of": len(modules), "seconds": sum(taken[1:])}
 
 
 def indexing(work: Workload, f: int, factor_rank: int, codec: str) -> Callable[[], object]:
@@ -219,6 +245,7 @@ def time_step(step: str, work: Workload, deadline: float) -> Timing:
         peak_bytes=peak,
         estimated_bytes=_estimated_bytes(step, work),
         num_host_syncs=num_syncs,
+        num_passes=len(_groups(work)) if step == "statistics" else 1,
     )
 
 
@@ -265,6 +292,7 @@ def measure_model(work: Workload, deadline: float, left_out: list[str]) -> dict[
         "num_parameters": sum(parameter.numel() for parameter in work.model.parameters()),
         "num_modules": len(work.modules(1)),
         "steps": [asdict(timing) for timing in timings.values()],
+        "roots": time_roots(work),
         "rate_over_training_step": _rates_over("training step", timings),
         "rate_over_floor": _rates_over("floor", timings),
     }
@@ -292,7 +320,13 @@ def table(report: Report) -> str:
                 f"{one['tokens_per_s']:>12,.0f} {'' if share is None else f'{share:.0%}':>7} "
                 f"{_gigabytes(one['peak_bytes']):>8} {_gigabytes(one['estimated_bytes']):>8} "
                 f"{'' if syncs is None else syncs:>6} {training:>10} {least:>8}"
+                + (f"  (one of {one['num_passes']} passes)" if one["num_passes"] > 1 else "")
             )
+        roots = model["roots"]
+        lines.append(
+            f"{model['model']:<12} {'roots':<20} {roots['seconds'] * 1e3:>10,.1f} for {roots['modules']} of "
+            f"{roots['of']} modules"
+        )
     if report.question is not None:
         asked = f"{report.question['texts']:,} texts of {report.question['bytes_per_text']:,} bytes"
         for name in ("resident", "streamed"):

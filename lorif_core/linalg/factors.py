@@ -73,32 +73,35 @@ def random_start(module_name: str, d_out: int, factor_rank: int, *, seed: int) -
     return orthonormal_basis(torch.randn(d_out, factor_rank, generator=generator, dtype=torch.float64))
 
 
-def factor_gradient(gradient: ProjectedGradient, start: Float[Tensor, "d_out c"]) -> Factors:
+def factor_gradient(
+    gradient: ProjectedGradient, start: Float[Tensor, "d_out c"] | Float[Tensor, "B d_out c"]
+) -> Factors:
     """Best rank-c factors of each projected gradient of a batch.
 
     Args:
         gradient: Projected gradients of B examples, multiplied out or not.
-        start: From ``random_start``; its width is the factor rank c ≤ min(d_in, d_out).
+        start: From ``random_start``; its width is the factor rank c ≤ min(d_in, d_out). One for all, or one each.
 
     Source:
         LoRIF (arXiv:2601.21929); 8 iterations for c = 1, else 16
         (docs/explanation/design.md §2.4).
     """
     gram_width = GRAM_WIDTH_ON_GPU if gradient.device.type == "cuda" else GRAM_WIDTH
-    if start.shape[1] == 1 and isinstance(gradient, DenseGradient) and min(gradient.widths) <= gram_width:
+    factor_rank = start.shape[-1]
+    if factor_rank == 1 and isinstance(gradient, DenseGradient) and min(gradient.widths) <= gram_width:
         return _balance(*_power_of_gram(gradient.matrix, start))
-    if isinstance(gradient, SequenceGradient) and TOKENS_PER_RANK * start.shape[1] <= gradient.inputs.shape[1]:
+    if isinstance(gradient, SequenceGradient) and TOKENS_PER_RANK * factor_rank <= gradient.inputs.shape[1]:
         right = _right_from_tokens(gradient, start)
         return _balance(gradient.apply(right), right)
     probe = gradient.squared_norm()
-    right = start.to(probe).expand(len(probe), *start.shape)  # (B, d_out, c)
-    for _ in range(ITERATIONS_RANK_ONE if start.shape[1] == 1 else ITERATIONS):
+    right = start.to(probe).expand(len(probe), -1, -1)  # (B, d_out, c)
+    for _ in range(ITERATIONS_RANK_ONE if factor_rank == 1 else ITERATIONS):
         left = _orthonormal(gradient.apply(right))
         right = _orthonormal(gradient.apply_transposed(left))
     return _balance(gradient.apply(right), right)
 
 
-def _power_of_gram(matrices: Tensor, start: Float[Tensor, "d_out 1"]) -> tuple[Tensor, Tensor]:
+def _power_of_gram(matrices: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
     """Left and right factor after eight power iterations, (B, d_in, 1) and (B, d_out, 1).
 
     The iterations apply (G̃ᵀG̃)⁸ to the start. With K the Gram matrix of the narrower side divided by
@@ -127,7 +130,7 @@ def _times_symmetric(rows: Tensor, symmetric: Tensor, count: int) -> Tensor:
     return rows
 
 
-def _right_from_tokens(gradient: SequenceGradient, start: Float[Tensor, "d_out c"]) -> Tensor:
+def _right_from_tokens(gradient: SequenceGradient, start: Tensor) -> Tensor:
     """Right factor from the T × T problem, (B, d_out, c): the same iterations on fewer numbers.
 
     With K_x = X Xᵀ and K_y = Y Yᵀ, the right factor is Yᵀ a, and G̃ᵀG̃ applied to it is Yᵀ (K_x K_y) a; so the
@@ -137,7 +140,7 @@ def _right_from_tokens(gradient: SequenceGradient, start: Float[Tensor, "d_out c
     output_grads = gradient.wide.output_grads / gradient.grams[1].scale
     input_gram, output_gram = (gram.matrix for gram in gradient.grams)
     coefficients = _per_largest(times(input_gram, output_grads @ start.to(output_grads)))  # K_x Y R
-    if start.shape[1] == 1:
+    if start.shape[-1] == 1:
         row = coefficients.mT  # (B, 1, T)
         for _ in range(ITERATIONS_RANK_ONE - 1):
             row = _per_largest(row @ output_gram @ input_gram)

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportInvalidTypeForm=false, reportIndexIssue=false
 """Scores of sign-coded factors in one kernel of a GPU, which reads every byte of codes once.
 
 Σ_k ⟨l, a_k⟩⟨r, b_k⟩ for the columns l and r of an example and the k directions of a query. Unpacked to numbers in the

@@ -160,7 +160,7 @@ class DirectQueries:
 
     def on_device(self, device: torch.device) -> "DirectQueries":
         """The same on a device for stored gradients that lie there."""
-        return replace(self, matrix=self.matrix.to(device))
+        return replace(self, matrix=self.matrix.to(device, non_blocking=True))
 
     def add_scores(self, sums: ScoreSums, block: FactorSides) -> None:
         """Add the scores of a block of examples. For one query only one side is alive at a time."""
@@ -218,7 +218,8 @@ class FactoredQueries:
 
     def on_device(self, device: torch.device) -> "FactoredQueries":
         """The same on a device for stored gradients that lie there."""
-        return replace(self, left=self.left.to(device), right=self.right.to(device), unpacks_signs=True)
+        left, right = (side.to(device, non_blocking=True) for side in (self.left, self.right))
+        return replace(self, left=left, right=right, unpacks_signs=True)
 
     @property
     def rank(self) -> int:

@@ -45,7 +45,7 @@ class WholeFeature:
         """One: the whole."""
         return 1
 
-    def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
+    def compress(self, gradient: ProjectedGradient, *modules: ModuleShape) -> Block:
         """The projected gradients themselves."""
         return DenseGradient(gradient.dense())
 

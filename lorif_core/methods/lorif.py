@@ -89,11 +89,15 @@ class FactoredFeature:
             return min(self.ranks.get(module.name, self.num_columns), module.d_out)
         return min(self.ranks.get(module.name, self.factor_rank), module.d_in, module.d_out)
 
-    def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
+    def compress(self, gradient: ProjectedGradient, *modules: ModuleShape) -> Block:
         """Rank-c factors of each gradient, or its heaviest columns."""
-        if module.form == "columns":
-            return heaviest_columns(gradient, self.rank_of(module))
-        return factor_gradient(gradient, _start(module, self.rank_of(module), self.seed, gradient.device))
+        rank = self.rank_of(modules[0])
+        if modules[0].form == "columns":
+            return heaviest_columns(gradient, rank)
+        starts = [_start(module, rank, self.seed, gradient.device) for module in modules]
+        if len(starts) == 1:
+            return factor_gradient(gradient, starts[0])
+        return factor_gradient(gradient, torch.stack(starts).repeat_interleave(len(gradient) // len(starts), 0))
 
 
 @lru_cache(maxsize=4096)

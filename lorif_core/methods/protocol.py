@@ -73,8 +73,11 @@ class Feature(Protocol):
         """How many terms of one module's gradients are stored: factors, or columns."""
         ...
 
-    def compress(self, gradient: ProjectedGradient, module: ModuleShape) -> Block:
-        """The form of a batch of one module's gradients that is stored."""
+    def compress(self, gradient: ProjectedGradient, *modules: ModuleShape) -> Block:
+        """The form of a batch's gradients that is stored: of as many examples of each module, the first one's first.
+
+        Several modules are of one form, one shape and one rank.
+        """
         ...
 
 

@@ -329,4 +329,4 @@ class _Returning:
 
 
 def _on_device(queries: ModuleQueries, device: torch.device) -> ModuleQueries:
-    return queries.to(device) if isinstance(queries, Tensor) else queries.on_device(device)
+    return queries.to(device, non_blocking=True) if isinstance(queries, Tensor) else queries.on_device(device)

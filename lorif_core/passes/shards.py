@@ -1,10 +1,11 @@
 """The tensors of one shard: capture, compress and encode a run of examples, batch by batch.
 
 Codes and energies stay where the gradients are until the shard is full, and are read once: on a GPU every number
-that is looked at before would be waited for, module by module and batch by batch.
+that is looked at before would be waited for, module by module and batch by batch. There, too, gradients of modules of
+one shape wait for one another and are compressed together: a call costs the host as much for one module as for ten.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +13,16 @@ from torch import Tensor, nn
 
 from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.linalg.codecs import ColumnCodec
-from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
+from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, stack_gradients
 from lorif_core.linalg.kept_energy import kept_as_stored
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.passes.text_gradients import OnBatch, capture_texts
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import check_encoded, decode_block, encode_block, tensor_names
+
+STACKED_BYTES = 256 << 20
+"""Of gradients on a GPU that wait for those of other modules of their shape."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def build_shard(
         tokens_per_batch=source.tokens_per_batch,
         on_batch=on_batch,
     )
+    rows.compress_waiting()
     tensors, energies = rows.fill_missing(), rows.energies()
     lengths = [count_tokens(example).whole for example in examples]
     tensors["num_tokens"] = torch.tensor(lengths, dtype=torch.int32)
@@ -105,22 +110,52 @@ class _ShardRows:
         self._energies: dict[str, Tensor] = {}
         """Per module that a gradient reached: kept, stored and total, (3,) float64."""
 
+        self._place: Tensor | None = None
+        self._waiting: dict[Hashable, dict[str, ProjectedGradient]] = {}
+        """By what they have in common, gradients by module, all of the batch whose examples belong to ``_place``."""
+
     def take(self, name: str, place: Tensor, gradient: ProjectedGradient) -> None:
         """Compress, encode and file one module's gradients of a batch; ``place`` says where they belong."""
-        module, feature, codec = self._by_name[name], self.source.method.feature, self.source.codec
-        device = gradient.device
-        place = place.to(device, non_blocking=True)
-        block = feature.compress(gradient, module)
-        coded = encode_block(block, name, codec)
+        if place is not self._place:
+            self.compress_waiting()
+            self._place = place
+        module = self._by_name[name]
+        alike = (module.form, self.source.method.feature.rank_of(module), _kind(gradient))
+        waiting = self._waiting.setdefault(alike, {})
+        waiting[name] = gradient
+        size = sum(part.nbytes for part in gradient.parts)
+        if (len(waiting) + 1) * size > stacked_bytes(gradient.device):
+            self._compress(self._waiting.pop(alike))
+
+    def compress_waiting(self) -> None:
+        """Compress what waits for modules of its shape."""
+        for gradients in self._waiting.values():
+            self._compress(gradients)
+        self._waiting.clear()
+
+    def _compress(self, gradients: Mapping[str, ProjectedGradient]) -> None:
+        """Of modules of one shape, form and rank."""
+        assert self._place is not None
+        modules = [self._by_name[name] for name in gradients]
+        feature, codec, count = self.source.method.feature, self.source.codec, len(modules)
+        gradient = stack_gradients(list(gradients.values()))
+        place = self._place.to(gradient.device, non_blocking=True)
+        block = feature.compress(gradient, *modules)
+        coded = encode_block(block, modules[0].name, codec)
         for key, rows in coded.items():
-            self._column(key, rows)[place] = rows
-        stored = decode_block(coded, module, codec, feature.layout)
-        if device not in self._squared_norms:
-            self._squared_norms[device] = torch.zeros(self.num_examples, device=device)
-        self._squared_norms[device][place] += stored.squared_norm()
+            kind = key.split("/", 1)[0]
+            for module, own in zip(modules, rows.chunk(count), strict=True):
+                self._column(f"{kind}/{module.name}", own).index_copy_(0, place, own)
+        stored = decode_block(coded, modules[0], codec, feature.layout)
+        norms = stored.squared_norm()
+        if norms.device not in self._squared_norms:
+            self._squared_norms[norms.device] = torch.zeros(self.num_examples, device=norms.device)
+        self._squared_norms[norms.device].index_add_(0, place, norms.unflatten(0, (count, -1)).sum(0))
         energies = (block.squared_norm(), kept_as_stored(gradient, stored), gradient.squared_norm())
-        sums = torch.stack([energy.sum(dtype=torch.float64) for energy in energies])
-        self._energies[name] = self._energies[name] + sums if name in self._energies else sums
+        sums = [energy.unflatten(0, (count, -1)).sum(1, dtype=torch.float64) for energy in energies]
+        for module, own in zip(modules, torch.stack(sums, 1), strict=True):
+            before = self._energies.get(module.name)
+            self._energies[module.name] = own if before is None else before + own
 
     def energies(self) -> list[list[float]]:
         """Per module: what is kept before the codec, as stored, and the whole."""
@@ -156,3 +191,13 @@ class _ShardRows:
         if key not in self._columns:
             self._columns[key] = like.new_zeros(self.num_examples, *like.shape[1:])
         return self._columns[key]
+
+
+def stacked_bytes(device: torch.device) -> int:
+    """What may wait on a device; on a CPU nothing does, where a module alone is in the cache."""
+    return STACKED_BYTES if device.type == "cuda" else 0
+
+
+def _kind(gradient: ProjectedGradient) -> Hashable:
+    """What gradients that are stacked have in common."""
+    return type(gradient), *((part.shape, part.dtype, part.device) for part in gradient.parts)

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def processes_find_the_modules_of_these_tests():
-    """Processes that Ray or a test starts need modules which stand beside the tests; pytest's own path is not theirs."""
+    """Processes that Ray or a test starts need modules beside the tests; pytest's own path is not theirs."""
     here = Path(__file__).parent
     with pytest.MonkeyPatch.context() as environment:
         for folder in (here.parent, here):

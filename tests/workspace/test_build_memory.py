@@ -6,9 +6,11 @@ import pytest
 import torch
 from tiny_workspace import copy_of, done, imported, model_folder
 
+from lorif_core.config import ModelConfig
 from lorif_core.errors import ResourceError
 from lorif_core.methods.make_method import make_method
 from lorif_core.methods.method_settings import KroneckerConfig, LograConfig
+from lorif_core.models.load import load_model
 from lorif_core.shapes import ModuleShape
 from lorif_core.workspace.indexes import build_members, build_memory
 from lorif_core.workspace.indexes.build_memory import BuildMemory, memory_of, num_passes
@@ -47,6 +49,20 @@ def test_passes_follow_from_free_memory():
     whole = sum(map(build_memory.moments_bytes, [[one] for one in MODULES]))
     assert num_passes(memory, MODULES, int(whole / build_memory.ROOM_SHARE) + 9) == 1
     assert num_passes(memory, MODULES, 0) == 3
+
+
+def test_a_batch_on_a_gpu_is_as_large_as_its_share_of_the_memory():
+    model = load_model(ModelConfig(model=str(model_folder()), device="cpu")).model
+    sizes, weights = build_memory.sizes_of(model), sum(one.nbytes for one in model.parameters())
+
+    def fitting(tokens):
+        batch = build_memory.batch_bytes(tokens, sizes, MODULES)
+        return build_memory.tokens_that_fit(weights + int(batch / build_memory.BATCH_SHARE) + 9, model, MODULES)
+
+    assert fitting(1) == 2048
+    assert fitting(4096) == 4096
+    assert fitting(8191) == 4096
+    assert fitting(1 << 20) == 16_384
 
 
 def test_random_maps_that_do_not_fit_are_refused_with_the_f_that_fits():

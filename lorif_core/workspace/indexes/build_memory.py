@@ -22,6 +22,12 @@ ROOT_BYTES = 32
 SHIFTS_BYTES = 24
 """Likewise by shifts: the matrix in float64, and four times in float32."""
 
+FEWEST_GPU_TOKENS, MOST_GPU_TOKENS = 2048, 16_384
+"""Of a batch on a GPU: with fewer the host cannot give it work fast enough, and more were no faster (docs/gpu.md)."""
+
+BATCH_SHARE = 0.25
+"""Of a GPU's memory beside the weights, for a batch: more would leave less for maps, and f would be larger."""
+
 SHARD_COPIES = 3
 """Of a shard while it is written: its tensors, and their bytes twice."""
 
@@ -136,6 +142,18 @@ def batch_bytes(num_tokens: int, sizes: ModelSizes, modules: Sequence[ModuleShap
     layer = 8 * sizes.hidden + 3 * sizes.intermediate * sizes.experts_per_token
     inputs = sum(min(sizes.experts_per_token, len(family)) * family[0].d_in for family in families(modules))
     return 4 * num_tokens * (sizes.layers * layer + 2 * sizes.vocabulary + inputs)
+
+
+def tokens_that_fit(device_bytes: int, model: nn.Module, modules: Sequence[ModuleShape]) -> int:
+    """Tokens of a batch on a GPU of so much memory: of powers of two the largest that leaves room for the rest.
+
+    Beside the weights, a batch may take ``BATCH_SHARE``; maps, moments and indexes that stay have what is left.
+    """
+    room = BATCH_SHARE * (device_bytes - sum(one.nbytes for one in model.parameters()))
+    tokens, sizes = MOST_GPU_TOKENS, sizes_of(model)
+    while tokens > FEWEST_GPU_TOKENS and batch_bytes(tokens, sizes, modules) > room:
+        tokens //= 2
+    return tokens
 
 
 def sizes_of(model: nn.Module) -> ModelSizes:

@@ -28,12 +28,12 @@ from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, TokenBatch, Tracke
 from lorif_core.store.plan import Plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.weights import locate_weight
-from lorif_core.workspace.indexes.build_memory import check_random_maps
+from lorif_core.workspace.indexes.build_memory import check_random_maps, tokens_that_fit
 from lorif_core.workspace.indexes.choose_size import sized
-from lorif_core.workspace.indexes.free_memory import free_host_bytes
+from lorif_core.workspace.indexes.free_memory import free_host_bytes, total_device_bytes
 
-CPU_TOKENS_PER_BATCH, GPU_TOKENS_PER_BATCH = 1024, 2048
-"""Where the settings say nothing. On a CPU 1,024 were measured to be faster than 2,048 in half of the memory."""
+CPU_TOKENS_PER_BATCH = 1024
+"""Where the settings say nothing: 1,024 were measured to be faster than 2,048 in half of the memory."""
 
 TRIAL_TEXT = "The capital of France is Paris, and the river that runs through it is called the Seine."
 TRIAL_LENGTHS = (11, 7)
@@ -82,9 +82,15 @@ class Engine:
 
     @property
     def tokens_per_batch(self) -> int:
-        """Most tokens of a batch, padding included: as asked for, or what was measured to suffice."""
-        usual = CPU_TOKENS_PER_BATCH if self.loaded.device.type == "cpu" else GPU_TOKENS_PER_BATCH
-        return self.batches.tokens_per_batch or usual
+        """Most tokens of a batch, padding included: as asked for, or what was measured to suffice.
+
+        On a GPU that is as many as its memory has room for, whatever else lies there now.
+        """
+        if self.batches.tokens_per_batch:
+            return self.batches.tokens_per_batch
+        if self.loaded.device.type == "cpu":
+            return CPU_TOKENS_PER_BATCH
+        return tokens_that_fit(total_device_bytes(self.loaded.device), self.loaded.model, self.modules)
 
     def with_windows_for(self, example: Example | None) -> "Engine":
         """The same engine with windows where the settings want them for data of such examples."""

@@ -15,6 +15,11 @@ def free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_host_bytes()
 
 
+def total_device_bytes(device: torch.device) -> int:
+    """All memory of a GPU, whoever holds it."""
+    return torch.cuda.get_device_properties(device).total_memory
+
+
 def free_host_bytes() -> int:
     """What the process can still take before the machine, or a limit of a container, stops it."""
     return min([psutil.virtual_memory().available, *group_rooms(CONTROL_GROUPS, OWN_GROUPS)])
