@@ -1,6 +1,8 @@
 """An object store that fails as networks do, by a seed; and one that counts what it is asked."""
 
+import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -15,9 +17,18 @@ class FaultyObjects:
     Where the answer to a put is lost, the put was done, and whoever asks again does it twice.
     """
 
-    def __init__(self, objects: Objects, seed: int, errors: float = 0.05, cuts: float = 0.02, slow_s: float = 0.0):
+    def __init__(
+        self,
+        objects: Objects,
+        seed: int,
+        errors: float = 0.05,
+        cuts: float = 0.02,
+        slow_s: float = 0.0,
+        dies_at: int | None = None,
+    ) -> None:
         self._objects, self._random, self._lock = objects, random.Random(seed), threading.Lock()
         self._errors, self._cuts, self._slow_s = errors, cuts, slow_s
+        self._dies_at = dies_at
         self.happened: Counter[str] = Counter()
 
     def _draw(self, what: str, share: float) -> bool:
@@ -32,6 +43,10 @@ class FaultyObjects:
         if self._draw("error", self._errors / 2):
             raise Unanswered("503 slow down")
         found = work()
+        with self._lock:
+            self.happened["asked"] += 1
+            if self.happened["asked"] == self._dies_at:  # the work is done, and its process hears of nothing more
+                os.kill(os.getpid(), signal.SIGKILL)
         if self._draw("lost", self._errors / 2):
             raise Unanswered("the connection broke before the answer")
         return found
