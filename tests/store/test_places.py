@@ -263,6 +263,13 @@ def test_a_scan_reads_a_few_shards_ahead_and_no_more():
     assert counting.asked["get"] - num_read == plan.num_parts
 
 
+def test_shards_of_a_store_that_are_worked_on_at_once_come_in_their_order(three_threads):
+    plan, place = plan_of(num_examples=40, shard_examples=2), place_over(FaultyObjects(in_memory(), seed=3))
+    build(place, plan)
+    found = list(StoreReader(place).map_shards(lambda shard: (shard.number, shard.norms().tolist())))
+    assert found == [(number, [2 * number, 2 * number + 1]) for number in range(20)]
+
+
 def test_compaction_of_a_stored_index_reads_each_entry_and_no_tensors():
     objects = in_memory()
     plan = plan_of()

@@ -323,3 +323,12 @@ def test_a_bucket_that_is_not_there_is_named(tmp_path, bucket):
     assert refused.code == 2
     assert "s3://none/x" in refused.err
     assert "make it first" in refused.err
+
+
+def test_another_workspace_with_the_same_texts_finds_the_index_in_the_store(tmp_path, memory):
+    _, index_id = built(tmp_path / "one", memory)
+    before = open_place(memory, index_id).listed()
+    second, again = built(tmp_path / "two", memory)
+    assert again == index_id
+    assert open_place(memory, index_id).listed() == before
+    assert ask(second)["supports"] == ask(indexed())["supports"]
