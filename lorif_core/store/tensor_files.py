@@ -7,7 +7,6 @@ Source: the format as described at https://github.com/huggingface/safetensors.
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
