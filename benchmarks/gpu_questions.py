@@ -28,9 +28,10 @@ from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, iter_scores, plan_scoring
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import bytes_per_example
+from lorif_core.store.local_place import LocalPlace
 from lorif_core.store.manifest import manifest_of_plan
 from lorif_core.store.parts import ShardEntry
-from lorif_core.store.plan import FileEntry, Parents, Plan
+from lorif_core.store.plan import Parents, Plan
 from lorif_core.store.reader import StoreReader
 
 NUM_SHOWN = 20
@@ -68,11 +69,15 @@ MILLION = IndexSize(1_000_000, 8_000, 64, 240, 16)
 TINY = IndexSize(120, 40, 3, 24, 2)
 
 
+class DrawnPlace(LocalPlace):
+    """Files without checksums."""
+
+    def check(self, name: str, checksum: str) -> None:
+        """Nothing was recorded of what is drawn at random."""
+
+
 class DrawnIndex(StoreReader):
     """An index all of whose shards are one file without a checksum; no subspace."""
-
-    def verify(self, entry: ShardEntry | FileEntry) -> None:
-        """Nothing was recorded of what is drawn at random."""
 
     def subspace(self, module: ModuleShape) -> Subspace:
         """None."""
@@ -128,7 +133,7 @@ def draw_index(folder: Path, size: IndexSize, device: torch.device) -> DrawnInde
         )
         for start in range(0, size.num_texts, size.texts_per_shard)
     ]
-    return DrawnIndex(folder, manifest_of_plan(plan, entries, "complete"))
+    return DrawnIndex(DrawnPlace(folder), manifest_of_plan(plan, entries, "complete"))
 
 
 def _draw_shard(size: IndexSize, device: torch.device) -> dict[str, Tensor]:

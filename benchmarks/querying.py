@@ -112,7 +112,7 @@ def _plan(reader: StoreReader, matrices: dict[str, torch.Tensor], count: int, qu
 def _sum_shards(reader: StoreReader, total: Callable[[torch.Tensor], torch.Tensor]) -> float:
     result = 0.0
     for entry in reader.manifest.shards:
-        with safe_open(reader.folder / entry.file, "pt") as file:
+        with safe_open(reader.place.told(entry.file), "pt") as file:
             for name in file.keys():
                 if name not in ("norms", "num_tokens"):
                     result += float(total(file.get_tensor(name)))

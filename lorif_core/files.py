@@ -185,16 +185,17 @@ def _link(unfinished: Path, path: Path) -> None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write ``value`` as readable JSON with a seal, atomically."""
     with replace_file(path) as partial:
-        partial.write_bytes(_json_bytes(value))
+        partial.write_bytes(json_bytes(value))
 
 
 def put_json(path: Path, value: dict[str, Any]) -> dict[str, Any]:
     """Create a JSON file unless there is one, and return the object that it holds now; see ``put_if_absent``."""
-    put_if_absent(path, _json_bytes(value))
+    put_if_absent(path, json_bytes(value))
     return read_json(path)
 
 
-def _json_bytes(value: dict[str, Any]) -> bytes:
+def json_bytes(value: dict[str, Any]) -> bytes:
+    """``value`` as readable JSON with a seal, as ``write_json`` writes it."""
     return sealed((json.dumps({SEAL: BLANK_SEAL, **value}, indent=1, ensure_ascii=False) + "\n").encode())
 
 
@@ -211,18 +212,34 @@ def read_json(path: Path, *names: str) -> dict[str, Any]:
     """
     try:
         content = path.read_bytes()
-        value = json.loads(content.decode())
     except FileNotFoundError as error:
         raise ArtefactError(f"{str(path)!r} is missing: is this the right workspace?") from error
+    return json_of(content, str(path), *names)
+
+
+def json_of(content: bytes, told: str, *names: str) -> dict[str, Any]:
+    """The object that the bytes of a JSON file stand for; as ``read_json``, of a file wherever it lies.
+
+    Args:
+        content: The whole file.
+        told: Where it lies, for people.
+        *names: What the object must hold.
+
+    Raises:
+        ArtefactError: It is not a JSON object, or another one.
+        DamagedArtefact: It is not what was written.
+    """
+    try:
+        value = json.loads(content.decode())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtefactError(f"{str(path)!r} is not readable JSON ({error}): restore or rebuild it.") from error
+        raise ArtefactError(f"{told!r} is not readable JSON ({error}): restore or rebuild it.") from error
     if not isinstance(value, dict):
-        raise ArtefactError(f"{str(path)!r} must hold a JSON object, got {str(value)[:40]!r}: restore or rebuild it.")
-    if _check(io.BytesIO(content), path):
+        raise ArtefactError(f"{told!r} must hold a JSON object, got {str(value)[:40]!r}: restore or rebuild it.")
+    if _check(io.BytesIO(content), told):
         value.pop(SEAL, None)
     if missing := [name for name in names if name not in value]:
         raise ArtefactError(
-            f"{str(path)!r} must hold {missing[0]!r} and does not, so another file lies in its place: restore it "
+            f"{told!r} must hold {missing[0]!r} and does not, so another file lies in its place: restore it "
             "from a backup, or rebuild it."
         )
     return value
@@ -294,19 +311,19 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _check(handle: io.BufferedIOBase, path: Path, remedy: str = RESTORE) -> bool:
+def _check(handle: io.BufferedIOBase, told: Path | str, remedy: str = RESTORE) -> bool:
     start = _find_digits(handle)
     if start is None:
         return False
     handle.seek(start)
     if handle.read(_NUM_DIGITS) != _digest_without(handle, start):
-        raise _damaged(path, remedy)
+        raise _damaged(told, remedy)
     return True
 
 
-def _damaged(path: Path, remedy: str) -> DamagedArtefact:
+def _damaged(told: Path | str, remedy: str) -> DamagedArtefact:
     return DamagedArtefact(
-        f"{str(path)!r} is not what was written: the file is damaged, or something else changed it. {remedy}"
+        f"{str(told)!r} is not what was written: the file is damaged, or something else changed it. {remedy}"
     )
 
 

@@ -4,6 +4,7 @@ A record has the columns of one table (``schema.py``) and nothing else, so that 
 same thing. Times are aware and in UTC. ``None`` means that the fact does not exist or is not known yet.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypedDict, get_args
@@ -181,6 +182,11 @@ class IndexRecord(_Created):
 
     build_seconds: float | None = None
     """Wall-clock time of the build; None until it ends."""
+
+    @property
+    def storage(self) -> str | None:
+        """Where its files lie, as the settings have it; None: in the workspace."""
+        return json.loads(self.settings_json).get("storage")
 
     def __post_init__(self) -> None:
         """Check the status and that both times are aware."""

@@ -43,7 +43,8 @@ from lorif_core.cli.curate_commands import (
 from lorif_core.cli.data_commands import demo, import_
 from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
-from lorif_core.cli.index_commands import index, index_command, indexes, method_among
+from lorif_core.cli.index_commands import index, index_command, method_among
+from lorif_core.cli.list_indexes import indexes
 from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain, print_traceback
 from lorif_core.cli.part_commands import index_part

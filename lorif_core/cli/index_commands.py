@@ -1,18 +1,18 @@
-"""The commands `lorif index` and `lorif indexes`."""
+"""The command `lorif index`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes
 
 from lorif_core.cli.output import Json, TextArg, complain, console, print_json, progress, say
 from lorif_core.cli.part_commands import say_planned
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.config import BatchConfig, MembersConfig, ModelConfig
-from lorif_core.errors import ArtefactError, ConfigError, LorifError
+from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 from lorif_core.workers_config import ALONE, WorkersConfig
@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # the engine imports torch; `lorif --help` must not
     from lorif_core.catalog import IndexRecord
     from lorif_core.workspace.folder.index_members import Members
     from lorif_core.workspace.indexes.estimate import IndexEstimate
-    from lorif_core.workspace.indexes.index_report import IndexReport
     from lorif_core.workspace.indexes.model_share import ModelShare
     from lorif_core.workspace.workspace import Workspace
 
@@ -39,6 +38,10 @@ class BuildArgs:
 
     workers: OmitArgPrefixes[WorkersConfig] = ALONE
     """Processes that make the parts together."""
+
+    storage: str | None = None
+    """Where the files of the index go, such as s3://bucket/prefix, gs://…, az://… or a folder; credentials come from
+    the environment. Unset: into the workspace, or where the index lies already."""
 
     list_modules: bool = False
     """Only show every module, whether it is tracked, and why not."""
@@ -102,7 +105,7 @@ def index_command(method_name: str) -> Callable[..., None]:
             how: Further models, and what is done besides building.
             json: Print one JSON object instead of tables.
         """
-        whole = IndexConfig(model=model, method=settings, batches=batches, members=how.members)
+        whole = IndexConfig(model=model, method=settings, batches=batches, members=how.members, storage=how.storage)
         _index(workspace, whole, dataset, how, json=json)
 
     return index
@@ -180,114 +183,6 @@ def _print_dry_run(found: "list[tuple[str, str | None, IndexEstimate]]", *, json
         )
 
 
-def indexes(
-    workspace: Positional[Path], index: Annotated[str | None, tyro.conf.Positional] = None, /, *, json: Json = False
-) -> None:
-    """List the indexes of a workspace; with an id, every byte of that one and what its codes keep of each module.
-
-    Args:
-        workspace: Folder of the workspace.
-        index: Id of an index.
-        json: Print one JSON object instead of tables.
-    """
-    from lorif_core.views.tables import human_bytes, records_table
-    from lorif_core.workspace.indexes.linked_members import members_to_dict
-    from lorif_core.workspace.workspace import open_workspace
-
-    opened = open_workspace(workspace)
-    if index is not None:
-        report = opened.indexes.report(index)
-        if json:
-            print_json(report.to_dict())
-        else:
-            _print_index(report)
-        return
-    found = opened.indexes.records()
-    if json:
-        told = [
-            asdict(one) | {"coverage": _coverage(opened, one), "members": members_to_dict(_members(opened, one))}
-            for one in found
-        ]
-        print_json({"indexes": told})
-    elif found:
-        rows = [
-            [
-                one.index_id,
-                one.method,
-                one.status,
-                f"{one.num_examples:,}",
-                human_bytes(one.total_bytes or 0),
-                _left_out(_coverage(opened, one)),
-                _members_column(opened, one),
-            ]
-            for one in found
-        ]
-        columns = ["id", "method", "status", "texts", "size", "without a gradient", "members"]
-        if not any(row[-1] for row in rows):
-            columns, rows = columns[:-1], [row[:-1] for row in rows]
-        console().print(records_table("Indexes", columns, rows))
-    else:
-        say(f"There is no index yet. Next: lorif index {workspace} --model FOLDER")
-
-
-def _coverage(opened: "Workspace", record: "IndexRecord") -> dict[str, Any] | None:
-    """What an index rests on; None before anything is built, or where its files are gone."""
-    try:
-        return opened.indexes.coverage(record.index_id).to_dict()
-    except ArtefactError as error:
-        if record.status == "complete":
-            complain(f"what index {record.index_id} covers cannot be said: {error}")
-        return None
-
-
-def _members(opened: "Workspace", record: "IndexRecord") -> "Members | None":
-    """What an index's scores are sums over; None where it is alone, or where that cannot be told."""
-    try:
-        return opened.indexes.members(record.index_id)
-    except LorifError as error:
-        complain(f"the members of index {record.index_id} cannot be told: {error}")
-        return None
-
-
-def _members_column(opened: "Workspace", record: "IndexRecord") -> str:
-    members = _members(opened, record)
-    return "" if members is None else members.label
-
-
-def _left_out(coverage: dict[str, Any] | None) -> str:
-    return "" if coverage is None else f"{len(coverage['unreadable']) + coverage['num_without_targets']:,}"
-
-
-def _print_index(report: "IndexReport") -> None:
-    from lorif_core.views.tables import human_bytes, records_table
-
-    rows = [[one.kind, human_bytes(one.size_bytes), human_bytes(one.per_example), one.what] for one in report.parts]
-    count = max(report.record.num_examples, 1)
-    rows.append(["all", human_bytes(report.total_bytes), human_bytes(report.total_bytes / count), ""])
-    title = (
-        f"{report.record.index_id}, {report.status}: {report.num_stored:,} of {report.record.num_examples:,} texts"
-    )
-    console().print(records_table(title, ["kind", "bytes", "per text", ""], rows))
-    shares = [[name, f"{share:.1%}"] for name, share in report.explained_energy.items()]
-    how = "before rounding" if report.kept_energy.as_stored is None else "as stored"
-    console().print(records_table(f"Squared gradient norm that is kept, {how}", ["module", "share"], shares))
-    say(report.kept_energy.sentence)
-    if report.statistics is not None:
-        say(report.statistics)
-    _say_size(report.settings.get("size_chosen"))
-    _say_share(report.model_share)
-    coverage = report.coverage
-    left_out = [
-        *([train_id, reason] for train_id, reason in coverage.unreadable.items()),
-        *([train_id, "no token to predict"] for train_id in coverage.without_targets),
-    ]
-    if left_out:
-        console().print(records_table("Texts without a gradient, which never come up", ["id", "why"], left_out))
-    for sentence in coverage.sentences("the table above"):
-        say(sentence)
-    _say_members(report.members)
-
-
 def _submit(
     opened: "Workspace", settings: IndexConfig, dataset: str | None, workers: WorkersConfig, *, json: bool
 ) -> None:
@@ -312,30 +207,30 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
     )
     report = opened.indexes.report(record.index_id)
     say(report.kept_energy.sentence)
-    _say_share(report.model_share)
-    _say_size(report.settings.get("size_chosen"))
+    say_share(report.model_share)
+    say_size(report.settings.get("size_chosen"))
     spent = opened.indexes.budget_share(record.index_id)
     if spent is not None:
         say(spent.sentence)
     where = f"`lorif indexes {opened.path} {record.index_id}`"
     for sentence in report.coverage.sentences(where):
         say(sentence)
-    _say_members(report.members)
+    say_members(report.members)
 
 
-def _say_members(members: "Members | None") -> None:
+def say_members(members: "Members | None") -> None:
     """What an index's scores are sums over, and what a question costs."""
     if members is not None:
         say(f"{members.sentence[0].upper()}{members.sentence[1:]}; {members.cost}.")
 
 
-def _say_size(chosen: str | None) -> None:
+def say_size(chosen: str | None) -> None:
     """Which f and rank were chosen and why, where nobody said them."""
     if chosen is not None:
         say(f"Chosen by itself: {chosen}.")
 
 
-def _say_share(seen: "ModelShare | None") -> None:
+def say_share(seen: "ModelShare | None") -> None:
     """Which share of the model an index sees, and what a trial left out of it."""
     if seen is None:
         return
@@ -411,7 +306,7 @@ def print_estimate(index_id: str | None, estimate: "IndexEstimate") -> None:
         "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
         "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
         "share": estimate.model_share.sentence + _modules_left_out(estimate),
-        "disk": f"{gradients}{further} = {human_bytes(estimate.disk_bytes)}; {human_bytes(estimate.free_bytes)} free",
+        "disk": f"{gradients}{further} = {human_bytes(estimate.disk_bytes)}; {_room(estimate)}",
         "time": _time_row(estimate),
         "memory": f"about {human_bytes(estimate.memory_bytes)}; {human_bytes(estimate.free_memory_bytes)} free now",
     }
@@ -427,6 +322,13 @@ def print_estimate(index_id: str | None, estimate: "IndexEstimate") -> None:
     console(stderr=True).print(key_value_table(title, rows))
     if estimate.warning is not None:
         complain(estimate.warning)
+
+
+def _room(estimate: "IndexEstimate") -> str:
+    from lorif_core.views.tables import human_bytes
+
+    free = f"{human_bytes(estimate.free_bytes)} free"
+    return free if estimate.storage is None else f"all but the statistics in {estimate.storage}, {free} here"
 
 
 def _time_row(estimate: "IndexEstimate") -> str:

@@ -19,6 +19,7 @@ from lorif_core.config import (
     parse_bytes,
     require,
 )
+from lorif_core.storage_location import plain_location
 
 OWN_HEAD_COLUMNS = 8
 """More were measured to gain next to nothing (docs/decisions/0033)."""
@@ -261,6 +262,10 @@ class IndexConfig:
     members: MembersConfig = field(default_factory=MembersConfig)
     """Further models whose scores are added."""
 
+    storage: str | None = None
+    """Where the files of the index lie, such as s3://bucket/prefix; decides nothing of what they hold. Unset: in the
+    workspace."""
+
     size_chosen: str | None = None
     """Why f and factor rank are what they are, in a sentence, where the model's size and the memory decided them; it
     decides nothing itself."""
@@ -272,3 +277,5 @@ class IndexConfig:
             f"method must be the settings of a method, such as LorifConfig(f=8), got {self.method!r}. "
             "`lorif_core.method_settings` makes them from a method's name.",
         )
+        if self.storage is not None:
+            object.__setattr__(self, "storage", plain_location(self.storage))

@@ -162,7 +162,7 @@ class ScoringDevice:
 
     def _resident(self, reader: StoreReader) -> JoinedShards | None:
         """The index on the device, brought there unless it is there; None where it does not fit."""
-        key = (str(reader.folder), *(entry.checksum for entry in reader.manifest.shards))
+        key = (reader.place.told(), *(entry.checksum for entry in reader.manifest.shards))
         with self._lock:
             if key in self._joined:
                 self._joined.move_to_end(key)

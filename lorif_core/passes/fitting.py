@@ -1,6 +1,6 @@
 """Fit the preconditioner of an index: one subspace per module, then every example's self-influence."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -25,11 +25,28 @@ def iter_rows(shard: Shard, module: ModuleShape) -> Iterator[tuple[slice, Tensor
         yield rows, block_rows(shard.part(rows).block(module))
 
 
+def fit_modules(reader: StoreReader, curvature: Curvature) -> Iterator[Subspace]:
+    """Curvature of every module, in their order; where no direction is kept the store is streamed once for all."""
+    if curvature.subspace_rank == 0:
+        yield from _traces(reader, reader.modules)
+        return
+    for module in reader.modules:
+        yield fit_module(reader, curvature, module)
+
+
+def _traces(reader: StoreReader, modules: Sequence[ModuleShape]) -> list[Subspace]:
+    energies = [0.0] * len(modules)
+    for shard in reader.iter_shards():
+        for place, module in enumerate(modules):
+            energies[place] += float(shard.block(module).squared_norm().sum(dtype=torch.float64))
+    zero = torch.zeros(0)
+    return [Subspace(torch.zeros(one.dim, 0), zero, sums) for one, sums in zip(modules, energies, strict=True)]
+
+
 def fit_module(reader: StoreReader, curvature: Curvature, module: ModuleShape) -> Subspace:
     """Curvature of one module from the store, which is streamed a few times."""
     if curvature.subspace_rank == 0:
-        energies = (shard.block(module).squared_norm().sum(dtype=torch.float64) for shard in reader.iter_shards())
-        return Subspace(torch.zeros(module.dim, 0), torch.zeros(0), float(sum(energies)))
+        return _traces(reader, [module])[0]
 
     def stream() -> Iterator[Tensor]:
         for shard in reader.iter_shards():

@@ -48,7 +48,7 @@ def queries_to_send(plan: ScoringPlan, digest: str) -> SentQueries:
         digest: Of its index.
     """
     return SentQueries(
-        index_id=plan.reader.folder.name,
+        index_id=plan.reader.place.name,
         digest=digest,
         queries={name: _alone(one) for name, one in plan.queries.items()},
         plans=plan.plans,

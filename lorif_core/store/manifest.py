@@ -10,11 +10,11 @@ one ``maps.safetensors``. It is read as it is; an unfinished build is adopted, s
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from lorif_core.errors import ArtefactError
-from lorif_core.files import fingerprint_of_value, put_json, read_json, write_json
+from lorif_core.files import fingerprint_of_value
+from lorif_core.store.json_files import Folder, place_at, put_json_at, read_json_at, replace_json_at
 from lorif_core.store.parts import (
     PART_FOLDER,
     PartEntry,
@@ -206,49 +206,52 @@ def fingerprint_of_manifest(manifest: Manifest) -> str:
     return fingerprint_of_value(values)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Folder, manifest: Manifest) -> None:
     """Write a manifest atomically, in place of the one that is there; one process at a time."""
-    write_json(folder / MANIFEST, _to_json(manifest))
+    replace_json_at(place_at(folder), MANIFEST, _to_json(manifest))
 
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     return {"format": FORMAT_VERSION, **values_to_keep(manifest)}
 
 
-def compact(folder: Path) -> Manifest:
+def compact(folder: Folder) -> Manifest:
     """Write the manifest of an index whose parts are all finished, unless it is there; returns the one that is there.
 
     Raises:
         ArtefactError: Parts are missing.
     """
-    plan = read_plan(folder)
-    missing = missing_parts(plan, folder)
+    place = place_at(folder)
+    plan = read_plan(place)
+    missing = missing_parts(plan, place)
     if missing:
         raise ArtefactError(
-            f"index {folder.name!r} lacks {len(missing)} of its {plan.num_parts} parts, the first is {missing[0]}. "
+            f"index {place.name!r} lacks {len(missing)} of its {plan.num_parts} parts, the first is {missing[0]}. "
             "Run the same `lorif index` command again; it makes what is missing."
         )
-    found = manifest_of_plan(plan, (entry.shard for entry in finished_parts(folder).values()), "gradients")
-    put_json(folder / MANIFEST, _to_json(found))
-    sweep_leftovers(folder)
-    return read_manifest(folder)
+    found = manifest_of_plan(plan, (entry.shard for entry in finished_parts(place).values()), "gradients")
+    put_json_at(place, MANIFEST, _to_json(found))
+    sweep_leftovers(place)
+    return read_manifest(place)
 
 
-def is_begun(folder: Path) -> bool:
+def is_begun(folder: Folder) -> bool:
     """Whether a folder holds an index, finished or not."""
-    return (folder / MANIFEST).exists() or (folder / PLAN).exists()
+    place = place_at(folder)
+    return place.has(MANIFEST) or place.has(PLAN)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Folder) -> Manifest:
     """Manifest of an index folder; of an index that is being built, what is finished.
 
     Raises:
         ArtefactError: It is missing, unreadable or from a newer version.
     """
-    if not (folder / MANIFEST).exists() and (folder / PLAN).exists():
-        return manifest_of_plan(read_plan(folder), (entry.shard for entry in finished_parts(folder).values()))
-    raw = read_json(folder / MANIFEST)
-    version = check_format(folder / MANIFEST, raw, (1, FORMAT_VERSION))
+    place = place_at(folder)
+    if not place.has(MANIFEST) and place.has(PLAN):
+        return manifest_of_plan(read_plan(place), (entry.shard for entry in finished_parts(place).values()))
+    raw = read_json_at(place, MANIFEST)
+    version = check_format(place.told(MANIFEST), raw, (1, FORMAT_VERSION))
     raw.pop("format")
     if version == 1 and raw.get("maps"):
         raw["maps"] = [raw["maps"]]
@@ -260,30 +263,34 @@ def read_manifest(folder: Path) -> Manifest:
         }
         return Manifest(**values)
     except (KeyError, TypeError) as error:
-        raise ArtefactError(f"{str(folder / MANIFEST)!r} is incomplete ({error}): build the index again.") from error
+        raise ArtefactError(f"{place.told(MANIFEST)!r} is incomplete ({error}): build the index again.") from error
 
 
-def adopt_format_1(folder: Path) -> None:
+def adopt_format_1(folder: Folder) -> None:
     """Turn an unfinished build of format 1 into a plan and finished parts; anything else is left alone.
 
     Its shard files stay where they are and are named by entries. Killed in between, it does the same again. For one
     process at a time, as format 1 was.
     """
-    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    place = place_at(folder)
+    manifest = read_manifest(place) if place.has(MANIFEST) else None
     if manifest is None or manifest.status != "building":  # format 2 has no manifest until all parts are finished
         return
     plan = plan_of_manifest(manifest)
-    write_plan(folder, plan)
+    write_plan(place, plan)
     for number, shard in enumerate(manifest.shards):
-        write_entry(folder, number, PartEntry(fingerprint_of_plan(plan), shard, origin=None))
+        write_entry(place, number, PartEntry(fingerprint_of_plan(plan), shard, origin=None))
     named = {shard.file for shard in manifest.shards}
-    for path in (folder / FORMAT_1_SHARDS).glob("*"):
-        if f"{FORMAT_1_SHARDS}/{path.name}" not in named:
-            path.unlink()
-    (folder / MANIFEST).unlink()
+    for name in place.listed(FORMAT_1_SHARDS):
+        if name not in named:
+            place.delete(name)
+    place.sweep_partials()
+    place.delete(MANIFEST)
 
 
-def bookkeeping_bytes(folder: Path) -> int:
+def bookkeeping_bytes(folder: Folder) -> int:
     """Bytes of the files that name the others: plan, entries and manifest."""
-    paths = [folder / PLAN, folder / MANIFEST, folder / COVERAGE, *(folder / PART_FOLDER).glob("*.json")]
-    return sum(path.stat().st_size for path in paths if path.exists())
+    place = place_at(folder)
+    sizes = {name: one.size_bytes for name, one in place.listed().items()}
+    entries = [name for name in sizes if name.startswith(f"{PART_FOLDER}/") and name.endswith(".json")]
+    return sum(sizes.get(name, 0) for name in (PLAN, MANIFEST, COVERAGE, *entries))

@@ -3,8 +3,8 @@
     parts/00042-<checksum>.safetensors   the tensors; named by their bytes
     parts/00042.json                     the entry: what the tensors are, which plan they follow, who made them
 
-Both are only ever created, never changed: a finished, fsynced file of a unique name is linked to the final name if
-that is free (``put_if_absent``), and the folder is fsynced. **A part is finished when its entry exists.**
+Both are only ever created, never changed (``Place.create``): in a folder a finished, fsynced file of a unique name is
+linked to the final name if that is free, and the folder is fsynced. **A part is finished when its entry exists.**
 
 Why an entry and the tensors that it names always fit:
 
@@ -17,8 +17,8 @@ Why an entry and the tensors that it names always fit:
    deletes once the part is finished. While a part has no entry, nobody deletes its tensors: their worker may be about
    to link its entry.
 
-So a kill loses at most the part in work, and two workers that make one part cost time and nothing else. The link is
-``If-None-Match: *`` on an object store.
+So a kill loses at most the part in work, and two workers that make one part cost time and nothing else. On an object
+store the link is a put with ``If-None-Match: *`` (``store/object_place.py``); a put that was answered is lasting.
 
 **What is byte-identical** between a build that was killed, doubled or divided and one that was not, on equal hardware
 and with equal versions: the plan, the maps, the tensors with their names, the compacted manifest and all that is
@@ -27,19 +27,26 @@ run. They stay in the entry; neither the manifest nor a fingerprint nor a score 
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
 
 from lorif_core.errors import ArtefactError, FingerprintMismatch
-from lorif_core.files import UNFINISHED, put_if_absent, put_json, read_json, start_hash
+from lorif_core.files import start_hash
+from lorif_core.store.json_files import Folder, place_at, put_json_at, read_json_at
+from lorif_core.store.place import Listed, Place
 from lorif_core.store.plan import PLAN, Plan, fingerprint_of_plan, read_plan
 
 PART_FOLDER = "parts"
 MAP_FOLDER = "maps"
+
+ENTRIES_AT_ONCE = 16
+"""Entries that are read at once, where an answer may take long and say little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +133,7 @@ class PartEntry:
 
 
 def write_part(
-    folder: Path, plan: Plan, number: int, tensors: Mapping[str, Tensor], facts: ShardFacts, origin: Origin
+    folder: Folder, plan: Plan, number: int, tensors: Mapping[str, Tensor], facts: ShardFacts, origin: Origin
 ) -> PartEntry:
     """Write a part unless another worker has, and return the entry of the one that won.
 
@@ -134,7 +141,7 @@ def write_part(
         ResourceError: The disk is full; no other part is touched.
         FingerprintMismatch: The part is finished, by another plan.
     """
-    content = save(dict(tensors))
+    place, content = place_at(folder), save(dict(tensors))
     checksum = start_hash(content).hexdigest()
     rows = plan.rows_of(number)
     shard = ShardEntry(
@@ -145,97 +152,108 @@ def write_part(
         size_bytes=len(content),
         checksum=checksum,
     )
-    if not is_finished(folder, number):
-        put_if_absent(folder / shard.file, content)
-    return write_entry(folder, number, PartEntry(fingerprint_of_plan(plan), shard, origin))
+    if not is_finished(place, number):
+        place.create(shard.file, content)
+    return write_entry(place, number, PartEntry(fingerprint_of_plan(plan), shard, origin))
 
 
-def write_entry(folder: Path, number: int, entry: PartEntry) -> PartEntry:
-    """Make a part whose tensors are on the disk finished, unless it is; returns the entry that won."""
-    winner = _entry_from_json(_entry_file(folder, number), put_json(_entry_file(folder, number), asdict(entry)))
-    _check_plan(_entry_file(folder, number), winner, entry.plan)
-    _delete_tensors_of_losers(folder, number, winner)
+def write_entry(folder: Folder, number: int, entry: PartEntry) -> PartEntry:
+    """Make a part whose tensors are there finished, unless it is; returns the entry that won."""
+    place, name = place_at(folder), _entry_file(number)
+    winner = _entry_from_json(place.told(name), put_json_at(place, name, asdict(entry)))
+    _check_plan(place.told(name), winner, entry.plan)
+    if winner.shard.file != entry.shard.file and entry.shard.file.startswith(f"{PART_FOLDER}/"):
+        place.delete(entry.shard.file)
     return winner
 
 
-def is_finished(folder: Path, number: int) -> bool:
+def is_finished(folder: Folder, number: int) -> bool:
     """Whether somebody has finished a part."""
-    return _entry_file(folder, number).exists()
+    return place_at(folder).has(_entry_file(number))
 
 
-def read_entry(folder: Path, number: int) -> PartEntry:
+def read_entry(folder: Folder, number: int) -> PartEntry:
     """Entry of a finished part.
 
     Raises:
         ArtefactError: It is missing or cannot be read.
     """
-    path = _entry_file(folder, number)
-    return _entry_from_json(path, read_json(path))
+    place, name = place_at(folder), _entry_file(number)
+    return _entry_from_json(place.told(name), read_json_at(place, name))
 
 
-def missing_parts(plan: Plan, folder: Path) -> list[int]:
-    """Numbers of the parts that nobody has finished."""
-    return [number for number in range(plan.num_parts) if not is_finished(folder, number)]
+def missing_parts(plan: Plan, folder: Folder) -> list[int]:
+    """Numbers of the parts that nobody has finished; one listing."""
+    finished = _entries_at(place_at(folder))
+    return [number for number in range(plan.num_parts) if number not in finished]
 
 
-def finished_parts(folder: Path) -> dict[int, PartEntry]:
+def finished_parts(folder: Folder) -> dict[int, PartEntry]:
     """Entries of all finished parts by their numbers, in store order.
 
     Raises:
         ArtefactError: An entry cannot be read.
         FingerprintMismatch: An entry follows another plan than the folder's.
     """
-    plan = fingerprint_of_plan(read_plan(folder))
-    found: dict[int, PartEntry] = {}
-    for path in sorted((folder / PART_FOLDER).glob("[0-9]*.json"), key=lambda path: int(path.stem)):
-        found[int(path.stem)] = entry = _entry_from_json(path, read_json(path))
-        _check_plan(path, entry, plan)
+    place = place_at(folder)
+    plan = fingerprint_of_plan(read_plan(place))
+    numbers = list(_entries_at(place))
+    with ThreadPoolExecutor(ENTRIES_AT_ONCE, thread_name_prefix="entries") as pool:
+        found = dict(zip(numbers, pool.map(partial(read_entry, place), numbers), strict=True))
+    for number, entry in found.items():
+        _check_plan(place.told(_entry_file(number)), entry, plan)
     return found
 
 
-def finished_at(folder: Path) -> dict[int, float]:
+def finished_at(folder: Folder) -> dict[int, float]:
     """When each finished part was finished, in seconds since 1970 by the clock of the disk, in store order."""
-    found = {int(path.stem): path for path in (folder / PART_FOLDER).glob("[0-9]*.json")}
-    return {number: found[number].stat().st_mtime for number in sorted(found)}
+    return {number: one.modified for number, one in _entries_at(place_at(folder)).items()}
 
 
-def sweep_leftovers(folder: Path) -> None:
+def sweep_leftovers(folder: Folder) -> None:
     """Delete what killed writers left; safe at any moment, also beside workers that are writing."""
-    for path in folder.rglob(f".*{UNFINISHED}"):
-        path.unlink(missing_ok=True)
-    if not (folder / PLAN).exists():
+    place = place_at(folder)
+    place.sweep()
+    if not place.has(PLAN):
         return
-    for number, entry in finished_parts(folder).items():
-        _delete_tensors_of_losers(folder, number, entry)
-    named = {entry.file for entry in read_plan(folder).maps or []}
-    for path in (folder / MAP_FOLDER).glob("*.safetensors"):  # of modules that a budget kept in another worker's plan
-        if f"{MAP_FOLDER}/{path.name}" not in named:
-            path.unlink(missing_ok=True)
+    named = {number: entry.shard.file for number, entry in finished_parts(place).items()}
+    for name in place.listed(PART_FOLDER):
+        number, is_tensors = PurePosixPath(name).name.partition("-")[0], name.endswith(".safetensors")
+        if is_tensors and number.isdecimal() and named.get(int(number), name) != name:
+            place.delete(name)
+    maps = {entry.file for entry in read_plan(place).maps or []}
+    for name in place.listed(MAP_FOLDER):  # of modules that a budget kept in another worker's plan
+        if name.endswith(".safetensors") and name not in maps:
+            place.delete(name)
 
 
-def _delete_tensors_of_losers(folder: Path, number: int, winner: PartEntry) -> None:
-    for path in (folder / PART_FOLDER).glob(f"{number:05d}-*.safetensors"):
-        if f"{PART_FOLDER}/{path.name}" != winner.shard.file:
-            path.unlink(missing_ok=True)
+def _entries_at(place: Place) -> dict[int, Listed]:
+    """The entries that are there by the numbers of their parts, in store order."""
+    found = {
+        int(path.stem): one
+        for path, one in ((PurePosixPath(name), one) for name, one in place.listed(PART_FOLDER).items())
+        if path.suffix == ".json" and path.stem.isdecimal()
+    }
+    return dict(sorted(found.items()))
 
 
-def _entry_file(folder: Path, number: int) -> Path:
-    return folder / PART_FOLDER / f"{number:05d}.json"
+def _entry_file(number: int) -> str:
+    return f"{PART_FOLDER}/{number:05d}.json"
 
 
-def _entry_from_json(path: Path, raw: dict[str, Any]) -> PartEntry:
+def _entry_from_json(told: str, raw: dict[str, Any]) -> PartEntry:
     try:
         origin = raw["origin"]
         return PartEntry(raw["plan"], ShardEntry(**raw["shard"]), None if origin is None else Origin(**origin))
     except (KeyError, TypeError) as error:
         raise ArtefactError(
-            f"{str(path)!r} is incomplete ({error}): delete it and run `lorif index` again; that part is made anew."
+            f"{told!r} is incomplete ({error}): delete it and run `lorif index` again; that part is made anew."
         ) from error
 
 
-def _check_plan(path: Path, entry: PartEntry, plan: str) -> None:
+def _check_plan(told: str, entry: PartEntry, plan: str) -> None:
     if entry.plan != plan:
         raise FingerprintMismatch(
-            f"{str(path)!r} follows plan {entry.plan[:8]}…, but {PLAN} beside it is {plan[:8]}…. Delete the file and "
+            f"{told!r} follows plan {entry.plan[:8]}…, but {PLAN} beside it is {plan[:8]}…. Delete the file and "
             "run `lorif index` again; that part is made anew."
         )

@@ -6,13 +6,13 @@ no clock time and names no machine.
 
 import math
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, Literal
 
 from lorif_core.errors import ArtefactError, FingerprintMismatch
-from lorif_core.files import fingerprint_of_value, put_json, read_json
+from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.codecs import ColumnCodec, Scales, column_codec
 from lorif_core.shapes import ModuleShape
+from lorif_core.store.json_files import Folder, place_at, put_json_at, read_json_at
 
 FORMAT_VERSION = 2
 PLAN = "plan.json"
@@ -110,28 +110,31 @@ class Plan:
         return range(start, min(start + self.shard_examples, self.num_examples))
 
 
-def write_plan(folder: Path, plan: Plan) -> None:
+def write_plan(folder: Folder, plan: Plan) -> None:
     """Write the plan of an index, unless it is there already.
 
     Raises:
         FingerprintMismatch: Another plan is there; names what differs.
     """
-    found = plan_from_json(folder / PLAN, put_json(folder / PLAN, {"format": FORMAT_VERSION, **values_to_keep(plan)}))
+    place = place_at(folder)
+    raw = put_json_at(place, PLAN, {"format": FORMAT_VERSION, **values_to_keep(plan)})
+    found = plan_from_json(place.told(PLAN), raw)
     differing = [field.name for field in fields(Plan) if getattr(found, field.name) != getattr(plan, field.name)]
     if differing:
         raise FingerprintMismatch(
-            f"{str(folder / PLAN)!r} is another plan: it differs in {', '.join(differing)}, and the parts beside it "
+            f"{place.told(PLAN)!r} is another plan: it differs in {', '.join(differing)}, and the parts beside it "
             "were made by it. Run the same command again to go on with that plan, or delete the index folder."
         )
 
 
-def read_plan(folder: Path) -> Plan:
+def read_plan(folder: Folder) -> Plan:
     """Plan of an index folder.
 
     Raises:
         ArtefactError: It is missing, unreadable or of another format.
     """
-    return plan_from_json(folder / PLAN, read_json(folder / PLAN))
+    place = place_at(folder)
+    return plan_from_json(place.told(PLAN), read_json_at(place, PLAN))
 
 
 def values_to_keep(plan: Plan) -> dict[str, Any]:
@@ -151,13 +154,13 @@ _LATER = ("precision", "scales")
 """Fields that are left out where an index is as all were before there were others, so that it keeps its hashes."""
 
 
-def plan_from_json(path: Path, raw: dict[str, Any]) -> Plan:
-    """The plan that a JSON object stands for; ``path`` is named where it does not stand for any."""
-    check_format(path, raw, (FORMAT_VERSION,))
+def plan_from_json(told: str, raw: dict[str, Any]) -> Plan:
+    """The plan that a JSON object stands for; ``told`` is named where it does not stand for any."""
+    check_format(told, raw, (FORMAT_VERSION,))
     try:
         return Plan(**plan_values({name: value for name, value in raw.items() if name != "format"}))
     except (KeyError, TypeError) as error:
-        raise ArtefactError(f"{str(path)!r} is incomplete ({error}): build the index again.") from error
+        raise ArtefactError(f"{told!r} is incomplete ({error}): build the index again.") from error
 
 
 def plan_values(raw: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +174,7 @@ def plan_values(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_format(path: Path, raw: dict[str, Any], readable: tuple[int, ...]) -> int:
+def check_format(told: str, raw: dict[str, Any], readable: tuple[int, ...]) -> int:
     """The format that a JSON object says it has.
 
     Raises:
@@ -180,7 +183,7 @@ def check_format(path: Path, raw: dict[str, Any], readable: tuple[int, ...]) -> 
     version = raw.get("format")
     if version not in readable:
         raise ArtefactError(
-            f"{str(path)!r} has format {version}, this version of LoRIF Studio reads "
+            f"{told!r} has format {version}, this version of LoRIF Studio reads "
             f"{' and '.join(map(str, readable))}. Update LoRIF Studio, or build the index again."
         )
     return version

@@ -1,22 +1,22 @@
 """Read an index: its shards one after the other, or several at once.
 
-Shards are memory-mapped, so a pass over one module touches only that module's bytes. The first time this process
-meets a shard its checksum is compared with the manifest's, and the same read brings the bytes into memory; where
-shards go one after the other, a thread does so one shard ahead.
+Shards of a folder are memory-mapped, so a pass over one module touches only that module's bytes. The first time this
+process meets a shard its checksum is compared with the manifest's, and the same read brings the bytes into memory;
+where shards go one after the other, a thread does so one shard ahead. Shards of an object store are read whole and
+compared every time, a few of them ahead; memory holds those, and those that are worked on.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from lorif_core.errors import ArtefactError, DamagedArtefact
-from lorif_core.files import checksum_of_file
+from lorif_core.errors import ArtefactError
 from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.subspace import Subspace
@@ -31,12 +31,13 @@ from lorif_core.store.blocks import (
     tensor_names,
 )
 from lorif_core.store.cores import in_order, num_cores
+from lorif_core.store.json_files import Folder, place_at
+from lorif_core.store.local_place import missing
 from lorif_core.store.manifest import Manifest, read_manifest
 from lorif_core.store.parts import ShardEntry
 from lorif_core.store.plan import FileEntry
 from lorif_core.store.statistics import maps_from_tensors
 from lorif_core.store.tensor_files import TensorFile, TensorRows
-from lorif_core.store.typed_safetensors import read_tensors
 
 Result = TypeVar("Result")
 
@@ -111,18 +112,12 @@ class Shard:
         return {name: self.tensor(name) for name in names}
 
 
-_REMEDY = (
-    "Run `lorif doctor WORKSPACE` to see every damaged file; with `--repair` it makes anew what can be, or says how."
-)
-
-
 class StoreReader:
-    """An index folder opened for reading."""
+    """An index opened for reading."""
 
-    def __init__(self, folder: Path, manifest: Manifest | None = None) -> None:
-        self.folder = folder
-        self.manifest = manifest or read_manifest(folder)
-        self._verified: set[str] = set()
+    def __init__(self, folder: Folder, manifest: Manifest | None = None) -> None:
+        self.place = place_at(folder)
+        self.manifest = manifest or read_manifest(self.place)
 
     @property
     def modules(self) -> list[ModuleShape]:
@@ -138,21 +133,25 @@ class StoreReader:
         longest = self.manifest.max_length
         return sum(int(shard.num_tokens().clamp_max(longest).sum()) for shard in self.iter_shards())
 
-    def iter_shards(self) -> Iterator[Shard]:
-        """Every shard in store order.
+    def iter_shards(self, numbers: Sequence[int] | None = None) -> Iterator[Shard]:
+        """Every shard in store order, or some in the order of their numbers.
 
         Raises:
             DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
-        entries = self.manifest.shards
-        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as ahead:
-            fetched: Future[None] | None = ahead.submit(self.verify, entries[0]) if entries else None
-            for number in range(len(entries)):
-                assert fetched is not None
-                fetched.result()
-                if number + 1 < len(entries):
-                    fetched = ahead.submit(self.verify, entries[number + 1])
-                yield self.shard(number)
+        chosen = range(len(self.manifest.shards)) if numbers is None else numbers
+        num_ahead = self.place.num_ahead
+        with ThreadPoolExecutor(num_ahead, thread_name_prefix="read-ahead") as ahead:
+            fetched = deque(ahead.submit(self.shard, number) for number in chosen[:num_ahead])
+            try:
+                for behind in range(num_ahead, num_ahead + len(chosen)):
+                    shard = fetched.popleft().result()
+                    if behind < len(chosen):
+                        fetched.append(ahead.submit(self.shard, chosen[behind]))
+                    yield shard
+            finally:
+                for one in fetched:
+                    one.cancel()
 
     def map_shards(
         self,
@@ -180,9 +179,16 @@ class StoreReader:
         ]
         num_workers = min(num_cores(), MOST_WORKERS, len(pieces), WORKING_BYTES // max(self._bytes_per_worker(), 1))
         if num_workers <= 1:
-            is_whole = numbers is None and step == largest
-            return map(work, self.iter_shards() if is_whole else (self.shard(*piece) for piece in pieces))
+            return map(work, self._in_pieces(chosen, step))
+        if self.place.num_ahead > 1:  # waiting for a network takes no core
+            return in_order(work, self._in_pieces(chosen, step), num_workers)
         return in_order(lambda piece: work(self.shard(*piece)), pieces, num_workers)
+
+    def _in_pieces(self, numbers: Sequence[int], step: int) -> Iterator[Shard]:
+        """Some shards one after the other, each read once, in pieces of so many examples."""
+        for shard in self.iter_shards(numbers):
+            for start in range(0, shard.num_examples, step):
+                yield shard if step >= shard.num_examples else shard.part(slice(start, start + step))
 
     def _bytes_per_worker(self) -> int:
         """Most bytes of one module of a shard as numbers: both sides and their product, or whole gradients."""
@@ -216,27 +222,16 @@ class StoreReader:
             DamagedArtefact: Its bytes differ from its checksum.
         """
         entry = self.manifest.shards[number]
-        self.verify(entry)
-        return Shard(number, self.manifest, TensorFile(self.folder / entry.file), range(entry.num_examples)[rows])
-
-    def verify(self, entry: ShardEntry | FileEntry) -> None:
-        """Compare a file with its checksum, once per process.
-
-        Raises:
-            DamagedArtefact: The bytes differ.
-            ArtefactError: The file is missing.
-        """
-        if entry.file not in self._verified:
-            verify_file(self.folder / entry.file, entry.checksum)
-            self._verified.add(entry.file)
+        return Shard(number, self.manifest, self._file(entry), range(entry.num_examples)[rows])
 
     def maps(self) -> dict[str, ModuleMaps] | None:
         """The index's half-whitening maps, or None when its maps are random and redrawn."""
         if self.manifest.maps is None:
             return None
         tensors: dict[str, Tensor] = {}
-        for entry in self.manifest.maps:
-            tensors |= self._tensors(entry)
+        with ThreadPoolExecutor(self.place.num_ahead, thread_name_prefix="maps") as pool:
+            for found in pool.map(self._tensors, self.manifest.maps):
+                tensors |= found
         return maps_from_tensors(tensors, [module.name for module in self.modules])
 
     def subspace(self, module: ModuleShape) -> Subspace:
@@ -258,28 +253,17 @@ class StoreReader:
         """Refuse an index whose build was interrupted."""
         if self.manifest.status != "complete":
             raise ArtefactError(
-                f"index {self.folder.name!r} is not complete, its build was interrupted after "
+                f"index {self.place.name!r} is not complete, its build was interrupted after "
                 f"{self.manifest.num_stored} of {self.manifest.num_examples} examples. Run the same `lorif index` "
                 "command again; it resumes."
             )
 
     def _tensors(self, entry: FileEntry) -> dict[str, Tensor]:
-        self.verify(entry)
-        return read_tensors(self.folder / entry.file)
+        return self._file(entry).whole()
 
-
-def verify_file(path: Path, checksum: str) -> None:
-    """Compare a file with its recorded checksum.
-
-    Raises:
-        DamagedArtefact: The bytes differ.
-        ArtefactError: The file is missing.
-    """
-    try:
-        found = checksum_of_file(path)
-    except FileNotFoundError as error:
-        raise ArtefactError(f"{str(path)!r} is missing. {_REMEDY}") from error
-    if found != checksum:
-        raise DamagedArtefact(
-            f"{str(path)!r} is damaged: its checksum is {found[:8]}…, recorded was {checksum[:8]}…. {_REMEDY}"
-        )
+    def _file(self, entry: ShardEntry | FileEntry) -> TensorFile:
+        try:
+            content = self.place.content(entry.file, entry.checksum)
+        except FileNotFoundError as error:
+            raise missing(self.place.told(entry.file)) from error
+        return TensorFile(self.place.told(entry.file), content, self.place.mapped_from(entry.file))

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from lorif_core.errors import DamagedArtefact
@@ -29,14 +29,14 @@ from lorif_core.files import (
     SEAL,
     check_file,
     check_seal,
-    checksum_of_file,
-    put_if_absent,
     replace_sealed,
     start_hash,
 )
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
+from lorif_core.store.json_files import Folder, place_at
 from lorif_core.store.parts import MAP_FOLDER
+from lorif_core.store.place import Place
 from lorif_core.store.plan import FileEntry
 from lorif_core.store.typed_safetensors import read_metadata, read_names, read_tensors
 from lorif_core.system_failures import refuse_if_of_the_machine
@@ -182,47 +182,48 @@ def _moments_of(tensors: Mapping[str, Tensor], name: str, place: int) -> Moments
     )
 
 
-def write_maps(folder: Path, maps: Mapping[str, ModuleMaps]) -> list[FileEntry]:
+def write_maps(folder: Folder, maps: Mapping[str, ModuleMaps]) -> list[FileEntry]:
     """Write maps of an index, a file per module; returns the files that are there now.
 
     A module's file that is there already stays, also where it holds other maps: an earlier run or another worker made
     it, and its plan may name it.
     """
-    return [_write_module_maps(folder, name, sides) for name, sides in maps.items()]
+    return [_write_module_maps(place_at(folder), name, sides) for name, sides in maps.items()]
 
 
-def _write_module_maps(folder: Path, module_name: str, maps: ModuleMaps) -> FileEntry:
+def _write_module_maps(place: Place, module_name: str, maps: ModuleMaps) -> FileEntry:
     sides = {"input": maps.input_map, "output": maps.output_map}
     tensors = {f"{kind}/{module_name}": side.contiguous() for kind, side in sides.items() if side is not None}
     name = _map_file(module_name)
-    found = put_if_absent(folder / name, save(tensors))
-    digest = start_hash()
-    digest.update(found)
-    return FileEntry(name, len(found), digest.hexdigest())
+    return _entry_of(name, place.create(name, save(tensors)))
 
 
-def entries_of_maps(folder: Path, names: Sequence[str]) -> list[FileEntry]:
+def _entry_of(name: str, content: bytes) -> FileEntry:
+    return FileEntry(name, len(content), start_hash(content).hexdigest())
+
+
+def entries_of_maps(folder: Folder, names: Sequence[str]) -> list[FileEntry]:
     """The files of maps that are there, as a plan names them."""
-    found = {_map_file(name): folder / _map_file(name) for name in names}
-    return [FileEntry(name, path.stat().st_size, checksum_of_file(path)) for name, path in found.items()]
+    place = place_at(folder)
+    return [_entry_of(name, place.read(name)) for name in map(_map_file, names)]
 
 
 def _map_file(module_name: str) -> str:
     return f"{MAP_FOLDER}/{quote(module_name, safe='')}.safetensors"
 
 
-def read_maps(folder: Path, names: Sequence[str]) -> dict[str, ModuleMaps]:
+def read_maps(folder: Folder, names: Sequence[str]) -> dict[str, ModuleMaps]:
     """Maps that a build wrote before it was interrupted: those of the named modules that are there."""
-    found = {name: folder / _map_file(name) for name in names}
-    return {
-        name: maps_from_tensors(read_tensors(path), [name])[name] for name, path in found.items() if path.is_file()
-    }
+    place = place_at(folder)
+    there = place.listed(MAP_FOLDER)
+    found = {name: load(place.read(_map_file(name))) for name in names if _map_file(name) in there}
+    return {name: maps_from_tensors(tensors, [name])[name] for name, tensors in found.items()}
 
 
-def remove_maps(folder: Path, names: Sequence[str]) -> None:
+def remove_maps(folder: Folder, names: Sequence[str]) -> None:
     """Remove the maps of the named modules from an index whose plan is not written."""
     for name in names:
-        (folder / _map_file(name)).unlink(missing_ok=True)
+        place_at(folder).delete(_map_file(name))
 
 
 def maps_from_tensors(tensors: Mapping[str, Tensor], names: list[str]) -> dict[str, ModuleMaps]:

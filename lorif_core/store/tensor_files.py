@@ -7,8 +7,7 @@ Source: the format as described at https://github.com/huggingface/safetensors.
 
 import json
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from lorif_core.errors import ArtefactError, DamagedArtefact
+from lorif_core.errors import DamagedArtefact
 from lorif_core.shapes import UInt8
-from lorif_core.system_failures import refuse_if_of_the_machine
 
 LENGTH_BYTES = 8
 """The file begins with the length of its header, a JSON object: name → dtype, shape, data_offsets."""
@@ -69,23 +67,24 @@ class TensorRows(Protocol):
 
 
 class TensorFile:
-    """A safetensors file mapped into memory. Tensors are views of it; writing to them changes no file."""
+    """A safetensors file in memory, or mapped into it. Tensors are views of it; writing to them changes no file."""
 
-    def __init__(self, path: Path) -> None:
-        """Map the file.
+    def __init__(self, told: str, content: UInt8[Tensor, " size"], mapped_from: Path | None = None) -> None:
+        """Find the tensors.
+
+        Args:
+            told: Where the file lies, for people.
+            content: All of it.
+            mapped_from: The file that the content is a mapping of; None: it was read.
 
         Raises:
-            ArtefactError: The file is missing.
             DamagedArtefact: It has no readable header, or one that does not go with what lies behind it.
         """
-        self._path = str(path)
-        self._places = read_header(path)
-        size = path.stat().st_size
+        self._path, self._bytes, self._mapped_from = told, content, mapped_from
+        self._places = header_of(lambda start, stop: content[start:stop].numpy().tobytes(), len(content), told)
         for name, place in self._places.items():
             if not _is_sound(place):
                 raise DamagedArtefact(f"{self._path!r} has a wrong header for {name!r}: {_REMEDY}")
-        # Not Python's own mmap: it would keep a file open for as long as any of its tensors lives.
-        self._bytes = torch.from_file(self._path, shared=False, size=size, dtype=torch.uint8)
         self._numbers: dict[torch.dtype, Tensor] = {}
 
     def rows(self, name: str, rows: range) -> Tensor:
@@ -102,6 +101,15 @@ class TensorFile:
         first = place.start // dtype.itemsize + rows.start * place.strides[0]
         return self._as(dtype).as_strided((len(rows), *place.shape[1:]), place.strides, first)
 
+    def whole(self) -> dict[str, Tensor]:
+        """Every tensor by its name."""
+        return {
+            name: self._as(_DTYPES[place.dtype]).as_strided(
+                place.shape, place.strides, place.start // _DTYPES[place.dtype].itemsize
+            )
+            for name, place in self._places.items()
+        }
+
     @property
     def size_bytes(self) -> int:
         """Of the file, header too."""
@@ -110,13 +118,16 @@ class TensorFile:
     def copy_to(self, memory: UInt8[Tensor, " size"]) -> None:
         """Read the bytes of the file to the beginning of some memory on the CPU.
 
-        Not from the mapping, whose pages would be mapped one by one: 1 GB/s on a virtual machine.
+        Not from a mapping, whose pages would be mapped one by one: 1 GB/s on a virtual machine.
 
         Raises:
             DamagedArtefact: The file became shorter.
         """
+        if self._mapped_from is None:
+            memory[: self.size_bytes].copy_(self._bytes)
+            return
         left: Any = memory[: self.size_bytes].numpy()
-        with Path(self._path).open("rb", buffering=0) as handle:
+        with self._mapped_from.open("rb", buffering=0) as handle:
             while len(left):
                 count = handle.readinto(left)
                 if not count:
@@ -147,22 +158,24 @@ def _is_sound(place: TensorPlace) -> bool:
     )
 
 
-def read_header(path: Path) -> dict[str, TensorPlace]:
+def header_of(read: Callable[[int, int], bytes], size_bytes: int, told: str) -> dict[str, TensorPlace]:
     """The places of a file's tensors by their names.
 
+    Args:
+        read: Gives the bytes from a first one to before a last one.
+        size_bytes: Of the whole file.
+        told: Where it lies, for people.
+
     Raises:
-        ArtefactError: The file is missing.
         DamagedArtefact: It has no such header.
     """
     try:
-        with path.open("rb") as handle:
-            size = os.fstat(handle.fileno()).st_size
-            length = int.from_bytes(handle.read(LENGTH_BYTES), "little")
-            if length > min(MAX_HEADER, size - LENGTH_BYTES):
-                raise ValueError(f"a header of {length:,} bytes in a file of {size:,}")
-            header = json.loads(handle.read(length), object_pairs_hook=_each_once)
-        header.pop("__metadata__", None)
+        length = int.from_bytes(read(0, min(LENGTH_BYTES, size_bytes)), "little")
+        if length > min(MAX_HEADER, size_bytes - LENGTH_BYTES):
+            raise ValueError(f"a header of {length:,} bytes in a file of {size_bytes:,}")
         first = LENGTH_BYTES + length
+        header = json.loads(read(LENGTH_BYTES, first), object_pairs_hook=_each_once)
+        header.pop("__metadata__", None)
         places = {
             name: TensorPlace(
                 _text(one["dtype"]), tuple(map(_count, one["shape"])), first + _count(start), end - start
@@ -170,15 +183,10 @@ def read_header(path: Path) -> dict[str, TensorPlace]:
             for name, one in header.items()
             for start, end in (one["data_offsets"],)
         }
-        _check_places(places, size)
+        _check_places(places, size_bytes)
         return places
-    except FileNotFoundError as error:
-        raise ArtefactError(
-            f"{str(path)!r} is missing: `lorif doctor WORKSPACE` names every missing file."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        refuse_if_of_the_machine(error, path)
-        raise DamagedArtefact(f"{str(path)!r} has no readable header ({error}): {_REMEDY}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedArtefact(f"{told!r} has no readable header ({error}): {_REMEDY}") from error
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

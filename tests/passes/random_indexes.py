@@ -16,6 +16,7 @@ from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.scoring import FittedIndex, iter_influences, plan_scoring
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import decode_block, encode_block
+from lorif_core.store.local_place import LocalPlace
 from lorif_core.store.manifest import manifest_of_plan
 from lorif_core.store.parts import ShardEntry
 from lorif_core.store.plan import Parents, Plan
@@ -34,13 +35,19 @@ SIZES = (7, 7, 7, 7, 3)
 """Examples of each shard: more shards than there are buffers, the last one shorter."""
 
 
-class RandomIndex(StoreReader):
-    """Files without checksums; no subspace; self-influences that belong to nobody."""
+class BelievedPlace(LocalPlace):
+    """Files without checksums: one that is there is believed."""
 
-    def verify(self, entry):
-        """A file that is there is believed."""
-        if not (self.folder / entry.file).exists():
-            raise FileNotFoundError(entry.file)
+    def check(self, name, checksum):
+        if not self.has(name):
+            raise FileNotFoundError(name)
+
+
+class RandomIndex(StoreReader):
+    """No subspace; self-influences that belong to nobody."""
+
+    def __init__(self, folder, manifest):
+        super().__init__(BelievedPlace(folder), manifest)
 
     def subspace(self, module):
         return Subspace(torch.zeros(module.dim, 0), torch.zeros(0), 1.0)

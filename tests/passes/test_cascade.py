@@ -132,12 +132,12 @@ def plant(reader, tmp_path, position, factor):
     from safetensors.torch import load_file, save_file
 
     number = position // SIZES[0]
-    path = reader.folder / f"{number}.safetensors"
+    path = reader.place.folder / f"{number}.safetensors"
     tensors = load_file(path)
     row = position - SIZES[0] * number
     tensors["left_scale/d"][row, 2] *= factor
     save_file(tensors, path)
-    return type(reader)(reader.folder, reader.manifest)
+    return type(reader)(reader.place.folder, reader.manifest)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -8,7 +8,7 @@ from indexes import FULL, disk_index
 from random_indexes import DAMPED, MODULES, close_to, influences, random_gradients, random_index, random_plan
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lorif_core.errors import DamagedArtefact
+from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.passes import device_shards
 from lorif_core.passes.device_shards import ScoringDevice, rows_at_once, stream_shards
 
@@ -38,7 +38,7 @@ def test_an_index_that_stays_is_not_read_again_and_one_that_streams_is(tmp_path)
     close_to(products(place, plan), wanted)
     move_files(tmp_path)
     close_to(products(place, plan), wanted)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ArtefactError, match="is missing"):
         products(ScoringDevice(CPU, 0), plan)
 
 
@@ -64,7 +64,7 @@ def test_what_stays_is_bounded_and_the_one_asked_longest_ago_goes(tmp_path, monk
         move_files(tmp_path / str(number))
     for number in (0, 2):
         products(place, plans[number])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ArtefactError, match="is missing"):
         products(place, plans[1])
 
 

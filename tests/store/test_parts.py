@@ -235,10 +235,12 @@ def test_a_sweep_takes_unfinished_files_and_the_tensors_of_losers_and_leaves_eve
     assert_entries_fit(folder)
 
 
-def test_tensors_that_a_killed_worker_left_go_when_another_finishes_the_part(folder):
+def test_tensors_that_a_killed_worker_left_are_swept_when_another_has_finished_the_part(folder):
     assert killed_before(5, lambda: make_part(folder, PLAN, 1, hardware=3))
+    sweep_leftovers(folder)
     assert len(list(folder.glob("parts/*.safetensors"))) == 1
     entry = make_part(folder, PLAN, 1)
+    sweep_leftovers(folder)
     assert [f"parts/{path.name}" for path in folder.glob("parts/*.safetensors")] == [entry.shard.file]
 
 

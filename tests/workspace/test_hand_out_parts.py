@@ -16,7 +16,7 @@ from lorif_core.shapes import ModuleShape
 from lorif_core.store.plan import Parents, Plan
 from lorif_core.workspace.indexes import hand_out_parts
 from lorif_core.workspace.indexes.hand_out_parts import MOST_DEATHS, Made, PartWorker, _HandOut
-from lorif_core.workspace.indexes.planned_index import Place
+from lorif_core.workspace.indexes.planned_index import ModelPlace
 
 PLAN = Plan(
     layout="factors", codec="sign", factor_rank=2, f=4, seed=7, max_length=512,
@@ -197,7 +197,7 @@ def test_a_worker_computes_in_the_precision_of_the_plan_for_as_long_as_it_lives(
     whole, workspace = copy_of(imported(), tmp_path / "whole"), copy_of(imported(), tmp_path)
     done("index", whole, *given)
     index_id = done("index", workspace, *given, "--plan-only", "--json").json["index_id"]
-    worker = PartWorker(workspace, index_id, Place("cpu"), 1)
+    worker = PartWorker(workspace, index_id, ModelPlace("cpu"), 1)
     assert worker.load() == Made()
     gc.collect()
     assert [worker.make(number, False) for number in range(8)] == [Made()] * 8

@@ -6,7 +6,7 @@ from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.indexes.open_index import OpenIndex
-from lorif_core.workspace.indexes.usual_search import usual_search
+from lorif_core.workspace.indexes.usual_search import READ_WHOLE, usual_search
 
 ON_A_GPU = "every text was scored: the index is multiplied on a GPU, where no search by parts is built"
 
@@ -51,7 +51,9 @@ def choose_search(index: OpenIndex, question: Question, *, has_workers: bool) ->
 
 
 def _why_not(index: OpenIndex, settings: ScoreConfig) -> str | None:
-    """Which setting reads every stored byte anyway."""
+    """Why every stored byte is read anyway."""
+    if not index.reader.place.reads_in_parts:
+        return READ_WHOLE
     if settings.refine:
         return f"refine={settings.refine} reads every stored text at each of its steps"
     built = index.fitted.curvature

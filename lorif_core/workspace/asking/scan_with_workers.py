@@ -172,7 +172,7 @@ class WorkersScanner:
                 self._team,
                 scan_id=uuid.uuid4().hex,
                 scan=self._team.pool.share(scan),
-                index_id=reader.folder.name,
+                index_id=reader.place.name,
                 entries=reader.manifest.shards,
                 bytes_per_text=SCORE_BYTES * numbers_back,
                 allows_partial=self._allows_partial,

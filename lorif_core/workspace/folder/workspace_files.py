@@ -22,6 +22,7 @@ from lorif_core.system_failures import what_failed
 from lorif_core.workspace.folder.index_members import linked_ids
 
 if TYPE_CHECKING:
+    from lorif_core.store.place import Place
     from lorif_core.store.reader import StoreReader
 
 FORMAT_VERSION = 1
@@ -132,8 +133,27 @@ class WorkspaceFiles:
         return self.rejects_file(name).with_suffix(".decided.jsonl")
 
     def index_folder(self, index_id: str) -> Path:
-        """Folder of an index."""
+        """Folder of an index; everything of it lies there, unless it is stored elsewhere."""
         return self.root / "indexes" / index_id
+
+    def index_place(self, record: IndexRecord) -> "Place":
+        """Where the files of an index lie.
+
+        Raises:
+            ConfigError: A package that its storage needs is not installed.
+        """
+        return self.place_in(record.storage, record.index_id)
+
+    def place_in(self, storage: str | None, index_id: str) -> "Place":
+        """Where the files of an index lie that is stored there; None: in the workspace.
+
+        Raises:
+            ConfigError: A package that the storage needs is not installed.
+        """
+        from lorif_core.store.local_place import LocalPlace  # loads torch, as below
+        from lorif_core.store.open_place import open_place
+
+        return LocalPlace(self.index_folder(index_id)) if storage is None else open_place(storage, index_id)
 
     def examples_file(self, dataset_id: str) -> Path:
         """The Parquet file of a data set; whoever reads it without ``examples`` checks it first."""
@@ -147,7 +167,7 @@ class WorkspaceFiles:
         """An index for reading."""
         from lorif_core.store.reader import StoreReader  # loads torch, which deciding and browsing do without
 
-        return StoreReader(self.index_folder(index_id))
+        return StoreReader(self.index_place(self.catalog.index(index_id)))
 
     def choose_dataset(self, name_or_id: str | None) -> DatasetRecord:
         """The version with that id, the latest version with that name, or the latest of the only data set.

@@ -10,10 +10,10 @@ from lorif_core.catalog import IndexRecord, utc_now
 from lorif_core.corpus.version_changes import compare_versions
 from lorif_core.errors import ArtefactError, LorifError
 from lorif_core.files import flush_folder, write_json
+from lorif_core.store.local_place import verify_file
 from lorif_core.store.manifest import compact, fingerprint_of_manifest, plan_of_manifest, read_manifest
 from lorif_core.store.parts import PartEntry, write_entry
 from lorif_core.store.plan import fingerprint_of_plan, write_plan
-from lorif_core.store.reader import verify_file
 from lorif_core.store.statistics import write_maps
 from lorif_core.workspace.datasets.view import build_search
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress

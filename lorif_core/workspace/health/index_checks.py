@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import FingerprintMismatch, LorifError
+from lorif_core.store.local_place import verify_file
 from lorif_core.store.manifest import (
     COVERAGE,
     FORMAT_1_SHARDS,
@@ -18,12 +19,12 @@ from lorif_core.store.manifest import (
 )
 from lorif_core.store.parts import MAP_FOLDER, PART_FOLDER, PartEntry, ShardEntry, read_entry
 from lorif_core.store.plan import PLAN, FileEntry, Plan, fingerprint_of_plan, read_plan
-from lorif_core.store.reader import verify_file
 from lorif_core.workspace.folder.index_members import MEMBERS, LinkedMember, Members, read_members
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.findings import Finding, Severity
 from lorif_core.workspace.health.inventory import INDEX_AGAIN, kind_named
 from lorif_core.workspace.health.living import is_held
+from lorif_core.workspace.health.stored_checks import check_stored
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import check_member_among
 from lorif_core.workspace.indexes.model_share import read_share
@@ -51,6 +52,10 @@ class _Folder:
     @property
     def place(self) -> str:
         return f"indexes/{self.index_id}"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        return self.record is not None and self.record.storage is not None
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder of the index."""
@@ -85,11 +90,28 @@ def _check_unless_built(index: _Folder) -> None:
     """A build makes and replaces files: what is missing meanwhile is not missed."""
     look, index_id = index.look, index.index_id
     lock, told = look.files.index_folder(index_id) / ".lock", len(look.findings)
-    if not is_held(lock):
+    if not is_held(lock) and index.is_elsewhere:
+        _check_elsewhere(index)
+    elif not is_held(lock):
         _check_index(index)
     if is_held(lock):  # by now, at the latest
         del look.findings[told:]
         look.findings.append(Finding(index_id, "is being built right now; look again when it is done.", "note"))
+
+
+def _check_elsewhere(index: _Folder) -> None:
+    """An index that is stored outside the workspace; its folder holds what is for people and names members."""
+    assert index.record is not None
+    check_stored(index.look, index.record)
+    _check_members(index)
+    if left := [name for name in (PLAN, MANIFEST) if index.has(name)]:
+        where = index.record.storage
+        problem = f"{index.place} holds the index as well ({', '.join(left)}), and it is read from {where!r}."
+        index.look.findings.append(
+            Finding(
+                index.index_id, problem, "note", None, "None; it takes room.", "Delete what is in it, or leave it."
+            )
+        )
 
 
 def _check_index(index: _Folder) -> None:

@@ -28,6 +28,7 @@ from lorif_core.workspace.indexes.build_members import (
     plan_alone,
     plan_with_members,
 )
+from lorif_core.workspace.indexes.copy_index import CopiedIndex, copy_index
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
@@ -37,7 +38,7 @@ from lorif_core.workspace.indexes.linked_members import all_members, members_fin
 from lorif_core.workspace.indexes.neighbours import Neighbours, find_neighbours
 from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
 from lorif_core.workspace.indexes.outliers import rank_self_influences
-from lorif_core.workspace.indexes.planned_index import Place, Planned
+from lorif_core.workspace.indexes.planned_index import ModelPlace, Planned
 from lorif_core.workspace.indexes.slices import SliceDone, index_slice, parse_slice
 from lorif_core.workspace.indexes.trust import Trust, trust_in
 
@@ -130,7 +131,7 @@ class Indexes:
             LorifError: The model or the data is not the planned one, or the machine does not suffice.
         """
         require_curator(self.files, "build indexes")
-        return index_slice(self.files, index_id, parse_slice(slice_), Place(device, model), on_progress)
+        return index_slice(self.files, index_id, parse_slice(slice_), ModelPlace(device, model), on_progress)
 
     def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
         """Id of the index that the settings name, and what building it would cost, by itself.
@@ -169,6 +170,25 @@ class Indexes:
             if key not in self._opened:
                 self._opened = {key: open_with_members(self.files, record, model)}
             return self._opened[key]
+
+    def copy(self, index_id: str, to: str, *, on_progress: ProgressSink = no_progress) -> CopiedIndex:
+        """Copy a complete index to another place, from which it is read from then on.
+
+        What lies where it was is left there. Interrupted, the same call goes on.
+
+        Args:
+            index_id: Of the index.
+            to: A location such as s3://bucket/prefix, or a folder; the workspace's own `indexes` brings it back.
+            on_progress: Receives ("copy", bytes done, all).
+
+        Raises:
+            RoleError: The person is a viewer.
+            LorifError: The index is not complete or damaged, or the place holds another one or cannot be used.
+        """
+        require_curator(self.files, "copy indexes")
+        with self._opening:
+            self._opened = {}
+        return copy_index(self.files, index_id, to, on_progress)
 
     def has_open(self, index_id: str) -> bool:
         """Whether an index and its model are in memory."""

@@ -51,15 +51,15 @@ def build_index(
             return begun
         job, manifest = begun
         if manifest.status == "building":
-            sweep_leftovers(job.folder)
+            sweep_leftovers(job.place)
             if workers.workers is None:
-                make_parts(job, range(read_plan(job.folder).num_parts), on_progress)
+                make_parts(job, range(read_plan(job.place).num_parts), on_progress)
             else:
                 make_parts_with(job, workers, on_progress)
-            manifest = compact_checked(job.folder)
+            manifest = compact_checked(job.place)
         curvature = job.engine.method.curvature
         if not has_curvature(manifest, curvature):
-            manifest = fit_index(job.folder, manifest, curvature, on_progress)
+            manifest = fit_index(job.place, manifest, curvature, on_progress)
         return register_complete(job.files, job.index_id, manifest, curvature.fitted, time.monotonic() - started)
 
 
@@ -79,8 +79,8 @@ def _begun(job: IndexJob, on_progress: ProgressSink) -> Iterator[tuple[IndexJob,
     """An index whose plan is decided, held against all other builders; the record of one that is complete."""
     job.folder.mkdir(parents=True, exist_ok=True)
     with only_builder(job.folder):
-        adopt_format_1(job.folder)
-        manifest = manifest_on_disk(job.folder, plan_of_manifest(job.manifest))
+        adopt_format_1(job.place)
+        manifest = manifest_on_disk(job.place, plan_of_manifest(job.manifest))
         known = registered_index(job, manifest)
         if known and has_curvature(manifest, job.engine.method.curvature):
             yield known
@@ -102,10 +102,10 @@ def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tu
 
     Both are decided on the first run, before the plan that names them is written, and read on later ones.
     """
-    if not is_begun(job.folder):
-        write_plan(job.folder, _decide(job, plan_of_manifest(manifest), on_progress))
-        manifest = read_manifest(job.folder)
-    engine, maps = job.engine, StoreReader(job.folder, manifest).maps()
+    if not is_begun(job.place):
+        write_plan(job.place, _decide(job, plan_of_manifest(manifest), on_progress))
+        manifest = read_manifest(job.place)
+    engine, maps = job.engine, StoreReader(job.place, manifest).maps()
     if manifest.ranks is not None:
         engine = engine.with_ranks(manifest.ranks)
     return replace(job, engine=engine if maps is None else engine.with_maps(maps)), manifest
@@ -126,18 +126,18 @@ def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
             plan, modules=list(engine.modules), ranks={one.name: ranks[one.name] for one in engine.modules}
         )
         _drop_unbought(job, engine.maps, fresh)
-    return plan if sample is None else replace(plan, maps=entries_of_maps(job.folder, list(engine.maps)))
+    return plan if sample is None else replace(plan, maps=entries_of_maps(job.place, list(engine.maps)))
 
 
 def _half_whitening_maps(job: IndexJob, sample: StatisticsSample, on_progress: ProgressSink) -> dict[str, ModuleMaps]:
     """The maps of every module; each is written when it is made, and those of an interrupted run are read."""
-    found = read_maps(job.folder, [module.name for module in job.engine.modules])
+    found = read_maps(job.place, [module.name for module in job.engine.modules])
     missing = [
         family for family in families(job.engine.modules) if not all(module.name in found for module in family)
     ]
     engine = replace(job.engine, modules=[module for family in missing for module in family])
     for name, maps in iter_maps(job.files, job.dataset, engine, sample, on_progress):
-        write_maps(job.folder, {name: maps})
+        write_maps(job.place, {name: maps})
         found[name] = maps
     return found
 
@@ -150,7 +150,7 @@ def _missing_statistics(job: IndexJob, sample: StatisticsSample) -> dict[Path, s
 
 def _drop_unbought(job: IndexJob, bought: Mapping[str, ModuleMaps], fresh: Mapping[Path, set[str]]) -> None:
     """Remove what was made only to find that a budget buys nothing of a module: its maps, and new statistics."""
-    remove_maps(job.folder, [module.name for module in job.engine.modules if module.name not in bought])
+    remove_maps(job.place, [module.name for module in job.engine.modules if module.name not in bought])
     for path, names in fresh.items():
         if names.isdisjoint(bought):
             path.unlink(missing_ok=True)
@@ -166,5 +166,5 @@ def _ranks(job: IndexJob, engine: Engine, budget_bytes: int) -> dict[str, int]:
 
 def is_worth_an_estimate(job: IndexJob) -> bool:
     """Whether a build is not about to find its index finished, or to go on with gradients that were begun."""
-    is_resumed = is_begun(job.folder) and job.num_left > 0
+    is_resumed = is_begun(job.place) and job.num_left > 0
     return not is_resumed and not has_curvature(job.manifest, job.engine.method.curvature)

@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 from lorif_core.errors import LorifError
+from lorif_core.store.json_files import Folder, place_at
 from lorif_core.store.parts import PartEntry, finished_at, read_entry
+from lorif_core.store.place import Place
 from lorif_core.store.plan import PLAN, read_plan
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -73,35 +73,36 @@ class BuildProgress:
 
 def builds_of(files: WorkspaceFiles) -> list[BuildProgress]:
     """Every index whose plan is decided and that is not complete, the oldest first."""
-    unfinished = [one.index_id for one in files.catalog.indexes() if one.status != "complete"]
-    planned = [one for one in unfinished if (files.index_folder(one) / PLAN).exists()]
+    unfinished = [one for one in files.catalog.indexes() if one.status != "complete"]
     found: list[BuildProgress] = []
-    for one in planned:
+    for one in unfinished:
         with suppress(LorifError):  # a damaged index is not described; `lorif doctor` names it
-            found.append(progress_of(files.index_folder(one), time.time()))
+            if (place := files.index_place(one)).has(PLAN):
+                found.append(progress_of(place, time.time()))
     return found
 
 
-def progress_of(folder: Path, now: float) -> BuildProgress:
+def progress_of(folder: Folder, now: float) -> BuildProgress:
     """How far the index in a folder is.
 
     Args:
-        folder: Of the index; its plan is there.
+        folder: Where the index lies; its plan is there.
         now: Seconds since 1970.
 
     Raises:
         ArtefactError: The plan or an entry cannot be read.
     """
-    plan = read_plan(folder)
-    times = {number: time for number, time in finished_at(folder).items() if number < plan.num_parts}
-    entries = {number: _entry(folder, number, time) for number, time in times.items()}
+    place = place_at(folder)
+    plan = read_plan(place)
+    times = {number: time for number, time in finished_at(place).items() if number < plan.num_parts}
+    entries = {number: _entry(place.told(), number, time, place) for number, time in times.items()}
     stored = sum(entry.shard.num_examples for entry in entries.values())
     workers = _workers(entries, times, now)
     positions = [entry.shard.num_positions for entry in entries.values()]
     tokens_left = (plan.num_examples - stored) * sum(one or 0 for one in positions) / max(stored, 1)
     rate = sum(one.tokens_per_second or 0.0 for one in workers if one.is_at_work)
     return BuildProgress(
-        index_id=folder.name,
+        index_id=place.name,
         num_parts=plan.num_parts,
         num_finished=len(entries),
         num_examples=plan.num_examples,
@@ -111,10 +112,14 @@ def progress_of(folder: Path, now: float) -> BuildProgress:
     )
 
 
-@lru_cache(maxsize=1 << 16)
-def _entry(folder: Path, number: int, finished: float) -> PartEntry:
+_READ: dict[tuple[str, int, float], PartEntry] = {}
+
+
+def _entry(told: str, number: int, finished: float, place: Place) -> PartEntry:
     """An entry, read once: it never changes, unless somebody deletes it and its part is made anew at another time."""
-    return read_entry(folder, number)
+    if (told, number, finished) not in _READ:
+        _READ[told, number, finished] = read_entry(place, number)
+    return _READ[told, number, finished]
 
 
 def _workers(entries: Mapping[int, PartEntry], times: Mapping[int, float], now: float) -> list[WorkerProgress]:

@@ -119,6 +119,9 @@ class IndexEstimate:
     size: str | None = None
     """Which f and rank were chosen and why; None where the settings say them."""
 
+    storage: str | None = None
+    """Where all but the statistics go; None: on the workspace's disk, as these do."""
+
     untold: str | None = None
     """What cannot be told, and why; None where everything was."""
 
@@ -183,6 +186,7 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         term_costs=None if engine.method.budget_bytes is None else costs_of_terms(engine.modules, engine.codec),
         adapter=None if coverage is None else coverage.sentence(),
         size=job.settings.size_chosen,
+        storage=job.settings.storage,
     )
 
 

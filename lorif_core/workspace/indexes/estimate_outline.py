@@ -69,7 +69,7 @@ def estimate_outline(files: WorkspaceFiles, dataset: DatasetRecord, settings: In
         LorifError: The configuration or a pattern cannot be.
     """
     found = outline_estimate(settings, dataset.num_examples, free_host_bytes())
-    return replace(found, free_bytes=files.free_bytes())
+    return replace(found, free_bytes=files.free_bytes(), storage=settings.storage)
 
 
 def outline_estimate(settings: IndexConfig, num_examples: int, free: int) -> IndexEstimate:

@@ -6,7 +6,6 @@ settings do not work, so more than one in ``ONE_IN`` stops the build (docs/decis
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from lorif_core.data.encoding import EncodedTexts
 from lorif_core.errors import CaptureError, LorifError, NumericalError
 from lorif_core.passes.shards import GradientSource, ShardTensors, build_shard
 from lorif_core.passes.text_gradients import OnBatch
+from lorif_core.store.json_files import Folder
 from lorif_core.store.manifest import Manifest, read_manifest
 from lorif_core.system_failures import is_of_the_machine
 
@@ -32,7 +32,7 @@ class FailingText(Exception):
     """A part cannot be made because of some of its texts; carries the first error as its cause."""
 
 
-def num_left_to_fail(folder: Path) -> int:
+def num_left_to_fail(folder: Folder) -> int:
     """How many more texts of an index that is being built may fail than did in its finished parts."""
     manifest = read_manifest(folder)
     return most_failing(manifest.num_examples) - len(_failed(manifest))

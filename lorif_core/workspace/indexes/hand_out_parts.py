@@ -18,6 +18,7 @@ from lorif_core import errors
 from lorif_core.errors import LorifError, ResourceError
 from lorif_core.ray_pool import Ended, RayPool, ray_pool
 from lorif_core.store.cores import num_cores
+from lorif_core.store.json_files import Folder
 from lorif_core.store.parts import missing_parts
 from lorif_core.store.plan import Plan, read_plan
 from lorif_core.workers_config import WorkersConfig
@@ -26,7 +27,7 @@ from lorif_core.workspace.folder.workspace_files import open_files
 from lorif_core.workspace.indexes.failing_texts import FailingText
 from lorif_core.workspace.indexes.index_job import IndexJob
 from lorif_core.workspace.indexes.make_parts import PartMaker, part_maker
-from lorif_core.workspace.indexes.planned_index import Place, job_of, planned_index
+from lorif_core.workspace.indexes.planned_index import ModelPlace, job_of, planned_index
 
 WAIT_S = 1.0
 """How long the driver waits for news before it looks who is late."""
@@ -56,7 +57,7 @@ class Made(NamedTuple):
 class PartWorker:
     """Makes parts of one index, in a process of its own; loads the model once."""
 
-    def __init__(self, workspace: Path, index_id: str, place: Place, num_threads: int) -> None:
+    def __init__(self, workspace: Path, index_id: str, place: ModelPlace, num_threads: int) -> None:
         torch.set_num_threads(num_threads)
         self._workspace, self._index_id, self._place = workspace, index_id, place
         self._model = ExitStack()  # the model stays ready for capture for as long as this lives
@@ -104,14 +105,14 @@ def make_parts_with(job: IndexJob, workers: WorkersConfig, on_progress: Progress
         ConfigError: Ray is not installed, or not there.
         LorifError: What a worker refused.
     """
-    plan = read_plan(job.folder)
-    if not missing_parts(plan, job.folder):
+    plan = read_plan(job.place)
+    if not missing_parts(plan, job.place):
         return
-    place = Place("auto", job.settings.model.model)
+    place = ModelPlace("auto", job.settings.model.model)
     make = partial(PartWorker, job.files.root.resolve(), job.index_id, place)
     uses_gpus = job.settings.model.device != "cpu"
     with ray_pool(workers, make, num_cores=num_cores(), uses_gpus=uses_gpus) as pool:
-        _HandOut(pool, plan, job.folder, on_progress).run()
+        _HandOut(pool, plan, job.place, on_progress).run()
 
 
 @dataclass
@@ -128,7 +129,7 @@ class _HandOut:
 
     pool: RayPool
     plan: Plan
-    folder: Path
+    stored_at: Folder
     on_progress: ProgressSink
     left: set[int] = field(default_factory=set[int])
     """Parts that are not there, as far as is known."""
@@ -147,7 +148,7 @@ class _HandOut:
 
     def run(self) -> None:
         """Hand out until every part is there."""
-        self.waiting.extend(missing_parts(self.plan, self.folder))
+        self.waiting.extend(missing_parts(self.plan, self.stored_at))
         self.left.update(self.waiting)
         self.looked_at = time.monotonic()
         self._say()
@@ -163,7 +164,7 @@ class _HandOut:
 
     def _look(self) -> None:
         """See which parts others have made, such as the tasks of an array job."""
-        self.left.intersection_update(missing_parts(self.plan, self.folder))
+        self.left.intersection_update(missing_parts(self.plan, self.stored_at))
         self.waiting = deque(number for number in self.waiting if number in self.left)
         self.looked_at = time.monotonic()
 

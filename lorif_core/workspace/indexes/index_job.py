@@ -1,19 +1,23 @@
 """An index that is about to be built: its plan, its name, and what of it is on disk already."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lorif_core.capture.precision import possible_precisions
-from lorif_core.catalog import DatasetRecord
+from lorif_core.catalog import DatasetRecord, IndexRecord
 from lorif_core.data.examples import ExampleTable
+from lorif_core.errors import ConfigError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.linalg.codecs import scales_of
 from lorif_core.linalg.maps import maps_digest
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.settings_json import settings_to_json
 from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
+from lorif_core.store.json_files import Folder
 from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read_manifest
+from lorif_core.store.place import Place
 from lorif_core.store.plan import ONE_MODEL, Parents, Plan, values_to_keep
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
@@ -41,8 +45,13 @@ class IndexJob:
 
     @property
     def folder(self) -> Path:
-        """Folder of the index."""
+        """Folder of the index in the workspace."""
         return self.files.index_folder(self.index_id)
+
+    @property
+    def place(self) -> Place:
+        """Where the index's files lie: that folder, or where it is stored."""
+        return self.files.place_in(self.settings.storage, self.index_id)
 
     @property
     def examples(self) -> ExampleTable:
@@ -99,10 +108,36 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         for precision in possible_precisions(settings.model.precision, loaded.model)
         for scales in dict.fromkeys((fresh.scales, None))  # an index from before goes on with the scales that it has
     ]
-    begun = [one for one in plans if is_begun(files.index_folder(index_id_of(one, own)))]
+    known = {one.index_id: one for one in files.catalog.indexes()}
+    begun = [one for one in plans if is_begun(_place_known(files, index_id_of(one, own), known, settings))]
     plan = (begun or plans)[0]
     index_id, engine = index_id_of(plan, own), engine.as_begun(plan)
-    return IndexJob(files, dataset, settings, engine, index_id, manifest_on_disk(files.index_folder(index_id), plan))
+    if begun and index_id in known:
+        settings = replace(settings, storage=_same_storage(known[index_id], settings.storage))
+    manifest = manifest_on_disk(files.place_in(settings.storage, index_id), plan)
+    return IndexJob(files, dataset, settings, engine, index_id, manifest)
+
+
+def _place_known(
+    files: WorkspaceFiles, index_id: str, known: Mapping[str, IndexRecord], settings: IndexConfig
+) -> Place:
+    """Where an index lies that the catalog knows; of another, where the settings want it."""
+    return files.index_place(known[index_id]) if index_id in known else files.place_in(settings.storage, index_id)
+
+
+def _same_storage(record: IndexRecord, asked: str | None) -> str | None:
+    """Where an index is stored that was begun, unless settings ask for another storage.
+
+    Raises:
+        ConfigError: They do.
+    """
+    if asked is not None and asked != record.storage:
+        where = "in the workspace" if record.storage is None else f"in {record.storage!r}"
+        raise ConfigError(
+            f"an index lies in one place, and index {record.index_id!r} lies {where}, not in {asked!r}: leave "
+            "`--storage` out, or copy the index first with `lorif indexes WORKSPACE INDEX --copy-to`."
+        )
+    return record.storage
 
 
 def codes_bytes(engine: Engine) -> int:
@@ -136,8 +171,8 @@ def index_id_of(plan: Plan, method: dict[str, Any] | None = None) -> str:
     return f"ix-{fingerprint_of_value(identity)[:12]}"
 
 
-def manifest_on_disk(folder: Path, fresh: Plan) -> Manifest:
-    """The manifest in a folder, or of a plan that nothing was built by."""
+def manifest_on_disk(folder: Folder, fresh: Plan) -> Manifest:
+    """The manifest of an index that is begun, or of a plan that nothing was built by."""
     return read_manifest(folder) if is_begun(folder) else manifest_of_plan(fresh)
 
 

@@ -71,7 +71,7 @@ def register_complete(
         "complete",
         num_truncated=sum(shard.num_truncated for shard in manifest.shards),
         shard_bytes=manifest.shard_bytes,
-        total_bytes=manifest.total_bytes + bookkeeping_bytes(files.index_folder(index_id)),
+        total_bytes=manifest.total_bytes + bookkeeping_bytes(files.index_place(files.catalog.index(index_id))),
         fingerprint=fingerprint,
         build_seconds=seconds,
     )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from lorif_core.linalg.whitening import HEAD_ALPHA
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.manifest import KeptEnergy, bookkeeping_bytes
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.tensor_files import read_header
+from lorif_core.store.tensor_files import header_of
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workspace.folder.index_members import MEMBERS, Members
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -139,7 +140,7 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
     reader = files.open_index(record.index_id)
     manifest = reader.manifest
     sizes = dict.fromkeys(WHAT, 0)
-    for kind, size in _sizes(files, reader):
+    for kind, size in _sizes(files, record.index_id, reader):
         sizes[kind] += size
     parts = [
         BytesOnDisk(kind, WHAT[kind], size, size / max(manifest.num_examples, 1))
@@ -162,10 +163,13 @@ def report_index(files: WorkspaceFiles, index_id: str | None) -> IndexReport:
     )
 
 
-def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, int]]:
+def _sizes(files: WorkspaceFiles, index_id: str, reader: StoreReader) -> Iterator[tuple[str, int]]:
     manifest = reader.manifest
     for shard in manifest.shards:
-        sizes = [(name, place.size_bytes) for name, place in read_header(reader.folder / shard.file).items()]
+        header = header_of(
+            partial(reader.place.read_range, shard.file), shard.size_bytes, reader.place.told(shard.file)
+        )
+        sizes = [(name, place.size_bytes) for name, place in header.items()]
         for name, size in sizes:
             yield KIND_OF_TENSOR[name.partition("/")[0]], size
         yield "headers", shard.size_bytes - sum(size for _, size in sizes)
@@ -175,8 +179,8 @@ def _sizes(files: WorkspaceFiles, reader: StoreReader) -> Iterator[tuple[str, in
         yield "self-influence", entry.size_bytes
     for entry in manifest.maps or []:
         yield "maps", entry.size_bytes
-    yield "manifest", bookkeeping_bytes(reader.folder)
-    if (named := reader.folder / MEMBERS).is_file():
+    yield "manifest", bookkeeping_bytes(reader.place)
+    if (named := files.index_folder(index_id) / MEMBERS).is_file():
         yield "members", named.stat().st_size
     if manifest.whitening is not None:
         for path in statistics_behind(files, manifest):

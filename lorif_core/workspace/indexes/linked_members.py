@@ -77,7 +77,7 @@ def check_member_among(
     other = next((one for one in known if one.index_id == linked.index_id), None)
     if other is None:
         raise ArtefactError(f"{named} is index {linked.index_id!r}, which the workspace does not have. {AGAIN}")
-    if not _is_there(files.index_folder(linked.index_id)):
+    if other.storage is None and not _is_there(files.index_folder(linked.index_id)):
         raise ArtefactError(f"{named} is index {linked.index_id!r}, whose folder is gone. {AGAIN}")
     theirs = files.open_index(linked.index_id)
     try:

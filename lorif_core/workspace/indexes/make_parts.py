@@ -14,7 +14,7 @@ from lorif_core.data.sequences import add_counts, count_tokens, has_targets, is_
 from lorif_core.errors import CaptureError, FingerprintMismatch
 from lorif_core.passes.shards import GradientSource, ShardTensors
 from lorif_core.passes.text_gradients import OnBatch
-from lorif_core.store.parts import Origin, ShardFacts, is_finished, write_part
+from lorif_core.store.parts import Origin, ShardFacts, is_finished, missing_parts, write_part
 from lorif_core.store.plan import Plan, read_plan
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.failing_texts import (
@@ -47,7 +47,7 @@ class PartMaker:
             CaptureError: More texts fail than may.
             ResourceError: The disk is full.
         """
-        if is_finished(self.job.folder, number):  # by another worker, meanwhile
+        if is_finished(self.job.place, number):  # by another worker, meanwhile
             return
         began = time.monotonic()
         ids, encoded = self._encoded(self.plan.rows_of(number))
@@ -59,13 +59,13 @@ class PartMaker:
                 raise
             shard, encoded = self._without_failing(ids, encoded, failure)
         facts = _facts(ids, encoded, shard, len(encoded.unreadable) - num_unreadable)
-        write_part(self.job.folder, self.plan, number, shard.tensors, facts, self._origin(time.monotonic() - began))
+        write_part(self.job.place, self.plan, number, shard.tensors, facts, self._origin(time.monotonic() - began))
 
     def _without_failing(
         self, ids: Sequence[str], encoded: EncodedTexts, failure: FailingText
     ) -> tuple[ShardTensors, EncodedTexts]:
         try:
-            return take_without_failing(self.source, ids, encoded, lambda: num_left_to_fail(self.job.folder))
+            return take_without_failing(self.source, ids, encoded, lambda: num_left_to_fail(self.job.place))
         except FailingText as again:
             raise CaptureError(
                 f"the gradients of texts {ids[0]!r} to {ids[-1]!r} cannot be taken together ({failure}), and each of "
@@ -95,7 +95,7 @@ def worker_name() -> str:
 def part_maker(job: IndexJob) -> Iterator[PartMaker]:
     """What makes parts of an index whose plan is written, while its model is frozen."""
     with job.engine.gradients() as source:
-        yield PartMaker(job, read_plan(job.folder), source)
+        yield PartMaker(job, read_plan(job.place), source)
 
 
 def make_parts(
@@ -117,8 +117,9 @@ def make_parts(
         ResourceError: The disk is full.
     """
     chosen = list(numbers)
-    plan = read_plan(job.folder)
-    missing = [number for number in chosen if not is_finished(job.folder, number)]
+    plan = read_plan(job.place)
+    left = set(missing_parts(plan, job.place))
+    missing = [number for number in chosen if number in left]
     total = sum(len(plan.rows_of(number)) for number in chosen)
     counter = _Counter(total - sum(len(plan.rows_of(number)) for number in missing), total, on_progress)
     if not missing:

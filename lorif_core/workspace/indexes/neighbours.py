@@ -11,7 +11,7 @@ from lorif_core.passes.nearest import nearest_examples, search_nearest
 from lorif_core.views.search_report import FastSearch
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
-from lorif_core.workspace.indexes.usual_search import told, usual_search
+from lorif_core.workspace.indexes.usual_search import READ_WHOLE, told, usual_search
 
 SCHEMA = {"rank": pl.Int64, "train_id": pl.String, "cosine": pl.Float64, "text": pl.String}
 
@@ -65,7 +65,10 @@ def find_neighbours(
     others = [] if members is None else [check_member(files, record, one) for one in members.others]
     theirs = [files.open_index(one.index_id) for one in others]
     fast_search = None
-    if (search or usual_search(record.num_examples)) == "fast":
+    if search == "fast" and not reader.place.reads_in_parts:
+        raise ConfigError(f"a fast search is not possible: {READ_WHOLE}. Pass `--search exact`, or copy the index.")
+    usual = usual_search(record.num_examples) if reader.place.reads_in_parts else "exact"
+    if (search or usual) == "fast":
         positions, cosines, report = search_nearest(reader, position, k, theirs)
         fast_search = told(report, k)
     else:

@@ -150,7 +150,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     check_parents(record.index_id, reader.manifest.parents, found, loaded.name)
     # Format 1 kept the length that was asked for, also where the model reads less and texts were cut sooner.
     longest = min(reader.manifest.max_length, engine.encoder.max_length)
-    reader = StoreReader(reader.folder, replace(reader.manifest, max_length=longest))
+    reader = StoreReader(reader.place, replace(reader.manifest, max_length=longest))
     check_fit(record, reader, engine.method)
     # What was fitted, not what the catalog says was asked for: a build may have stopped in between. The rank is the
     # manifest's: version 0.1 wrote one beside the curvature also where the method keeps every direction.

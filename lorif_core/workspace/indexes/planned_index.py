@@ -6,7 +6,6 @@ settings, ``plan.json`` the rest. Whoever comes when all parts are there fits th
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from lorif_core.catalog import IndexRecord
@@ -15,6 +14,7 @@ from lorif_core.methods.make_method import make_method
 from lorif_core.models.load import load_model
 from lorif_core.store.manifest import read_manifest
 from lorif_core.store.parts import finished_parts
+from lorif_core.store.place import Place
 from lorif_core.store.plan import PLAN, Parents, Plan, read_plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.workspace.folder.progress import ProgressSink
@@ -34,7 +34,7 @@ from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.open_index import check_parents
 
 
-class Place(NamedTuple):
+class ModelPlace(NamedTuple):
     """Where a worker finds the model, and where it runs it."""
 
     device: str = "auto"
@@ -57,16 +57,16 @@ def planned_index(files: WorkspaceFiles, index_id: str) -> Planned:
         ArtefactError: Its plan is not decided yet, or it is of format 1.
     """
     record = files.catalog.index(index_id)
-    folder = files.index_folder(index_id)
-    if not (folder / PLAN).exists():
+    place = files.index_place(record)
+    if not place.has(PLAN):
         raise ArtefactError(
             f"index {index_id!r} has no plan yet, and parts are made by one: run its `lorif index` command with "
             "`--plan-only` first."
         )
-    return Planned(record, read_plan(folder))
+    return Planned(record, read_plan(place))
 
 
-def job_of(files: WorkspaceFiles, record: IndexRecord, place: Place) -> IndexJob:
+def job_of(files: WorkspaceFiles, record: IndexRecord, place: ModelPlace) -> IndexJob:
     """A planned index with its model loaded, ready to make parts.
 
     Raises:
@@ -75,8 +75,7 @@ def job_of(files: WorkspaceFiles, record: IndexRecord, place: Place) -> IndexJob
     """
     settings = read_index_settings(record.settings_json, place.model)
     settings = replace(settings, model=replace(settings.model, device=place.device))
-    folder = files.index_folder(record.index_id)
-    reader = StoreReader(folder, read_manifest(folder))
+    reader = StoreReader(files.index_place(record))
     engine = engine_of_index(load_model(settings.model), settings, reader)
     engine = replace(engine, stride=reader.manifest.stride)
     loaded, dataset = engine.loaded, files.catalog.dataset(record.dataset_id)
@@ -97,22 +96,22 @@ def finish_index(files: WorkspaceFiles, index_id: str, on_progress: ProgressSink
     """
     record, _ = planned_index(files, index_id)
     curvature = make_method(read_index_settings(record.settings_json).method).curvature
-    folder, began = files.index_folder(index_id), time.monotonic()
+    stored_at, began = files.index_place(record), time.monotonic()
     try:
-        with only_builder(folder):
-            manifest = read_manifest(folder)
+        with only_builder(files.index_folder(index_id)):
+            manifest = read_manifest(stored_at)
             if has_curvature(manifest, curvature) and files.catalog.index(index_id).status == "complete":
                 return files.catalog.index(index_id)
             if manifest.status == "building":
-                manifest = compact_checked(folder)
+                manifest = compact_checked(stored_at)
             if not has_curvature(manifest, curvature):
                 curvature.check(manifest.modules, free_host_bytes())
-                manifest = fit_index(folder, manifest, curvature, on_progress)
-            seconds = _seconds_of_parts(folder) + time.monotonic() - began
+                manifest = fit_index(stored_at, manifest, curvature, on_progress)
+            seconds = _seconds_of_parts(stored_at) + time.monotonic() - began
             return register_complete(files, index_id, manifest, curvature.fitted, seconds)
     except BeingBuilt:
         return None
 
 
-def _seconds_of_parts(folder: Path) -> float:
-    return sum(entry.origin.seconds for entry in finished_parts(folder).values() if entry.origin is not None)
+def _seconds_of_parts(stored_at: Place) -> float:
+    return sum(entry.origin.seconds for entry in finished_parts(stored_at).values() if entry.origin is not None)

@@ -14,11 +14,11 @@ from types import FrameType
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ConfigError
-from lorif_core.store.parts import is_finished, missing_parts
+from lorif_core.store.parts import missing_parts
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.make_parts import make_parts
-from lorif_core.workspace.indexes.planned_index import Place, finish_index, job_of, planned_index
+from lorif_core.workspace.indexes.planned_index import ModelPlace, finish_index, job_of, planned_index
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SliceDone:
 
 
 def index_slice(
-    files: WorkspaceFiles, index_id: str, chosen: Slice, place: Place, on_progress: ProgressSink
+    files: WorkspaceFiles, index_id: str, chosen: Slice, place: ModelPlace, on_progress: ProgressSink
 ) -> SliceDone:
     """Make what is missing of a slice, and finish the index if nothing is missing of it and nobody else does.
 
@@ -84,12 +84,12 @@ def index_slice(
         LorifError: The model or the data is not the planned one, or the machine does not suffice.
     """
     record, plan = planned_index(files, index_id)
-    folder, own = files.index_folder(index_id), chosen.parts(plan.num_parts)
-    if not all(is_finished(folder, number) for number in own):
+    stored_at, own = files.index_place(record), chosen.parts(plan.num_parts)
+    if not set(own).isdisjoint(missing_parts(plan, stored_at)):
         with told_to_stop() as is_told:
             make_parts(job_of(files, record, place), own, on_progress, is_told)
-    left_of_own = sum(not is_finished(folder, number) for number in own)
-    left = len(missing_parts(plan, folder))
+    missing = missing_parts(plan, stored_at)
+    left_of_own, left = sum(number in own for number in missing), len(missing)
     finished = None if left else finish_index(files, index_id, on_progress)
     return SliceDone(len(own), left_of_own, left, finished)
 

@@ -8,6 +8,10 @@ FAST_FROM = 100_000
 """Texts from which on a search is fast unless it is asked to be exact; below, reading everything takes no time."""
 
 
+READ_WHOLE = "the index lies in an object store, whose files are read whole, so a search by parts would save nothing"
+"""Why such an index is searched exactly."""
+
+
 def usual_search(num_texts: int) -> Search:
     """How an index of so many texts is searched where nobody says."""
     return "fast" if num_texts >= FAST_FROM else "exact"

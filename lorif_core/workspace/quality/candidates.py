@@ -17,7 +17,7 @@ from torch import Tensor
 from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
 from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.errors import ConfigError
-from lorif_core.files import checksum_of_file, fingerprint_of_value
+from lorif_core.files import checksum_of_file, fingerprint_of_value, start_hash
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.metric import Eigenbasis, Metric
 from lorif_core.linalg.whitening import diagonal_root
@@ -112,7 +112,7 @@ def _kept_or_scored(
     settings: Sequence[ScoreConfig],
 ) -> Iterator[Scored]:
     """Scores of one index under several settings; what is not kept yet is scored."""
-    manifest = checksum_of_file(index.reader.folder / MANIFEST)
+    manifest = start_hash(index.reader.place.read(MANIFEST)).hexdigest()
     known = {"index": index.index_id, "manifest": manifest, "code": code_fingerprint(), "queries": _sequences(asked)}
     if members := members_fingerprint(workspace.files, workspace.files.catalog.index(index.index_id)):
         known["members"] = members
