@@ -4,10 +4,11 @@ The index is a real one resampled (``benchmarks.synthetic_index``) and the quest
 
     lorif demo DEMO && lorif index DEMO --model sample_data/model --budget 2000B --max-length 64
     python -m benchmarks.fast_search DEMO --texts 1000000 --questions 50
-    python -m benchmarks.fast_search DEMO --texts 200000 --questions 8 --tokens 60 -k 10
+    python -m benchmarks.fast_search DEMO --texts 200000 --questions 8 --tokens 127 -k 10
 
 A question is the end of a random text: its last words are explained, or with ``--tokens`` as many tokens of texts
-that follow one another; the demo's model reads 64 at most. Times are of a process that has checked the files already,
+that follow one another. The demo's model reads 64 at most: a longer question is the sum of several stretches, as a
+text of several windows is. Times are of a process that has checked the files already,
 from the preconditioned question to the ranked list. Recall of hits counts every text above z = 6 of the exact scores
 that fast search scored in full, and recall@k the exact list's texts that are in the fast one.
 """
@@ -28,6 +29,7 @@ import torch
 from benchmarks.synthetic_index import resample
 from lorif_core.cli.process import keep_freed_memory
 from lorif_core.config import ScoreConfig
+from lorif_core.data.encoding import EncodedExample
 from lorif_core.passes.cascade import Found, search_by_cascade
 from lorif_core.passes.cascade_plan import Forced, Summand
 from lorif_core.passes.queries import Query, capture_queries
@@ -57,11 +59,23 @@ def questions_of(index: OpenIndex, count: int, num_tokens: int | None, seed: int
             found.append(encode_question(Question(prompt=prompt, completion=completion), loaded, str(number)).query)
             continue
         whole = "\n".join(texts[(at + step) % len(texts)] for step in range(num_tokens // 4))
-        ids = loaded.tokenizer(whole)["input_ids"][: num_tokens + 1]
-        first, rest = str(loaded.tokenizer.decode(ids[:1])), str(loaded.tokenizer.decode(ids[1:]))
-        asked = Question(prompt=first, completion=rest)
-        found.append(encode_question(asked, loaded, str(number)).query)
+        found.append(_paragraph(index, loaded.tokenizer(whole)["input_ids"], num_tokens, str(number)))
     return found
+
+
+def _paragraph(index: OpenIndex, ids: list[int], num_tokens: int, name: str) -> Query:
+    """A question about so many tokens; about several stretches of as many as the model reads, if it reads fewer."""
+    loaded = index.engine.loaded
+    count = -(-num_tokens // ((loaded.max_positions or num_tokens + 1) - 1))
+    sequences, at = list[EncodedExample](), 0
+    for place in range(count):
+        length = num_tokens * (place + 1) // count - num_tokens * place // count
+        first, rest = (
+            str(loaded.tokenizer.decode(some)) for some in (ids[at : at + 1], ids[at + 1 : at + 1 + length])
+        )
+        sequences += encode_question(Question(prompt=first, completion=rest), loaded, name).query.sequences
+        at += length
+    return Query(name, tuple(sequences), (1.0,) * len(sequences))
 
 
 def measure(
