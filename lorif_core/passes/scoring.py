@@ -213,6 +213,11 @@ def iter_scores(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
     return ((start, scores) for start, scores, _ in iter_influences(*plans))
 
 
+def texts_at_once(num_queries: int) -> int:
+    """Texts of a stretch."""
+    return max(1, SCORES_AT_ONCE // num_queries)
+
+
 def iter_influences(
     *plans: ScoringPlan, numbers: Sequence[int] | None = None
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -238,7 +243,7 @@ def iter_influences(
         return _finished(products, shard, first)
 
     if first.index.scored_on is None or numbers is not None:
-        return first.reader.map_shards(scores_of, numbers, max(1, SCORES_AT_ONCE // first.num_queries))
+        return first.reader.map_shards(scores_of, numbers, texts_at_once(first.num_queries))
     return _scored_on(first.index.scored_on, plans)
 
 

@@ -16,6 +16,7 @@ from tiny_workspace import NUM_TEXTS, copy_of, done, indexed, lorif, model_folde
 
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, ConfigError, NumericalError, ResourceError
+from lorif_core.passes import scoring
 from lorif_core.ray_pool import Ended, RayPool
 from lorif_core.workers_config import ScanConfig
 from lorif_core.workspace.asking import scan_with_workers
@@ -337,10 +338,13 @@ def queries_file(folder):
     return write_rows(folder / "queries.jsonl", found)
 
 
-@pytest.mark.parametrize("result_bytes", [1, 1 << 24])
-def test_scores_and_values_of_a_file_are_those_of_one_process(workspace, tmp_path, monkeypatch, result_bytes):
+@pytest.mark.parametrize(("result_bytes", "scores_at_once"), [(1, 1 << 23), (1 << 24, 5 * 7)])
+def test_scores_and_values_of_a_file_are_those_of_one_process(
+    workspace, tmp_path, monkeypatch, result_bytes, scores_at_once
+):
     monkeypatch.setattr(scan_with_workers, "RESULT_BYTES", result_bytes)
     monkeypatch.setattr(scan_with_workers, "WAITING_BYTES", result_bytes)
+    monkeypatch.setattr(scoring, "SCORES_AT_ONCE", scores_at_once)
     queries, many = queries_file(tmp_path), with_pool(workspace, PlayedPool(workspace.path, seed=3))
     for questions, name in ((workspace.questions, "one"), (many, "many")):
         questions.score(queries, tmp_path / name)

@@ -17,7 +17,7 @@ from typing import Any
 from lorif_core import errors
 from lorif_core.errors import ArtefactError, LorifError, ResourceError
 from lorif_core.passes.ranking import Lengths, OnScores, Ranking
-from lorif_core.passes.scoring import ScoringPlan
+from lorif_core.passes.scoring import ScoringPlan, texts_at_once
 from lorif_core.passes.sent_queries import queries_to_send
 from lorif_core.ray_pool import Ended, RayPool, ray_pool
 from lorif_core.store.cores import num_cores
@@ -150,7 +150,9 @@ class WorkersScanner:
 
         def take_part(part: ScannedPart) -> None:
             assert part.scores is not None
-            take(part.start, part.scores)
+            step = texts_at_once(plans[0].num_queries)  # as one process hands them over
+            for start in range(0, part.scores.shape[1], step):
+                take(part.start + start, part.scores[:, start : start + step])
 
         return self._scan(plans, take_part, None, keeps_scores=True)
 
