@@ -85,7 +85,7 @@ def load_sharded(settings: ModelConfig, device: torch.device) -> LoadedModel:
     loaded = load_model(replace(settings, device="cpu"), keeps_dtype=is_gpu)
     if getattr(loaded.model, "is_quantized", False):
         raise ModelError(
-            f"a quantised model cannot be divided among processes, {settings.model!r} is one. Leave `--shard-model` out."
+            f"{settings.model!r} is quantised, and such a model cannot be divided: leave `--shard-model` out."
         )
     for parameter in loaded.model.parameters():
         parameter.requires_grad_(False)
