@@ -1,5 +1,6 @@
 """Files of queries: each has the scores that it has alone, in few passes, and what is cut is said."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,10 +12,11 @@ from tiny_workspace import NUM_TEXTS, copy_of, done, imported, model_folder, roo
 import lorif_core as lf
 from lorif_core.errors import ConfigError
 from lorif_core.passes import scoring
+from lorif_core.passes.device_shards import ScoringDevice
 from lorif_core.passes.queries import capture_directions, capture_queries
 from lorif_core.workspace.asking import query_passes
 from lorif_core.workspace.asking.query_limits import QueryFile, QueryLimits
-from lorif_core.workspace.asking.score_file import read_query_examples, to_query
+from lorif_core.workspace.asking.score_file import read_query_examples, score_file, to_query
 
 NUM_QUERIES = 9
 METHODS = {
@@ -113,6 +115,18 @@ def test_directions_are_the_gradients_and_orthogonal():
                 assert float((gram - gram.diag().diag()).abs().max()) <= 1e-5 * float(gram.max())
     for name, block in whole.stored.items():
         torch.testing.assert_close(found.stored[name].dense(), block.dense())
+
+
+def test_on_a_device_they_have_the_same_scores(tmp_path, monkeypatch):
+    wanted, _ = scores("default", tmp_path, lf.ScoreConfig())
+    index = workspace("default").indexes.open()
+    there = replace(index, fitted=replace(index.fitted, scored_on=ScoringDevice(torch.device("cpu"))))
+    monkeypatch.setattr(query_passes, "ON_DEVICE_NUMBERS", 1)  # a pass for each
+    result = score_file(there, QueryFile(queries_file()), tmp_path / "there", lf.ScoreConfig())
+    assert result.passes.num_passes == NUM_QUERIES
+    found = pl.read_parquet(tmp_path / "there")["score"].to_numpy().reshape(NUM_QUERIES, NUM_TEXTS)
+    # Question vectors are two bfloat16 numbers there, which leaves 2⁻¹⁷ of them out.
+    assert (np.abs(found - wanted) <= 1e-4 * np.abs(wanted).max(1, keepdims=True)).all()
 
 
 def test_what_a_tolerance_leaves_out_is_said_and_bounds_every_error(tmp_path):
