@@ -12,7 +12,19 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_workspace import NUM_TEXTS, copy_of, done, indexed, lorif, model_folder, rows, tensors_of_part, write_rows
+from tiny_workspace import (
+    NUM_TEXTS,
+    SMALL,
+    copy_of,
+    done,
+    imported,
+    indexed,
+    lorif,
+    model_folder,
+    rows,
+    tensors_of_part,
+    write_rows,
+)
 
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, ConfigError, NumericalError, ResourceError
@@ -256,6 +268,23 @@ def test_a_part_that_one_worker_cannot_read_is_scanned_by_another(workspace, tmp
 
     pool = PlayedPool(workspace.path)
     pool.workers[1] = Blind(workspace.path, 1)
+    assert said(asked(with_pool(workspace, pool))) == said(asked(workspace.questions))
+
+
+def test_an_index_in_an_object_store_is_scanned_as_well(tmp_path):
+    folder, store = copy_of(imported(), tmp_path), f"memory://{tmp_path.name.replace('_', '-')}/prefix"
+    done("index", folder, "--model", model_folder(), *SMALL, "--storage", store)
+    workspace = lf.open_workspace(folder)
+    assert said(asked(with_pool(workspace, PlayedPool(folder)))) == said(asked(workspace.questions))
+
+
+def test_a_worker_whose_store_does_not_answer_leaves_its_parts_to_the_others(workspace):
+    class Offline(ScanWorker):
+        def _plan(self, sent):
+            raise ResourceError("the store does not answer.")
+
+    pool = PlayedPool(workspace.path)
+    pool.workers[2] = Offline(workspace.path, 1)
     assert said(asked(with_pool(workspace, pool))) == said(asked(workspace.questions))
 
 

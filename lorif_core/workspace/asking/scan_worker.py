@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lorif_core.errors import ArtefactError, LorifError
+from lorif_core.errors import ArtefactError, LorifError, NumericalError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.passes.ranking import Lengths, RankedPart, rank_part
 from lorif_core.passes.scoring import ScoringPlan, iter_influences
@@ -92,12 +92,12 @@ class ScanWorker:
             return None
         try:
             return list(self._scanned(self._scan[1], numbers))
-        except (ArtefactError, OSError) as error:
-            if len(numbers) == 1:
-                why = str(error) if isinstance(error, ArtefactError) else f"{failure_sentence(error)}."
-                return [UnreadPart(numbers[0], why)]
-        except LorifError as error:
+        except NumericalError as error:
             return [Refusal(type(error).__name__, str(error))]
+        except (LorifError, OSError) as error:  # a damaged file, a disk that is away, a store that does not answer
+            if len(numbers) == 1:
+                why = str(error) if isinstance(error, LorifError) else f"{failure_sentence(error)}."
+                return [UnreadPart(numbers[0], why)]
         return [one for number in numbers for one in self.scan(scan_id, [number]) or ()]
 
     def _scanned(self, scan: Scan, numbers: Sequence[int]) -> Sequence[ScannedPart]:
