@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def measure(
         pass
     one = [_timed(lambda plan=plan: _first_rows(plan, 1)) for plan in alone]
     started = time.perf_counter()
-    synthetic = OpenIndex(**(vars(index) | {"fitted": fitted}))
+    synthetic = replace(index, fitted=fitted)
     passes = list(iter_passes(synthetic, queries, ScoreConfig(), limits, most_queries=None, on_progress=no_progress))
     captured = time.perf_counter() - started
     before = _peak_mb()

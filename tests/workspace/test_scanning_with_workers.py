@@ -259,12 +259,13 @@ def test_a_partial_answer_says_how_many_texts_are_missing_and_is_not_kept(damage
     assert list(damaged.path.glob("scores/*")) == []
 
 
-def test_a_part_that_one_worker_cannot_read_is_scanned_by_another(workspace, tmp_path):
+@pytest.mark.parametrize(
+    "error", [ArtefactError("the disk is away."), ResourceError("the store does not answer."), OSError(5, "bad")]
+)
+def test_a_part_that_one_worker_cannot_read_is_scanned_by_another(workspace, error):
     class Blind(ScanWorker):
-        """As on a machine whose disk is away."""
-
         def _plan(self, sent):
-            raise ArtefactError("the disk is away.")
+            raise error
 
     pool = PlayedPool(workspace.path)
     pool.workers[1] = Blind(workspace.path, 1)
@@ -276,16 +277,6 @@ def test_an_index_in_an_object_store_is_scanned_as_well(tmp_path):
     done("index", folder, "--model", model_folder(), *SMALL, "--storage", store)
     workspace = lf.open_workspace(folder)
     assert said(asked(with_pool(workspace, PlayedPool(folder)))) == said(asked(workspace.questions))
-
-
-def test_a_worker_whose_store_does_not_answer_leaves_its_parts_to_the_others(workspace):
-    class Offline(ScanWorker):
-        def _plan(self, sent):
-            raise ResourceError("the store does not answer.")
-
-    pool = PlayedPool(workspace.path)
-    pool.workers[2] = Offline(workspace.path, 1)
-    assert said(asked(with_pool(workspace, pool))) == said(asked(workspace.questions))
 
 
 def test_another_index_in_the_place_of_the_one_that_is_asked_is_not_scanned(workspace, tmp_path):
