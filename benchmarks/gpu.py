@@ -5,7 +5,7 @@ floor           forward and activation-only backward, weights frozen
 statistics      what the first pass of kronecker does with a batch: second moments of every module, or of as many as
                 fit, with the number of passes that all of them take
 lorif           what `lorif index` does with a batch: capture, project (f = 4), factor (c = 1), encode (bf16)
-kronecker       the same with its defaults (f = 1, c = 2, sign), and projected to a sixteenth
+kronecker       the same with its defaults (f = 1, c = 1, sign), and projected to a sixteenth
                 Its maps are drawn at random: dense ones of the same shapes cost what half-whitening ones cost, and
                 roots of moments are not what is measured here.
 roots           of the first layer's moments, folded with the maps of kronecker at a sixteenth

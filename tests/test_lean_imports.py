@@ -83,4 +83,5 @@ def test_the_gpu_tests_pass_on_the_cpu_of_a_machine_with_torch_and_little_else()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]
     reasons = set(re.findall(r"SKIPPED .*?: (.*)", done.stdout))
-    assert reasons == {f"could not import {name!r}: No module named {name!r}" for name in ("peft", "xxhash")}
+    missing = {f"could not import {name!r}: No module named {name!r}" for name in ("peft", "xxhash")}
+    assert reasons == missing | {"the kernel needs a GPU and triton"}

@@ -7,9 +7,7 @@ Source: the format as described at https://github.com/huggingface/safetensors.
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,9 +22,6 @@ from lorif_core.shapes import UInt8
 
 LENGTH_BYTES = 8
 """The file begins with the length of its header, a JSON object: name → dtype, shape, data_offsets."""
-
-READERS, READ_AT_ONCE = 4, 4 << 20
-"""Threads that read one file to memory, each so many bytes at a time: one alone reads 4 GB/s from the page cache."""
 
 MAX_HEADER = 100 << 20
 """Safetensors allows no longer one."""
@@ -131,18 +126,13 @@ class TensorFile:
         if self._mapped_from is None:
             memory[: self.size_bytes].copy_(self._bytes)
             return
-        whole: Any = memory[: self.size_bytes].numpy()
-
-        def read(start: int) -> None:
-            part = whole[start : start + READ_AT_ONCE]
-            while len(part):
-                count = os.preadv(handle.fileno(), [part], start)
+        left: Any = memory[: self.size_bytes].numpy()
+        with self._mapped_from.open("rb", buffering=0) as handle:
+            while len(left):
+                count = handle.readinto(left)
                 if not count:
                     raise DamagedArtefact(f"{self._path!r} became shorter while it was read: {_REMEDY}")
-                part, start = part[count:], start + count
-
-        with self._mapped_from.open("rb", buffering=0) as handle, ThreadPoolExecutor(READERS) as readers:
-            list(readers.map(read, range(0, self.size_bytes, READ_AT_ONCE)))
+                left = left[count:]
 
     def lying_in(self, memory: UInt8[Tensor, " size"]) -> "TensorFile":
         """The same tensors, of the bytes that ``copy_to`` brought to some memory, which a device may have copied."""
