@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.scanning import scanner
 from lorif_core.catalog import DatasetRecord
 from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
@@ -27,7 +28,9 @@ logger = logging.getLogger("lorif.studio")
 
 @st.cache_resource(show_spinner=False)
 def _workspace_at(path: str) -> Workspace:
-    return open_workspace(path)
+    found = open_workspace(path)
+    found.questions.scanner = scanner()
+    return found
 
 
 def workspace_path() -> str:

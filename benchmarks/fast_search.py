@@ -31,10 +31,10 @@ from lorif_core.config import ScoreConfig
 from lorif_core.passes.cascade import Found, search_by_cascade
 from lorif_core.passes.cascade_plan import Forced, Summand
 from lorif_core.passes.queries import Query, capture_queries
+from lorif_core.passes.ranking import rank_examples
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, plan_scoring, scores_per_product
 from lorif_core.store.manifest import MANIFEST
 from lorif_core.store.reader import StoreReader
-from lorif_core.workspace.asking.answer_question import rank_examples
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.indexes.open_index import OpenIndex

@@ -24,6 +24,7 @@ from lorif_core.linalg.subspace import Subspace
 from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import LorifConfig
 from lorif_core.passes.queries import QueryGradients
+from lorif_core.passes.ranking import rank_examples
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, plan_scoring
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Buffers, encode_block
@@ -32,7 +33,6 @@ from lorif_core.store.parts import Origin, ShardFacts, write_part
 from lorif_core.store.plan import Parents, Plan, write_plan
 from lorif_core.store.reader import Shard, StoreReader
 from lorif_core.store.writer import write_subspace
-from lorif_core.workspace.asking.answer_question import rank_examples
 from lorif_core.workspace.indexes.index_job import shard_size
 
 MODULES, WIDTH, SUBSPACE_RANK = 24, 32, 256

@@ -13,11 +13,12 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
 
 from lorif_core.errors import ConfigError, ResourceError
-from lorif_core.workers_config import WorkersConfig
+from lorif_core.workers_config import PoolConfig
 
 RETRIES = 3
 """How often Ray makes a call again whose process died, before ``Ended`` says so."""
@@ -71,6 +72,10 @@ class RayPool:
         done, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=timeout_s)
         return [self._ended(one) for one in done]
 
+    def share(self, value: Any) -> Any:
+        """Put a value where every machine fetches it once; what this returns stands for it in calls."""
+        return self._ray.put(value)
+
     def close(self) -> None:
         """End all processes at once, whatever they do."""
         for actor in self._actors:
@@ -90,22 +95,24 @@ class RayPool:
 
 
 @contextmanager
-def ray_pool(workers: WorkersConfig, make: Make, *, num_cores: int, uses_gpus: bool) -> Iterator[RayPool]:
+def ray_pool(
+    workers: PoolConfig, make: Make, *, num_cores: int, uses_gpus: bool, retries: int = RETRIES
+) -> Iterator[RayPool]:
     """Processes that hold what ``make`` makes, while the block runs.
 
     On this machine its cores are divided among them; in a cluster its processors are.
 
     Args:
-        workers: How many, and where.
+        workers: How many, and where; one on every machine where it does not say how many.
         make: Makes the object that a process holds; must be known by name on every machine.
         num_cores: Of this machine, as many as may be used.
         uses_gpus: Whether a worker has a GPU where there are any and the settings do not say.
+        retries: How often a call is made again whose process died; 0 where others can do it at once.
 
     Raises:
         ConfigError: Ray is not installed, or the cluster is not there.
         ResourceError: There are fewer GPUs than the workers need together.
     """
-    count = workers.workers or 1
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(sys.stderr))  # where Ray says that a process died
         if workers.address is None:
@@ -113,9 +120,10 @@ def ray_pool(workers: WorkersConfig, make: Make, *, num_cores: int, uses_gpus: b
         ray = _ray()
         if not ray.is_initialized():
             with _same_signals():
-                _connect(ray, workers, max(count, num_cores))
+                _connect(ray, workers.address, max(workers.workers or 1, num_cores))
             stack.callback(ray.shutdown)
         found = ray.cluster_resources()
+        count = workers.workers or sum(node["Alive"] for node in ray.nodes())
         gpus = workers.gpus_per_worker
         if gpus is None:
             gpus = 1.0 if uses_gpus and found.get("GPU", 0) >= 1 else 0.0
@@ -126,7 +134,7 @@ def ray_pool(workers: WorkersConfig, make: Make, *, num_cores: int, uses_gpus: b
             )
         threads = max(1, math.floor(found.get("CPU", count) / count))
         holder = ray.remote(_Holder).options(
-            num_cpus=threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES
+            num_cpus=threads, num_gpus=gpus, max_restarts=-1, max_task_retries=retries
         )
         pool = RayPool([holder.remote(make, threads) for _ in range(count)])
         stack.callback(pool.close)
@@ -140,7 +148,7 @@ def _private_environment() -> Iterator[None]:
     drawn = {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # so Ray calls "loopback only", on every system
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": uuid.uuid4().hex,
+        "RAY_AUTH_TOKEN": _token(),
     }
     ours = {} if any(name in os.environ for name in drawn) else drawn
     os.environ.update(ours)
@@ -149,6 +157,12 @@ def _private_environment() -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
+
+
+@cache
+def _token() -> str:
+    """One for this process: Ray reads it when it is first started and keeps it for all later ones."""
+    return uuid.uuid4().hex
 
 
 @contextmanager
@@ -207,14 +221,14 @@ def _ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, workers: WorkersConfig, num_cores: int) -> None:
+def _connect(ray: Any, address: str | None, num_cores: int) -> None:
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
-    if workers.address is not None:
+    if address is not None:
         try:
-            ray.init(address=workers.address, **quiet)
+            ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise ConfigError(
-                f"there is no Ray cluster at {workers.address!r} ({str(error).strip().splitlines()[0]}). Start one "
+                f"there is no Ray cluster at {address!r} ({str(error).strip().splitlines()[0]}). Start one "
                 "with `ray start --head`, or leave the address out and workers run on this machine."
             ) from error
         return

@@ -21,8 +21,10 @@ from lorif_core.workspace.studio.passwords import hash_password
 
 STARTS_WITHIN_S = 600
 SERVE = (
-    "import json, sys; from pathlib import Path; from lorif_core.cli.studio_commands import app; "
-    "app(Path(sys.argv[1]), port=int(sys.argv[2]), **json.loads(sys.argv[3]))"
+    "import json, sys; from pathlib import Path; from lorif_core.cli.studio_commands import ProxyArgs, app; "
+    "given = json.loads(sys.argv[3]); names = given.keys() & {'behind_proxy', 'base_path'}; "
+    "proxy = ProxyArgs(**{name: given.pop(name) for name in names}); "
+    "app(Path(sys.argv[1]), port=int(sys.argv[2]), proxy=proxy, **given)"
 )
 PASSWORD = "correct horse battery"
 

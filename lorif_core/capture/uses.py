@@ -103,6 +103,11 @@ def _watch(module: nn.Module, held: list[TrackedWeight], on_use: OnUse, watching
     watching.callback(module.register_forward_hook(inside.leave, always_call=True).remove)
 
 
+def is_seen_from_outside(weight: TrackedWeight) -> bool:
+    """Whether a forward hook sees the products with a weight, wherever its numbers lie while they happen."""
+    return weight.kind == "linear" and weight.expert is None and type(weight.module).forward in _HOOKS
+
+
 def _parameter_name(module: nn.Module, weight: TrackedWeight) -> str:
     return next(name for name, one in module.named_parameters(recurse=False) if one is weight.parameter)
 

@@ -12,18 +12,23 @@ from lorif_core.cli.output import Json, TextArg, console, print_json, progress, 
 from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import ConfigError
 from lorif_core.plain_files import refuse_special
+from lorif_core.workers_config import HERE, ScanConfig
+from lorif_core.workspace.asking.query_limits import USUAL_LIMITS, QueryFile, QueryLimits
 from lorif_core.workspace.asking.question import USUAL_NORMALISATION, Question
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexArgs:
-    """Which index is asked."""
+    """Which index is asked, and which processes scan it."""
 
     index: TextArg = None
     """Id of the index; unset: the newest complete one."""
 
     model: TextArg = None
     """Where the model lies now, if it was moved since the index was built."""
+
+    scan: OmitArgPrefixes[ScanConfig] = HERE
+    """Which processes scan the index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,14 +142,15 @@ def ask(
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
         generation: How the model completes the prompt.
-        where: Which index.
+        where: Which index, and which processes scan it.
         asked: Prompt, completion and so on.
         json: Print one JSON object instead of tables.
     """
     from lorif_core.workspace.workspace import open_workspace
 
     question = asked.question(settings, generation, where)
-    answer = open_workspace(workspace).questions.ask(question)
+    with open_workspace(workspace).questions.scanned_by(where.scan) as questions:
+        answer = questions.ask(question)
     if json:
         print_json(answer.to_dict())
         return
@@ -180,15 +186,32 @@ def read_messages(given: str) -> list[dict[str, Any]]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class QueriesArgs:
+    """Queries of a file."""
+
+    queries: Path
+    """Data file with the same kinds of columns as `lorif import`; ids in query_id or id."""
+
+    end_token: bool = False
+    """The completions end there: their end tokens are explained, too. Empty ones always do."""
+
+    limits: OmitArgPrefixes[QueryLimits] = USUAL_LIMITS
+    """What the queries of a pass may take."""
+
+    def file(self) -> QueryFile:
+        """The queries."""
+        return QueryFile(self.queries, ends=self.end_token, limits=self.limits)
+
+
 def score(
     workspace: Positional[Path],
     /,
     settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
-    queries: Path,
+    what: OmitArgPrefixes[QueriesArgs],
     out: Path,
-    end_token: bool = False,
     force: bool = False,
     json: Json = False,
 ) -> None:
@@ -199,21 +222,19 @@ def score(
     Args:
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
-        where: Which index.
-        queries: Data file with the same kinds of columns as `lorif import`; ids in query_id or id.
+        where: Which index, and which processes scan it.
+        what: Queries, and what they may take.
         out: Parquet file to write.
-        end_token: Completions end there: their end tokens are explained, too. Empty ones always do.
         force: Replace an existing file.
         json: Print one JSON object instead of text.
     """
     from lorif_core.views.tables import human_bytes, human_seconds
-    from lorif_core.workspace.asking.score_file import QueryFile
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
-    with progress(json) as on_progress:
-        result = opened.questions.score(
-            QueryFile(queries, ends=end_token),
+    with opened.questions.scanned_by(where.scan) as questions, progress(json) as on_progress:
+        result = questions.score(
+            what.file(),
             out,
             settings=settings,
             index_id=where.index,
@@ -226,8 +247,11 @@ def score(
         return
     say(
         f"Wrote {result.num_scores} scores ({result.num_queries} queries × {result.num_examples} examples) to "
-        f"{result.file}, {human_bytes(result.size_bytes)}, in {human_seconds(result.elapsed_s)}."
+        f"{result.file}, {human_bytes(result.size_bytes)}, in {human_seconds(result.elapsed_s)}: "
+        f"{result.passes.sentence}."
     )
+    if result.missing is not None:
+        say(f"Note: {result.missing.sentence}.")
 
 
 def parse_tokens(text: str) -> list[int]:

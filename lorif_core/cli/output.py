@@ -26,6 +26,7 @@ STAGES = {
     "curvature": "curvature (modules)",
     "self-influence": "self-influence (shards)",
     "queries": "queries",
+    "scores": "scores (queries × texts)",
     "questions": "questions",
     "eigenvalues": "eigenvalues of ekfac (examples)",
     "references": "references (examples)",

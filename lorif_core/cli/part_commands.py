@@ -1,5 +1,6 @@
 """The command `lorif index-part`: one task of an array job that builds an index."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,7 @@ def index_part(
     slice_: Annotated[str, tyro.conf.arg(name="slice", metavar="I/N", constructor=str)],
     model: TextArg = None,
     device: str = "auto",
+    shard_model: bool = False,
     json: Json = False,
 ) -> None:
     """Make the parts of one slice of a planned index that are missing: a task of a SLURM array or a Kubernetes job.
@@ -40,17 +42,20 @@ def index_part(
         slice_: Which share of the parts, counted from 1: 3/16 is the third of sixteen.
         model: Where the model lies on this machine, if it is not where it was.
         device: auto (a GPU when there is one, else the CPU), cpu or cuda:N.
+        shard_model: For a model that no GPU holds: divide it, and the slice, among the processes of
+            `torchrun --standalone --nproc-per-node 8 --no-python lorif index-part …`.
         json: Print one JSON object instead of sentences.
     """
     from lorif_core.workspace.workspace import open_workspace
 
-    with progress(json) as on_progress:
+    is_first = not shard_model or os.environ.get("RANK", "0") == "0"  # one of torchrun's processes speaks for all
+    with progress(json or not is_first) as on_progress:
         done = open_workspace(workspace).indexes.build_slice(
-            index, slice_, device=device, model=model, on_progress=on_progress
+            index, slice_, device=device, model=model, shards_model=shard_model, on_progress=on_progress
         )
-    if json:
+    if json and is_first:
         print_json(asdict(done))
-    else:
+    elif is_first:
         _say(workspace, index, slice_, done)
     if done.num_left_of_own:
         raise SystemExit(STOPPED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from lorif_core.cli.ask_commands import IndexArgs
+from lorif_core.cli.ask_commands import IndexArgs, QueriesArgs
 from lorif_core.cli.ids import LINES, IdForm, Ids, read_ids
 from lorif_core.cli.output import Json, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
@@ -148,20 +148,14 @@ def _print_verification(found: "Verification") -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValueArgs:
+class ValueArgs(QueriesArgs):
     """What is added up."""
-
-    queries: Path
-    """Data file with the same kinds of columns as `lorif import`."""
 
     by: str = "source"
     """Metadata column whose values are added up."""
 
     groups: Path | None = None
     """Instead of a column: a Parquet or CSV file with columns train_id and group."""
-
-    end_token: bool = False
-    """The completions end there: their end tokens count, too."""
 
 
 def value(
@@ -184,14 +178,13 @@ def value(
     Args:
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
-        where: Which index.
+        where: Which index, and which processes scan it.
         what: Queries and groups.
         out: Parquet file for the value of every text: train_id, value, group.
         k: Texts shown at both ends.
         force: Replace an existing file.
         json: Print one JSON object instead of tables.
     """
-    from lorif_core.workspace.asking.score_file import QueryFile
     from lorif_core.workspace.asking.value_file import read_groups
     from lorif_core.workspace.workspace import open_workspace
 
@@ -201,9 +194,10 @@ def value(
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
-    with progress(json) as on_progress:
-        found = open_workspace(workspace).questions.value(
-            QueryFile(what.queries, ends=what.end_token),
+    opened = open_workspace(workspace)
+    with opened.questions.scanned_by(where.scan) as questions, progress(json) as on_progress:
+        found = questions.value(
+            what.file(),
             by=what.by,
             groups=None if what.groups is None else read_groups(what.groups),
             settings=settings,
@@ -240,6 +234,9 @@ def _print_value(found: "Valuation", k: int) -> None:
     for title, part in (("Most supporting texts", found.top(k)), ("Most opposing texts", found.bottom(k))):
         console().print(records_table(title, ["id", "value", found.by], _example_rows(part.rows())))
     say(VALUE_CONVENTION)
+    say(f"{found.num_queries:,} queries took {found.passes.sentence}.")
+    if found.missing is not None:
+        say(f"Note: {found.missing.sentence}; they have no value and count in no {found.by}.")
     say(f"{found.num_queries:,} queries, index {found.index_id}, {human_seconds(found.elapsed_s)}.")
 
 

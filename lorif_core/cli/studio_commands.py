@@ -4,14 +4,18 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import say
 from lorif_core.errors import ConfigError
+from lorif_core.workers_config import HERE, ScanConfig
 
 if TYPE_CHECKING:
     from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -19,6 +23,20 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "LORIF_STUDIO_PASSWORD"
 FIRST_PORT = 8501
 NUM_PORTS = 50
+PLAIN_TEXT = (
+    "Passwords and texts travel as plain text: put a proxy with TLS before it (docs/how-to/reverse-proxy.md)."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyArgs:
+    """What stands before the studio."""
+
+    behind_proxy: str | None = None
+    """Address of a reverse proxy, such as 127.0.0.1: what it says about who asks, and whether by TLS, is believed."""
+
+    base_path: str = ""
+    """Where the studio lies below its host, as in /studio."""
 
 
 def app(
@@ -29,8 +47,8 @@ def app(
     host: str = "127.0.0.1",
     auth: Literal["password", "shared", "oidc"] | None = None,
     allow_host: tuple[str, ...] = (),
-    behind_proxy: str | None = None,
-    base_path: str = "",
+    proxy: OmitArgPrefixes[ProxyArgs] = ProxyArgs(),
+    scan: OmitArgPrefixes[ScanConfig] = HERE,
     set_password: bool = False,
 ) -> None:
     """Serve the studio in the browser, on this machine unless told otherwise.
@@ -45,9 +63,8 @@ def app(
             for all, by --set-password or LORIF_STUDIO_PASSWORD, and names are not verified, so there are no roles;
             oidc: the sign-in that `.streamlit/secrets.toml` describes.
         allow_host: Further names under which browsers reach the server, such as that of a proxy.
-        behind_proxy: Address of a reverse proxy, such as 127.0.0.1: what it says about who asks, and whether
-            by TLS, is believed.
-        base_path: Where the studio lies below its host, as in /studio.
+        proxy: What stands before it.
+        scan: Which processes scan indexes for its questions, kept as long as it runs.
         set_password: Read the password that all share from the terminal or standard input, keep its hash, and stop.
     """
     from lorif_core.workspace.folder.workspace_files import open_files
@@ -59,16 +76,14 @@ def app(
         say("The password is kept as a hash. Serve with `--auth shared`.")
         return
     _check_reach(host, auth)
-    base, proxy = _checked_base(base_path), _checked_proxy(behind_proxy)
+    base, believed = _checked_base(proxy.base_path), _checked_proxy(proxy.behind_proxy)
     shared_hash = _shared_hash(files) if auth == "shared" else None
     if auth == "password":
         _require_passwords(files)
     chosen = _choose_port(host, port)
     say(f"LoRIF Studio: http://{'localhost' if is_loopback(host) else host}:{chosen}{base}  (Ctrl+C stops it)")
-    if not is_loopback(host) and not proxy:
-        say(
-            "Passwords and texts travel as plain text: put a proxy with TLS before it (docs/how-to/reverse-proxy.md)."
-        )
+    if not is_loopback(host) and not believed:
+        say(PLAIN_TEXT)
     os.environ |= {
         "LORIF_STUDIO_WORKSPACE": str(files.root.resolve()),
         "LORIF_STUDIO_AUTH": auth or "",
@@ -79,8 +94,23 @@ def app(
     from app.gate.origins import Origins
     from app.gate.serve import Entrance, serve
 
-    origins = Origins.of(host, allow_host)
-    serve(files, settings, Entrance(origins, chosen, auth, shared_hash, base, proxy))
+    entrance = Entrance(Origins.of(host, allow_host), chosen, auth, shared_hash, base, believed)
+    with _scanned(files, scan):
+        serve(files, settings, entrance)
+
+
+@contextmanager
+def _scanned(files: "WorkspaceFiles", scan: ScanConfig) -> Iterator[None]:
+    """Let workers scan for the questions of this process, if there are to be any, while the block runs."""
+    if not scan.has_workers:
+        yield
+        return
+    from app.scanning import scan_with
+    from lorif_core.workspace.asking.scan_with_workers import scanner_for
+
+    with scanner_for(files, scan) as scanner:
+        scan_with(scanner)
+        yield
 
 
 def is_loopback(host: str) -> bool:

@@ -422,6 +422,13 @@ class TopK:
         self.scores = torch.stack([values for values, _ in merged])
         self.rows = torch.stack([rows for _, rows in merged])
 
+    def merge(self, later: "TopK") -> None:
+        """Take in the largest scores of rows that follow all earlier ones."""
+        values, rows = torch.cat((self.scores, later.scores), 1), torch.cat((self.rows, later.rows), 1)
+        # Stable: of equal scores those of earlier rows stand first, in both and so in all.
+        self.scores, order = (one[:, : self.k] for one in torch.sort(values, descending=True, stable=True))
+        self.rows = rows.gather(1, order)
+
     def of_query(self, query: int) -> tuple[Int[Tensor, " kept"], Float[Tensor, " kept"]]:
         """Rows and scores of one query, best first."""
         return self.rows[query], self.scores[query]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
 from lorif_core.linalg.codecs import signs_of_bytes
-from lorif_core.shapes import Float, UInt8
+from lorif_core.shapes import Float, Int, UInt8
 
 VALUES_OF_BYTE, SIGNS_OF_BYTE = 256, 8
 
@@ -69,12 +69,23 @@ class SignTable:
         """Each column's inner product with each vector."""
         codes = columns.codes.flatten(0, 1)
         out = torch.empty(len(codes), self.num_vectors)
-        first_entries = torch.arange(codes.shape[1], dtype=torch.int32) * VALUES_OF_BYTE
         for start in range(0, len(codes), COLUMNS_AT_ONCE):
             some = slice(start, start + COLUMNS_AT_ONCE)
-            entries = codes[some].int().add_(first_entries)
-            out[some] = embedding_bag(entries, self.values, mode="sum")[:, : self.num_vectors]
+            out[some] = self.sums(_entries(codes[some]))
         return columns.scaled(out.view(*columns.codes.shape[:2], -1))
+
+    def sums(self, entries: Int[Tensor, "m bytes"]) -> Float[Tensor, "m k"]:
+        """Inner products of columns' signs with each vector, by their entries."""
+        return embedding_bag(entries, self.values, mode="sum")[:, : self.num_vectors]
+
+
+def sign_entries(codes: UInt8[Tensor, "n c bytes"]) -> Int[Tensor, "m bytes"]:
+    """Which rows of any table each of the m = n·c columns sums up, for products with many tables."""
+    return _entries(codes.flatten(0, 1))
+
+
+def _entries(codes: UInt8[Tensor, "m bytes"]) -> Int[Tensor, "m bytes"]:
+    return codes.int().add_(torch.arange(codes.shape[1], dtype=torch.int32) * VALUES_OF_BYTE)
 
 
 def sign_table(vectors: Float[Tensor, "d k"]) -> SignTable:

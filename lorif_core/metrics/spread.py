@@ -13,6 +13,7 @@ mean of all is noise: beside a few texts that were meant, the rest of a narrow b
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,6 +68,16 @@ class ScoreSpread:
         return z is not None and (abs(z) < LEAST_Z or self.noise_low <= score <= self.noise_high)
 
 
+class SpreadPart(NamedTuple):
+    """What some consecutive scores add to the spread of all."""
+
+    num_scores: int
+    total: float
+    squares: float
+    sample: Tensor
+    """Of them, those that the sample of all takes."""
+
+
 class SpreadSums:
     """The spread of scores that come in chunks; holds no more of them than a sample."""
 
@@ -84,6 +95,13 @@ class SpreadSums:
         while len(self._sample) > SAMPLE_SCORES:
             self._sample, self._step = self._sample[::2], self._step * 2
 
+    def merge(self, part: SpreadPart) -> None:
+        """The next scores, of which somebody else took the sums."""
+        self._total += part.total
+        self._squares += part.squares
+        self._sample = torch.cat([self._sample, part.sample])
+        self._num += part.num_scores
+
     def spread(self, *, has_two_sides: bool = False) -> ScoreSpread:
         """Of all scores so far.
 
@@ -95,6 +113,21 @@ class SpreadSums:
         mean = self._total / self._num
         deviation = max(self._squares / self._num - mean * mean, 0.0) ** 0.5
         return spread_of_sample(self._sample, self._num, mean, deviation, has_two_sides=has_two_sides)
+
+
+def part_of_spread(scores: Tensor, start: int, num_all: int) -> SpreadPart:
+    """What some consecutive scores (n,) add to the spread of all, as one pass over all would take it.
+
+    Args:
+        scores: Of the texts from a position on.
+        start: That position.
+        num_all: How many scores there are in all.
+    """
+    wide, step = scores.double(), 1
+    while -(-num_all // step) > SAMPLE_SCORES:
+        step *= 2
+    sample = scores[-start % step :: step].float().cpu()
+    return SpreadPart(len(scores), float(wide.sum()), float(wide.square().sum()), sample)
 
 
 def spread_of_sample(

@@ -108,10 +108,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def load_model(settings: ModelConfig) -> LoadedModel:
+def load_model(settings: ModelConfig, *, keeps_dtype: bool = False) -> LoadedModel:
     """Model and tokenizer, ready for capture: float32 on the CPU, the stored dtype on a GPU.
 
     A quantised model keeps its weights as they are stored. An adapter is put on its base.
+
+    Args:
+        settings: Which model, and where.
+        keeps_dtype: Keep the stored dtype on the CPU as well: the model is on its way to GPUs.
 
     Raises:
         ModelError: There is no such model, no safetensors, it is no causal language model, its
@@ -124,7 +128,7 @@ def load_model(settings: ModelConfig) -> LoadedModel:
     if adapter is not None:
         check_adapter(adapter, settings.model)
     base = folder if adapter is None else _base_folder(adapter, settings)
-    model = _load_weights(base, settings, device)
+    model = _load_weights(base, settings, device, keeps_dtype)
     is_quantised = getattr(model, "is_quantized", False)  # some formats are unpacked when loaded
     if adapter is not None:
         model = put_on_base(model, adapter, settings.model)
@@ -142,10 +146,10 @@ def load_model(settings: ModelConfig) -> LoadedModel:
     )
 
 
-def _load_weights(folder: Path, settings: ModelConfig, device: torch.device) -> Any:
+def _load_weights(folder: Path, settings: ModelConfig, device: torch.device, keeps_dtype: bool) -> Any:
     """A model of transformers from the weights in its own folder."""
     quantisation = quantisation_of(folder)
-    placing: dict[str, Any] = {"dtype": torch.float32 if device.type == "cpu" else "auto"}
+    placing: dict[str, Any] = {"dtype": torch.float32 if device.type == "cpu" and not keeps_dtype else "auto"}
     if quantisation is not None:
         require_packages(quantisation, settings.model)
         placing = {"dtype": placing["dtype"] if takes_float32(quantisation) else "auto", "device_map": {"": device}}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.linalg.cut_queries import CutQuery
-from lorif_core.linalg.scores import DirectQueries, FactoredQueries
+from lorif_core.linalg.scores import DirectQueries
 from lorif_core.linalg.signs import ALIGNMENT
 from lorif_core.linalg.term_energy import Choice, Target, choose_terms, order_terms
 from lorif_core.passes.ceilings import cut_all
@@ -265,7 +265,7 @@ def _ranks_worth_trying(sample: Sample, forced: Forced) -> list[int | None]:
 def _rank(queries: ModuleQueries) -> int:
     if isinstance(queries, Tensor):
         return 0
-    return queries.rank if isinstance(queries, FactoredQueries) else min(queries.matrix.shape)
+    return min(queries.matrix.shape) if isinstance(queries, DirectQueries) else queries.rank
 
 
 def _costs(sample: Sample, queries: Sequence[Mapping[str, ModuleQueries]]) -> list[float]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from lorif_core.linalg.scores import FactoredQueries, PreparedQueries, ScoreSums, score_dense_rows
+from lorif_core.linalg.query_batch import BatchedQueries
+from lorif_core.linalg.scores import DirectQueries, PreparedQueries, ScoreSums, score_dense_rows
 from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Buffers
 from lorif_core.store.reader import Shard
 
-ModuleQueries = PreparedQueries | Tensor
+ModuleQueries = PreparedQueries | BatchedQueries | Tensor
 """Queries of one module: laid out for stored factors, or (Q, d_in, d_out) for gradients that are stored whole."""
 
 
@@ -41,7 +42,7 @@ def _add(sums: ScoreSums, queries: ModuleQueries, shard: Shard, module: ModuleSh
         return
     factors = shard.factors(module, buffers)
     assert factors is not None
-    if isinstance(queries, FactoredQueries) and queries.reads_signs and (signs := factors.signs()) is not None:
+    if not isinstance(queries, DirectQueries) and queries.reads_signs and (signs := factors.signs()) is not None:
         queries.add_sign_scores(sums, signs)
     else:
         queries.add_scores(sums, factors)

@@ -5,7 +5,7 @@ A query is one or two weighted sequences. ``loss`` and ``margin`` have one of we
 gradient is the difference of two loss gradients.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from lorif_core.config import ScoreConfig
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.encoding import EncodedExample
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
+from lorif_core.linalg.query_batch import BatchedQueries, directions_of, side_by_side
 from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block, check_encoded, decode_block, encode_block
@@ -57,11 +58,73 @@ def capture_queries(source: GradientSource, queries: Sequence[Query], *asked: Sc
         *asked: What the gradients will be scored with: settings of one objective, which is differentiated. Their
             stored form is kept where one of them is normalised by it.
     """
+    matrices = {module.name: torch.zeros(len(queries), module.d_in, module.d_out) for module in source.modules}
+
+    def take(name: str, gradient: ProjectedGradient, owners: Tensor, weight: Tensor) -> None:
+        matrices[name].index_add_(0, owners, gradient.dense().cpu() * weight[:, None, None])
+
+    values, codes = _capture(source, queries, asked, take)
+    return QueryGradients(matrices, values, {} if codes is None else codes.blocks(matrices))
+
+
+@dataclass(frozen=True)
+class QueryDirections:
+    """Projected gradients of some queries as the few directions that they have, which are never multiplied out."""
+
+    modules: dict[str, BatchedQueries]
+    """Per module; a query's directions are orthogonal on both sides, the strongest first."""
+
+    objectives: Tensor
+    """As in ``QueryGradients``."""
+
+    stored: dict[str, Block]
+    """As in ``QueryGradients``."""
+
+
+def capture_directions(source: GradientSource, queries: Sequence[Query], *asked: ScoreConfig) -> QueryDirections:
+    """The same of queries that are one sequence each, without a whole matrix of any.
+
+    Args:
+        source: Captures as the index does.
+        queries: What is explained, ``is_one_sequence`` each.
+        *asked: As for ``capture_queries``.
+    """
+    sides: dict[str, list[tuple[Tensor, Tensor] | None]] = {
+        module.name: [None] * len(queries) for module in source.modules
+    }
+
+    def take(name: str, gradient: ProjectedGradient, owners: Tensor, weight: Tensor) -> None:
+        for owner, *both in zip(owners.tolist(), *directions_of(gradient), strict=True):
+            sides[name][owner] = both[0], both[1]
+
+    assert all(is_one_sequence(query) for query in queries)
+    values, codes = _capture(source, queries, asked, take)
+    modules = {
+        module.name: side_by_side(
+            [both or (torch.zeros(module.d_in, 0), torch.zeros(module.d_out, 0)) for both in sides[module.name]]
+        )
+        for module in source.modules
+    }
+    return QueryDirections(modules, values, {} if codes is None else codes.blocks({}))
+
+
+def is_one_sequence(query: Query) -> bool:
+    """Whether a query is the gradient of one sequence, as it stands."""
+    return query.weights == (1.0,)
+
+
+Take = Callable[[str, ProjectedGradient, Tensor, Tensor], None]
+"""Receives (module, gradients of a batch, positions of their queries, weights)."""
+
+
+def _capture(
+    source: GradientSource, queries: Sequence[Query], asked: Sequence[ScoreConfig], take_batch: Take
+) -> "tuple[Tensor, _Codes | None]":
+    """Hand over the gradients of all sequences; the queries' objectives, and their stored form where it is needed."""
     (objective,) = {one.objective for one in asked}
     sequences = [sequence for query in queries for sequence in query.sequences]
     owner = [position for position, query in enumerate(queries) for _ in query.sequences]
     weights = torch.tensor([weight for query in queries for weight in query.weights])
-    matrices = {module.name: torch.zeros(len(queries), module.d_in, module.d_out) for module in source.modules}
     codes = _Codes(source, queries) if any(one.normalisation == "unit" for one in asked) else None
     values = torch.zeros(len(queries))
     per_example = example_objective("loss" if objective == "contrast" else objective)
@@ -72,13 +135,13 @@ def capture_queries(source: GradientSource, queries: Sequence[Query], *asked: Sc
         weight = weights[torch.tensor(positions)]
 
         def take(name: str, gradient: ProjectedGradient, owners: Tensor = owners, weight: Tensor = weight) -> None:
-            matrices[name].index_add_(0, owners, gradient.dense().cpu() * weight[:, None, None])
+            take_batch(name, gradient, owners, weight)
             if codes is not None:
                 codes.take(name, gradient, owners)
 
         found = capture_gradients(source.model, source.maps, batch, per_example, take)
         values.index_add_(0, owners, found.cpu().float() * weight)
-    return QueryGradients(matrices, values, {} if codes is None else codes.blocks(matrices))
+    return values, codes
 
 
 class _Codes:
@@ -86,7 +149,7 @@ class _Codes:
 
     def __init__(self, source: GradientSource, queries: Sequence[Query]) -> None:
         self.source, self.num_queries = source, len(queries)
-        self.is_whole = all(query.weights == (1.0,) for query in queries)
+        self.is_whole = all(is_one_sequence(query) for query in queries)
         """Whether every query is one sequence; the gradients of others are known when they are summed."""
 
         self._by_name = {module.name: module for module in source.modules}

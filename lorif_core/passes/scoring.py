@@ -1,6 +1,6 @@
 """Score a whole index against queries in one pass over its shards."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from lorif_core.errors import ConfigError, NumericalError
 from lorif_core.linalg.factors import Factors
 from lorif_core.linalg.heaviest_columns import Columns
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
+from lorif_core.linalg.query_batch import BatchedQueries
 from lorif_core.linalg.refinement import refine_queries
 from lorif_core.linalg.scores import (
     Plan,
@@ -31,6 +32,10 @@ from lorif_core.passes.stored_gram import add_up, score_plainly
 from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Block, block_rows
 from lorif_core.store.reader import Shard, StoreReader
+
+SCORES_AT_ONCE = 1 << 23
+"""Scores of a stretch of texts (32 MB): so many queries times texts are alive for each worker, and wait for others.
+Shorter stretches would build the tables of a batch more often (``linalg/query_batch``)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class ScoringPlan:
     matrices: dict[str, Tensor]
     """Per module, weight · T[g_q] as (Q, d_in, d_out), in the unit of a score."""
 
-    prepared: dict[str, PreparedQueries]
+    prepared: Mapping[str, PreparedQueries | BatchedQueries]
     """The same, laid out for the plan chosen per module; unused for whole gradients."""
 
     plans: dict[str, Plan]
@@ -70,9 +75,8 @@ class ScoringPlan:
     query_norms: Tensor
     """(Q,), divided by under ``unit``."""
 
-    preconditioner_of: Callable[[ModuleShape], SubspacePreconditioner]
-    has_own_damping: bool
-    """Whether the index's stored self-influences hold for these settings."""
+    curvature: CurvatureConfig
+    """What the queries were preconditioned with."""
 
     scale: float = 1.0
     """Multiplies every preconditioned product, so that a score is in its unit; contained in ``matrices``."""
@@ -92,6 +96,15 @@ class ScoringPlan:
         """Q."""
         return len(self.query_norms)
 
+    @property
+    def has_own_damping(self) -> bool:
+        """Whether the index's stored self-influences hold for these settings."""
+        return self.curvature == self.index.curvature
+
+    def preconditioner_of(self, module: ModuleShape) -> SubspacePreconditioner:
+        """What preconditions one module."""
+        return preconditioner_of(self.reader.subspace(module), self.curvature)
+
 
 def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConfig) -> ScoringPlan:
     """Precondition the queries and choose how to multiply.
@@ -109,13 +122,11 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
     _check_refine(index.method, asked.refine)
     scale = index.unit_per_product
 
-    def preconditioner(module: ModuleShape) -> SubspacePreconditioner:
-        return preconditioner_of(reader.subspace(module), curvature)
-
     matrices: dict[str, Tensor] = {}
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        preconditioned = preconditioner(module).apply(rows.flatten(1)).view_as(rows)
+        preconditioner = preconditioner_of(reader.subspace(module), curvature)
+        preconditioned = preconditioner.apply(rows.flatten(1)).view_as(rows)
         matrices[module.name] = preconditioned * (scale * index.member.weight)
     if asked.refine:
         matrices = _refined(reader, matrices, scale, asked)
@@ -131,13 +142,12 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
         plans={name: one.plan for name, one in prepared.items()},
         normalisation=asked.normalisation,
         query_norms=torch.ones(len(gradients.objectives)),
-        preconditioner_of=preconditioner,
-        has_own_damping=curvature == built,
+        curvature=curvature,
         scale=scale,
     )
     if asked.normalisation != "unit":
         return plan
-    return replace(plan, query_norms=_own_norms(plan, gradients.stored))
+    return replace(plan, query_norms=own_norms(plan, gradients.stored))
 
 
 def _rank_limit(reader: StoreReader, curvature: CurvatureConfig, asked: ScoreConfig) -> int:
@@ -170,7 +180,7 @@ def _refined(reader: StoreReader, matrices: dict[str, Tensor], scale: float, ask
     )
 
 
-def _own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
+def own_norms(plan: ScoringPlan, stored: Mapping[str, Block]) -> Tensor:
     """What each query is divided by so that, beside its own stored form, it has the score 1, (Q,).
 
     A text is divided by the root of its self-influence, √⟨T x̂, x̂⟩. A query is not stored and differs from its stored
@@ -203,12 +213,17 @@ def iter_scores(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor]]:
     return ((start, scores) for start, scores, _ in iter_influences(*plans))
 
 
-def iter_influences(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Scores of every shard in store order, and the same without normalisation: (first position, both (Q, n)).
+def iter_influences(
+    *plans: ScoringPlan, numbers: Sequence[int] | None = None
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Scores in store order, and the same without normalisation: (first position, both (Q, n)).
+
+    They come shard by shard; of many queries in shorter stretches.
 
     Args:
         *plans: One per member of the method, over the same texts in shards of the same size; the sum of their
             weighted products is the score. Normalised by the first one's self-influences.
+        numbers: Of some shards, in this order, which the processor multiplies; None: all.
 
     Raises:
         NumericalError: A score is not finite; names the shard.
@@ -218,11 +233,12 @@ def iter_influences(*plans: ScoringPlan) -> Iterator[tuple[int, Tensor, Tensor]]
     def scores_of(shard: Shard) -> tuple[int, Tensor, Tensor]:
         products = shard_products(shard, first.reader.modules, first.queries)
         for plan in others:
-            products = products + shard_products(plan.reader.shard(shard.number), plan.reader.modules, plan.queries)
+            theirs = plan.reader.shard(shard.number, slice(shard.rows.start, shard.rows.stop))
+            products = products + shard_products(theirs, plan.reader.modules, plan.queries)
         return _finished(products, shard, first)
 
-    if first.index.scored_on is None:
-        return first.reader.map_shards(scores_of)
+    if first.index.scored_on is None or numbers is not None:
+        return first.reader.map_shards(scores_of, numbers, max(1, SCORES_AT_ONCE // first.num_queries))
     return _scored_on(first.index.scored_on, plans)
 
 

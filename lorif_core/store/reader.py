@@ -7,7 +7,7 @@ compared every time, a few of them ahead; memory holds those, and those that are
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -133,27 +133,34 @@ class StoreReader:
         longest = self.manifest.max_length
         return sum(int(shard.num_tokens().clamp_max(longest).sum()) for shard in self.iter_shards())
 
-    def iter_shards(self) -> Iterator[Shard]:
-        """Every shard in store order.
+    def iter_shards(self, numbers: Sequence[int] | None = None) -> Iterator[Shard]:
+        """Every shard in store order, or some in the order of their numbers.
 
         Raises:
             DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
-        entries, num_ahead = self.manifest.shards, self.place.num_ahead
+        chosen = range(len(self.manifest.shards)) if numbers is None else numbers
+        num_ahead = self.place.num_ahead
         with ThreadPoolExecutor(num_ahead, thread_name_prefix="read-ahead") as ahead:
-            fetched = deque(ahead.submit(self.shard, number) for number in range(min(num_ahead, len(entries))))
+            fetched = deque(ahead.submit(self.shard, number) for number in chosen[:num_ahead])
             try:
-                for number in range(len(entries)):
+                for behind in range(num_ahead, num_ahead + len(chosen)):
                     shard = fetched.popleft().result()
-                    if number + num_ahead < len(entries):
-                        fetched.append(ahead.submit(self.shard, number + num_ahead))
+                    if behind < len(chosen):
+                        fetched.append(ahead.submit(self.shard, chosen[behind]))
                     yield shard
             finally:
                 for one in fetched:
                     one.cancel()
 
-    def map_shards(self, work: Callable[[Shard], Result]) -> Iterator[Result]:
-        """What ``work`` gives for every shard, in store order.
+    def map_shards(
+        self,
+        work: Callable[[Shard], Result],
+        numbers: Sequence[int] | None = None,
+        rows_at_once: int | None = None,
+    ) -> Iterator[Result]:
+        """What ``work`` gives for every shard, in store order; or for some, in the order of their numbers. Shards of
+        more examples than are worked on at once come in pieces.
 
         Several shards are worked on at once, and torch's threads are divided among them: many small operations that
         are each spread over all threads wait for one another longer than they compute (docs/decisions/0019).
@@ -161,13 +168,27 @@ class StoreReader:
         Raises:
             DamagedArtefact: A shard's bytes differ from its checksum; names the file.
         """
-        num_shards = len(self.manifest.shards)
-        num_workers = min(num_cores(), MOST_WORKERS, num_shards, WORKING_BYTES // max(self._bytes_per_worker(), 1))
+        entries = self.manifest.shards
+        chosen = range(len(entries)) if numbers is None else numbers
+        largest = max((entry.num_examples for entry in entries), default=1)
+        step = min(largest, rows_at_once or largest)
+        pieces = [
+            (number, slice(start, start + step))
+            for number in chosen
+            for start in range(0, entries[number].num_examples, step)
+        ]
+        num_workers = min(num_cores(), MOST_WORKERS, len(pieces), WORKING_BYTES // max(self._bytes_per_worker(), 1))
         if num_workers <= 1:
-            return map(work, self.iter_shards())
+            return map(work, self._in_pieces(chosen, step))
         if self.place.num_ahead > 1:  # waiting for a network takes no core
-            return in_order(work, self.iter_shards(), num_workers)
-        return in_order(lambda number: work(self.shard(number)), range(num_shards), num_workers)
+            return in_order(work, self._in_pieces(chosen, step), num_workers)
+        return in_order(lambda piece: work(self.shard(*piece)), pieces, num_workers)
+
+    def _in_pieces(self, numbers: Sequence[int], step: int) -> Iterator[Shard]:
+        """Some shards one after the other, each read once, in pieces of so many examples."""
+        for shard in self.iter_shards(numbers):
+            for start in range(0, shard.num_examples, step):
+                yield shard if step >= shard.num_examples else shard.part(slice(start, start + step))
 
     def _bytes_per_worker(self) -> int:
         """Most bytes of one module of a shard as numbers: both sides and their product, or whole gradients."""

@@ -1,7 +1,7 @@
 """What a fast search says of itself, in the same words wherever its list is read."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,38 @@ class FastSearch:
 def _percent(share: float) -> str:
     """Rounded down: what is not all does not read as all."""
     return f"{math.floor(share * 1000) / 10:.1f} %"
+
+
+@dataclass(frozen=True)
+class MissingParts:
+    """What an answer lacks because no worker could read it."""
+
+    parts: dict[int, int]
+    """Number of each missing part, and how many texts it has."""
+
+    num_parts: int
+    """Of the index."""
+
+    num_texts: int
+    """Of the index."""
+
+    why: str
+    """Why the first one could not be read."""
+
+    @property
+    def num_missing(self) -> int:
+        """Texts of the missing parts."""
+        return sum(self.parts.values())
+
+    @property
+    def sentence(self) -> str:
+        """How many, and why."""
+        return (
+            f"not all texts: {len(self.parts):,} of {self.num_parts:,} parts could not be read, so "
+            f"{self.num_missing:,} of {self.num_texts:,} texts are missing; "
+            f"part {min(self.parts)}: {self.why.rstrip('.')}"
+        )
+
+    def joined(self, other: "MissingParts | None") -> "MissingParts":
+        """What lacks in one of two passes over the same index."""
+        return self if other is None else replace(self, parts=self.parts | other.parts)

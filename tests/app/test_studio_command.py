@@ -6,7 +6,7 @@ import pytest
 from tiny_workspace import copy_of, imported
 
 from lorif_core.cli import studio_commands
-from lorif_core.cli.studio_commands import app, is_loopback, server_settings
+from lorif_core.cli.studio_commands import ProxyArgs, app, is_loopback, server_settings
 from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.workspace.folder.workspace_files import open_files
 from lorif_core.workspace.studio.passwords import (
@@ -69,13 +69,13 @@ def test_a_shared_password_is_none_where_names_have_roles(tmp_path, monkeypatch)
 @pytest.mark.parametrize("base", ["a b", "a//b", "../a", "a?b", "ä"])
 def test_a_base_path_that_a_browser_would_write_differently_is_refused(tmp_path, base):
     with pytest.raises(ConfigError, match="--base-path"):
-        app(copy_of(imported(), tmp_path), base_path=base)
+        app(copy_of(imported(), tmp_path), proxy=ProxyArgs(base_path=base))
 
 
 @pytest.mark.parametrize("proxy", ["*", "", "proxy.example.org", "10.0.0.0/99"])
 def test_a_proxy_is_an_address(tmp_path, proxy):
     with pytest.raises(ConfigError, match="--behind-proxy"):
-        app(copy_of(imported(), tmp_path), behind_proxy=proxy)
+        app(copy_of(imported(), tmp_path), proxy=ProxyArgs(behind_proxy=proxy))
 
 
 def test_the_password_is_kept_as_a_hash_only_its_owner_can_read(tmp_path):

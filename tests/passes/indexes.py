@@ -128,7 +128,7 @@ class MemoryIndex(StoreReader):
     def iter_shards(self) -> Iterator[MemoryShard]:
         return iter(self.shards)
 
-    def map_shards(self, work):
+    def map_shards(self, work, numbers=None, rows_at_once=None):
         return map(work, self.shards)
 
     def subspace(self, module: ModuleShape) -> Subspace:

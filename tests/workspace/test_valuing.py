@@ -12,7 +12,8 @@ from tiny_workspace import bytes_below, done, imported, indexed, lorif, root, ro
 import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
-from lorif_core.workspace.asking import score_file as scoring
+from lorif_core.workspace.asking import query_passes
+from lorif_core.workspace.asking.query_limits import QueryFile, QueryLimits
 from lorif_core.workspace.asking.value_file import _column_groups
 
 IDS = [row["id"] for row in rows()]
@@ -88,15 +89,21 @@ def test_intervals_shrink_with_more_queries():
         assert widths[1] < 0.7 * widths[0]
 
 
-@pytest.mark.parametrize("per_pass", [1, 2])
-def test_the_number_of_queries_per_pass_changes_nothing(per_pass, monkeypatch):
+@pytest.mark.parametrize(("captured_at_once", "memory_mb", "num_passes"), [(1, 1e-6, NUM_QUERIES), (2, 1000, 1)])
+def test_the_number_of_queries_per_pass_changes_nothing(captured_at_once, memory_mb, num_passes, monkeypatch):
     expected, seen = valued(), []
-    manifest = opened().indexes.open().reader.manifest
-    numbers = sum(module.dim for module in opened().indexes.open().reader.modules) + manifest.num_examples
-    monkeypatch.setattr(scoring, "QUERY_NUMBERS", per_pass * numbers)
-    found = opened().questions.value(queries_file(), on_progress=lambda *step: seen.append(step))
-    assert [done for _, done, _ in seen] == [*range(per_pass, NUM_QUERIES, per_pass), NUM_QUERIES]
-    assert {(stage, total) for stage, _, total in seen} == {("queries", NUM_QUERIES)}
+    reader = opened().indexes.open().reader
+    monkeypatch.setattr(
+        query_passes, "CAPTURED_NUMBERS", captured_at_once * sum(module.dim for module in reader.modules)
+    )
+    asked = QueryFile(queries_file(), limits=QueryLimits(query_memory_mb=memory_mb))
+    found = opened().questions.value(asked, on_progress=lambda *step: seen.append(step))
+    assert found.passes.num_passes == num_passes
+    told = {stage: [(done, total) for one, done, total in seen if one == stage] for stage, _, _ in seen}
+    captured = [*range(captured_at_once, NUM_QUERIES, captured_at_once), NUM_QUERIES]
+    assert told["queries"] == [(done, NUM_QUERIES) for done in captured]
+    assert told["scores"][-1] == (NUM_QUERIES * reader.manifest.num_examples,) * 2
+    assert len(told["scores"]) == num_passes * len(reader.manifest.shards)
     close(found.examples["value"].to_numpy(), expected.examples["value"].to_numpy())
     for column in ("share", "share_low", "share_high"):
         close(found.groups[column].to_numpy(), expected.groups[column].to_numpy())

@@ -14,7 +14,7 @@ from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.views.hit_html import answer_html
 from lorif_core.views.hits import Hit, hits_frame
 from lorif_core.views.score_figures import score_histogram
-from lorif_core.views.search_report import FastSearch
+from lorif_core.views.search_report import FastSearch, MissingParts
 from lorif_core.views.tables import answer_view, human_seconds
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.displayed import Displayed
@@ -103,6 +103,9 @@ class Answer(Displayed):
     why_exact: str | None = None
     """Why every text was scored though a fast search was asked for, or usual; None: there is nothing to explain."""
 
+    missing: MissingParts | None = None
+    """Texts that no worker could read; None: all were scored."""
+
     asker: Asker | None = field(default=None, repr=False, compare=False)
     """Who was asked; None for an answer by itself."""
 
@@ -147,7 +150,8 @@ class Answer(Displayed):
     def remarks(self) -> list[str]:
         """What a reader has to know: how it was searched and asked, what was cut, where the lists turn into noise."""
         asked = self.question
-        found = [] if self.fast_search is None else self.fast_search.sentences()
+        found = [] if self.missing is None else [f"{self.missing.sentence}; this answer is not kept"]
+        found += [] if self.fast_search is None else self.fast_search.sentences()
         found += [] if self.why_exact is None else [self.why_exact]
         found += ["asked as a chat"] if asked.form == "chat" else []
         if asked.spoken is None and asked.ends:

@@ -1,8 +1,8 @@
 """Ask which training texts made the model say something."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -10,34 +10,34 @@ from torch import Tensor
 
 from lorif_core.config import Objective
 from lorif_core.data.examples import Example
-from lorif_core.linalg.scores import Plan, TopK
-from lorif_core.metrics.spread import ScoreSpread, SpreadSums
+from lorif_core.linalg.scores import Plan
+from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.passes.cascade import search_by_cascade
 from lorif_core.passes.cascade_plan import Summand
-from lorif_core.passes.scoring import ScoringPlan, iter_influences, score_per_product, scores_per_product
+from lorif_core.passes.ranking import Lengths, OnScores
+from lorif_core.passes.scoring import ScoringPlan, score_per_product, scores_per_product
 from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
 from lorif_core.views.hits import Hit, TokenPart
-from lorif_core.views.search_report import FastSearch
+from lorif_core.views.search_report import FastSearch, MissingParts
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.readable_tokens import readable_tokens
+from lorif_core.workspace.asking.scanner import OWN, Scanner
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 from lorif_core.workspace.indexes.usual_search import told
 
 EXAMPLES_PER_SPLIT = 4
 
-OnScores = Callable[[Tensor, Tensor], None]
-"""Receives scores, and what they are without any normalisation."""
-
 
 def answer_question(
     index: OpenIndex,
     question: Question,
     *,
-    on_scores: OnScores = lambda scores, influences: None,
+    scanner: Scanner = OWN,
+    on_scores: OnScores | None = None,
     on_progress: ProgressSink = no_progress,
 ) -> Answer:
     """Rank the training texts that made the model say the completion.
@@ -45,8 +45,9 @@ def answer_question(
     Args:
         index: What to ask.
         question: With its completion; its search is fast only where it says so.
+        scanner: Who scans the index.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
-            both (1, n); nothing of a fast search.
+            both (1, n); nothing of a fast search. None where nobody wants them.
         on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
 
     Raises:
@@ -58,7 +59,10 @@ def answer_question(
     with index.engine.frozen_model():  # nobody else's turn between the scores and the parts of their tokens
         captured = capture_members(index, [asked.query], settings)
         plans = plan_members(captured, settings)
-        found = (_found_fast if question.search == "fast" else _found)(plans, question, on_scores, on_progress)
+        if question.search == "fast":
+            found = _found_fast(plans, question, on_progress)
+        else:
+            found = _found(plans, question, scanner, on_scores, on_progress)
         elapsed = time.perf_counter() - started
         supports, opposes = _lists(index, plans, found, on_progress)
     shown, positive_total, spread = sum(hit.score for hit in supports), found.positive_total, found.spread
@@ -72,7 +76,7 @@ def answer_question(
         opposes=_placed(opposes, spread),
         spread=spread,
         prompt_tokens=(len(asked.prompt_ids), asked.num_prompt_tokens),
-        num_scored=index.reader.manifest.num_examples,
+        num_scored=index.reader.manifest.num_examples - (0 if found.missing is None else found.missing.num_missing),
         elapsed_s=elapsed,
         plans={name: taken.count(name) for name in set(taken)},
         positive_total=positive_total,
@@ -82,6 +86,7 @@ def answer_question(
         members=None if index.members is None else index.members.sentence,
         remark=index.memory_note,
         fast_search=found.fast,
+        missing=found.missing,
     )
 
 
@@ -97,32 +102,36 @@ class _Found(NamedTuple):
     positive_total: float
     spread: ScoreSpread
     fast: FastSearch | None = None
+    missing: MissingParts | None = None
 
 
 def _found(
-    plans: Sequence[ScoringPlan], question: Question, on_scores: OnScores, on_progress: ProgressSink
+    plans: Sequence[ScoringPlan],
+    question: Question,
+    scanner: Scanner,
+    on_scores: OnScores | None,
+    on_progress: ProgressSink,
 ) -> _Found:
     """By the scores of all texts."""
     num_scored, total = 0, plans[0].reader.manifest.num_examples
 
-    def take(scores: Tensor, influences: Tensor) -> None:
+    def take(num_further: int) -> None:
         nonlocal num_scored
-        on_scores(scores, influences)
-        num_scored += scores.shape[1]
+        num_scored += num_further
         on_progress("scores", num_scored, total)
 
-    ranking = rank_examples(*plans, k=question.k, num_opposing=question.num_opposing, on_scores=take)
+    lengths = Lengths(question.k, question.num_opposing)
+    ranking, missing = scanner.rank(plans, lengths, on_texts=take, on_scores=on_scores)
     return _Found(
         _of_sign(*ranking.supports.of_query(0)),
         _of_sign(*ranking.opposes.of_query(0)),
         ranking.positive_total[0].item(),
         ranking.spreads[0].spread(has_two_sides=question.scoring.objective == "contrast"),
+        missing=missing,
     )
 
 
-def _found_fast(
-    plans: Sequence[ScoringPlan], question: Question, on_scores: OnScores, on_progress: ProgressSink
-) -> _Found:
+def _found_fast(plans: Sequence[ScoringPlan], question: Question, on_progress: ProgressSink) -> _Found:
     """By a cascade; there are no scores of all texts to hand on."""
     num_read, total = 0, plans[0].reader.manifest.num_examples
 
@@ -158,42 +167,6 @@ def shown_objective(objective: Objective, differentiated: float) -> float:
     supports the completion, and shown as they are defined: log p − log(1 − p), and log p(A) − log p(B).
     """
     return differentiated if objective == "loss" else -differentiated
-
-
-@dataclass
-class Ranking:
-    """Strongest examples of each query, both ends, from one pass over the index."""
-
-    supports: TopK
-    opposes: TopK
-    """Of the negated scores."""
-
-    positive_total: Tensor
-    """Sum of all positive scores, (Q,) float64."""
-
-    spreads: list[SpreadSums]
-    """How the scores of each query are spread."""
-
-
-def rank_examples(
-    *plans: ScoringPlan,
-    k: int,
-    num_opposing: int,
-    on_scores: OnScores = lambda scores, influences: None,
-) -> Ranking:
-    """The k largest positive and the most negative scores of each query, summed over the members' plans."""
-    plan = plans[0]
-    total = torch.zeros(plan.num_queries, dtype=torch.float64)
-    spreads = [SpreadSums() for _ in range(plan.num_queries)]
-    ranking = Ranking(TopK(plan.num_queries, k), TopK(plan.num_queries, num_opposing), total, spreads)
-    for start, scores, influences in iter_influences(*plans):
-        ranking.supports.add(scores, start)
-        ranking.opposes.add(-scores, start)
-        total += scores.clamp_min(0).sum(1, dtype=torch.float64)
-        for spread, row in zip(spreads, scores, strict=True):
-            spread.add(row)
-        on_scores(scores, influences)
-    return ranking
 
 
 def _lists(

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
-from lorif_core.passes.queries import Query, QueryGradients, capture_queries
+from lorif_core.passes.plan_batches import has_few_directions, plan_directions
+from lorif_core.passes.queries import Query, QueryGradients, capture_directions, capture_queries
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, plan_scoring
 from lorif_core.workspace.indexes.open_index import OpenIndex
 from lorif_core.workspace.indexes.scoring_devices import with_room
@@ -34,6 +35,25 @@ def capture_members(index: OpenIndex, queries: Sequence[Query], *asked: ScoreCon
         return CapturedMember(member.fitted, gradients)
 
     return index.over_members(capture)
+
+
+def plan_few(index: OpenIndex, queries: Sequence[Query], asked: ScoreConfig) -> list[ScoringPlan]:
+    """The plans of all members for some of many queries: by their directions alone where these are all.
+
+    Raises:
+        ConfigError: The method or the index cannot take what is asked.
+    """
+    if not has_few_directions(index.fitted, queries, asked):
+        return plan_members(capture_members(index, queries, asked), asked)
+    check_settings(index, asked)
+
+    def plan(member: OpenIndex) -> ScoringPlan:
+        own = asked if member is index else _as_other(asked)
+        with member.engine.gradients() as source:
+            found = with_room(member.fitted.scored_on, lambda: capture_directions(source, queries, own))
+        return plan_directions(member.fitted, found, own)
+
+    return index.over_members(plan)
 
 
 def plan_members(captured: Sequence[CapturedMember], asked: ScoreConfig) -> list[ScoringPlan]:

@@ -9,9 +9,11 @@ import polars as pl
 
 from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
+from lorif_core.passes.ranking import OnScores
 from lorif_core.turns import turn_on
+from lorif_core.workers_config import ScanConfig
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.answer_question import OnScores, answer_question
+from lorif_core.workspace.asking.answer_question import answer_question
 from lorif_core.workspace.asking.break_down import Breakdown, break_down
 from lorif_core.workspace.asking.choose_search import choose_search, ways_to_answer
 from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
@@ -25,8 +27,11 @@ from lorif_core.workspace.asking.kept_questions import (
     shortened,
     with_kept_lengths,
 )
+from lorif_core.workspace.asking.query_limits import QueryFile
 from lorif_core.workspace.asking.question import Question
-from lorif_core.workspace.asking.score_file import QueryFile, ScoreResult, score_file
+from lorif_core.workspace.asking.scan_with_workers import scanner_for
+from lorif_core.workspace.asking.scanner import OWN, Scanner
+from lorif_core.workspace.asking.score_file import ScoreResult, score_file
 from lorif_core.workspace.asking.value_file import Valuation, value_file
 from lorif_core.workspace.folder.kept_scores import keeping_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -34,14 +39,37 @@ from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.indexes.all_indexes import Indexes
 
 
+class _NotWhole(Exception):
+    """Ends the writing of an answer's scores that lack some."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class Questions:
     """Asks the indexes of a workspace, and keeps what they answered."""
 
-    def __init__(self, indexes: Indexes, home: object) -> None:
+    def __init__(self, indexes: Indexes, home: object, scanner: Scanner = OWN) -> None:
         self.indexes = indexes
         self.files = indexes.files
         self.home = home
         """The workspace, which widgets decide in."""
+
+        self.scanner = scanner
+        """Who scans indexes: this process, or workers."""
+
+    @contextmanager
+    def scanned_by(self, config: ScanConfig) -> "Iterator[Questions]":
+        """The same questions with workers that scan indexes while the block runs, kept from one to the next.
+
+        Standard output is standard error in the block where there are workers: Ray prints there.
+
+        Raises:
+            ConfigError: Ray is not installed, or the cluster is not there.
+        """
+        with scanner_for(self.files, config) as scanner:
+            yield Questions(self.indexes, self.home, scanner)
 
     def ask(self, question: Question, on_progress: ProgressSink = no_progress) -> Answer:
         """Rank the training texts that made the model continue the prompt as it did.
@@ -71,8 +99,9 @@ class Questions:
 
     def _fresh(self, question: Question, on_progress: ProgressSink) -> Answer:
         index = self.indexes.open(question.index_id, model=question.model)
-        question, why_exact = choose_search(index, question)
-        return replace(answer_question(index, question, on_progress=on_progress), why_exact=why_exact)
+        question, why_exact = choose_search(index, question, has_workers=self.scanner.has_workers)
+        answer = answer_question(index, question, scanner=self.scanner, on_progress=on_progress)
+        return replace(answer, why_exact=why_exact)
 
     def _kept(self, record: IndexRecord, question: Question, on_progress: ProgressSink) -> Answer:
         for asked in ways_to_answer(question, record.num_examples):
@@ -80,19 +109,26 @@ class Questions:
                 return known
         self._require_keeping(question)
         index = self.indexes.open(record.index_id, model=question.model)
-        question, why_exact = choose_search(index, question)
+        question, why_exact = choose_search(index, question, has_workers=self.scanner.has_workers)
         fingerprint = fingerprint_of_question(self.files, record, question)
         longer = with_kept_lengths(self.files, fingerprint, question)
         # Two threads may ask the same: the scores' file is written in the model's turn, too.
-        with turn_on(index.engine.loaded.model), self._keeping(longer, fingerprint) as on_scores:
-            answer = answer_question(index, longer, on_scores=on_scores, on_progress=on_progress)
+        try:
+            with turn_on(index.engine.loaded.model), self._keeping(longer, fingerprint) as on_scores:
+                answer = answer_question(
+                    index, longer, scanner=self.scanner, on_scores=on_scores, on_progress=on_progress
+                )
+                if answer.missing is not None:
+                    raise _NotWhole(answer)
+        except _NotWhole as found:  # what is kept answers the same question again, and must be all of the answer
+            return replace(shortened(found.answer, question), why_exact=why_exact)
         return shortened(remember(self.files, replace(answer, why_exact=why_exact), fingerprint), question)
 
     @contextmanager
-    def _keeping(self, question: Question, fingerprint: str) -> Iterator[OnScores]:
+    def _keeping(self, question: Question, fingerprint: str) -> Iterator[OnScores | None]:
         """What receives the scores of all texts; a fast search has none, and writes no file of them."""
         if question.search == "fast":
-            yield lambda scores, influences: None
+            yield None
             return
         with keeping_scores(self.files.scores_file(fingerprint)) as keep:
             yield lambda scores, influences: keep(scores[0].numpy(), influences[0].numpy())
@@ -156,7 +192,8 @@ class Questions:
     ) -> ScoreResult:
         """Write every example's score on every query of a file: query_id, example_id, score.
 
-        Completions are taken as they stand; a ``QueryFile`` can say that they end their texts.
+        Completions are taken as they stand; a ``QueryFile`` can say that they end their texts, how much memory the
+        queries of a pass may take, and what may be left out of them.
 
         Raises:
             LorifError: A query is bad, or the file exists.
@@ -168,6 +205,7 @@ class Questions:
             Path(out),
             settings or ScoreConfig(),
             overwrites=overwrites,
+            scanner=self.scanner,
             on_progress=on_progress,
         )
 
@@ -191,7 +229,7 @@ class Questions:
             settings: Objective and damping.
             index_id: Unset: the newest complete index.
             model: Where the model lies now, if it was moved.
-            on_progress: Receives ("queries", done, total).
+            on_progress: Receives ("queries", captured, all) and ("scores", scores done, all).
 
         Raises:
             LorifError: A query is bad, or there is no such column.
@@ -203,5 +241,6 @@ class Questions:
             settings or ScoreConfig(),
             by=by,
             groups=groups,
+            scanner=self.scanner,
             on_progress=on_progress,
         )

@@ -4,12 +4,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch import Tensor
 
 from lorif_core.config import ImportConfig, ScoreConfig
 from lorif_core.data.examples import Example, ExampleTable
@@ -18,15 +20,14 @@ from lorif_core.data.sources import iter_records
 from lorif_core.errors import ConfigError, DataError, UnclearColumns
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query
-from lorif_core.passes.scoring import iter_scores
+from lorif_core.views.search_report import MissingParts
 from lorif_core.workspace.asking.encode_question import encode_question, usual_form
-from lorif_core.workspace.asking.member_plans import capture_members, plan_members
+from lorif_core.workspace.asking.query_limits import PassReport, QueryFile
+from lorif_core.workspace.asking.query_passes import score_in_passes
 from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.asking.scanner import OWN, Scanner, TakeScores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
-
-QUERY_NUMBERS = 1 << 26
-"""Numbers of preconditioned query matrices alive at a time (256 MB); more queries take more passes."""
 
 SCHEMA = pa.schema(
     [
@@ -35,21 +36,6 @@ SCHEMA = pa.schema(
         ("score", pa.float32()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class QueryFile:
-    """Queries of a file."""
-
-    path: Path
-
-    ends: bool = False
-    """Whether the completions end their texts: their end tokens are explained, too. Empty ones always do."""
-
-    @classmethod
-    def of(cls, given: "str | Path | QueryFile") -> "QueryFile":
-        """What a person gave; completions are taken as they stand unless it says otherwise."""
-        return given if isinstance(given, QueryFile) else cls(Path(given))
 
 
 @dataclass(frozen=True)
@@ -62,6 +48,11 @@ class ScoreResult:
     num_scores: int
     size_bytes: int
     elapsed_s: float
+    passes: PassReport
+    """How many there were, what their queries took, and what was left out of them."""
+
+    missing: MissingParts | None = None
+    """Texts without rows, as no worker could read them; None: all have theirs."""
 
 
 def score_file(
@@ -71,14 +62,25 @@ def score_file(
     settings: ScoreConfig,
     *,
     overwrites: bool = False,
+    scanner: Scanner = OWN,
     on_progress: ProgressSink = no_progress,
 ) -> ScoreResult:
     """Write the score of every example on every query: columns query_id, example_id, score.
 
-    Rows come query by query within a shard, examples in store order. Memory grows neither with
-    the number of examples nor with the number of queries.
+    Rows come query by query within a shard, or within a shorter stretch of texts where there are many queries;
+    examples in store order. Memory grows neither with the examples nor, beyond the file's limits, with the queries.
+
+    Args:
+        index: What is asked.
+        asked: Queries, and what they may take.
+        out: Where to write.
+        settings: Objective and damping.
+        overwrites: Whether ``out`` may be there.
+        scanner: Who scans the index.
+        on_progress: Receives ("queries", captured, all) and ("scores", scores done, all), pass by pass.
 
     Raises:
+        ArtefactError: Something of the index cannot be read.
         DataError: The queries file has a bad row, or ``out`` exists.
         ConfigError: The objective needs a second completion, which a file of queries has not.
     """
@@ -86,46 +88,65 @@ def score_file(
         raise ConfigError(
             "the objective contrast compares two completions and is for `lorif ask`. Use loss or margin."
         )
+    _check_place(out, overwrites=overwrites)
+    started = time.perf_counter()
+    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
+    with replace_file(out) as unfinished, pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
+        done = score_in_passes(
+            index,
+            queries,
+            settings,
+            asked.limits,
+            scanner=scanner,
+            begin_pass=partial(_begin_pass, writer, index, queries),
+            on_progress=on_progress,
+        )
+    return ScoreResult(
+        file=str(out),
+        num_queries=len(queries),
+        num_examples=index.reader.manifest.num_examples,
+        num_scores=done.num_scores,
+        size_bytes=out.stat().st_size,
+        elapsed_s=time.perf_counter() - started,
+        passes=done.report,
+        missing=done.missing,
+    )
+
+
+def _begin_pass(writer: pq.ParquetWriter, index: OpenIndex, queries: Sequence[Query], rows: slice) -> TakeScores:
+    names = pa.array([query.query_id for query in queries[rows]], pa.string())
+    return _RowWriter(writer, names, _IdStream(index.examples)).take
+
+
+def _check_place(out: Path, *, overwrites: bool) -> None:
     if out.exists() and not overwrites:
         raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
     if not out.parent.is_dir():
         raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
-    started = time.perf_counter()
-    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
-    group = queries_per_pass(index)
-    num_examples = index.reader.manifest.num_examples
-    with replace_file(out) as partial, pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
-        for first in range(0, len(queries), group):
-            _score_group(index, queries[first : first + group], settings, writer)
-            on_progress("queries", min(first + group, len(queries)), len(queries))
-    return ScoreResult(
-        file=str(out),
-        num_queries=len(queries),
-        num_examples=num_examples,
-        num_scores=len(queries) * num_examples,
-        size_bytes=out.stat().st_size,
-        elapsed_s=time.perf_counter() - started,
-    )
 
 
-def queries_per_pass(index: OpenIndex) -> int:
-    """How many queries one pass over the index takes, so that their matrices and scores stay within bounds."""
-    count = 1 if index.members is None else index.members.count
-    per_query = count * sum(module.dim for module in index.reader.modules) + index.reader.manifest.num_examples
-    return max(1, QUERY_NUMBERS // per_query)
+@dataclass(frozen=True)
+class _RowWriter:
+    """Writes the scores of some queries."""
 
+    writer: pq.ParquetWriter
+    names: pa.Array
+    """Ids of the queries."""
 
-def _score_group(index: OpenIndex, queries: Sequence[Query], settings: ScoreConfig, writer: pq.ParquetWriter) -> None:
-    plans = plan_members(capture_members(index, queries, settings), settings)
-    names = pa.array([query.query_id for query in queries], pa.string())
-    ids = _IdStream(index.examples)
-    for _, scores in iter_scores(*plans):
+    ids: "_IdStream"
+
+    def take(self, start: int, scores: Tensor) -> None:
+        """Write the scores (Q, n) of texts from a position on."""
         num_queries, num_examples = scores.shape
-        example_ids = ids.take(num_examples)
+        example_ids = self.ids.take(start, num_examples)
         for query in range(num_queries):
             codes = pa.array(np.full(num_examples, query, dtype=np.int32))
-            columns = [pa.DictionaryArray.from_arrays(codes, names), example_ids, pa.array(scores[query].numpy())]
-            writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+            columns = [
+                pa.DictionaryArray.from_arrays(codes, self.names),
+                example_ids,
+                pa.array(scores[query].numpy()),
+            ]
+            self.writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
 
 
 class _IdStream:
@@ -133,10 +154,13 @@ class _IdStream:
 
     def __init__(self, examples: ExampleTable) -> None:
         self._ids: Iterator[str] = (train_id for chunk in examples.iter_ids() for train_id in chunk)
+        self._next = 0
 
-    def take(self, count: int) -> pa.Array:
-        """The next ``count`` ids."""
-        return pa.array(list(islice(self._ids, count)), pa.string())
+    def take(self, start: int, count: int) -> pa.Array:
+        """Those of ``count`` examples from a position on, which no earlier stretch has passed."""
+        found = list(islice(self._ids, start - self._next, start - self._next + count))
+        self._next = start + count
+        return pa.array(found, pa.string())
 
 
 def read_query_examples(path: Path) -> list[Example]:

@@ -6,8 +6,8 @@ it is credit, and the shares of the positive total are a pay-out table.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,13 @@ from lorif_core.data.table_sources import refuse_large_parquet
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import replace_file
 from lorif_core.metrics.shares import shares_of_total
-from lorif_core.passes.queries import Query
-from lorif_core.passes.scoring import iter_scores
 from lorif_core.plain_files import refuse_special
 from lorif_core.system_failures import refuse_if_of_the_machine
-from lorif_core.workspace.asking.member_plans import capture_members, plan_members
-from lorif_core.workspace.asking.score_file import QueryFile, queries_per_pass, read_query_examples, to_query
+from lorif_core.views.search_report import MissingParts
+from lorif_core.workspace.asking.query_limits import PassReport, QueryFile
+from lorif_core.workspace.asking.query_passes import score_in_passes
+from lorif_core.workspace.asking.scanner import OWN, Scanner
+from lorif_core.workspace.asking.score_file import read_query_examples, to_query
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 
@@ -63,6 +64,11 @@ class Valuation:
     """group, num_examples, value, share, share_low, share_high (95 %, over queries); largest share first."""
 
     elapsed_s: float
+    passes: PassReport
+    """How many there were, what their queries took, and what was left out of them."""
+
+    missing: MissingParts | None = None
+    """Examples that have no value, as no worker could read them; they count in no group. None: all have one."""
 
     def top(self, k: int = 20) -> pl.DataFrame:
         """The k most valuable examples; equal values in order of their ids."""
@@ -87,6 +93,8 @@ class Valuation:
             "top": self.top(k).to_dicts(),
             "bottom": self.bottom(k).to_dicts(),
             "elapsed_s": self.elapsed_s,
+            "passes": asdict(self.passes),
+            "missing": None if self.missing is None else asdict(self.missing),
         }
 
 
@@ -122,6 +130,7 @@ def value_file(
     *,
     by: str = "source",
     groups: pl.DataFrame | None = None,
+    scanner: Scanner = OWN,
     on_progress: ProgressSink = no_progress,
 ) -> Valuation:
     """Sum every example's influence over the queries of a file; shares per group.
@@ -134,11 +143,46 @@ def value_file(
         settings: Objective and damping.
         by: Metadata column that names an example's group.
         groups: Instead of a column: train_id, group; examples that are not in it belong to no group.
-        on_progress: Receives ("queries", done, total).
+        scanner: Who scans the index.
+        on_progress: Receives ("queries", captured, all) and ("scores", scores done, all), pass by pass.
 
     Raises:
+        ArtefactError: Something of the index cannot be read.
         DataError: A query is bad, or there is no such column.
     """
+    _check_settings(index, settings)
+    if groups is not None:
+        _check_groups(groups, "the frame")
+    started = time.perf_counter()
+    grouping = _given_groups(index, groups) if groups is not None else _column_groups(index, by)
+    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
+    sums = _Sums(
+        torch.zeros(index.reader.manifest.num_examples, dtype=torch.float64),
+        torch.zeros(len(queries), len(grouping.names), dtype=torch.float64),
+    )
+    done = score_in_passes(
+        index,
+        queries,
+        settings,
+        asked.limits,
+        scanner=scanner,
+        begin_pass=lambda rows: partial(sums.add, rows, grouping),
+        on_progress=on_progress,
+    )
+    kept = _kept(index, done.missing)
+    return Valuation(
+        index_id=index.index_id,
+        num_queries=len(queries),
+        by="group" if groups is not None else by,
+        examples=_examples_frame(index, sums.values, grouping, kept),
+        groups=_groups_frame(sums, grouping, kept),
+        elapsed_s=time.perf_counter() - started,
+        passes=done.report,
+        missing=done.missing,
+    )
+
+
+def _check_settings(index: OpenIndex, settings: ScoreConfig) -> None:
     if settings.objective == "contrast":
         raise ConfigError("the objective contrast compares two completions, a file of queries has one. Use loss.")
     if settings.normalisation != "none":
@@ -151,44 +195,32 @@ def value_file(
             f"values add up nats, and the scores of index {index.index_id} are {unit}. Name an index of another "
             "method with `--index`, such as the default."
         )
-    if groups is not None:
-        _check_groups(groups, "the frame")
-    started = time.perf_counter()
-    grouping = _given_groups(index, groups) if groups is not None else _column_groups(index, by)
-    queries = [to_query(index, example, ends=asked.ends) for example in read_query_examples(asked.path)]
-    num_examples = index.reader.manifest.num_examples
-    values = torch.zeros(num_examples, dtype=torch.float64)
-    positive = torch.zeros(len(queries), len(grouping.names), dtype=torch.float64)
-    step = queries_per_pass(index)
-    for first in range(0, len(queries), step):
-        part = queries[first : first + step]
-        _add_scores(index, part, settings, grouping, values, positive[first : first + len(part)])
-        on_progress("queries", first + len(part), len(queries))
-    return Valuation(
-        index_id=index.index_id,
-        num_queries=len(queries),
-        by="group" if groups is not None else by,
-        examples=_examples_frame(index, values, grouping),
-        groups=_groups_frame(values, positive, grouping),
-        elapsed_s=time.perf_counter() - started,
-    )
 
 
-def _add_scores(
-    index: OpenIndex,
-    queries: Sequence[Query],
-    settings: ScoreConfig,
-    grouping: _Groups,
-    values: Tensor,
-    positive: Tensor,
-) -> None:
-    """Add one pass over the index to the value of each example and to what each group holds per query."""
-    plans = plan_members(capture_members(index, queries, settings), settings)
-    for start, scores in iter_scores(*plans):
+class _Sums(NamedTuple):
+    """What all queries add up to."""
+
+    values: Tensor
+    """(N,) float64."""
+
+    positive: Tensor
+    """(Q, groups) float64: what the positive scores of each group add up to."""
+
+    def add(self, rows: slice, grouping: _Groups, start: int, scores: Tensor) -> None:
+        """Add the scores (q, n) of some queries and of the examples from a position on."""
         stop = start + scores.shape[1]
         wide = scores.double()
-        values[start:stop] += wide.sum(0)
-        positive.index_add_(1, grouping.code_of[start:stop], wide.clamp_min(0))
+        self.values[start:stop] += wide.sum(0)
+        self.positive[rows].index_add_(1, grouping.code_of[start:stop], wide.clamp_min(0))
+
+
+def _kept(index: OpenIndex, missing: MissingParts | None) -> Tensor:
+    """Which examples have a value, (N,)."""
+    kept = torch.ones(index.reader.manifest.num_examples, dtype=torch.bool)
+    for number in () if missing is None else missing.parts:
+        entry = index.reader.manifest.shards[number]
+        kept[entry.start : entry.start + entry.num_examples] = False
+    return kept
 
 
 def _column_groups(index: OpenIndex, by: str) -> _Groups:
@@ -212,25 +244,26 @@ def _coded(names: pl.Series) -> _Groups:
     return _Groups(known.to_list(), torch.from_numpy(codes.to_numpy().copy()))
 
 
-def _examples_frame(index: OpenIndex, values: Tensor, grouping: _Groups) -> pl.DataFrame:
+def _examples_frame(index: OpenIndex, values: Tensor, grouping: _Groups, kept: Tensor) -> pl.DataFrame:
     names = np.array(grouping.names, dtype=object)[grouping.code_of.numpy()]
-    return pl.DataFrame(
+    frame = pl.DataFrame(
         {
             "train_id": index.examples.column("train_id"),
             "value": values.numpy(),
             "group": pl.Series(names.tolist(), dtype=pl.String),
         }
     )
+    return frame if kept.all() else frame.filter(pl.Series(kept.numpy()))
 
 
-def _groups_frame(values: Tensor, positive: Tensor, grouping: _Groups) -> pl.DataFrame:
-    count = len(grouping.names)
-    totals = torch.zeros(count, dtype=torch.float64).index_add_(0, grouping.code_of, values)
-    shares = shares_of_total(positive)
+def _groups_frame(sums: _Sums, grouping: _Groups, kept: Tensor) -> pl.DataFrame:
+    count, code_of = len(grouping.names), grouping.code_of[kept]
+    totals = torch.zeros(count, dtype=torch.float64).index_add_(0, code_of, sums.values[kept])
+    shares = shares_of_total(sums.positive)
     frame = pl.DataFrame(
         {
             "group": grouping.names,
-            "num_examples": torch.bincount(grouping.code_of, minlength=count).numpy(),
+            "num_examples": torch.bincount(code_of, minlength=count).numpy(),
             "value": totals.numpy(),
             "share": shares.share.numpy(),
             "share_low": shares.low.numpy(),

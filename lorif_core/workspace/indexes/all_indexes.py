@@ -39,6 +39,7 @@ from lorif_core.workspace.indexes.neighbours import Neighbours, find_neighbours
 from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
 from lorif_core.workspace.indexes.outliers import rank_self_influences
 from lorif_core.workspace.indexes.planned_index import ModelPlace, Planned
+from lorif_core.workspace.indexes.sharded_slices import index_sharded_slice
 from lorif_core.workspace.indexes.slices import SliceDone, index_slice, parse_slice
 from lorif_core.workspace.indexes.trust import Trust, trust_in
 
@@ -113,6 +114,7 @@ class Indexes:
         *,
         device: str = "auto",
         model: str | None = None,
+        shards_model: bool = False,
         on_progress: ProgressSink = no_progress,
     ) -> SliceDone:
         """Make the parts of one slice of a planned index that are missing; finish the index if none is missing then.
@@ -122,6 +124,7 @@ class Indexes:
             slice_: Which, counted from 1, such as ``3/16``.
             device: auto, cpu or cuda:N.
             model: Where the model lies on this machine, if it is not where it was.
+            shards_model: Divide the model, and the slice, among the processes that torchrun started.
             on_progress: Receives ("gradients", texts done, all of the slice), then the stages of the fit.
 
         Raises:
@@ -131,7 +134,8 @@ class Indexes:
             LorifError: The model or the data is not the planned one, or the machine does not suffice.
         """
         require_curator(self.files, "build indexes")
-        return index_slice(self.files, index_id, parse_slice(slice_), ModelPlace(device, model), on_progress)
+        make = index_sharded_slice if shards_model else index_slice
+        return make(self.files, index_id, parse_slice(slice_), ModelPlace(device, model), on_progress)
 
     def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
         """Id of the index that the settings name, and what building it would cost, by itself.

@@ -11,24 +11,24 @@ from lorif_core.errors import LorifError
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.passes.budget import ENERGY_EXAMPLES, allocate_ranks, measure_energies
-from lorif_core.passes.layer_groups import families
 from lorif_core.passes.second_moments import sample_positions
 from lorif_core.store.manifest import Manifest, adopt_format_1, is_begun, plan_of_manifest, read_manifest
 from lorif_core.store.parts import sweep_leftovers
 from lorif_core.store.plan import Plan, read_plan, write_plan
 from lorif_core.store.reader import StoreReader
-from lorif_core.store.statistics import entries_of_maps, read_maps, remove_maps, write_maps
+from lorif_core.store.statistics import entries_of_maps, remove_maps
 from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.coverage import first_readable
 from lorif_core.workspace.indexes.engine import Engine
 from lorif_core.workspace.indexes.fit_index import compact_checked, fit_index, has_curvature, only_builder
+from lorif_core.workspace.indexes.half_whitening import half_whitening_maps
 from lorif_core.workspace.indexes.hand_out_parts import make_parts_with
 from lorif_core.workspace.indexes.index_job import OVERHEAD_BYTES, IndexJob, manifest_on_disk
 from lorif_core.workspace.indexes.index_records import register_complete, register_index, registered_index
 from lorif_core.workspace.indexes.make_parts import make_parts
 from lorif_core.workspace.indexes.model_share import keep_share, share_of
-from lorif_core.workspace.indexes.take_statistics import iter_maps, statistics_paths
+from lorif_core.workspace.indexes.take_statistics import statistics_paths
 
 
 def build_index(
@@ -36,7 +36,7 @@ def build_index(
 ) -> IndexRecord:
     """Build or resume an index; a complete one with the same curvature is left alone.
 
-    Statistics, plan and curvature are made here; parts, too, unless there are workers.
+    Plan and curvature are made here; statistics and parts, too, unless there are workers.
 
     Raises:
         ConfigError: Workers are asked for, and Ray is not installed or not there.
@@ -46,7 +46,7 @@ def build_index(
         ArtefactError: Another process builds the same index.
     """
     started = time.monotonic()
-    with _begun(job, on_progress) as begun:
+    with _begun(job, workers, on_progress) as begun:
         if isinstance(begun, IndexRecord):
             return begun
         job, manifest = begun
@@ -70,12 +70,14 @@ def plan_parts(job: IndexJob, on_progress: ProgressSink = no_progress) -> IndexR
         DataError: No text can be read by the model, or none has a token to predict.
         ArtefactError: Another process builds the same index.
     """
-    with _begun(job, on_progress) as begun:
+    with _begun(job, ALONE, on_progress) as begun:
         return begun if isinstance(begun, IndexRecord) else job.files.catalog.index(job.index_id)
 
 
 @contextmanager
-def _begun(job: IndexJob, on_progress: ProgressSink) -> Iterator[tuple[IndexJob, Manifest] | IndexRecord]:
+def _begun(
+    job: IndexJob, workers: WorkersConfig, on_progress: ProgressSink
+) -> Iterator[tuple[IndexJob, Manifest] | IndexRecord]:
     """An index whose plan is decided, held against all other builders; the record of one that is complete."""
     job.folder.mkdir(parents=True, exist_ok=True)
     with only_builder(job.folder):
@@ -87,7 +89,7 @@ def _begun(job: IndexJob, on_progress: ProgressSink) -> Iterator[tuple[IndexJob,
             return
         register_index(job, manifest)
         try:
-            job, manifest = _prepare(job, manifest, on_progress)
+            job, manifest = _prepare(job, manifest, workers, on_progress)
             keep_share(job.folder, share_of(job.engine))
             if manifest.ranks is not None:  # fewer modules than were registered
                 register_index(job, manifest)
@@ -97,13 +99,15 @@ def _begun(job: IndexJob, on_progress: ProgressSink) -> Iterator[tuple[IndexJob,
             raise
 
 
-def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tuple[IndexJob, Manifest]:
+def _prepare(
+    job: IndexJob, manifest: Manifest, workers: WorkersConfig, on_progress: ProgressSink
+) -> tuple[IndexJob, Manifest]:
     """The job with its half-whitening maps and the ranks that its budget buys.
 
     Both are decided on the first run, before the plan that names them is written, and read on later ones.
     """
     if not is_begun(job.place):
-        write_plan(job.place, _decide(job, plan_of_manifest(manifest), on_progress))
+        write_plan(job.place, _decide(job, plan_of_manifest(manifest), workers, on_progress))
         manifest = read_manifest(job.place)
     engine, maps = job.engine, StoreReader(job.place, manifest).maps()
     if manifest.ranks is not None:
@@ -111,14 +115,14 @@ def _prepare(job: IndexJob, manifest: Manifest, on_progress: ProgressSink) -> tu
     return replace(job, engine=engine if maps is None else engine.with_maps(maps)), manifest
 
 
-def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
+def _decide(job: IndexJob, plan: Plan, workers: WorkersConfig, on_progress: ProgressSink) -> Plan:
     """The plan with the maps and ranks that its settings lead to; writes the maps."""
     engine, method = job.engine, job.engine.method
     first_readable(job)
     sample = method.projection.sample(engine.modules)
     fresh = {} if sample is None else _missing_statistics(job, sample)
     if sample is not None:
-        engine = engine.with_maps(_half_whitening_maps(job, sample, on_progress))
+        engine = engine.with_maps(half_whitening_maps(job, sample, workers, on_progress))
     if method.budget_bytes is not None:
         ranks = _ranks(job, engine, method.budget_bytes)
         engine = engine.with_ranks(ranks)
@@ -127,19 +131,6 @@ def _decide(job: IndexJob, plan: Plan, on_progress: ProgressSink) -> Plan:
         )
         _drop_unbought(job, engine.maps, fresh)
     return plan if sample is None else replace(plan, maps=entries_of_maps(job.place, list(engine.maps)))
-
-
-def _half_whitening_maps(job: IndexJob, sample: StatisticsSample, on_progress: ProgressSink) -> dict[str, ModuleMaps]:
-    """The maps of every module; each is written when it is made, and those of an interrupted run are read."""
-    found = read_maps(job.place, [module.name for module in job.engine.modules])
-    missing = [
-        family for family in families(job.engine.modules) if not all(module.name in found for module in family)
-    ]
-    engine = replace(job.engine, modules=[module for family in missing for module in family])
-    for name, maps in iter_maps(job.files, job.dataset, engine, sample, on_progress):
-        write_maps(job.place, {name: maps})
-        found[name] = maps
-    return found
 
 
 def _missing_statistics(job: IndexJob, sample: StatisticsSample) -> dict[Path, set[str]]:

@@ -53,6 +53,17 @@ class Made(NamedTuple):
     refusal: tuple[str, str] | None = None
     """Name and message of an error that a person can fix."""
 
+    @classmethod
+    def refused(cls, error: LorifError) -> "Made":
+        """What a worker says of an error."""
+        return cls(refusal=(type(error).__name__, str(error)))
+
+    def raise_refusal(self) -> None:
+        """Raise the error of the worker, if it was one."""
+        if self.refusal is not None:
+            name, message = self.refusal
+            raise getattr(errors, name, LorifError)(message)
+
 
 class PartWorker:
     """Makes parts of one index, in a process of its own; loads the model once."""
@@ -68,7 +79,7 @@ class PartWorker:
         try:
             self._ready()
         except LorifError as error:
-            return Made(refusal=_named(error))
+            return Made.refused(error)
         return Made()
 
     def make(self, number: int, leaves_out: bool) -> Made:
@@ -78,7 +89,7 @@ class PartWorker:
         except FailingText as failure:
             return Made(failed=str(failure))
         except LorifError as error:
-            return Made(refusal=_named(error))
+            return Made.refused(error)
         return Made()
 
     def _ready(self) -> PartMaker:
@@ -87,10 +98,6 @@ class PartWorker:
             record, _ = planned_index(files, self._index_id)
             self._maker = self._model.enter_context(part_maker(job_of(files, record, self._place)))
         return self._maker
-
-
-def _named(error: LorifError) -> tuple[str, str]:
-    return type(error).__name__, str(error)
 
 
 def make_parts_with(job: IndexJob, workers: WorkersConfig, on_progress: ProgressSink) -> None:
@@ -175,9 +182,7 @@ class _HandOut:
             self._take_death(call, ended.lost)
             return
         made: Made = ended.result
-        if made.refusal is not None:
-            name, message = made.refusal
-            raise getattr(errors, name, LorifError)(message)
+        made.raise_refusal()
         if call is None:
             return
         self.slowest_s = max(self.slowest_s, time.monotonic() - call.began)

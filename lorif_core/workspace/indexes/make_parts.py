@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -120,15 +120,14 @@ def make_parts(
     plan = read_plan(job.place)
     left = set(missing_parts(plan, job.place))
     missing = [number for number in chosen if number in left]
-    total = sum(len(plan.rows_of(number)) for number in chosen)
-    counter = _Counter(total - sum(len(plan.rows_of(number)) for number in missing), total, on_progress)
+    progress = PartsProgress.over(plan, chosen, missing, on_progress)
     if not missing:
         return
     with part_maker(job) as maker:
         for number in missing:
             if is_told_to_stop():
                 return
-            maker.make(number, counter.add)
+            maker.make(number, progress.add)
 
 
 def _facts(ids: Sequence[str], encoded: EncodedTexts, shard: ShardTensors, num_failing: int) -> ShardFacts:
@@ -155,11 +154,24 @@ def _facts(ids: Sequence[str], encoded: EncodedTexts, shard: ShardTensors, num_f
 
 
 @dataclass
-class _Counter:
+class PartsProgress:
+    """Counts the texts of some parts."""
+
     done: int
     total: int
     on_progress: ProgressSink
 
+    @classmethod
+    def over(
+        cls, plan: Plan, chosen: Iterable[int], missing: Collection[int], on_progress: ProgressSink
+    ) -> "PartsProgress":
+        """Those of the chosen parts that are not missing are done."""
+        sizes = {number: len(plan.rows_of(number)) for number in chosen}
+        return cls(
+            sum(size for number, size in sizes.items() if number not in missing), sum(sizes.values()), on_progress
+        )
+
     def add(self, num_examples: int, num_tokens: int) -> None:
+        """Count the texts of a batch."""
         self.done += num_examples
         self.on_progress("gradients", self.done, self.total)

@@ -5,13 +5,15 @@ settings, ``plan.json`` the rest. Whoever comes when all parts are there fits th
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 from lorif_core.catalog import IndexRecord
+from lorif_core.config import ModelConfig
 from lorif_core.errors import ArtefactError
 from lorif_core.methods.make_method import make_method
-from lorif_core.models.load import load_model
+from lorif_core.models.load import LoadedModel, load_model
 from lorif_core.store.manifest import read_manifest
 from lorif_core.store.parts import finished_parts
 from lorif_core.store.place import Place
@@ -66,8 +68,19 @@ def planned_index(files: WorkspaceFiles, index_id: str) -> Planned:
     return Planned(record, read_plan(place))
 
 
-def job_of(files: WorkspaceFiles, record: IndexRecord, place: ModelPlace) -> IndexJob:
+def job_of(
+    files: WorkspaceFiles,
+    record: IndexRecord,
+    place: ModelPlace,
+    load: Callable[[ModelConfig], LoadedModel] = load_model,
+) -> IndexJob:
     """A planned index with its model loaded, ready to make parts.
+
+    Args:
+        files: The workspace.
+        record: Of the index.
+        place: Where the model lies and runs.
+        load: Loads it.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -76,7 +89,7 @@ def job_of(files: WorkspaceFiles, record: IndexRecord, place: ModelPlace) -> Ind
     settings = read_index_settings(record.settings_json, place.model)
     settings = replace(settings, model=replace(settings.model, device=place.device))
     reader = StoreReader(files.index_place(record))
-    engine = engine_of_index(load_model(settings.model), settings, reader)
+    engine = engine_of_index(load(settings.model), settings, reader)
     engine = replace(engine, stride=reader.manifest.stride)
     loaded, dataset = engine.loaded, files.catalog.dataset(record.dataset_id)
     found = Parents(files.examples(dataset.dataset_id).fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint)
