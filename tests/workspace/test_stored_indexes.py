@@ -309,11 +309,14 @@ def test_processes_that_are_killed_between_requests_leave_the_index_of_one_proce
 @pytest.mark.storage
 @pytest.mark.ray
 @pytest.mark.slow
-def test_workers_of_ray_build_into_a_bucket(tmp_path, bucket, monkeypatch):
+@pytest.mark.parametrize("settings", [SMALL, KRONECKER], ids=["lorif", "kronecker"])
+def test_workers_of_ray_build_into_a_bucket(tmp_path, bucket, settings, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    workspace, storage = copy_of(imported(), tmp_path), f"{bucket}/by-ray"
-    done("index", workspace, "--model", model_folder(), *SMALL, "--storage", storage, "--workers", 2)
-    assert lasting_bytes_at(storage, index_folder(workspace).name) == wanted_bytes(indexed())
+    whole = copy_of(imported(), tmp_path / "whole")
+    done("index", whole, "--model", model_folder(), *settings)
+    workspace, storage = copy_of(imported(), tmp_path), f"{bucket}/by-ray/{settings[1]}"
+    done("index", workspace, "--model", model_folder(), *settings, "--storage", storage, "--workers", 2)
+    assert lasting_bytes_at(storage, index_folder(workspace).name) == wanted_bytes(whole)
 
 
 @pytest.mark.storage
