@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+import torch
 from disk_calls import build, make_part, plan_of
 from faulty_objects import CountingObjects, FaultyObjects
 
@@ -269,6 +270,19 @@ def test_shards_of_a_store_that_are_worked_on_at_once_come_in_their_order(three_
     build(place, plan)
     found = list(StoreReader(place).map_shards(lambda shard: (shard.number, shard.norms().tolist())))
     assert found == [(number, [2 * number, 2 * number + 1]) for number in range(20)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_shard_of_a_store_that_is_worked_on_in_pieces_is_read_once(threads, three_threads):
+    objects, plan = in_memory(), plan_of(num_examples=40, shard_examples=4)
+    build(place_over(objects), plan)
+    counting = CountingObjects(objects)
+    reader = StoreReader(place_over(counting))
+    before = counting.asked["get"]
+    torch.set_num_threads(threads)
+    found = list(reader.map_shards(lambda shard: shard.norms().tolist(), numbers=[7, 2, 5], rows_at_once=3))
+    assert found == [[28, 29, 30], [31], [8, 9, 10], [11], [20, 21, 22], [23]]
+    assert counting.asked["get"] - before == 3
 
 
 def test_what_may_be_kept_is_read_once_and_what_was_asked_for_longest_ago_goes():
