@@ -317,6 +317,8 @@ def test_workers_of_ray_build_into_a_bucket(tmp_path, bucket, settings, monkeypa
     workspace, storage = copy_of(imported(), tmp_path), f"{bucket}/by-ray/{settings[1]}"
     done("index", workspace, "--model", model_folder(), *settings, "--storage", storage, "--workers", 2)
     assert lasting_bytes_at(storage, index_folder(workspace).name) == wanted_bytes(whole)
+    monkeypatch.setenv("LORIF_STORE_CACHE_GB", "1")
+    assert ask(workspace, "--on", "ray", "--workers", 2)["supports"] == ask(whole)["supports"]
 
 
 @pytest.mark.storage
