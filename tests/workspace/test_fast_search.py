@@ -208,9 +208,9 @@ def test_an_index_on_a_gpu_is_scored_in_full_and_says_so(workspace):
     files = lf.open_workspace(workspace).files
     index = open_with_members(files, files.catalog.indexes()[0], None)
     question = Question(prompt=PROMPT, completion=COMPLETION, search="fast")
-    assert choose_search(index, question) == (question, None)
+    assert choose_search(index, question, has_workers=False) == (question, None)
     there = replace(index, fitted=replace(index.fitted, scored_on=ScoringDevice(torch.device("cpu"))))
-    chosen, why = choose_search(there, question)
+    chosen, why = choose_search(there, question, has_workers=False)
     assert chosen.search == "exact"
     assert "on a GPU" in why
 
