@@ -99,7 +99,9 @@ def test_no_function_is_long():
 
 
 def test_no_function_has_many_parameters():
-    assert [place for place, one in functions().items() if num_parameters(one) > MOST_PARAMETERS] == []
+    many = [(place, one) for place, one in functions().items() if num_parameters(one) > MOST_PARAMETERS]
+    # A kernel of a GPU is given every pointer and size by itself.
+    assert [place for place, one in many if [ast.unparse(by) for by in one.decorator_list] != ["triton.jit"]] == []
 
 
 def test_most_functions_are_short():
