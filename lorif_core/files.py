@@ -357,7 +357,7 @@ def _digest_without(handle: io.BufferedIOBase, start: int) -> bytes:
     return digest.hexdigest().encode()
 
 
-def start_hash(content: bytes = b"") -> "xxhash.xxh3_128":
+def start_hash(content: bytes | memoryview = b"") -> "xxhash.xxh3_128":
     """XXH3-128 of ``content``, to which more can be added.
 
     Raises:

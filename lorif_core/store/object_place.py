@@ -18,6 +18,7 @@ from torch import Tensor
 from lorif_core.errors import ResourceError
 from lorif_core.files import start_hash
 from lorif_core.shapes import UInt8
+from lorif_core.store.kept_contents import KeptContents
 from lorif_core.store.local_place import damaged
 from lorif_core.store.place import READS_OF_DAMAGED, Listed
 
@@ -76,15 +77,21 @@ class Objects(Protocol):
 
 
 class ObjectPlace:
-    """Files of an index as objects. Nothing is kept between two reads but what was asked for."""
+    """Files of an index as objects."""
 
     num_ahead = 4
     reads_in_parts = False  # a part of an object could not be compared with a checksum
 
     def __init__(
-        self, objects: Objects, storage: str, index_id: str, wait: Callable[[float], None] = time.sleep
+        self,
+        objects: Objects,
+        storage: str,
+        index_id: str,
+        wait: Callable[[float], None] = time.sleep,
+        kept: KeptContents | None = None,
     ) -> None:
         self._objects, self._storage, self._index_id, self._wait = objects, storage, index_id, wait
+        self._kept = kept or KeptContents(0)
 
     @property
     def name(self) -> str:
@@ -118,13 +125,20 @@ class ObjectPlace:
         return self._ask(name, some) if stop > start else b""
 
     def content(self, name: str, checksum: str) -> UInt8[Tensor, " size"]:
-        """A whole object in memory, compared with its checksum every time it is read."""
+        """A whole object in memory, compared with its checksum every time it is asked for."""
+        kept = self._kept.find(checksum)
+        if kept is not None:
+            if start_hash(kept.numpy().data).hexdigest() == checksum:
+                return kept
+            self._kept.forget(checksum)  # somebody wrote into it
         found = ""
         for _ in range(READS_OF_DAMAGED):
             content = self.read(name)
             found = start_hash(content).hexdigest()
             if found == checksum:
-                return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else _NOTHING.clone()
+                own = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else _NOTHING.clone()
+                self._kept.keep(checksum, own)
+                return own
         raise damaged(self.told(name), found, checksum)
 
     def mapped_from(self, name: str) -> Path | None:

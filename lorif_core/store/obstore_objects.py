@@ -133,8 +133,15 @@ class ObstoreObjects:
                 "needs: use a store that can, such as S3, Google Cloud, Azure or MinIO."
             ) from error
         except (errors.BaseError, OSError) as error:
+            if any(one in str(error) for one in _ASKED_FOR_CREDENTIALS):
+                raise ConfigError(
+                    f"{self._storage!r} needs credentials, and there are none. {_FROM_ENVIRONMENT}"
+                ) from error
             raise Unanswered(_reason(error)) from error
 
+
+_ASKED_FOR_CREDENTIALS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+"""Where a machine of a cloud is told its own credentials: asked where the environment has none."""
 
 _FROM_ENVIRONMENT = (
     "Credentials come from the environment: for S3 set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, and "

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lorif_core.storage_location import OBJECT_STORES, is_folder
+from lorif_core.store.kept_contents import KeptContents, bytes_to_keep
 from lorif_core.store.local_place import LocalPlace
 from lorif_core.store.object_place import ObjectPlace, Objects
 from lorif_core.store.place import Place
@@ -28,11 +29,17 @@ def open_place(storage: str, index_id: str) -> Place:
         index_id: Of the index.
 
     Raises:
-        ConfigError: The package that speaks to object stores is not installed, or credentials are missing.
+        ConfigError: The package that speaks to object stores is not installed, or the environment is wrong.
     """
     if is_folder(storage):
         return LocalPlace(Path(storage) / index_id)
-    return ObjectPlace(_objects(storage), storage, index_id)
+    return ObjectPlace(_objects(storage), storage, index_id, kept=_kept(bytes_to_keep()))
+
+
+@lru_cache(maxsize=1)
+def _kept(most_bytes: int) -> KeptContents:
+    """What this process keeps of all object stores together."""
+    return KeptContents(most_bytes)
 
 
 @lru_cache(maxsize=16)

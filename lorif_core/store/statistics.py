@@ -212,11 +212,16 @@ def _map_file(module_name: str) -> str:
     return f"{MAP_FOLDER}/{quote(module_name, safe='')}.safetensors"
 
 
+def modules_with_maps(folder: Folder, names: Sequence[str]) -> set[str]:
+    """Those of the named modules whose maps are there; none of them is read."""
+    there = place_at(folder).listed(MAP_FOLDER)
+    return {name for name in names if _map_file(name) in there}
+
+
 def read_maps(folder: Folder, names: Sequence[str]) -> dict[str, ModuleMaps]:
     """Maps that a build wrote before it was interrupted: those of the named modules that are there."""
-    place = place_at(folder)
-    there = place.listed(MAP_FOLDER)
-    found = {name: load(place.read(_map_file(name))) for name in names if _map_file(name) in there}
+    place, there = place_at(folder), modules_with_maps(folder, names)
+    found = {name: load(place.read(_map_file(name))) for name in names if name in there}
     return {name: maps_from_tensors(tensors, [name])[name] for name, tensors in found.items()}
 
 

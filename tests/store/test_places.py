@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+import torch
 from disk_calls import build, make_part, plan_of
 from faulty_objects import CountingObjects, FaultyObjects
 
@@ -11,6 +12,7 @@ from lorif_core.errors import ArtefactError, ConfigError, DamagedArtefact, Resou
 from lorif_core.files import start_hash
 from lorif_core.storage_location import plain_location
 from lorif_core.store.json_files import put_json_at, read_json_at, replace_json_at
+from lorif_core.store.kept_contents import VARIABLE, KeptContents
 from lorif_core.store.local_place import LocalPlace
 from lorif_core.store.manifest import compact, read_manifest, write_manifest
 from lorif_core.store.object_place import ATTEMPTS, ObjectPlace, Unanswered
@@ -268,6 +270,51 @@ def test_shards_of_a_store_that_are_worked_on_at_once_come_in_their_order(three_
     build(place, plan)
     found = list(StoreReader(place).map_shards(lambda shard: (shard.number, shard.norms().tolist())))
     assert found == [(number, [2 * number, 2 * number + 1]) for number in range(20)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_shard_of_a_store_that_is_worked_on_in_pieces_is_read_once(threads, three_threads):
+    objects, plan = in_memory(), plan_of(num_examples=40, shard_examples=4)
+    build(place_over(objects), plan)
+    counting = CountingObjects(objects)
+    reader = StoreReader(place_over(counting))
+    before = counting.asked["get"]
+    torch.set_num_threads(threads)
+    found = list(reader.map_shards(lambda shard: shard.norms().tolist(), numbers=[7, 2, 5], rows_at_once=3))
+    assert found == [[28, 29, 30], [31], [8, 9, 10], [11], [20, 21, 22], [23]]
+    assert counting.asked["get"] - before == 3
+
+
+def test_what_may_be_kept_is_read_once_and_what_was_asked_for_longest_ago_goes():
+    counting, contents = (
+        CountingObjects(in_memory()),
+        {name: bytes([number]) * 10 for number, name in enumerate("abc")},
+    )
+    place = ObjectPlace(counting, "memory://test", "ix", no_wait, KeptContents(25))
+
+    def reads(name):
+        before = counting.asked["get"]
+        assert place.content(name, start_hash(contents[name]).hexdigest()).numpy().tobytes() == contents[name]
+        return counting.asked["get"] - before
+
+    for name, content in contents.items():
+        place.create(name, content)
+    assert [reads(name) for name in "aabbaacaba"] == [1, 0, 1, 0, 0, 0, 1, 0, 1, 0]
+
+
+def test_what_is_kept_and_was_written_into_is_read_again():
+    place = ObjectPlace(in_memory(), "memory://test", "ix", no_wait, KeptContents(100))
+    place.create("a", b"whole")
+    checksum = start_hash(b"whole").hexdigest()
+    place.content("a", checksum).zero_()
+    assert place.content("a", checksum).numpy().tobytes() == b"whole"
+
+
+@pytest.mark.parametrize("said", ["lots", "-1", "nan"])
+def test_a_wrong_size_of_what_is_kept_is_refused(said, monkeypatch):
+    monkeypatch.setenv(VARIABLE, said)
+    with pytest.raises(ConfigError, match="a number of gigabytes"):
+        open_place("memory://test", "ix")
 
 
 def test_compaction_of_a_stored_index_reads_each_entry_and_no_tensors():

@@ -142,6 +142,11 @@ def test_doctor_reads_a_stored_index_and_names_what_is_damaged_missing_and_left_
     refused = lorif("ask", workspace, "--prompt", "The river", "--completion", " castle")
     assert refused.code == 2
     assert tensors[0] in refused.err
+    for name in (tensors[0], "parts/00000.json", "parts/00001.json", MANIFEST):  # as the remedy says
+        place.delete(name)
+    done("index", workspace, "--model", model_folder(), *SMALL, "--storage", memory)
+    assert lorif("doctor", workspace).code == 0
+    assert lasting_bytes_at(memory, index_id) == wanted_bytes(indexed())
 
 
 def test_a_damaged_or_missing_manifest_of_a_stored_index_is_named(tmp_path, memory):
@@ -309,11 +314,27 @@ def test_processes_that_are_killed_between_requests_leave_the_index_of_one_proce
 @pytest.mark.storage
 @pytest.mark.ray
 @pytest.mark.slow
-def test_workers_of_ray_build_into_a_bucket(tmp_path, bucket, monkeypatch):
+@pytest.mark.parametrize("settings", [SMALL, KRONECKER], ids=["lorif", "kronecker"])
+def test_workers_of_ray_build_into_a_bucket(tmp_path, bucket, settings, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    workspace, storage = copy_of(imported(), tmp_path), f"{bucket}/by-ray"
-    done("index", workspace, "--model", model_folder(), *SMALL, "--storage", storage, "--workers", 2)
-    assert lasting_bytes_at(storage, index_folder(workspace).name) == wanted_bytes(indexed())
+    whole = copy_of(imported(), tmp_path / "whole")
+    done("index", whole, "--model", model_folder(), *settings)
+    workspace, storage = copy_of(imported(), tmp_path), f"{bucket}/by-ray/{settings[1]}"
+    done("index", workspace, "--model", model_folder(), *settings, "--storage", storage, "--workers", 2)
+    assert lasting_bytes_at(storage, index_folder(workspace).name) == wanted_bytes(whole)
+    monkeypatch.setenv("LORIF_STORE_CACHE_GB", "1")
+    assert ask(workspace, "--on", "ray", "--workers", 2)["supports"] == ask(whole)["supports"]
+
+
+def test_a_store_without_credentials_is_refused_in_a_sentence_that_names_them(tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9/169.254.169.254")
+    refused = lorif(
+        "index", copy_of(imported(), tmp_path), "--model", model_folder(), *SMALL, "--storage", "s3://nobodys/x"
+    )
+    assert refused.code == 2
+    assert "AWS_ACCESS_KEY_ID" in refused.err
 
 
 @pytest.mark.storage

@@ -11,7 +11,12 @@ from lorif_core.store.place import Listed, Place
 from lorif_core.store.plan import PLAN, FileEntry, fingerprint_of_plan, read_plan
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.findings import Finding, Severity
-from lorif_core.workspace.health.inventory import INDEX_AGAIN, kind_named
+from lorif_core.workspace.health.inventory import kind_named
+
+REMEDY = (
+    "Delete there what is damaged, the entries of its parts (parts/NUMBER.json) and manifest.json, and run the same "
+    "`lorif index` command again: it makes what is missing, with the same bytes. Or copy the index there anew."
+)
 
 
 class Problem(NamedTuple):
@@ -30,7 +35,7 @@ def check_stored(look: Examination, record: IndexRecord) -> None:
         found = [Problem(f"index {record.index_id!r} cannot be looked at: {error}")]
     meaning = kind_named("manifest").meaning
     for text, severity in found:
-        remedy = "Delete it, or leave it: nothing reads it." if severity == "leftover" else INDEX_AGAIN
+        remedy = "Delete it, or leave it: nothing reads it." if severity == "leftover" else REMEDY
         told = "None." if severity == "leftover" else meaning
         look.findings.append(Finding(record.index_id, text, severity, None, told, remedy))
 

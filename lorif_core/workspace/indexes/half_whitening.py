@@ -22,7 +22,7 @@ from lorif_core.passes.layer_groups import families, layer_groups, moments_bytes
 from lorif_core.ray_pool import RayPool, ray_pool
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.cores import num_cores
-from lorif_core.store.statistics import read_maps, write_maps
+from lorif_core.store.statistics import modules_with_maps, read_maps, write_maps
 from lorif_core.workers_config import WorkersConfig
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import open_files
@@ -56,7 +56,7 @@ def half_whitening_maps(
 
 def _missing(job: IndexJob) -> list[ModuleShape]:
     """Modules whose families lack a map."""
-    found = read_maps(job.place, [module.name for module in job.engine.modules])
+    found = modules_with_maps(job.place, [module.name for module in job.engine.modules])
     lacking = (one for one in families(job.engine.modules) if not all(module.name in found for module in one))
     return [module for family in lacking for module in family]
 
