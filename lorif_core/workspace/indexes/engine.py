@@ -28,7 +28,7 @@ from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, TokenBatch, Tracke
 from lorif_core.store.plan import Plan
 from lorif_core.store.reader import StoreReader
 from lorif_core.weights import locate_weight
-from lorif_core.workspace.indexes.build_memory import check_random_maps, tokens_that_fit
+from lorif_core.workspace.indexes.build_memory import FEWEST_GPU_TOKENS, check_random_maps, tokens_that_fit
 from lorif_core.workspace.indexes.choose_size import sized
 from lorif_core.workspace.indexes.free_memory import free_host_bytes, total_device_bytes
 
@@ -88,9 +88,10 @@ class Engine:
         """
         if self.batches.tokens_per_batch:
             return self.batches.tokens_per_batch
-        if self.loaded.device.type == "cpu":
-            return CPU_TOKENS_PER_BATCH
-        return tokens_that_fit(total_device_bytes(self.loaded.device), self.loaded.model, self.modules)
+        device = self.loaded.device
+        if device.type == "cuda":
+            return tokens_that_fit(total_device_bytes(device), self.loaded.model, self.modules)
+        return CPU_TOKENS_PER_BATCH if device.type == "cpu" else FEWEST_GPU_TOKENS  # an outline lies nowhere
 
     def with_windows_for(self, example: Example | None) -> "Engine":
         """The same engine with windows where the settings want them for data of such examples."""
