@@ -1,5 +1,6 @@
 """An index in an object store: built, asked, looked at and copied as one in the workspace is."""
 
+import os
 import re
 import signal
 import subprocess
@@ -261,6 +262,7 @@ def in_another_process(seed, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # as the process whose bytes theirs are compared with
     )
 
 
