@@ -61,25 +61,26 @@ def add_fused_scores(scores: Tensor, left: FusedSide, right: FusedSide, block: S
     num_queries, n = scores.shape
     codes = block.left.codes.contiguous(), block.right.codes.contiguous()
     scales = [None if one.scales is None else one.scales.contiguous() for one in (block.left, block.right)]
-    _kernel[(triton.cdiv(n, ROWS), num_queries)](
-        scores,
-        scores.stride(0),
-        *codes,
-        *(codes[0] if one is None else one for one in scales),
-        left.parts,
-        right.parts,
-        left.sums,
-        right.sums,
-        n,
-        codes[0].shape[1],
-        codes[0].shape[2],
-        codes[1].shape[2],
-        HAS_LEFT_SCALES=scales[0] is not None,
-        HAS_RIGHT_SCALES=scales[1] is not None,
-        WIDTH=left.sums.shape[1],
-        ROWS=ROWS,
-        BYTES=BYTES,
-    )
+    with torch.cuda.device(scores.device):  # where a kernel is started, whatever its tensors say
+        _kernel[(triton.cdiv(n, ROWS), num_queries)](
+            scores,
+            scores.stride(0),
+            *codes,
+            *(codes[0] if one is None else one for one in scales),
+            left.parts,
+            right.parts,
+            left.sums,
+            right.sums,
+            n,
+            codes[0].shape[1],
+            codes[0].shape[2],
+            codes[1].shape[2],
+            HAS_LEFT_SCALES=scales[0] is not None,
+            HAS_RIGHT_SCALES=scales[1] is not None,
+            WIDTH=left.sums.shape[1],
+            ROWS=ROWS,
+            BYTES=BYTES,
+        )
 
 
 if triton is not None:
