@@ -47,7 +47,7 @@ from lorif_core.methods.lorif import Lorif
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
 from lorif_core.methods.registry import method_settings
 from lorif_core.passes.device_shards import free_bytes
-from lorif_core.passes.layer_groups import layer_groups
+from lorif_core.passes.layer_groups import layer_groups, moments_bytes
 from lorif_core.passes.second_moments import add_moments, empty_moments, placed_moments
 from lorif_core.passes.shards import GradientSource, build_shard
 from lorif_core.shapes import ModuleShape
@@ -95,7 +95,10 @@ class Timing:
     """Waits of the host for the device, copies included; None on the CPU."""
 
     num_passes: int = 1
-    """Over the texts, that all modules take: this is one of them."""
+    """Over the texts, that all modules take: this is the first of them."""
+
+    moments_bytes: int | None = None
+    """Of the modules of this pass; None for steps that sum none."""
 
 
 @dataclass
@@ -146,8 +149,8 @@ def statistics_pass(work: Workload) -> Callable[[], object]:
 
 
 def _groups(work: Workload) -> list[list[ModuleShape]]:
-    """Modules whose moments a build sums up in one pass."""
-    return [list(group) for group in layer_groups(work.modules(1), room_for_moments(free_bytes(work.device)))]
+    """Modules whose moments a build sums up in one pass, by the memory that is free now."""
+    return layer_groups(work.modules(1), room_for_moments(free_bytes(work.device)))
 
 
 def time_roots(work: Workload) -> dict[str, Any]:
@@ -226,6 +229,7 @@ def _require_memory(needed: int, free: int, what: str) -> None:
 def time_step(step: str, work: Workload, deadline: float) -> Timing:
     """Warm up, then time rounds until there are enough or the time is used up; at least one."""
     is_gpu = work.device.type == "cuda"
+    groups = _groups(work) if step == "statistics" else []  # before the first one's moments take memory
     run = STEPS[step](work)
     if is_gpu:
         torch.cuda.reset_peak_memory_stats(work.device)
@@ -245,7 +249,8 @@ def time_step(step: str, work: Workload, deadline: float) -> Timing:
         peak_bytes=peak,
         estimated_bytes=_estimated_bytes(step, work),
         num_host_syncs=num_syncs,
-        num_passes=len(_groups(work)) if step == "statistics" else 1,
+        num_passes=max(1, len(groups)),
+        moments_bytes=moments_bytes(groups[0]) if groups else None,
     )
 
 

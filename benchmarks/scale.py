@@ -105,7 +105,7 @@ def measured() -> Measured:
     # One layer of Llama-3-8B: q and output, k and v, gate, up and down. The benchmark tracks all of them.
     sides = [4096] * 4 + [4096, 1024] * 2 + [4096, 14_336] * 3
     cubes = sum(side**3 for side in sides)
-    summed = 32 * sum(side**2 for side in sides) / steps["statistics"]["num_passes"]
+    summed = steps["statistics"]["moments_bytes"] / 4
     return Measured(
         device=found["machine"]["device"],
         memory_bytes=found["machine"]["device_memory_bytes"],

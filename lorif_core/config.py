@@ -344,7 +344,8 @@ class BatchConfig:
 
     tokens_per_batch: int | None = None
     """Upper bound of batch size times longest sequence, padding included. Unset: 1,024 on a CPU, beyond which nothing
-    was measured to be gained but memory lost, and 2,048 on a GPU, which may gain by more."""
+    was measured to be gained but memory lost, and 2,048 to 16,384 on a GPU, as many as fit into a quarter of its
+    memory beside the weights."""
 
     shard_examples: int | None = None
     """Examples per shard, the unit of resumption. Unset: about 32 MB a shard, 64 to 16384 examples."""

@@ -99,6 +99,18 @@ def test_every_token_is_multiplied_with_all_weights_but_embeddings(device):
     assert llama == 2 * (4 * 32 * 32 + 3 * 32 * 64) + 32 * 128
 
 
+def test_passes_are_counted_before_the_first_one_takes_memory(device, tmp_path, monkeypatch):
+    free = {"bytes": 10**9}
+    monkeypatch.setattr("benchmarks.gpu.free_bytes", lambda device: free["bytes"])
+    taken = STEPS["statistics"]
+    monkeypatch.setitem(STEPS, "statistics", lambda work: (taken(work), free.update(bytes=1))[0])
+    report = benchmark(device, tmp_path / "gpu.json")
+    step = report["models"][0]["steps"][-1]
+    assert (step["step"], step["num_passes"]) == ("statistics", 1)
+    # q, k and v together and the output, up and down, of two layers: both sides squared, four bytes each.
+    assert step["moments_bytes"] == 2 * 4 * ((32**2 + 96**2) + 2 * 32**2 + 2 * (32**2 + 128**2))
+
+
 def test_the_large_model_has_the_dimensions_of_eight_billion():
     config = model_configs(is_tiny=False)["llama 8B"]
     with torch.device("meta"):
