@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from functools import cache
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
-from lorif_core.errors import ConfigError, ResourceError
+from lorif_core import errors
+from lorif_core.errors import ConfigError, LorifError, ResourceError
 from lorif_core.workers_config import PoolConfig
 
 RETRIES = 3
@@ -38,6 +39,24 @@ class Ended(NamedTuple):
     result: Any
     lost: str | None
     """Why there is no result, where its process died and so did those that took its place."""
+
+
+class Refusal(NamedTuple):
+    """An error that a person can fix, as one process tells it to another."""
+
+    name: str
+    """Of its class."""
+
+    message: str
+
+    @classmethod
+    def of(cls, error: LorifError) -> "Refusal":
+        """What is told of an error."""
+        return cls(type(error).__name__, str(error))
+
+    def raise_here(self) -> NoReturn:
+        """Raise the error in this process."""
+        raise getattr(errors, self.name, LorifError)(self.message)
 
 
 Make = Callable[[int], Any]

@@ -10,6 +10,7 @@ from tiny_workspace import copy_of, done, imported, index_folder, lasting_bytes_
 
 from lorif_core.errors import NumericalError, ResourceError
 from lorif_core.passes.layer_groups import moments_bytes
+from lorif_core.ray_pool import Refusal
 from lorif_core.shapes import ModuleShape
 from lorif_core.workspace.indexes.half_whitening import _groups, _hand_out
 from lorif_core.workspace.indexes.hand_out_parts import MOST_DEATHS, Made
@@ -60,7 +61,7 @@ def test_workers_that_keep_dying_stop_the_build():
 
 def test_what_a_worker_refuses_is_refused():
     with pytest.raises(NumericalError, match="the moments are zero"):
-        handed_out(lambda worker, method, names: Made(refusal=("NumericalError", "the moments are zero")))
+        handed_out(lambda worker, method, names: Made(refusal=Refusal("NumericalError", "the moments are zero")))
 
 
 def test_fewer_deaths_than_that_do_not():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_workspace import SMALL, copy_of, done, imported, index_folder, lasting_bytes_below, model_folder
 
 from lorif_core.errors import DataError, ResourceError
-from lorif_core.ray_pool import Ended, RayPool
+from lorif_core.ray_pool import Ended, RayPool, Refusal
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.plan import Parents, Plan
 from lorif_core.workspace.indexes import hand_out_parts
@@ -139,7 +139,7 @@ def test_a_model_that_kills_every_worker_stops_the_build_with_a_sentence(made):
 
 def test_what_a_worker_refuses_is_refused_by_the_driver(made):
     with pytest.raises(DataError, match="the data is gone"):
-        handed_out(2, lambda *_: Made(refusal=("DataError", "the data is gone")), made)
+        handed_out(2, lambda *_: Made(refusal=Refusal("DataError", "the data is gone")), made)
 
 
 def test_a_part_that_is_late_is_given_to_an_idle_worker_as_well(made, monkeypatch):

@@ -29,13 +29,13 @@ from tiny_workspace import (
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, ConfigError, NumericalError, ResourceError
 from lorif_core.passes import scoring
-from lorif_core.ray_pool import Ended, RayPool
+from lorif_core.ray_pool import Ended, RayPool, Refusal
 from lorif_core.workers_config import ScanConfig
 from lorif_core.workspace.asking import scan_with_workers
 from lorif_core.workspace.asking.part_holders import holder_of
 from lorif_core.workspace.asking.questions import Questions
 from lorif_core.workspace.asking.scan_with_workers import MOST_DEATHS, WorkersScanner
-from lorif_core.workspace.asking.scan_worker import Refusal, ScanWorker
+from lorif_core.workspace.asking.scan_worker import ScanWorker
 
 NUM_PARTS = 8
 LISTS = {"k": NUM_TEXTS, "num_opposing": NUM_TEXTS, "keeps": False}

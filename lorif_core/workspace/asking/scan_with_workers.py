@@ -14,19 +14,18 @@ from functools import partial
 from threading import RLock
 from typing import Any
 
-from lorif_core import errors
-from lorif_core.errors import ArtefactError, LorifError, ResourceError
+from lorif_core.errors import ArtefactError, ResourceError
 from lorif_core.passes.ranking import Lengths, OnScores, Ranking
 from lorif_core.passes.scoring import ScoringPlan, texts_at_once
 from lorif_core.passes.sent_queries import queries_to_send
-from lorif_core.ray_pool import Ended, RayPool, ray_pool
+from lorif_core.ray_pool import Ended, RayPool, Refusal, ray_pool
 from lorif_core.store.cores import num_cores
 from lorif_core.store.parts import ShardEntry
 from lorif_core.store.reader import StoreReader
 from lorif_core.views.search_report import MissingParts
 from lorif_core.workers_config import ScanConfig
 from lorif_core.workspace.asking.part_holders import holder_of
-from lorif_core.workspace.asking.scan_worker import Refusal, Scan, ScannedPart, ScanWorker, UnreadPart, digest_of
+from lorif_core.workspace.asking.scan_worker import Scan, ScannedPart, ScanWorker, UnreadPart, digest_of
 from lorif_core.workspace.asking.scanner import OWN, Ranked, Scanner, TakeScores
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -254,7 +253,7 @@ class _Run:
             return
         for part in parts:
             if isinstance(part, Refusal):
-                raise getattr(errors, part.name, LorifError)(part.message)
+                part.raise_here()
             if isinstance(part, UnreadPart):
                 self.unread_by.setdefault(part.number, {})[worker] = part.why
                 self.queued_for = frozenset()

@@ -16,6 +16,7 @@ from lorif_core.files import fingerprint_of_value
 from lorif_core.passes.ranking import Lengths, RankedPart, rank_part
 from lorif_core.passes.scoring import ScoringPlan, iter_influences
 from lorif_core.passes.sent_queries import SentQueries, plan_of_sent
+from lorif_core.ray_pool import Refusal
 from lorif_core.store.reader import StoreReader
 from lorif_core.system_failures import failure_sentence
 from lorif_core.workspace.folder.workspace_files import open_files
@@ -59,14 +60,8 @@ class UnreadPart(NamedTuple):
     why: str
 
 
-class Refusal(NamedTuple):
-    """Name and message of an error that a person can fix, and that no other process could do without."""
-
-    name: str
-    message: str
-
-
 Scanned = ScannedPart | UnreadPart | Refusal
+"""A refusal is of an error that no other process could do without."""
 
 
 class ScanWorker:
@@ -93,7 +88,7 @@ class ScanWorker:
         try:
             return list(self._scanned(self._scan[1], numbers))
         except NumericalError as error:
-            return [Refusal(type(error).__name__, str(error))]
+            return [Refusal.of(error)]
         except (LorifError, OSError) as error:  # a damaged file, a disk that is away, a store that does not answer
             if len(numbers) == 1:
                 why = str(error) if isinstance(error, LorifError) else f"{failure_sentence(error)}."

@@ -19,7 +19,7 @@ from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.models.load import load_model
 from lorif_core.passes.layer_groups import families, layer_groups, moments_bytes
-from lorif_core.ray_pool import RayPool, ray_pool
+from lorif_core.ray_pool import RayPool, Refusal, ray_pool
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.cores import num_cores
 from lorif_core.store.statistics import modules_with_maps, read_maps, write_maps
@@ -97,7 +97,7 @@ class LayersWorker:
             chosen = [module for module in job.engine.modules if module.name in names]
             _make(job, self._told.sample, chosen, no_progress)
         except LorifError as error:
-            return Made.refused(error)
+            return Made(refusal=Refusal.of(error))
         return Made()
 
     def _planned(self) -> IndexJob:
@@ -145,7 +145,9 @@ def _hand_out(pool: RayPool, groups: Sequence[tuple[str, ...]], on_progress: Pro
             idle.append(ended.worker)
             (names,) = ended.arguments
             if ended.lost is None:
-                ended.result.raise_refusal()
+                made: Made = ended.result
+                if made.refusal is not None:
+                    made.refusal.raise_here()
                 left, done = left - 1, done + len(names)
                 continue
             waiting.append(names)

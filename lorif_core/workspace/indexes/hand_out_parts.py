@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from lorif_core import errors
 from lorif_core.errors import LorifError, ResourceError
-from lorif_core.ray_pool import Ended, RayPool, ray_pool
+from lorif_core.ray_pool import Ended, RayPool, Refusal, ray_pool
 from lorif_core.store.cores import num_cores
 from lorif_core.store.json_files import Folder
 from lorif_core.store.parts import missing_parts
@@ -50,19 +49,8 @@ class Made(NamedTuple):
     failed: str | None = None
     """Why a text fails; the part is not made."""
 
-    refusal: tuple[str, str] | None = None
-    """Name and message of an error that a person can fix."""
-
-    @classmethod
-    def refused(cls, error: LorifError) -> "Made":
-        """What a worker says of an error."""
-        return cls(refusal=(type(error).__name__, str(error)))
-
-    def raise_refusal(self) -> None:
-        """Raise the error of the worker, if it was one."""
-        if self.refusal is not None:
-            name, message = self.refusal
-            raise getattr(errors, name, LorifError)(message)
+    refusal: Refusal | None = None
+    """Why it, or any other, cannot be made."""
 
 
 class PartWorker:
@@ -79,7 +67,7 @@ class PartWorker:
         try:
             self._ready()
         except LorifError as error:
-            return Made.refused(error)
+            return Made(refusal=Refusal.of(error))
         return Made()
 
     def make(self, number: int, leaves_out: bool) -> Made:
@@ -89,7 +77,7 @@ class PartWorker:
         except FailingText as failure:
             return Made(failed=str(failure))
         except LorifError as error:
-            return Made.refused(error)
+            return Made(refusal=Refusal.of(error))
         return Made()
 
     def _ready(self) -> PartMaker:
@@ -182,7 +170,8 @@ class _HandOut:
             self._take_death(call, ended.lost)
             return
         made: Made = ended.result
-        made.raise_refusal()
+        if made.refusal is not None:
+            made.refusal.raise_here()
         if call is None:
             return
         self.slowest_s = max(self.slowest_s, time.monotonic() - call.began)
