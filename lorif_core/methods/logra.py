@@ -13,7 +13,8 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.maps import MOST_DIVISOR, projected_width, smallest_divisor
-from lorif_core.linalg.subspace import RowStream, Subspace, fit_subspace
+from lorif_core.linalg.subspace import RowStream, Subspace
+from lorif_core.linalg.whole_spectrum import whole_spectrum
 from lorif_core.methods.lorif import RandomProjection, curvature_asked
 from lorif_core.methods.method_settings import LograConfig
 from lorif_core.methods.protocol import THE_MODEL, Member, TrainObjective, Unit
@@ -62,7 +63,8 @@ def _divisor_that_fits(modules: Sequence[ModuleShape], available_bytes: int) -> 
 
 @dataclass(frozen=True)
 class FullCurvature:
-    """``(GᵀG + λI)⁻¹`` with every eigenvector of each module's Gram matrix."""
+    """``(GᵀG + λI)⁻¹`` with every eigenvector of each module's Gram matrix that has an eigenvalue; with fewer texts
+    than D these are found from their own N × N matrix."""
 
     fitted: CurvatureConfig
 
@@ -88,7 +90,7 @@ class FullCurvature:
 
     def fit(self, module: ModuleShape, stream_rows: RowStream) -> Subspace:
         """All eigenvectors of the module's gradient Gram matrix."""
-        return fit_subspace(stream_rows, module.dim, module.dim, key=module.name)
+        return whole_spectrum(stream_rows, module.dim, key=module.name)
 
     def asked(self, built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
         """The index's curvature with the asked-for damping and rank in their place."""

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
 from lorif_core.errors import ConfigError, ResourceError
-from lorif_core.linalg.subspace import RowStream, Subspace
-from lorif_core.linalg.whole_spectrum import whole_spectrum
 from lorif_core.methods.logra import GRAM_COPIES, FullCurvature, WholeFeature
 from lorif_core.methods.protocol import THE_MODEL, AttributionMethod, Member, Projection, TrainObjective, Unit
 from lorif_core.methods.sketched_settings import SketchedSettings
@@ -20,7 +18,7 @@ Settings = TypeVar("Settings", bound=SketchedSettings)
 
 @dataclass(frozen=True)
 class SketchCurvature(FullCurvature):
-    """``(ZᵀZ + λI)⁻¹`` of stored sketches Z (N, k), from the N × N side where there are fewer texts than numbers."""
+    """``(ZᵀZ + λI)⁻¹`` of stored sketches Z (N, k)."""
 
     def check(self, modules: Sequence[ModuleShape], available_bytes: int) -> None:
         """Refuse when the widest sketch's Gram matrix would not fit, however many texts there are.
@@ -36,10 +34,6 @@ class SketchCurvature(FullCurvature):
                 f"a sketch's {width} × {width} Gram matrix must fit into memory, it needs {needed / 1e9:.1f} GB and "
                 f"{available_bytes / 1e9:.1f} GB are free. Pass `--sketch-width {max(1, fitting)}`."
             )
-
-    def fit(self, module: ModuleShape, stream_rows: RowStream) -> Subspace:
-        """All directions of the module's stored sketches."""
-        return whole_spectrum(stream_rows, module.dim, key=module.name)
 
 
 @dataclass(frozen=True)
