@@ -29,6 +29,21 @@ class MethodEntry(NamedTuple):
     summary: str
     """What it is, for help and documents: a sentence that goes on after the name and a colon."""
 
+    inputs: str
+    """Which models it needs beside the texts."""
+
+    passes: str
+    """Over the texts, to build an index."""
+
+    stores: str
+    """Of each text."""
+
+    when: str
+    """To use it."""
+
+    source: str
+    """Where it was published."""
+
     @property
     def name(self) -> str:
         """As people type it."""
@@ -40,21 +55,41 @@ _ENTRIES = (
         KroneckerConfig,
         "lorif_core.methods.kronecker:Kronecker",
         "factors of half-whitened gradients, one bit per number, whose plain product is the influence; the default.",
+        inputs="the model",
+        passes="statistics over 2,048 texts or more (by groups of layers where memory is short), then one",
+        stores="c · (d_in + d_out) bits per module and 8 columns of the output head: 0.5 to 10 KB, or a budget",
+        when="first, and for all that is large",
+        source="K-FAC (arXiv:1503.05671), docs/decisions/0039",
     ),
     MethodEntry(
         LorifConfig,
         "lorif_core.methods.lorif:Lorif",
         "the paper's random projections, their factors, and the curvature in a subspace.",
+        inputs="the model",
+        passes="one, and a few over what is stored for the subspace",
+        stores="c · (d_in + d_out) numbers of 2 bytes per module",
+        when="to repeat the paper, or to change the damping after the build",
+        source="LoRIF (arXiv:2601.21929)",
     ),
     MethodEntry(
         GraddotConfig,
         "lorif_core.methods.graddot:Graddot",
         "the same factors without curvature: the plain inner product of gradients.",
+        inputs="the model",
+        passes="one",
+        stores="c · (d_in + d_out) numbers of 2 bytes per module",
+        when="as the line to beat, and as TracIn over checkpoints",
+        source="TracIn (arXiv:2002.08484)",
     ),
     MethodEntry(
         LograConfig,
         "lorif_core.methods.logra:Logra",
         "whole projected gradients and the full inverse, for small models.",
+        inputs="the model",
+        passes="one, and one over what is stored",
+        stores="d_in · d_out numbers of 2 bytes per module",
+        when="for small models, where the factors' loss is to be measured",
+        source="LoGra (arXiv:2405.13954)",
     ),
 )
 
