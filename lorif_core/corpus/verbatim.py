@@ -10,11 +10,11 @@ at each word the longest stretch that ends there and was said, in O(n) steps how
 reported where the next word does not lengthen it. The automaton also tells where the answer has it first.
 
 **What counts.** A span of a few words stands in any two texts of a language, so one counts from ``MIN_WORDS`` words
-and ``MIN_CHARACTERS`` characters on, or from ``MANY_CHARACTERS`` however few the words are (a hash, an address, a line
-of code), and never if all its words are among the commonest of English. Spaces between words are counted; a character
-of a script without spaces is half a word and two characters, about what it says. All that was said counts however
-short it is. A longer span with one that counts inside counts itself, so a text holds a span that counts exactly if it
-holds one of ``Wording.windows``.
+and ``MIN_CHARACTERS`` characters on, or from ``MANY_CHARACTERS`` however few the words are (a hash, an address, a
+line of code), and never if all its words are among the commonest of English. Spaces between words are counted; a
+character of a script without spaces is half a word and two characters, about what it says. All that was said counts
+however short it is. A longer span with one that counts inside counts itself, so a text holds a span that counts
+exactly if it holds one of ``Wording.windows``.
 """
 
 import re

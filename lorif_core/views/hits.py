@@ -1,7 +1,7 @@
 """The train examples a question brings up, as values, as a frame and as short text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -55,7 +55,7 @@ class Hit:
     is_noise: bool = False
     """Whether it stands out no more than the largest of as many meaningless scores would."""
 
-    verbatim: Verbatim = Verbatim()
+    verbatim: Verbatim = field(default_factory=Verbatim)
     """What of the completion stands in it word for word: no part of the score, which says nothing about it."""
 
     @property

@@ -82,7 +82,7 @@ def heated(tokens: Sequence[TokenPart], hit: Hit | None = None) -> Payload:
 
     Args:
         tokens: With their parts of the score.
-        hit: Whose tokens they are: what it shares with the answer word for word gets a line above. None: nothing does.
+        hit: Whose tokens they are: what it shares with the answer word for word gets a line above.
     """
     return {"mode": "text", "parts": _parts(tokens, hit)}
 
