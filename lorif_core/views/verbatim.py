@@ -33,7 +33,7 @@ class Verbatim:
         if not self.spans:
             return ""
         first = self.spans[0]
-        said = f"verbatim: {words_text(first.words)}{', all that was said' if self.is_whole else ''}"
+        said = f"verbatim: {'the whole answer, ' if self.is_whole else ''}{words_text(first.words)}"
         further = self.num_spans - 1
         where = f", in {visible(first.part)}" if first.part not in ("", "text") else ""
         return said + where + (f", and {further:,} further {'spans' if further > 1 else 'span'}" if further else "")

@@ -50,7 +50,7 @@ def test_parts_do_not_overlap_and_hold_what_was_said():
 def test_many_spans_are_counted_and_the_longest_told():
     found = verbatim_of(Example("a", text=". Then ".join([SAID] * 50)), Wording(SAID))
     assert (len(found.spans), found.num_spans) == (MAX_SPANS, 50)
-    assert found.sentence == "verbatim: 7 words, all that was said, and 49 further spans"
+    assert found.sentence == "verbatim: the whole answer, 7 words, and 49 further spans"
 
 
 def test_a_text_without_a_span_says_nothing():
