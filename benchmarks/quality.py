@@ -47,6 +47,9 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
     "lorif": Configuration(method_settings("lorif")),
     "logra": Configuration(method_settings("logra")),
     "graddot-index": Configuration(method_settings("graddot")),
+    "factgrass": Configuration(method_settings("factgrass")),
+    "grass": Configuration(method_settings("grass")),
+    "trak": Configuration(method_settings("trak")),
 }
 """What is built, by the name in the table."""
 

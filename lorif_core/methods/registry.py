@@ -15,6 +15,7 @@ from lorif_core.methods.method_settings import (
     LorifConfig,
     MethodSettings,
 )
+from lorif_core.methods.sketched_settings import FactgrassConfig, GrassConfig, TrakConfig
 
 
 class MethodEntry(NamedTuple):
@@ -90,6 +91,21 @@ _ENTRIES = (
         stores="d_in · d_out numbers of 2 bytes per module",
         when="for small models, where the factors' loss is to be measured",
         source="LoGra (arXiv:2405.13954)",
+    ),
+    MethodEntry(
+        FactgrassConfig,
+        "lorif_core.methods.factgrass:Factgrass",
+        "masked gradients, hashed to 4,096 numbers per module, and the full inverse of each: the fast baseline.",
+    ),
+    MethodEntry(
+        GrassConfig,
+        "lorif_core.methods.grass:Grass",
+        "one masked and hashed gradient over all modules, and its full inverse: 8 KB per text of any model.",
+    ),
+    MethodEntry(
+        TrakConfig,
+        "lorif_core.methods.trak:Trak",
+        "hashed gradients of the margin over all modules, their inverse and 1 - p, averaged over several models.",
     ),
 )
 

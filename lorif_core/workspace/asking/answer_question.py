@@ -142,7 +142,7 @@ def _found_fast(plans: Sequence[ScoringPlan], question: Question, on_progress: P
         num_read += num_further
         on_progress("scores", num_read, total)
 
-    per_product = scores_per_product(plans[0])  # a sum over members is normalised by the first one
+    per_product = scores_per_product(*plans)
     found = search_by_cascade(
         [Summand(plan.reader, plan.queries, per_product) for plan in plans],
         question.k,
@@ -238,7 +238,7 @@ def _token_parts(
     of_members = index.over_members(split)
     tokenizer, parts = index.engine.loaded.tokenizer, []
     for place, splits in enumerate(zip(*of_members, strict=True)):
-        factor = score_per_product(plans[0], positions[place])
+        factor = score_per_product(positions[place], *plans)
         summed = [torch.stack(sequence).sum(0) * factor for sequence in zip(*splits, strict=True)]
         whole = join_sequences(texts[place], summed)
         readable = readable_tokens(tokenizer, whole.input_ids, whole.parts, examples[place].written_text)
