@@ -14,6 +14,7 @@ from lorif_core.methods.method_settings import (
     LograConfig,
     LorifConfig,
     MethodSettings,
+    SourceConfig,
 )
 
 
@@ -55,6 +56,11 @@ _ENTRIES = (
         LograConfig,
         "lorif_core.methods.logra:Logra",
         "whole projected gradients and the full inverse, for small models.",
+    ),
+    MethodEntry(
+        SourceConfig,
+        "lorif_core.methods.source:Source",
+        "what leaving a text out of the whole training changes, by the checkpoints of that training (--checkpoints).",
     ),
 )
 
