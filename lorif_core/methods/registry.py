@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import (
+    DaunceConfig,
     GraddotConfig,
     KroneckerConfig,
     LograConfig,
@@ -55,6 +56,11 @@ _ENTRIES = (
         LograConfig,
         "lorif_core.methods.logra:Logra",
         "whole projected gradients and the full inverse, for small models.",
+    ),
+    MethodEntry(
+        DaunceConfig,
+        "lorif_core.methods.daunce:Daunce",
+        "the covariance of losses over models that differ a little, for models that tell losses and no gradients.",
     ),
 )
 
