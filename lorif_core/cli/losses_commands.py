@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, print_json, progress, say
-from lorif_core.config import Codec
+from lorif_core.config import Codec, ModelConfig
+from lorif_core.evaluation.perturbation import PerturbConfig
 
 MOST_NAMED = 5
 
@@ -78,3 +79,58 @@ def import_losses(
         say(f"Next: lorif ask {workspace} --index {record.index_id} --question {found.question_ids[0]}")
     else:
         say(f"Next: lorif ask {workspace} --index {record.index_id} --prompt … --completion … --losses FILE")
+
+
+def perturb(
+    workspace: Positional[Path],
+    /,
+    settings: OmitArgPrefixes[PerturbConfig] = PerturbConfig(),  # noqa: B008 - frozen
+    *,
+    model: str,
+    out: Path,
+    dataset: TextArg = None,
+    device: str = "auto",
+    json: Json = False,
+) -> None:
+    """Make models that differ a little, for an index of their losses (Daunce, arXiv:2505.23223).
+
+    Each model starts where MODEL is and is fine-tuned a little on the workspace's texts: it shall go on saying what
+    MODEL says, and is pulled up or down on every text by a random sign. What it ends with fluctuates as the inverse
+    of the model's curvature allows, so the covariance of two texts' losses over the models is their influence.
+
+    \b
+      lorif perturb WORKSPACE --model MODEL --out perturbed --count 32
+      lorif index WORKSPACE --method daunce --model MODEL --models 'perturbed/*/'
+      lorif ask WORKSPACE --prompt "…" --generate
+
+    With --kind subsets models are trained anew by --recipe on random halves of the texts instead (datamodels).
+    --tuning lora keeps a small adapter per model instead of all weights. Interrupted, the same command goes on with
+    the models that are missing, and a larger --count adds some.
+
+    Args:
+        workspace: Folder of the workspace, whose texts are learnt from.
+        settings: How many, and what makes them differ.
+        model: Folder or Hugging Face hub name of the model.
+        out: Folder of the models, one folder each.
+        dataset: Name or id of the data set; may be left out when there is only one.
+        device: auto, cpu, cuda or cuda:N.
+        json: Print one JSON object instead of text.
+    """
+    from lorif_core.workspace.quality.make_models import make_models
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    with progress(json) as on_progress:
+        made = make_models(
+            opened,
+            ModelConfig(model=model, device=device),
+            settings,
+            out,
+            dataset=dataset,
+            on_progress=on_progress,
+        )
+    if json:
+        print_json({"folders": [str(folder) for folder in made.folders], "num_new": made.num_new})
+        return
+    say(f"{len(made.folders)} models are in {out}, {made.num_new} of them new.")
+    say(f"Next: lorif index {workspace} --method daunce --model {model} --models '{out}/{settings.kind}-*/'")

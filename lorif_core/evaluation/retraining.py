@@ -103,7 +103,7 @@ def train(
     """
     check_trainable(examples, left_out)
     gone = frozenset(left_out)
-    batches = _batch_order(len(examples), recipe, seed)
+    batches = batch_order(len(examples), recipe, seed)
     steps = [(place, kept) for place, rows in enumerate(batches) if (kept := [n for n in rows if n not in gone])]
     falls = recipe.schedule == "linear"
     losses = []
@@ -239,7 +239,7 @@ def restored(model: nn.Module) -> Iterator[Callable[[], None]]:
             restore()
 
 
-def _batch_order(num_examples: int, recipe: Recipe, seed: int) -> list[list[int]]:
+def batch_order(num_examples: int, recipe: Recipe, seed: int) -> list[list[int]]:
     """Rows of every step: each epoch is a new permutation cut into batches."""
     generator = torch.Generator().manual_seed(seed)
     order = []

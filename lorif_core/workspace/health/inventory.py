@@ -256,6 +256,16 @@ KINDS = (
         is_sealed=True,
     ),
     Kind(
+        name="losses under a model",
+        place="indexes/ID/columns/MODEL-PART.safetensors",
+        pattern=r"indexes/[^/]+/columns/\d+-\d+\.safetensors",
+        what="what one model makes of the texts of one part; only while an index of losses is built",
+        source="the model",
+        check="readable",
+        meaning="None once the index is complete; until then the build stops at it.",
+        remedy="Delete it and run the same `lorif index` command again: it makes what is missing.",
+    ),
+    Kind(
         name="entry of a part",
         place="indexes/ID/parts/NUMBER.json",
         pattern=r"indexes/[^/]+/parts/\d+\.json",

@@ -9,8 +9,8 @@ import polars as pl
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import Codec, Search
-from lorif_core.errors import LorifError
-from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.errors import ConfigError, LorifError
+from lorif_core.methods.method_settings import DaunceConfig, IndexConfig
 from lorif_core.models.adapter_report import describe_folder
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
@@ -24,6 +24,7 @@ from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.budget_share import BudgetShare, share_of_budget
+from lorif_core.workspace.indexes.build_losses import build_losses, estimate_losses, plan_losses
 from lorif_core.workspace.indexes.build_members import (
     build_with_members,
     estimate_members,
@@ -88,6 +89,8 @@ class Indexes:
         """
         require_curator(self.files, "build indexes")
         record = self.files.choose_dataset(dataset)
+        if isinstance(settings.method, DaunceConfig):
+            return build_losses(self.files, record, settings, on_estimate, on_progress, workers)
         return build_with_members(self.files, record, settings, on_estimate, on_progress, workers)
 
     def plan(
@@ -108,6 +111,11 @@ class Indexes:
             LorifError: The model, the data or the machine does not fit the settings.
         """
         require_curator(self.files, "build indexes")
+        if isinstance(settings.method, DaunceConfig):
+            raise ConfigError(
+                "daunce reads its models one after the other in one process, so its parts are no work for others. "
+                "Leave `--plan-only` out."
+            )
         return plan_with_members(self.files, self.files.choose_dataset(dataset), settings, on_progress)
 
     def build_slice(
@@ -146,6 +154,9 @@ class Indexes:
         Raises:
             LorifError: The model, the data or the machine does not fit the settings.
         """
+        if isinstance(settings.method, DaunceConfig):
+            build = plan_losses(self.files, self.files.choose_dataset(dataset), settings)
+            return build.job.index_id, estimate_losses(build)
         job = plan_alone(self.files, self.files.choose_dataset(dataset), settings)
         return job.index_id, estimate_index(job)
 
@@ -159,6 +170,8 @@ class Indexes:
         Raises:
             LorifError: A model, the data or the machine does not fit the settings.
         """
+        if isinstance(settings.method, DaunceConfig):
+            return [(settings.model.model, *self.estimate(settings, dataset=dataset))]
         return estimate_members(self.files, self.files.choose_dataset(dataset), settings)
 
     def open(self, index_id: str | None = None, *, model: str | None = None) -> OpenIndex:

@@ -109,7 +109,9 @@ def _job(files: WorkspaceFiles, dataset: DatasetRecord, table: LossTable, name: 
         num_parameters=0,
     )
     settings = IndexConfig(model=ModelConfig(model=told), method=method)
-    return LossJob(files, dataset, settings, name, model, loss_plan(dataset.num_examples, method, parents, None, 0))
+    return LossJob(
+        files, dataset, settings, name, model, loss_plan(dataset.num_examples, table.models, codec, parents)
+    )
 
 
 def fingerprint_of_table(table: LossTable) -> str:
@@ -150,8 +152,8 @@ def _lacking_sentence(table: LossTable, train_id: str) -> str:
     lack = "text lacks" if count == 1 else "texts lack"
     return (
         f"every text needs a loss under each of the {len(table.models)} models, and {count:,} of {whole:,} {lack} "
-        f"one, such as {train_id!r} under {model!r}. Add what is missing, or pass `--leave-out`: such texts never come "
-        "up then, and answers say how many they are."
+        f"one, such as {train_id!r} under {model!r}. Add what is missing, or pass `--leave-out`: such texts never "
+        "come up then, and answers say how many they are."
     )
 
 

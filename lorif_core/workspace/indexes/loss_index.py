@@ -5,7 +5,7 @@ is killed goes on with the parts that are missing.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +13,11 @@ from typing import NamedTuple
 import torch
 
 from lorif_core.catalog import DatasetRecord, IndexRecord, ModelRecord
+from lorif_core.config import Codec
 from lorif_core.linalg.maps import maps_digest
 from lorif_core.methods.daunce import losses_module
 from lorif_core.methods.make_method import make_method
-from lorif_core.methods.method_settings import DaunceConfig, IndexConfig
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.passes.loss_shards import build_loss_shard
 from lorif_core.shapes import Float, Int
 from lorif_core.store.manifest import compact, fingerprint_of_manifest, is_begun, read_manifest
@@ -31,6 +32,23 @@ from lorif_core.workspace.indexes.index_job import shard_size
 from lorif_core.workspace.indexes.index_records import register_complete
 from lorif_core.workspace.indexes.index_settings import write_index_settings
 from lorif_core.workspace.indexes.make_parts import worker_name
+
+
+class LossBatches(NamedTuple):
+    """How texts were read."""
+
+    max_length: int = 0
+    """Longest sequence in tokens; 0 where nobody knows."""
+
+    stride: int | None = None
+    """Tokens from one window of a long text to the next; None: long texts are cut."""
+
+    shard_examples: int | None = None
+    """Texts of a part; None: as many as make about 32 MB."""
+
+
+UNKNOWN = LossBatches()
+"""Of losses that came with a table."""
 
 
 class LossRun(NamedTuple):
@@ -82,31 +100,32 @@ class LossJob:
 
 
 def loss_plan(
-    num_examples: int, method: DaunceConfig, parents: Parents, shard_examples: int | None, max_length: int
+    num_examples: int, names: Sequence[str], codec: Codec, parents: Parents, batches: LossBatches = UNKNOWN
 ) -> Plan:
     """The plan of an index of losses.
 
     Args:
         num_examples: Of the data set.
-        method: With its models; their names are the plan's members.
+        names: Of the models, in the order of the stored numbers.
+        codec: Of a loss.
         parents: What it is made from; the model's fingerprint is that of all of them.
-        shard_examples: None: shards of about 32 MB.
-        max_length: Longest sequence in tokens; 0 where nobody knows.
+        batches: How texts were read, and how they are divided into parts.
     """
-    module = losses_module(len(method.models))
+    module = losses_module(len(names))
     return Plan(
         layout="dense",
-        codec=method.codec,
+        codec=codec,
         factor_rank=1,
         f=1,
         seed=0,
-        max_length=max_length,
+        max_length=batches.max_length,
+        stride=batches.stride,
         parents=parents,
         modules=[module],
         maps_digest=maps_digest({}),
         num_examples=num_examples,
-        shard_examples=shard_examples or shard_size(2 * module.dim),
-        members=method.models,
+        shard_examples=batches.shard_examples or shard_size(2 * module.dim),
+        members=tuple(names),
     )
 
 
@@ -133,7 +152,7 @@ def write_loss_index(
             write_losses(job.folder, losses)
             return known
         write_plan(place, job.plan)
-        _register(job)
+        register_losses(job)
         write_losses(job.folder, losses)
         sweep_leftovers(place)
         for number in missing_parts(job.plan, place):
@@ -159,7 +178,7 @@ def _write_part(job: LossJob, number: int, run: LossRun) -> None:
     write_part(job.place, job.plan, number, shard.tensors, facts, origin)
 
 
-def _register(job: LossJob) -> None:
+def register_losses(job: LossJob) -> None:
     """Name the models and the index in the catalog before the work starts."""
     catalog, plan = job.files.catalog, job.plan
     catalog.put_model(job.model)
