@@ -55,6 +55,7 @@ from lorif_core.cli.removal_commands import value, verify, what_if
 from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
+from lorif_core.cli.verbatim_commands import verbatim
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
 from lorif_core.private_logs import write_report
@@ -96,6 +97,7 @@ COMMANDS = {
     "browse": browse,
     "facets": facets,
     "duplicates": duplicates,
+    "verbatim": verbatim,
     "flag": flag,
     "exclude": exclude,
     "restore": restore,

@@ -81,8 +81,7 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
     asked = encode_for(index, question).query
     plans = plan_members(capture_members(index, [asked], question.scoring), question.scoring)
     by_member = [
-        {name: float(part[0]) for name, part in split_over_modules(plan, position, plans[0]).items()}
-        for plan in plans
+        {name: float(part[0]) for name, part in split_over_modules(plan, position, plans).items()} for plan in plans
     ]
     parts: dict[str, float] = {}
     for own in by_member:
@@ -111,7 +110,7 @@ def _with_tokens(
     remaining = list(plans)
 
     def split(member: OpenIndex) -> list[Tensor]:
-        matrices = precondition_example(remaining.pop(0), position, plans[0])
+        matrices = precondition_example(remaining.pop(0), position, plans)
         with member.engine.gradients() as source:
             return split_over_query_targets(source, asked, question.scoring.objective, matrices)
 
