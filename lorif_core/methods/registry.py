@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import (
+    DaunceConfig,
     GraddotConfig,
     KroneckerConfig,
     LograConfig,
@@ -132,6 +133,16 @@ _ENTRIES = (
         stores="as lorif, for each checkpoint",
         when="where the training's course matters: several stages, or far from its end",
         source="SOURCE (arXiv:2405.12186)",
+    ),
+    MethodEntry(
+        DaunceConfig,
+        "lorif_core.methods.daunce:Daunce",
+        "the covariance of losses over models that differ a little, for models that tell losses and no gradients.",
+        inputs="models that differ a little (`lorif perturb`), or a table of losses",
+        passes="one forward pass per model; none with a table",
+        stores="2 bytes per model",
+        when="for models behind an API, and where gradients cannot be taken",
+        source="Daunce (arXiv:2505.23223)",
     ),
 )
 
