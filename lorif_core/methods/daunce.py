@@ -41,7 +41,7 @@ from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.graddot import NoCurvature
 from lorif_core.methods.logra import WholeFeature
 from lorif_core.methods.method_settings import DaunceConfig
-from lorif_core.methods.protocol import THE_MODEL, Member, StatisticsSample, Unit
+from lorif_core.methods.protocol import THE_MODEL, Member, StatisticsSample, TrainObjective, Unit
 from lorif_core.shapes import ATTENTION_AND_MLP, Float, ModuleShape, Tracked
 
 LOSSES = "losses"
@@ -98,6 +98,11 @@ class Daunce:
     def tracked(self) -> Tracked:
         """Nothing is differentiated; what the references beside an index of losses track."""
         return ATTENTION_AND_MLP
+
+    @property
+    def train_objective(self) -> TrainObjective:
+        """A text's loss."""
+        return "loss"
 
     @property
     def projection(self) -> NoProjection:
