@@ -17,6 +17,7 @@ LABELS = {
     "f": "Projection divisor f",
     "factor_rank": "Rank of the codes",
     "head_columns": "Columns of the output head",
+    "models": "Models that are compared",
     "stats_examples": "Texts for the statistics",
     "subspace_rank": "Directions of the curvature",
 }
@@ -74,6 +75,9 @@ def _draw(field: SettingField, budget: str) -> Any:
         return st.checkbox(label, bool(field.usual), key=key, help=field.meaning)
     if field.kind is str:
         return st.text_input(label, key=key, placeholder=usual, max_chars=4000, help=field.meaning).strip() or None
+    if field.kind is tuple:
+        typed = st.text_input(label, key=key, placeholder=usual, max_chars=4000, help=field.meaning)
+        return tuple(typed.split()) or None
     is_whole = field.kind is int
     typed = st.number_input(
         label,
@@ -90,4 +94,6 @@ def _draw(field: SettingField, budget: str) -> Any:
 
 
 def _told(usual: Any) -> str:
+    if usual == ():
+        return "none"
     return f"{usual:,}" if isinstance(usual, int) and not isinstance(usual, bool) else f"{usual}"

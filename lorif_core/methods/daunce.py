@@ -113,7 +113,7 @@ class Daunce:
 
     @property
     def train_objective(self) -> TrainObjective:
-        """The loss, whose value is all that is taken."""
+        """A text's loss."""
         return "loss"
 
     @property

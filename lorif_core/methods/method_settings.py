@@ -280,10 +280,6 @@ class DaunceConfig(MethodSettings):
     """Folders of the models whose losses are compared, or patterns such as `'perturbed/*/'`; `lorif perturb` makes
     them. Two at least. Of losses that were imported: the names of their models."""
 
-    is_imported: bool = False
-    """Whether the losses came with a table, so that there are names instead of models; `lorif import-losses` says
-    so."""
-
     codec: Codec = "bf16"
     """How a stored loss is encoded: bf16 (16 bits), int8, int4 or sign (1 bit)."""
 

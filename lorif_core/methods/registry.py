@@ -138,10 +138,10 @@ _ENTRIES = (
         DaunceConfig,
         "lorif_core.methods.daunce:Daunce",
         "the covariance of losses over models that differ a little, for models that tell losses and no gradients.",
-        inputs="models that differ a little (`lorif perturb`), or a table of losses",
-        passes="one forward pass per model; none with a table",
+        inputs="K models that `lorif perturb` or retraining made, or a table of their losses (`lorif import-losses`)",
+        passes="one forward pass per model; none where the losses come with a table",
         stores="2 bytes per model",
-        when="for models behind an API, and where gradients cannot be taken",
+        when="for models behind an interface, and where many retrained models are there anyway",
         source="Daunce (arXiv:2505.23223)",
     ),
 )

@@ -97,7 +97,7 @@ def import_losses(
 
 
 def _job(files: WorkspaceFiles, dataset: DatasetRecord, table: LossTable, name: str, codec: Codec) -> LossJob:
-    method = DaunceConfig(models=table.models, is_imported=True, codec=codec)
+    method = DaunceConfig(models=table.models, codec=codec)
     parents = Parents(dataset.fingerprint, fingerprint_of_table(table), "")
     told = f"imported losses of {len(table.models)} models"
     model = ModelRecord(
