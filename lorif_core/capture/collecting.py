@@ -62,7 +62,6 @@ class Collector:
     ) -> None:
         self.maps, self.sink = maps, sink
         self.shape, self.keeps_tokens, self.refusals = shape, keeps_tokens, refusals
-        self.is_backward = False
         self._expected: Counter[str] = Counter()
         self._without_graph: Counter[str] = Counter()
         self._parts: dict[str, list[ProjectedGradient]] = defaultdict(list)
@@ -79,7 +78,7 @@ class Collector:
     def on_use(self, use: Use) -> None:
         """Take in what a weight was multiplied by, and wait for the gradient of the product."""
         name = use.name
-        if self.is_backward:  # a recomputation by gradient checkpointing
+        if is_in_backward():  # a recomputation by gradient checkpointing
             if not self._without_graph[name]:
                 return
             self._without_graph[name] -= 1
@@ -150,6 +149,11 @@ class Collector:
     def _hand_over(self, name: str) -> None:
         gradients = self._parts.pop(name)
         self.sink(name, gradients[0] if len(gradients) == 1 else sum_gradients(gradients))
+
+
+def is_in_backward() -> bool:
+    """Whether a backward pass is at work in this thread, as it is while checkpointing computes a forward again."""
+    return torch._C._current_graph_task_id() != -1  # what torch.utils.checkpoint asks itself
 
 
 def _as_multiplied(use: Use) -> Tensor:

@@ -79,8 +79,13 @@ def read_share(folder: Path) -> ModelShare | None:
 
 def share_sentence(files: WorkspaceFiles, record: IndexRecord) -> str:
     """The share that an index sees, in words, also where it cannot be told."""
-    found = share_of_index(files, record)
-    return UNKNOWN if found is None else found.sentence
+    found, logged = share_of_index(files, record), files.open_index(record.index_id).manifest.logged
+    sentence = UNKNOWN if found is None else found.sentence
+    if logged is None:
+        return sentence
+    dropout = ", with dropout" if logged["dropout"] else ""
+    whose = f"its gradients were taken while run {logged['run']!r} trained, of the weights as they were then"
+    return f"{sentence}; {whose}{dropout}"
 
 
 def share_of_index(files: WorkspaceFiles, record: IndexRecord) -> ModelShare | None:
