@@ -21,8 +21,9 @@ from lorif_core.shapes import ModuleShape, Tracked
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
-Unit = Literal["nats", "gradient products"]
-"""What a score counts: change of log-probability, or ⟨g, g⟩ without any curvature, in nats² per squared weight."""
+Unit = Literal["nats", "gradient products", "nats²"]
+"""What a score counts: change of log-probability; ⟨g, g⟩ without any curvature, in nats² per squared weight; or a
+covariance of two losses, nats² where it is not known by how much the models differ."""
 
 
 TrainObjective = Literal["loss", "margin"]

@@ -220,8 +220,7 @@ def sizes_on_disk(engine: Engine, num_examples: int, per_example: int, *, is_new
 
 
 def sketch_widths(method: AttributionMethod, modules: Sequence[ModuleShape], num_examples: int) -> dict[str, int]:
-    """Columns of each module's randomised SVD; a full subspace has one per text, if not fewer, a plain product
-    none."""
+    """Columns of each module's randomised SVD; a full subspace has one per text or fewer, a plain product none."""
     rank = method.curvature.subspace_rank
     most = num_examples if rank is None else rank + OVERSAMPLING if rank else 0
     return {one.name: min(most, one.dim) for one in modules}
@@ -282,8 +281,8 @@ def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
 
 
 def _num_products(module: ModuleShape, width: int, is_whole: bool) -> int:
-    """Of every example's row: two in each pass, Rayleigh–Ritz, self-influence; a whole Gram matrix takes one pass,
-    and one more where it is that of the texts."""
+    """Of every example's row: two a pass, Rayleigh–Ritz, self-influence; a whole Gram matrix takes one pass, and
+    one more where it is that of the texts."""
     if is_whole or width == module.dim:
         return 2 if width == module.dim else 3
     return 2 * (1 + SUBSPACE_ITERATIONS) + 3
