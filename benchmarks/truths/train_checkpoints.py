@@ -2,8 +2,8 @@
 
     python -m benchmarks.truths.train_checkpoints FOLDER … [--count 6] [--out NAME]
 
-FOLDER is a truth: base/, recipe.toml, train.jsonl. Into FOLDER/checkpoints go checkpoint-STEP/ folders, evenly over the
-steps, the last one after the last step; each has the `trainer_state.json` that SOURCE and TracIn read.
+FOLDER is a truth: base/, recipe.toml, train.jsonl. Into FOLDER/checkpoints go checkpoint-STEP/ folders, evenly over
+the steps, the last one after the last step; each has the `trainer_state.json` that SOURCE and TracIn read.
 """
 
 import argparse
@@ -39,6 +39,11 @@ def train_checkpoints(folder: Path, out: Path, count: int) -> list[Path]:
         unfinished = out.with_name(f"{out.name}.unfinished")
         _train(folder, unfinished, count)
         unfinished.rename(out)
+    return find_checkpoints(out)
+
+
+def find_checkpoints(out: Path) -> list[Path]:
+    """The checkpoints that are there, the first step first."""
     return sorted(out.glob("checkpoint-*"), key=lambda one: int(one.name.removeprefix("checkpoint-")))
 
 
