@@ -327,7 +327,7 @@ def read_texts(path: Path) -> list[Example]:
 
 
 def save_model(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """A model and its tokenizer in the form that Auto classes read; the folder has its name when it is complete."""
+    """A model and its tokenizer, as Auto classes read them; the folder has its name when it is complete."""
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)

@@ -270,6 +270,26 @@ class SourceConfig(FactoredSettings):
         return CurvatureConfig(subspace_rank=self.subspace_rank)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DaunceConfig(MethodSettings):
+    """Centred losses of every text under K models that differ a little; a score is their covariance."""
+
+    name: ClassVar[str] = "daunce"
+
+    models: tuple[str, ...] = ()
+    """Folders of the models whose losses are compared, or patterns such as `'perturbed/*/'`; `lorif perturb` makes
+    them. Two at least. Of losses that were imported: the names of their models."""
+
+    codec: Codec = "bf16"
+    """How a stored loss is encoded: bf16 (16 bits), int8, int4 or sign (1 bit)."""
+
+    def __post_init__(self) -> None:
+        """Check the codec, and that no model counts twice."""
+        check_choice("codec", self.codec, Codec)
+        repeated = [one for place, one in enumerate(self.models) if one in self.models[:place]]
+        require(not repeated, f"every model must count once, {repeated[:1]} is named twice. Name it once.")
+
+
 def _check_codes(f: int | None, codec: Codec) -> None:
     require(f is None or f >= 1, f"f must be at least 1, got {f}: it divides the width of a module.")
     check_choice("codec", codec, Codec)

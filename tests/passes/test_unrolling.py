@@ -169,13 +169,13 @@ def test_parts_over_modules_and_the_other_side_of_the_product_add_up_to_the_scor
     plans, gradients = plans_of(unrolling, members, asked, on_disk, column_codec("bf16"))
     wanted = scores(plans)[0]
     for position in (0, 7):
-        split = [split_over_modules(plan, position, plans[0]) for plan in plans]
+        split = [split_over_modules(plan, position, plans) for plan in plans]
         parts = [float(part[0]) for one in split for part in one.values()]
         assert sum(parts) == pytest.approx(float(wanted[position]), rel=1e-4)
         other = [
             (gradients.matrices[name][0] * matrix).sum()
             for plan in plans
-            for name, matrix in precondition_example(plan, position, plans[0]).items()
+            for name, matrix in precondition_example(plan, position, plans).items()
         ]
         assert float(sum(other)) == pytest.approx(float(wanted[position]), rel=1e-3)
 

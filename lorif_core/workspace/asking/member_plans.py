@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.passes.plan_batches import has_few_directions, plan_directions
-from lorif_core.passes.queries import Query, QueryGradients, capture_directions, capture_queries
+from lorif_core.passes.queries import Query, QueryGradients, capture_directions
 from lorif_core.passes.scoring import ActingMaps, FittedIndex, ScoringPlan, plan_scoring
 from lorif_core.passes.unrolling import Unrolling
 from lorif_core.workspace.indexes.open_index import OpenIndex
@@ -26,7 +26,7 @@ class CapturedMember(NamedTuple):
 
 
 def capture_members(index: OpenIndex, queries: Sequence[Query], *asked: ScoreConfig) -> list[CapturedMember]:
-    """Gradients of the queries in every member, the index's own first.
+    """Features of the queries in every member, the index's own first.
 
     Raises:
         ConfigError: A setting is for an index that is alone.
@@ -37,9 +37,7 @@ def capture_members(index: OpenIndex, queries: Sequence[Query], *asked: ScoreCon
 
     def capture(member: OpenIndex) -> CapturedMember:
         own = asked if member is index else [_as_other(one) for one in asked]
-        with member.engine.gradients() as source:
-            gradients = with_room(member.fitted.scored_on, lambda: capture_queries(source, queries, *own))
-        return CapturedMember(member.fitted, gradients)
+        return CapturedMember(member.fitted, member.captures.capture(queries, *own))
 
     return index.over_members(capture)
 
@@ -50,8 +48,7 @@ def _capture_unrolled(
     """The queries in the model at the end of a training, and for every checkpoint what the training does to them."""
     assert index.members is not None
     assert index.members.training is not None
-    with index.engine.gradients() as source:
-        gradients = with_room(index.fitted.scored_on, lambda: capture_queries(source, queries, *asked))
+    gradients = index.captures.capture(queries, *asked)
     segment_of = index.members.training.segment_of
     return [
         CapturedMember(fitted, gradients, partial(unrolling.chain, segment_of(fitted.member.name)))

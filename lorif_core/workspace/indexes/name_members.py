@@ -37,8 +37,17 @@ def place_members(asked: MembersConfig) -> MembersConfig:
         ConfigError: A pattern fits no folder.
     """
     base = None if asked.base is None else _placed(asked.base)
+    return replace(asked, base=base, checkpoints=placed_folders(asked.checkpoints, "--checkpoints"))
+
+
+def placed_folders(patterns: Sequence[str], option: str) -> tuple[str, ...]:
+    """Absolute folders that patterns fit, each once, those of one pattern by the numbers in their names.
+
+    Raises:
+        ConfigError: A pattern fits no folder.
+    """
     found: list[str] = []
-    for pattern in asked.checkpoints:
+    for pattern in patterns:
         whole = Path(pattern).absolute()
         if whole.is_dir():
             places = [whole]
@@ -46,9 +55,10 @@ def place_members(asked: MembersConfig) -> MembersConfig:
             anchor = Path(whole.anchor)
             places = [place for place in anchor.glob(str(whole.relative_to(anchor)).rstrip("/")) if place.is_dir()]
         if not places:
-            raise ConfigError(f"checkpoints must be folders of models, {pattern!r} fits none. Check `--checkpoints`.")
+            what = option.lstrip("-")
+            raise ConfigError(f"{what} must be folders of models, {pattern!r} fits none. Check `{option}`.")
         found += [str(place.resolve()) for place in sorted(places, key=_by_numbers)]
-    return replace(asked, base=base, checkpoints=tuple(dict.fromkeys(found)))
+    return tuple(dict.fromkeys(found))
 
 
 def members_asked(asked: MembersConfig, known: MembersConfig) -> MembersConfig:
