@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 from benchmarks.truths.train_checkpoints import CHECKPOINTS, find_checkpoints
 from lorif_core.cli.process import prepare_process
-from lorif_core.config import BatchConfig, ImportConfig, MembersConfig, ModelConfig, Normalisation
+from lorif_core.config import BatchConfig, ImportConfig, ModelConfig, Normalisation
 from lorif_core.errors import LorifError
 from lorif_core.evaluation.recipe import read_recipe
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.workspace.quality.evaluate import Evaluation

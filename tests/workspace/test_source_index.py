@@ -11,9 +11,10 @@ from oracles import close
 from tiny_workspace import copy_of, done, imported, lorif, root, write_model
 
 import lorif_core as lf
-from lorif_core.config import MembersConfig, ScoreConfig
+from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import read_json, write_json
+from lorif_core.members_config import MembersConfig
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.folder.index_members import read_members
 from lorif_core.workspace.indexes.name_members import config_of
