@@ -189,7 +189,7 @@ def _score(
     captured, cost = capture_members(index, asked, *settings), _Cost.of(files, index)
     for one in settings:
         started = time.perf_counter()
-        scores = torch.cat([part for _, part in iter_scores(*plan_members(captured, one))], 1)
+        scores = torch.cat([part for _, part in iter_scores(*plan_members(index, captured, one))], 1)
         seconds = (time.perf_counter() - started) / len(asked)
         label = f"{index.label}{_asked(one)}"
         yield Scored(candidate, label, one.normalisation, scores, *cost, seconds, one)
