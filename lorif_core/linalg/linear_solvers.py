@@ -32,6 +32,11 @@ Product = Callable[[Matrices], Matrices]
 OnStep = Callable[[int, Matrices], None]
 """Receives (steps done, u so far); what it is given is changed by the next step."""
 
+
+def no_report(step: int, found: Matrices) -> None:
+    """Tells nobody."""
+
+
 SolverName = Literal["cg", "lissa"]
 
 EIGENVALUE_STEPS = 8
@@ -65,7 +70,7 @@ def solve_system(
     *,
     ratio: float,
     steps: int,
-    on_step: OnStep = lambda *_: None,
+    on_step: OnStep = no_report,
 ) -> Solution:
     """u of every right side q after some steps.
 

@@ -3,12 +3,12 @@
 What is stored stays as it is: in the coordinates of the index's maps a solution is itself a query (``gauss_newton``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lorif_core.data.sequences import EncodedText
-from lorif_core.linalg.linear_solvers import OnStep, SolverName, solve_system
+from lorif_core.linalg.linear_solvers import OnStep, SolverName, no_report, solve_system
 from lorif_core.passes.gauss_newton import GaussNewton
 from lorif_core.passes.queries import QueryGradients
 from lorif_core.passes.shards import GradientSource
@@ -37,6 +37,12 @@ class ModelRefinement(NamedTuple):
         )
 
 
+def worst_of(refinements: Iterable[ModelRefinement | None]) -> ModelRefinement | None:
+    """That with the largest residual; None where nothing was refined."""
+    found = [one for one in refinements if one is not None]
+    return max(found, key=lambda one: one.residual) if found else None
+
+
 @dataclass(frozen=True)
 class RefinedQueries(QueryGradients):
     """Solutions in place of projected gradients."""
@@ -52,7 +58,7 @@ def refine_by_model(
     solver: SolverName,
     steps: int,
     ratio: float,
-    on_step: OnStep = lambda *_: None,
+    on_step: OnStep = no_report,
 ) -> RefinedQueries:
     """The queries' solutions.
 
