@@ -51,9 +51,7 @@ def oracle(logger, loss_of_one, inputs):
     count = len(inputs[0])
     whole = vmap(grad(loss_of_one), in_dims=(None, *[0] * len(inputs)))(parameters, *inputs)
     assert all(len(one) == count for one in whole.values())
-    return {
-        name: projected(logger.model, name, maps, whole[f"{name}.weight"]) for name, maps in logger.maps.items()
-    }
+    return {name: projected(logger.model, name, maps, whole[f"{name}.weight"]) for name, maps in logger.maps.items()}
 
 
 def close(found, wanted):
