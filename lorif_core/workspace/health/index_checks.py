@@ -21,8 +21,9 @@ from lorif_core.store.parts import MAP_FOLDER, PART_FOLDER, PartEntry, ShardEntr
 from lorif_core.store.plan import PLAN, FileEntry, Plan, fingerprint_of_plan, read_plan
 from lorif_core.workspace.folder.index_members import MEMBERS, LinkedMember, Members, read_members
 from lorif_core.workspace.health.examination import Examination
+from lorif_core.workspace.health.file_kind import INDEX_AGAIN
 from lorif_core.workspace.health.findings import Finding, Severity
-from lorif_core.workspace.health.inventory import INDEX_AGAIN, kind_named
+from lorif_core.workspace.health.inventory import kind_named
 from lorif_core.workspace.health.living import is_held
 from lorif_core.workspace.health.stored_checks import check_stored
 from lorif_core.workspace.indexes.index_settings import read_index_settings

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lorif_core.capture.layouts import Segments
 from lorif_core.capture.loop_check import LoopCheck
-from lorif_core.capture.training_loop import LoopBatch, LoopWatch
+from lorif_core.capture.loop_hooks import LoopBatch, LoopWatch
 from lorif_core.errors import CaptureError, DataError, NumericalError
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
@@ -284,7 +284,7 @@ class TrainingRun:
         if not batch.seen:
             raise CaptureError(
                 "the forward and the backward pass of a batch must lie inside `run.batch`, and of this one no "
-                "product of a tracked layer was seen; nor is it where the model was compiled after `lf.log` was given it."
+                "product of a tracked layer was seen; nor is one where the model was compiled after `lf.log`."
             )
         if not batch.taken:
             raise CaptureError("a batch must be differentiated inside `run.batch`; `backward` was not called in it.")
