@@ -33,7 +33,7 @@ from lorif_core.workspace.runs.join_run import join_run, refuse_missing
 from lorif_core.workspace.runs.missing_texts import rows_of_missing
 from lorif_core.workspace.runs.row_files import POSITION, STEP, RowWriter, last_step, stored_rows
 from lorif_core.workspace.runs.run_files import RunFiles
-from lorif_core.workspace.runs.text_places import TextPlaces, plain_ids
+from lorif_core.workspace.runs.text_places import HashedIds, TextPlaces, plain_ids
 
 EPOCH = "epoch"
 
@@ -235,6 +235,8 @@ class TrainingRun:
         self._use(read_maps(self.run.place, self._model.names))
 
     def _batch_of(self, ids: Any, segments: Any) -> tuple[Tensor, LoopBatch]:
+        if isinstance(ids, HashedIds):
+            return self._texts.find_hashed(ids, lambda place: f"number {place + 1}"), LoopBatch(len(ids.hashes), None)
         listed = plain_ids(ids)
         if segments is None:
             if listed and isinstance(listed[0], (list, tuple)):
