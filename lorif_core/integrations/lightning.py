@@ -14,7 +14,7 @@ from lorif_core.workspace.runs.training_run import TrainingRun
 
 
 class LorifCallback(Callback):
-    """Takes the gradients of a ``LightningModule`` under automatic optimisation; the index is made when training ends.
+    """Takes the gradients of a ``LightningModule`` that optimises by itself; training ends with the index.
 
     callback = LorifCallback(ws, name="run7", ids=lambda batch: batch["id"], targets=lambda batch: len(batch["id"]))
     """
@@ -58,10 +58,8 @@ class LorifCallback(Callback):
             )
         )
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """The batch is over."""
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The batch is over, before anything is clipped."""
         self._batch.close()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -21,7 +21,7 @@ Features = Sequence[Mapping[str, Any]]
 
 
 class KeepsIds:
-    """A collator that keeps the ids of a batch beside its tensors, and leaves out columns of text, which none takes."""
+    """A collator that keeps the ids of a batch beside its tensors, and leaves out columns of text."""
 
     def __init__(self, collator: Callable[[Any], Any], id_column: str) -> None:
         self.collator, self.id_column = collator, id_column
@@ -134,6 +134,9 @@ class LorifCallback(TrainerCallback):
         def on_gradient(gradient: Tensor) -> None:
             batch.divisors = divisor / float(gradient)
             self._is_trained = True
+            # The batch ends with the backward pass, before the trainer clips what the weights got.
+            engine: Any = torch.autograd.Variable._execution_engine  # pyright: ignore - as FullyShardedDataParallel
+            engine.queue_callback(self._close_batch)
 
         loss.register_hook(on_gradient)
 
