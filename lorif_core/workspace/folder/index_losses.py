@@ -80,6 +80,10 @@ class IndexLosses:
         """The question with that id; None: there is none."""
         return next((one for one in self.questions if one.question_id == question_id), None)
 
+    def question_that_says(self, prompt: str, completion: str) -> KeptQuestion | None:
+        """The first question with that prompt and completion; None: there is none."""
+        return next((one for one in self.questions if (one.prompt, one.completion) == (prompt, completion)), None)
+
 
 def knows_only_losses(record: IndexRecord) -> bool:
     """Whether an index holds losses instead of gradients."""

@@ -12,7 +12,8 @@ def another_indexs_question(workspace: Workspace, answer: Answer, index_id: str,
     """The question of an answer for another index: the same words and objective, and every text scored.
 
     The normalisation is the same; settings of the answer's own index (damping, rank, refinement) stay behind. What
-    the model said is the same tokens where both indexes read texts by one tokenizer, and the same text elsewhere.
+    the model said is the same tokens where both indexes read texts by one tokenizer, and the same text elsewhere. An
+    index of losses without a model is asked the question of its table that says the same words.
 
     Raises:
         CatalogError: There is no such index.
@@ -21,12 +22,18 @@ def another_indexs_question(workspace: Workspace, answer: Answer, index_id: str,
     tokenizers = {
         catalog.model(catalog.index(one).model_id).tokenizer_fingerprint for one in (answer.index_id, index_id)
     }
+    losses = workspace.indexes.losses(index_id)
+    of_table = (
+        None if losses is None or not losses.is_imported else losses.question_that_says(asked.prompt, asked.said)
+    )
     scoring = ScoreConfig(objective=asked.scoring.objective, normalisation=asked.scoring.normalisation)
     return replace(
         asked,
         completion=asked.said,
         spoken=asked.spoken if len(tokenizers) == 1 else None,
         tokens=asked.tokens if len(tokenizers) == 1 else None,
+        question_id=None if of_table is None else of_table.question_id,
+        losses=None,
         settings=scoring,
         search="exact",  # ranks of all texts are compared
         index_id=index_id,
