@@ -22,17 +22,13 @@ def another_indexs_question(workspace: Workspace, answer: Answer, index_id: str,
     tokenizers = {
         catalog.model(catalog.index(one).model_id).tokenizer_fingerprint for one in (answer.index_id, index_id)
     }
-    losses = workspace.indexes.losses(index_id)
-    of_table = (
-        None if losses is None or not losses.is_imported else losses.question_that_says(asked.prompt, asked.said)
-    )
     scoring = ScoreConfig(objective=asked.scoring.objective, normalisation=asked.scoring.normalisation)
     return replace(
         asked,
         completion=asked.said,
         spoken=asked.spoken if len(tokenizers) == 1 else None,
         tokens=asked.tokens if len(tokenizers) == 1 else None,
-        question_id=None if of_table is None else of_table.question_id,
+        question_id=None,
         losses=None,
         settings=scoring,
         search="exact",  # ranks of all texts are compared
