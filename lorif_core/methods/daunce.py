@@ -76,6 +76,18 @@ class NoProjection:
         """Nothing to say."""
         return None
 
+    def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
+        """As they are."""
+        return list(modules)
+
+    def joint(self, modules: Sequence[ModuleShape]) -> ModuleShape | None:
+        """There is one module only."""
+        return None
+
+    def maps_bytes(self, modules: Sequence[ModuleShape]) -> int:
+        """None."""
+        return 0
+
     def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
         """The identity."""
         return ModuleMaps(None, None)

@@ -15,6 +15,7 @@ from lorif_core.methods.method_settings import (
     LograConfig,
     LorifConfig,
     MethodSettings,
+    SourceConfig,
 )
 from lorif_core.methods.sketched_settings import FactgrassConfig, GrassConfig, TrakConfig
 
@@ -122,6 +123,16 @@ _ENTRIES = (
         stores="k = 4,096 numbers of 2 bytes per model, and 1 - p",
         when="with an ensemble of models, and to repeat the paper",
         source="TRAK (arXiv:2303.14186)",
+    ),
+    MethodEntry(
+        SourceConfig,
+        "lorif_core.methods.source:Source",
+        "what leaving a text out of the whole training changes, by the checkpoints of that training (--checkpoints).",
+        inputs="checkpoints of the training, with their learning rates and steps",
+        passes="one per checkpoint, and a few over what is stored",
+        stores="as lorif, for each checkpoint",
+        when="where the training's course matters: several stages, or far from its end",
+        source="SOURCE (arXiv:2405.12186)",
     ),
     MethodEntry(
         DaunceConfig,

@@ -1,8 +1,9 @@
 """Score a whole index against queries in one pass over its shards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -32,6 +33,23 @@ from lorif_core.passes.stored_gram import add_up, score_plainly
 from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Block, block_rows
 from lorif_core.store.reader import Shard, StoreReader
+
+
+@runtime_checkable
+class QueryMap(Protocol):
+    """What acts on the queries of one module, flattened to rows."""
+
+    def apply(self, rows: Tensor) -> Tensor:
+        """What becomes of each query, (n, D)."""
+        ...
+
+    def apply_transposed(self, rows: Tensor) -> Tensor:
+        """The other side of a product: ⟨apply(q), x⟩ = ⟨q, apply_transposed(x)⟩."""
+        ...
+
+
+ActingMaps = Callable[[ModuleShape], QueryMap]
+"""What acts on the queries of each module in place of an index's own curvature."""
 
 SCORES_AT_ONCE = 1 << 23
 """Scores of a stretch of texts (32 MB): so many queries times texts are alive for each worker, and wait for others.
@@ -81,6 +99,9 @@ class ScoringPlan:
     scale: float = 1.0
     """Multiplies every preconditioned product, so that a score is in its unit; contained in ``matrices``."""
 
+    acting: ActingMaps | None = None
+    """What acted on the queries where that was not the index's own curvature, which norms are still taken with."""
+
     @property
     def reader(self) -> StoreReader:
         """The stored features."""
@@ -105,14 +126,21 @@ class ScoringPlan:
         """What preconditions one module."""
         return preconditioner_of(self.reader.subspace(module), self.curvature)
 
+    def acting_on(self, module: ModuleShape) -> QueryMap:
+        """What acts on the queries of one module: T."""
+        return self.preconditioner_of(module) if self.acting is None else self.acting(module)
 
-def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConfig) -> ScoringPlan:
+
+def plan_scoring(
+    index: FittedIndex, gradients: QueryGradients, asked: ScoreConfig, acting: ActingMaps | None = None
+) -> ScoringPlan:
     """Precondition the queries and choose how to multiply.
 
     Args:
         index: What is asked.
         gradients: Of the queries.
         asked: May lower the rank or change the damping; neither needs a pass over the data.
+        acting: What acts on the queries; None: the index's own curvature.
 
     Raises:
         ConfigError: The method or the index cannot take what is asked.
@@ -125,8 +153,8 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
     matrices: dict[str, Tensor] = {}
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        preconditioner = preconditioner_of(reader.subspace(module), curvature)
-        preconditioned = preconditioner.apply(rows.flatten(1)).view_as(rows)
+        own = preconditioner_of(reader.subspace(module), curvature) if acting is None else acting(module)
+        preconditioned = own.apply(rows.flatten(1)).view_as(rows)
         matrices[module.name] = preconditioned * (scale * index.member.weight)
     if asked.refine:
         matrices = _refined(reader, matrices, scale, asked)
@@ -144,9 +172,12 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
         query_norms=torch.ones(len(gradients.objectives)),
         curvature=curvature,
         scale=scale,
+        acting=acting,
     )
     if asked.normalisation != "unit":
         return plan
+    if acting is not None:
+        return replace(plan, query_norms=plan_scoring(index, gradients, asked).query_norms)
     return replace(plan, query_norms=own_norms(plan, gradients.stored))
 
 
@@ -299,9 +330,9 @@ def split_over_modules(plan: ScoringPlan, position: int, members: Sequence[Scori
 
 
 def precondition_example(plan: ScoringPlan, position: int, members: Sequence[ScoringPlan] = ()) -> dict[str, Tensor]:
-    """The other side of a score: T[x̂] of one stored example per module, (d_in, d_out), T being symmetric.
+    """The other side of a score: Tᵀ[x̂] of one stored example per module, (d_in, d_out).
 
-    In the unit of a score and divided as the plan's first query is, so that ⟨g_q, T[x̂]⟩ summed over the modules, and
+    In the unit of a score and divided as the plan's first query is, so that ⟨g_q, Tᵀ[x̂]⟩ summed over the modules, and
     over the members where there are several, is its score. Not for a plan that was refined or cut to a query rank:
     what these do to a query is not done here.
 
@@ -313,8 +344,8 @@ def precondition_example(plan: ScoringPlan, position: int, members: Sequence[Sco
     example = plan.reader.at(position)
     factor = score_per_product(position, *(members or [plan])) * plan.scale * plan.index.member.weight
     return {
-        module.name: plan.preconditioner_of(module)
-        .apply(block_rows(example.block(module)))
+        module.name: plan.acting_on(module)
+        .apply_transposed(block_rows(example.block(module)))
         .view(module.d_in, module.d_out)
         * factor
         for module in plan.reader.modules

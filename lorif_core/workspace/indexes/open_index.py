@@ -17,11 +17,12 @@ from lorif_core.methods.make_method import make_method
 from lorif_core.methods.protocol import AttributionMethod, Member
 from lorif_core.models.load import choose_device, load_model
 from lorif_core.passes.scoring import FittedIndex
+from lorif_core.passes.unrolling import UnrolledSegment, Unrolling, check_one_space
 from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
 from lorif_core.turns import turn_on
 from lorif_core.workspace.folder.index_losses import IndexLosses, knows_only_losses
-from lorif_core.workspace.folder.index_members import LinkedMember, Members
+from lorif_core.workspace.folder.index_members import LinkedMember, Members, Training
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes import free_memory
 from lorif_core.workspace.indexes.engine import Engine, engine_of_index
@@ -63,6 +64,12 @@ class OpenIndex:
 
     others: tuple["OtherMember", ...] = ()
     """The further members, in their order."""
+
+    unrolling: Unrolling | None = None
+    """What its method does to a query between the members, which are checkpoints of one training."""
+
+    needs_checkpoints: bool = False
+    """Whether its method has no answer without such members."""
 
     losses: IndexLosses | None = None
     """What is known of an index of losses; None for one of gradients."""
@@ -175,7 +182,23 @@ def open_with_members(
 
     fitted = replace(own.fitted, member=Member(members.name, members.weight))
     others = tuple(other(linked, theirs) for linked, theirs in checked)
-    return replace(own, fitted=fitted, members=members, others=others)
+    unrolling = None if members.training is None else _unrolling(files, own.reader, members, members.training)
+    return replace(own, fitted=fitted, members=members, others=others, unrolling=unrolling)
+
+
+def _unrolling(files: WorkspaceFiles, own: StoreReader, members: Members, training: Training) -> Unrolling:
+    """The training with what is stored of its checkpoints.
+
+    Raises:
+        ArtefactError: Their projected gradients do not mean the same.
+    """
+    readers = {members.name: own} | {one.name: files.open_index(one.index_id) for one in members.others}
+    check_one_space(list(readers), list(readers.values()))
+    segments = tuple(
+        UnrolledSegment(tuple(readers[name] for name in one.members), one.rates) for one in training.segments
+    )
+    how: Any = training.trained_by
+    return Unrolling(segments, how, training.texts_per_step, training.num_targets)
 
 
 def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:
@@ -218,6 +241,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
         FittedIndex(reader, engine.method, curvature, scored_on=place),
         GradientCapture(engine, place),
         share_sentence(files, record),
+        needs_checkpoints=settings.method.unrolls_training,
     )
 
 
