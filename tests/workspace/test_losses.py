@@ -166,6 +166,17 @@ def test_the_questions_of_the_table_are_a_file_of_queries(workspace, tmp_path):
     assert "'who' is none" in run.err
 
 
+def test_it_is_measured_beside_words_by_an_index_that_has_a_model(workspace, tmp_path):
+    queries = write_rows(tmp_path / "q.jsonl", [{"id": one, "prompt": "a", "completion": " b"} for one in QUESTIONS])
+    opened, masks = lf.open_workspace(workspace), np.random.default_rng(3).random((12, len(IDS))) < 0.5
+    covariances = np.array([[np.cov(LOSSES[len(IDS) + q], row)[0, 1] for row in LOSSES[: len(IDS)]] for q in (0, 1)])
+    np.savez(tmp_path / "truth.npz", masks=masks, losses=-(masks @ covariances.T))
+    rows_ = lf.evaluate(opened).lds(queries, tmp_path / "truth.npz", candidates=["api"])
+    own = next(one for one in rows_ if one.candidate == "api")
+    assert own.lds == pytest.approx(1.0, abs=0.02)  # losses that are the sums of its own scores
+    assert {one.candidate for one in rows_} >= {"api", "tokens"}
+
+
 def test_every_command_about_indexes_takes_it(workspace):
     assert "covariances" not in done("indexes", workspace).err
     report = done("indexes", workspace, "api", "--json").json

@@ -51,7 +51,9 @@ def test_the_table_has_a_line_per_configuration_and_reference(truth, tmp_path, c
 
 
 def test_every_method_and_no_unknown_reference_is_in_the_table():
-    assert {one.method.name for one in CONFIGURATIONS.values()} == set(METHODS)
+    assert {one.method.name for one in CONFIGURATIONS.values()} == set(METHODS) - {
+        "daunce"
+    }  # which needs many models
     assert {name.split(":")[0] for name in REFERENCES} <= set(KNOWN_REFERENCES)
 
 
