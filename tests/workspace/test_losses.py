@@ -65,8 +65,10 @@ def test_a_question_of_the_table_is_answered_by_correlations_without_a_model(wor
     assert [scores[one] for one in IDS] == pytest.approx([wanted[one] for one in IDS], abs=5e-3)
     assert (found["question"]["prompt"], found["question"]["completion"]) == QUESTIONS["q1"]
     assert found["objective_value"] == pytest.approx(LOSSES[-2].mean())
-    assert "the loss that is shown is the mean over the models" in found["remarks"]
-    assert found["model_share"].startswith("scores are covariances of losses over 6 models; no gradient was taken")
+    assert found["model_share"] == (
+        "scores are covariances of losses over 6 models; no gradient was taken, and the loss that is shown is the mean "
+        "over the models"
+    )
 
 
 def test_a_free_question_comes_with_its_losses(workspace, tmp_path):
@@ -77,6 +79,7 @@ def test_a_free_question_comes_with_its_losses(workspace, tmp_path):
     assert [hit["train_id"] for hit in found["supports"]] == best
     again = done(*asked, "--json").json
     assert again["is_kept"]
+    assert again["model_share"] == found["model_share"]  # what is said is said of a kept answer, too
     assert again["supports"] == found["supports"]
 
 

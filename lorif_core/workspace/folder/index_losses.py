@@ -71,6 +71,8 @@ class IndexLosses:
     def sentence(self) -> str:
         """What an answer rests on, in words."""
         told = f"scores are covariances of losses over {len(self.models)} models; no gradient was taken"
+        if self.is_imported:
+            told += ", and the loss that is shown is the mean over the models"
         if not self.num_left_out:
             return told
         texts = "text lacks" if self.num_left_out == 1 else "texts lack"
