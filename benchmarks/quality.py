@@ -23,7 +23,7 @@ from lorif_core.config import BatchConfig, ImportConfig, ModelConfig, Normalisat
 from lorif_core.errors import LorifError
 from lorif_core.evaluation.recipe import read_recipe
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
-from lorif_core.methods.registry import DEFAULT_METHOD, method_settings
+from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.workspace.quality.evaluate import Evaluation
 from lorif_core.workspace.workspace import Workspace, create_workspace
 
@@ -47,6 +47,9 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
     "lorif": Configuration(method_settings("lorif")),
     "logra": Configuration(method_settings("logra")),
     "graddot-index": Configuration(method_settings("graddot")),
+    "factgrass": Configuration(method_settings("factgrass")),
+    "grass": Configuration(method_settings("grass")),
+    "trak": Configuration(method_settings("trak")),
 }
 """What is built, by the name in the table."""
 
@@ -124,7 +127,7 @@ def measure_truth(
 def markdown(results: Mapping[str, Sequence[Row]]) -> str:
     """Plain and partial LDS of every configuration on every truth, then all figures of each truth."""
     lines = dict.fromkeys((row["configuration"], row["normalisation"]) for rows in results.values() for row in rows)
-    parts = []
+    parts = [_side_by_side(results)]
     for figure in SUMMARISED:
         found = [
             {(row["configuration"], row["normalisation"]): row[figure] for row in rows} for rows in results.values()
@@ -137,6 +140,49 @@ def markdown(results: Mapping[str, Sequence[Row]]) -> str:
             f"### {name}\n\n" + _markdown_table(columns, [[row[column] for column in columns] for row in rows])
         )
     return "\n".join(parts)
+
+
+def _side_by_side(results: Mapping[str, Sequence[Row]]) -> str:
+    """Every configuration with its plain scores: LDS with its interval over subsets, bytes all in, passes, seconds.
+
+    The default stands first, and what nothing is stored of last.
+    """
+    by_line: dict[str, dict[str, Row]] = {}
+    for truth, rows in results.items():
+        for row in rows:
+            if row["normalisation"] == "none":
+                by_line.setdefault(row["configuration"], {})[truth] = row
+    order = {name: place for place, name in enumerate(CONFIGURATIONS)}
+    cells: list[list[Any]] = []
+    for line, found in sorted(by_line.items(), key=lambda item: order.get(item[0], len(order))):
+        some = list(found.values())
+        built = [row for row in some if row["total_bytes"] is not None]
+        passes = METHODS[CONFIGURATIONS[line].method.name].passes if line in CONFIGURATIONS else None
+        cells.append(
+            [
+                line,
+                *(_with_interval(found[truth]) if truth in found else None for truth in results),
+                _span([row["codes_bytes"] for row in built]),
+                _span([row["total_bytes"] for row in built]),
+                passes,
+                _span([row["build_seconds"] for row in some if row["build_seconds"] is not None]),
+                _span([row["query_seconds"] for row in some if row["query_seconds"] is not None]),
+            ]
+        )
+    columns = ["bytes of codes", "bytes all in", "passes", "seconds to build", "seconds per question"]
+    return "### Methods: LDS (interval over subsets)\n\n" + _markdown_table(["method", *results, *columns], cells)
+
+
+def _with_interval(row: Row) -> str:
+    return f"{row['lds']:.3f} ({row['subsets_low']:.3f} to {row['subsets_high']:.3f})"
+
+
+def _span(numbers: Sequence[float]) -> str | None:
+    """The smallest and the largest over the truths."""
+    if not numbers:
+        return None
+    low, high = _cell(float(min(numbers))), _cell(float(max(numbers)))
+    return low if low == high else f"{low} to {high}"
 
 
 def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -45,6 +45,7 @@ from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
 from lorif_core.cli.index_commands import index, index_command, method_among
 from lorif_core.cli.list_indexes import indexes
+from lorif_core.cli.losses_commands import import_losses, perturb
 from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain, print_traceback
 from lorif_core.cli.part_commands import index_part
@@ -81,6 +82,8 @@ COMMANDS = {
     "index": index,
     "index-part": index_part,
     "indexes": indexes,
+    "import-losses": import_losses,
+    "perturb": perturb,
     "ask": ask,
     "score": score,
     "queries": queries,

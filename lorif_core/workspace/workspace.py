@@ -1,6 +1,6 @@
 """A workspace: data sets, indexes, questions and decisions, each in its room. Everything a front end does is here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -43,6 +43,8 @@ class Asked(TypedDict, total=False):
     num_opposing: int
     search: Search | None
     index_id: str | None
+    question_id: str | None
+    losses: Mapping[str, float] | None
     model: str | None
     generate: GenerateConfig
     actor: str | None

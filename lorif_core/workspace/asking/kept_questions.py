@@ -68,6 +68,8 @@ def _as_put(question: Question) -> dict[str, Any]:
         "form": question.form,
         "system": question.system,
         "messages": list(question.messages),
+        # Left out where there are none, so that all other questions keep their fingerprints.
+        **({} if question.losses is None else {"losses": dict(question.losses), "question_id": question.question_id}),
     }
 
 
@@ -237,6 +239,8 @@ def question_of(record: QueryRecord) -> Question:
         num_opposing=record.num_opposing,
         search=search_of(record),
         index_id=record.index_id,
+        question_id=said.get("question_id"),
+        losses=said.get("losses"),
     )
 
 

@@ -93,7 +93,7 @@ def score_candidates(
     for candidate in candidates:
         if not candidate.is_reference:
             index = workspace.indexes.open(candidate.name)
-            can_be_refined = index.engine.method.can_be_refined and index.members is None
+            can_be_refined = index.fitted.method.can_be_refined and index.members is None
             settings = [
                 ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
@@ -125,7 +125,10 @@ def _kept_or_scored(
 
 def _sequences(queries: Sequence[Query]) -> list[Any]:
     """What of queries decides their scores."""
-    return [[[one.input_ids, one.is_target] for one in query.sequences] for query in queries]
+    return [
+        [[one.input_ids, one.is_target] for one in query.sequences] if query.losses is None else list(query.losses)
+        for query in queries
+    ]
 
 
 @cache
