@@ -63,7 +63,6 @@ class Collector:
     ) -> None:
         self.maps, self.sink = maps, sink
         self.shape, self.keeps_tokens, self.refusals = shape, keeps_tokens, refusals
-        self.is_backward = False
         self._expected: Counter[str] = Counter()
         self._without_graph: Counter[str] = Counter()
         self._parts: dict[str, list[ProjectedGradient]] = defaultdict(list)
@@ -81,7 +80,7 @@ class Collector:
     def on_use(self, use: Use) -> None:
         """Take in what a weight was multiplied by, and wait for the gradient of the product."""
         name = use.name
-        if self.is_backward:  # a recomputation by gradient checkpointing
+        if is_in_backward():  # a recomputation by gradient checkpointing
             if not self._without_graph[name]:
                 return
             self._without_graph[name] -= 1
@@ -161,6 +160,11 @@ class Collector:
         assert isinstance(gradient, DenseGradient)  # a sketch has multiplied it out
         before = self._joined.get(joined)
         self._joined[joined] = gradient if before is None else before.plus(gradient)
+
+
+def is_in_backward() -> bool:
+    """Whether a backward pass is at work in this thread, as it is while checkpointing computes a forward again."""
+    return torch._C._current_graph_task_id() != -1  # what torch.utils.checkpoint asks itself
 
 
 def _as_multiplied(use: Use) -> Tensor:

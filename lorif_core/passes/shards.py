@@ -78,7 +78,7 @@ def build_shard(
     Raises:
         NumericalError: A gradient is not finite.
     """
-    rows = _ShardRows(source, len(examples))
+    rows = ShardRows(source, len(examples))
     capture_texts(
         source.model,
         source.maps,
@@ -103,7 +103,7 @@ def build_shard(
     )
 
 
-class _ShardRows:
+class ShardRows:
     """A shard being filled batch by batch; all of it lies where its module's gradients are."""
 
     def __init__(self, source: GradientSource, num_examples: int) -> None:
@@ -164,7 +164,11 @@ class _ShardRows:
             self._squared_norms[norms.device] = torch.zeros(self.num_examples, device=norms.device)
         self._squared_norms[norms.device].index_add_(0, place, norms.unflatten(0, (count, -1)).sum(0))
         energies = (block.squared_norm(), kept_as_stored(gradient, stored), gradient.squared_norm())
-        sums = [energy.unflatten(0, (count, -1)).sum(1, dtype=torch.float64) for energy in energies]
+        self._add_energies(modules, [energy.unflatten(0, (count, -1)) for energy in energies])
+
+    def _add_energies(self, modules: Sequence[ModuleShape], energies: Sequence[Tensor]) -> None:
+        """Take in what is kept, stored and whole of some modules' gradients, each (modules, n)."""
+        sums = [energy.sum(1, dtype=torch.float64) for energy in energies]
         for module, own in zip(modules, torch.stack(sums, 1), strict=True):
             before = self._energies.get(module.name)
             self._energies[module.name] = own if before is None else before + own

@@ -101,6 +101,10 @@ class Plan:
     """What has a scale: a term, or, as in all indexes from before there was a choice, each factor; None too where
     nothing is scaled."""
 
+    logged: dict[str, Any] | None = None
+    """The run of a training loop whose gradients these are, of the weights as they were then, and what its maps were
+    made from; None: of one model, as in all indexes from before there were runs."""
+
     @property
     def column_codec(self) -> ColumnCodec:
         """How factors become bytes."""
@@ -157,7 +161,7 @@ def values_to_keep(plan: Plan) -> dict[str, Any]:
     return values
 
 
-_LATER = ("precision", "scales", "captured", "objective")
+_LATER = ("precision", "scales", "captured", "objective", "logged")
 """Fields that are left out where an index is as all were before there were others, so that it keeps its hashes."""
 
 

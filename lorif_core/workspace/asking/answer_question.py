@@ -51,7 +51,8 @@ def answer_question(
         scanner: Who scans the index.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
             both (1, n); nothing of a fast search. None where nobody wants them.
-        on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
+        on_progress: Receives ("refine", steps done, all) where the model refines the question, ("scores", examples
+            done, all), then ("texts", texts of the lists, all).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
@@ -61,13 +62,13 @@ def answer_question(
     asked = encode_for(index, question)
     with index.held():  # nobody else's turn between the scores and the parts of their tokens
         captured = capture_members(index, [asked.query], settings)
-        plans = plan_members(captured, settings)
+        plans = plan_members(index, captured, settings, on_progress)
         if question.search == "fast":
             found = _found_fast(plans, question, on_progress)
         else:
             found = _found(plans, question, scanner, on_scores, on_progress)
         elapsed = time.perf_counter() - started
-        supports, opposes = _lists(index, plans, found, Wording(question.said), on_progress)
+        supports, opposes = _lists(index, plans, found, Wording(question.completion or ""), on_progress)
     shown, positive_total, spread = sum(hit.score for hit in supports), found.positive_total, found.spread
     taken: list[Plan] = [name for plan in plans for name in plan.plans.values()]
     return Answer(
@@ -88,6 +89,7 @@ def answer_question(
         model_share=index.model_share,
         members=None if index.members is None else index.members.sentence,
         remark=joined_notes(index.memory_note, weights_note(index.examples.columns, settings.normalisation)),
+        refined=None if plans[0].refinement is None else plans[0].refinement.sentence,
         fast_search=found.fast,
         missing=found.missing,
     )

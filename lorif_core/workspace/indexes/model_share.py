@@ -82,8 +82,13 @@ def share_sentence(files: WorkspaceFiles, record: IndexRecord) -> str:
     """The share that an index sees, in words, also where it cannot be told; of an index of losses, what it knows."""
     if (losses := read_index_losses(files.index_folder(record.index_id))) is not None:
         return losses.sentence
-    found = share_of_index(files, record)
-    return UNKNOWN if found is None else found.sentence
+    found, logged = share_of_index(files, record), files.open_index(record.index_id).manifest.logged
+    sentence = UNKNOWN if found is None else found.sentence
+    if logged is None:
+        return sentence
+    dropout = ", with dropout" if logged["dropout"] else ""
+    whose = f"its gradients were taken while run {logged['run']!r} trained, of the weights as they were then"
+    return f"{sentence}; {whose}{dropout}"
 
 
 def share_of_index(files: WorkspaceFiles, record: IndexRecord) -> ModelShare | None:
