@@ -20,7 +20,7 @@ def draw(answer: Answer, context: Context) -> None:
         if (found := _found(answer, context.dataset_id)) is None:
             return
         st.text(visible(" · ".join(found.facts())))
-        st.text(NOTE)
+        st.text(f"{NOTE} A line above marks them.")
         listed = {hit.train_id: f"supports #{hit.rank}" for hit in answer.supports}
         listed |= {hit.train_id: f"opposes #{hit.rank}" for hit in answer.opposes}
         for one in found.texts:
