@@ -18,10 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from benchmarks.truths.train_checkpoints import CHECKPOINTS, find_checkpoints
 from lorif_core.cli.process import prepare_process
 from lorif_core.config import BatchConfig, ImportConfig, ModelConfig, Normalisation
 from lorif_core.errors import LorifError
 from lorif_core.evaluation.recipe import read_recipe
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.workspace.quality.evaluate import Evaluation
@@ -37,6 +39,10 @@ class Configuration(NamedTuple):
     include: tuple[str, ...] = ()
     """Patterns of modules; empty: what the method tracks by itself."""
 
+    segments: int | None = None
+    """Of the training, whose checkpoints are members; None: the model alone. A truth has them from
+    ``python -m benchmarks.truths.train_checkpoints``."""
+
 
 CONFIGURATIONS: Mapping[str, Configuration] = {
     "default": Configuration(method_settings(DEFAULT_METHOD)),
@@ -50,6 +56,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
     "factgrass": Configuration(method_settings("factgrass")),
     "grass": Configuration(method_settings("grass")),
     "trak": Configuration(method_settings("trak")),
+    "source": Configuration(method_settings("source"), segments=3),
 }
 """What is built, by the name in the table."""
 
@@ -106,11 +113,10 @@ def measure_truth(
     workspace.data.import_files(folder / "train.jsonl", settings=ImportConfig(keep_empty=True))
     names: dict[str, str] = {}
     for configuration in configurations:
-        settings = IndexConfig(
-            model=ModelConfig(model=str(folder / "model"), include=CONFIGURATIONS[configuration].include),
-            method=CONFIGURATIONS[configuration].method,
-            batches=BatchConfig(max_length=_longest(folder)),
-        )
+        settings = _settings(folder, CONFIGURATIONS[configuration])
+        if settings is None:
+            say(f"{configuration}: left out, as {folder / CHECKPOINTS} is not there; train_checkpoints makes it")
+            continue
         say(f"{configuration} …")
         started = time.perf_counter()
         record = workspace.indexes.build(settings)
@@ -122,6 +128,24 @@ def measure_truth(
         folder / "query.jsonl", folder / "truth.npz", candidates=candidates, normalisations=normalisations
     )
     return [{"configuration": names.get(row.candidate, row.candidate), **asdict(row)} for row in found]
+
+
+def _settings(folder: Path, chosen: Configuration) -> IndexConfig | None:
+    """Of an index; None where it needs checkpoints, and the truth has none."""
+    model, members = folder / "model", MembersConfig()
+    if chosen.segments is not None:
+        places = find_checkpoints(folder / CHECKPOINTS)
+        if not places:
+            return None
+        # The last one is the model again, by the same recipe, beside what its trainer said.
+        model = places[-1]
+        members = MembersConfig(checkpoints=tuple(map(str, places[:-1])), segments=chosen.segments)
+    return IndexConfig(
+        model=ModelConfig(model=str(model), include=chosen.include),
+        method=chosen.method,
+        batches=BatchConfig(max_length=_longest(folder)),
+        members=members,
+    )
 
 
 def markdown(results: Mapping[str, Sequence[Row]]) -> str:

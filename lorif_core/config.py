@@ -1,4 +1,4 @@
-"""Settings of the stages as frozen dataclasses; methods: ``method_settings``, exports: ``export_config``.
+"""Settings of the stages as frozen dataclasses; methods, exports and so on have files of their own.
 
 The command line, the manifest and the documentation are generated from them. Nothing here
 imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
@@ -6,7 +6,7 @@ fields is checked where both live.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from lorif_core.errors import ConfigError
@@ -16,6 +16,8 @@ DampingRule = Literal["trace", "spectrum", "absolute"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 Search = Literal["exact", "fast"]
+RefineBy = Literal["codes", "model"]
+RefineSolver = Literal["cg", "lissa"]
 Windows = Literal["text", "all", "off"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -40,10 +42,13 @@ Preference = Literal["pairs", "chosen"]
 TextUnit = Literal["file", "line"]
 
 DEFAULT_REFINE_RATIO = 3.0
-"""Damping of the refinement over the mean self-influence: helps on both ground truths, 1 on one of them only."""
+"""Helps on both ground truths of decision 0013, 1 on one of them only."""
+
+MODEL_REFINEMENT = ("refine_by", "batch", "refine_damping", "solver", "refine_seed")
+"""Fields of ``ScoreConfig`` that say nothing where no query is refined by the model."""
 
 DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
-"""Ratio of each rule, in units of the mean eigenvalue that the rule names (docs/explanation/design.md §2.5)."""
+"""Of each rule, over the mean eigenvalue that it names (docs/explanation/design.md §2.5)."""
 
 
 def require(holds: bool, message: str) -> None:
@@ -237,91 +242,6 @@ class ModelConfig:
         check_choice("precision", self.precision, Precision)
 
 
-MemberWeights = Literal["average", "tracin", "final-minus-base"]
-TrainedBy = Literal["adamw", "sgd"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MembersConfig:
-    """Further models whose scores are added to the model's own: each has an index of its own over the same texts."""
-
-    base: str | None = None
-    """The model before it was trained."""
-
-    checkpoints: tuple[str, ...] = ()
-    """Folders of checkpoints of the training, or patterns such as `'ckpt-*/'`."""
-
-    member_weights: MemberWeights | None = None
-    """average: 1 / number of members each; tracin: learning rates of the checkpoints' `trainer_state.json`, divided
-    by their sum; final-minus-base: 1 and -1. Unset: as it was, else average."""
-
-    alone: bool = False
-    """The index shall answer without the further members that it has; their own indexes stay."""
-
-    segments: int | None = None
-    """--method source: stretches of the training, each with as many of the checkpoints as the others, whose curvature
-    and gradients are averaged. Unset: as it was, else 3, or one per checkpoint where there are fewer."""
-
-    steps: tuple[int, ...] = ()
-    """--method source: the step of every checkpoint, the model itself last. Unset: those of their
-    `trainer_state.json`."""
-
-    learning_rates: tuple[float, ...] = ()
-    """--method source: mean learning rate up to every checkpoint since the one before, the model itself last. Unset:
-    those that `trainer_state.json` logged."""
-
-    trained_by: TrainedBy | None = None
-    """--method source: adamw (a module's rates are divided by the size of its gradient of a batch) or sgd (rates as
-    they are). Unset: as it was, else adamw."""
-
-    texts_per_step: float | None = None
-    """--method source, adamw: texts of a batch. Unset: texts times epochs over steps of `trainer_state.json`."""
-
-    def __post_init__(self) -> None:
-        """Check the weights, and that nobody wants both."""
-        if self.member_weights is not None:
-            check_choice("member_weights", self.member_weights, MemberWeights)
-        require(
-            not (self.alone and (self.base is not None or self.checkpoints or self.member_weights)),
-            "alone takes an index's further members away, so it goes with none of base, checkpoints and "
-            "member_weights.",
-        )
-        self._check_training()
-
-    def _check_training(self) -> None:
-        if self.trained_by is not None:
-            check_choice("trained_by", self.trained_by, TrainedBy)
-        require(self.segments is None or self.segments >= 1, f"segments must be at least 1, got {self.segments}.")
-        require(
-            self.texts_per_step is None or 0 < self.texts_per_step < float("inf"),
-            f"texts_per_step must be above 0, got {self.texts_per_step}.",
-        )
-        require(
-            len(self.steps) == len(self.learning_rates),
-            f"steps and learning_rates go together, one of each per checkpoint, got {len(self.steps)} and "
-            f"{len(self.learning_rates)}. Name both, or neither where every checkpoint has a `trainer_state.json`.",
-        )
-        require(
-            list(self.steps) == sorted(set(self.steps)) and all(step >= 1 for step in self.steps),
-            f"steps must rise from checkpoint to checkpoint, from 1 on, got {list(self.steps)}.",
-        )
-        require(
-            all(0 < rate < float("inf") for rate in self.learning_rates),
-            f"learning_rates must be above 0, got {list(self.learning_rates)}: a stretch without one taught nothing.",
-        )
-
-    @property
-    def about_training(self) -> str | None:
-        """The first setting that says how the model was trained, by its name; None: it says nothing of it."""
-        names = ("segments", "steps", "learning_rates", "trained_by", "texts_per_step")
-        return next((name for name in names if getattr(self, name) not in (None, ())), None)
-
-    @property
-    def names_any(self) -> bool:
-        """Whether it names a model."""
-        return self.base is not None or bool(self.checkpoints)
-
-
 @dataclass(frozen=True, kw_only=True)
 class CurvatureConfig:
     """What a preconditioner was fitted with, or shall be: subspace rank and damping. The manifest keeps it."""
@@ -449,12 +369,28 @@ class ScoreConfig:
     example's self-influence; tempered: by its fourth root."""
 
     refine: int = 0
-    """Half-whitened indexes: refine each query by this many steps of conjugate gradients with the curvature of
-    the stored texts themselves (docs/decisions/0013: better scores, two do most of it); a step multiplies every
-    stored text by a whole matrix twice, nothing is stored for it. 0: plain products, which are much faster."""
+    """Half-whitened indexes: refine each query by this many steps (also `--steps`). By codes, two do most of it
+    (docs/decisions/0013), and a step multiplies every stored text by a whole matrix twice. By the model, a step takes
+    three passes of the model over the batch. Nothing is stored for it. 0: plain products, which are much faster."""
+
+    refine_by: RefineBy = "codes"
+    """Whose curvature refines a query. codes: what the stored texts share. model: the model's own Gauss–Newton matrix
+    over a batch of training texts, all tracked modules together (docs/decisions/0056)."""
 
     refine_ratio: float = DEFAULT_REFINE_RATIO
-    """Damping of that curvature over the mean self-influence; large values leave the query plain."""
+    """By codes: damping of that curvature over the mean self-influence; large values leave the query plain."""
+
+    batch: int = 64
+    """By the model: how many training texts its curvature is taken over, the same ones for every question."""
+
+    refine_damping: float = 1.0
+    """By the model: damping over the curvature along the query itself; large values leave the query plain."""
+
+    solver: RefineSolver = "cg"
+    """By the model: cg, conjugate gradients; lissa, the Neumann series, which takes far more steps."""
+
+    refine_seed: int = 0
+    """By the model: seed of the draw of the batch."""
 
     query_rank: int | None = None
     """Keep this many singular directions of each preconditioned query matrix, which makes many
@@ -478,14 +414,12 @@ class ScoreConfig:
         check_choice("normalisation", self.normalisation, Normalisation)
         if self.damping_rule is not None:
             check_choice("damping_rule", self.damping_rule, DampingRule)
-        require(
-            self.refine >= 0,
-            f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.",
-        )
+        require(self.refine >= 0, f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.")
         require(
             self.refine_ratio > 0,
             f"refine_ratio must be > 0, got {self.refine_ratio}: the inverse needs some damping.",
         )
+        self._check_model_refinement()
         require(
             self.query_rank is None or self.query_rank >= 1,
             f"query_rank must be at least 1, got {self.query_rank}; leave it unset to keep all.",
@@ -503,24 +437,30 @@ class ScoreConfig:
             f"damping must be > 0, got {self.damping}: outside the subspace the inverse is 1/damping.",
         )
 
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
-    """How the model completes a prompt."""
-
-    max_new_tokens: int = 32
-    """Longest generated completion in tokens."""
-
-    temperature: float = 0.0
-    """0 takes the likeliest token each time (greedy); above 0 samples."""
-
-    sampling_seed: int = 0
-    """Seed of the sampling."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
+    def _check_model_refinement(self) -> None:
+        """Refuse what one of the two refinements does not read: it would be ignored."""
+        check_choice("refine_by", self.refine_by, RefineBy)
+        check_choice("solver", self.solver, RefineSolver)
+        require(self.batch >= 1, f"batch must be at least 1 text, got {self.batch}.")
         require(
-            self.max_new_tokens >= 1 and self.temperature >= 0,
-            f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
-            f"{self.temperature}.",
+            self.refine_damping > 0,
+            f"refine_damping must be > 0, got {self.refine_damping}: the inverse needs some damping.",
+        )
+        if self.refine_by == "model":
+            require(
+                self.refine >= 1,
+                "refine_by=model takes steps, got 0. Pass how many, `--steps 10`, or leave `--refine-by` out.",
+            )
+            require(
+                self.refine_ratio == DEFAULT_REFINE_RATIO,
+                f"refine_ratio is the damping of refine_by=codes, got {self.refine_ratio} for the model. Use "
+                "`--refine-damping`.",
+            )
+            return
+        changed = [one.name for one in fields(self) if getattr(self, one.name) != one.default]
+        changed = [name for name in MODEL_REFINEMENT if name in changed]
+        require(
+            not changed,
+            f"{' and '.join(changed)} belong to a refinement by the model, which was not asked for. Pass "
+            "`--refine-by model --steps 10` as well, or leave it out.",
         )

@@ -6,7 +6,8 @@ import streamlit as st
 
 from app import background, session
 from app.components import build_settings, jobs_progress
-from lorif_core.config import BatchConfig, MembersConfig, MemberWeights, ModelConfig, Windows
+from lorif_core.config import BatchConfig, ModelConfig, Windows
+from lorif_core.members_config import MembersConfig, MemberWeights
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.views.setting_fields import setting_fields

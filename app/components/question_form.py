@@ -6,10 +6,11 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks, watch
-from app.components import chat_form, table_question, token_view
+from app.components import chat_form, refine_choice, table_question, token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
-from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
+from lorif_core.config import Normalisation, ScoreConfig, Search
 from lorif_core.files import fingerprint_of_value
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.generate_completion import generate_completion
@@ -112,14 +113,14 @@ def draw() -> None:
     asked = Question(prompt=prompt, index_id=index_id, form=chat.form, system=chat.system, messages=chat.messages)
     asked = replace(asked, generate=_generation(asked))
     asked = _with_completion(asked, completion)
-    contrast, (k, normalisation, search) = _options(indexes)
+    contrast, settings, (k, search) = _options(indexes)
     chosen = _tokens(asked)
     if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
         question = replace(
             asked,
             contrast=contrast or None,
             tokens=tuple(chosen) or None,
-            settings=ScoreConfig(objective="contrast" if contrast else "loss", normalisation=normalisation),
+            settings=settings,
             k=k,
             num_opposing=k,
             search=search,
@@ -132,10 +133,10 @@ def draw() -> None:
 def _of_table(index_id: str, losses: IndexLosses, indexes: dict[str, str]) -> None:
     """The form of an index that has no model."""
     asked = table_question.draw(index_id, losses)
-    _, (k, normalisation, _) = _options(indexes, is_of_table=True)
+    _, settings, (k, _) = _options(indexes, is_of_table=True)
     is_pressed = st.button("Run", type="primary", width="stretch", key="ask-run", disabled=asked is None)
     if asked is not None and is_pressed:
-        ask(table_question.as_asked(asked, k, ScoreConfig(normalisation=normalisation)))
+        ask(table_question.as_asked(asked, k, settings))
         st.rerun()
 
 
@@ -220,7 +221,7 @@ def _generate(asked: Question) -> Task:
 
 def _options(
     indexes: dict[str, str], *, is_of_table: bool = False
-) -> tuple[str, tuple[int, Normalisation, Search | None]]:
+) -> tuple[str, ScoreConfig, tuple[int, Search | None]]:
     with st.expander("Compare with, index, list length"):
         contrast = st.text_area(
             "Rather than",
@@ -247,7 +248,9 @@ def _options(
             persist_state="session",
             help="Percentiles, comparisons and what-ifs need the scores of all texts, which an exact search keeps.",
         )
-    return contrast, (k, normalisation, search)
+        refined = {} if is_of_table else refine_choice.draw()
+    objective = "contrast" if contrast else "loss"
+    return contrast, ScoreConfig(objective=objective, normalisation=normalisation, **refined), (k, search)
 
 
 def _tokens(asked: Question) -> list[int]:

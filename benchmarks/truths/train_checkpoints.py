@@ -39,6 +39,11 @@ def train_checkpoints(folder: Path, out: Path, count: int) -> list[Path]:
         unfinished = out.with_name(f"{out.name}.unfinished")
         _train(folder, unfinished, count)
         unfinished.rename(out)
+    return find_checkpoints(out)
+
+
+def find_checkpoints(out: Path) -> list[Path]:
+    """The checkpoints that are there, the first step first."""
     return sorted(out.glob("checkpoint-*"), key=lambda one: int(one.name.removeprefix("checkpoint-")))
 
 

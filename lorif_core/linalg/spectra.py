@@ -64,7 +64,10 @@ class SpectralMap:
         """The function of each row."""
         basis = self.basis.to(rows)
         coordinates = rows @ basis  # (n, R)
-        return (rows - coordinates @ basis.mT) * self.outside + (coordinates * self.inside.to(rows)) @ basis.mT
+        outside = rows - coordinates @ basis.mT
+        # Once more: what rounding leaves of the basis in it would be multiplied by a number that may be far larger.
+        outside = outside - (outside @ basis) @ basis.mT
+        return outside * self.outside + (coordinates * self.inside.to(rows)) @ basis.mT
 
 
 @dataclass(frozen=True)

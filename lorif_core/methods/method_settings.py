@@ -13,12 +13,12 @@ from lorif_core.config import (
     Codec,
     CurvatureConfig,
     DampingRule,
-    MembersConfig,
     ModelConfig,
     check_choice,
     parse_bytes,
     require,
 )
+from lorif_core.members_config import MembersConfig
 from lorif_core.storage_location import plain_location
 
 OWN_HEAD_COLUMNS = 8

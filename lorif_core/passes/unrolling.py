@@ -6,9 +6,9 @@ The mathematics is in ``methods/source.py``.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lorif_core.config import TrainedBy
 from lorif_core.errors import ArtefactError
 from lorif_core.linalg.spectra import Chain, Spectrum, mean_spectrum, remaining, response, spectrum_of
+from lorif_core.members_config import TrainedBy
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.reader import StoreReader
 

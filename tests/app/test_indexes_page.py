@@ -14,7 +14,7 @@ from tiny_workspace import copy_of, done, imported, indexed, model_folder, write
 import lorif_core as lf
 from app.components import import_reading
 from lorif_core.catalog import EvaluationRecord, utc_now
-from lorif_core.config import MembersConfig
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.registry import METHODS
 from lorif_core.views.setting_fields import setting_fields
 from lorif_core.workspace.jobs.kinds import KINDS, json_of

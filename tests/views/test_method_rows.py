@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lorif_core.config import MembersConfig
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import KroneckerConfig, LorifConfig
 from lorif_core.methods.registry import METHODS
 from lorif_core.views.method_rows import reference_lines

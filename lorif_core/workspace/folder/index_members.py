@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from lorif_core.config import TrainedBy
 from lorif_core.errors import ArtefactError, LorifError
 from lorif_core.files import read_json, write_json
+from lorif_core.members_config import TrainedBy
 
 MEMBERS = "members.json"
 

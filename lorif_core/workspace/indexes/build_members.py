@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lorif_core.catalog import DatasetRecord, IndexRecord
-from lorif_core.config import MembersConfig
 from lorif_core.data.sequences import sequences_of
 from lorif_core.errors import ConfigError
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.load import load_model
 from lorif_core.models.outline import has_only_a_configuration

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lorif_core.config import MembersConfig, MemberWeights
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.members_config import MembersConfig, MemberWeights
 from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.indexes.trainer_state import read_trainer_state
 

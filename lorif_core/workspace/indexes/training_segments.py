@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from lorif_core.config import MembersConfig
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.members_config import MembersConfig
 from lorif_core.workspace.folder.index_members import Training, TrainingSegment
 from lorif_core.workspace.indexes.name_members import OWN, NamedModel, WeighedModel, name_checkpoints
 from lorif_core.workspace.indexes.trainer_state import TrainerState, read_trainer_state, summed_rates
