@@ -37,6 +37,7 @@ from lorif_core.errors import CaptureError, DataError
 from lorif_core.linalg.gradients import project_side
 from lorif_core.linalg.linear_solvers import Matrices
 from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.sparse_maps import Mask
 from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import Bool, Float, TokenBatch
 from lorif_core.turns import turn_on
@@ -156,16 +157,26 @@ class _Weights:
 
 def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
     matrix = vector.to(like.device, torch.promote_types(vector.dtype, torch.float32))
-    if maps.output_map is not None:
-        side = maps.output_map.to(matrix.dtype)
+    left, right = _dense_sides(maps)
+    if right is not None:
+        side = right.to(matrix.dtype)
         matrix = matrix * side if side.ndim == 1 else matrix @ side.mT
-    return matrix if maps.input_map is None else maps.input_map.to(matrix.dtype) @ matrix
+    return matrix if left is None else left.to(matrix.dtype) @ matrix
 
 
 def _project(gradient: Tensor, maps: ModuleMaps) -> Tensor:
     wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-    half = wide if maps.input_map is None else maps.input_map.to(wide.dtype).mT @ wide
-    return project_side(half, maps.output_map)
+    left, right = _dense_sides(maps)
+    return project_side(wide if left is None else left.to(wide.dtype).mT @ wide, right)
+
+
+def _dense_sides(maps: ModuleMaps) -> tuple[Tensor | None, Tensor | None]:
+    left, right = maps.input_map, maps.output_map
+    # Sketches are not refined: their inverse holds the stored texts' curvature already.
+    assert not isinstance(left, Mask)
+    assert not isinstance(right, Mask)
+    assert maps.sketch is None
+    return left, right
 
 
 def _products(
@@ -194,9 +205,7 @@ def _products(
         yield weights.projected(gradients)
 
 
-def _tangents(
-    model: nn.Module, weights: _Weights, batch: TokenBatch, changes: Mapping[str, Tensor]
-) -> Tensor | None:
+def _tangents(model: nn.Module, weights: _Weights, batch: TokenBatch, changes: Mapping[str, Tensor]) -> Tensor | None:
     """How the logits (B, K, vocabulary) move when the weights do; None where they do not.
 
     Raises:
