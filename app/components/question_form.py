@@ -6,10 +6,11 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks, watch
-from app.components import chat_form, token_view
+from app.components import chat_form, refine_choice, token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
-from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
+from lorif_core.config import Normalisation, ScoreConfig, Search
 from lorif_core.files import fingerprint_of_value
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.generate_completion import generate_completion
@@ -106,14 +107,14 @@ def draw() -> None:
     asked = Question(prompt=prompt, index_id=index_id, form=chat.form, system=chat.system, messages=chat.messages)
     asked = replace(asked, generate=_generation(asked))
     asked = _with_completion(asked, completion)
-    contrast, (k, normalisation, search) = _options(indexes)
+    contrast, settings, (k, search) = _options(indexes)
     chosen = _tokens(asked)
     if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
         question = replace(
             asked,
             contrast=contrast or None,
             tokens=tuple(chosen) or None,
-            settings=ScoreConfig(objective="contrast" if contrast else "loss", normalisation=normalisation),
+            settings=settings,
             k=k,
             num_opposing=k,
             search=search,
@@ -202,7 +203,7 @@ def _generate(asked: Question) -> Task:
     )
 
 
-def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, Normalisation, Search | None]]:
+def _options(indexes: dict[str, str]) -> tuple[str, ScoreConfig, tuple[int, Search | None]]:
     with st.expander("Compare with, index, list length"):
         contrast = st.text_area(
             "Rather than",
@@ -228,7 +229,9 @@ def _options(indexes: dict[str, str]) -> tuple[str, tuple[int, Normalisation, Se
             persist_state="session",
             help="Percentiles, comparisons and what-ifs need the scores of all texts, which an exact search keeps.",
         )
-    return contrast, (k, normalisation, search)
+        refined = refine_choice.draw()
+    objective = "contrast" if contrast else "loss"
+    return contrast, ScoreConfig(objective=objective, normalisation=normalisation, **refined), (k, search)
 
 
 def _tokens(asked: Question) -> list[int]:

@@ -50,7 +50,8 @@ def answer_question(
         scanner: Who scans the index.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
             both (1, n); nothing of a fast search. None where nobody wants them.
-        on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
+        on_progress: Receives ("refine", steps done, all) where the model refines the question, ("scores", examples
+            done, all), then ("texts", texts of the lists, all).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
@@ -60,7 +61,7 @@ def answer_question(
     asked = encode_for(index, question)
     with index.held():  # nobody else's turn between the scores and the parts of their tokens
         captured = capture_members(index, [asked.query], settings)
-        plans = plan_members(captured, settings)
+        plans = plan_members(index, captured, settings, on_progress)
         if question.search == "fast":
             found = _found_fast(plans, question, on_progress)
         else:
@@ -87,6 +88,7 @@ def answer_question(
         model_share=index.model_share,
         members=None if index.members is None else index.members.sentence,
         remark=index.memory_note,
+        refined=None if plans[0].refinement is None else plans[0].refinement.sentence,
         fast_search=found.fast,
         missing=found.missing,
     )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, RefineBy, ScoreConfig
 from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.errors import ConfigError
 from lorif_core.files import checksum_of_file, fingerprint_of_value, start_hash
@@ -75,12 +75,14 @@ def score_candidates(
     on_progress: ProgressSink,
     *,
     refines: Sequence[int] = (0,),
+    refine_by: RefineBy = "codes",
 ) -> Iterator[Scored]:
     """Scores of every candidate under every normalisation.
 
     References that need no gradient come first, in the given order, then indexes, then the other references, which
     share one pass. References are of the first index that is named, or of the newest. Indexes are scored with every
-    number of refining steps in ``refines``; others than half-whitened ones take 0 only.
+    number of refining steps in ``refines``, ``refine_by`` codes or the model; others than half-whitened ones take 0
+    only.
 
     Raises:
         LorifError: A candidate or a query cannot be used.
@@ -95,7 +97,12 @@ def score_candidates(
             index = workspace.indexes.open(candidate.name)
             can_be_refined = index.fitted.method.can_be_refined and index.members is None
             settings = [
-                ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
+                ScoreConfig(
+                    normalisation=one,
+                    damping_ratio=candidate.damping_ratio,
+                    refine=steps,
+                    refine_by=refine_by if steps else "codes",
+                )
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
             ]
             asked = [as_a_text(index, example) for example in read_query_examples(queries)]
@@ -192,7 +199,7 @@ def _score(
     captured, cost = capture_members(index, asked, *settings), _Cost.of(files, index)
     for one in settings:
         started = time.perf_counter()
-        scores = torch.cat([part for _, part in iter_scores(*plan_members(captured, one))], 1)
+        scores = torch.cat([part for _, part in iter_scores(*plan_members(index, captured, one))], 1)
         seconds = (time.perf_counter() - started) / len(asked)
         label = f"{index.label}{_asked(one)}"
         yield Scored(candidate, label, one.normalisation, scores, *cost, seconds, one)
@@ -224,7 +231,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
 def _asked(settings: ScoreConfig) -> str:
     """What the settings change about an index, for its label."""
     changes = {
-        "refined": settings.refine or None,
+        "refined by the model" if settings.refine_by == "model" else "refined": settings.refine or None,
         "damping": settings.damping_ratio,
         "r'": settings.subspace_rank,
         "query rank": settings.query_rank,
