@@ -215,3 +215,13 @@ def test_sketches_cannot_be_logged_while_a_model_is_trained(opened, name):
     )
     with pytest.raises(ConfigError, match=f"sketches that {name} stores. Log it with another method, such as lorif"):
         run.__enter__()
+
+
+@EVERY
+@pytest.mark.parametrize("by", ["codes", "model"])
+def test_sketches_are_not_refined(opened, name, by):
+    workspace, ids = opened
+    words = ("--prompt", PROMPT, "--completion", COMPLETION, "--index", ids[name], "--refine", 1, "--refine-by", by)
+    run = lorif("ask", workspace.path, *words)
+    assert (run.code, run.out) == (2, "")
+    assert f"has its curvature elsewhere ({name} k=96 bf16)" in " ".join(run.err.split())
