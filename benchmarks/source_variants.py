@@ -68,6 +68,14 @@ class Family:
         self.queries = [by_name[name][1] for name in order]
         self.rates = [one.rates for one in self.training.segments]
         self.curvature = index.fitted.curvature
+        self._means: dict[tuple[int, int, str], Spectrum] = {}
+
+    def mean(self, first: int, last: int, module: ModuleShape) -> Spectrum:
+        """Of the curvatures of some checkpoints, kept from one variant to the next."""
+        key = first, last, module.name
+        if key not in self._means:
+            self._means[key] = mean_spectrum([spectrum_of(one.subspace(module)) for one in self.readers[first:last]])
+        return self._means[key]
 
     def rows(self, number: int, module: ModuleShape) -> Tensor:
         """Stored gradients of one checkpoint, (N, D)."""
@@ -104,7 +112,7 @@ def unrolled(
     spectra: list[Spectrum] = []
     durations: list[float] = []
     for first, last in pairwise(edges):
-        mean = mean_spectrum([spectrum_of(one.subspace(module)) for one in family.readers[first:last]])
+        mean = family.mean(first, last, module)
         spectra.append(mean if has_rest else replace(mean, rest=0.0))
         durations.append(scale * sum(family.rates[first:last]) * _per_rate(family, module, mean.trace, trained_by))
     total = torch.zeros(len(family.query(-1, module)), family.readers[0].manifest.num_examples)
@@ -124,19 +132,17 @@ def _per_rate(family: Family, module: ModuleShape, trace: float, trained_by: str
 
 
 def variants(num_checkpoints: int) -> dict[str, OfModule]:
-    """What is compared, by its name."""
-    found: dict[str, OfModule] = {
-        "last": partial(damped, [num_checkpoints - 1]),
-        "average": partial(damped, range(num_checkpoints)),
-        "products": products,
-    }
-    for count in sorted({1, 2, 3, num_checkpoints} & set(range(1, num_checkpoints + 1))):
-        for trained_by in ("adamw", "sgd"):
-            found[f"source {count} {trained_by}"] = partial(unrolled, count, trained_by, 1.0, True)
+    """What is compared, by its name; what takes longest comes last."""
     few = min(3, num_checkpoints)
+    found: dict[str, OfModule] = {"last": partial(damped, [num_checkpoints - 1]), "products": products}
+    for trained_by in ("adamw", "sgd"):
+        found[f"source {few} {trained_by}"] = partial(unrolled, few, trained_by, 1.0, True)
     for scale in (0.0625, 0.25, 4.0, 16.0):
         found[f"source {few} adamw x{scale:g}"] = partial(unrolled, few, "adamw", scale, True)
     found[f"source {few} adamw rest 0"] = partial(unrolled, few, "adamw", 1.0, False)
+    found["average"] = partial(damped, range(num_checkpoints))
+    for count in sorted({1, 2, num_checkpoints} - {few}, reverse=True):
+        found[f"source {count} adamw"] = partial(unrolled, count, "adamw", 1.0, True)
     return found
 
 

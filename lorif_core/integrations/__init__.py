@@ -1,6 +1,6 @@
 """Runs in other people's training loops: thin callbacks, each imported when it is used.
 
-    from lorif_core.integrations.transformers import LorifCallback
+from lorif_core.integrations.transformers import LorifCallback
 """
 
 from importlib import import_module

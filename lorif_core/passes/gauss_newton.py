@@ -194,9 +194,7 @@ def _products(
         yield weights.projected(gradients)
 
 
-def _tangents(
-    model: nn.Module, weights: _Weights, batch: TokenBatch, changes: Mapping[str, Tensor]
-) -> Tensor | None:
+def _tangents(model: nn.Module, weights: _Weights, batch: TokenBatch, changes: Mapping[str, Tensor]) -> Tensor | None:
     """How the logits (B, K, vocabulary) move when the weights do; None where they do not.
 
     Raises:
