@@ -1,6 +1,6 @@
 """What of SOURCE matters on a truth: segments, optimiser, the rest of the curvature, how long training counts as.
 
-    python -m benchmarks.source_variants FOLDER --work FOLDER [--json FILE]
+    python -m benchmarks.source_variants FOLDER --work FOLDER [--json FILE] [--only NAME …]
 
 FOLDER is a truth with checkpoints (``python -m benchmarks.truths.train_checkpoints``). One index of `source` with all
 of them is built below ``--work``, or found there; every line is scored from what it stores, module by module:
@@ -32,7 +32,7 @@ from lorif_core.linalg.spectra import Chain, Spectrum, mean_spectrum, remaining,
 from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import method_settings
-from lorif_core.metrics.correlation import lds_intervals, partial_lds_intervals
+from lorif_core.metrics.correlation import LdsResult, lds_difference, lds_intervals, partial_lds_intervals
 from lorif_core.passes.fitting import preconditioner_of
 from lorif_core.passes.queries import capture_queries
 from lorif_core.shapes import ModuleShape
@@ -146,8 +146,8 @@ def variants(num_checkpoints: int) -> dict[str, OfModule]:
     return found
 
 
-def measure(workspace: Workspace, folder: Path) -> list[Rows]:
-    """Plain and partial LDS of every variant."""
+def measure(workspace: Workspace, folder: Path, only: Sequence[str] = ()) -> list[Rows]:
+    """Plain and partial LDS of every variant, or of some in this order, and their differences to the first one."""
     workspace.data.import_files(folder / "train.jsonl", settings=ImportConfig(keep_empty=True))
     *others, own = find_checkpoints(folder / CHECKPOINTS)
     settings = IndexConfig(
@@ -161,24 +161,35 @@ def measure(workspace: Workspace, folder: Path) -> list[Rows]:
     words = score_tokens(workspace, index_id, queries).scores
     family = Family(workspace.indexes.open(index_id), queries)
     found: list[Rows] = []
-    for name, of_module in variants(len(others) + 1).items():
+    base: LdsResult | None = None
+    known = variants(len(others) + 1)
+    for name in only or known:
+        of_module = known[name]
         scores = torch.stack([of_module(family, module) for module in family.readers[0].modules]).sum(0)
         plain = lds_intervals(scores, truth.masks, truth.losses)
-        partial_lds = partial_lds_intervals(scores, words, truth.masks, truth.losses)
-        row = {
-            "variant": name,
-            "lds": plain.mean,
-            "subsets_low": plain.subsets_low,
-            "subsets_high": plain.subsets_high,
-            "partial": partial_lds.mean,
-        }
+        given_words = partial_lds_intervals(scores, words, truth.masks, truth.losses)
+        base = base or plain
+        found.append(_row(name, plain, base) | {"partial": given_words.mean})
+        more = found[-1]
         print(
-            f"{name:<24} {plain.mean:.3f} ({plain.subsets_low:.3f} to {plain.subsets_high:.3f})   partial "
-            f"{partial_lds.mean:.3f}",
+            f"{name:<24} {plain.mean:.3f} ({plain.subsets_low:.3f} to {plain.subsets_high:.3f}), above the first by "
+            f"{more['difference']:.3f} ({more['low']:.3f} to {more['high']:.3f}), partial {given_words.mean:.3f}",
             flush=True,
         )
-        found.append(row)
     return found
+
+
+def _row(name: str, plain: LdsResult, base: LdsResult) -> dict[str, float | str]:
+    above = lds_difference(plain, base)
+    return {
+        "variant": name,
+        "lds": plain.mean,
+        "subsets_low": plain.subsets_low,
+        "subsets_high": plain.subsets_high,
+        "difference": above.value,
+        "low": above.low,
+        "high": above.high,
+    }
 
 
 def main(words: list[str] | None = None) -> int:
@@ -189,9 +200,10 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--work", type=Path, required=True, help="where the workspace is kept")
     parser.add_argument("--json", type=Path, help="file for every figure")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="what is compared; unset: everything")
     given = parser.parse_args(words)
     prepare_process()
-    found = measure(create_workspace(given.work), given.folder)
+    found = measure(create_workspace(given.work), given.folder, given.only)
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
