@@ -9,8 +9,10 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import GenerateConfig, ScoreConfig, Search
+from lorif_core.cli.score_args import ScoreArgs
+from lorif_core.config import ScoreConfig, Search
 from lorif_core.errors import ConfigError
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.plain_files import refuse_special
 from lorif_core.workers_config import HERE, ScanConfig
 from lorif_core.workspace.asking.query_limits import USUAL_LIMITS, QueryFile, QueryLimits
@@ -160,7 +162,7 @@ class AskArgs:
 def ask(
     workspace: Positional[Path],
     /,
-    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(normalisation=USUAL_NORMALISATION),  # noqa: B008 - frozen
+    settings: OmitArgPrefixes[ScoreArgs] = ScoreArgs(normalisation=USUAL_NORMALISATION),  # noqa: B008 - frozen
     generation: OmitArgPrefixes[GenerateConfig] = GenerateConfig(),  # noqa: B008
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
@@ -188,7 +190,7 @@ def ask(
     """
     from lorif_core.workspace.workspace import open_workspace
 
-    question = asked.question(settings, generation, where)
+    question = asked.question(settings.settings, generation, where)
     with open_workspace(workspace).questions.scanned_by(where.scan) as questions:
         answer = questions.ask(question)
     if json:
@@ -247,7 +249,7 @@ class QueriesArgs:
 def score(
     workspace: Positional[Path],
     /,
-    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
+    settings: OmitArgPrefixes[ScoreArgs] = ScoreArgs(),  # noqa: B008 - frozen
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
     what: OmitArgPrefixes[QueriesArgs],
@@ -276,7 +278,7 @@ def score(
         result = questions.score(
             what.file(),
             out,
-            settings=settings,
+            settings=settings.settings,
             index_id=where.index,
             model=where.model,
             overwrites=force,

@@ -1,14 +1,15 @@
-"""Solvers of H u = q for a positive definite H that is known by its products alone.
+"""Solvers of (H + ρ I) u = q for a positive semi-definite H that is known by its products alone.
 
 A vector is one matrix per module for every right side, so all modules are one system, and every right side has one of
-its own. A *step* is one product with H:
+its own, with a damping of its own: ρ = ratio · qᵀ H q ÷ qᵀ q, a share of the curvature along q itself, which the
+first product tells and which needs no unit. A *step* is one product with H:
 
     conjugate gradients   from u = 0; the best point of span{q, H q, …}. One step is q itself, scaled.
-    LiSSA                 the Neumann series u ← u + (q - H u) / s from u = q / s, with s ≥ the largest eigenvalue of H;
-                          one step is q / s too, and the product that it would take is not taken.
+    LiSSA                 the Neumann series u ← u + (q - (H + ρ I) u) / s from 0, with s ≥ the largest eigenvalue,
+                          which some further products estimate; one step is q itself, scaled.
 
-Conjugate gradients need no s and get as near in k steps as the series in some k²; the series is here because the field
-knows influence by it. A stochastic LiSSA draws another batch for every term; here H is the same in all.
+Conjugate gradients need no s and get as near in k steps as the series in some k²; the series is here because the
+field knows influence by it. A stochastic LiSSA draws another batch for every term; here H is the same in all.
 Source: Hestenes and Stiefel 1952 (Saad, Iterative Methods for Sparse Linear Systems, 6.7); LiSSA (arXiv:1602.03943),
 used for influence by Koh and Liang (arXiv:1703.04730).
 """
@@ -31,6 +32,11 @@ Product = Callable[[Matrices], Matrices]
 OnStep = Callable[[int, Matrices], None]
 """Receives (steps done, u so far); what it is given is changed by the next step."""
 
+
+def no_report(step: int, found: Matrices) -> None:
+    """Tells nobody."""
+
+
 SolverName = Literal["cg", "lissa"]
 
 EIGENVALUE_STEPS = 8
@@ -40,76 +46,99 @@ EIGENVALUE_MARGIN = 1.5
 """What the estimate is multiplied by: power iteration comes from below."""
 
 
+SOLVED = 1e-12
+"""Relative residual below which a right side is left alone: what is left of it is rounding."""
+
+
 class Solution(NamedTuple):
     """What some steps found."""
 
     matrices: dict[str, Tensor]
     """u per module, (Q, d_in, d_out)."""
 
-    residuals: Tensor
-    """‖q - H u‖ ÷ ‖q‖, (Q,), by the recursion that the solver keeps; 0 for a right side of zero."""
+    residuals: Float[Tensor, " Q"]
+    """‖q - (H + ρ I) u‖ ÷ ‖q‖ by the recursion that the solver keeps; 0 for a right side of zero."""
+
+    dampings: Float[Tensor, " Q"]
+    """ρ."""
 
 
 def solve_system(
-    solver: SolverName, product: Product, right: Matrices, steps: int, on_step: OnStep = lambda *_: None
+    solver: SolverName,
+    product: Product,
+    right: Matrices,
+    *,
+    ratio: float,
+    steps: int,
+    on_step: OnStep = no_report,
 ) -> Solution:
-    """u of H u = q for every right side q after some steps.
+    """u of every right side q after some steps.
 
     Args:
         solver: By name.
         product: With H.
         right: q per module.
+        ratio: ρ over the curvature along q, > 0.
         steps: At least 1.
         on_step: Called after every step.
 
     Raises:
-        NumericalError: H is not positive definite where it was tried, or a number is not finite.
+        NumericalError: H is not positive where it was tried, or a number is not finite.
     """
-    return SOLVERS[solver](product, right, steps, on_step)
+    return SOLVERS[solver](product, right, ratio, steps, on_step)
 
 
-def conjugate_gradients(product: Product, right: Matrices, steps: int, on_step: OnStep) -> Solution:
+def conjugate_gradients(product: Product, right: Matrices, ratio: float, steps: int, on_step: OnStep) -> Solution:
     """u by conjugate gradients from 0; a right side that is solved stays as it is."""
     found = {name: torch.zeros_like(rows) for name, rows in right.items()}
     residual = {name: rows.clone() for name, rows in right.items()}
     direction = {name: rows.clone() for name, rows in right.items()}
     whole = squares = inner_products(residual, residual)
+    damping = torch.zeros_like(whole)
     for step in range(1, steps + 1):
         bent = product(direction)
-        curvature = inner_products(direction, bent)
-        _check(curvature, squares > 0)
-        length = torch.where(curvature > 0, squares / curvature, 0.0)
+        along, size = inner_products(direction, bent), inner_products(direction, direction)
+        if step == 1:
+            damping = _damping(ratio, along, size)
+        curvature, is_open = along + damping * size, squares > SOLVED**2 * whole
+        _check(curvature, is_open)
+        length = torch.where(is_open, squares / curvature, 0.0)
         _add(found, length, direction)
         _add(residual, -length, bent)
+        _add(residual, -length * damping, direction)
         before, squares = squares, inner_products(residual, residual)
         on_step(step, found)
         turn = torch.where(before > 0, squares / before, 0.0)
         for name, rows in direction.items():
             rows.mul_(_as_factor(turn, rows)).add_(residual[name])
-    return Solution(found, _relative(squares, whole))
+    return Solution(found, _relative(squares, whole), damping)
 
 
-def neumann_series(product: Product, right: Matrices, steps: int, on_step: OnStep) -> Solution:
+def neumann_series(product: Product, right: Matrices, ratio: float, steps: int, on_step: OnStep) -> Solution:
     """u by the truncated series; s is estimated with further products beforehand."""
-    bound = EIGENVALUE_MARGIN * largest_eigenvalue(product, right)
-    shrink = torch.where(bound > 0, 1 / bound, 0.0)
+    whole = squares = inner_products(right, right)
+    damping = _damping(ratio, inner_products(right, product(right)), whole)
+    largest = EIGENVALUE_MARGIN * largest_eigenvalue(product, right) + damping
+    shrink = torch.where(largest > 0, 1 / largest, 0.0)
     found = {name: torch.zeros_like(rows) for name, rows in right.items()}
     residual = {name: rows.clone() for name, rows in right.items()}
-    whole = squares = inner_products(residual, residual)
     for step in range(1, steps + 1):
         _add(found, shrink, residual)
         on_step(step, found)
-        _add(residual, -shrink, product(residual))
+        bent = product(residual)
+        for rows in residual.values():
+            rows.mul_(_as_factor(1 - shrink * damping, rows))
+        _add(residual, -shrink, bent)
         before, squares = squares, inner_products(residual, residual)
-        if bool((squares > before * (1 + 1e-3)).any()):
+        if bool((squares > before * (1 + 1e-3)).any()) or not bool(torch.isfinite(squares).all()):
             raise NumericalError(
                 f"LiSSA must come nearer at each step, step {step} of {steps} went away: the largest eigenvalue was "
                 "estimated too small. Use `--solver cg`, which needs none."
             )
-    return Solution(found, _relative(squares, whole))
+    return Solution(found, _relative(squares, whole), damping)
 
 
-SOLVERS: dict[SolverName, Callable[[Product, Matrices, int, OnStep], Solution]] = {
+SOLVERS: dict[SolverName, Callable[[Product, Matrices, float, int, OnStep], Solution]] = {
     "cg": conjugate_gradients,
     "lissa": neumann_series,
 }
@@ -147,6 +176,11 @@ def _as_factor(numbers: Tensor, rows: Tensor) -> Tensor:
     return numbers.to(rows)[:, None, None]
 
 
+def _damping(ratio: float, along: Tensor, size: Tensor) -> Tensor:
+    _check(along, size > 0)
+    return torch.where(size > 0, ratio * along / size, 0.0)
+
+
 def _relative(squares: Tensor, whole: Tensor) -> Tensor:
     return torch.where(whole > 0, (squares / whole).sqrt(), 0.0)
 
@@ -154,6 +188,6 @@ def _relative(squares: Tensor, whole: Tensor) -> Tensor:
 def _check(curvature: Tensor, is_open: Tensor) -> None:
     if not bool(torch.isfinite(curvature).all()) or bool((curvature[is_open] <= 0).any()):
         raise NumericalError(
-            f"a curvature must be positive along every direction, found {curvature.min().item():.3g}: the model's "
-            "numbers overflow or the damping is lost in rounding. Raise `--refine-damping`."
+            f"a curvature must be positive along every direction, found {curvature.min().item():.3g}: the texts of "
+            "the batch do not bend the model there, or its numbers overflow. Draw more texts with `--batch`."
         )

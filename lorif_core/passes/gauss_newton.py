@@ -5,13 +5,13 @@ For the logits z(θ) of target token k and their softmax p, with J_k the derivat
     H = Σ_k J_kᵀ (diag(p_k) - p_k p_kᵀ) J_k ÷ number of tokens
 
 is the Gauss–Newton matrix of the cross-entropy, which is its Fisher matrix as well, per token, as a module's second
-moments A and S are. Unlike A ⊗ S it knows what modules share, and what no Kronecker product tells. With W = P_in ⊗ P_out,
-the index's maps, a query's projected gradient is q̃ = Wᵀ g, and the solution of
+moments A and S are. Unlike A ⊗ S it knows what modules share, and what no Kronecker product tells. With the index's
+maps, W = P_in ⊗ P_out, a query's projected gradient is q̃ = Wᵀ g, and the solution of
 
     (Wᵀ H W + ρ I) u = q̃      gives      ⟨u, x̃⟩ = gᵀ W (Wᵀ H W + ρ I)⁻¹ Wᵀ x
 
 so u is itself a query for what is stored. Where A ⊗ S is right, and W its inverse root, Wᵀ H W is the identity on all
-that A's and S's damping leaves, and u is q̃: half-whitening is what the system is preconditioned with.
+that A's and S's damping leaves, and u is q̃, scaled: half-whitening is what the system is preconditioned with.
 A product takes a forward pass with tangents (W v moves the weights, forward-mode differentiation gives the logits'
 J W v) and a forward and backward pass for the sum; the second forward is shared by all queries.
 Source: Schraudolph, "Fast curvature matrix-vector products", 2002; Martens, "New insights and perspectives on the
@@ -37,6 +37,7 @@ from lorif_core.errors import CaptureError, DataError
 from lorif_core.linalg.gradients import project_side
 from lorif_core.linalg.linear_solvers import Matrices
 from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.sparse_maps import Mask
 from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import Bool, Float, TokenBatch
 from lorif_core.turns import turn_on
@@ -51,14 +52,12 @@ _NO_TANGENT = ("forward AD", "forward-mode", "jvp", "is not implemented")
 
 @dataclass(frozen=True)
 class GaussNewton:
-    """Wᵀ H W + ρ I of a model over a batch of texts."""
+    """Wᵀ H W of a model over a batch of texts."""
 
     source: GradientSource
     """Of the index; its model inside ``frozen``."""
 
     texts: Sequence[EncodedText]
-    damping: float
-    """ρ, beside a matrix that is the identity where half-whitening is exact."""
 
     def product(self, vectors: Matrices) -> dict[str, Tensor]:
         """With one vector per query and module, (Q, d_in, d_out), where they lie.
@@ -81,7 +80,7 @@ class GaussNewton:
                 for query, found in enumerate(_products(model, weights, batch, weight, vectors)):
                     for name, matrix in found.items():
                         sums[name][query] += matrix.to(sums[name])
-        return {name: rows.div_(num_tokens).add_(vectors[name], alpha=self.damping) for name, rows in sums.items()}
+        return {name: rows.div_(num_tokens) for name, rows in sums.items()}
 
     def _batches(self, sequences: Sequence[EncodedExample]) -> Iterator[tuple[TokenBatch, Tensor]]:
         """Padded, with the weight of each sequence's loss: a side that is rejected bends like one that is chosen."""
@@ -155,6 +154,8 @@ class _Weights:
 
 
 def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
+    assert not isinstance(maps.input_map, Mask)  # methods that mask are not refined
+    assert not isinstance(maps.output_map, Mask)
     matrix = vector.to(like.device, torch.promote_types(vector.dtype, torch.float32))
     if maps.output_map is not None:
         side = maps.output_map.to(matrix.dtype)
@@ -163,6 +164,7 @@ def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
 
 
 def _project(gradient: Tensor, maps: ModuleMaps) -> Tensor:
+    assert not isinstance(maps.input_map, Mask)  # methods that mask are not refined
     wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
     half = wide if maps.input_map is None else maps.input_map.to(wide.dtype).mT @ wide
     return project_side(half, maps.output_map)

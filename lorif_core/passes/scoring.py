@@ -29,6 +29,7 @@ from lorif_core.passes.device_shards import ScoringDevice
 from lorif_core.passes.fitting import own_products, preconditioner_of, self_influence
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.passes.queries import QueryGradients
+from lorif_core.passes.refined_queries import ModelRefinement, RefinedQueries
 from lorif_core.passes.stored_gram import add_up, score_plainly
 from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Block, block_rows
@@ -102,6 +103,9 @@ class ScoringPlan:
     acting: ActingMaps | None = None
     """What acted on the queries where that was not the index's own curvature, which norms are still taken with."""
 
+    refinement: ModelRefinement | None = None
+    """How the queries were refined by the model; None: they were not."""
+
     @property
     def reader(self) -> StoreReader:
         """The stored features."""
@@ -147,7 +151,9 @@ def plan_scoring(
     """
     reader, built = index.reader, index.curvature
     curvature = index.method.curvature.asked(built, asked)
-    _check_refine(index.method, asked.refine)
+    check_refine(index.method, asked.refine)
+    refined = gradients if isinstance(gradients, RefinedQueries) else None
+    assert (refined is not None) == (asked.refine_by == "model")  # whoever asks for it has done it
     scale = index.unit_per_product
 
     matrices: dict[str, Tensor] = {}
@@ -156,7 +162,7 @@ def plan_scoring(
         own = preconditioner_of(reader.subspace(module), curvature) if acting is None else acting(module)
         preconditioned = own.apply(rows.flatten(1)).view_as(rows)
         matrices[module.name] = preconditioned * (scale * index.member.weight)
-    if asked.refine:
+    if asked.refine and refined is None:
         matrices = _refined(reader, matrices, scale, asked)
     rank_limit = _rank_limit(reader, curvature, asked)
     prepared = {
@@ -173,6 +179,7 @@ def plan_scoring(
         curvature=curvature,
         scale=scale,
         acting=acting,
+        refinement=None if refined is None else refined.refinement,
     )
     if asked.normalisation != "unit":
         return plan
@@ -190,7 +197,12 @@ def _rank_limit(reader: StoreReader, curvature: CurvatureConfig, asked: ScoreCon
     return rank_worth_finding(reader.manifest.num_examples) if is_low_rank else 0
 
 
-def _check_refine(method: AttributionMethod, steps: int) -> None:
+def check_refine(method: AttributionMethod, steps: int) -> None:
+    """Refuse to refine queries to a method that does not store half-whitened gradients.
+
+    Raises:
+        ConfigError: It does not.
+    """
     if steps and not method.can_be_refined:
         raise ConfigError(
             f"refine is for half-whitened indexes without a subspace, got {steps} for one that has its "

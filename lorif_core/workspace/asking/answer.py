@@ -98,6 +98,9 @@ class Answer(Displayed):
     remark: str | None = None
     """What a reader has to know of the scores; None: they are what the settings say."""
 
+    refined: str | None = None
+    """How the model's own curvature refined the question, in words; None: it did not."""
+
     fast_search: FastSearch | None = None
     """What the lists rest on where not every text was scored; None: all were."""
 
@@ -154,6 +157,7 @@ class Answer(Displayed):
         found = [] if self.missing is None else [f"{self.missing.sentence}; this answer is not kept"]
         found += [] if self.fast_search is None else self.fast_search.sentences()
         found += [] if self.why_exact is None else [self.why_exact]
+        found += [] if self.refined is None else [self.refined]
         found += ["asked as a chat"] if asked.form == "chat" else []
         if asked.spoken is None and asked.ends:
             found.append("explained with its end token")

@@ -22,6 +22,7 @@ from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.views.search_report import FastSearch, MissingParts
 from lorif_core.views.verbatim import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.conventions import joined_notes, weights_note
 from lorif_core.workspace.asking.encode_for import encode_for
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
@@ -50,7 +51,8 @@ def answer_question(
         scanner: Who scans the index.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
             both (1, n); nothing of a fast search. None where nobody wants them.
-        on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
+        on_progress: Receives ("refine", steps done, all) where the model refines the question, ("scores", examples
+            done, all), then ("texts", texts of the lists, all).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
@@ -60,7 +62,7 @@ def answer_question(
     asked = encode_for(index, question)
     with index.held():  # nobody else's turn between the scores and the parts of their tokens
         captured = capture_members(index, [asked.query], settings)
-        plans = plan_members(captured, settings)
+        plans = plan_members(index, captured, settings, on_progress)
         if question.search == "fast":
             found = _found_fast(plans, question, on_progress)
         else:
@@ -86,7 +88,8 @@ def answer_question(
         unit=index.fitted.method.unit,
         model_share=index.model_share,
         members=None if index.members is None else index.members.sentence,
-        remark=index.memory_note,
+        remark=joined_notes(index.memory_note, weights_note(index.examples.columns, settings.normalisation)),
+        refined=None if plans[0].refinement is None else plans[0].refinement.sentence,
         fast_search=found.fast,
         missing=found.missing,
     )

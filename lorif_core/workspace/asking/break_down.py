@@ -79,7 +79,7 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
     question = question_of(query)
     _check_members(index, query)
     asked = encode_for(index, question).query
-    plans = plan_members(capture_members(index, [asked], question.scoring), question.scoring)
+    plans = plan_members(index, capture_members(index, [asked], question.scoring), question.scoring)
     by_member = [
         {name: float(part[0]) for name, part in split_over_modules(plan, position, plans).items()} for plan in plans
     ]

@@ -11,6 +11,8 @@ from lorif_core.passes.plan_batches import has_few_directions, plan_directions
 from lorif_core.passes.queries import Query, QueryGradients, capture_directions
 from lorif_core.passes.scoring import ActingMaps, FittedIndex, ScoringPlan, plan_scoring
 from lorif_core.passes.unrolling import Unrolling
+from lorif_core.workspace.asking.model_refinement import refined_by_model
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 from lorif_core.workspace.indexes.scoring_devices import with_room
 
@@ -63,7 +65,7 @@ def plan_few(index: OpenIndex, queries: Sequence[Query], asked: ScoreConfig) -> 
         ConfigError: The method or the index cannot take what is asked.
     """
     if not has_few_directions(index.fitted, queries, asked):
-        return plan_members(capture_members(index, queries, asked), asked)
+        return plan_members(index, capture_members(index, queries, asked), asked)
     check_settings(index, asked)
 
     def plan(member: OpenIndex) -> ScoringPlan:
@@ -75,13 +77,27 @@ def plan_few(index: OpenIndex, queries: Sequence[Query], asked: ScoreConfig) -> 
     return index.over_members(plan)
 
 
-def plan_members(captured: Sequence[CapturedMember], asked: ScoreConfig) -> list[ScoringPlan]:
+def plan_members(
+    index: OpenIndex,
+    captured: Sequence[CapturedMember],
+    asked: ScoreConfig,
+    on_progress: ProgressSink = no_progress,
+) -> list[ScoringPlan]:
     """The plans of all members; the first one's normalisation is that of their sum.
+
+    Args:
+        index: What is asked.
+        captured: Gradients of the queries in every member.
+        asked: Settings.
+        on_progress: Receives ("refine", steps done, all) where the model refines the queries.
 
     Raises:
         ConfigError: The method or the index cannot take what is asked.
+        ResourceError: Refined queries do not fit into memory.
     """
     first, *others = captured
+    if asked.refine_by == "model":
+        first = first._replace(gradients=refined_by_model(index, first.gradients, asked, on_progress))
     return [_plan(first, asked), *(_plan(one, _as_other(asked)) for one in others)]
 
 
@@ -105,8 +121,8 @@ def check_settings(index: OpenIndex, *asked: ScoreConfig) -> None:
     elsewhere = ways[index.unrolling is not None]
     if index.members is not None and any(one.refine for one in asked):
         raise ConfigError(
-            f"refine is for an index that is alone, and {index.index_id!r} has {index.members.count} members: their "
-            f"texts' curvatures do not add up. Leave it out, or {elsewhere}."
+            f"refine is for an index that is alone, and {index.index_id!r} has {index.members.count} members, whose "
+            f"curvatures do not add up. Leave it out, or {elsewhere}."
         )
 
 
