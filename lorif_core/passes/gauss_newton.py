@@ -12,6 +12,8 @@ maps, W = P_in ⊗ P_out, a query's projected gradient is q̃ = Wᵀ g, and the 
 
 so u is itself a query for what is stored. Where A ⊗ S is right, and W its inverse root, Wᵀ H W is the identity on all
 that A's and S's damping leaves, and u is q̃, scaled: half-whitening is what the system is preconditioned with.
+Of D coordinates a batch of m target tokens tells some m directions: were the whole matrix the identity, they would
+have eigenvalues of D ÷ m and all others 0. So D ÷ m is the unit of the damping (``noise``).
 A product takes a forward pass with tangents (W v moves the weights, forward-mode differentiation gives the logits'
 J W v) and a forward and backward pass for the sum; the second forward is shared by all queries.
 Source: Schraudolph, "Fast curvature matrix-vector products", 2002; Martens, "New insights and perspectives on the
@@ -57,6 +59,12 @@ class GaussNewton:
     """Of the index; its model inside ``frozen``."""
 
     texts: Sequence[EncodedText]
+
+    @property
+    def noise(self) -> float:
+        """Coordinates over target tokens: the eigenvalues that a batch so small has where all should be 1."""
+        targets = sum(sum(one.is_target) for text in self.texts for one in sequences_of(text))
+        return sum(module.dim for module in self.source.modules) / max(1, targets)
 
     def product(self, vectors: Matrices) -> dict[str, Tensor]:
         """With one vector per query and module, (Q, d_in, d_out), where they lie.

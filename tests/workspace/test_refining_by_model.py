@@ -69,7 +69,9 @@ def wanted():
         modules.append(SimpleNamespace(name=name, form="factors"))
     source = SimpleNamespace(model=oracle_model(), modules=modules, maps=sides)
     texts = [example_of(*sequences()[place]) for place in sample_positions(NUM_TEXTS, 2, 0)]
-    (solution,) = dense_solutions(explicit(source, texts), query, ratio=1.0)
+    num_targets = sum(sum(one.is_target) for one in texts)
+    damping = sum(module["d_in"] * module["d_out"] for module in manifest["modules"]) / num_targets
+    (solution,) = dense_solutions(explicit(source, texts), query, damping)
     return torch.cat(trains, 1) @ solution / num_train_tokens()
 
 
