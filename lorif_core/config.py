@@ -1,4 +1,5 @@
-"""Settings of the stages as frozen dataclasses; methods, exports and so on have files of their own.
+"""Settings of the stages as frozen dataclasses; methods: ``method_settings``, members: ``members_config``,
+exports: ``export_config``.
 
 The command line, the manifest and the documentation are generated from them. Nothing here
 imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
@@ -242,42 +243,6 @@ class ModelConfig:
         check_choice("precision", self.precision, Precision)
 
 
-MemberWeights = Literal["average", "tracin", "final-minus-base"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MembersConfig:
-    """Further models whose scores are added to the model's own: each has an index of its own over the same texts."""
-
-    base: str | None = None
-    """The model before it was trained."""
-
-    checkpoints: tuple[str, ...] = ()
-    """Folders of checkpoints of the training, or patterns such as `'ckpt-*/'`."""
-
-    member_weights: MemberWeights | None = None
-    """average: 1 / number of members each; tracin: learning rates of the checkpoints' `trainer_state.json`, divided
-    by their sum; final-minus-base: 1 and -1. Unset: as it was, else average."""
-
-    alone: bool = False
-    """The index shall answer without the further members that it has; their own indexes stay."""
-
-    def __post_init__(self) -> None:
-        """Check the weights, and that nobody wants both."""
-        if self.member_weights is not None:
-            check_choice("member_weights", self.member_weights, MemberWeights)
-        require(
-            not (self.alone and (self.base is not None or self.checkpoints or self.member_weights)),
-            "alone takes an index's further members away, so it goes with none of base, checkpoints and "
-            "member_weights.",
-        )
-
-    @property
-    def names_any(self) -> bool:
-        """Whether it names a model."""
-        return self.base is not None or bool(self.checkpoints)
-
-
 @dataclass(frozen=True, kw_only=True)
 class CurvatureConfig:
     """What a preconditioner was fitted with, or shall be: subspace rank and damping. The manifest keeps it."""
@@ -494,4 +459,26 @@ class ScoreConfig:
             not changed,
             f"{' and '.join(changed)} belong to a refinement by the model, which was not asked for. Pass "
             "`--refine-by model --steps 10` as well, or leave it out.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """How the model completes a prompt."""
+
+    max_new_tokens: int = 32
+    """Longest generated completion in tokens."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token each time (greedy); above 0 samples."""
+
+    sampling_seed: int = 0
+    """Seed of the sampling."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(
+            self.max_new_tokens >= 1 and self.temperature >= 0,
+            f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
+            f"{self.temperature}.",
         )

@@ -9,7 +9,7 @@ from app.components.answers import Context, context_of
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import card, percentile_text, signed
+from lorif_core.views.tokens import MARKS, card, percentile_text, signed
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio import beside_answers as studio
 
@@ -58,8 +58,7 @@ def _card(answer: Answer, hit: Hit, context: Context) -> None:
         percentile=context.percentile(hit.score),
         status=context.status(hit.train_id),
         reason=context.reason(hit.train_id),
-        completion=answer.question.completion if st.session_state.get("overlap") else None,
-        heat=bool(st.session_state.get("heat", True)),
+        marks=[mark for mark in MARKS if st.session_state.get(mark, True)],
     )
     with st.container(border=True, key=f"card-{key}", gap="small"):
         token_view.draw(payload, key=f"{key}-text")

@@ -78,7 +78,6 @@ def capture_gradients(
                 f"the objective of an example is {float(bad[0])}: the model's outputs overflowed. Load it in "
                 "float32 or bfloat16, or check its weights."
             )
-        collector.is_backward = True
         if keeps_graph:
             torch.autograd.grad(values.sum(), entered, create_graph=True)
         else:

@@ -14,7 +14,7 @@ Any other shape is refused: a guess would credit a gradient to another text.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import torch
@@ -89,6 +89,56 @@ class _Scatter:
         spread = rows.new_zeros(self.num_examples, self.num_places, rows.shape[-1])
         spread[self.example, self.place] = rows
         return spread
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Puts every token of packed rows at the text that it is of."""
+
+    texts: Tensor
+    """Number of each token's text, (rows, T); negative: of none, such as padding."""
+
+    num_texts: int
+    """Of all rows together."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of a module's input, without its width, whose tokens are found."""
+        rows, length = self.texts.shape
+        return (rows, length), (1, rows * length), (rows * length,)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """Tokens of each text, (texts,)."""
+        return torch.bincount(self.texts[self.texts >= 0], minlength=self.num_texts)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Rows (…, width) as (texts, most tokens of a text, width); zeros where a text has fewer."""
+        kept, scatter = self._places[rows.device]
+        return scatter(rows.reshape(-1, rows.shape[-1])[kept])
+
+    @cached_property
+    def _places(self) -> "_OnDevices":
+        return _OnDevices(self)
+
+
+class _OnDevices(dict[torch.device, tuple[Tensor, _Scatter]]):
+    """Which tokens are of a text, and where they go; brought to each device once."""
+
+    def __init__(self, segments: Segments) -> None:
+        super().__init__()
+        self._segments = segments
+
+    def __missing__(self, device: torch.device) -> tuple[Tensor, _Scatter]:
+        flat = self._segments.texts.to(device).flatten()
+        kept = (flat >= 0).nonzero()[:, 0]
+        text = flat[kept]
+        order = text.argsort(stable=True)
+        counts = self._segments.counts.to(device)
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order), device=device) - (counts.cumsum(0) - counts)[text[order]]
+        self[device] = kept, _Scatter(text, place, self._segments.num_texts, int(counts.max()))
+        return self[device]
 
 
 def _unchanged(rows: Tensor) -> Tensor:

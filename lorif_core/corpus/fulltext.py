@@ -12,7 +12,7 @@ import logging
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,9 @@ HASH_BYTES = 32 << 20
 """Words gathered in memory before a segment is written; a larger value builds no faster."""
 
 CACHE_KIB = 32 << 10
+
+PHRASES_AT_ONCE = 100
+"""Phrases of one expression; more at once are no faster."""
 
 
 class TextHit(NamedTuple):
@@ -142,6 +145,24 @@ class FullText:
             with self._reading(time_limit_s) as connection:
                 table = np.fromiter(connection.execute(sql, (expression,)), list(columns.items()))
         return pl.DataFrame({name: table[name] for name in columns})
+
+    def rows_with_any(self, phrases: Sequence[Sequence[str]]) -> list[int]:
+        """Rows that hold any of some phrases, ascending.
+
+        Args:
+            phrases: Words that follow each other in one column, as ``normalising.words_of`` gives them.
+
+        Raises:
+            DamagedArtefact: The index is damaged.
+        """
+        quoted = ['"' + " ".join(words) + '"' for words in phrases]
+        rows: set[int] = set()
+        with self._reading(None) as connection:
+            for start in range(0, len(quoted), PHRASES_AT_ONCE):
+                expression = " OR ".join(quoted[start : start + PHRASES_AT_ONCE])
+                found = connection.execute("SELECT rowid - 1 FROM texts WHERE texts MATCH ?", (expression,))
+                rows.update(row for (row,) in found)
+        return sorted(rows)
 
     @contextmanager
     def _reading(self, time_limit_s: float | None) -> Iterator[sqlite3.Connection]:

@@ -10,11 +10,13 @@ from typing import Any
 
 from lorif_core.catalog import HitRecord, IndexRecord, QueryRecord
 from lorif_core.config import MODEL_REFINEMENT, ScoreConfig
+from lorif_core.corpus.verbatim import Wording
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.views.search_report import FastSearch
+from lorif_core.views.verbatim import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.conventions import (
     AS_SAID,
@@ -72,6 +74,8 @@ def _as_put(question: Question) -> dict[str, Any]:
         "form": question.form,
         "system": question.system,
         "messages": list(question.messages),
+        # Left out where there are none, so that all other questions keep their fingerprints.
+        **({} if question.losses is None else {"losses": dict(question.losses), "question_id": question.question_id}),
     }
 
 
@@ -243,6 +247,8 @@ def question_of(record: QueryRecord) -> Question:
         num_opposing=record.num_opposing,
         search=search_of(record),
         index_id=record.index_id,
+        question_id=said.get("question_id"),
+        losses=said.get("losses"),
     )
 
 
@@ -258,7 +264,7 @@ def _read_hits(
     table = files.examples(record.dataset_id)
     rows = table.rows_of([hit.train_id for hit in hits])
     examples, values = table.examples_at(rows), table.values_at(rows)
-    read = [_read_tokens(hit.tokens_json) for hit in hits]
+    read, wording = [_read_tokens(hit.tokens_json) for hit in hits], Wording(record.completion)
     return [
         Hit(
             rank=hit.rank,
@@ -270,6 +276,7 @@ def _read_hits(
             window=window,
             z=None if spread is None else spread.z(hit.score),
             is_noise=spread is not None and spread.is_noise(hit.score),
+            verbatim=verbatim_of(example, wording),
         )
         for hit, example, row, (tokens, window) in zip(hits, examples, values, read, strict=True)
     ]

@@ -5,64 +5,11 @@ none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this ta
 """
 
 import re
-from dataclasses import dataclass
-from typing import Literal
 
-from lorif_core.workspace.health.findings import Finding, Repair, Severity
-
-Check = Literal[
-    "nothing",
-    "readable",
-    "json",
-    "lines",
-    "states",
-    "password",
-    "upload",
-    "statistics",
-    "row",
-    "view",
-    "memory",
-    "starting",
-    "elsewhere",
-]
-"""How one file is checked by itself; ``elsewhere``: with what names it, in the checks of its folder."""
+from lorif_core.workspace.health.kind_of_file import Kind as Kind  # read from here by the checks
 
 RESTORE = "Restore it from a backup: `lorif restore-backup`."
 INDEX_AGAIN = "Run the same `lorif index` command again: it makes what is missing, with the same bytes."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """One kind of file."""
-
-    name: str
-    place: str
-    """Where it lies, for people."""
-
-    pattern: str
-    """Of the path below the workspace, with `/`; the whole of it fits."""
-
-    what: str
-    source: str | None
-    """What it can be made from again; None: nothing else holds what it says."""
-
-    check: Check
-    meaning: str
-    """What it means for answers if it is damaged or gone."""
-
-    remedy: str
-    repair: Repair | None = None
-    left: str = ""
-    """What a person still has to do after the repair; empty: nothing."""
-
-    is_sealed: bool = False
-    """Whether it has room for a seal, so that one without is worth a note."""
-
-    def finding(
-        self, path: str, problem: str, severity: Severity = "broken", *, artefact: str | None = None
-    ) -> Finding:
-        """What is wrong with a file of this kind."""
-        return Finding(artefact or path, problem, severity, path, self.meaning, self.remedy, self.repair, self.left)
 
 
 _NO_ANSWER = "Questions to this index are refused until then."
@@ -296,6 +243,27 @@ KINDS = (
         meaning=_NO_ANSWER,
         remedy="Name the members again with the same `lorif index` command, or go on without them: `--alone`.",
         is_sealed=True,
+    ),
+    Kind(
+        name="losses",
+        place="indexes/ID/losses.json",
+        pattern=r"indexes/[^/]+/losses\.json",
+        what="which models the losses of an index are under, and the questions that came with their table",
+        source="the table that was imported, or the `lorif index` command",
+        check="elsewhere",
+        meaning=_NO_ANSWER,
+        remedy="Import the table again under the same name, or run the same `lorif index` command again.",
+        is_sealed=True,
+    ),
+    Kind(
+        name="losses under a model",
+        place="indexes/ID/columns/MODEL-PART.safetensors",
+        pattern=r"indexes/[^/]+/columns/\d+-\d+\.safetensors",
+        what="what one model makes of the texts of one part; only while an index of losses is built",
+        source="the model",
+        check="readable",
+        meaning="None once the index is complete; until then the build stops at it.",
+        remedy="Delete it and run the same `lorif index` command again: it makes what is missing.",
     ),
     Kind(
         name="entry of a part",

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from lorif_core.catalog import IndexRecord, ModelRecord, PreconditionerRecord
 from lorif_core.config import CurvatureConfig
 from lorif_core.files import fingerprint_of_value
+from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.store.manifest import Manifest, bookkeeping_bytes, fingerprint_of_manifest
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.index_job import IndexJob
@@ -20,8 +21,7 @@ def registered_index(job: IndexJob, manifest: Manifest) -> IndexRecord | None:
 
 def register_index(job: IndexJob, manifest: Manifest) -> None:
     """Name the model and the index in the catalog before the work starts."""
-    loaded, has_one_rank = job.engine.loaded, manifest.layout == "factors" and manifest.budget_bytes is None
-    catalog = job.files.catalog
+    loaded, catalog = job.engine.loaded, job.files.catalog
     model_id = f"lm-{loaded.fingerprint[:12]}"
     catalog.put_model(
         ModelRecord(
@@ -33,12 +33,20 @@ def register_index(job: IndexJob, manifest: Manifest) -> None:
             num_parameters=loaded.num_parameters,
         )
     )
-    catalog.put_index(
+    put_index_record(job.files, job.dataset.dataset_id, job.settings, model_id, job.index_id, manifest)
+
+
+def put_index_record(
+    files: WorkspaceFiles, dataset_id: str, settings: IndexConfig, model_id: str, index_id: str, manifest: Manifest
+) -> None:
+    """Name an index in the catalog whose parts are about to be made."""
+    has_one_rank = manifest.layout == "factors" and manifest.budget_bytes is None
+    files.catalog.put_index(
         IndexRecord(
-            index_id=job.index_id,
-            dataset_id=job.dataset.dataset_id,
+            index_id=index_id,
+            dataset_id=dataset_id,
             model_id=model_id,
-            method=job.settings.method.name,
+            method=settings.method.name,
             status="building",
             factor_rank=manifest.factor_rank if has_one_rank else None,
             f=manifest.f,
@@ -47,7 +55,7 @@ def register_index(job: IndexJob, manifest: Manifest) -> None:
             num_modules=len(manifest.modules),
             total_dim=sum(module.dim for module in manifest.modules),
             max_length=manifest.max_length,
-            settings_json=write_index_settings(job.settings),
+            settings_json=write_index_settings(settings),
         )
     )
 

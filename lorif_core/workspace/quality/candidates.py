@@ -95,7 +95,7 @@ def score_candidates(
     for candidate in candidates:
         if not candidate.is_reference:
             index = workspace.indexes.open(candidate.name)
-            can_be_refined = index.engine.method.can_be_refined and index.members is None
+            can_be_refined = index.fitted.method.can_be_refined and index.members is None
             settings = [
                 ScoreConfig(
                     normalisation=one,
@@ -132,7 +132,10 @@ def _kept_or_scored(
 
 def _sequences(queries: Sequence[Query]) -> list[Any]:
     """What of queries decides their scores."""
-    return [[[one.input_ids, one.is_target] for one in query.sequences] for query in queries]
+    return [
+        [[one.input_ids, one.is_target] for one in query.sequences] if query.losses is None else list(query.losses)
+        for query in queries
+    ]
 
 
 @cache

@@ -1,0 +1,107 @@
+"""Does what is taken from the first batch of a loop add up to what the loop itself gives its weights?
+
+The texts' gradients, divided by what the loss was divided by, add up to the weight's own gradient. Both are compared
+in a small random projection. A layer whose weight is used where no hook sees it, as inside torch's fused attention,
+shows here, and so does a loss of which nobody said what it was divided by.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lorif_core.capture.training_loop import LoopBatch
+from lorif_core.errors import CaptureError
+from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient, project_side
+from lorif_core.linalg.maps import ModuleMaps, random_signs
+from lorif_core.weights import TrackedWeight, locate_weight
+
+SKETCH_WIDTH = 8
+"""Numbers per side that two gradients are compared in."""
+
+LARGEST_DIFFERENCE = 0.01
+"""Of both, relative to the larger one; products in bfloat16 differ by less than a fifth of it with a few rows."""
+
+LARGEST_IN_BFLOAT16 = 0.1
+
+
+class LoopCheck:
+    """Compares one batch's gradients with those that the loop made of it."""
+
+    def __init__(self, model: nn.Module, maps: Mapping[str, ModuleMaps], heads: set[str]) -> None:
+        self._maps, self._heads = maps, heads
+        weights = {name: locate_weight(model, name) for name in maps if name not in heads}
+        self._weights = {name: one for name, one in weights.items() if one.kind == "linear"}
+        self._before = {name: _gradient(one) for name, one in self._weights.items()}
+        self._sums: dict[str, Tensor] = {}
+        self._is_narrow = False
+
+    def take(self, name: str, gradient: ProjectedGradient, batch: LoopBatch) -> None:
+        """Take in one module's gradients, which are weighed by the batch's divisors."""
+        if name not in self._weights:
+            return
+        assert batch.divisors is not None
+        left, right = (_signs(f"{name}:{side}", width, gradient) for side, width in enumerate(gradient.widths))
+        if isinstance(gradient, SequenceGradient):
+            self._is_narrow |= gradient.inputs.dtype == torch.bfloat16
+            of_texts = (gradient.wide.inputs @ left).mT @ (gradient.wide.output_grads @ right)
+        else:
+            of_texts = left.mT @ gradient.matrix @ right
+        divisors = torch.as_tensor(batch.divisors).to(of_texts)
+        self._sums[name] = (of_texts / divisors.expand(len(of_texts))[:, None, None]).sum(0)
+
+    def finish(self, batch: LoopBatch, *, in_bfloat16: bool) -> None:
+        """Compare, when the backward pass is over.
+
+        Raises:
+            CaptureError: They differ; names the module and what to do.
+        """
+        if unseen := sorted(self._heads - batch.seen):
+            raise CaptureError(_unseen(unseen[0]))
+        limit = LARGEST_IN_BFLOAT16 if in_bfloat16 or self._is_narrow else LARGEST_DIFFERENCE
+        for name, weight in self._weights.items():
+            own = _gradient(weight)
+            if own is None:
+                continue
+            before = self._before[name]
+            wanted = self._sketch(name, own if before is None else own - before)
+            found = self._sums.get(name, torch.zeros_like(wanted)).to(wanted)
+            largest = max(float(wanted.norm()), float(found.norm()))
+            if float((found - wanted).norm()) > limit * largest:
+                raise CaptureError(_refusal(name, float(wanted.norm()), float(found.norm()), name in self._sums))
+
+    def _sketch(self, name: str, gradient: Tensor) -> Tensor:
+        maps = self._maps[name]
+        half = project_side(gradient.mT, maps.input_map).mT  # (d_in, o)
+        whole = project_side(half, maps.output_map)
+        left, right = (random_signs(f"{name}:{side}", width, SKETCH_WIDTH) for side, width in enumerate(whole.shape))
+        return left.to(whole).mT @ whole @ right.to(whole)
+
+
+def _gradient(weight: TrackedWeight) -> Tensor | None:
+    found = weight.parameter.grad
+    return None if found is None else weight.of(found.detach()).clone()
+
+
+def _signs(key: str, width: int, like: ProjectedGradient) -> Tensor:
+    wide = torch.promote_types(like.parts[0].dtype, torch.float32)
+    return random_signs(key, width, SKETCH_WIDTH).to(like.device, wide)
+
+
+def _unseen(name: str) -> str:
+    return (
+        f"the products of every tracked layer must be seen, and none of module {name!r} was in this batch: its "
+        "weight is used where no hook sees it (a fused kernel), or the forward pass lies outside `run.batch`. Leave it out "
+        f"with `exclude=({name!r},)`."
+    )
+
+
+def _refusal(name: str, wanted: float, found: float, was_taken: bool) -> str:
+    if not was_taken:
+        return _unseen(name)
+    return (
+        "what the texts of a batch teach must add up to the weight's own gradient, and of module "
+        f"{name!r} it does not (norm {found:.3g} for {wanted:.3g}, in a sketch): `targets` is not what this loss was "
+        f"divided by, or the weight is used where no hook sees it as well. Check `targets`, or leave the module out "
+        f"with `exclude=({name!r},)`."
+    )
