@@ -389,7 +389,7 @@ class ScoreConfig:
     """By the model: how many training texts its curvature is taken over, the same ones for every question."""
 
     refine_damping: float = 1.0
-    """By the model: damping over the tracked gradients' coordinates per target token of the batch."""
+    """By the model: damping over the tracked gradients' coordinates per token of the batch."""
 
     solver: RefineSolver = "cg"
     """By the model: cg, conjugate gradients; lissa, the Neumann series, which takes far more steps."""
