@@ -45,6 +45,9 @@ EIGENVALUE_MARGIN = 1.5
 """What the estimate is multiplied by: power iteration comes from below."""
 
 
+NUMBERS_AT_ONCE = 1 << 20
+"""Of each right side, as float64 (8 MB)."""
+
 SOLVED = 1e-12
 """Relative residual below which a right side is left alone: what is left of it is rounding."""
 
@@ -153,10 +156,15 @@ def largest_eigenvalue(product: Product, start: Matrices, steps: int = EIGENVALU
 
 
 def inner_products(a: Matrices, b: Matrices) -> Float[Tensor, " Q"]:
-    """Each right side's product over all modules together, in float64."""
-    return torch.stack(
-        [torch.einsum("qd,qd->q", rows.flatten(1).double(), b[name].flatten(1).double()) for name, rows in a.items()]
-    ).sum(0)
+    """Each right side's product over all modules together, in float64, some numbers at a time."""
+    parts = [
+        torch.einsum("qd,qd->q", left.double(), right.double())
+        for name, rows in a.items()
+        for left, right in zip(
+            rows.flatten(1).split(NUMBERS_AT_ONCE, 1), b[name].flatten(1).split(NUMBERS_AT_ONCE, 1), strict=True
+        )
+    ]
+    return torch.stack(parts).sum(0)
 
 
 def _add(into: dict[str, Tensor], factors: Tensor, what: Matrices) -> None:
