@@ -40,9 +40,7 @@ def batches_of(ids, texts, size, seed):
     order = random.Random(seed).sample(range(len(ids)), len(ids))
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
-        batch = pad_batch(
-            [texts[place][0] for place in chosen], 0
-        )
+        batch = pad_batch([texts[place][0] for place in chosen], 0)
         yield [ids[place] for place in chosen], batch
 
 
