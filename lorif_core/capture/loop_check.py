@@ -117,6 +117,6 @@ def _refusal(name: str, wanted: float, found: float, was_taken: bool) -> str:
     return (
         "what the texts of a batch teach must add up to the weight's own gradient, and of module "
         f"{name!r} it does not (norm {found:.3g} for {wanted:.3g}, in a sketch): its weight is used where no hook "
-        "sees it as well, or gradients were clipped or changed inside `run.batch`. End the block after `backward`, or "
-        f"leave the module out with `exclude=({name!r},)`."
+        "sees it as well, or gradients were clipped or changed inside `run.batch`. End the block after `backward`, "
+        f"or leave the module out with `exclude=({name!r},)`."
     )

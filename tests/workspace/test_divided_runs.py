@@ -34,7 +34,8 @@ model = small_net()
 trained = DistributedDataParallel(model) if count > 1 else model
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 own = 8 // count
-with lf.log(lf.open_workspace(folder), trained, name=name, method=settings_of("kronecker"), precision="float32") as run:
+options = {"method": settings_of("kronecker"), "precision": "float32"}
+with lf.log(lf.open_workspace(folder), trained, name=name, **options) as run:
     for epoch in range(epochs):
         for start in range(0, NUM_ROWS, 8):
             rows = list(range(start + rank * own, start + (rank + 1) * own))
