@@ -3,7 +3,7 @@
 Trained with weights w, a model minimises Σ_n w_n L_n: w_n multiplies the gradient of text n and with it its scores.
 A reinforcement learner's policy gradient is of this form: it ascends Σ_n A_n log p(completion n), and log p is −L, so
 the advantage A_n is the weight; several completions of one prompt (a group of GRPO) are as many rows.
-Source: Williams (1992), REINFORCE; Shao et al., DeepSeekMath (arXiv:2402.03300), equation 20.
+Source: Williams (1992), REINFORCE; Shao et al., DeepSeekMath (arXiv:2402.03300), section 4.
 """
 
 import math

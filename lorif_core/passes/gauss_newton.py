@@ -157,17 +157,27 @@ def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
     assert not isinstance(maps.input_map, Mask)  # methods that mask are not refined
     assert not isinstance(maps.output_map, Mask)
     matrix = vector.to(like.device, torch.promote_types(vector.dtype, torch.float32))
-    if maps.output_map is not None:
-        side = maps.output_map.to(matrix.dtype)
+    left, right = _dense_sides(maps)
+    if right is not None:
+        side = right.to(matrix.dtype)
         matrix = matrix * side if side.ndim == 1 else matrix @ side.mT
-    return matrix if maps.input_map is None else maps.input_map.to(matrix.dtype) @ matrix
+    return matrix if left is None else left.to(matrix.dtype) @ matrix
 
 
 def _project(gradient: Tensor, maps: ModuleMaps) -> Tensor:
     assert not isinstance(maps.input_map, Mask)  # methods that mask are not refined
     wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-    half = wide if maps.input_map is None else maps.input_map.to(wide.dtype).mT @ wide
-    return project_side(half, maps.output_map)
+    left, right = _dense_sides(maps)
+    return project_side(wide if left is None else left.to(wide.dtype).mT @ wide, right)
+
+
+def _dense_sides(maps: ModuleMaps) -> tuple[Tensor | None, Tensor | None]:
+    left, right = maps.input_map, maps.output_map
+    # Sketches are not refined: their inverse holds the stored texts' curvature already.
+    assert not isinstance(left, Mask)
+    assert not isinstance(right, Mask)
+    assert maps.sketch is None
+    return left, right
 
 
 def _products(

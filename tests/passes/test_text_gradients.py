@@ -25,7 +25,7 @@ LONG, LONGER, SHORT, CHOSEN, REJECTED, SILENT = random_examples([23, 40, 7, 9, 6
 TEXTS = [
     cut_windows(LONG.input_ids, LONG.is_target, 8, 6),
     SHORT,
-    (CHOSEN, REJECTED._replace(weight=-1.0)),
+    (CHOSEN, REJECTED._replace(weight=-1.0, is_rejected=True)),
     (),
     cut_windows(LONGER.input_ids, [True] * 40, 8, 5),
     SILENT._replace(is_target=[False] * 5),

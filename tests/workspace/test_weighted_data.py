@@ -58,7 +58,7 @@ def test_token_parts_of_a_weighted_text_add_up_to_its_score(workspaces):
 def test_an_answer_says_what_of_the_weights_its_scores_show(workspaces):
     (plain, weighted), _ = workspaces
     asked = ("--prompt", "The river of Arlen is", "--completion", " castle.", "--json")
-    for flags, said in ((("--normalisation", "none"), "and so its score"), ((), "shows only its sign")):
+    for flags, said in ((("--normalisation", "none"), "and so its score"), ((), "only its sign shows")):
         answer = done("ask", weighted, *asked, *flags).json
         assert said in " ".join(answer["remarks"])
         assert said in " ".join(done("reopen", weighted, answer["query_id"], "--json").json["remarks"])

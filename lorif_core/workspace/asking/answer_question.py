@@ -68,7 +68,7 @@ def answer_question(
         else:
             found = _found(plans, question, scanner, on_scores, on_progress)
         elapsed = time.perf_counter() - started
-        supports, opposes = _lists(index, plans, found, Wording(question.said), on_progress)
+        supports, opposes = _lists(index, plans, found, Wording(question.completion or ""), on_progress)
     shown, positive_total, spread = sum(hit.score for hit in supports), found.positive_total, found.spread
     taken: list[Plan] = [name for plan in plans for name in plan.plans.values()]
     return Answer(

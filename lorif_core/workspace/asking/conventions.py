@@ -33,7 +33,7 @@ def weights_note(columns: Columns, normalisation: Normalisation) -> str | None:
     if normalisation == "none":
         return f"`{columns.weight}` weighs every text's gradient, and so its score"
     return (
-        f"`{columns.weight}` weighs every text's gradient; normalised ({normalisation}), a score shows only its sign, "
+        f"`{columns.weight}` weighs every text's gradient; with {normalisation} scores only its sign shows, "
         "`--normalisation none` shows its size"
     )
 
