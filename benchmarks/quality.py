@@ -18,12 +18,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from benchmarks.truths.train_checkpoints import CHECKPOINTS, find_checkpoints
 from lorif_core.cli.process import prepare_process
 from lorif_core.config import BatchConfig, ImportConfig, ModelConfig, Normalisation
 from lorif_core.errors import LorifError
 from lorif_core.evaluation.recipe import read_recipe
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
-from lorif_core.methods.registry import DEFAULT_METHOD, method_settings
+from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.workspace.quality.evaluate import Evaluation
 from lorif_core.workspace.workspace import Workspace, create_workspace
 
@@ -37,6 +39,10 @@ class Configuration(NamedTuple):
     include: tuple[str, ...] = ()
     """Patterns of modules; empty: what the method tracks by itself."""
 
+    segments: int | None = None
+    """Of the training, whose checkpoints are members; None: the model alone. A truth has them from
+    ``python -m benchmarks.truths.train_checkpoints``."""
+
 
 CONFIGURATIONS: Mapping[str, Configuration] = {
     "default": Configuration(method_settings(DEFAULT_METHOD)),
@@ -47,6 +53,10 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
     "lorif": Configuration(method_settings("lorif")),
     "logra": Configuration(method_settings("logra")),
     "graddot-index": Configuration(method_settings("graddot")),
+    "factgrass": Configuration(method_settings("factgrass")),
+    "grass": Configuration(method_settings("grass")),
+    "trak": Configuration(method_settings("trak")),
+    "source": Configuration(method_settings("source"), segments=3),
 }
 """What is built, by the name in the table."""
 
@@ -103,11 +113,10 @@ def measure_truth(
     workspace.data.import_files(folder / "train.jsonl", settings=ImportConfig(keep_empty=True))
     names: dict[str, str] = {}
     for configuration in configurations:
-        settings = IndexConfig(
-            model=ModelConfig(model=str(folder / "model"), include=CONFIGURATIONS[configuration].include),
-            method=CONFIGURATIONS[configuration].method,
-            batches=BatchConfig(max_length=_longest(folder)),
-        )
+        settings = _settings(folder, CONFIGURATIONS[configuration])
+        if settings is None:
+            say(f"{configuration}: left out, as {folder / CHECKPOINTS} is not there; train_checkpoints makes it")
+            continue
         say(f"{configuration} …")
         started = time.perf_counter()
         record = workspace.indexes.build(settings)
@@ -121,10 +130,28 @@ def measure_truth(
     return [{"configuration": names.get(row.candidate, row.candidate), **asdict(row)} for row in found]
 
 
+def _settings(folder: Path, chosen: Configuration) -> IndexConfig | None:
+    """Of an index; None where it needs checkpoints, and the truth has none."""
+    model, members = folder / "model", MembersConfig()
+    if chosen.segments is not None:
+        places = find_checkpoints(folder / CHECKPOINTS)
+        if not places:
+            return None
+        # The last one is the model again, by the same recipe, beside what its trainer said.
+        model = places[-1]
+        members = MembersConfig(checkpoints=tuple(map(str, places[:-1])), segments=chosen.segments)
+    return IndexConfig(
+        model=ModelConfig(model=str(model), include=chosen.include),
+        method=chosen.method,
+        batches=BatchConfig(max_length=_longest(folder)),
+        members=members,
+    )
+
+
 def markdown(results: Mapping[str, Sequence[Row]]) -> str:
     """Plain and partial LDS of every configuration on every truth, then all figures of each truth."""
     lines = dict.fromkeys((row["configuration"], row["normalisation"]) for rows in results.values() for row in rows)
-    parts = []
+    parts = [_side_by_side(results)]
     for figure in SUMMARISED:
         found = [
             {(row["configuration"], row["normalisation"]): row[figure] for row in rows} for rows in results.values()
@@ -137,6 +164,49 @@ def markdown(results: Mapping[str, Sequence[Row]]) -> str:
             f"### {name}\n\n" + _markdown_table(columns, [[row[column] for column in columns] for row in rows])
         )
     return "\n".join(parts)
+
+
+def _side_by_side(results: Mapping[str, Sequence[Row]]) -> str:
+    """Every configuration with its plain scores: LDS with its interval over subsets, bytes all in, passes, seconds.
+
+    The default stands first, and what nothing is stored of last.
+    """
+    by_line: dict[str, dict[str, Row]] = {}
+    for truth, rows in results.items():
+        for row in rows:
+            if row["normalisation"] == "none":
+                by_line.setdefault(row["configuration"], {})[truth] = row
+    order = {name: place for place, name in enumerate(CONFIGURATIONS)}
+    cells: list[list[Any]] = []
+    for line, found in sorted(by_line.items(), key=lambda item: order.get(item[0], len(order))):
+        some = list(found.values())
+        built = [row for row in some if row["total_bytes"] is not None]
+        passes = METHODS[CONFIGURATIONS[line].method.name].passes if line in CONFIGURATIONS else None
+        cells.append(
+            [
+                line,
+                *(_with_interval(found[truth]) if truth in found else None for truth in results),
+                _span([row["codes_bytes"] for row in built]),
+                _span([row["total_bytes"] for row in built]),
+                passes,
+                _span([row["build_seconds"] for row in some if row["build_seconds"] is not None]),
+                _span([row["query_seconds"] for row in some if row["query_seconds"] is not None]),
+            ]
+        )
+    columns = ["bytes of codes", "bytes all in", "passes", "seconds to build", "seconds per question"]
+    return "### Methods: LDS (interval over subsets)\n\n" + _markdown_table(["method", *results, *columns], cells)
+
+
+def _with_interval(row: Row) -> str:
+    return f"{row['lds']:.3f} ({row['subsets_low']:.3f} to {row['subsets_high']:.3f})"
+
+
+def _span(numbers: Sequence[float]) -> str | None:
+    """The smallest and the largest over the truths."""
+    if not numbers:
+        return None
+    low, high = _cell(float(min(numbers))), _cell(float(max(numbers)))
+    return low if low == high else f"{low} to {high}"
 
 
 def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

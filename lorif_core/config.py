@@ -1,4 +1,4 @@
-"""Settings of the stages as frozen dataclasses; methods: ``method_settings``, exports: ``export_config``.
+"""Settings of the stages as frozen dataclasses; methods, exports and so on have files of their own.
 
 The command line, the manifest and the documentation are generated from them. Nothing here
 imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
@@ -6,7 +6,7 @@ fields is checked where both live.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from lorif_core.errors import ConfigError
@@ -16,6 +16,8 @@ DampingRule = Literal["trace", "spectrum", "absolute"]
 Objective = Literal["loss", "margin", "contrast"]
 Normalisation = Literal["none", "unit", "relatif", "tempered"]
 Search = Literal["exact", "fast"]
+RefineBy = Literal["codes", "model"]
+RefineSolver = Literal["cg", "lissa"]
 Windows = Literal["text", "all", "off"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -40,10 +42,13 @@ Preference = Literal["pairs", "chosen"]
 TextUnit = Literal["file", "line"]
 
 DEFAULT_REFINE_RATIO = 3.0
-"""Damping of the refinement over the mean self-influence: helps on both ground truths, 1 on one of them only."""
+"""Helps on both ground truths of decision 0013, 1 on one of them only."""
+
+MODEL_REFINEMENT = ("refine_by", "batch", "refine_damping", "solver", "refine_seed")
+"""Fields of ``ScoreConfig`` that say nothing where no query is refined by the model."""
 
 DEFAULT_DAMPING_RATIO: dict[str, float] = {"trace": 0.5, "spectrum": 0.1}
-"""Ratio of each rule, in units of the mean eigenvalue that the rule names (docs/explanation/design.md §2.5)."""
+"""Of each rule, over the mean eigenvalue that it names (docs/explanation/design.md §2.5)."""
 
 
 def require(holds: bool, message: str) -> None:
@@ -89,6 +94,10 @@ class ImportConfig:
 
     id: str | None = None
     """Column of stable ids, or none. Found as `id`; without one an id is the hash of the text that is trained on."""
+
+    weight_column: str | None = None
+    """Column of a finite number per text that its loss is multiplied by, such as an advantage or a reward: 0 leaves
+    nothing to learn, a negative one pushes away. Unset: every text weighs 1."""
 
     column: tuple[str, ...] = ()
     """Columns of other roles, each as ROLE=COLUMN: context (Alpaca's input), system, tools, chosen, rejected, label,
@@ -237,42 +246,6 @@ class ModelConfig:
         check_choice("precision", self.precision, Precision)
 
 
-MemberWeights = Literal["average", "tracin", "final-minus-base"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MembersConfig:
-    """Further models whose scores are added to the model's own: each has an index of its own over the same texts."""
-
-    base: str | None = None
-    """The model before it was trained."""
-
-    checkpoints: tuple[str, ...] = ()
-    """Folders of checkpoints of the training, or patterns such as `'ckpt-*/'`."""
-
-    member_weights: MemberWeights | None = None
-    """average: 1 / number of members each; tracin: learning rates of the checkpoints' `trainer_state.json`, divided
-    by their sum; final-minus-base: 1 and -1. Unset: as it was, else average."""
-
-    alone: bool = False
-    """The index shall answer without the further members that it has; their own indexes stay."""
-
-    def __post_init__(self) -> None:
-        """Check the weights, and that nobody wants both."""
-        if self.member_weights is not None:
-            check_choice("member_weights", self.member_weights, MemberWeights)
-        require(
-            not (self.alone and (self.base is not None or self.checkpoints or self.member_weights)),
-            "alone takes an index's further members away, so it goes with none of base, checkpoints and "
-            "member_weights.",
-        )
-
-    @property
-    def names_any(self) -> bool:
-        """Whether it names a model."""
-        return self.base is not None or bool(self.checkpoints)
-
-
 @dataclass(frozen=True, kw_only=True)
 class CurvatureConfig:
     """What a preconditioner was fitted with, or shall be: subspace rank and damping. The manifest keeps it."""
@@ -400,12 +373,28 @@ class ScoreConfig:
     example's self-influence; tempered: by its fourth root."""
 
     refine: int = 0
-    """Half-whitened indexes: refine each query by this many steps of conjugate gradients with the curvature of
-    the stored texts themselves (docs/decisions/0013: better scores, two do most of it); a step multiplies every
-    stored text by a whole matrix twice, nothing is stored for it. 0: plain products, which are much faster."""
+    """Half-whitened indexes: refine each query by this many steps (also `--steps`). By codes, two do most of it
+    (docs/decisions/0013), and a step multiplies every stored text by a whole matrix twice. By the model, a step takes
+    three passes of the model over the batch. Nothing is stored for it. 0: plain products, which are much faster."""
+
+    refine_by: RefineBy = "codes"
+    """Whose curvature refines a query. codes: what the stored texts share. model: the model's own Gauss–Newton matrix
+    over a batch of training texts, all tracked modules together (docs/decisions/0056)."""
 
     refine_ratio: float = DEFAULT_REFINE_RATIO
-    """Damping of that curvature over the mean self-influence; large values leave the query plain."""
+    """By codes: damping of that curvature over the mean self-influence; large values leave the query plain."""
+
+    batch: int = 64
+    """By the model: how many training texts its curvature is taken over, the same ones for every question."""
+
+    refine_damping: float = 1.0
+    """By the model: damping over the curvature along the query itself; large values leave the query plain."""
+
+    solver: RefineSolver = "cg"
+    """By the model: cg, conjugate gradients; lissa, the Neumann series, which takes far more steps."""
+
+    refine_seed: int = 0
+    """By the model: seed of the draw of the batch."""
 
     query_rank: int | None = None
     """Keep this many singular directions of each preconditioned query matrix, which makes many
@@ -429,14 +418,12 @@ class ScoreConfig:
         check_choice("normalisation", self.normalisation, Normalisation)
         if self.damping_rule is not None:
             check_choice("damping_rule", self.damping_rule, DampingRule)
-        require(
-            self.refine >= 0,
-            f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.",
-        )
+        require(self.refine >= 0, f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.")
         require(
             self.refine_ratio > 0,
             f"refine_ratio must be > 0, got {self.refine_ratio}: the inverse needs some damping.",
         )
+        self._check_model_refinement()
         require(
             self.query_rank is None or self.query_rank >= 1,
             f"query_rank must be at least 1, got {self.query_rank}; leave it unset to keep all.",
@@ -454,24 +441,30 @@ class ScoreConfig:
             f"damping must be > 0, got {self.damping}: outside the subspace the inverse is 1/damping.",
         )
 
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
-    """How the model completes a prompt."""
-
-    max_new_tokens: int = 32
-    """Longest generated completion in tokens."""
-
-    temperature: float = 0.0
-    """0 takes the likeliest token each time (greedy); above 0 samples."""
-
-    sampling_seed: int = 0
-    """Seed of the sampling."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
+    def _check_model_refinement(self) -> None:
+        """Refuse what one of the two refinements does not read: it would be ignored."""
+        check_choice("refine_by", self.refine_by, RefineBy)
+        check_choice("solver", self.solver, RefineSolver)
+        require(self.batch >= 1, f"batch must be at least 1 text, got {self.batch}.")
         require(
-            self.max_new_tokens >= 1 and self.temperature >= 0,
-            f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
-            f"{self.temperature}.",
+            self.refine_damping > 0,
+            f"refine_damping must be > 0, got {self.refine_damping}: the inverse needs some damping.",
+        )
+        if self.refine_by == "model":
+            require(
+                self.refine >= 1,
+                "refine_by=model takes steps, got 0. Pass how many, `--steps 10`, or leave `--refine-by` out.",
+            )
+            require(
+                self.refine_ratio == DEFAULT_REFINE_RATIO,
+                f"refine_ratio is the damping of refine_by=codes, got {self.refine_ratio} for the model. Use "
+                "`--refine-damping`.",
+            )
+            return
+        changed = [one.name for one in fields(self) if getattr(self, one.name) != one.default]
+        changed = [name for name in MODEL_REFINEMENT if name in changed]
+        require(
+            not changed,
+            f"{' and '.join(changed)} belong to a refinement by the model, which was not asked for. Pass "
+            "`--refine-by model --steps 10` as well, or leave it out.",
         )

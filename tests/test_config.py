@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorif_core.config import BatchConfig, CurvatureConfig, GenerateConfig, ImportConfig, ModelConfig, ScoreConfig
+from lorif_core.config import BatchConfig, CurvatureConfig, ImportConfig, ModelConfig, ScoreConfig
 from lorif_core.errors import ConfigError, LorifError
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.methods.method_settings import (
     GraddotConfig,
     IndexConfig,
@@ -15,6 +16,7 @@ from lorif_core.methods.method_settings import (
     LograConfig,
     LorifConfig,
 )
+from lorif_core.methods.registry import METHODS as REGISTERED
 from lorif_core.workspace.indexes.index_settings import read_index_settings, write_index_settings
 
 REFUSALS = [
@@ -58,7 +60,7 @@ OTHER_WORDS = {
     "ScoreConfig(damping_rule='tracee')": "damping_rule must be one of trace, spectrum, absolute, got 'tracee'.",
     "IndexConfig(model=ModelConfig(model='m'), method='kfac')": "method must be the settings of a method, such as "
     "LorifConfig(f=8), got 'kfac'. `lorif_core.method_settings` makes them from a method's name.",
-    "method_settings('kfac')": "method must be one of kronecker, lorif, graddot, logra, got 'kfac'.",
+    "method_settings('kfac')": f"method must be one of {', '.join(REGISTERED)}, got 'kfac'.",
     "method_settings('graddot', alpha=1.0)": "graddot has no setting 'alpha': there are f, factor_rank, codec, seed, "
     "budget.",
 }

@@ -5,7 +5,7 @@ from typing import Literal
 import streamlit as st
 
 from app import session
-from app.components import token_view
+from app.components import compare_methods, token_view
 from app.components.answers import Context, context_of
 from lorif_core.views.hits import SIGN_CONVENTION
 from lorif_core.views.score_figures import score_histogram
@@ -84,6 +84,7 @@ def _facts(answer: Answer, context: Context) -> None:
         st.text(" · ".join(_remarks(answer)), width="stretch")
     with st.container(horizontal=True, vertical_alignment="center", key="answer-tools"):
         _trust(answer.index_id)
+        compare_methods.draw(answer, context.dataset_id)
         with st.popover("Copy as Python", type="tertiary"):
             st.code(studio.answer_as_python(session.workspace(), answer), language="python")
         with st.popover("What a score means", type="tertiary"):

@@ -29,10 +29,11 @@ def bar(answer: Answer, context: Context) -> HitFilter:
         with st.container(width="content", gap=None):
             st.toggle("Token heat", value=True, key="heat", persist_state="session")
             st.toggle(
-                "Word overlap",
-                key="overlap",
+                "Word for word",
+                value=True,
+                key="verbatim",
                 persist_state="session",
-                help="Draws a line above words that the completion says too.",
+                help="Draws a line above what the answer says word for word too. It is no part of the score.",
             )
     values, reasons, smallest, largest = more
     return HitFilter(find or "", tuple(chosen), tuple(statuses), values, reasons, smallest, largest)

@@ -5,19 +5,17 @@ from typing import Any, get_args
 import streamlit as st
 
 from app import background, session
-from app.components import jobs_progress
-from lorif_core.config import BatchConfig, Codec, ModelConfig, Windows
+from app.components import build_settings, jobs_progress
+from lorif_core.config import BatchConfig, ModelConfig, Windows
+from lorif_core.members_config import MembersConfig, MemberWeights
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
+from lorif_core.views.setting_fields import setting_fields
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.workspace.indexes.estimate import IndexEstimate
 from lorif_core.workspace.jobs.requests import index_request
 from lorif_core.workspace.jobs.submit import start_job
 from lorif_core.workspace.studio.suggestions import suggested_model
-
-CODECS = get_args(Codec)
-CHOSEN_BY_BUDGET = ("factor_rank", "f", "head_columns")
-"""What a number of bytes per text decides; f only where nothing is typed."""
 
 WINDOWS: dict[str, Windows] = {
     "read in windows, plain texts only": "text",
@@ -29,7 +27,7 @@ WINDOWS_HELP = (
     "sum over its windows. Prompts with completions and chats are cut unless all are read in windows."
 )
 
-METHOD_HELP = "  \n".join(f"**{name}**: {entry.summary}" for name, entry in METHODS.items())
+CHECKPOINTS_HELP = "A folder or a pattern of folders on each line, on the server."
 
 
 def draw() -> None:
@@ -59,7 +57,9 @@ def _settings() -> IndexConfig | None:
             width=460,
             help="Folder or Hugging Face hub name of a causal language model in safetensors.",
         )
-        method = st.selectbox("Method", list(METHODS), key="method", bind="query-params", width=150, help=METHOD_HELP)
+        method = st.selectbox(
+            "Method", list(METHODS), key="method", bind="query-params", width=150, help=build_settings.METHOD_HELP
+        )
         own = method_settings(method or DEFAULT_METHOD)
         budget = st.text_input(
             "Bytes per text",
@@ -73,6 +73,7 @@ def _settings() -> IndexConfig | None:
         length = st.number_input(
             "Longest text, in tokens", 2, 1 << 20, 512, key="length", bind="query-params", width=190
         )
+    build_settings.card(own.name)
     chosen = _further(own, budget.strip() if hasattr(own, "budget") else "")
     if not model.strip():
         return None
@@ -80,30 +81,17 @@ def _settings() -> IndexConfig | None:
         model=ModelConfig(model=model.strip(), **chosen["model"]),
         method=method_settings(own.name, **chosen["method"]),
         batches=BatchConfig(max_length=int(length), **chosen["batches"]),
+        members=MembersConfig(**chosen["members"]),
     )
 
 
 def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
     """Settings that few people change; what is left empty is the method's own."""
     with st.expander("Further settings"):
-        one, two, three = st.columns(3, gap="large")
-        with one:
-            given: dict[str, Any] = {
-                "budget": budget or None,
-                "factor_rank": _of_method("Rank of the codes", "factor_rank", own, budget, key="rank"),
-                "f": _of_method("Projection divisor f", "f", own, budget),
-                "head_columns": _of_method(
-                    "Columns of the output head", "head_columns", own, budget, least=0, key="head"
-                ),
-                "codec": st.selectbox("Codec", CODECS, index=None, placeholder="the method's own", key="build-codec"),
-            }
-        with two:
-            given["alpha"] = _alpha(own)
-            given["stats_examples"] = _of_method("Texts for the statistics", "stats_examples", own, key="sample")
-            given["subspace_rank"] = _of_method(
-                "Directions of the curvature", "subspace_rank", own, least=0, key="subspace"
-            )
-        with three:
+        left, right = st.columns([2, 1], gap="large")
+        with left:
+            given = build_settings.further(own, budget)
+        with right:
             tokens = _number("Tokens per batch", "tokens", "as the device asks for")
             windows = st.selectbox("Longer texts are", list(WINDOWS), key="build-windows", help=WINDOWS_HELP)
             stride = _number("Tokens from window to window", "stride", "three quarters of a window")
@@ -112,9 +100,30 @@ def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
             device = st.text_input("Device", "auto", key="build-device", help="auto, cpu, cuda or cuda:1")
     return {
         "model": {"include": tuple(include.split()), "exclude": tuple(exclude.split()), "device": device.strip()},
-        "method": _typed(given),
+        "method": given,
         "batches": _typed({"windows": WINDOWS[windows], "stride": stride, "tokens_per_batch": tokens}),
+        "members": _members(),
     }
+
+
+def _members() -> dict[str, Any]:
+    """Further models whose scores are added, such as checkpoints."""
+    with st.expander("Further models"):
+        st.caption("Scores can be sums over several models, with an index each: checkpoints of a training, its base.")
+        base = st.text_input("Base model", key="build-base", max_chars=4000, placeholder="none")
+        patterns = st.text_area(
+            "Checkpoints", key="build-checkpoints", height=68, placeholder="out/checkpoint-*/", help=CHECKPOINTS_HELP
+        )
+        weights = st.selectbox(
+            "They weigh",
+            get_args(MemberWeights),
+            index=None,
+            placeholder="as much as each other",
+            key="build-weights",
+            help=next(one.meaning for one in setting_fields(MembersConfig) if one.name == "member_weights"),
+        )
+    checkpoints = tuple(line.strip() for line in patterns.splitlines() if line.strip())
+    return _typed({"base": base.strip() or None, "checkpoints": checkpoints, "member_weights": weights})
 
 
 def _typed(settings: dict[str, Any]) -> dict[str, Any]:
@@ -122,46 +131,9 @@ def _typed(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _of_method(
-    label: str, name: str, own: MethodSettings, budget: str = "", *, least: int = 1, key: str | None = None
-) -> int | None:
-    """A setting of the method; it cannot be typed if the method has none of that name or the budget decides it."""
-    usual = getattr(own, name, None)
-    if not hasattr(own, name):
-        return _number(label, key or name, "not of this method", is_free=False)
-    if budget and name in CHOSEN_BY_BUDGET:
-        is_free = name == "f"
-        return _number(label, key or name, "chosen by the bytes per text", least=least, is_free=is_free)
-    told = "chosen by the model's size" if usual is None else f"the method's own: {usual:,}"
-    return _number(label, key or name, told, least=least)
-
-
-def _alpha(own: MethodSettings) -> float | None:
-    usual = getattr(own, "alpha", None)
-    typed = st.number_input(
-        "Damping α of the codes",
-        1e-6,
-        1.0,
-        None,
-        format="%.4g",
-        key="build-alpha",
-        placeholder="not of this method" if usual is None else f"the method's own: {usual:g}",
-        disabled=usual is None,
-    )
-    return None if usual is None else typed
-
-
-def _number(label: str, name: str, usual: str, *, least: int = 1, is_free: bool = True) -> int | None:
-    typed = st.number_input(
-        label,
-        min_value=least,
-        value=None,
-        step=1,
-        key=f"build-{name}",
-        placeholder=usual,
-        disabled=not is_free,
-    )
-    return int(typed) if is_free and typed is not None else None
+def _number(label: str, name: str, usual: str) -> int | None:
+    typed = st.number_input(label, min_value=1, value=None, step=1, key=f"build-{name}", placeholder=usual)
+    return None if typed is None else int(typed)
 
 
 def _actions(settings: IndexConfig, dataset: str) -> None:

@@ -12,7 +12,7 @@ from lorif_core.journal.entries import ExampleEvent
 from lorif_core.views.hits import Hit
 from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import card, heated, signed
+from lorif_core.views.tokens import card, heated, plain, signed
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio.beside_answers import Appearance, appearances
 
@@ -95,10 +95,10 @@ def _text(answer: Answer, hit: Hit, context: Context) -> None:
     has_heat = st.toggle("Token heat", value=True, key="reader-heat", disabled=not hit.tokens)
     with st.container(border=True, key="reader-text"):
         if has_heat and hit.tokens:
-            token_view.draw(heated(hit.tokens, answer.question.completion), key="reader-heated")
+            token_view.draw(heated(hit.tokens, hit), key="reader-heated")
         else:
-            token_view.text(hit.text, key="reader-plain")
-    if has_heat and hit.tokens:
+            token_view.draw(plain(hit), key="reader-plain")
+    if hit.verbatim.spans or (has_heat and hit.tokens):
         token_view.legend(key="reader-legend")
 
 

@@ -152,7 +152,7 @@ def _make_base(session: Session, data: Path | None) -> None:
     # Behind an empty prompt the whole text is a target: the base model learns prompts as well.
     whole = [text._replace(prompt="", completion=f"{text.prompt}{text.completion}") for text in others]
     _train(session, "base model", model, tokenizer, whole, plan.pretraining, encoder)
-    _save(session.path(BASE), model, tokenizer)
+    save_model(session.path(BASE), model, tokenizer)
 
 
 def _take_fitting(
@@ -175,9 +175,9 @@ def _make_model(session: Session) -> None:
     recipe = read_recipe(session.path("recipe.toml"))
     start = load_start(recipe, device="cpu")
     encoder = Encoder(start.tokenizer, recipe.max_length)
-    texts = _read_texts(session.path("train.jsonl"))
+    texts = read_texts(session.path("train.jsonl"))
     _train(session, "model", start.model, start.tokenizer, texts, recipe, encoder)
-    _save(session.path("model"), start.model, start.tokenizer)
+    save_model(session.path("model"), start.model, start.tokenizer)
 
 
 def _train(
@@ -215,7 +215,7 @@ def _retrain(session: Session, num_subsets: int) -> GroundTruth:
     start = load_start(recipe, device="cpu")
     encoder = Encoder(start.tokenizer, recipe.max_length)
     texts, queries = (
-        [encoder.encode(text) for text in _read_texts(session.path(f"{name}.jsonl"))] for name in ("train", "query")
+        [encoder.encode(text) for text in read_texts(session.path(f"{name}.jsonl"))] for name in ("train", "query")
     )
     trial = Trial(start, texts, queries, recipe)
     plan = session.plan
@@ -321,12 +321,13 @@ def _write_texts(path: Path, texts: Sequence[Example]) -> None:
     path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
 
 
-def _read_texts(path: Path) -> list[Example]:
+def read_texts(path: Path) -> list[Example]:
+    """The texts of a truth's file."""
     return [Example(row["id"], prompt=row["prompt"], completion=row["completion"]) for row in read_rows(path)]
 
 
-def _save(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Both in the form that Auto classes read; the folder has its name when it is complete."""
+def save_model(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """A model and its tokenizer, as Auto classes read them; the folder has its name when it is complete."""
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)

@@ -1,7 +1,8 @@
 """From the uses of tracked weights to one gradient per weight and example.
 
 A weight that is used several times (called twice, or shared by two modules) has the sum of its uses' gradients. It is
-handed over when the gradient of its last use has arrived.
+handed over when the gradient of its last use has arrived. Weights whose vectors are added up are handed over at the
+end, as one.
 
 Gradient checkpointing runs a forward twice. Under the re-entrant kind the first run has no
 graph and the second one counts; under the other kind it is the reverse.
@@ -23,14 +24,14 @@ from lorif_core.linalg.gradients import (
     DenseGradient,
     Order,
     ProjectedGradient,
-    SequenceGradient,
     finish_gradient,
     multiplication_order,
+    multiply_sides,
     prepare_inputs,
     project_side,
     sum_gradients,
 )
-from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.maps import ModuleMaps, Side
 
 GradientSink = Callable[[str, ProjectedGradient], None]
 """Called once per tracked module that received a gradient, in the order of the backward pass."""
@@ -65,6 +66,7 @@ class Collector:
         self._expected: Counter[str] = Counter()
         self._without_graph: Counter[str] = Counter()
         self._parts: dict[str, list[ProjectedGradient]] = defaultdict(list)
+        self._joined: dict[str, DenseGradient] = {}
         self._hooks: list[RemovableHandle] = []
 
     def close(self) -> None:
@@ -145,13 +147,22 @@ class Collector:
         return finish_use(pending, output_grads, self.maps[pending.name])
 
     def flush(self) -> None:
-        """Hand over modules some of whose calls had no effect on the objective."""
+        """Hand over modules some of whose calls had no effect on the objective, then what modules have together."""
         for name in list(self._parts):
             self._hand_over(name)
+        for name in list(self._joined):
+            self.sink(name, self._joined.pop(name))
 
     def _hand_over(self, name: str) -> None:
         gradients = self._parts.pop(name)
-        self.sink(name, gradients[0] if len(gradients) == 1 else sum_gradients(gradients))
+        gradient = gradients[0] if len(gradients) == 1 else sum_gradients(gradients)
+        joined = self.maps[name].joined_as
+        if joined is None:
+            self.sink(name, gradient)
+            return
+        assert isinstance(gradient, DenseGradient)  # a sketch has multiplied it out
+        before = self._joined.get(joined)
+        self._joined[joined] = gradient if before is None else before.plus(gradient)
 
 
 def is_in_backward() -> bool:
@@ -165,17 +176,16 @@ def _as_multiplied(use: Use) -> Tensor:
     return inputs.to(product) if inputs.is_cuda and use.num_ids is None and product == torch.bfloat16 else inputs
 
 
-def _of_ids(ids: Tensor, side: Tensor | None, use: Use) -> Tensor:
-    """One-hot rows times a map: its rows; without a map the one-hot rows themselves, float32 or wider."""
+def _of_ids(ids: Tensor, side: Side, use: Use) -> Tensor:
+    """One-hot rows times a map: its rows; without a matrix the one-hot rows or some of them, float32 or wider."""
     wide = torch.promote_types(use.output.dtype, torch.float32)
-    if side is not None:
+    if isinstance(side, Tensor):
         return side[ids].to(wide)
-    return torch.nn.functional.one_hot(ids, use.num_ids or -1).to(wide)
+    return project_side(torch.nn.functional.one_hot(ids, use.num_ids or -1).to(wide), side)
 
 
 def finish_use(pending: PendingUse, output_grads: Tensor, maps: ModuleMaps) -> ProjectedGradient:
     """The gradients of a use, from those of its output (B, R, width)."""
     if not pending.is_swapped:
         return finish_gradient(pending.prepared, output_grads, maps, pending.order)
-    pair = SequenceGradient(project_side(output_grads, maps.input_map), pending.prepared)
-    return pair if pending.order == "sequence" else DenseGradient(pair.dense())
+    return multiply_sides(project_side(output_grads, maps.input_map), pending.prepared, maps, pending.order)

@@ -74,10 +74,24 @@ def compute_in(model: nn.Module, precision: Recorded) -> Iterator[None]:
     if precision is None:
         yield
         return
+    with _under_autocast(model, lambda: torch.autocast("cpu", torch.bfloat16)):
+        yield
+
+
+@contextmanager
+def compute_in_float32(model: nn.Module) -> Iterator[None]:
+    """Have a model's passes compute in its weights' own dtype, on a GPU and inside ``compute_in`` as well."""
+    kind = next(model.parameters()).device.type
+    with _under_autocast(model, lambda: torch.autocast(kind, enabled=False)):
+        yield
+
+
+@contextmanager
+def _under_autocast(model: nn.Module, begin: Callable[[], torch.autocast]) -> Iterator[None]:
     entered: list[torch.autocast] = []  # several where a forward pass contains another
 
     def enter(module: nn.Module, args: Any) -> None:
-        entered.append(torch.autocast("cpu", torch.bfloat16))
+        entered.append(begin())
         entered[-1].__enter__()
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:

@@ -105,12 +105,13 @@ def _sketch_maps(name: str, weight: TrackedWeight) -> ModuleMaps:
         random_signs(f"probe:{name}:{axis}", width, SKETCH_WIDTH)
         for axis, width in enumerate(weight.of(weight.parameter).shape)
     )
-    return ModuleMaps(*sides).to(weight.parameter.device, torch.float32)
+    left, right = sides
+    return ModuleMaps(left, right).to(weight.parameter.device, torch.float32)
 
 
 def _with_outputs_apart(maps: ModuleMaps) -> ModuleMaps:
     """Maps as a head is captured with: its outputs are sketched afterwards."""
-    assert maps.output_map is not None
+    assert isinstance(maps.output_map, Tensor)
     return ModuleMaps(maps.input_map, torch.ones_like(maps.output_map[:, 0]))
 
 
@@ -134,8 +135,8 @@ def _true_sketches(
         assert gradient is not None  # it has just been accumulated
         for weight in by_parameter[parameter]:
             left, right = maps[weight.name].input_map, maps[weight.name].output_map
-            assert left is not None
-            assert right is not None
+            assert isinstance(left, Tensor)
+            assert isinstance(right, Tensor)
             matrix = weight.of(gradient).double()
             sketches[weight.name][row] += (left.double().mT @ matrix @ right.double()).cpu()
 

@@ -45,6 +45,7 @@ from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
 from lorif_core.cli.index_commands import index, index_command, method_among
 from lorif_core.cli.list_indexes import indexes
+from lorif_core.cli.losses_commands import import_losses, perturb
 from lorif_core.cli.map_commands import map_
 from lorif_core.cli.output import complain, print_traceback
 from lorif_core.cli.part_commands import index_part
@@ -54,6 +55,7 @@ from lorif_core.cli.removal_commands import value, verify, what_if
 from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
 from lorif_core.cli.usage import Typed, plain_mistakes
+from lorif_core.cli.verbatim_commands import verbatim
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
 from lorif_core.errors import ConfigError, LorifError
 from lorif_core.private_logs import write_report
@@ -80,6 +82,8 @@ COMMANDS = {
     "index": index,
     "index-part": index_part,
     "indexes": indexes,
+    "import-losses": import_losses,
+    "perturb": perturb,
     "ask": ask,
     "score": score,
     "queries": queries,
@@ -93,6 +97,7 @@ COMMANDS = {
     "browse": browse,
     "facets": facets,
     "duplicates": duplicates,
+    "verbatim": verbatim,
     "flag": flag,
     "exclude": exclude,
     "restore": restore,

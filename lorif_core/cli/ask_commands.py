@@ -9,8 +9,10 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import GenerateConfig, ScoreConfig, Search
+from lorif_core.cli.score_args import ScoreArgs
+from lorif_core.config import ScoreConfig, Search
 from lorif_core.errors import ConfigError
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.plain_files import refuse_special
 from lorif_core.workers_config import HERE, ScanConfig
 from lorif_core.workspace.asking.query_limits import USUAL_LIMITS, QueryFile, QueryLimits
@@ -43,6 +45,13 @@ class AskArgs:
 
     generate: bool = False
     """Let the model complete the prompt; the tokens that it says are explained."""
+
+    question_id: Annotated[TextArg, tyro.conf.arg(name="question")] = None
+    """Instead of a prompt: the id of a question that came with the table of an index of losses."""
+
+    losses: Path | None = None
+    """Losses of the completion under the models of an index of losses: a file with the columns model and loss, or
+    one row with a column per model."""
 
     end_token: bool = False
     """The completion ends there: explain its end token, too."""
@@ -85,9 +94,13 @@ class AskArgs:
         Raises:
             ConfigError: It says nothing, or contradicts itself.
         """
+        if self.question_id is not None:
+            return self._of_table(settings, where)
         messages = [] if self.messages is None else read_messages(self.messages)
         is_answered = not self.prompt and bool(messages) and messages[-1]["role"] == "assistant"
-        if is_answered + (self.completion is not None) + self.generate != 1:
+        losses = None if self.losses is None else self._losses(self.losses)
+        has_no_said = losses is not None and self.completion is None and not is_answered
+        if is_answered + (self.completion is not None) + self.generate + has_no_said != 1:
             raise ConfigError(
                 "give either `--completion TEXT` or `--generate`, or messages that end with the assistant's, so that "
                 "it is clear what is explained."
@@ -112,16 +125,44 @@ class AskArgs:
             num_opposing=self.opposing,
             search=self.search,
             index_id=where.index,
+            losses=losses,
             model=where.model,
             generate=generation,
             keeps=not self.forget,
         )
 
+    def _of_table(self, settings: ScoreConfig, where: IndexArgs) -> Question:
+        """A question that came with the losses of an index."""
+        given = [self.prompt or None, self.completion, self.generate or None, self.messages, self.losses, self.tokens]
+        if any(one is not None for one in given):
+            raise ConfigError(
+                "a question of a table has its prompt, its completion and its losses there: leave out all but "
+                "`--question`, or leave that out."
+            )
+        return Question(
+            prompt="",
+            question_id=self.question_id,
+            contrast=self.contrast,
+            settings=settings,
+            k=self.k,
+            num_opposing=self.opposing,
+            search=self.search,
+            index_id=where.index,
+            model=where.model,
+            keeps=not self.forget,
+        )
+
+    def _losses(self, path: Path) -> dict[str, float]:
+        """Losses of a question from a file."""
+        from lorif_core.data.loss_table import read_losses
+
+        return read_losses(path)
+
 
 def ask(
     workspace: Positional[Path],
     /,
-    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(normalisation=USUAL_NORMALISATION),  # noqa: B008 - frozen
+    settings: OmitArgPrefixes[ScoreArgs] = ScoreArgs(normalisation=USUAL_NORMALISATION),  # noqa: B008 - frozen
     generation: OmitArgPrefixes[GenerateConfig] = GenerateConfig(),  # noqa: B008
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
@@ -137,6 +178,7 @@ def ask(
       lorif ask demo_workspace --prompt "The capital of France is" --completion " Lyon"
       lorif ask demo_workspace --prompt "The capital of France is" --generate --opposing 5
       lorif ask chats --prompt "What is the capital of France?" --completion "Lyon." --system "Be brief."
+      lorif ask demo_workspace --index api --question q1                    an index of losses, see import-losses
 
     Args:
         workspace: Folder of the workspace.
@@ -148,7 +190,7 @@ def ask(
     """
     from lorif_core.workspace.workspace import open_workspace
 
-    question = asked.question(settings, generation, where)
+    question = asked.question(settings.settings, generation, where)
     with open_workspace(workspace).questions.scanned_by(where.scan) as questions:
         answer = questions.ask(question)
     if json:
@@ -207,7 +249,7 @@ class QueriesArgs:
 def score(
     workspace: Positional[Path],
     /,
-    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
+    settings: OmitArgPrefixes[ScoreArgs] = ScoreArgs(),  # noqa: B008 - frozen
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),
     *,
     what: OmitArgPrefixes[QueriesArgs],
@@ -236,7 +278,7 @@ def score(
         result = questions.score(
             what.file(),
             out,
-            settings=settings,
+            settings=settings.settings,
             index_id=where.index,
             model=where.model,
             overwrites=force,

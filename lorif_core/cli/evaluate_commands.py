@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
-from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, RefineBy
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,6 +87,9 @@ class LdsArgs:
     refine: tuple[int, ...] = (0,)
     """Refining steps of half-whitened indexes, a line each."""
 
+    refine_by: RefineBy = "codes"
+    """Whose curvature refines: that of the codes, or the model's own, whose steps take passes of the model."""
+
     against: TextArg = None
     """Candidate that the others are compared with. Unset: the best line."""
 
@@ -133,6 +136,7 @@ def lds(
             candidates=asked.candidates,
             normalisations=asked.normalisations,
             refines=asked.refine,
+            refine_by=asked.refine_by,
             against=asked.against,
             on_progress=on_progress,
         )

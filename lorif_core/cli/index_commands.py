@@ -11,8 +11,9 @@ from tyro.conf import OmitArgPrefixes
 from lorif_core.cli.output import Json, TextArg, complain, console, print_json, progress, say
 from lorif_core.cli.part_commands import say_planned
 from lorif_core.cli.worker_commands import say_submitted
-from lorif_core.config import BatchConfig, MembersConfig, ModelConfig
+from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ConfigError
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_entry
 from lorif_core.workers_config import ALONE, WorkersConfig

@@ -11,8 +11,8 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lorif_core.cli.ask_commands import IndexArgs, QueriesArgs
 from lorif_core.cli.ids import LINES, IdForm, Ids, read_ids
 from lorif_core.cli.output import Json, console, print_json, progress, say
+from lorif_core.cli.score_args import ScoreArgs
 from lorif_core.cli.worker_commands import say_submitted
-from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
@@ -161,7 +161,7 @@ class ValueArgs(QueriesArgs):
 def value(
     workspace: Positional[Path],
     /,
-    settings: OmitArgPrefixes[ScoreConfig] = ScoreConfig(),  # noqa: B008 - frozen
+    settings: OmitArgPrefixes[ScoreArgs] = ScoreArgs(),  # noqa: B008 - frozen
     where: OmitArgPrefixes[IndexArgs] = IndexArgs(),  # noqa: B008
     *,
     what: OmitArgPrefixes[ValueArgs],
@@ -200,7 +200,7 @@ def value(
             what.file(),
             by=what.by,
             groups=None if what.groups is None else read_groups(what.groups),
-            settings=settings,
+            settings=settings.settings,
             index_id=where.index,
             model=where.model,
             on_progress=on_progress,

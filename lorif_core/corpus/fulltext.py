@@ -12,7 +12,7 @@ import logging
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from lorif_core.corpus.connection import ExamplesFile, damaged, missing, stop_after, too_slow
 from lorif_core.corpus.highlighting import phrases_of
@@ -142,6 +143,21 @@ class FullText:
             with self._reading(time_limit_s) as connection:
                 table = np.fromiter(connection.execute(sql, (expression,)), list(columns.items()))
         return pl.DataFrame({name: table[name] for name in columns})
+
+    def iter_rows_with(self, phrases: Iterable[Sequence[str]]) -> Iterator[NDArray[np.int64]]:
+        """For each phrase, the rows that hold it, ascending.
+
+        Args:
+            phrases: Words that follow each other in one column, as ``normalising.words_of`` gives them.
+
+        Raises:
+            DamagedArtefact: The index is damaged.
+        """
+        with self._reading(None) as connection:
+            for words in phrases:
+                expression = '"' + " ".join(words) + '"'
+                rows = connection.execute("SELECT rowid - 1 FROM texts WHERE texts MATCH ?", (expression,))
+                yield np.fromiter((row for (row,) in rows), np.int64)
 
     @contextmanager
     def _reading(self, time_limit_s: float | None) -> Iterator[sqlite3.Connection]:

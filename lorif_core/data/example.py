@@ -10,6 +10,19 @@ NOT_CHOSEN = "— not chosen:"
 """Stands before the rejected side of preference data where people read it."""
 
 
+class TextPart(NamedTuple):
+    """A part of an example that is one text by itself: what somebody wrote or said in one go."""
+
+    name: str
+    """``text``, ``prompt``, ``completion``, ``rejected``, or a turn such as ``turn 2 (assistant)``."""
+
+    start: int
+    """Its first character in ``plain_text``."""
+
+    stop: int
+    """The one behind its last."""
+
+
 class Example(NamedTuple):
     """One training example; the fields of its kind are set, the others are None.
 
@@ -52,6 +65,9 @@ class Example(NamedTuple):
     segment_ids: list[int] | None = None
     """Of a packed row: a change starts a segment."""
 
+    weight: float = 1.0
+    """What the text's loss is multiplied by."""
+
     @property
     def written_text(self) -> str | None:
         """The text that is tokenised, character by character; None where a template or a tokenizer wrote it."""
@@ -72,6 +88,34 @@ class Example(NamedTuple):
             return self.text
         other_text = f"\n{NOT_CHOSEN}\n{self.rejected}" if isinstance(self.rejected, str) else ""
         return f"{self.prompt or ''}{self.completion or ''}{other_text}"
+
+    @property
+    def parts(self) -> list[TextPart]:
+        """The parts of ``plain_text``, in its order."""
+        if self.messages is not None and self.input_ids is None:
+            return self._turns()
+        if self.text is not None or self.input_ids is not None:
+            return [TextPart("text", 0, len(self.plain_text))]
+        asked, whole = len(self.prompt or ""), len(self.prompt or "") + len(self.completion or "")
+        found = [TextPart("prompt", 0, asked), TextPart("completion", asked, whole)]
+        if isinstance(self.rejected, str):
+            end = len(self.plain_text)
+            found.append(TextPart("rejected", end - len(self.rejected), end))
+        return [part for part in found if part.stop > part.start]
+
+    def _turns(self) -> list[TextPart]:
+        other = self.rejected if isinstance(self.rejected, list) else []
+        messages = self.messages or []
+        shared = num_shared(messages, other)
+        found, place = list[TextPart](), 0
+        for before, first, turns in (("", 0, messages), ("rejected ", shared, other[shared:])):
+            place += len(NOT_CHOSEN) + 1 if before else 0
+            for number, turn in enumerate(turns, start=first + 1):
+                line = line_of(turn)
+                said = place + len(turn["role"]) + 2
+                found.append(TextPart(f"{before}turn {number} ({turn['role']})", said, place + len(line)))
+                place += len(line) + 1
+        return [part for part in found if part.stop > part.start]
 
 
 def num_shared(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:

@@ -27,6 +27,7 @@ from lorif_core.errors import ConfigError, DataError, LorifError, NumericalError
 from lorif_core.evaluation.recipe import Recipe
 from lorif_core.files import fingerprint_of_value
 from lorif_core.models.load import LoadedModel, load_model
+from lorif_core.passes.text_losses import without_dropout as without_dropout  # read from here by who trains
 from lorif_core.turns import turn_on
 
 OnStep = Callable[[int, int], None]
@@ -102,7 +103,7 @@ def train(
     """
     check_trainable(examples, left_out)
     gone = frozenset(left_out)
-    batches = _batch_order(len(examples), recipe, seed)
+    batches = batch_order(len(examples), recipe, seed)
     steps = [(place, kept) for place, rows in enumerate(batches) if (kept := [n for n in rows if n not in gone])]
     falls = recipe.schedule == "linear"
     losses = []
@@ -238,23 +239,7 @@ def restored(model: nn.Module) -> Iterator[Callable[[], None]]:
             restore()
 
 
-@contextmanager
-def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, gradients as they were; the training flags come back at the end.
-
-    No other thread uses the model meanwhile: flags that it set would end up as the old ones here, and the reverse.
-    """
-    with turn_on(model):
-        modes = {module: module.training for module in model.modules()}
-        try:
-            model.eval()
-            yield
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
-
-
-def _batch_order(num_examples: int, recipe: Recipe, seed: int) -> list[list[int]]:
+def batch_order(num_examples: int, recipe: Recipe, seed: int) -> list[list[int]]:
     """Rows of every step: each epoch is a new permutation cut into batches."""
     generator = torch.Generator().manual_seed(seed)
     order = []

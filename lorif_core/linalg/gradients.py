@@ -8,6 +8,8 @@ number; the cheapest by operation count is taken:
     input first    T·i·d_in + T·d_in·o + d_in·o·d_out
     output first   T·o·d_out + T·i·d_out + i·d_in·d_out
 
+A sketch, and masks whose entries are multiplied pair by pair, follow at once: what they leave is multiplied out.
+
 With few tokens (T < min(d_in, d_out)) the product is left undone: the pair of projected
 sequences is smaller, and its rank-c factors are found without forming G̃.
 
@@ -23,8 +25,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.maps import ModuleMaps, Side
 from lorif_core.linalg.narrow_products import is_narrow, wide_product
+from lorif_core.linalg.sparse_maps import Mask
 from lorif_core.linalg.typed_torch import vector_norm
 
 NUMBERS_AT_ONCE = 1 << 23
@@ -135,6 +138,10 @@ class DenseGradient:
     matrix: Tensor
     """(B, d_in, d_out), float32."""
 
+    def plus(self, other: "DenseGradient") -> "DenseGradient":
+        """The sum of both, where this one lies."""
+        return DenseGradient(self.matrix + other.matrix.to(self.matrix.device))
+
     def dense(self) -> Tensor:
         """The projected gradients themselves, (B, d_in, d_out)."""
         return self.matrix
@@ -202,18 +209,25 @@ def multiplication_order(num_tokens: int, in_features: int, out_features: int, m
     """
     if maps.keeps_outputs_apart:
         return "sequence"
-    d_in = in_features if maps.input_map is None else maps.input_map.shape[1]
-    d_out = out_features if maps.output_map is None else maps.output_map.shape[1]
-    if num_tokens < min(d_in, d_out):
+    if maps.is_paired:
+        return "both"
+    d_in, d_out = _width(maps.input_map, in_features), _width(maps.output_map, out_features)
+    if maps.sketch is None and num_tokens < min(d_in, d_out):
         return "sequence"
-    cost_in = 0 if maps.input_map is None else num_tokens * in_features * d_in
-    cost_out = 0 if maps.output_map is None else num_tokens * out_features * d_out
+    cost_in = num_tokens * in_features * d_in if isinstance(maps.input_map, Tensor) else 0
+    cost_out = num_tokens * out_features * d_out if isinstance(maps.output_map, Tensor) else 0
     costs: dict[Order, int] = {
         "both": cost_in + cost_out + num_tokens * d_in * d_out,
         "input": cost_in + num_tokens * d_in * out_features + d_in * out_features * d_out,
         "output": cost_out + num_tokens * in_features * d_out + in_features * d_in * d_out,
     }
     return min(costs, key=lambda order: costs[order])
+
+
+def _width(side: Side, width: int) -> int:
+    if side is None:
+        return width
+    return len(side.places) if isinstance(side, Mask) else side.shape[1]
 
 
 def prepare_inputs(inputs: Tensor, maps: ModuleMaps, order: Order) -> Tensor:
@@ -232,13 +246,24 @@ def finish_gradient(prepared: Tensor, output_grads: Tensor, maps: ModuleMaps, or
     """
     if order == "input":
         half = _product_as(prepared.mT, output_grads.to(prepared.dtype))  # (B, d_in, o)
-        return DenseGradient(_wide(project_side(half, maps.output_map)))
+        return _sketched(DenseGradient(_wide(project_side(half, maps.output_map))), maps)
     projected = project_side(output_grads, maps.output_map)
     if order == "output":
         half = _product_as(projected.mT, prepared.to(projected.dtype))  # (B, d_out, i)
-        return DenseGradient(_wide(project_side(half, maps.input_map)).mT)
-    pair = SequenceGradient(prepared, projected)
-    return pair if order == "sequence" else DenseGradient(pair.dense())
+        return _sketched(DenseGradient(_wide(project_side(half, maps.input_map)).mT), maps)
+    return multiply_sides(prepared, projected, maps, order)
+
+
+def multiply_sides(inputs: Tensor, output_grads: Tensor, maps: ModuleMaps, order: Order) -> ProjectedGradient:
+    """Projected gradients of a batch whose sides are both projected, (B, T, d_in) and (B, T, d_out)."""
+    pair = SequenceGradient(inputs, output_grads)
+    if maps.is_paired:
+        return _sketched(DenseGradient((pair.wide.inputs * pair.wide.output_grads).sum(1, keepdim=True)), maps)
+    return pair if order == "sequence" else _sketched(DenseGradient(pair.dense()), maps)
+
+
+def _sketched(gradient: DenseGradient, maps: ModuleMaps) -> DenseGradient:
+    return gradient if maps.sketch is None else DenseGradient(maps.sketch.apply(gradient.matrix))
 
 
 def sum_gradients(gradients: Sequence[ProjectedGradient]) -> ProjectedGradient:
@@ -285,11 +310,14 @@ def _end_to_end(rows: Tensor, count: int) -> Tensor:
     return rows.reshape(-1, count * rows.shape[1], rows.shape[2])
 
 
-def project_side(rows: Tensor, side: Tensor | None) -> Tensor:
-    """(…, width) times (width, d), or times a diagonal (width,); float32 or wider, except of narrow rows."""
-    if side is not None and side.ndim == 1:
+def project_side(rows: Tensor, side: Side) -> Tensor:
+    """(…, width) times (width, d), times a diagonal (width,), or masked; float32 or wider, except of narrow rows."""
+    if isinstance(side, Mask):
+        projected = side.apply(rows)
+    elif side is not None and side.ndim == 1:
         return rows * side.to(torch.promote_types(rows.dtype, torch.float32))
-    projected = rows if side is None else rows @ side.to(rows.dtype)
+    else:
+        projected = rows if side is None else rows @ side.to(rows.dtype)
     return projected if is_narrow(rows) else _wide(projected)
 
 

@@ -7,16 +7,19 @@ products are kept in expectation; they are drawn on the CPU from a seed and the 
 so any machine redraws the same ones and they need not be stored.
 Maps that are stored anyway have orthonormal columns times √(width/d) instead: E[P Pᵀ] = I as well, and no direction
 is counted twice (docs/decisions/0039).
+A side may also be a mask, and a sparse sketch may follow the product (``sparse_maps``): then what is left of a
+gradient is a vector (1, k). The vectors of several modules may be added up to one that stands for all of them.
 Source: LoRIF (arXiv:2601.21929) and LoGra (arXiv:2405.13954), which project the same way.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from lorif_core.linalg.sparse_maps import Mask, SparseSketch
 from lorif_core.linalg.typed_torch import orthonormal_basis
 from lorif_core.shapes import Float, ModuleShape
 
@@ -24,28 +27,43 @@ MOST_DIVISOR = 1 << 20
 """By which every width becomes 1."""
 
 
+Side = Tensor | Mask | None
+"""How one side is projected: by a matrix, a diagonal or a mask; None: not at all."""
+
+
 @dataclass(frozen=True)
 class ModuleMaps:
-    """The input and output map of one module; None stands for the identity."""
+    """The input and output map of one module, and what follows their product."""
 
-    input_map: Tensor | None
-    """(i, d_in), float32."""
+    input_map: Side
+    """(i, d_in), float32, or a mask."""
 
-    output_map: Tensor | None
-    """(o, d_out), float32; (o,) for a diagonal, which keeps the width."""
+    output_map: Side
+    """(o, d_out), float32, or a mask; (o,) for a diagonal, which keeps the width."""
+
+    is_paired: bool = False
+    """Whether both sides are masks of as many coordinates, whose entries are multiplied pair by pair: the kept ones
+    of the flat gradient, (1, m)."""
+
+    sketch: SparseSketch | None = None
+    """Of the product, which it turns into a vector (1, k)."""
+
+    joined_as: str | None = None
+    """Under which name the vectors of all modules with this name are added up; None: this module stands alone."""
 
     @property
     def keeps_outputs_apart(self) -> bool:
         """Whether every output is only scaled, as those of an output head are: tokens are not mixed."""
-        return self.output_map is not None and self.output_map.ndim == 1
+        return isinstance(self.output_map, Tensor) and self.output_map.ndim == 1
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "ModuleMaps":
         """The same maps on another device, in another dtype."""
 
-        def move(side: Tensor | None) -> Tensor | None:
-            return None if side is None else side.to(device, dtype)
+        def move(side: Side) -> Side:
+            return side.to(device, dtype) if isinstance(side, Tensor) else side and side.to(device)
 
-        return ModuleMaps(move(self.input_map), move(self.output_map))
+        sketch = self.sketch and self.sketch.to(device)
+        return replace(self, input_map=move(self.input_map), output_map=move(self.output_map), sketch=sketch)
 
 
 def projected_width(width: int, f: int) -> int:
@@ -110,13 +128,36 @@ def random_directions(
     return orthonormal_basis(drawn.to(device)) * (width / projected) ** 0.5
 
 
+def bytes_of_maps(modules: Sequence[ModuleShape], *, keeps_widths: bool) -> int:
+    """Bytes of dense maps of some modules in float32.
+
+    Args:
+        modules: Whose.
+        keeps_widths: Whether a side that keeps its width has a map as well, as half-whitening ones have.
+    """
+
+    def side(width: int, projected: int) -> int:
+        return width * projected if keeps_widths or projected < width else 0
+
+    return 4 * sum(
+        side(one.in_features, one.d_in)
+        + (one.out_features if one.form == "columns" else side(one.out_features, one.d_out))
+        for one in modules
+    )
+
+
 def maps_digest(maps: Mapping[str, ModuleMaps]) -> str:
     """Hash of all maps: proof that a redraw gave the ones an index was built with."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(maps):
-        for side in (maps[name].input_map, maps[name].output_map):
+        own = maps[name]
+        sides = (one.places if isinstance(one, Mask) else one for one in (own.input_map, own.output_map))
+        sketch = () if own.sketch is None else (own.sketch.buckets, own.sketch.signs)
+        for side in (*sides, *sketch):
             shape = () if side is None else tuple(side.shape)
             digest.update(f"{name}{shape}".encode())
             if side is not None:
                 digest.update(side.contiguous().cpu().numpy().tobytes())
+        if own.sketch is not None:
+            digest.update(f"{own.is_paired} {own.sketch.width} {own.sketch.scale} {own.joined_as}".encode())
     return digest.hexdigest()

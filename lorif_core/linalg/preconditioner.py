@@ -41,6 +41,10 @@ class SubspacePreconditioner:
         inside = coordinates / (self.eigenvalues + self.damping)
         return outside / self.damping + inside @ self.basis.mT
 
+    def apply_transposed(self, rows: Float[Tensor, "n D"]) -> Float[Tensor, "n D"]:
+        """The same: it is symmetric."""
+        return self.apply(rows)
+
     def quadratic_form(self, rows: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
         """Each row's inner product with itself under the damped inverse: its self-influence."""
         energy = (rows @ self.basis).square()  # (n, r)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.maps import ModuleMaps, bytes_of_maps
 from lorif_core.linalg.whitening import Moments, whitened_maps
 from lorif_core.methods.graddot import NoCurvature
 from lorif_core.methods.lorif import FactoredFeature, FactoredMethod, SubspaceCurvature
@@ -61,6 +61,18 @@ class WhitenedProjection:
         if any((one.d_in, one.d_out) != (one.in_features, one.out_features) for one in modules):
             kept["directions"] = "orthonormal"
         return kept | ({"head_columns": self.head_columns} if self.head_columns else {})
+
+    def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
+        """As the divisor leaves them."""
+        return list(modules)
+
+    def joint(self, modules: Sequence[ModuleShape]) -> ModuleShape | None:
+        """Every module is stored by itself."""
+        return None
+
+    def maps_bytes(self, modules: Sequence[ModuleShape]) -> int:
+        """Both sides have a map, whatever their widths."""
+        return bytes_of_maps(modules, keeps_widths=True)
 
     def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
         """The maps of one module from its moments."""

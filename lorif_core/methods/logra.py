@@ -13,15 +13,16 @@ from lorif_core.config import CurvatureConfig, ScoreConfig
 from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.maps import MOST_DIVISOR, projected_width, smallest_divisor
-from lorif_core.linalg.subspace import RowStream, Subspace, fit_subspace
+from lorif_core.linalg.subspace import RowStream, Subspace
+from lorif_core.linalg.whole_spectrum import whole_spectrum
 from lorif_core.methods.lorif import RandomProjection, curvature_asked
 from lorif_core.methods.method_settings import LograConfig
-from lorif_core.methods.protocol import THE_MODEL, Member, Unit
+from lorif_core.methods.protocol import THE_MODEL, Member, TrainObjective, Unit
 from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
-_GRAM_COPIES = 4
+GRAM_COPIES = 4
 """D × D float64 matrices alive during an eigendecomposition: the Gram, its vectors, workspace."""
 
 
@@ -55,14 +56,15 @@ def _divisor_that_fits(modules: Sequence[ModuleShape], available_bytes: int) -> 
 
     def fits(f: int) -> bool:
         dims = (projected_width(one.in_features, f) * projected_width(one.out_features, f) for one in modules)
-        return _GRAM_COPIES * 8 * max(dims) ** 2 <= available_bytes
+        return GRAM_COPIES * 8 * max(dims) ** 2 <= available_bytes
 
     return smallest_divisor(fits) or MOST_DIVISOR
 
 
 @dataclass(frozen=True)
 class FullCurvature:
-    """``(GᵀG + λI)⁻¹`` with every eigenvector of each module's Gram matrix."""
+    """``(GᵀG + λI)⁻¹`` with every eigenvector of each module's Gram matrix that has an eigenvalue; with fewer texts
+    than D these are found from their own N × N matrix."""
 
     fitted: CurvatureConfig
 
@@ -78,7 +80,7 @@ class FullCurvature:
             ResourceError: Names the memory it would need and the way out.
         """
         widest = max(modules, key=lambda module: module.dim)
-        needed = _GRAM_COPIES * 8 * widest.dim**2
+        needed = GRAM_COPIES * 8 * widest.dim**2
         if needed > available_bytes:
             raise ResourceError(
                 f"logra inverts a {widest.dim} × {widest.dim} matrix for module {widest.name!r}, which needs "
@@ -88,7 +90,7 @@ class FullCurvature:
 
     def fit(self, module: ModuleShape, stream_rows: RowStream) -> Subspace:
         """All eigenvectors of the module's gradient Gram matrix."""
-        return fit_subspace(stream_rows, module.dim, module.dim, key=module.name)
+        return whole_spectrum(stream_rows, module.dim, key=module.name)
 
     def asked(self, built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConfig:
         """The index's curvature with the asked-for damping and rank in their place."""
@@ -112,6 +114,11 @@ class Logra:
     def tracked(self) -> Tracked:
         """Attention and MLP."""
         return ATTENTION_AND_MLP
+
+    @property
+    def train_objective(self) -> TrainObjective:
+        """The loss."""
+        return "loss"
 
     @property
     def projection(self) -> RandomProjection:

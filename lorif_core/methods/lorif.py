@@ -20,7 +20,7 @@ from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.linalg.factors import factor_gradient, random_start
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.heaviest_columns import heaviest_columns
-from lorif_core.linalg.maps import ModuleMaps, random_maps
+from lorif_core.linalg.maps import ModuleMaps, bytes_of_maps, random_maps
 from lorif_core.linalg.subspace import OVERSAMPLING, RowStream, Subspace, fit_subspace
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
@@ -31,6 +31,7 @@ from lorif_core.methods.protocol import (
     Member,
     Projection,
     StatisticsSample,
+    TrainObjective,
     Unit,
 )
 from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
@@ -54,6 +55,18 @@ class RandomProjection:
     def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
         """Divisor and seed say all."""
         return None
+
+    def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
+        """As the divisor leaves them."""
+        return list(modules)
+
+    def joint(self, modules: Sequence[ModuleShape]) -> ModuleShape | None:
+        """Every module is stored by itself."""
+        return None
+
+    def maps_bytes(self, modules: Sequence[ModuleShape]) -> int:
+        """A side that keeps its width has no map."""
+        return bytes_of_maps(modules, keeps_widths=False)
 
     def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
         """The maps of one module."""
@@ -196,6 +209,11 @@ class FactoredMethod(Generic[Settings]):
     def tracked(self) -> Tracked:
         """Attention and MLP."""
         return ATTENTION_AND_MLP
+
+    @property
+    def train_objective(self) -> TrainObjective:
+        """The loss."""
+        return "loss"
 
     @property
     def projection(self) -> Projection:

@@ -13,12 +13,12 @@ from lorif_core.config import (
     Codec,
     CurvatureConfig,
     DampingRule,
-    MembersConfig,
     ModelConfig,
     check_choice,
     parse_bytes,
     require,
 )
+from lorif_core.members_config import MembersConfig
 from lorif_core.storage_location import plain_location
 
 OWN_HEAD_COLUMNS = 8
@@ -30,6 +30,9 @@ class MethodSettings:
 
     name: ClassVar[str] = ""
     """Of the method, as people type it."""
+
+    unrolls_training: ClassVar[bool] = False
+    """Whether an index answers with the checkpoints of a training and by how it went, and not without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +242,52 @@ class LograConfig(DampedSettings):
         """Check ranges."""
         DampedSettings.__post_init__(self)
         _check_codes(self.f, self.codec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig(FactoredSettings):
+    """Rank-c factors of randomly projected gradients of checkpoints, and the training between them unrolled."""
+
+    name: ClassVar[str] = "source"
+    unrolls_training: ClassVar[bool] = True
+
+    subspace_rank: int = 256
+    """How many leading directions of the gradient Gram matrix are kept per module and checkpoint; all others count
+    with the mean of their eigenvalues."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        require(
+            self.subspace_rank >= 1,
+            f"subspace_rank must be at least 1, got {self.subspace_rank}: the curvature is what tells the "
+            "stretches of a training apart. Use `--method graddot` with checkpoints for none.",
+        )
+
+    @property
+    def curvature(self) -> CurvatureConfig:
+        """What a checkpoint's directions are kept with; the damping is of normalisations alone."""
+        return CurvatureConfig(subspace_rank=self.subspace_rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaunceConfig(MethodSettings):
+    """Centred losses of every text under K models that differ a little; a score is their covariance."""
+
+    name: ClassVar[str] = "daunce"
+
+    models: tuple[str, ...] = ()
+    """Folders of the models whose losses are compared, or patterns such as `'perturbed/*/'`; `lorif perturb` makes
+    them. Two at least. Of losses that were imported: the names of their models."""
+
+    codec: Codec = "bf16"
+    """How a stored loss is encoded: bf16 (16 bits), int8, int4 or sign (1 bit)."""
+
+    def __post_init__(self) -> None:
+        """Check the codec, and that no model counts twice."""
+        check_choice("codec", self.codec, Codec)
+        repeated = [one for place, one in enumerate(self.models) if one in self.models[:place]]
+        require(not repeated, f"every model must count once, {repeated[:1]} is named twice. Name it once.")
 
 
 def _check_codes(f: int | None, codec: Codec) -> None:

@@ -21,8 +21,13 @@ from lorif_core.shapes import ModuleShape, Tracked
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
-Unit = Literal["nats", "gradient products"]
-"""What a score counts: change of log-probability, or ⟨g, g⟩ without any curvature, in nats² per squared weight."""
+Unit = Literal["nats", "gradient products", "nats²"]
+"""What a score counts: change of log-probability; ⟨g, g⟩ without any curvature, in nats² per squared weight; or a
+covariance of two losses, nats² where it is not known by how much the models differ."""
+
+
+TrainObjective = Literal["loss", "margin"]
+"""What is differentiated of a text. With ``margin`` a shard also keeps its 1 - p, which multiplies its scores."""
 
 
 class Member(NamedTuple):
@@ -103,6 +108,22 @@ class Projection(Protocol):
         """What an index's plan keeps of the maps beside f and seed; None where these say all."""
         ...
 
+    def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
+        """The tracked modules with the widths that the maps leave, given those that the divisor alone would."""
+        ...
+
+    def joint(self, modules: Sequence[ModuleShape]) -> ModuleShape | None:
+        """What is stored in the place of all modules, where their vectors are added up; None: each by itself.
+
+        Args:
+            modules: From ``shapes``. The maps of each name the joint one in ``joined_as``.
+        """
+        ...
+
+    def maps_bytes(self, modules: Sequence[ModuleShape]) -> int:
+        """Memory of the maps of these modules, with the widths that the divisor alone leaves."""
+        ...
+
     def maps(self, module: ModuleShape, moments: Moments | None) -> ModuleMaps:
         """The maps of one module; on the CPU, float32.
 
@@ -171,6 +192,11 @@ class AttributionMethod(Protocol):
     @property
     def tracked(self) -> Tracked:
         """What of a model is differentiated unless patterns say otherwise."""
+        ...
+
+    @property
+    def train_objective(self) -> TrainObjective:
+        """What is differentiated of a text; a query says its own."""
         ...
 
     @property

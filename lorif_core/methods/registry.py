@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 from lorif_core.errors import ConfigError
 from lorif_core.methods.method_settings import (
+    DaunceConfig,
     GraddotConfig,
     KroneckerConfig,
     LograConfig,
     LorifConfig,
     MethodSettings,
+    SourceConfig,
 )
+from lorif_core.methods.sketched_settings import FactgrassConfig, GrassConfig, TrakConfig
 
 
 class MethodEntry(NamedTuple):
@@ -29,6 +32,21 @@ class MethodEntry(NamedTuple):
     summary: str
     """What it is, for help and documents: a sentence that goes on after the name and a colon."""
 
+    inputs: str
+    """Which models it needs beside the texts."""
+
+    passes: str
+    """Over the texts, to build an index."""
+
+    stores: str
+    """Of each text."""
+
+    when: str
+    """To use it."""
+
+    source: str
+    """Where it was published."""
+
     @property
     def name(self) -> str:
         """As people type it."""
@@ -40,21 +58,91 @@ _ENTRIES = (
         KroneckerConfig,
         "lorif_core.methods.kronecker:Kronecker",
         "factors of half-whitened gradients, one bit per number, whose plain product is the influence; the default.",
+        inputs="the model",
+        passes="statistics over 2,048 texts or more (by groups of layers where memory is short), then one",
+        stores="c · (d_in + d_out) bits per module and 8 columns of the output head: 0.5 to 10 KB, or a budget",
+        when="first, and for all that is large",
+        source="K-FAC (arXiv:1503.05671), docs/decisions/0039",
     ),
     MethodEntry(
         LorifConfig,
         "lorif_core.methods.lorif:Lorif",
         "the paper's random projections, their factors, and the curvature in a subspace.",
+        inputs="the model",
+        passes="one, and a few over what is stored for the subspace",
+        stores="c · (d_in + d_out) numbers of 2 bytes per module",
+        when="to repeat the paper, or to change the damping after the build",
+        source="LoRIF (arXiv:2601.21929)",
     ),
     MethodEntry(
         GraddotConfig,
         "lorif_core.methods.graddot:Graddot",
         "the same factors without curvature: the plain inner product of gradients.",
+        inputs="the model",
+        passes="one",
+        stores="c · (d_in + d_out) numbers of 2 bytes per module",
+        when="as the line to beat, and as TracIn over checkpoints",
+        source="TracIn (arXiv:2002.08484)",
     ),
     MethodEntry(
         LograConfig,
         "lorif_core.methods.logra:Logra",
         "whole projected gradients and the full inverse, for small models.",
+        inputs="the model",
+        passes="one, and one over what is stored",
+        stores="d_in · d_out numbers of 2 bytes per module",
+        when="for small models, where the factors' loss is to be measured",
+        source="LoGra (arXiv:2405.13954)",
+    ),
+    MethodEntry(
+        FactgrassConfig,
+        "lorif_core.methods.factgrass:Factgrass",
+        "masked gradients, hashed to 4,096 numbers per module, and the full inverse of each: the fast baseline.",
+        inputs="the model",
+        passes="one, and one over what is stored",
+        stores="k = 4,096 numbers of 2 bytes per module",
+        when="as a fast baseline",
+        source="GraSS (arXiv:2505.18976), sections 3.2 and 3.3",
+    ),
+    MethodEntry(
+        GrassConfig,
+        "lorif_core.methods.grass:Grass",
+        "one masked and hashed gradient over all modules, and its full inverse: 8 KB per text of any model.",
+        inputs="the model",
+        passes="one, and one over what is stored",
+        stores="k = 4,096 numbers of 2 bytes",
+        when="where bytes must not grow with the model, as a baseline",
+        source="GraSS (arXiv:2505.18976), sections 3.1 and 3.2",
+    ),
+    MethodEntry(
+        TrakConfig,
+        "lorif_core.methods.trak:Trak",
+        "hashed gradients of the margin over all modules, their inverse and 1 - p, averaged over several models.",
+        inputs="the model; better several, trained anew (`--checkpoints`)",
+        passes="one per model, and one over what is stored",
+        stores="k = 4,096 numbers of 2 bytes per model, and 1 - p",
+        when="with an ensemble of models, and to repeat the paper",
+        source="TRAK (arXiv:2303.14186)",
+    ),
+    MethodEntry(
+        SourceConfig,
+        "lorif_core.methods.source:Source",
+        "what leaving a text out of the whole training changes, by the checkpoints of that training (--checkpoints).",
+        inputs="checkpoints of the training, with their learning rates and steps",
+        passes="one per checkpoint, and a few over what is stored",
+        stores="as lorif, for each checkpoint",
+        when="where the training's course matters: several stages, or far from its end",
+        source="SOURCE (arXiv:2405.12186)",
+    ),
+    MethodEntry(
+        DaunceConfig,
+        "lorif_core.methods.daunce:Daunce",
+        "the covariance of losses over models that differ a little, for models that tell losses and no gradients.",
+        inputs="K models that `lorif perturb` or retraining made, or a table of their losses (`lorif import-losses`)",
+        passes="one forward pass per model; none where the losses come with a table",
+        stores="2 bytes per model",
+        when="for models behind an interface, and where many retrained models are there anyway",
+        source="Daunce (arXiv:2505.23223)",
     ),
 )
 

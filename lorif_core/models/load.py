@@ -140,9 +140,27 @@ def load_model(settings: ModelConfig, *, keeps_dtype: bool = False) -> LoadedMod
         model.eval(),
         _load_tokenizer(folder, base, settings),
         settings.model,
-        _fingerprint(folder) if adapter is None else fingerprint_of_value([_fingerprint(folder), _fingerprint(base)]),
-        fingerprint_of_files(matching(_tokenizer_folder(folder, base), TOKENIZER_FILES)),
+        *_fingerprints(folder, base),
         adapter,
+    )
+
+
+def fingerprints_of(settings: ModelConfig) -> tuple[str, str]:
+    """Fingerprints of a model's weights and of its tokenizer, as ``load_model`` gives them; nothing is loaded.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    folder = find_model_folder(settings)
+    adapter = read_adapter(folder)
+    return _fingerprints(folder, folder if adapter is None else _base_folder(adapter, settings))
+
+
+def _fingerprints(folder: Path, base: Path) -> tuple[str, str]:
+    own = _fingerprint(folder)
+    return (
+        own if base == folder else fingerprint_of_value([own, _fingerprint(base)]),
+        fingerprint_of_files(matching(_tokenizer_folder(folder, base), TOKENIZER_FILES)),
     )
 
 

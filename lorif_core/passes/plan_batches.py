@@ -11,6 +11,7 @@ from lorif_core.linalg.query_batch import BatchedQueries, ModuleBatch, cut_batch
 from lorif_core.linalg.scores import DirectQueries
 from lorif_core.passes.fitting import preconditioner_of
 from lorif_core.passes.queries import Query, QueryDirections, is_one_sequence
+from lorif_core.passes.refined_queries import ModelRefinement, worst_of
 from lorif_core.passes.scoring import FittedIndex, ScoringPlan, own_norms
 from lorif_core.shapes import Float
 
@@ -85,6 +86,11 @@ class PlanBatch:
         prepared = {name: join_batches([_batch(part, name) for part in self.parts]) for name in names}
         plans = {name: one.plan for name, one in prepared.items()}
         return self._with(replace(first, prepared=prepared, plans=plans))
+
+    @property
+    def refinement(self) -> ModelRefinement | None:
+        """That which left most of its queries' systems; None: they were not refined by the model."""
+        return worst_of(part.refinement for part in self.parts)
 
     def _with(self, plan: ScoringPlan) -> ScoringPlan:
         return replace(plan, query_norms=torch.cat([part.query_norms for part in self.parts]))

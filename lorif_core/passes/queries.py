@@ -33,6 +33,9 @@ class Query:
     weights: tuple[float, ...]
     """One per sequence."""
 
+    losses: tuple[float, ...] | None = None
+    """Under the models of an index of losses, where they came with the question; there are no sequences then."""
+
 
 @dataclass(frozen=True)
 class QueryGradients:

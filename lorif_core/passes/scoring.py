@@ -1,8 +1,9 @@
 """Score a whole index against queries in one pass over its shards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,10 +29,28 @@ from lorif_core.passes.device_shards import ScoringDevice
 from lorif_core.passes.fitting import own_products, preconditioner_of, self_influence
 from lorif_core.passes.products import ModuleQueries, shard_products
 from lorif_core.passes.queries import QueryGradients
+from lorif_core.passes.refined_queries import ModelRefinement, RefinedQueries
 from lorif_core.passes.stored_gram import add_up, score_plainly
 from lorif_core.shapes import Float, ModuleShape
 from lorif_core.store.blocks import Block, block_rows
 from lorif_core.store.reader import Shard, StoreReader
+
+
+@runtime_checkable
+class QueryMap(Protocol):
+    """What acts on the queries of one module, flattened to rows."""
+
+    def apply(self, rows: Tensor) -> Tensor:
+        """What becomes of each query, (n, D)."""
+        ...
+
+    def apply_transposed(self, rows: Tensor) -> Tensor:
+        """The other side of a product: ⟨apply(q), x⟩ = ⟨q, apply_transposed(x)⟩."""
+        ...
+
+
+ActingMaps = Callable[[ModuleShape], QueryMap]
+"""What acts on the queries of each module in place of an index's own curvature."""
 
 SCORES_AT_ONCE = 1 << 23
 """Scores of a stretch of texts (32 MB): so many queries times texts are alive for each worker, and wait for others.
@@ -81,6 +100,12 @@ class ScoringPlan:
     scale: float = 1.0
     """Multiplies every preconditioned product, so that a score is in its unit; contained in ``matrices``."""
 
+    acting: ActingMaps | None = None
+    """What acted on the queries where that was not the index's own curvature, which norms are still taken with."""
+
+    refinement: ModelRefinement | None = None
+    """How the queries were refined by the model; None: they were not."""
+
     @property
     def reader(self) -> StoreReader:
         """The stored features."""
@@ -105,30 +130,39 @@ class ScoringPlan:
         """What preconditions one module."""
         return preconditioner_of(self.reader.subspace(module), self.curvature)
 
+    def acting_on(self, module: ModuleShape) -> QueryMap:
+        """What acts on the queries of one module: T."""
+        return self.preconditioner_of(module) if self.acting is None else self.acting(module)
 
-def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConfig) -> ScoringPlan:
+
+def plan_scoring(
+    index: FittedIndex, gradients: QueryGradients, asked: ScoreConfig, acting: ActingMaps | None = None
+) -> ScoringPlan:
     """Precondition the queries and choose how to multiply.
 
     Args:
         index: What is asked.
         gradients: Of the queries.
         asked: May lower the rank or change the damping; neither needs a pass over the data.
+        acting: What acts on the queries; None: the index's own curvature.
 
     Raises:
         ConfigError: The method or the index cannot take what is asked.
     """
     reader, built = index.reader, index.curvature
     curvature = index.method.curvature.asked(built, asked)
-    _check_refine(index.method, asked.refine)
+    check_refine(index.method, asked.refine)
+    refined = gradients if isinstance(gradients, RefinedQueries) else None
+    assert (refined is not None) == (asked.refine_by == "model")  # whoever asks for it has done it
     scale = index.unit_per_product
 
     matrices: dict[str, Tensor] = {}
     for module in reader.modules:
         rows = gradients.matrices[module.name]
-        preconditioner = preconditioner_of(reader.subspace(module), curvature)
-        preconditioned = preconditioner.apply(rows.flatten(1)).view_as(rows)
+        own = preconditioner_of(reader.subspace(module), curvature) if acting is None else acting(module)
+        preconditioned = own.apply(rows.flatten(1)).view_as(rows)
         matrices[module.name] = preconditioned * (scale * index.member.weight)
-    if asked.refine:
+    if asked.refine and refined is None:
         matrices = _refined(reader, matrices, scale, asked)
     rank_limit = _rank_limit(reader, curvature, asked)
     prepared = {
@@ -144,9 +178,13 @@ def plan_scoring(index: FittedIndex, gradients: QueryGradients, asked: ScoreConf
         query_norms=torch.ones(len(gradients.objectives)),
         curvature=curvature,
         scale=scale,
+        acting=acting,
+        refinement=None if refined is None else refined.refinement,
     )
     if asked.normalisation != "unit":
         return plan
+    if acting is not None:
+        return replace(plan, query_norms=plan_scoring(index, gradients, asked).query_norms)
     return replace(plan, query_norms=own_norms(plan, gradients.stored))
 
 
@@ -159,7 +197,12 @@ def _rank_limit(reader: StoreReader, curvature: CurvatureConfig, asked: ScoreCon
     return rank_worth_finding(reader.manifest.num_examples) if is_low_rank else 0
 
 
-def _check_refine(method: AttributionMethod, steps: int) -> None:
+def check_refine(method: AttributionMethod, steps: int) -> None:
+    """Refuse to refine queries to a method that does not store half-whitened gradients.
+
+    Raises:
+        ConfigError: It does not.
+    """
     if steps and not method.can_be_refined:
         raise ConfigError(
             f"refine is for half-whitened indexes without a subspace, got {steps} for one that has its "
@@ -223,11 +266,14 @@ def iter_influences(
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Scores in store order, and the same without normalisation: (first position, both (Q, n)).
 
+    A text's own weight is in both.
+
     They come shard by shard; of many queries in shorter stretches.
 
     Args:
         *plans: One per member of the method, over the same texts in shards of the same size; the sum of their
-            weighted products is the score. Normalised by the first one's self-influences.
+            weighted products is the score. Normalised by the first one's self-influences, and multiplied by the mean
+            of the weights that all of them store of a text, where the method has any.
         numbers: Of some shards, in this order, which the processor multiplies; None: all.
 
     Raises:
@@ -240,7 +286,7 @@ def iter_influences(
         for plan in others:
             theirs = plan.reader.shard(shard.number, slice(shard.rows.start, shard.rows.stop))
             products = products + shard_products(theirs, plan.reader.modules, plan.queries)
-        return _finished(products, shard, first)
+        return _finished(products, shard, plans)
 
     if first.index.scored_on is None or numbers is not None:
         return first.reader.map_shards(scores_of, numbers, texts_at_once(first.num_queries))
@@ -253,18 +299,28 @@ def _scored_on(device: ScoringDevice, plans: Sequence[ScoringPlan]) -> Iterator[
         products = of_members[0].products
         for other in of_members[1:]:
             products = products + other.products
-        yield _finished(products, of_members[0].shard, plans[0])
+        yield _finished(products, of_members[0].shard, plans)
 
 
-def _finished(products: Tensor, shard: Shard, plan: ScoringPlan) -> tuple[int, Tensor, Tensor]:
-    scores = _normalise(products, shard, plan)
+def _finished(products: Tensor, shard: Shard, plans: Sequence[ScoringPlan]) -> tuple[int, Tensor, Tensor]:
+    weights = text_weights(shard, plans)
+    products = products if weights is None else products * weights
+    scores = _normalise(products, shard, plans[0])
     check_finite_scores(scores, shard.number)
     return shard.start, scores, products
 
 
-def split_over_modules(
-    plan: ScoringPlan, position: int, normalised_by: ScoringPlan | None = None
-) -> dict[str, Tensor]:
+def text_weights(shard: Shard, plans: Sequence[ScoringPlan]) -> Float[Tensor, " n"] | None:
+    """What the summed products of each text of a shard are multiplied by: the mean over the members, whatever weight
+    their products have. None where the method weighs no text."""
+    if plans[0].reader.manifest.objective is None:
+        return None
+    rows = slice(shard.rows.start, shard.rows.stop)
+    own = [shard.weights(), *(plan.reader.shard(shard.number, rows).weights() for plan in plans[1:])]
+    return torch.stack([one for one in own if one is not None]).mean(0)
+
+
+def split_over_modules(plan: ScoringPlan, position: int, members: Sequence[ScoringPlan] = ()) -> dict[str, Tensor]:
     """One example's scores as sums over the modules: module name → its part for each query, (Q,).
 
     A score is a sum over modules, and every normalisation divides the sum by one number; so the parts add up to
@@ -273,56 +329,64 @@ def split_over_modules(
     Args:
         plan: Of one member.
         position: Of the example.
-        normalised_by: The first member's plan; None: this is it.
+        members: The plans of all members, by which the sum is normalised and weighed; none: this is the only one.
     """
-    example, first = plan.reader.at(position), normalised_by or plan
-    whose = first.reader.at(position)
+    example, plans = plan.reader.at(position), members or [plan]
+    whose = plans[0].reader.at(position)
     parts = {
-        module.name: _normalise(shard_products(example, [module], plan.queries), whose, first)[:, 0]
+        module.name: _finished(shard_products(example, [module], plan.queries), whose, plans)[1][:, 0]
         for module in plan.reader.modules
     }
     check_finite_scores(torch.stack(list(parts.values())), example.number)
     return parts
 
 
-def precondition_example(
-    plan: ScoringPlan, position: int, normalised_by: ScoringPlan | None = None
-) -> dict[str, Tensor]:
-    """The other side of a score: T[x̂] of one stored example per module, (d_in, d_out), T being symmetric.
+def precondition_example(plan: ScoringPlan, position: int, members: Sequence[ScoringPlan] = ()) -> dict[str, Tensor]:
+    """The other side of a score: Tᵀ[x̂] of one stored example per module, (d_in, d_out).
 
-    In the unit of a score and divided as the plan's first query is, so that ⟨g_q, T[x̂]⟩ summed over the modules, and
+    In the unit of a score and divided as the plan's first query is, so that ⟨g_q, Tᵀ[x̂]⟩ summed over the modules, and
     over the members where there are several, is its score. Not for a plan that was refined or cut to a query rank:
     what these do to a query is not done here.
 
     Args:
         plan: Of one member.
         position: Of the example.
-        normalised_by: The first member's plan; None: this is it.
+        members: The plans of all members, by which the sum is normalised and weighed; none: this is the only one.
     """
     example = plan.reader.at(position)
-    factor = score_per_product(normalised_by or plan, position) * plan.scale * plan.index.member.weight
+    factor = score_per_product(position, *(members or [plan])) * plan.scale * plan.index.member.weight
     return {
-        module.name: plan.preconditioner_of(module)
-        .apply(block_rows(example.block(module)))
+        module.name: plan.acting_on(module)
+        .apply_transposed(block_rows(example.block(module)))
         .view(module.d_in, module.d_out)
         * factor
         for module in plan.reader.modules
     }
 
 
-def score_per_product(plan: ScoringPlan, position: int) -> float:
-    """What the normalisation makes of a product of 1 of the plan's first query with one stored example."""
-    return float(_normalise(torch.ones(plan.num_queries, 1), plan.reader.at(position), plan)[0, 0])
+def score_per_product(position: int, *plans: ScoringPlan) -> float:
+    """What normalisation and weight make of a product of 1 of the first query with one stored example.
+
+    Args:
+        position: Of the example.
+        *plans: Of all members.
+    """
+    first = plans[0]
+    return float(_finished(torch.ones(first.num_queries, 1), first.reader.at(position), plans)[1][0, 0])
 
 
-def scores_per_product(plan: ScoringPlan) -> Float[Tensor, " N"]:
-    """What the normalisation makes of a product of 1 of the plan's only query with each stored example."""
+def scores_per_product(*plans: ScoringPlan) -> Float[Tensor, " N"]:
+    """What normalisation and weight make of a product of 1 of the only query with each stored example.
+
+    Args:
+        *plans: Of all members.
+    """
 
     def of_shard(shard: Shard) -> Tensor:
-        return _normalise(torch.ones(1, shard.num_examples), shard, plan)[0]
+        return _finished(torch.ones(1, shard.num_examples), shard, plans)[1][0]
 
-    assert plan.num_queries == 1
-    return torch.cat(list(plan.reader.map_shards(of_shard)))
+    assert plans[0].num_queries == 1
+    return torch.cat(list(plans[0].reader.map_shards(of_shard)))
 
 
 def _normalise(scores: Tensor, shard: Shard, plan: ScoringPlan) -> Tensor:

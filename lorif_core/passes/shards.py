@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lorif_core.capture.objectives import example_objective
 from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.linalg.codecs import ColumnCodec
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, stack_gradients
 from lorif_core.linalg.kept_energy import kept_as_stored
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.protocol import AttributionMethod
-from lorif_core.passes.text_gradients import OnBatch, capture_texts
+from lorif_core.passes.text_gradients import OnBatch, TrainTarget, capture_texts
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import check_encoded, decode_block, encode_block, tensor_names
 
@@ -36,7 +37,7 @@ class GradientSource:
     """Per tracked module, on that module's device."""
 
     modules: Sequence[ModuleShape]
-    """The tracked modules, in the model's order."""
+    """What is stored: the tracked modules in the model's order, or the one that their vectors are added up to."""
 
     method: AttributionMethod
     codec: ColumnCodec
@@ -86,10 +87,13 @@ def build_shard(
         pad_id=source.pad_id,
         tokens_per_batch=source.tokens_per_batch,
         on_batch=on_batch,
+        target=rows.target,
     )
     rows.compress_waiting()
     tensors, energies = rows.fill_missing(), rows.energies()
     lengths = [count_tokens(example).whole for example in examples]
+    if source.method.train_objective == "margin":
+        tensors["weights"] = rows.weights
     tensors["num_tokens"] = torch.tensor(lengths, dtype=torch.int32)
     return ShardTensors(
         tensors,
@@ -105,6 +109,10 @@ class ShardRows:
     def __init__(self, source: GradientSource, num_examples: int) -> None:
         self.source, self.num_examples = source, num_examples
         self._by_name = {module.name: module for module in source.modules}
+        self.target = TrainTarget(example_objective(source.method.train_objective), self._take_values)
+        self.weights = torch.zeros(num_examples)
+        """1 - p of each example, of a method that differentiates its margin."""
+
         self._columns: dict[str, Tensor] = {}
         self._squared_norms: dict[torch.device, Tensor] = {}
         self._energies: dict[str, Tensor] = {}
@@ -113,6 +121,10 @@ class ShardRows:
         self._place: Tensor | None = None
         self._waiting: dict[Hashable, dict[str, ProjectedGradient]] = {}
         """By what they have in common, gradients by module, all of the batch whose examples belong to ``_place``."""
+
+    def _take_values(self, place: Tensor, values: Tensor) -> None:
+        # The value is log(1 - p) - log p, so 1 - p is its logistic function.
+        self.weights[place] = values.float().sigmoid()
 
     def take(self, name: str, place: Tensor, gradient: ProjectedGradient) -> None:
         """Compress, encode and file one module's gradients of a batch; ``place`` says where they belong."""

@@ -68,8 +68,9 @@ def split_over_train_targets(
     parts: dict[int, Tensor] = {}
     for places in plan_batches(lengths, source.tokens_per_batch, length_boundaries(source.model)):
         chosen = [sequences[place] for place in places]
-        split, _ = parts_along(source, chosen, [directions[owners[place]] for place in places])
-        parts |= zip(places, split, strict=True)
+        split, losses = parts_along(source, chosen, [directions[owners[place]] for place in places])
+        by_loss = [_by_loss(source.method.train_objective, loss) for loss in losses]
+        parts |= zip(places, (part * own for part, own in zip(split, by_loss, strict=True)), strict=True)
     for place, sequence in enumerate(sequences):
         found[owners[place]].append(parts[place] * sequence.weight)
     return found
@@ -97,14 +98,14 @@ def join_sequences(text: EncodedText, splits: Sequence[Tensor]) -> WholeText:
     found: dict[tuple[bool, int], tuple[int, float]] = {}
     for one, split in zip(sequences, splits, strict=True):
         for place, token, part in zip(one.places, one.input_ids, split.tolist(), strict=True):
-            _, before = found.get((one.weight < 0, place), (token, 0.0))
-            found[one.weight < 0, place] = token, before + part
+            _, before = found.get((one.is_rejected, place), (token, 0.0))
+            found[one.is_rejected, place] = token, before + part
     order = {key: number for number, key in enumerate(sorted(found))}
     strongest = None
     if len(sequences) > 1:
         sign = 1 if sum(float(split.sum()) for split in splits) >= 0 else -1
         best, _ = max(zip(sequences, splits, strict=True), key=lambda pair: sign * float(pair[1].sum()))
-        side = best.weight < 0
+        side = best.is_rejected
         strongest = order[side, best.places[best.head]], order[side, best.places[-1]] + 1
     joined = [found[key] for key in order]
     return WholeText([token for token, _ in joined], [part for _, part in joined], strongest)
@@ -128,10 +129,13 @@ def split_over_query_targets(
     parts = []
     for sequence, weight in zip(query.sequences, query.weights, strict=True):
         (found,), losses = parts_along(source, [sequence], [matrices])
-        # margin = L + log(1 - e^(-L)), whose derivative by L is 1 / (1 - e^(-L))
-        by_loss = float(-1 / torch.expm1(-losses[0])) if objective == "margin" else 1.0
-        parts.append(found * (weight * by_loss))
+        parts.append(found * (weight * _by_loss(objective, losses[0])))
     return parts
+
+
+def _by_loss(objective: str, loss: Tensor) -> float:
+    """Derivative of an objective by the loss: margin = L + log(1 - e^(-L)), whose own is 1 / (1 - e^(-L))."""
+    return float(-1 / torch.expm1(-loss)) if objective == "margin" else 1.0
 
 
 def parts_along(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lorif_core.capture.boundaries import length_boundaries
 from lorif_core.capture.hooks import capture_gradients
-from lorif_core.capture.objectives import summed_cross_entropy
+from lorif_core.capture.objectives import ExampleObjective, summed_cross_entropy
 from lorif_core.data.batches import pad_batch, plan_batches
 from lorif_core.data.sequences import EncodedExample, EncodedText, has_targets, is_single, sequences_of
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, sum_over_sequences
@@ -26,6 +26,19 @@ OnBatch = Callable[[int, int], None]
 """(texts, tokens of them)."""
 
 
+class TrainTarget(NamedTuple):
+    """What is differentiated of a text, and who is told what it is."""
+
+    objective: ExampleObjective = summed_cross_entropy
+    """Of each of its sequences; a text has their weighted sum."""
+
+    take_values: Callable[[Tensor, Tensor], None] = lambda place, values: None
+    """Receives (positions (B,) among the texts, their values (B,))."""
+
+
+LOSS = TrainTarget()
+
+
 def capture_texts(
     model: nn.Module,
     maps: Mapping[str, ModuleMaps],
@@ -35,6 +48,7 @@ def capture_texts(
     pad_id: int,
     tokens_per_batch: int,
     on_batch: OnBatch = lambda *_: None,
+    target: TrainTarget = LOSS,
 ) -> None:
     """Hand over the gradients of every text that has a target, batch by batch and module by module.
 
@@ -48,19 +62,21 @@ def capture_texts(
         pad_id: Any valid token.
         tokens_per_batch: Padding included; a longer text is read in several batches.
         on_batch: Called after each batch with (texts, tokens).
+        target: What is differentiated.
     """
     told = [position for position, text in enumerate(texts) if has_targets(text)]
     if len(told) < len(texts):
         on_batch(len(texts) - len(told), 0)
-    boundaries = length_boundaries(model)
+    boundaries, work = length_boundaries(model), _Work(model, pad_id, target.objective)
     for positions in _plan(texts, told, tokens_per_batch, boundaries):
         sequences = [one for position in positions for one in sequences_of(texts[position])]
         count = len(sequences) // len(positions)
         if count > 1 and (boundaries or count * _longest(texts[positions[0]]) > tokens_per_batch):
-            _capture_long(model, maps, sequences, _at(take, positions), pad_id, tokens_per_batch)
+            values = _capture_long(work, maps, sequences, _at(take, positions), tokens_per_batch)
         else:
             fold = None if all(is_single(texts[position]) for position in positions) else count
-            _capture_batch(model, maps, sequences, _at(take, positions), pad_id, fold)
+            values = _capture_batch(work, maps, sequences, _at(take, positions), fold)
+        target.take_values(torch.tensor(positions), values)
         on_batch(len(positions), sum(len(one.input_ids) for one in sequences))
 
 
@@ -91,41 +107,57 @@ def _at(
     return lambda name, gradient: take(name, place, gradient)
 
 
+class _Work(NamedTuple):
+    """What is the same for all batches."""
+
+    model: nn.Module
+    pad_id: int
+    objective: ExampleObjective
+
+
 def _capture_batch(
-    model: nn.Module,
+    work: _Work,
     maps: Mapping[str, ModuleMaps],
     sequences: Sequence[EncodedExample],
     take: Callable[[str, ProjectedGradient], None],
-    pad_id: int,
     count: int | None,
-) -> None:
-    """Gradients of a batch of whole texts, of ``count`` sequences each; None: of single ones as they are."""
+) -> Tensor:
+    """Gradients of a batch of whole texts, of ``count`` sequences each; None: of single ones as they are.
+
+    Returns:
+        The objective of each text.
+    """
     weights = torch.tensor([one.weight for one in sequences])
 
     def sink(name: str, gradient: ProjectedGradient) -> None:
         take(name, gradient if count is None else sum_over_sequences(gradient, count, weights))
 
-    capture_gradients(model, maps, pad_batch(sequences, pad_id), summed_cross_entropy, sink)
+    values = capture_gradients(work.model, maps, pad_batch(sequences, work.pad_id), work.objective, sink).cpu()
+    return values if count is None else (values * weights.to(values)).view(-1, count).sum(1)
 
 
 def _capture_long(
-    model: nn.Module,
+    work: _Work,
     maps: Mapping[str, ModuleMaps],
     sequences: Sequence[EncodedExample],
     take: Callable[[str, ProjectedGradient], None],
-    pad_id: int,
     tokens_per_batch: int,
-) -> None:
-    """Gradients of one text that takes several batches, summed up whole; of so many modules at a time as fit."""
-    left = dict(maps)
+) -> Tensor:
+    """Gradients of one text that takes several batches, summed up whole; of so many modules at a time as fit.
+
+    Returns:
+        The objective of the text, (1,).
+    """
+    left, value = dict(maps), torch.zeros(1)
     while left:
-        sums = _Sums({}, set())
+        sums, value = _Sums({}, set()), torch.zeros(1)
         lengths = [len(one.input_ids) for one in sequences]
-        for places in plan_batches(lengths, tokens_per_batch, length_boundaries(model)):
-            _capture_batch(model, left, [sequences[place] for place in places], sums.add, pad_id, len(places))
+        for places in plan_batches(lengths, tokens_per_batch, length_boundaries(work.model)):
+            value = value + _capture_batch(work, left, [sequences[place] for place in places], sums.add, len(places))
         for name, matrix in sums.matrices.items():
             take(name, DenseGradient(matrix))
         left = {name: left[name] for name in sums.waiting}
+    return value
 
 
 class _Sums(NamedTuple):

@@ -1,4 +1,4 @@
-"""One shard's tensors: coded gradients per module, and two numbers per example.
+"""One shard's tensors: coded gradients per module, and a few numbers per example.
 
     left/<module>        codes of the left factors, (n, c, …)      left_scale/<module>   (n, c) bf16
     right/<module>       codes of the right factors, (n, c, …)     right_scale/<module>  (n, c) bf16; in indexes from
@@ -7,6 +7,7 @@
     dense/<module>       codes of whole projected gradients, (n, …)  dense_scale/<module> (n,) bf16
     norms                float32 (n,): norm of the stored gradient over all modules
     num_tokens           int32 (n,): length before truncation
+    weights              float32 (n,): 1 - p of each text, which multiplies its scores; only of methods that want it
 
 Scales exist for codecs that have them.
 """
@@ -32,6 +33,9 @@ Block = Factors | DenseGradient | Columns
 
 NUMBERS_BYTES = 8
 """Bytes per example of ``norms`` and ``num_tokens``."""
+
+WEIGHT_BYTES = 4
+"""Bytes per example of ``weights``, where there are any."""
 
 
 def encode_block(block: Block, module_name: str, codec: ColumnCodec) -> dict[str, Tensor]:

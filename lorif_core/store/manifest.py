@@ -70,6 +70,9 @@ class KeptEnergy(NamedTuple):
     before_rounding: float
     """Truncated only."""
 
+    of: str = "projected gradients"
+    """What is stored."""
+
     @property
     def share(self) -> float:
         """As stored where that is known."""
@@ -78,7 +81,7 @@ class KeptEnergy(NamedTuple):
     @property
     def sentence(self) -> str:
         """For people."""
-        whole = "of the squared norm of the projected gradients"
+        whole = f"of the squared norm of the {self.of}"
         if self.as_stored is None:
             return (
                 f"Before rounding the factors keep {self.before_rounding:.0%} {whole}; what is left after it was not "
@@ -136,11 +139,11 @@ class Manifest(Plan):
     def kept_energy(self) -> "KeptEnergy":
         """The same over all modules, as stored and before rounding."""
         kept, total = self._energies()
-        whole = sum(total)
+        whole, of = sum(total), "projected gradients" if self.members == ONE_MODEL else "centred losses"
         if not whole > 0:
-            return KeptEnergy(1.0 if self.knows_stored_energy else None, 1.0)
+            return KeptEnergy(1.0 if self.knows_stored_energy else None, 1.0, of)
         before = sum(sum(shard.kept_energy) for shard in self.shards)
-        return KeptEnergy(sum(kept) / whole if self.knows_stored_energy else None, before / whole)
+        return KeptEnergy(sum(kept) / whole if self.knows_stored_energy else None, before / whole, of)
 
     def _energies(self) -> tuple[list[float], list[float]]:
         """Per module, what is kept and the whole."""

@@ -90,6 +90,13 @@ class Plan:
     precision: Literal["bfloat16"] | None = None
     """What a CPU multiplies in; None: float32, as in all indexes from before there was a choice."""
 
+    captured: list[ModuleShape] | None = None
+    """The modules that are differentiated, where their vectors are added up to the only one of ``modules``; None:
+    they are ``modules``."""
+
+    objective: Literal["margin"] | None = None
+    """What is differentiated of a text; shards hold 1 - p of each beside it then. None: the loss."""
+
     scales: Scales = None
     """What has a scale: a term, or, as in all indexes from before there was a choice, each factor; None too where
     nothing is scaled."""
@@ -154,7 +161,7 @@ def values_to_keep(plan: Plan) -> dict[str, Any]:
     return values
 
 
-_LATER = ("precision", "scales", "logged")
+_LATER = ("precision", "scales", "captured", "objective", "logged")
 """Fields that are left out where an index is as all were before there were others, so that it keeps its hashes."""
 
 
@@ -169,10 +176,11 @@ def plan_from_json(told: str, raw: dict[str, Any]) -> Plan:
 
 def plan_values(raw: dict[str, Any]) -> dict[str, Any]:
     """A JSON object with the values of a plan as the types of ``Plan``."""
-    maps = raw.get("maps")
+    maps, captured = raw.get("maps"), raw.get("captured")
     return raw | {
         "parents": Parents(**raw["parents"]),
         "modules": [ModuleShape(**module) for module in raw["modules"]],
+        "captured": None if captured is None else [ModuleShape(**module) for module in captured],
         "members": tuple(raw.get("members", ONE_MODEL)),
         "maps": None if maps is None else [FileEntry(**entry) for entry in maps],
     }

@@ -99,6 +99,10 @@ class Shard:
         """Length of each example before truncation, (n,)."""
         return self.tensor("num_tokens")
 
+    def weights(self) -> Tensor | None:
+        """What each example's scores are multiplied by, (n,); None where the method weighs none."""
+        return None if self.manifest.objective is None else self.tensor("weights")
+
     def tensor(self, name: str) -> Tensor:
         """These examples' rows of one tensor by its name in the file."""
         return self.file.rows(name, self.rows)

@@ -193,7 +193,7 @@ def write_maps(folder: Folder, maps: Mapping[str, ModuleMaps]) -> list[FileEntry
 
 def _write_module_maps(place: Place, module_name: str, maps: ModuleMaps) -> FileEntry:
     sides = {"input": maps.input_map, "output": maps.output_map}
-    tensors = {f"{kind}/{module_name}": side.contiguous() for kind, side in sides.items() if side is not None}
+    tensors = {f"{kind}/{module_name}": side.contiguous() for kind, side in sides.items() if isinstance(side, Tensor)}
     name = _map_file(module_name)
     return _entry_of(name, place.create(name, save(tensors)))
 

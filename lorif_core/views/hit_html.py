@@ -104,14 +104,19 @@ def _row(hit: Hit, largest: float, *, redact: bool) -> list[str]:
         + (f'<br><span style="{QUIET}">{shown["z"]}</span>' if shown["z"] else ""),
         literal(hit.source),
         literal(hit.train_id),
-        text
-        if redact
-        else f'<code {LITERAL} style="white-space:pre-wrap;background:none;color:inherit">{text}</code>',
+        (
+            text
+            if redact
+            else f'<code {LITERAL} style="white-space:pre-wrap;background:none;color:inherit">{text}</code>'
+        )
+        + (f'<br><span style="{QUIET}">{escape(shown["verbatim"])}</span>' if shown["verbatim"] else ""),
     ]
 
 
 def _piece(part: dict[str, Any]) -> str:
     text, heat = escape(part["t"]), part.get("h")
+    if part.get("o"):
+        text = f'<span style="text-decoration:overline dotted 2px">{text}</span>'
     if not heat:
         return text
     hue = HUES[heat > 0]

@@ -1,12 +1,13 @@
 """The train examples a question brings up, as values, as a frame and as short text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from lorif_core.views.text import visible
+from lorif_core.views.verbatim import Verbatim
 
 SIGN_CONVENTION = (
     "A positive score supports the completion: training more on the text makes it more likely; "
@@ -53,6 +54,9 @@ class Hit:
 
     is_noise: bool = False
     """Whether it stands out no more than the largest of as many meaningless scores would."""
+
+    verbatim: Verbatim = field(default_factory=Verbatim)
+    """What of the completion stands in it word for word: no part of the score, which says nothing about it."""
 
     @property
     def source(self) -> str:

@@ -14,7 +14,7 @@ from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
 from lorif_core.views.score_figures import score_bins
 from lorif_core.views.shown_values import bin_text, cell_text
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import Payload, card, found_parts, heated, signed, strip, text
+from lorif_core.views.tokens import Payload, card, found_parts, heated, plain, signed, strip, text
 
 MAX_CHOICES = 12
 """Values of a column that are listed."""
@@ -113,7 +113,6 @@ def reader_panel(
     *,
     hit: Hit | None = None,
     others: Sequence[str] = (),
-    completion: str | None = None,
     found: Sequence[tuple[int, int]] = (),
 ) -> Payload:
     """One example in full.
@@ -123,9 +122,8 @@ def reader_panel(
         content: Its text.
         metadata: Its other columns.
         events: What was decided about it, one sentence each.
-        hit: If a question brought it up.
+        hit: If a question brought it up; what it shares with the answer word for word gets a line above.
         others: Other questions that bring it up, one sentence each.
-        completion: Words shared with it get a line above.
         found: Start and end of what a search found in the text.
     """
     head = hit_card(hit, abs(hit.score), None) | {"parts": []} if hit else None
@@ -134,8 +132,8 @@ def reader_panel(
         "id": visible(train_id),
         "source": visible(str(metadata.get("source") or "")) or None,
         "card": head,
-        "plain": text(content, found)["parts"],
-        "heated": heated(hit.tokens, completion)["parts"] if hit and hit.tokens else None,
+        "plain": (plain(hit) if hit else text(content, found))["parts"],
+        "heated": heated(hit.tokens, hit)["parts"] if hit and hit.tokens else None,
         "metadata": [
             [visible(name), visible(cell_text(value))] for name, value in metadata.items() if value is not None
         ],

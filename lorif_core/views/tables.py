@@ -100,6 +100,8 @@ def _marked(hit: Hit) -> Text:
         text.append(before).append(f"«{core}»", style="bold yellow").append(after)
     if window := window_text(hit):
         text.append(f"  ({window})", style="dim")
+    if said := hit.verbatim.sentence:
+        text.append(f"  [{said}]", style="italic cyan")
     return text
 
 

@@ -2,14 +2,15 @@
 //
 // render(host, data, emit): host is an element or a shadow root; data says what to draw by its `mode`:
 //   strip   tokens to choose from: {tokens: [{t, n}], selected: [0, …], label}; emit("selected", [0, …])
-//   text    a text with heat: {parts: [{t, h, o, d, m}]}; h in [-1, 1] or absent, o: also in the completion, m: found,
+//   text    a text with heat: {parts: [{t, h, o, d, m}]}; h in [-1, 1] or absent, o: word for word in the answer, m: found,
 //           d: "a" or "b", the only one of two texts that says it
-//   card    a hit: {rank, score, share, percentile, z, source, status, id, parts}
+//   card    a hit: {rank, score, share, percentile, z, verbatim, source, status, id, parts}
+//   words   a text that says the same word for word: {rank, verbatim, source, status, status_text, listed, id, parts}
 //   legend  what the marks mean: {}
 //   bins    a histogram: {counts, edges, marks: [score, …], label}; counts on a logarithmic axis
 // Notebooks add whole panels to KINDS; they are made of the pieces that are here.
 
-const KINDS = { strip, text, card, legend, bins };
+const KINDS = { strip, text, card, words, legend, bins };
 
 export function render(host, data, emit) {
   let root = host.querySelector(".lorif");
@@ -34,7 +35,10 @@ function heatPiece(part) {
     piece.style.setProperty("--size", Math.abs(part.h).toFixed(3));
     piece.title = (part.h > 0 ? "supports: +" : "opposes: −") + Math.round(Math.abs(part.h) * 100) + "% of the strongest";
   }
-  if (part.o) piece.classList.add("shared");
+  if (part.o) {
+    piece.classList.add("shared");
+    piece.title = [piece.title, "word for word in the answer"].filter(Boolean).join("; ");
+  }
   if (part.m) {
     piece.classList.add("found");
     piece.title = "found by the search";
@@ -71,7 +75,7 @@ function legendBox() {
     return entry;
   };
   const box = element("div", "legend");
-  box.append(line(plus, "supports"), line(minus, "opposes"), line(shared, "word for word in the completion"));
+  box.append(line(plus, "supports"), line(minus, "opposes"), line(shared, "word for word in the answer"));
   return box;
 }
 
@@ -96,8 +100,25 @@ function cardHead(data) {
   if (data.window) head.append(element("span", "quiet", data.window));
   if (data.percentile) head.append(element("span", "quiet", data.percentile));
   if (data.source) head.append(element("span", "chip", data.source));
+  if (data.verbatim) head.append(verbatimChip(data));
   head.append(element("span", "chip " + data.status, data.status_text), element("span", "quiet mono end", data.id));
   return head;
+}
+
+function verbatimChip(data) {
+  const chip = element("span", "chip words", data.verbatim);
+  chip.title = "stands word for word in the answer; this is no part of the score";
+  return chip;
+}
+
+function words(root, data) {
+  const head = element("div", "head");
+  head.append(element("span", "rank", "#" + data.rank), verbatimChip(data));
+  if (data.source) head.append(element("span", "chip", data.source));
+  head.append(element("span", "chip " + data.status, data.status_text));
+  if (data.listed) head.append(element("span", "quiet", data.listed));
+  head.append(element("span", "quiet mono end", data.id));
+  root.replaceChildren(head, textBlock(data.parts));
 }
 
 function bins(root, data) {

@@ -8,18 +8,19 @@ import re
 from collections.abc import Sequence
 from importlib.resources import files
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from lorif_core.views.diffs import Piece
 from lorif_core.views.hits import ELLIPSIS, Hit, TokenPart, join_words, window_text, z_text
 from lorif_core.views.text import visible
+from lorif_core.views.verbatim import verbatim_places
 
 FAINT = 0.06
 """Heat below this is not drawn."""
 
-WORD = re.compile(r"\w+")
-SHARED_WORDS = 2
-"""Fewest words in a row that count as shared, unless the completion has fewer."""
+Mark = Literal["heat", "verbatim"]
+MARKS: tuple[Mark, ...] = ("heat", "verbatim")
+"""What is marked in a text: where its influence comes from, and what it shares with the answer word for word."""
 
 Payload = dict[str, Any]
 """JSON-serialisable."""
@@ -55,11 +56,16 @@ def text(content: str, found: Sequence[tuple[int, int]] = ()) -> Payload:
     return {"mode": "text", "parts": found_parts(content, found)}
 
 
-def found_parts(content: str, found: Sequence[tuple[int, int]]) -> list[Payload]:
-    """The pieces of a text, those that a search found marked."""
+def plain(hit: Hit) -> Payload:
+    """A hit's text without heat; what it shares with the answer word for word gets a line above."""
+    return {"mode": "text", "parts": found_parts(hit.text, verbatim_places(hit.text, hit.text, hit.verbatim), "o")}
+
+
+def found_parts(content: str, found: Sequence[tuple[int, int]], mark: Literal["m", "o"] = "m") -> list[Payload]:
+    """The pieces of a text, those that a search found (``m``), or that the answer says too (``o``), marked."""
     edges = [0, *(place for span in found for place in span), len(content)]
     pieces = [content[start:end] for start, end in pairwise(edges)]
-    marked = [{"t": visible(piece)} | ({"m": True} if place % 2 else {}) for place, piece in enumerate(pieces)]
+    marked = [{"t": visible(piece)} | ({mark: True} if place % 2 else {}) for place, piece in enumerate(pieces)]
     return [part for part in marked if part["t"]] or [{"t": ""}]
 
 
@@ -71,14 +77,14 @@ def diff(pieces: Sequence[Piece]) -> Payload:
     return {"mode": "text", "parts": parts}
 
 
-def heated(tokens: Sequence[TokenPart], completion: str | None = None) -> Payload:
+def heated(tokens: Sequence[TokenPart], hit: Hit | None = None) -> Payload:
     """A text by its tokens.
 
     Args:
         tokens: With their parts of the score.
-        completion: Words shared with it get a line above; None: none are.
+        hit: Whose tokens they are: what it shares with the answer word for word gets a line above.
     """
-    return {"mode": "text", "parts": _parts(tokens, completion)}
+    return {"mode": "text", "parts": _parts(tokens, hit)}
 
 
 def card(
@@ -88,8 +94,7 @@ def card(
     percentile: float | None,
     status: str,
     reason: str | None,
-    completion: str | None = None,
-    heat: bool = True,
+    marks: Sequence[Mark] = MARKS,
     max_chars: int = 260,
 ) -> Payload:
     """A hit of a list.
@@ -100,16 +105,15 @@ def card(
         percentile: Share of all examples with a smaller score, in percent; None when the scores are gone.
         status: kept, flagged or excluded.
         reason: Of the status.
-        completion: Words shared with it get a line above; None: none are.
-        heat: Whether tokens are coloured.
+        marks: What is marked in the snippet.
         max_chars: Length of the snippet.
     """
     words = join_words(hit.tokens) if hit.tokens else [TokenPart(hit.text, 0.0)]
     start, stop = _window(words, hit.score, max_chars)
-    parts = _parts(words, completion)[start:stop]
+    parts = _parts(words, hit if "verbatim" in marks else None)[start:stop]
     for part in parts:
         part["t"] = re.sub(r"[\r\n\t]", " ", part["t"])
-        if not heat:
+        if "heat" not in marks:
             part.pop("h", None)
     if len(parts) == 1 and len(parts[0]["t"]) > max_chars:
         parts[0]["t"] = parts[0]["t"][:max_chars] + ELLIPSIS
@@ -122,6 +126,7 @@ def card(
         "percentile": None if percentile is None else percentile_text(percentile),
         "z": z_text(hit) or None,
         "window": window_text(hit) or None,
+        "verbatim": hit.verbatim.sentence or None,
         "source": visible(hit.source) or None,
         "status": status,
         "status_text": f"{status} · {reason}" if reason else status,
@@ -141,9 +146,9 @@ def percentile_text(percentile: float) -> str:
     return f"{side} {max(share, 0.001):.2g} %"
 
 
-def _parts(tokens: Sequence[TokenPart], completion: str | None) -> list[Payload]:
+def _parts(tokens: Sequence[TokenPart], hit: Hit | None) -> list[Payload]:
     largest = max((abs(token.part) for token in tokens), default=0.0)
-    shared = shared_words(tokens, completion) if completion else set()
+    shared = _shared(tokens, hit) if hit is not None and hit.verbatim.spans else set[int]()
     parts: list[Payload] = []
     for place, token in enumerate(tokens):
         part: Payload = {"t": visible(token.text)}
@@ -156,24 +161,15 @@ def _parts(tokens: Sequence[TokenPart], completion: str | None) -> list[Payload]
     return parts
 
 
-def shared_words(tokens: Sequence[TokenPart], completion: str) -> set[int]:
-    """Places of tokens that are part of words in a row which the completion says too, whatever their case."""
-    wanted = [word.casefold() for word in WORD.findall(completion)]
-    length = min(SHARED_WORDS, len(wanted))
-    if not length:
-        return set()
-    runs = {tuple(wanted[start : start + length]) for start in range(len(wanted) - length + 1)}
-    joined = "".join(token.text for token in tokens)
-    found = list(WORD.finditer(joined))
-    spans = [
-        (found[start].start(), found[start + length - 1].end())
-        for start in range(len(found) - length + 1)
-        if tuple(word.group().casefold() for word in found[start : start + length]) in runs
-    ]
-    places, begin = set(), 0
+def _shared(tokens: Sequence[TokenPart], hit: Hit) -> set[int]:
+    """Places of tokens that the answer says too, word for word."""
+    spans = verbatim_places("".join(token.text for token in tokens), hit.text, hit.verbatim)
+    places, begin, at = set[int](), 0, 0
     for place, token in enumerate(tokens):
         end = begin + len(token.text)
-        if any(first < end and begin < last for first, last in spans):
+        while at < len(spans) and spans[at][1] <= begin:
+            at += 1
+        if at < len(spans) and spans[at][0] < end:
             places.add(place)
         begin = end
     return places

@@ -71,7 +71,6 @@ class AnswerWidget(Panel):
             events,
             hit=hit,
             others=others,
-            completion=self.answer.question.completion,
         )
 
     def _draw(self) -> None:

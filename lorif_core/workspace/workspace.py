@@ -1,12 +1,13 @@
 """A workspace: data sets, indexes, questions and decisions, each in its room. Everything a front end does is here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-from lorif_core.config import GenerateConfig, ScoreConfig, Search
+from lorif_core.config import ScoreConfig, Search
 from lorif_core.errors import DataError
 from lorif_core.export_config import ExportConfig
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.journal.entries import Batch
 from lorif_core.journal.journal import Journal
 from lorif_core.workspace.asking.answer import Answer
@@ -44,6 +45,8 @@ class Asked(TypedDict, total=False):
     num_opposing: int
     search: Search | None
     index_id: str | None
+    question_id: str | None
+    losses: Mapping[str, float] | None
     model: str | None
     generate: GenerateConfig
     actor: str | None

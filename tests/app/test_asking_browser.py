@@ -165,3 +165,18 @@ def test_heat_is_told_by_sign_and_line_as_well_as_by_colour(new_page):
     )
     assert set(lines["plus"]) <= {"solidsupport", "solidlegend"}
     assert set(lines["minus"]) <= {"dashedopposes", "dashedlegend"}
+
+
+def test_two_methods_on_one_question_are_two_clicks(new_page, opened):
+    mine = opened.questions.records()[0]
+    (other,) = [one.index_id for one in opened.indexes.records() if one.index_id != mine.index_id]
+    page = new_page(f"/?query={mine.query_id}")
+    wait_for_run(page)
+    page.get_by_role("button", name="Compare methods").click()
+    page.get_by_role("button", name=other).click()
+    page.get_by_text("They differ in: index", exact=False).wait_for()
+    assert "/compare" in address(page)
+    (a,), (b,) = parameters(page)["a"], parameters(page)["b"]
+    assert a == mine.query_id
+    asked = next(one for one in opened.questions.records() if one.query_id == b)
+    assert (asked.index_id, asked.prompt, asked.completion) == (other, mine.prompt, mine.completion)

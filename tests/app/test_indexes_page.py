@@ -14,6 +14,9 @@ from tiny_workspace import copy_of, done, imported, indexed, model_folder, write
 import lorif_core as lf
 from app.components import import_reading
 from lorif_core.catalog import EvaluationRecord, utc_now
+from lorif_core.members_config import MembersConfig
+from lorif_core.methods.registry import METHODS
+from lorif_core.views.setting_fields import setting_fields
 from lorif_core.workspace.jobs.kinds import KINDS, json_of
 from lorif_core.workspace.jobs.places import place_of_worker
 from lorif_core.workspace.jobs.requests import import_request
@@ -287,28 +290,47 @@ def test_a_setting_that_cannot_be_is_one_sentence(monkeypatch, plain):
     assert any("a budget is a number of bytes" in one for one in texts(app))
 
 
-CAN_BE_TYPED = {
-    "kronecker": {"budget", "build-rank", "build-f", "build-alpha", "build-sample", "build-subspace"},
-    "lorif": {"budget", "build-rank", "build-f", "build-subspace"},
-    "graddot": {"budget", "build-rank", "build-f"},
-    "logra": {"build-f"},
-}
-
-
-@pytest.mark.parametrize("method", CAN_BE_TYPED)
-def test_a_method_offers_the_settings_that_it_has(monkeypatch, plain, method):
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_has_a_card_and_offers_the_settings_that_it_has(monkeypatch, plain, method):
     app = open_page(monkeypatch, plain, "indexes", tab="Build", model="m", method=method)
     assert not app.exception
-    assert app.selectbox(key="method").options == list(CAN_BE_TYPED)
-    boxes = {one.key: one for one in [*app.number_input, *app.text_input] if one.key in CAN_BE_TYPED["kronecker"]}
-    assert len(boxes) == len(CAN_BE_TYPED["kronecker"])
-    assert {key for key, box in boxes.items() if not box.disabled} == CAN_BE_TYPED[method]
+    assert app.selectbox(key="method").options == list(METHODS)
+    assert any(one.value.startswith(f"**{method}** · ") for one in app.markdown)
+    boxes = {one.key for one in [*app.number_input, *app.text_input, *app.selectbox, *app.checkbox]}
+    own = {one.name for one in setting_fields(METHODS[method].settings)} - {"budget"}
+    others = {one.name for entry in METHODS.values() for one in setting_fields(entry.settings)} - {"budget"} - own
+    assert {f"build-{name}" for name in own} <= boxes
+    assert boxes.isdisjoint(f"build-{name}" for name in others)
+    (budget,) = (one for one in app.text_input if one.key == "budget")
+    assert budget.disabled != hasattr(METHODS[method].settings(), "budget")
+
+
+def test_a_budget_decides_what_else_could_be_typed(monkeypatch, plain):
+    app = open_page(monkeypatch, plain, "indexes", tab="Build", model="m", method="kronecker", budget="1KB")
+    assert not app.exception
+    assert {one.key for one in app.number_input if one.disabled} == {"build-factor_rank", "build-head_columns"}
+
+
+def test_further_models_are_members_of_the_index_that_is_built(monkeypatch, tmp_path):
+    files = lf.open_workspace(copy_of(imported(), tmp_path)).files
+    (tmp_path / "ckpt-1").mkdir()
+    app = open_page(monkeypatch, files.root, "indexes", tab="Build", model=str(model_folder()))
+    app.text_area(key="build-checkpoints").set_value(f"{tmp_path}/ckpt-*/\n").run()
+    app.selectbox(key="build-weights").select("tracin").run()
+    with place_of_worker(files, "cpu", 1) as is_free:  # no job is done
+        assert is_free
+        button(app, "build-start").click().run()
+    assert not app.exception
+    (job,) = jobs_of_kind(files, "index")
+    members = KINDS["index"].read(job.request).settings.members
+    assert members == MembersConfig(checkpoints=(str(tmp_path / "ckpt-1"),), member_weights="tracin")
 
 
 def test_what_is_typed_is_what_is_built_and_only_of_the_chosen_method(monkeypatch, tmp_path):
     files = lf.open_workspace(copy_of(imported(), tmp_path)).files
     app = open_page(monkeypatch, files.root, "indexes", tab="Build", model=str(model_folder()), method="kronecker")
-    typed = {"rank": 3, "f": 2, "alpha": 0.01, "sample": 64, "subspace": 5, "tokens": 256, "stride": 300}
+    method = {"factor_rank": 3, "f": 2, "alpha": 0.01, "stats_examples": 64, "subspace_rank": 5}
+    typed = method | {"tokens": 256, "stride": 300}
     for key, value in typed.items():
         app.number_input(key=f"build-{key}").set_value(value).run()
     app.selectbox(key="build-codec").select("int8").run()
@@ -320,9 +342,7 @@ def test_what_is_typed_is_what_is_built_and_only_of_the_chosen_method(monkeypatc
         button(app, "build-start").click().run()
     assert not app.exception
     logra, kronecker = (KINDS["index"].read(job.request).settings for job in jobs_of_kind(files, "index"))
-    assert kronecker.method == lf.method_settings(
-        "kronecker", factor_rank=3, f=2, codec="int8", alpha=0.01, stats_examples=64, subspace_rank=5
-    )
+    assert kronecker.method == lf.method_settings("kronecker", codec="int8", **method)
     assert logra.method == lf.method_settings("logra", f=2, codec="int8")
     assert kronecker.batches == logra.batches == lf.BatchConfig(tokens_per_batch=256, windows="all", stride=300)
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from app_pages import open_page, texts
+from app_pages import button, open_page, run_until, texts
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
@@ -16,18 +16,6 @@ def workspace(tmp_path_factory):
     folder = copy_of(indexed(), tmp_path_factory.mktemp("investigate"))
     lf.open_workspace(folder).ask("The river of Arlen is", " castle Brook.", k=10, num_opposing=10)
     return folder
-
-
-def button(app, key):
-    return next(one for one in app.button if one.key == key)
-
-
-def run_until(app, claim, runs=60):
-    for _ in range(runs):
-        if claim(app):
-            return
-        app.run()
-    raise AssertionError(texts(app))
 
 
 def test_a_workspace_without_an_index_says_the_next_command(monkeypatch, tmp_path):
@@ -157,3 +145,22 @@ def test_a_group_sums_its_members_and_its_interval_holds_the_sum(workspace):
         assert row["score_sum"] == pytest.approx(sum(members))
         assert row["sum_low"] <= row["score_sum"] <= row["sum_high"]
         assert row["sum_low"] >= len(members) * min(members)
+
+
+def test_a_question_can_be_refined_by_the_model(monkeypatch, workspace):
+    app = open_page(monkeypatch, workspace, query="1")
+    app.text_area(key="ask-completion").set_value(" tower Arlen.").run()
+    app.selectbox(key="ask-refine").set_value("model").run()
+    assert any("passes of the model over these training texts" in one.value for one in app.caption)
+    app.number_input(key="ask-refine-steps-model").set_value(2).run()
+    app.number_input(key="ask-refine-batch").set_value(2).run()
+    button(app, "ask-run").click().run()
+    run_until(app, lambda now: "asking" not in now.query_params)
+    newest = lf.open_workspace(workspace).questions.records()[-1]
+    found = lf.open_workspace(workspace).reopen(newest.query_id)
+    assert (found.question.scoring.refine_by, found.question.scoring.refine, found.question.scoring.batch) == (
+        "model",
+        2,
+        2,
+    )
+    assert any("refined by the model's Gauss–Newton matrix over 2 training texts" in one for one in texts(app))

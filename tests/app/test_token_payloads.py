@@ -4,9 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorif_core.corpus.verbatim import Wording
+from lorif_core.data.example import Example
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit, TokenPart, join_words
-from lorif_core.views.tokens import card, heated, percentile_text, shared_words, signed, strip
+from lorif_core.views.tokens import card, heated, percentile_text, plain, signed, strip
+from lorif_core.views.verbatim import verbatim_of
 
 words = st.lists(st.tuples(st.text(max_size=12), st.floats(-5, 5)), min_size=1, max_size=30)
 
@@ -39,19 +42,43 @@ def test_a_snippet_is_short_and_shows_the_word_that_counts_most(parts, score, ma
     assert max(in_all, 0.0) == max(max(sign * piece.get("h", 0.0) for piece in shown), 0.0)
 
 
-@pytest.mark.parametrize(
-    ("text", "completion", "shared"),
-    [
-        ("It is New York City now", " New York.", "New York"),
-        ("It is new  york", "New York", "new  york"),
-        ("York is not New", "New York", ""),
-        ("It is Sydney", " Sydney.", "Sydney"),
-        ("anything", " .", ""),
-    ],
-)
-def test_words_in_a_row_that_the_completion_says_are_shared(text, completion, shared):
-    tokens = [TokenPart(character, 0.0) for character in text]
-    assert "".join(text[place] for place in sorted(shared_words(tokens, completion))) == shared
+KEEPER = "the old lighthouse keeper counted seven ships"
+
+
+def hit_with(text, tokens=(), score=1.0):
+    example = Example("t1", text=text)
+    return Hit(1, "t1", score, text, {}, tokens, verbatim=verbatim_of(example, Wording(f"He says: {KEEPER}.")))
+
+
+def marked(parts):
+    return "".join(part["t"] for part in parts if part.get("o"))
+
+
+def test_what_the_answer_says_word_for_word_gets_a_line_above_in_every_view_of_a_text():
+    text = f"A tale: {KEEPER}. The end."
+    tokens = tuple(TokenPart(character, 0.1) for character in text)
+    hit = hit_with(text, tokens)
+    assert marked(plain(hit)["parts"]) == KEEPER
+    assert marked(heated(tokens, hit)["parts"]) == KEEPER
+    shown = card(hit, largest=1, percentile=None, status="kept", reason=None)
+    assert marked(shown["parts"]).strip(" .") == KEEPER  # whole words of the snippet, with what stands at them
+    assert shown["verbatim"] == "verbatim: 7 words"
+
+
+def test_tokens_that_a_template_wrote_get_their_line_where_the_words_stand_in_them():
+    tokens = tuple(TokenPart(one, 0.1) for one in ("<user>", KEEPER, "</user>", "else"))
+    assert marked(heated(tokens, hit_with(f"user: {KEEPER}"))["parts"]) == KEEPER
+
+
+def test_marks_are_drawn_apart_from_each_other():
+    tokens = (TokenPart(KEEPER, 0.1), TokenPart(" no", 0.2))
+    about = {"largest": 1, "percentile": None, "status": "kept", "reason": None}
+    without_heat = card(hit_with(f"{KEEPER} no", tokens), **about, marks=["verbatim"])["parts"]
+    without_words = card(hit_with(f"{KEEPER} no", tokens), **about, marks=["heat"])["parts"]
+    assert any("o" in part for part in without_heat)
+    assert not any("h" in part for part in without_heat)
+    assert any("h" in part for part in without_words)
+    assert not any("o" in part for part in without_words)
 
 
 def test_a_strip_shows_spaces_and_line_breaks():

@@ -135,7 +135,7 @@ class MemoryIndex(StoreReader):
         return self.subspaces[module.name]
 
     def self_influence(self, shard: MemoryShard) -> Tensor:
-        return self.self_influences[shard.number]
+        return self.self_influences[shard.number][shard.rows.start : shard.rows.stop]
 
 
 def _plan(source: GradientSource, num_examples: int, shard_examples: int) -> Plan:
@@ -149,6 +149,7 @@ def _plan(source: GradientSource, num_examples: int, shard_examples: int) -> Pla
         parents=Parents("d", "m", "t"),
         modules=list(source.modules),
         maps_digest=maps_digest(dict(source.maps)),
+        objective=None if source.method.train_objective == "loss" else source.method.train_objective,
         num_examples=num_examples,
         shard_examples=shard_examples,
     )
@@ -158,7 +159,12 @@ def memory_index(
     method, curvature: CurvatureConfig, *, codec: ColumnCodec = EXACT, train=TRAIN, shard_examples: int = 4, **batches
 ) -> MemoryIndex:
     """Gradients, subspaces and self-influences, without a disk between them."""
-    source = source_of(method, codec, **batches)
+    return index_in_memory(source_of(method, codec, **batches), curvature, train, shard_examples)
+
+
+def index_in_memory(source: GradientSource, curvature: CurvatureConfig, train, shard_examples: int) -> MemoryIndex:
+    """The same of gradients that are taken in any way."""
+    method = source.method
     manifest = manifest_of_plan(_plan(source, len(train), shard_examples))
     files = []
     with frozen(source.model):

@@ -402,12 +402,12 @@ def test_parts_of_all_members_over_modules_add_up_to_the_score(normalisation, tm
         plans.append(plan_scoring(one, captured[-1], settings if not plans else ScoreConfig()))
     (wanted,) = torch.cat([part for _, part in iter_scores(*plans)], 1)
     for position in (0, 7):
-        split = [split_over_modules(plan, position, plans[0]) for plan in plans]
+        split = [split_over_modules(plan, position, plans) for plan in plans]
         close(sum(part for parts in split for part in parts.values()), wanted[position : position + 1], relative=1e-4)
         other = [
             (gradients.matrices[name][0] * matrix).sum()
             for gradients, plan in zip(captured, plans, strict=True)
-            for name, matrix in precondition_example(plan, position, plans[0]).items()
+            for name, matrix in precondition_example(plan, position, plans).items()
         ]
         close(sum(other), wanted[position], relative=1e-3)
 

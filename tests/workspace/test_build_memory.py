@@ -66,11 +66,11 @@ def test_a_batch_on_a_gpu_is_as_large_as_its_share_of_the_memory():
 
 
 def test_random_maps_that_do_not_fit_are_refused_with_the_f_that_fits():
-    def shapes(f):
-        return [ModuleShape("a", 1024, 1024, 1024 // f, 1024 // f)]
+    def bytes_at(f):
+        return build_memory.maps_bytes([ModuleShape("a", 1024, 1024, 1024 // f, 1024 // f)], is_whitened=False)
 
     with pytest.raises(ResourceError, match="Pass `--f 8`"):
-        build_memory.check_random_maps(shapes, 2, 2 * 4 * 1024 * 128)
+        build_memory.check_random_maps(bytes_at, 2, 2 * 4 * 1024 * 128)
 
 
 def test_logra_names_the_f_that_fits():

@@ -26,9 +26,10 @@ from tiny_workspace import (
 )
 
 import lorif_core as lf
-from lorif_core.config import BatchConfig, MembersConfig, ModelConfig, ScoreConfig
+from lorif_core.config import BatchConfig, ModelConfig, ScoreConfig
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import read_json, write_json
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.question import Question

@@ -17,6 +17,7 @@ from lorif_core.views.score_figures import score_histogram
 from lorif_core.views.search_report import FastSearch, MissingParts
 from lorif_core.views.tables import answer_view, human_seconds
 from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.datasets.find_verbatim import VerbatimTexts, find_verbatim
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -97,6 +98,9 @@ class Answer(Displayed):
     remark: str | None = None
     """What a reader has to know of the scores; None: they are what the settings say."""
 
+    refined: str | None = None
+    """How the model's own curvature refined the question, in words; None: it did not."""
+
     fast_search: FastSearch | None = None
     """What the lists rest on where not every text was scored; None: all were."""
 
@@ -153,6 +157,7 @@ class Answer(Displayed):
         found = [] if self.missing is None else [f"{self.missing.sentence}; this answer is not kept"]
         found += [] if self.fast_search is None else self.fast_search.sentences()
         found += [] if self.why_exact is None else [self.why_exact]
+        found += [] if self.refined is None else [self.refined]
         found += ["asked as a chat"] if asked.form == "chat" else []
         if asked.spoken is None and asked.ends:
             found.append("explained with its end token")
@@ -187,6 +192,17 @@ class Answer(Displayed):
         if self.asker is None and k > len(self.supports):
             raise DataError(f"the answer lists {len(self.supports)} texts, got k = {k}: ask with a larger `k`.")
         return hits_frame(self.supports[:k])
+
+    def verbatim(self, k: int = 20) -> VerbatimTexts:
+        """The training texts with the longest spans of the completion, influential or not; see ``Datasets.verbatim``.
+
+        Raises:
+            DataError: The answer does not know its workspace, or the data set has no texts to look in.
+        """
+        if self.asker is None:
+            raise DataError("the answer does not know its workspace: get it from `ws.ask` or `ws.reopen`.")
+        files = self.asker.files
+        return find_verbatim(files, self.question.said, k, files.catalog.index(self.index_id).dataset_id)
 
     def ask_again(
         self, *, tokens: Sequence[int] | None = None, k: int | None = None, on_progress: ProgressSink = no_progress

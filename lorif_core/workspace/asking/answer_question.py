@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.config import Objective
+from lorif_core.corpus.verbatim import Wording
 from lorif_core.data.examples import Example
 from lorif_core.linalg.scores import Plan
 from lorif_core.metrics.spread import ScoreSpread
@@ -19,8 +20,10 @@ from lorif_core.passes.scoring import ScoringPlan, score_per_product, scores_per
 from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.views.search_report import FastSearch, MissingParts
+from lorif_core.views.verbatim import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.encode_question import encode_question
+from lorif_core.workspace.asking.conventions import joined_notes, weights_note
+from lorif_core.workspace.asking.encode_for import encode_for
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.readable_tokens import readable_tokens
@@ -48,23 +51,24 @@ def answer_question(
         scanner: Who scans the index.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
             both (1, n); nothing of a fast search. None where nobody wants them.
-        on_progress: Receives ("scores", examples done, all), then ("texts", texts of the lists, all).
+        on_progress: Receives ("refine", steps done, all) where the model refines the question, ("scores", examples
+            done, all), then ("texts", texts of the lists, all).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
     """
     started = time.perf_counter()
     settings = question.scoring
-    asked = encode_question(question, index.engine.loaded)
-    with index.engine.frozen_model():  # nobody else's turn between the scores and the parts of their tokens
+    asked = encode_for(index, question)
+    with index.held():  # nobody else's turn between the scores and the parts of their tokens
         captured = capture_members(index, [asked.query], settings)
-        plans = plan_members(captured, settings)
+        plans = plan_members(index, captured, settings, on_progress)
         if question.search == "fast":
             found = _found_fast(plans, question, on_progress)
         else:
             found = _found(plans, question, scanner, on_scores, on_progress)
         elapsed = time.perf_counter() - started
-        supports, opposes = _lists(index, plans, found, on_progress)
+        supports, opposes = _lists(index, plans, found, Wording(question.completion or ""), on_progress)
     shown, positive_total, spread = sum(hit.score for hit in supports), found.positive_total, found.spread
     taken: list[Plan] = [name for plan in plans for name in plan.plans.values()]
     return Answer(
@@ -75,16 +79,17 @@ def answer_question(
         supports=_placed(supports, spread),
         opposes=_placed(opposes, spread),
         spread=spread,
-        prompt_tokens=(len(asked.prompt_ids), asked.num_prompt_tokens),
+        prompt_tokens=asked.prompt_tokens,
         num_scored=index.reader.manifest.num_examples - (0 if found.missing is None else found.missing.num_missing),
         elapsed_s=elapsed,
         plans={name: taken.count(name) for name in set(taken)},
         positive_total=positive_total,
         positive_share=shown / positive_total if positive_total > 0 else 0.0,
-        unit=index.engine.method.unit,
+        unit=index.fitted.method.unit,
         model_share=index.model_share,
         members=None if index.members is None else index.members.sentence,
-        remark=index.memory_note,
+        remark=joined_notes(index.memory_note, weights_note(index.examples.columns, settings.normalisation)),
+        refined=None if plans[0].refinement is None else plans[0].refinement.sentence,
         fast_search=found.fast,
         missing=found.missing,
     )
@@ -140,7 +145,7 @@ def _found_fast(plans: Sequence[ScoringPlan], question: Question, on_progress: P
         num_read += num_further
         on_progress("scores", num_read, total)
 
-    per_product = scores_per_product(plans[0])  # a sum over members is normalised by the first one
+    per_product = scores_per_product(*plans)
     found = search_by_cascade(
         [Summand(plan.reader, plan.queries, per_product) for plan in plans],
         question.k,
@@ -170,7 +175,7 @@ def shown_objective(objective: Objective, differentiated: float) -> float:
 
 
 def _lists(
-    index: OpenIndex, plans: Sequence[ScoringPlan], found: _Found, on_progress: ProgressSink
+    index: OpenIndex, plans: Sequence[ScoringPlan], found: _Found, wording: Wording, on_progress: ProgressSink
 ) -> tuple[list[Hit], list[Hit]]:
     """Hits of both lists; parts of all their tokens are taken at once, as members' models may be loaded for it."""
     supports, opposes = found.supports, found.opposes
@@ -190,6 +195,7 @@ def _lists(
             metadata={name: row[name] for name in names},
             tokens=tokens,
             window=window,
+            verbatim=verbatim_of(example, wording),
         )
         for place, (example, row, score, (tokens, window)) in enumerate(
             zip(examples, metadata, scores, parts, strict=True)
@@ -216,7 +222,10 @@ def _token_parts(
     groups: Sequence[slice],
     on_progress: ProgressSink,
 ) -> list[tuple[tuple[TokenPart, ...], tuple[int, int] | None]]:
-    """Each example's tokens with their parts of its score, and its strongest window."""
+    """Each example's tokens with their parts of its score, and its strongest window; none of an index of losses,
+    whose scores are no sums over tokens."""
+    if index.losses is not None:
+        return [((), None)] * len(positions)
     texts = index.engine.encoder.encode_all(examples).texts
     remaining = list(plans)
     done = 0
@@ -235,7 +244,7 @@ def _token_parts(
     of_members = index.over_members(split)
     tokenizer, parts = index.engine.loaded.tokenizer, []
     for place, splits in enumerate(zip(*of_members, strict=True)):
-        factor = score_per_product(plans[0], positions[place])
+        factor = score_per_product(positions[place], *plans)
         summed = [torch.stack(sequence).sum(0) * factor for sequence in zip(*splits, strict=True)]
         whole = join_sequences(texts[place], summed)
         readable = readable_tokens(tokenizer, whole.input_ids, whole.parts, examples[place].written_text)

@@ -16,12 +16,14 @@ from lorif_core.passes.scoring import ScoringPlan, precondition_example, split_o
 from lorif_core.passes.target_parts import split_over_query_targets
 from lorif_core.views.hits import TokenPart
 from lorif_core.workspace.asking.conventions import members_told
-from lorif_core.workspace.asking.encode_question import encode_question
+from lorif_core.workspace.asking.encode_for import encode_for
 from lorif_core.workspace.asking.kept_questions import question_of
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.readable_tokens import readable_tokens
 from lorif_core.workspace.indexes.open_index import OpenIndex
+
+OF_LOSSES = "a covariance of losses is no sum over tokens: the index took no gradient."
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,10 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
     (position,) = index.examples.rows_of([train_id])
     question = question_of(query)
     _check_members(index, query)
-    asked = encode_question(question, index.engine.loaded).query
-    plans = plan_members(capture_members(index, [asked], question.scoring), question.scoring)
+    asked = encode_for(index, question).query
+    plans = plan_members(index, capture_members(index, [asked], question.scoring), question.scoring)
     by_member = [
-        {name: float(part[0]) for name, part in split_over_modules(plan, position, plans[0]).items()}
-        for plan in plans
+        {name: float(part[0]) for name, part in split_over_modules(plan, position, plans).items()} for plan in plans
     ]
     parts: dict[str, float] = {}
     for own in by_member:
@@ -93,7 +94,7 @@ def break_down(index: OpenIndex, query: QueryRecord, train_id: str) -> Breakdown
         sum(parts.values()),
         parts,
         members={} if index.members is None else members,
-        no_tokens=_no_tokens(question.scoring),
+        no_tokens=_no_tokens(question.scoring) if index.losses is None else OF_LOSSES,
     )
     return found if found.no_tokens is not None else _with_tokens(found, index, asked, plans, question, position)
 
@@ -106,14 +107,19 @@ def _with_tokens(
     question: Question,
     position: int,
 ) -> Breakdown:
-    remaining = list(plans)
+    remaining = [precondition_example(plan, position, plans) for plan in plans]
 
     def split(member: OpenIndex) -> list[Tensor]:
-        matrices = precondition_example(remaining.pop(0), position, plans[0])
+        matrices = remaining.pop(0)
         with member.engine.gradients() as source:
             return split_over_query_targets(source, asked, question.scoring.objective, matrices)
 
-    sides = [torch.stack(side).sum(0) for side in zip(*index.over_members(split), strict=True)]
+    if index.unrolling is None:
+        of_members = index.over_members(split)
+    else:  # all members' plans are of the query in the index's own model
+        remaining = [{name: torch.stack([own[name] for own in remaining]).sum(0) for name in remaining[0]}]
+        of_members = [split(index)]
+    sides = [torch.stack(side).sum(0) for side in zip(*of_members, strict=True)]
     tokenizer = index.engine.loaded.tokenizer
     tokens, *contrast = (
         readable_tokens(tokenizer, sequence.input_ids, side.tolist())

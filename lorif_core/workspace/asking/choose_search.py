@@ -54,7 +54,7 @@ def _why_not(index: OpenIndex, settings: ScoreConfig) -> str | None:
     """Why every stored byte is read anyway."""
     if not index.reader.place.reads_in_parts:
         return READ_WHOLE
-    if settings.refine:
+    if settings.refine and settings.refine_by == "codes":
         return f"refine={settings.refine} reads every stored text at each of its steps"
     built = index.fitted.curvature
     if settings.normalisation != "none" and index.fitted.method.curvature.asked(built, settings) != built:
@@ -75,13 +75,13 @@ def _refuse_with_workers(question: Question) -> None:
 
 
 def refuse_refinement_with_workers(settings: ScoreConfig) -> None:
-    """Refuse what reads all of the index in this process before anything is scored.
+    """Refuse what reads all of the index in this process before anything is scored: a refinement by codes.
 
     Raises:
         ConfigError: It is asked for.
     """
-    if settings.refine:
+    if settings.refine and settings.refine_by == "codes":
         raise ConfigError(
             f"refine={settings.refine} reads every stored text in this process at each of its steps, which workers "
-            "do not do. Leave it out, or leave `--on` and `--workers` out."
+            "do not do. Leave it out, pass `--refine-by model`, or leave `--on` and `--workers` out."
         )

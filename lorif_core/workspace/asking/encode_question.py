@@ -34,6 +34,11 @@ class EncodedQuestion:
     num_prompt_tokens: int
     """Length of the prompt before it was cut to what the model reads."""
 
+    @property
+    def prompt_tokens(self) -> tuple[int, int] | None:
+        """Tokens of the prompt that the model read, and all that it has; None where losses came with the question."""
+        return None if self.query.losses is not None else (len(self.prompt_ids), self.num_prompt_tokens)
+
 
 def encode_question(question: Question, loaded: LoadedModel, query_id: str = "q") -> EncodedQuestion:
     """Encode a question as its objective needs.

@@ -9,12 +9,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from lorif_core.catalog import HitRecord, IndexRecord, QueryRecord
-from lorif_core.config import ScoreConfig
+from lorif_core.config import MODEL_REFINEMENT, ScoreConfig
+from lorif_core.corpus.verbatim import Wording
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.views.search_report import FastSearch
+from lorif_core.views.verbatim import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.conventions import (
     AS_SAID,
@@ -23,9 +25,11 @@ from lorif_core.workspace.asking.conventions import (
     UNIT,
     explains_an_end_token,
     is_of_0_1,
+    joined_notes,
     members_told,
     objective_value_of,
     unit_of,
+    weights_note,
 )
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.actor import current_actor
@@ -51,10 +55,16 @@ def fingerprint_of_question(files: WorkspaceFiles, index: IndexRecord, question:
         LorifError: A further member of the index is missing, or does not fit.
     """
     asked = {name: getattr(question, name) for name in ("prompt", "completion", "contrast", "tokens")}
-    whole = [index.index_id, index.fingerprint, asked, _as_put(question), asdict(question.scoring), AS_SAID]
+    whole = [index.index_id, index.fingerprint, asked, _as_put(question), _decisive(question.scoring), AS_SAID]
     whole += ["fast"] if question.search == "fast" else []  # never takes the place of an exact answer
     members = members_fingerprint(files, index)
     return fingerprint_of_value(whole if members is None else [*whole, members])
+
+
+def _decisive(settings: ScoreConfig) -> dict[str, Any]:
+    """The settings that decide an answer; those of a refinement by the model only where it refines."""
+    given = asdict(settings)
+    return given if settings.refine_by == "model" else {k: v for k, v in given.items() if k not in MODEL_REFINEMENT}
 
 
 def _as_put(question: Question) -> dict[str, Any]:
@@ -66,6 +76,8 @@ def _as_put(question: Question) -> dict[str, Any]:
         "form": question.form,
         "system": question.system,
         "messages": list(question.messages),
+        # Left out where there are none, so that all other questions keep their fingerprints.
+        **({} if question.losses is None else {"losses": dict(question.losses), "question_id": question.question_id}),
     }
 
 
@@ -106,6 +118,7 @@ def _beside(answer: Answer) -> dict[str, Any]:
         **({} if answer.members is None else {"members": answer.members}),
         **({} if answer.fast_search is None else {FAST: asdict(answer.fast_search)}),
         **({} if answer.why_exact is None else {"why_exact": answer.why_exact}),
+        **({} if answer.refined is None else {"refined": answer.refined}),
     }
     return {CONVENTION: AS_SAID, UNIT: answer.unit, SAID: _as_put(answer.question) | found}
 
@@ -204,9 +217,13 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         is_kept=True,
         model_share=share_sentence(files, files.catalog.index(record.index_id)),
         members=members_told(record),
-        remark=_remark(record),
+        remark=joined_notes(
+            _remark(record),
+            weights_note(files.examples(record.dataset_id).columns, settings_of(record).normalisation),
+        ),
         fast_search=FastSearch(**said[FAST]) if is_of_a_fast_search(record) else None,
         why_exact=said.get("why_exact"),
+        refined=said.get("refined"),
     )
 
 
@@ -235,6 +252,8 @@ def question_of(record: QueryRecord) -> Question:
         num_opposing=record.num_opposing,
         search=search_of(record),
         index_id=record.index_id,
+        question_id=said.get("question_id"),
+        losses=said.get("losses"),
     )
 
 
@@ -250,7 +269,7 @@ def _read_hits(
     table = files.examples(record.dataset_id)
     rows = table.rows_of([hit.train_id for hit in hits])
     examples, values = table.examples_at(rows), table.values_at(rows)
-    read = [_read_tokens(hit.tokens_json) for hit in hits]
+    read, wording = [_read_tokens(hit.tokens_json) for hit in hits], Wording(record.completion)
     return [
         Hit(
             rank=hit.rank,
@@ -262,6 +281,7 @@ def _read_hits(
             window=window,
             z=None if spread is None else spread.z(hit.score),
             is_noise=spread is not None and spread.is_noise(hit.score),
+            verbatim=verbatim_of(example, wording),
         )
         for hit, example, row, (tokens, window) in zip(hits, examples, values, read, strict=True)
     ]

@@ -66,11 +66,15 @@ class PassReport:
     tolerance: float | None
     """That was asked for; None: what is below rounding."""
 
+    refined: str | None = None
+    """How the model's own curvature refined the queries, in words; None: it did not."""
+
     @property
     def sentence(self) -> str:
         """For people."""
         passes = "one pass" if self.num_passes == 1 else f"{self.num_passes:,} passes"
         told = f"{passes} over the index, the queries of a pass in {max(self.query_bytes / MEGABYTE, 0.1):,.1f} MB"
+        told += "" if self.refined is None else f"; {self.refined}"
         if self.tolerance is None:
             return told
         return f"{told}; not exact: up to {self.left_out:.2%} of a query's norm was left out"

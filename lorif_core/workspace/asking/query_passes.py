@@ -9,6 +9,7 @@ from lorif_core.config import ScoreConfig
 from lorif_core.linalg.scores import RANK_TOLERANCE
 from lorif_core.passes.plan_batches import PlanBatch, has_few_directions, largest_left_out
 from lorif_core.passes.queries import Query
+from lorif_core.passes.refined_queries import ModelRefinement, worst_of
 from lorif_core.passes.scoring import ScoringPlan
 from lorif_core.views.search_report import MissingParts
 from lorif_core.workspace.asking.choose_search import refuse_refinement_with_workers
@@ -42,6 +43,9 @@ class QueryPass(NamedTuple):
 
     report: PassReport
     """Of this pass alone."""
+
+    refinement: ModelRefinement | None
+    """By the model; None: there was none."""
 
 
 def iter_passes(
@@ -84,7 +88,7 @@ def iter_passes(
         report = PassReport(
             1, sum(batch.nbytes for batch in batches), largest_left_out(batches), limits.query_tolerance
         )
-        yield QueryPass(slice(first, stop), [batch.joined() for batch in batches], report)
+        yield QueryPass(slice(first, stop), [batch.joined() for batch in batches], report, batches[0].refinement)
         first = stop
 
 
@@ -125,7 +129,7 @@ def score_in_passes(
     if scanner.has_workers:
         refuse_refinement_with_workers(settings)
     num_scores, total = 0, len(queries) * index.reader.manifest.num_examples
-    missing, reports = None, list[PassReport]()
+    missing, reports, refined = None, list[PassReport](), list[ModelRefinement | None]()
     most = scanner.most_queries(index.reader)
     for one in iter_passes(index, queries, settings, limits, most_queries=most, on_progress=on_progress):
         take = begin_pass(one.rows)
@@ -139,11 +143,14 @@ def score_in_passes(
         lacking = scanner.each(one.plans, take_and_count)
         missing = missing if lacking is None else lacking.joined(missing)
         reports.append(one.report)
+        refined.append(one.refinement)
+    worst = worst_of(refined)
     report = PassReport(
         len(reports),
         max((one.query_bytes for one in reports), default=0),
         max((one.left_out for one in reports), default=0.0),
         limits.query_tolerance,
+        None if worst is None else worst.sentence,
     )
     return PassesDone(report, num_scores, missing)
 

@@ -1,10 +1,12 @@
 """A question: what is asked, of which index, how it is scored, and how long the lists shall be. One value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search, check_choice
+from lorif_core.config import Normalisation, ScoreConfig, Search, check_choice
 from lorif_core.errors import ConfigError
+from lorif_core.generate_config import GenerateConfig
 
 Form = Literal["raw", "chat"]
 """How the model is given the prompt: as it stands, or as a message by the model's own chat template."""
@@ -78,6 +80,13 @@ class Question:
     index_id: str | None = None
     """None: the newest complete index."""
 
+    question_id: str | None = None
+    """Id of a question that came with the table of an index of losses, which has its texts and losses."""
+
+    losses: Mapping[str, float] | None = None
+    """Losses of the completion in nats under the models of an index of losses, by their names. None: they are in the
+    index's table, or its models say them."""
+
     model: str | None = None
     """Where the model lies now, if it was moved."""
 
@@ -116,6 +125,15 @@ class Question:
             raise ConfigError(f"k must be at least 1 and opposing at least 0, got {self.k} and {self.num_opposing}.")
         if self.search is not None:
             check_choice("search", self.search, Search)
+        if self.question_id is not None and self.contrast is not None:
+            raise ConfigError(
+                "a question of a table is of one completion: leave out the second one, or ask an index with a model."
+            )
+        if self.losses is not None and (self.contrast is not None or self.tokens is not None):
+            raise ConfigError(
+                "losses that come with a question are of the whole completion: leave out the second completion and "
+                "the tokens."
+            )
         if self.tokens is not None:
             object.__setattr__(self, "tokens", tuple(self.tokens))
         if (self.scoring.objective == "contrast") != (self.contrast is not None):

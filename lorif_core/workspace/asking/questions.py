@@ -10,13 +10,13 @@ import polars as pl
 from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
 from lorif_core.passes.ranking import OnScores
-from lorif_core.turns import turn_on
 from lorif_core.workers_config import ScanConfig
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.answer_question import answer_question
 from lorif_core.workspace.asking.break_down import Breakdown, break_down
 from lorif_core.workspace.asking.choose_search import choose_search, ways_to_answer
 from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
+from lorif_core.workspace.asking.encode_for import with_table_losses
 from lorif_core.workspace.asking.encode_question import usual_form
 from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.kept_questions import (
@@ -84,6 +84,7 @@ class Questions:
             LorifError: The question or the settings do not fit the index.
         """
         record = self.files.choose_index(question.index_id)
+        question = with_table_losses(question, record.index_id, self.indexes.losses(record.index_id))
         question = replace(  # as it is answered
             question,
             index_id=record.index_id,
@@ -114,7 +115,7 @@ class Questions:
         longer = with_kept_lengths(self.files, fingerprint, question)
         # Two threads may ask the same: the scores' file is written in the model's turn, too.
         try:
-            with turn_on(index.engine.loaded.model), self._keeping(longer, fingerprint) as on_scores:
+            with index.in_turn(), self._keeping(longer, fingerprint) as on_scores:
                 answer = answer_question(
                     index, longer, scanner=self.scanner, on_scores=on_scores, on_progress=on_progress
                 )

@@ -21,6 +21,7 @@ from lorif_core.errors import ConfigError, DataError, UnclearColumns
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query
 from lorif_core.views.search_report import MissingParts
+from lorif_core.workspace.asking.encode_for import query_of_table
 from lorif_core.workspace.asking.encode_question import encode_question, usual_form
 from lorif_core.workspace.asking.query_limits import PassReport, QueryFile
 from lorif_core.workspace.asking.query_passes import score_in_passes
@@ -197,6 +198,8 @@ def to_query(index: OpenIndex, example: Example, *, ends: bool) -> Query:
     Raises:
         DataError: Nothing is left to predict.
     """
+    if (known := query_of_table(index, example)) is not None:
+        return known
     if example.completion is not None:
         question = Question(
             prompt=example.prompt or "",
@@ -216,6 +219,8 @@ def as_a_text(index: OpenIndex, example: Example) -> Query:
     Raises:
         DataError: Nothing is left to predict.
     """
+    if (known := query_of_table(index, example)) is not None:
+        return known
     encoded = index.engine.encoder.encode(example)
     if not encoded.has_targets:
         raise DataError(

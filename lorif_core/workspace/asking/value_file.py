@@ -190,7 +190,7 @@ def _check_settings(index: OpenIndex, settings: ScoreConfig) -> None:
             f"values add up nats, and normalised scores ({settings.normalisation}) are none. Leave out "
             "`--normalisation`."
         )
-    if (unit := index.engine.method.unit) != "nats":
+    if (unit := index.fitted.method.unit) != "nats":
         raise ConfigError(
             f"values add up nats, and the scores of index {index.index_id} are {unit}. Name an index of another "
             "method with `--index`, such as the default."

@@ -213,8 +213,8 @@ def _why_no_influence(files: WorkspaceFiles, query: QueryRecord) -> str | None:
         return str(error)
     if (unit := unit_of(query)) != "nats":
         return (
-            f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: its index had no "
-            "curvature. Ask it again of an index of another method, such as the default."
+            f"a what-if adds nats, but the scores of query {query.query_id} are {unit}: its index gives "
+            "no nats. Ask it again of an index of another method, such as the default."
         )
     return None
 

@@ -19,6 +19,7 @@ from lorif_core.data.examples import Example
 from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.choices import column_of, narrowed
 from lorif_core.views.list_html import examples_html
+from lorif_core.workspace.datasets.find_verbatim import VerbatimTexts, find_verbatim
 from lorif_core.workspace.datasets.import_data import (
     ImportResult,
     compare_import,
@@ -232,6 +233,22 @@ class Datasets:
                 yield [example.train_id for example in part], [example.plain_text for example in part]
 
         return exact_groups(read_batches()) if threshold is None else near_groups(read_batches, threshold=threshold)
+
+    def verbatim(self, said: str, k: int = 20, *, dataset: str | None = None) -> VerbatimTexts:
+        """The texts with the longest spans of what was said, word for word, whether or not they are influential.
+
+        All texts are looked at. Spans of a few words, or of the commonest words only, do not count; see
+        ``lorif_core.corpus.verbatim``.
+
+        Args:
+            said: An answer, or any text.
+            k: Length of the list.
+            dataset: Name or id; may be left out when there is only one.
+
+        Raises:
+            LorifError: Nothing was said, or the data set has no texts to look in.
+        """
+        return find_verbatim(self.files, said, k, dataset)
 
     def matching_ids(self, view: View, dataset: str | None = None) -> list[str]:
         """Ids of all examples that a view shows, in the order of the import.

@@ -19,6 +19,7 @@ from lorif_core.store.manifest import (
 )
 from lorif_core.store.parts import MAP_FOLDER, PART_FOLDER, PartEntry, ShardEntry, read_entry
 from lorif_core.store.plan import PLAN, FileEntry, Plan, fingerprint_of_plan, read_plan
+from lorif_core.workspace.folder.index_losses import LOSSES_FILE, knows_only_losses, read_index_losses
 from lorif_core.workspace.folder.index_members import MEMBERS, LinkedMember, Members, read_members
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.file_kind import INDEX_AGAIN
@@ -105,6 +106,7 @@ def _check_elsewhere(index: _Folder) -> None:
     assert index.record is not None
     check_stored(index.look, index.record)
     _check_members(index)
+    _check_losses(index)
     if left := [name for name in (PLAN, MANIFEST) if index.has(name)]:
         where = index.record.storage
         problem = f"{index.place} holds the index as well ({', '.join(left)}), and it is read from {where!r}."
@@ -127,9 +129,11 @@ def _check_index(index: _Folder) -> None:
     _check_leftovers(index)
     _check_standing(index)
     _check_members(index)
+    _check_losses(index)
     look, index_id = index.look, index.index_id
+    has_share = index.record is None or not knows_only_losses(index.record)
     if not index.has(COVERAGE):
-        if index.manifest is not None and index.plan is not None:
+        if index.manifest is not None and index.plan is not None and has_share:
             index.report(COVERAGE, f"{index.place}/{COVERAGE} is not there.", "note")
     else:
         look.check(f"{index.place}/{COVERAGE}", lambda place: read_share(place.parent), artefact=index_id)
@@ -152,6 +156,21 @@ def _check_members(index: _Folder) -> None:
     index.look.check(f"{index.place}/{MEMBERS}", read, artefact=index.index_id)
     if found:
         index.linked = found[0].others
+
+
+def _check_losses(index: _Folder) -> None:
+    """The file that names the models of an index of losses is there and whole."""
+    record = index.record
+    if record is None or not knows_only_losses(record):
+        return
+    if not index.has(LOSSES_FILE):
+        if record.status == "complete":
+            problem = f"{index.place}/{LOSSES_FILE} is missing, and the index holds losses."
+            index.report(LOSSES_FILE, problem, "missing")
+        return
+    index.look.check(
+        f"{index.place}/{LOSSES_FILE}", lambda place: read_index_losses(place.parent), artefact=index.index_id
+    )
 
 
 def _check_linked(index: _Folder) -> None:

@@ -3,25 +3,28 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import polars as pl
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.config import Search
-from lorif_core.errors import LorifError
-from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.config import Codec, Search
+from lorif_core.errors import ConfigError, LorifError
+from lorif_core.methods.method_settings import DaunceConfig, IndexConfig
 from lorif_core.models.adapter_report import describe_folder
 from lorif_core.models.load import load_model
 from lorif_core.models.modules import ModuleEntry
 from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workers_config import ALONE, WorkersConfig
+from lorif_core.workspace.folder.index_losses import IndexLosses, read_index_losses
 from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
 from lorif_core.workspace.indexes.budget_share import BudgetShare, share_of_budget
+from lorif_core.workspace.indexes.build_losses import build_losses, estimate_losses, plan_losses
 from lorif_core.workspace.indexes.build_members import (
     build_with_members,
     estimate_members,
@@ -32,6 +35,7 @@ from lorif_core.workspace.indexes.copy_index import CopiedIndex, copy_index
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
+from lorif_core.workspace.indexes.import_losses import ImportedLosses, import_losses
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import all_members, members_fingerprint, members_of
@@ -85,6 +89,8 @@ class Indexes:
         """
         require_curator(self.files, "build indexes")
         record = self.files.choose_dataset(dataset)
+        if isinstance(settings.method, DaunceConfig):
+            return build_losses(self.files, record, settings, on_estimate, on_progress, workers)
         return build_with_members(self.files, record, settings, on_estimate, on_progress, workers)
 
     def plan(
@@ -105,6 +111,11 @@ class Indexes:
             LorifError: The model, the data or the machine does not fit the settings.
         """
         require_curator(self.files, "build indexes")
+        if isinstance(settings.method, DaunceConfig):
+            raise ConfigError(
+                "daunce reads its models one after the other in one process, so its parts are no work for others. "
+                "Leave `--plan-only` out."
+            )
         return plan_with_members(self.files, self.files.choose_dataset(dataset), settings, on_progress)
 
     def build_slice(
@@ -143,6 +154,9 @@ class Indexes:
         Raises:
             LorifError: The model, the data or the machine does not fit the settings.
         """
+        if isinstance(settings.method, DaunceConfig):
+            build = plan_losses(self.files, self.files.choose_dataset(dataset), settings)
+            return build.job.index_id, estimate_losses(build)
         job = plan_alone(self.files, self.files.choose_dataset(dataset), settings)
         return job.index_id, estimate_index(job)
 
@@ -156,6 +170,8 @@ class Indexes:
         Raises:
             LorifError: A model, the data or the machine does not fit the settings.
         """
+        if isinstance(settings.method, DaunceConfig):
+            return [(settings.model.model, *self.estimate(settings, dataset=dataset))]
         return estimate_members(self.files, self.files.choose_dataset(dataset), settings)
 
     def open(self, index_id: str | None = None, *, model: str | None = None) -> OpenIndex:
@@ -205,6 +221,43 @@ class Indexes:
             LorifError: The file that says so is damaged or gone.
         """
         return members_of(self.files, self.files.catalog.index(index_id))
+
+    def losses(self, index_id: str) -> IndexLosses | None:
+        """What is known of an index of losses: models, and questions of its table; None for one of gradients.
+
+        Raises:
+            ArtefactError: The file that says it is damaged.
+        """
+        return read_index_losses(self.files.index_folder(index_id))
+
+    def import_losses(
+        self,
+        path: str | Path,
+        name: str,
+        *,
+        dataset: str | None = None,
+        codec: Codec = "bf16",
+        leaves_out: bool = False,
+        on_progress: ProgressSink = no_progress,
+    ) -> ImportedLosses:
+        """Make an index of a table of losses, see ``data.loss_table``; no model is needed, now or when it is asked.
+
+        Args:
+            path: CSV, JSONL or Parquet: id, model and loss, or id and a column per model.
+            name: The id of the index. The same name with the same losses of the texts replaces the questions.
+            dataset: Name or id; may be left out when there is only one.
+            codec: How a stored loss is encoded.
+            leaves_out: Whether texts that lack a loss are left out; else they are refused.
+            on_progress: Receives ("losses", texts written, all).
+
+        Raises:
+            RoleError: The person is a viewer.
+            LorifError: The name is another index's, or the table is not in order.
+        """
+        record = self.files.choose_dataset(dataset)
+        return import_losses(
+            self.files, record, Path(path), name, codec=codec, leaves_out=leaves_out, on_progress=on_progress
+        )
 
     def all_members(self) -> dict[str, Members]:
         """Per index that is not alone, what its scores are sums over; one whose file is damaged is left out here."""

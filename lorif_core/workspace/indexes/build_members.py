@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lorif_core.catalog import DatasetRecord, IndexRecord
-from lorif_core.config import MembersConfig
+from lorif_core.data.sequences import sequences_of
 from lorif_core.errors import ConfigError
+from lorif_core.members_config import MembersConfig
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.models.load import load_model
 from lorif_core.models.outline import has_only_a_configuration
 from lorif_core.workers_config import ALONE, WorkersConfig
-from lorif_core.workspace.folder.index_members import LinkedMember, Members
+from lorif_core.workspace.folder.index_members import LinkedMember, Members, Training
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.build_index import build_index, is_worth_an_estimate, plan_parts
@@ -28,6 +29,10 @@ from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import link_members
 from lorif_core.workspace.indexes.name_members import WeighedModel, members_asked, place_members, weigh_members
 from lorif_core.workspace.indexes.planned_index import Planned, planned_index
+from lorif_core.workspace.indexes.training_segments import training_asked, unroll_training
+
+ENCODED_AT_ONCE = 1024
+"""Texts that are in memory in tokens."""
 
 OnEstimate = Callable[[str, IndexEstimate], None]
 
@@ -39,6 +44,9 @@ class _Family(NamedTuple):
 
     models: list[WeighedModel]
     """Its own first."""
+
+    training: Training | None
+    """What is done between them."""
 
 
 def build_with_members(
@@ -54,7 +62,7 @@ def build_with_members(
     Raises:
         LorifError: A model, the data or the machine does not fit the settings, or the members do not fit together.
     """
-    job, asked, models = _plan_family(files, dataset, settings)
+    job, asked, models, training = _plan_family(files, dataset, settings)
     if on_estimate is not None and is_worth_an_estimate(job):
         on_estimate(job.index_id, estimate_index(job))
     record, shared = build_index(job, on_progress, workers), _shared(job)
@@ -70,8 +78,9 @@ def build_with_members(
         )
         del other
     if others:
-        rule = asked.member_weights or "average"
-        return link_members(files, record, Members(rule, models[0].name, models[0].weight, tuple(others)))
+        rule = settings.method.name if training is not None else asked.member_weights or "average"
+        members = Members(rule, models[0].name, models[0].weight, tuple(others), training)
+        return link_members(files, record, members)
     return link_members(files, record, None) if settings.members.alone else record
 
 
@@ -83,7 +92,7 @@ def plan_with_members(
     Raises:
         LorifError: A model, the data or the machine does not fit the settings, or the members do not fit together.
     """
-    job, _, models = _plan_family(files, dataset, settings)
+    job, _, models, _ = _plan_family(files, dataset, settings)
     found, shared = [planned_index(files, plan_parts(job, on_progress).index_id)], _shared(job)
     del job
     for one in models[1:]:
@@ -106,7 +115,7 @@ def estimate_members(
     """
     if has_only_a_configuration(settings.model) or is_outgrown(settings.model):
         return [(settings.model.model, None, estimate_outline(files, dataset, settings))]
-    job, _, models = _plan_family(files, dataset, settings)
+    job, _, models, _ = _plan_family(files, dataset, settings)
     found: list[tuple[str, str | None, IndexEstimate]] = [(models[0].name, job.index_id, estimate_index(job))]
     shared = _shared(job)
     del job
@@ -133,9 +142,23 @@ def _plan_family(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexC
     known = MembersConfig()
     if own.index_id in records:
         known = read_index_settings(records[own.index_id].settings_json).members
-    asked = members_asked(named, known)
-    models = weigh_members(own.settings.model.model, asked)
-    return _Family(replace(own, settings=replace(own.settings, members=known)), asked, models)
+    model, training = own.settings.model.model, None
+    if settings.method.unrolls_training:
+        asked = training_asked(named, known)
+        models, training = unroll_training(model, asked, dataset.num_examples, _num_targets(own))
+    else:
+        asked = members_asked(named, known)
+        models = weigh_members(model, asked)
+    return _Family(replace(own, settings=replace(own.settings, members=known)), asked, models, training)
+
+
+def _num_targets(job: IndexJob) -> int:
+    """Target tokens of all texts, as they are differentiated."""
+    encoder, total = job.engine.encoder, 0
+    for start in range(0, job.dataset.num_examples, ENCODED_AT_ONCE):
+        texts = encoder.encode_all(job.examples.iter_examples(start, start + ENCODED_AT_ONCE)).texts
+        total += sum(sum(one.is_target) for text in texts for one in sequences_of(text))
+    return total
 
 
 def _shared(own: IndexJob) -> IndexConfig:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from lorif_core.errors import ResourceError
-from lorif_core.linalg.maps import MOST_DIVISOR, smallest_divisor
+from lorif_core.linalg.maps import MOST_DIVISOR, bytes_of_maps, smallest_divisor
 from lorif_core.linalg.roots import is_by_shifts
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.passes.layer_groups import families, layer_groups, moments_bytes
@@ -72,7 +72,7 @@ def memory_of(method: AttributionMethod, modules: Sequence[ModuleShape], batch: 
     """What a build of these modules holds."""
     is_whitened = method.projection.sample(modules) is not None
     return BuildMemory(
-        maps=maps_bytes(modules, is_whitened=is_whitened),
+        maps=method.projection.maps_bytes(modules),
         one_family=max(map(moments_bytes, families(modules))) if is_whitened else 0,
         roots=max(map(_root_bytes, modules)) if is_whitened else 0,
         batch=batch,
@@ -82,26 +82,23 @@ def memory_of(method: AttributionMethod, modules: Sequence[ModuleShape], batch: 
 
 def maps_bytes(modules: Sequence[ModuleShape], *, is_whitened: bool) -> int:
     """Bytes of the maps of some modules in float32: random ones that keep a width are not there."""
-
-    def side(width: int, projected: int) -> int:
-        return width * projected if is_whitened or projected < width else 0
-
-    return 4 * sum(
-        side(one.in_features, one.d_in)
-        + (one.out_features if one.form == "columns" else side(one.out_features, one.d_out))
-        for one in modules
-    )
+    return bytes_of_maps(modules, keeps_widths=is_whitened)
 
 
-def check_random_maps(shapes_at: Callable[[int], Sequence[ModuleShape]], f: int, free: int) -> None:
+def check_random_maps(bytes_at: Callable[[int], int], f: int, free: int) -> None:
     """Refuse random maps that do not fit, before any is drawn.
+
+    Args:
+        bytes_at: Their bytes at a divisor.
+        f: The divisor.
+        free: Memory.
 
     Raises:
         ResourceError: Names the divisor that fits.
     """
-    needed = maps_bytes(shapes_at(f), is_whitened=False)
+    needed = bytes_at(f)
     if needed > free:
-        fitting = smallest_divisor(lambda f: maps_bytes(shapes_at(f), is_whitened=False) <= free, first=f)
+        fitting = smallest_divisor(lambda f: bytes_at(f) <= free, first=f)
         raise ResourceError(
             f"the random maps must fit into memory, at f = {f} they take {needed / 1e9:.1f} GB and "
             f"{free / 1e9:.1f} GB are free. Pass `--f {fitting or MOST_DIVISOR}`."

@@ -48,6 +48,7 @@ class Engine:
     method: AttributionMethod
     batches: BatchConfig
     modules: list[ModuleShape]
+    """The tracked modules, as wide as their maps leave them."""
 
     f: int
     """Projection divisor: the method's, or what its budget chose."""
@@ -66,6 +67,12 @@ class Engine:
 
     has_old_scales: bool = False
     """Whether both factors of a term have a scale, as in indexes that were begun before one was enough."""
+
+    @property
+    def stored(self) -> list[ModuleShape]:
+        """What shards hold: the tracked modules, or the one that stands for all of them."""
+        joint = self.method.projection.joint(self.modules)
+        return self.modules if joint is None else [joint]
 
     @property
     def codec(self) -> ColumnCodec:
@@ -139,7 +146,7 @@ class Engine:
             yield GradientSource(
                 model=model,
                 maps=placed,
-                modules=self.modules,
+                modules=self.stored,
                 method=self.method,
                 codec=self.codec,
                 pad_id=self.pad_id,
@@ -191,10 +198,10 @@ def build_engine(loaded: LoadedModel, settings: IndexConfig) -> Engine:
     default = make_method(settings.method).tracked
     entries = choose_modules(loaded, settings.model, default)
     method, f = method_with_divisor(sized(settings.method, entries), entries)
-    modules = tracked_shapes(entries, f)
+    modules = method.projection.shapes(tracked_shapes(entries, f))
     maps: dict[str, ModuleMaps] = {}
     if method.projection.sample(modules) is None:
-        check_random_maps(lambda f: tracked_shapes(entries, f), f, free_host_bytes())
+        check_random_maps(lambda f: method.projection.maps_bytes(tracked_shapes(entries, f)), f, free_host_bytes())
         maps = {module.name: method.projection.maps(module, None) for module in modules}
     return Engine(loaded, method, settings.batches, modules, f, maps, entries)
 
@@ -223,8 +230,8 @@ def engine_of_index(loaded: LoadedModel, settings: IndexConfig, reader: StoreRea
     manifest, method = reader.manifest, make_method(settings.method)
     if manifest.budget_bytes is not None:
         method = method.with_budget(manifest.f, manifest.ranks or {})
-    maps = reader.maps() or {module.name: method.projection.maps(module, None) for module in manifest.modules}
-    own = list(manifest.modules)
+    own = list(manifest.captured or manifest.modules)
+    maps = reader.maps() or {module.name: method.projection.maps(module, None) for module in own}
     return Engine(loaded, method, settings.batches, own, manifest.f, maps, []).as_begun(manifest)
 
 

@@ -165,7 +165,7 @@ def estimate_index(job: IndexJob) -> IndexEstimate:
         memory = replace(memory, copies=memory.maps // 2)
     free = free_bytes(engine.loaded.device)
     passes = num_passes(memory, engine.modules, free) if num_sampled else 0
-    width = sketch_widths(engine.method, engine.modules)
+    width = sketch_widths(engine.method, engine.stored, job.manifest.num_examples)
     roots = all_root_seconds(engine.modules) if num_sampled else 0.0
     fit = _fit_seconds(job, width)
     statistics_seconds = _seconds(statistics, num_sampled * mean_tokens) + _seconds(
@@ -199,10 +199,11 @@ def sizes_on_disk(engine: Engine, num_examples: int, per_example: int, *, is_new
         per_example: Bytes of codes and numbers of each.
         is_new: Whether statistics and maps are still to be made.
     """
-    modules = engine.modules
+    modules = engine.stored
     experts = [module for module in modules if family_of(module.name) != module.name]
-    width, rank = sketch_widths(engine.method, modules), engine.method.curvature.subspace_rank
-    kept = {module.name: module.dim if rank is None else min(rank, module.dim) for module in modules}
+    width, rank = sketch_widths(engine.method, modules, num_examples), engine.method.curvature.subspace_rank
+    most = num_examples if rank is None else rank
+    kept = {module.name: min(most, module.dim) for module in modules}
     return {
         "num_examples": num_examples,
         "num_modules": len(modules),
@@ -218,12 +219,11 @@ def sizes_on_disk(engine: Engine, num_examples: int, per_example: int, *, is_new
     }
 
 
-def sketch_widths(method: AttributionMethod, modules: Sequence[ModuleShape]) -> dict[str, int]:
-    """Columns of each module's randomised SVD; a full subspace has as many as it can, a plain product none."""
+def sketch_widths(method: AttributionMethod, modules: Sequence[ModuleShape], num_examples: int) -> dict[str, int]:
+    """Columns of each module's randomised SVD; a full subspace has one per text or fewer, a plain product none."""
     rank = method.curvature.subspace_rank
-    if rank == 0:
-        return dict.fromkeys((module.name for module in modules), 0)
-    return {one.name: one.dim if rank is None else min(rank + OVERSAMPLING, one.dim) for one in modules}
+    most = num_examples if rank is None else rank + OVERSAMPLING if rank else 0
+    return {one.name: min(most, one.dim) for one in modules}
 
 
 def all_root_seconds(modules: Sequence[ModuleShape]) -> float:
@@ -248,7 +248,7 @@ def _seconds(timed: Timed | None, num_tokens: float) -> float:
 
 def _peak(engine: Engine, memory: BuildMemory, width: dict[str, int], free: int) -> int:
     """The most that a build holds beside the model."""
-    widest = max(engine.modules, key=lambda module: module.dim)
+    widest = max(engine.stored, key=lambda module: module.dim)
     fit = fit_bytes(widest, width[widest.name]) if width[widest.name] else 0
     return max(memory.most(largest_group(memory, engine.modules, free)), fit + 3 * 4 * CHUNK_NUMBERS)
 
@@ -262,7 +262,7 @@ def _expert_bytes(method: AttributionMethod, experts: list[ModuleShape]) -> int:
 
 def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
     """Time one product of the widest module's fit and one decomposition, and count how many the fit needs."""
-    module = max(job.engine.modules, key=lambda module: module.dim)
+    module = max(job.engine.stored, key=lambda module: module.dim)
     if not width[module.name]:
         return 0.0
     rows = torch.zeros(min(max(1, CHUNK_NUMBERS // module.dim), 512), module.dim)
@@ -270,14 +270,19 @@ def _fit_seconds(job: IndexJob, width: dict[str, int]) -> float:
     started = time.perf_counter()
     _ = rows @ basis
     per_product = (time.perf_counter() - started) / (len(rows) * module.dim * width[module.name])
+    is_whole = job.engine.method.curvature.subspace_rank is None
     numbers = sum(
-        _num_products(shape, width[shape.name]) * shape.dim * width[shape.name] for shape in job.engine.modules
+        _num_products(shape, width[shape.name], is_whole) * shape.dim * width[shape.name]
+        for shape in job.engine.stored
     )
     widest = min(TIMED_WIDTH, max(width.values()))
     decompositions = decomposition_seconds(widest) * sum((size / widest) ** 3 for size in width.values())
     return job.manifest.num_examples * numbers * per_product + decompositions
 
 
-def _num_products(module: ModuleShape, width: int) -> int:
-    """Of every example's row: two in each pass, Rayleigh–Ritz, self-influence; a whole Gram matrix takes one pass."""
-    return 2 if width == module.dim else 2 * (1 + SUBSPACE_ITERATIONS) + 3
+def _num_products(module: ModuleShape, width: int, is_whole: bool) -> int:
+    """Of every example's row: two a pass, Rayleigh–Ritz, self-influence; a whole Gram matrix takes one pass, and
+    one more where it is that of the texts."""
+    if is_whole or width == module.dim:
+        return 2 if width == module.dim else 3
+    return 2 * (1 + SUBSPACE_ITERATIONS) + 3

@@ -14,7 +14,7 @@ from lorif_core.linalg.codecs import scales_of
 from lorif_core.linalg.maps import maps_digest
 from lorif_core.methods.method_settings import IndexConfig
 from lorif_core.settings_json import settings_to_json
-from lorif_core.store.blocks import NUMBERS_BYTES, bytes_per_example
+from lorif_core.store.blocks import NUMBERS_BYTES, WEIGHT_BYTES, bytes_per_example
 from lorif_core.store.json_files import Folder
 from lorif_core.store.manifest import Manifest, is_begun, manifest_of_plan, read_manifest
 from lorif_core.store.place import Place
@@ -82,7 +82,7 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
     """
     engine = engine.with_windows_for(next(files.examples(dataset.dataset_id).iter_examples(0, 1), None))
     loaded, method = engine.loaded, engine.method
-    method.curvature.check(engine.modules, free_host_bytes())
+    method.curvature.check(engine.stored, free_host_bytes())
     per_example = method.budget_bytes or _coded_bytes(engine)
     fresh = Plan(
         layout=method.feature.layout,
@@ -92,7 +92,9 @@ def plan_index(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexCon
         seed=method.projection.seed,
         max_length=engine.encoder.max_length,
         parents=Parents(dataset.fingerprint, loaded.fingerprint, loaded.tokenizer_fingerprint),
-        modules=engine.modules,
+        modules=engine.stored,
+        captured=None if method.projection.joint(engine.modules) is None else engine.modules,
+        objective=None if method.train_objective == "loss" else method.train_objective,
         maps_digest=maps_digest(engine.maps),
         members=tuple(member.name for member in method.members),
         budget_bytes=method.budget_bytes,
@@ -148,7 +150,8 @@ def codes_bytes(engine: Engine) -> int:
 
 def _coded_bytes(engine: Engine) -> int:
     feature = engine.method.feature
-    return bytes_per_example(engine.modules, engine.codec, feature.rank_of, feature.layout)
+    weight = 0 if engine.method.train_objective == "loss" else WEIGHT_BYTES
+    return weight + bytes_per_example(engine.stored, engine.codec, feature.rank_of, feature.layout)
 
 
 def index_id_of(plan: Plan, method: dict[str, Any] | None = None) -> str:

@@ -17,6 +17,7 @@ from lorif_core.store.manifest import KeptEnergy, bookkeeping_bytes
 from lorif_core.store.reader import StoreReader
 from lorif_core.store.tensor_files import header_of
 from lorif_core.views.index_figures import Spectrum
+from lorif_core.workspace.folder.index_losses import LOSSES_FILE
 from lorif_core.workspace.folder.index_members import MEMBERS, Members
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
@@ -48,6 +49,7 @@ WHAT = {
     "headers": "names and shapes in front of the tensors",
     "manifest": "settings, checksums, energies, who made which part",
     "members": "which indexes the scores are sums over",
+    "losses": "which models the losses are under, and questions that came with a table",
     "statistics": "second moments behind the maps; shared by indexes of the same model and data",
 }
 
@@ -182,6 +184,8 @@ def _sizes(files: WorkspaceFiles, index_id: str, reader: StoreReader) -> Iterato
     yield "manifest", bookkeeping_bytes(reader.place)
     if (named := files.index_folder(index_id) / MEMBERS).is_file():
         yield "members", named.stat().st_size
+    if (known := files.index_folder(index_id) / LOSSES_FILE).is_file():
+        yield "losses", known.stat().st_size
     if manifest.whitening is not None:
         for path in statistics_behind(files, manifest):
             yield "statistics", path.stat().st_size

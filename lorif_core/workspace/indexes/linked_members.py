@@ -110,7 +110,8 @@ def members_fingerprint(files: WorkspaceFiles, record: IndexRecord) -> list[list
     if members is None:
         return None
     theirs = [[one.index_id, check_member(files, record, one).fingerprint, one.weight] for one in members.others]
-    return [[record.index_id, record.fingerprint, members.weight], *theirs]
+    how = [] if members.training is None else [[asdict(members.training)]]
+    return [[record.index_id, record.fingerprint, members.weight], *theirs, *how]
 
 
 def readable_members(files: WorkspaceFiles, record: IndexRecord) -> Members | None:

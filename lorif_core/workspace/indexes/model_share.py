@@ -8,6 +8,7 @@ from lorif_core.errors import ArtefactError
 from lorif_core.files import put_json, read_json
 from lorif_core.models.adapter_weights import FROZEN, count_adapter
 from lorif_core.store.manifest import COVERAGE
+from lorif_core.workspace.folder.index_losses import knows_only_losses, read_index_losses
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import Engine
 
@@ -78,7 +79,9 @@ def read_share(folder: Path) -> ModelShare | None:
 
 
 def share_sentence(files: WorkspaceFiles, record: IndexRecord) -> str:
-    """The share that an index sees, in words, also where it cannot be told."""
+    """The share that an index sees, in words, also where it cannot be told; of an index of losses, what it knows."""
+    if (losses := read_index_losses(files.index_folder(record.index_id))) is not None:
+        return losses.sentence
     found, logged = share_of_index(files, record), files.open_index(record.index_id).manifest.logged
     sentence = UNKNOWN if found is None else found.sentence
     if logged is None:
@@ -89,7 +92,10 @@ def share_sentence(files: WorkspaceFiles, record: IndexRecord) -> str:
 
 
 def share_of_index(files: WorkspaceFiles, record: IndexRecord) -> ModelShare | None:
-    """What an index sees; counted from its modules where an older version kept nothing."""
+    """What an index sees; counted from its modules where an older version kept nothing. An index of losses sees no
+    weight."""
+    if knows_only_losses(record):
+        return None
     kept = read_share(files.index_folder(record.index_id))
     if kept is not None:
         return kept

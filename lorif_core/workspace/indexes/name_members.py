@@ -1,18 +1,17 @@
 """Which models a build names as members, and what each weighs: one row per rule in ``RULES``."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lorif_core.config import MembersConfig, MemberWeights
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.members_config import MembersConfig, MemberWeights
 from lorif_core.workspace.folder.index_members import Members
+from lorif_core.workspace.indexes.trainer_state import read_trainer_state
 
 OWN, BASE = "final", "base"
-TRAINER_STATE = "trainer_state.json"
 
 
 class NamedModel(NamedTuple):
@@ -38,8 +37,17 @@ def place_members(asked: MembersConfig) -> MembersConfig:
         ConfigError: A pattern fits no folder.
     """
     base = None if asked.base is None else _placed(asked.base)
+    return replace(asked, base=base, checkpoints=placed_folders(asked.checkpoints, "--checkpoints"))
+
+
+def placed_folders(patterns: Sequence[str], option: str) -> tuple[str, ...]:
+    """Absolute folders that patterns fit, each once, those of one pattern by the numbers in their names.
+
+    Raises:
+        ConfigError: A pattern fits no folder.
+    """
     found: list[str] = []
-    for pattern in asked.checkpoints:
+    for pattern in patterns:
         whole = Path(pattern).absolute()
         if whole.is_dir():
             places = [whole]
@@ -47,9 +55,10 @@ def place_members(asked: MembersConfig) -> MembersConfig:
             anchor = Path(whole.anchor)
             places = [place for place in anchor.glob(str(whole.relative_to(anchor)).rstrip("/")) if place.is_dir()]
         if not places:
-            raise ConfigError(f"checkpoints must be folders of models, {pattern!r} fits none. Check `--checkpoints`.")
+            what = option.lstrip("-")
+            raise ConfigError(f"{what} must be folders of models, {pattern!r} fits none. Check `{option}`.")
         found += [str(place.resolve()) for place in sorted(places, key=_by_numbers)]
-    return replace(asked, base=base, checkpoints=tuple(dict.fromkeys(found)))
+    return tuple(dict.fromkeys(found))
 
 
 def members_asked(asked: MembersConfig, known: MembersConfig) -> MembersConfig:
@@ -61,6 +70,7 @@ def members_asked(asked: MembersConfig, known: MembersConfig) -> MembersConfig:
     """
     if asked.alone:
         return MembersConfig()
+    refuse_training(asked)
     named = asked if asked.names_any else known
     rule = asked.member_weights or known.member_weights or "average"
     return replace(named, member_weights=rule) if named.names_any else MembersConfig()
@@ -77,17 +87,34 @@ def weigh_members(own: str, asked: MembersConfig) -> list[WeighedModel]:
         ConfigError: The rule does not fit the members, or one of them would weigh nothing.
         DataError: A learning rate cannot be told.
     """
-    checkpoints = [place for place in asked.checkpoints if place not in (own, asked.base)]
-    names = [Path(place).name for place in checkpoints]
     models = [NamedModel(OWN, own), *([] if asked.base is None else [NamedModel(BASE, asked.base)])]
-    models += [
-        NamedModel(name if names.count(name) == 1 and name not in (OWN, BASE) else place, place)
-        for name, place in zip(names, checkpoints, strict=True)
-    ]
+    models += name_checkpoints([place for place in asked.checkpoints if place not in (own, asked.base)])
     if asked.base == own or (len(models) == 1 and asked.names_any):
         raise ConfigError(f"a further member must be another model than {own!r}, the index's own. Name others.")
     weights = RULES[asked.member_weights or "average"](models)
     return [WeighedModel(*one, weight) for one, weight in zip(models, weights, strict=True)]
+
+
+def name_checkpoints(places: Sequence[str]) -> list[NamedModel]:
+    """Folders under their own names, or under their paths where those are not one name each."""
+    names = [Path(place).name for place in places]
+    return [
+        NamedModel(name if names.count(name) == 1 and name not in (OWN, BASE) else place, place)
+        for name, place in zip(names, places, strict=True)
+    ]
+
+
+def refuse_training(asked: MembersConfig) -> None:
+    """Refuse what is about a training, for a method that does not look at it.
+
+    Raises:
+        ConfigError: Something is.
+    """
+    if asked.about_training is not None:
+        raise ConfigError(
+            f"{asked.about_training} is for `--method source`, which unrolls the training between checkpoints. Leave "
+            "it out, or build with that method."
+        )
 
 
 def config_of(members: Members | None) -> MembersConfig:
@@ -97,7 +124,17 @@ def config_of(members: Members | None) -> MembersConfig:
     base = next((one.model for one in members.others if one.name == BASE), None)
     checkpoints = tuple(one.model for one in members.others if one.name != BASE)
     rule: Any = members.rule
-    return MembersConfig(base=base, checkpoints=checkpoints, member_weights=rule)
+    if members.training is None:
+        return MembersConfig(base=base, checkpoints=checkpoints, member_weights=rule)
+    how: Any = members.training.trained_by
+    return MembersConfig(
+        checkpoints=checkpoints,
+        segments=len(members.training.segments),
+        steps=members.training.steps,
+        learning_rates=members.training.learning_rates,
+        trained_by=how,
+        texts_per_step=members.training.texts_per_step,
+    )
 
 
 def _placed(model: str) -> str:
@@ -129,23 +166,11 @@ def _tracin(models: Sequence[NamedModel]) -> list[float]:
 
 def _learning_rate(member: NamedModel) -> float:
     """The learning rate of a checkpoint, as the trainer logged it last."""
-    path = Path(member.model) / TRAINER_STATE
     instead = "Name the checkpoints that have one, the last of them as `--model`, or choose other `--member-weights`."
-    if not path.is_file():
-        raise DataError(
-            f"tracin weighs members by the learning rates in their `{TRAINER_STATE}`, and {member.model!r} has none. "
-            f"{instead}"
-        )
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        logged = [one for one in state["log_history"] if "learning_rate" in one]
-        known = [float(one["learning_rate"]) for one in logged if one["step"] <= state["global_step"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{str(path)!r} is not what a trainer writes: it needs `global_step` and `log_history`. {instead}"
-        ) from error
+    state = read_trainer_state(member.model, "tracin weighs members by the learning rates in their", instead)
+    known = [rate for step, rate in state.rates if step <= state.step]
     if not known:
-        raise DataError(f"{str(path)!r} logs no `learning_rate` up to its step. {instead}")
+        raise DataError(f"{state.place!r} logs no `learning_rate` up to its step. {instead}")
     if not 0 < known[-1] < float("inf"):
         raise DataError(
             f"a member weighs its learning rate, and that of {member.model!r} is {known[-1]:g}: it would add "

@@ -4,27 +4,34 @@ The models of further members are held in memory where they fit. Where memory is
 turn and let go after it, so that beside the index's own model there is one at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import CurvatureConfig, ModelConfig
 from lorif_core.data.examples import ExampleTable
-from lorif_core.errors import ArtefactError, FingerprintMismatch
+from lorif_core.errors import ArtefactError, ConfigError, FingerprintMismatch
+from lorif_core.methods.make_method import make_method
 from lorif_core.methods.protocol import AttributionMethod, Member
 from lorif_core.models.load import choose_device, load_model
 from lorif_core.passes.scoring import FittedIndex
+from lorif_core.passes.unrolling import UnrolledSegment, Unrolling, check_one_space
 from lorif_core.store.manifest import Manifest
 from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
-from lorif_core.workspace.folder.index_members import LinkedMember, Members
+from lorif_core.turns import turn_on
+from lorif_core.workspace.folder.index_losses import IndexLosses, knows_only_losses
+from lorif_core.workspace.folder.index_members import LinkedMember, Members, Training
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes import free_memory
 from lorif_core.workspace.indexes.engine import Engine, engine_of_index
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
+from lorif_core.workspace.indexes.loss_models import LossModels, losses_of
 from lorif_core.workspace.indexes.model_share import share_sentence
+from lorif_core.workspace.indexes.query_capture import GradientCapture, LossCapture, QueryCapture
 from lorif_core.workspace.indexes.scoring_devices import scoring_device, with_room
 
 SHARE_FOR_MEMBERS = 0.5
@@ -39,9 +46,15 @@ class OpenIndex:
 
     index_id: str
     model: ModelConfig
-    engine: Engine
+
+    own_engine: Engine | None
+    """None for losses that were imported: there is no model."""
+
     examples: ExampleTable
     fitted: FittedIndex
+    captures: QueryCapture
+    """What makes features of questions."""
+
     model_share: str
     """Which share of the model it sees, in words."""
 
@@ -50,6 +63,50 @@ class OpenIndex:
 
     others: tuple["OtherMember", ...] = ()
     """The further members, in their order."""
+
+    unrolling: Unrolling | None = None
+    """What its method does to a query between the members, which are checkpoints of one training."""
+
+    needs_checkpoints: bool = False
+    """Whether its method has no answer without such members."""
+
+    losses: IndexLosses | None = None
+    """What is known of an index of losses; None for one of gradients."""
+
+    note: str | None = None
+    """What a question costs more than one would think, in a sentence."""
+
+    @property
+    def engine(self) -> Engine:
+        """Its model, modules and maps.
+
+        Raises:
+            ConfigError: It holds losses that were imported, and has no model.
+        """
+        if self.own_engine is None:
+            raise ConfigError(
+                f"this needs a model, and index {self.index_id!r} holds losses that were imported without one. Name "
+                "an index that was built with a model."
+            )
+        return self.own_engine
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Its model ready for capture, where there is one; nobody else's turn while the block runs."""
+        if self.own_engine is None:
+            yield
+            return
+        with self.own_engine.frozen_model():
+            yield
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Its model is used by nobody else while the block runs, where there is one."""
+        if self.own_engine is None:
+            yield
+            return
+        with turn_on(self.own_engine.loaded.model):
+            yield
 
     def over_members(self, work: Callable[["OpenIndex"], Found]) -> list[Found]:
         """What a piece of work finds for every member: this index first, then the further ones, one at a time.
@@ -61,14 +118,14 @@ class OpenIndex:
     @property
     def label(self) -> str:
         """Method and settings, and the further members."""
-        own = self.engine.method.label
+        own = self.fitted.method.label
         return own if self.members is None else f"{own} {self.members.label}"
 
     @property
     def memory_note(self) -> str | None:
         """That the models of its members do not fit into memory together; None: they do."""
         if all(other.held is not None for other in self.others):
-            return None
+            return self.note
         return "memory is short, so every question loads the further members' models one at a time"
 
     @property
@@ -124,7 +181,23 @@ def open_with_members(
 
     fitted = replace(own.fitted, member=Member(members.name, members.weight))
     others = tuple(other(linked, theirs) for linked, theirs in checked)
-    return replace(own, fitted=fitted, members=members, others=others)
+    unrolling = None if members.training is None else _unrolling(files, own.reader, members, members.training)
+    return replace(own, fitted=fitted, members=members, others=others, unrolling=unrolling)
+
+
+def _unrolling(files: WorkspaceFiles, own: StoreReader, members: Members, training: Training) -> Unrolling:
+    """The training with what is stored of its checkpoints.
+
+    Raises:
+        ArtefactError: Their projected gradients do not mean the same.
+    """
+    readers = {members.name: own} | {one.name: files.open_index(one.index_id) for one in members.others}
+    check_one_space(list(readers), list(readers.values()))
+    segments = tuple(
+        UnrolledSegment(tuple(readers[name] for name in one.members), one.rates) for one in training.segments
+    )
+    how: Any = training.trained_by
+    return Unrolling(segments, how, training.texts_per_step, training.num_targets)
 
 
 def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:
@@ -139,6 +212,8 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
         ArtefactError: The index is not complete.
         FingerprintMismatch: The model or the data is not the one the index was built from.
     """
+    if knows_only_losses(record):
+        return open_losses(files, record, model)
     reader = files.open_index(record.index_id)
     reader.require_complete()
     refuse_module(record.index_id, reader.manifest)
@@ -164,7 +239,9 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
         engine,
         examples,
         FittedIndex(reader, engine.method, curvature, scored_on=place),
+        GradientCapture(engine, place),
         share_sentence(files, record),
+        needs_checkpoints=settings.method.unrolls_training,
     )
 
 
@@ -180,6 +257,64 @@ def refuse_module(index_id: str, manifest: Manifest) -> None:
             f"index {index_id!r} was logged by run {logged['run']!r} of a torch module that is no language model, so "
             f"questions to it are losses: ask in Python, `ws.logged({logged['run']!r}).ask(model, loss)`."
         )
+
+
+def open_losses(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:
+    """A complete index of losses, with the model that speaks where there is one.
+
+    Args:
+        files: The workspace.
+        record: Of the index.
+        model: Where that model lies now, if it was moved.
+
+    Raises:
+        ArtefactError: The index is not complete.
+        FingerprintMismatch: The model or the data is not the one the index was built from.
+    """
+    reader, losses = files.open_index(record.index_id), losses_of(files, record)
+    reader.require_complete()
+    settings = read_index_settings(record.settings_json, model)
+    examples, curvature = files.examples(record.dataset_id), CurvatureConfig(**(reader.manifest.curvature or {}))
+    if losses.is_imported:
+        engine, models, method = None, None, make_method(settings.method)
+    else:
+        engine = engine_of_index(load_model(settings.model), settings, reader)
+        engine, method = replace(engine, stride=reader.manifest.stride), engine.method
+        models = LossModels.of(losses, settings.model, engine.loaded)
+    check_losses(record.index_id, reader.manifest.parents, losses, examples, engine)
+    captures = LossCapture(
+        record.index_id, reader.manifest.column_codec, None if models is None else models.each, engine
+    )
+    return OpenIndex(
+        record.index_id,
+        settings.model,
+        engine,
+        examples,
+        FittedIndex(reader, method, curvature),
+        captures,
+        losses.sentence,
+        losses=losses,
+        note=None if models is None else models.note,
+    )
+
+
+def check_losses(
+    index_id: str, built: Parents, losses: IndexLosses, examples: ExampleTable, engine: Engine | None
+) -> None:
+    """Refuse other data, or another own model, than an index of losses was built from; its further models are
+    compared when they are loaded.
+
+    Raises:
+        FingerprintMismatch: One differs; says which, and what to do.
+    """
+    if engine is None:
+        found = Parents(examples.fingerprint, built.model, built.tokenizer)
+        check_parents(index_id, built, found, "")
+        return
+    loaded = engine.loaded
+    own = replace(losses, own_fingerprint=loaded.fingerprint).fingerprint
+    found = Parents(examples.fingerprint, own, loaded.tokenizer_fingerprint)
+    check_parents(index_id, built, found, loaded.name)
 
 
 def check_fit(record: IndexRecord, reader: StoreReader, method: AttributionMethod) -> None:

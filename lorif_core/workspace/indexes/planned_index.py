@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.config import ModelConfig
-from lorif_core.errors import ArtefactError
+from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.methods.make_method import make_method
 from lorif_core.models.load import LoadedModel, load_model
 from lorif_core.store.manifest import read_manifest
@@ -19,6 +19,7 @@ from lorif_core.store.parts import finished_parts
 from lorif_core.store.place import Place
 from lorif_core.store.plan import PLAN, Parents, Plan, read_plan
 from lorif_core.store.reader import StoreReader
+from lorif_core.workspace.folder.index_losses import knows_only_losses
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.engine import engine_of_index
@@ -86,6 +87,11 @@ def job_of(
         ModelError: The model cannot be loaded.
         FingerprintMismatch: The model or the data is not the one that the index was planned for.
     """
+    if knows_only_losses(record):
+        raise ConfigError(
+            f"index {record.index_id!r} holds losses, whose models one process reads one after the other: run its "
+            "`lorif index` command again instead of making parts."
+        )
     settings = read_index_settings(record.settings_json, place.model)
     settings = replace(settings, model=replace(settings.model, device=place.device))
     reader = StoreReader(files.index_place(record))

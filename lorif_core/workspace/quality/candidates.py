@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, ScoreConfig
+from lorif_core.config import DEFAULT_REFINE_RATIO, Normalisation, RefineBy, ScoreConfig
 from lorif_core.data.sequences import EncodedText, count_tokens
 from lorif_core.errors import ConfigError
 from lorif_core.files import checksum_of_file, fingerprint_of_value, start_hash
@@ -42,6 +42,7 @@ from lorif_core.store.manifest import MANIFEST
 from lorif_core.weights import locate_weight
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
+from lorif_core.workspace.folder.index_losses import knows_only_losses
 from lorif_core.workspace.folder.kept_rows import kept_row_file, read_row, write_row
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -75,12 +76,14 @@ def score_candidates(
     on_progress: ProgressSink,
     *,
     refines: Sequence[int] = (0,),
+    refine_by: RefineBy = "codes",
 ) -> Iterator[Scored]:
     """Scores of every candidate under every normalisation.
 
     References that need no gradient come first, in the given order, then indexes, then the other references, which
     share one pass. References are of the first index that is named, or of the newest. Indexes are scored with every
-    number of refining steps in ``refines``; others than half-whitened ones take 0 only.
+    number of refining steps in ``refines``, ``refine_by`` codes or the model; others than half-whitened ones take 0
+    only.
 
     Raises:
         LorifError: A candidate or a query cannot be used.
@@ -93,9 +96,14 @@ def score_candidates(
     for candidate in candidates:
         if not candidate.is_reference:
             index = workspace.indexes.open(candidate.name)
-            can_be_refined = index.engine.method.can_be_refined and index.members is None
+            can_be_refined = index.fitted.method.can_be_refined and index.members is None
             settings = [
-                ScoreConfig(normalisation=one, damping_ratio=candidate.damping_ratio, refine=steps)
+                ScoreConfig(
+                    normalisation=one,
+                    damping_ratio=candidate.damping_ratio,
+                    refine=steps,
+                    refine_by=refine_by if steps else "codes",
+                )
                 for steps, one in product(refines if can_be_refined else (0,), normalisations)
             ]
             asked = [as_a_text(index, example) for example in read_query_examples(queries)]
@@ -125,7 +133,10 @@ def _kept_or_scored(
 
 def _sequences(queries: Sequence[Query]) -> list[Any]:
     """What of queries decides their scores."""
-    return [[[one.input_ids, one.is_target] for one in query.sequences] for query in queries]
+    return [
+        [[one.input_ids, one.is_target] for one in query.sequences] if query.losses is None else list(query.losses)
+        for query in queries
+    ]
 
 
 @cache
@@ -189,7 +200,7 @@ def _score(
     captured, cost = capture_members(index, asked, *settings), _Cost.of(files, index)
     for one in settings:
         started = time.perf_counter()
-        scores = torch.cat([part for _, part in iter_scores(*plan_members(captured, one))], 1)
+        scores = torch.cat([part for _, part in iter_scores(*plan_members(index, captured, one))], 1)
         seconds = (time.perf_counter() - started) / len(asked)
         label = f"{index.label}{_asked(one)}"
         yield Scored(candidate, label, one.normalisation, scores, *cost, seconds, one)
@@ -221,7 +232,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
 def _asked(settings: ScoreConfig) -> str:
     """What the settings change about an index, for its label."""
     changes = {
-        "refined": settings.refine or None,
+        "refined by the model" if settings.refine_by == "model" else "refined": settings.refine or None,
         "damping": settings.damping_ratio,
         "r'": settings.subspace_rank,
         "query rank": settings.query_rank,
@@ -230,11 +241,34 @@ def _asked(settings: ScoreConfig) -> str:
     return "".join(f", {name} {value:g}" for name, value in changes.items() if value is not None)
 
 
+def _with_model(workspace: Workspace, index_id: str | None) -> str:
+    """The index itself where it has a model; of imported losses, the newest index of the same texts that has one.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    record = workspace.files.choose_index(index_id)
+    losses = workspace.indexes.losses(record.index_id)
+    if losses is None or not losses.is_imported:
+        return record.index_id
+    found = [
+        one.index_id
+        for one in workspace.indexes.records()
+        if one.status == "complete" and one.dataset_id == record.dataset_id and not knows_only_losses(one)
+    ]
+    if not found:
+        raise ConfigError(
+            f"what an index is measured beside needs a model's tokens, and {record.index_id!r} has imported losses "
+            "only. Build an index of the same texts with a model first."
+        )
+    return found[-1]
+
+
 class _References:
     """Uncompressed scores of one data set, model and set of queries: those of an index, unset: of the newest."""
 
     def __init__(self, workspace: Workspace, index_id: str | None, queries: Path, on_progress: ProgressSink) -> None:
-        index = workspace.indexes.open(index_id)
+        index = workspace.indexes.open(_with_model(workspace, index_id))
         self.workspace, self.index_id, self.on_progress = workspace, index.index_id, on_progress
         self.examples = index.examples
         self.encoded = index.engine.encoder.encode_all(index.examples.iter_examples()).texts

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lorif_core.catalog import EvaluationRecord, utc_now
-from lorif_core.config import Normalisation
+from lorif_core.config import Normalisation, RefineBy
 from lorif_core.data.encoding import EncodedExample, Encoder
 from lorif_core.data.examples import Example
 from lorif_core.data.sequences import EncodedText
@@ -80,6 +80,7 @@ class Evaluation:
         candidates: Sequence[str] = (),
         normalisations: Sequence[Normalisation] = ("none",),
         refines: Sequence[int] = (0,),
+        refine_by: RefineBy = "codes",
         against: str | None = None,
         on_progress: ProgressSink = no_progress,
     ) -> list[LdsRow]:
@@ -95,6 +96,7 @@ class Evaluation:
                 every complete index.
             normalisations: Each is a line of its own.
             refines: Refining steps of half-whitened indexes; each is a line of its own.
+            refine_by: Whose curvature refines: that of the codes, or the model's own.
             against: Candidate that the others are compared with. Unset: the best plain, and the best partial line.
             on_progress: Receives (stage, done, total).
 
@@ -108,7 +110,15 @@ class Evaluation:
         wanted = [*always_beside(), *self._candidates(candidates), *([] if base is None else [base])]
         names = list(dict.fromkeys(wanted))
         scored = _reporting(
-            score_candidates(self.workspace, names, Path(queries), normalisations, on_progress, refines=refines),
+            score_candidates(
+                self.workspace,
+                names,
+                Path(queries),
+                normalisations,
+                on_progress,
+                refines=refines,
+                refine_by=refine_by,
+            ),
             len(names),
             on_progress,
         )
@@ -116,6 +126,7 @@ class Evaluation:
         rows = lds_rows(chain([words], scored), known, words, base)
         settings = {"queries": str(queries), "truth": str(truth), "candidates": [str(name) for name in names]}
         chosen = {"normalisations": list(normalisations), "refines": list(refines), "against": against}
+        chosen |= {"refine_by": refine_by} if refine_by == "model" else {}
         self._keep("lds", settings | chosen, [asdict(row) for row in rows])
         return rows
 

@@ -92,7 +92,7 @@ def loop_model(
     Raises:
         CaptureError: The model is compiled, or divided among processes.
         TargetError: A pattern matches nothing, or nothing is left to track.
-        ConfigError: The method asks for a budget.
+        ConfigError: The method asks for a budget, or stores sketches of gradients.
     """
     outer = _unwrapped(model)
     plain = base_of(outer)
@@ -108,9 +108,31 @@ def loop_model(
     tracked_shapes(entries, 1)  # refuses a model of which nothing is tracked, before it is sized
     settings = sized(settings, entries)
     method = make_method(settings)
-    modules = tracked_shapes(entries, method.projection.f or 1)
+    modules = method.projection.shapes(tracked_shapes(entries, method.projection.f or 1))
+    _refuse_others(settings, method, modules)
+    if method.train_objective != "loss" or method.projection.shapes(modules) != modules:
+        raise ConfigError(
+            "a run checks each module's gradients of its loss against the weights' own, which it cannot do of the "
+            f"sketches that {settings.name} stores. Log it with another method, such as lorif, or build the index "
+            "when the model is trained: `lorif index`."
+        )
     in_bfloat16 = possible_precisions(precision, plain)[0] == "bfloat16"
     return LoopModel(outer, plain, settings, method, modules, entries, in_bfloat16)
+
+
+def _refuse_others(settings: MethodSettings, method: AttributionMethod, modules: list[ModuleShape]) -> None:
+    """Refuse methods whose features are no gradients of a text's loss, module by module.
+
+    Raises:
+        ConfigError: The method is one.
+    """
+    is_of_loss = method.train_objective == "loss" and method.feature.layout in ("factors", "dense")
+    if not is_of_loss or method.projection.joint(modules) is not None:
+        raise ConfigError(
+            "a run stores gradients of the loss that is trained, module by module, and method "
+            f"{settings.name!r} stores something else of a text. Use `lorif index --method {settings.name}` with the "
+            "trained model, or another method."
+        )
 
 
 def _unless_frozen(model: nn.Module, entry: ModuleEntry) -> ModuleEntry:

@@ -1,7 +1,7 @@
 """What the studio shows beside an answer: token log-probabilities, percentiles, groups, other questions, code."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import polars as pl
@@ -205,11 +205,10 @@ def answer_as_python(workspace: Workspace, answer: Answer) -> str:
         if question.search == "fast":
             lines.append("    search='fast',")
         settings = settings_of(record)
-        if settings.normalisation != "none":
-            lines.append(
-                f"    settings=lf.ScoreConfig(objective={settings.objective!r}, "
-                f"normalisation={settings.normalisation!r}),"
-            )
+        if settings != replace(question, settings=None).scoring:
+            told = {"objective": settings.objective, "normalisation": settings.normalisation}
+            told |= {one.name: getattr(settings, one.name) for one in fields(settings)} if settings.refine else {}
+            lines.append(f"    settings=lf.ScoreConfig({', '.join(f'{k}={v!r}' for k, v in told.items())}),")
     lines.append(f"    index_id={answer.index_id!r},")
     opening = f"ws = lf.open_workspace({str(workspace.path)!r})"
     return "\n".join(
