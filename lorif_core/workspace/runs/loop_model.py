@@ -12,7 +12,7 @@ from lorif_core.errors import CaptureError, ConfigError
 from lorif_core.linalg.codecs import ColumnCodec, codec_for
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
-from lorif_core.methods.method_settings import FactoredSettings, MethodSettings
+from lorif_core.methods.method_settings import DaunceConfig, FactoredSettings, MethodSettings
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules, tracked_shapes
 from lorif_core.passes.shards import GradientSource
@@ -126,8 +126,8 @@ def _refuse_others(settings: MethodSettings, method: AttributionMethod, modules:
     Raises:
         ConfigError: The method is one.
     """
-    is_of_loss = method.train_objective == "loss" and method.feature.layout in ("factors", "dense")
-    if not is_of_loss or method.projection.joint(modules) is not None:
+    is_of_gradients = method.train_objective == "loss" and not isinstance(settings, DaunceConfig)
+    if not is_of_gradients or method.projection.joint(modules) is not None:
         raise ConfigError(
             "a run stores gradients of the loss that is trained, module by module, and method "
             f"{settings.name!r} stores something else of a text. Use `lorif index --method {settings.name}` with the "
