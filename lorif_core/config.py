@@ -95,6 +95,10 @@ class ImportConfig:
     id: str | None = None
     """Column of stable ids, or none. Found as `id`; without one an id is the hash of the text that is trained on."""
 
+    weight_column: str | None = None
+    """Column of a finite number per text that its loss is multiplied by, such as an advantage or a reward: 0 leaves
+    nothing to learn, a negative one pushes away. Unset: every text weighs 1."""
+
     column: tuple[str, ...] = ()
     """Columns of other roles, each as ROLE=COLUMN: context (Alpaca's input), system, tools, chosen, rejected, label,
     input_ids, labels, position_ids, segment_ids, seq_lengths, attention_mask, shown."""
