@@ -157,13 +157,12 @@ def largest_eigenvalue(product: Product, start: Matrices, steps: int = EIGENVALU
 
 def inner_products(a: Matrices, b: Matrices) -> Float[Tensor, " Q"]:
     """Each right side's product over all modules together, in float64, some numbers at a time."""
-    parts = [
-        torch.einsum("qd,qd->q", left.double(), right.double())
-        for name, rows in a.items()
-        for left, right in zip(
-            rows.flatten(1).split(NUMBERS_AT_ONCE, 1), b[name].flatten(1).split(NUMBERS_AT_ONCE, 1), strict=True
-        )
-    ]
+    parts: list[Tensor] = []
+    for name, rows in a.items():
+        left, right = rows.flatten(1), b[name].flatten(1)
+        for start in range(0, left.shape[1], NUMBERS_AT_ONCE):
+            some = slice(start, start + NUMBERS_AT_ONCE)
+            parts.append(torch.einsum("qd,qd->q", left[:, some].double(), right[:, some].double()))
     return torch.stack(parts).sum(0)
 
 

@@ -39,6 +39,7 @@ from lorif_core.errors import CaptureError, DataError
 from lorif_core.linalg.gradients import project_side
 from lorif_core.linalg.linear_solvers import Matrices
 from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.sparse_maps import Mask
 from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import Bool, Float, TokenBatch
 from lorif_core.turns import turn_on
@@ -164,16 +165,22 @@ class _Weights:
 
 def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
     matrix = vector.to(like.device, torch.promote_types(vector.dtype, torch.float32))
-    if maps.output_map is not None:
-        side = maps.output_map.to(matrix.dtype)
-        matrix = matrix * side if side.ndim == 1 else matrix @ side.mT
-    return matrix if maps.input_map is None else maps.input_map.to(matrix.dtype) @ matrix
+    outputs, inputs = _matrix(maps.output_map, matrix), _matrix(maps.input_map, matrix)
+    if outputs is not None:
+        matrix = matrix * outputs if outputs.ndim == 1 else matrix @ outputs.mT
+    return matrix if inputs is None else inputs @ matrix
 
 
 def _project(gradient: Tensor, maps: ModuleMaps) -> Tensor:
     wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-    half = wide if maps.input_map is None else maps.input_map.to(wide.dtype).mT @ wide
-    return project_side(half, maps.output_map)
+    inputs = _matrix(maps.input_map, wide)
+    return project_side(wide if inputs is None else inputs.mT @ wide, maps.output_map)
+
+
+def _matrix(side: Tensor | Mask | None, like: Tensor) -> Tensor | None:
+    """A map in the dtype of what it is multiplied with; half-whitened gradients have no masks."""
+    assert not isinstance(side, Mask)
+    return None if side is None else side.to(like.dtype)
 
 
 def _products(
