@@ -1,9 +1,9 @@
 """Cost of logging a training loop: the same steps with a run and without, on GPT-2 of 12 layers × 256.
 
-Both loops lie in one process and take turns, step by step, on copies of one model; ``python -m benchmarks.training_loop``
-prints CPU seconds, with one thread, and wall time of each, and their ratios. The whole run counts: statistics (where
-the method takes any) with the roots that follow, rows, their encoding, the files, and, beside them, what a step costs
-once rows are stored.
+Both loops lie in one process and take turns, step by step, on copies of one model. The command
+``python -m benchmarks.training_loop`` prints CPU seconds, with one thread, and wall time of each, and their ratios.
+The whole run counts: statistics (where the method takes any) with the roots that follow, rows, their encoding, the
+files. Beside it stands what a step costs once rows are stored.
 """
 
 import argparse

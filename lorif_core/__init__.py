@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lorif_core import integrations
-    from lorif_core.config import BatchConfig, GenerateConfig, ImportConfig, ModelConfig, ScoreConfig
+    from lorif_core.config import BatchConfig, ImportConfig, ModelConfig, ScoreConfig
     from lorif_core.errors import LorifError
+    from lorif_core.generate_config import GenerateConfig
     from lorif_core.methods.method_settings import IndexConfig
     from lorif_core.methods.registry import method_settings
     from lorif_core.views.hits import Hit
@@ -34,7 +34,7 @@ _HOMES = {
     "BatchConfig": "config",
     "Comparison": "workspace.asking.compare",
     "Evaluation": "workspace.quality.evaluate",
-    "GenerateConfig": "config",
+    "GenerateConfig": "generate_config",
     "Hit": "views.hits",
     "ImportConfig": "config",
     "IndexConfig": "methods.method_settings",
@@ -47,7 +47,6 @@ _HOMES = {
     "build_demo": "workspace.quality.demo",
     "create_workspace": "workspace.workspace",
     "evaluate": "workspace.quality.evaluate",
-    "integrations": "integrations",
     "log": "workspace.runs.log_run",
     "method_settings": "methods.registry",
     "open_workspace": "workspace.workspace",
@@ -71,7 +70,6 @@ __all__ = [
     "build_demo",
     "create_workspace",
     "evaluate",
-    "integrations",
     "log",
     "method_settings",
     "open_workspace",
@@ -80,9 +78,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home; in Jupyter, with the widgets that show it."""
+    if name == "integrations":
+        return import_module(f"{__name__}.integrations")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if "ipykernel" in sys.modules and all(find_spec(one) for one in ("ipywidgets", "anywidget")):
         import_module(f"{__name__}.widgets")
-    home = import_module(f"{__name__}.{_HOMES[name]}")
-    return home if _HOMES[name] == name else getattr(home, name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,5 +1,4 @@
-"""Settings of the stages as frozen dataclasses; methods: ``method_settings``, members: ``members_config``,
-exports: ``export_config``.
+"""Settings of the stages as frozen dataclasses; methods, exports and so on have files of their own.
 
 The command line, the manifest and the documentation are generated from them. Nothing here
 imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
@@ -95,6 +94,10 @@ class ImportConfig:
 
     id: str | None = None
     """Column of stable ids, or none. Found as `id`; without one an id is the hash of the text that is trained on."""
+
+    weight_column: str | None = None
+    """Column of a finite number per text that its loss is multiplied by, such as an advantage or a reward: 0 leaves
+    nothing to learn, a negative one pushes away. Unset: every text weighs 1."""
 
     column: tuple[str, ...] = ()
     """Columns of other roles, each as ROLE=COLUMN: context (Alpaca's input), system, tools, chosen, rejected, label,
@@ -459,26 +462,4 @@ class ScoreConfig:
             not changed,
             f"{' and '.join(changed)} belong to a refinement by the model, which was not asked for. Pass "
             "`--refine-by model --steps 10` as well, or leave it out.",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateConfig:
-    """How the model completes a prompt."""
-
-    max_new_tokens: int = 32
-    """Longest generated completion in tokens."""
-
-    temperature: float = 0.0
-    """0 takes the likeliest token each time (greedy); above 0 samples."""
-
-    sampling_seed: int = 0
-    """Seed of the sampling."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        require(
-            self.max_new_tokens >= 1 and self.temperature >= 0,
-            f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
-            f"{self.temperature}.",
         )

@@ -6,14 +6,16 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks, watch
-from app.components import chat_form, refine_choice, token_view
+from app.components import chat_form, refine_choice, table_question, token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
-from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
+from lorif_core.config import Normalisation, ScoreConfig, Search
 from lorif_core.files import fingerprint_of_value
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.question import Question, Spoken
+from lorif_core.workspace.folder.index_losses import IndexLosses
 from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.studio.beside_answers import completion_tokens
@@ -51,6 +53,8 @@ def seed(answer: Answer | None) -> None:
     state["ask-prompt"], state["ask-completion"] = answer.question.prompt, answer.question.said
     state["ask-contrast"] = answer.question.contrast or ""
     state["ask-index"] = answer.index_id
+    if answer.question.question_id is not None:
+        state["ask-table"] = answer.question.question_id
     state["ask-tokens"] = list(answer.question.tokens or ())
     state["ask-spoken"], state["ask-ends"] = answer.question.spoken, answer.question.ends
     chat_form.seed(answer.question)
@@ -91,6 +95,9 @@ def draw() -> None:
     if st.session_state.get("ask-index") not in indexes:
         st.session_state["ask-index"] = next(iter(indexes))
     index_id = str(st.session_state["ask-index"])
+    if (losses := table_question.losses_without_a_model(index_id)) is not None:
+        _of_table(index_id, losses, indexes)
+        return
     chat = chat_form.draw(index_id)
     prompt = st.text_area(
         "Message" if chat.form == "chat" else "Prompt", key="ask-prompt", height=96, persist_state="session"
@@ -120,6 +127,16 @@ def draw() -> None:
             actor=session.actor(),
         )
         ask(question)
+        st.rerun()
+
+
+def _of_table(index_id: str, losses: IndexLosses, indexes: dict[str, str]) -> None:
+    """The form of an index that has no model."""
+    asked = table_question.draw(index_id, losses)
+    _, settings, (k, _) = _options(indexes, is_of_table=True)
+    is_pressed = st.button("Run", type="primary", width="stretch", key="ask-run", disabled=asked is None)
+    if asked is not None and is_pressed:
+        ask(table_question.as_asked(asked, k, settings))
         st.rerun()
 
 
@@ -202,7 +219,9 @@ def _generate(asked: Question) -> Task:
     )
 
 
-def _options(indexes: dict[str, str]) -> tuple[str, ScoreConfig, tuple[int, Search | None]]:
+def _options(
+    indexes: dict[str, str], *, is_of_table: bool = False
+) -> tuple[str, ScoreConfig, tuple[int, Search | None]]:
     with st.expander("Compare with, index, list length"):
         contrast = st.text_area(
             "Rather than",
@@ -210,6 +229,7 @@ def _options(indexes: dict[str, str]) -> tuple[str, ScoreConfig, tuple[int, Sear
             height=68,
             persist_state="session",
             placeholder="A second completion: why the first and not this one?",
+            disabled=is_of_table,
         )
         st.selectbox("Index", list(indexes), format_func=lambda key: indexes[key], key="ask-index")
         k = st.selectbox("Texts per list", LENGTHS, key="ask-k", persist_state="session")
@@ -228,7 +248,7 @@ def _options(indexes: dict[str, str]) -> tuple[str, ScoreConfig, tuple[int, Sear
             persist_state="session",
             help="Percentiles, comparisons and what-ifs need the scores of all texts, which an exact search keeps.",
         )
-        refined = refine_choice.draw()
+        refined = {} if is_of_table else refine_choice.draw()
     objective = "contrast" if contrast else "loss"
     return contrast, ScoreConfig(objective=objective, normalisation=normalisation, **refined), (k, search)
 

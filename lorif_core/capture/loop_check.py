@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from lorif_core.capture.training_loop import LoopBatch
+from lorif_core.capture.loop_hooks import LoopBatch
 from lorif_core.errors import CaptureError
 from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient, project_side
 from lorif_core.linalg.maps import ModuleMaps, random_signs
@@ -91,8 +91,8 @@ def _signs(key: str, width: int, like: ProjectedGradient) -> Tensor:
 def _unseen(name: str) -> str:
     return (
         f"the products of every tracked layer must be seen, and none of module {name!r} was in this batch: its "
-        "weight is used where no hook sees it (a fused kernel), or the forward pass lies outside `run.batch`. Leave it out "
-        f"with `exclude=({name!r},)`."
+        "weight is used where no hook sees it (a fused kernel), or the forward pass lies outside `run.batch`. Leave "
+        f"it out with `exclude=({name!r},)`."
     )
 
 

@@ -165,22 +165,26 @@ class _Weights:
 
 def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
     matrix = vector.to(like.device, torch.promote_types(vector.dtype, torch.float32))
-    outputs, inputs = _matrix(maps.output_map, matrix), _matrix(maps.input_map, matrix)
-    if outputs is not None:
-        matrix = matrix * outputs if outputs.ndim == 1 else matrix @ outputs.mT
-    return matrix if inputs is None else inputs @ matrix
+    left, right = _dense_sides(maps)
+    if right is not None:
+        side = right.to(matrix.dtype)
+        matrix = matrix * side if side.ndim == 1 else matrix @ side.mT
+    return matrix if left is None else left.to(matrix.dtype) @ matrix
 
 
 def _project(gradient: Tensor, maps: ModuleMaps) -> Tensor:
     wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-    inputs = _matrix(maps.input_map, wide)
-    return project_side(wide if inputs is None else inputs.mT @ wide, maps.output_map)
+    left, right = _dense_sides(maps)
+    return project_side(wide if left is None else left.to(wide.dtype).mT @ wide, right)
 
 
-def _matrix(side: Tensor | Mask | None, like: Tensor) -> Tensor | None:
-    """A map in the dtype of what it is multiplied with; half-whitened gradients have no masks."""
-    assert not isinstance(side, Mask)
-    return None if side is None else side.to(like.dtype)
+def _dense_sides(maps: ModuleMaps) -> tuple[Tensor | None, Tensor | None]:
+    left, right = maps.input_map, maps.output_map
+    # Sketches are not refined: their inverse holds the stored texts' curvature already.
+    assert not isinstance(left, Mask)
+    assert not isinstance(right, Mask)
+    assert maps.sketch is None
+    return left, right
 
 
 def _products(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lorif_core.capture.training_loop import LoopBatch
+from lorif_core.capture.loop_hooks import LoopBatch
 from lorif_core.errors import NumericalError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient
 from lorif_core.linalg.maps import ModuleMaps

@@ -100,10 +100,11 @@ class ScoringPlan:
     scale: float = 1.0
     """Multiplies every preconditioned product, so that a score is in its unit; contained in ``matrices``."""
 
-    refinement: ModelRefinement | None = None
-    """How the queries were refined by the model; None: they were not."""
     acting: ActingMaps | None = None
     """What acted on the queries where that was not the index's own curvature, which norms are still taken with."""
+
+    refinement: ModelRefinement | None = None
+    """How the queries were refined by the model; None: they were not."""
 
     @property
     def reader(self) -> StoreReader:
@@ -177,8 +178,8 @@ def plan_scoring(
         query_norms=torch.ones(len(gradients.objectives)),
         curvature=curvature,
         scale=scale,
-        refinement=None if refined is None else refined.refinement,
         acting=acting,
+        refinement=None if refined is None else refined.refinement,
     )
     if asked.normalisation != "unit":
         return plan

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-from lorif_core.config import GenerateConfig, ScoreConfig, Search
+from lorif_core.config import ScoreConfig, Search
 from lorif_core.errors import DataError
 from lorif_core.export_config import ExportConfig
+from lorif_core.generate_config import GenerateConfig
 from lorif_core.journal.entries import Batch
 from lorif_core.journal.journal import Journal
 from lorif_core.workspace.asking.answer import Answer
@@ -26,6 +27,7 @@ from lorif_core.workspace.folder.workspace_files import WorkspaceFiles, create_f
 from lorif_core.workspace.health.check_workspace import check_workspace
 from lorif_core.workspace.health.findings import CheckReport
 from lorif_core.workspace.indexes.all_indexes import Indexes
+from lorif_core.workspace.runs.logged_index import LoggedIndex, logged_index
 
 
 class Asked(TypedDict, total=False):
@@ -112,6 +114,17 @@ class Workspace:
     def reopen(self, query_id: str) -> Answer:
         """The answer to a kept question, read back without a model; see ``Questions.reopen``."""
         return self.questions.reopen(query_id)
+
+    def logged(self, name: str) -> LoggedIndex:
+        """The index that a training run became, for questions to a model that is no language model.
+
+        Args:
+            name: Of the run, as ``lf.log`` was given it.
+
+        Raises:
+            ArtefactError: There is no such run, or it is not over.
+        """
+        return logged_index(self.files, name)
 
     def compare(self, a: str | Answer, b: str | Answer, *, side: Side = "supports", k: int = 20) -> Comparison:
         """Two kept questions side by side; see ``Questions.compare``."""

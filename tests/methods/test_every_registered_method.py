@@ -37,7 +37,7 @@ def test_a_method_keeps_the_protocol_and_is_named_by_its_label(name):
     method = make_method(method_settings(name))
     assert isinstance(method, AttributionMethod)
     assert method.label.split()[0] == name
-    assert method.unit in ("nats", "gradient products")
+    assert method.unit in ("nats", "gradient products", "nats²")
     assert method.members == (THE_MODEL,)
     assert METHODS[name].summary.endswith(".")
 

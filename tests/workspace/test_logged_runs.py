@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from tiny_workspace import ask, copy_of, done, imported, model_folder
+from tiny_workspace import ask, copy_of, imported, model_folder
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lorif_core as lf
@@ -40,9 +40,7 @@ def batches_of(ids, texts, size, seed):
     order = random.Random(seed).sample(range(len(ids)), len(ids))
     for start in range(0, len(order), size):
         chosen = order[start : start + size]
-        batch = pad_batch(
-            [texts[place][0] if isinstance(texts[place], tuple) else texts[place] for place in chosen], 0
-        )
+        batch = pad_batch([texts[place][0] for place in chosen], 0)
         yield [ids[place] for place in chosen], batch
 
 

@@ -36,7 +36,7 @@ def encode_for(index: OpenIndex, question: Question, query_id: str = "q") -> Enc
 
 
 def with_table_losses(question: Question, index_id: str, losses: IndexLosses | None) -> Question:
-    """A question that names one of an index's table, with its texts and losses; any other as it is.
+    """A question that names one of an index's table, or says the same words, with its losses; any other as it is.
 
     Args:
         question: As it was asked.
@@ -49,6 +49,9 @@ def with_table_losses(question: Question, index_id: str, losses: IndexLosses | N
     """
     if question.question_id is None:
         if losses is not None and losses.is_imported and question.losses is None:
+            says = None if question.completion is None else losses.question_that_says(question.prompt, question.said)
+            if says is not None:
+                return with_table_losses(replace(question, question_id=says.question_id), index_id, losses)
             raise ConfigError(
                 f"index {index_id!r} holds losses that were imported and has no model, so a question comes with its "
                 f"losses: {_ways(losses)}"

@@ -71,6 +71,8 @@ class IndexLosses:
     def sentence(self) -> str:
         """What an answer rests on, in words."""
         told = f"scores are covariances of losses over {len(self.models)} models; no gradient was taken"
+        if self.is_imported:
+            told += ", and the loss that is shown is the mean over the models"
         if not self.num_left_out:
             return told
         texts = "text lacks" if self.num_left_out == 1 else "texts lack"
@@ -79,6 +81,10 @@ class IndexLosses:
     def question(self, question_id: str) -> KeptQuestion | None:
         """The question with that id; None: there is none."""
         return next((one for one in self.questions if one.question_id == question_id), None)
+
+    def question_that_says(self, prompt: str, completion: str) -> KeptQuestion | None:
+        """The first question with that prompt and completion; None: there is none."""
+        return next((one for one in self.questions if (one.prompt, one.completion) == (prompt, completion)), None)
 
 
 def knows_only_losses(record: IndexRecord) -> bool:

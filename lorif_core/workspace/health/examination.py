@@ -9,8 +9,9 @@ from lorif_core.catalog import Catalog, DatasetRecord, IndexRecord, QueryRecord
 from lorif_core.errors import LorifError
 from lorif_core.files import check_seal, stamp_of
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.health.file_kind import Kind
 from lorif_core.workspace.health.findings import Finding, Severity
-from lorif_core.workspace.health.inventory import Kind, kind_of
+from lorif_core.workspace.health.inventory import kind_of
 from lorif_core.workspace.health.living import Living
 from lorif_core.workspace.health.snapshots import JournalFacts
 

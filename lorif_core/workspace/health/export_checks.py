@@ -11,8 +11,8 @@ from lorif_core.workspace.curation.export_records import read_manifest
 from lorif_core.workspace.curation.export_verifying import check_export, data_files
 from lorif_core.workspace.curation.versions import COPIES, FrozenVersion, export_folder, lost_records, read_version
 from lorif_core.workspace.health.examination import Examination
+from lorif_core.workspace.health.file_kind import RESTORE
 from lorif_core.workspace.health.findings import Finding
-from lorif_core.workspace.health.inventory import RESTORE
 
 MANIFEST = "manifest.json"
 EXPORT_ID = re.compile(r"(?:.*\.export-)?([0-9a-f]{12})")

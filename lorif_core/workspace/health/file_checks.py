@@ -17,7 +17,7 @@ from lorif_core.journal.kept_states import read_states_file
 from lorif_core.journal.last_seen import LastSeen
 from lorif_core.store.statistics import read_moments
 from lorif_core.workspace.folder.kept_rows import read_row
-from lorif_core.workspace.health.kind_of_file import Check
+from lorif_core.workspace.health.file_kind import Check
 from lorif_core.workspace.studio.saved_views import read_view
 
 PASSWORD = re.compile(r"scrypt\$(\d+\$\d+\$\d+\$)?[0-9a-f]{32}\$[0-9a-f]{64}")

@@ -22,8 +22,9 @@ from lorif_core.store.plan import PLAN, FileEntry, Plan, fingerprint_of_plan, re
 from lorif_core.workspace.folder.index_losses import LOSSES_FILE, knows_only_losses, read_index_losses
 from lorif_core.workspace.folder.index_members import MEMBERS, LinkedMember, Members, read_members
 from lorif_core.workspace.health.examination import Examination
+from lorif_core.workspace.health.file_kind import INDEX_AGAIN
 from lorif_core.workspace.health.findings import Finding, Severity
-from lorif_core.workspace.health.inventory import INDEX_AGAIN, kind_named
+from lorif_core.workspace.health.inventory import kind_named
 from lorif_core.workspace.health.living import is_held
 from lorif_core.workspace.health.stored_checks import check_stored
 from lorif_core.workspace.indexes.index_settings import read_index_settings

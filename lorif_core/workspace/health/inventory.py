@@ -6,11 +6,8 @@ none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this ta
 
 import re
 
-from lorif_core.workspace.health.kind_of_file import Kind as Kind  # read from here by the checks
-
-RESTORE = "Restore it from a backup: `lorif restore-backup`."
-INDEX_AGAIN = "Run the same `lorif index` command again: it makes what is missing, with the same bytes."
-
+from lorif_core.workspace.health.file_kind import INDEX_AGAIN, RESTORE, Kind
+from lorif_core.workspace.health.run_kinds import RUN_KINDS
 
 _NO_ANSWER = "Questions to this index are refused until then."
 
@@ -444,6 +441,7 @@ KINDS = (
         meaning="The export is not what was written; do not train on it.",
         remedy=f"{RESTORE} Where the decisions are still those, `lorif export --force` writes it again.",
     ),
+    *RUN_KINDS,
 )
 
 _COMPILED = [(re.compile(kind.pattern), kind) for kind in KINDS]

@@ -36,8 +36,6 @@ from lorif_core.workspace.indexes.scoring_devices import scoring_device, with_ro
 SHARE_FOR_MEMBERS = 0.5
 """Of the free memory, what the models of further members may take; the rest is for gradients and scores."""
 
-SHOWN_MEAN = "the loss that is shown is the mean over the models"
-
 Found = TypeVar("Found")
 
 
@@ -280,7 +278,7 @@ def open_losses(files: WorkspaceFiles, record: IndexRecord, model: str | None) -
         captures,
         losses.sentence,
         losses=losses,
-        note=SHOWN_MEAN if models is None else models.note,
+        note=None if models is None else models.note,
     )
 
 

@@ -42,6 +42,7 @@ from lorif_core.store.manifest import MANIFEST
 from lorif_core.weights import locate_weight
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.score_file import as_a_text, read_query_examples
+from lorif_core.workspace.folder.index_losses import knows_only_losses
 from lorif_core.workspace.folder.kept_rows import kept_row_file, read_row, write_row
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -240,11 +241,34 @@ def _asked(settings: ScoreConfig) -> str:
     return "".join(f", {name} {value:g}" for name, value in changes.items() if value is not None)
 
 
+def _with_model(workspace: Workspace, index_id: str | None) -> str:
+    """The index itself where it has a model; of imported losses, the newest index of the same texts that has one.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    record = workspace.files.choose_index(index_id)
+    losses = workspace.indexes.losses(record.index_id)
+    if losses is None or not losses.is_imported:
+        return record.index_id
+    found = [
+        one.index_id
+        for one in workspace.indexes.records()
+        if one.status == "complete" and one.dataset_id == record.dataset_id and not knows_only_losses(one)
+    ]
+    if not found:
+        raise ConfigError(
+            f"what an index is measured beside needs a model's tokens, and {record.index_id!r} has imported losses "
+            "only. Build an index of the same texts with a model first."
+        )
+    return found[-1]
+
+
 class _References:
     """Uncompressed scores of one data set, model and set of queries: those of an index, unset: of the newest."""
 
     def __init__(self, workspace: Workspace, index_id: str | None, queries: Path, on_progress: ProgressSink) -> None:
-        index = workspace.indexes.open(index_id)
+        index = workspace.indexes.open(_with_model(workspace, index_id))
         self.workspace, self.index_id, self.on_progress = workspace, index.index_id, on_progress
         self.examples = index.examples
         self.encoded = index.engine.encoder.encode_all(index.examples.iter_examples()).texts

@@ -84,7 +84,7 @@ def refuse_missing(run: RunFiles, member: int) -> None:
         (first,) = run.examples.examples_at(missing[:1])
         raise DataError(
             f"an index holds every text of its data set, and {len(missing):,} of {run.dataset.num_examples:,} were "
-            f"not stored by run {run.name!r}, such as {first.train_id!r}: they were not trained on, or only while the "
+            f"not stored by run {run.name!r}, such as {first.train_id!r}: they were not trained on, or only while "
             "statistics were taken. Train on for another epoch, or call `run.finish_missing()`, which takes them "
             "with the model as it is now."
         )

@@ -7,11 +7,11 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
 from torch import nn
 
-from lorif_core.capture.training_loop import watch_loop
+from lorif_core.capture.loop_hooks import watch_loop
 from lorif_core.config import BatchConfig, Precision
 from lorif_core.errors import ConfigError, LorifError
 from lorif_core.methods.method_settings import KroneckerConfig, MethodSettings
@@ -32,22 +32,41 @@ class HasFiles(Protocol):
         ...
 
 
+class RunOptions(TypedDict, total=False):
+    """What a run may be told; every key may be left out."""
+
+    dataset: str | None
+    """Name or id; for a workspace with several data sets."""
+
+    method: MethodSettings | None
+    """Settings of the method; unset: those of the default method."""
+
+    tokenizer: Any
+    """Of a language model; saved with it."""
+
+    include: tuple[str, ...]
+    """Patterns of names of modules to track; empty: what the method tracks."""
+
+    exclude: tuple[str, ...]
+    """Patterns of names of modules not to track."""
+
+    members: Literal["epoch"] | None
+    """epoch: every pass over the data is a member of the scores, averaged over them. Unset: of a text that comes
+    several times the last one counts."""
+
+    maps_of: str | None
+    """An index of the workspace whose half-whitening maps are taken instead of statistics of the first batches, such
+    as one of the base model."""
+
+    max_length: int | None
+    """Tokens at which questions are cut; unset: as `lorif index` does."""
+
+    precision: Precision
+    """What a CPU multiplies by the maps in; auto: bfloat16 where the processor gains by it."""
+
+
 @contextmanager
-def log(
-    workspace: HasFiles,
-    model: nn.Module,
-    *,
-    name: str,
-    dataset: str | None = None,
-    method: MethodSettings | None = None,
-    tokenizer: Any = None,
-    include: tuple[str, ...] = (),
-    exclude: tuple[str, ...] = (),
-    members: Literal["epoch"] | None = None,
-    maps_of: str | None = None,
-    max_length: int | None = None,
-    precision: Precision = "auto",
-) -> Iterator[TrainingRun]:
+def log(workspace: HasFiles, model: nn.Module, *, name: str, **options: Unpack[RunOptions]) -> Iterator[TrainingRun]:
     """Take the gradients of a training loop while it trains, and make an index of them.
 
     The loop says which texts a batch holds, see ``TrainingRun.batch``; nothing that it computes changes. When the
@@ -58,39 +77,17 @@ def log(
         workspace: Of which the data set was imported.
         model: What is trained: any module with linear layers, before it is compiled.
         name: Of the run; one that was interrupted goes on under its name.
-        dataset: Name or id; may be left out when there is only one.
-        method: Settings of the method; unset: those of the default method.
-        tokenizer: Of a language model; saved with it.
-        include: Patterns of names of modules to track; empty: what the method tracks.
-        exclude: Patterns of names of modules not to track.
-        members: epoch: every pass over the data is a member of the scores, averaged over them. Unset: of a text that
-            comes several times the last one counts.
-        maps_of: An index of the workspace whose half-whitening maps are taken instead of statistics of the first
-            batches, such as one of the base model.
-        max_length: Tokens at which questions are cut; unset: as `lorif index` does.
-        precision: What a CPU multiplies by the maps in; auto: bfloat16 where the processor gains by it.
+        **options: See ``RunOptions``.
 
     Raises:
         CaptureError: The model is compiled or divided.
         ConfigError: The settings do not fit a run.
         LorifError: The name is taken, or the model does not fit what was begun under it.
     """
-    require_curator(workspace.files, "log training runs")
-    if not re.fullmatch(r"[\w.-]{1,80}", name) or name.startswith("."):
-        raise ConfigError(f"a run's name must be letters, digits, -, _ and ., got {name!r}.")
-    settings = KroneckerConfig() if method is None else method
-    loop = loop_model(model, settings, include, exclude, precision)
-    record = workspace.files.choose_dataset(dataset)
-    length = max_length or BatchConfig().max_length
-    run = RunFiles(workspace.files, record, name, loop, length, members, maps_of, tokenizer)
-    if members is not None and not run.can_be_loaded:
-        raise ConfigError(
-            "members need models that are saved and loaded, and this is no language model: leave them out."
-        )
-    run.begin()
-    with watch_loop(loop.model, loop.names, loop.heads) as watch:
+    run = _begin(workspace.files, model, name, options)
+    with watch_loop(run.loop.model, run.loop.names, run.loop.heads) as watch:
         training = TrainingRun(run, watch)
-        hook = loop.model.register_forward_pre_hook(training.on_forward, with_kwargs=True)
+        hook = run.loop.model.register_forward_pre_hook(training.on_forward, with_kwargs=True)
         try:
             yield training
             training.flush()
@@ -99,6 +96,35 @@ def log(
             training.close()
     if training.index_id is None:
         _finish(training)
+
+
+def _begin(files: WorkspaceFiles, model: nn.Module, name: str, options: RunOptions) -> RunFiles:
+    require_curator(files, "log training runs")
+    if not re.fullmatch(r"[\w.-]{1,80}", name) or name.startswith("."):
+        raise ConfigError(f"a run's name must be letters, digits, -, _ and ., got {name!r}.")
+    loop = loop_model(
+        model,
+        options.get("method") or KroneckerConfig(),
+        options.get("include", ()),
+        options.get("exclude", ()),
+        options.get("precision", "auto"),
+    )
+    run = RunFiles(
+        files,
+        files.choose_dataset(options.get("dataset")),
+        name,
+        loop,
+        options.get("max_length") or BatchConfig().max_length,
+        options.get("members"),
+        options.get("maps_of"),
+        options.get("tokenizer"),
+    )
+    if run.members is not None and not run.can_be_loaded:
+        raise ConfigError(
+            "members need models that are saved and loaded, and this is no language model: leave them out."
+        )
+    run.begin()
+    return run
 
 
 def _finish(training: TrainingRun) -> None:

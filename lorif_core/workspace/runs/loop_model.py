@@ -88,7 +88,7 @@ def loop_model(
     Raises:
         CaptureError: The model is compiled, or divided among processes.
         TargetError: A pattern matches nothing, or nothing is left to track.
-        ConfigError: The method asks for a budget.
+        ConfigError: The method asks for a budget, or stores sketches of gradients.
     """
     plain = _unwrapped(model)
     if isinstance(settings, FactoredSettings) and settings.budget is not None:
@@ -104,6 +104,12 @@ def loop_model(
     settings = sized(settings, entries)
     method = make_method(settings)
     modules = tracked_shapes(entries, method.projection.f or 1)
+    if method.train_objective != "loss" or method.projection.shapes(modules) != modules:
+        raise ConfigError(
+            "a run checks each module's gradients of its loss against the weights' own, which it cannot do of the "
+            f"sketches that {settings.name} stores. Log it with another method, such as lorif, or build the index "
+            "when the model is trained: `lorif index`."
+        )
     in_bfloat16 = possible_precisions(precision, plain)[0] == "bfloat16"
     return LoopModel(plain, settings, method, modules, entries, in_bfloat16)
 

@@ -1,7 +1,7 @@
 """From the ids that a training loop says to places in the data set: 12 bytes a text, whatever its id is."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,15 +30,36 @@ class TextPlaces:
         Raises:
             DataError: An id is none of the data set's.
         """
-        wanted = np.fromiter((_hash(str(one)) for one in ids), np.uint64, len(ids))
+        return self.find_hashed(HashedIds.of(ids), lambda place: repr(str(ids[place])))
+
+    def find_hashed(self, ids: "HashedIds", told: Callable[[int], str]) -> torch.Tensor:
+        """The same of ids that are hashes already; ``told`` names one that is unknown.
+
+        Raises:
+            DataError: An id is none of the data set's.
+        """
+        wanted = ids.hashes.cpu().numpy().view(np.uint64)
         at = np.searchsorted(self._hashes, wanted).clip(max=self.num_examples - 1)
         unknown = np.flatnonzero(self._hashes[at] != wanted)
         if len(unknown):
             raise DataError(
-                f"ids must be those of the imported data, {len(unknown)} of the batch's {len(ids)} are not, such as "
-                f"{str(ids[unknown[0]])!r}: import the data that is trained on, with `--id` for its column of ids."
+                f"ids must be those of the imported data, {len(unknown)} of the batch's {len(wanted)} are not, such "
+                f"as {told(int(unknown[0]))}: import the data that is trained on, with `--id` for its column of ids."
             )
         return torch.from_numpy(self._order[at].astype(np.int64))
+
+
+class HashedIds(NamedTuple):
+    """Ids as a tensor, which collators and devices take as they take any."""
+
+    hashes: torch.Tensor
+    """(n,) int64: the bits of the hashes."""
+
+    @classmethod
+    def of(cls, ids: Sequence[Any]) -> "HashedIds":
+        """The hashes of ids."""
+        found = np.fromiter((_hash(str(one)) for one in ids), np.uint64, len(ids))
+        return cls(torch.from_numpy(found.view(np.int64)))
 
 
 def _hashes(examples: ExampleTable) -> Iterable[int]:

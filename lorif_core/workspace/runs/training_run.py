@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lorif_core.capture.layouts import Segments
 from lorif_core.capture.loop_check import LoopCheck
-from lorif_core.capture.training_loop import LoopBatch, LoopWatch
+from lorif_core.capture.loop_hooks import LoopBatch, LoopWatch
 from lorif_core.errors import CaptureError, DataError, NumericalError
 from lorif_core.linalg.gradients import ProjectedGradient
 from lorif_core.linalg.maps import ModuleMaps
@@ -33,7 +33,7 @@ from lorif_core.workspace.runs.join_run import join_run, refuse_missing
 from lorif_core.workspace.runs.missing_texts import rows_of_missing
 from lorif_core.workspace.runs.row_files import POSITION, STEP, RowWriter, last_step, stored_rows
 from lorif_core.workspace.runs.run_files import RunFiles
-from lorif_core.workspace.runs.text_places import TextPlaces, plain_ids
+from lorif_core.workspace.runs.text_places import HashedIds, TextPlaces, plain_ids
 
 EPOCH = "epoch"
 
@@ -235,6 +235,8 @@ class TrainingRun:
         self._use(read_maps(self.run.place, self._model.names))
 
     def _batch_of(self, ids: Any, segments: Any) -> tuple[Tensor, LoopBatch]:
+        if isinstance(ids, HashedIds):
+            return self._texts.find_hashed(ids, lambda place: f"number {place + 1}"), LoopBatch(len(ids.hashes), None)
         listed = plain_ids(ids)
         if segments is None:
             if listed and isinstance(listed[0], (list, tuple)):
@@ -284,7 +286,7 @@ class TrainingRun:
         if not batch.seen:
             raise CaptureError(
                 "the forward and the backward pass of a batch must lie inside `run.batch`, and of this one no "
-                "product of a tracked layer was seen; nor is it where the model was compiled after `lf.log` was given it."
+                "product of a tracked layer was seen; nor is one where the model was compiled after `lf.log`."
             )
         if not batch.taken:
             raise CaptureError("a batch must be differentiated inside `run.batch`; `backward` was not called in it.")

@@ -12,7 +12,8 @@ def another_indexs_question(workspace: Workspace, answer: Answer, index_id: str,
     """The question of an answer for another index: the same words and objective, and every text scored.
 
     The normalisation is the same; settings of the answer's own index (damping, rank, refinement) stay behind. What
-    the model said is the same tokens where both indexes read texts by one tokenizer, and the same text elsewhere.
+    the model said is the same tokens where both indexes read texts by one tokenizer, and the same text elsewhere. An
+    index of losses without a model is asked the question of its table that says the same words.
 
     Raises:
         CatalogError: There is no such index.
@@ -27,6 +28,8 @@ def another_indexs_question(workspace: Workspace, answer: Answer, index_id: str,
         completion=asked.said,
         spoken=asked.spoken if len(tokenizers) == 1 else None,
         tokens=asked.tokens if len(tokenizers) == 1 else None,
+        question_id=None,
+        losses=None,
         settings=scoring,
         search="exact",  # ranks of all texts are compared
         index_id=index_id,

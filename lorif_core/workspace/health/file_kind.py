@@ -1,4 +1,4 @@
-"""What is said of one kind of file: a row of the inventory."""
+"""What is known of one kind of file that a workspace holds."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +21,9 @@ Check = Literal[
     "elsewhere",
 ]
 """How one file is checked by itself; ``elsewhere``: with what names it, in the checks of its folder."""
+
+RESTORE = "Restore it from a backup: `lorif restore-backup`."
+INDEX_AGAIN = "Run the same `lorif index` command again: it makes what is missing, with the same bytes."
 
 
 @dataclass(frozen=True, kw_only=True)

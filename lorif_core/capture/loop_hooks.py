@@ -45,6 +45,9 @@ class LoopBatch:
     segments: Segments | None = None
     """Which text each token is of, where several share a row."""
 
+    is_one: bool = False
+    """Whether all rows are of one example, whatever their shape."""
+
     rows_per_text: int = 1
     """Most rows of an example that a layer was given, where T is not known."""
 
@@ -88,6 +91,8 @@ class _LoopCollector(Collector):
 
     def _layout_of(self, use: Use) -> Layout | None:
         batch, leading = self._batch, use.inputs.shape[:-1]
+        if batch.is_one:
+            return partial(_by_row, num_rows=1)
         shape = BatchShape(batch.num_rows, batch.num_tokens or 0, NO_TOKENS)
         if use.rows is not None:
             can_tell = batch.num_tokens is not None and batch.segments is None
