@@ -1,4 +1,5 @@
-"""Settings of the stages as frozen dataclasses; methods, exports and so on have files of their own.
+"""Settings of the stages as frozen dataclasses; methods: ``method_settings``, members: ``members_config``,
+exports: ``export_config``.
 
 The command line, the manifest and the documentation are generated from them. Nothing here
 imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
@@ -462,4 +463,26 @@ class ScoreConfig:
             not changed,
             f"{' and '.join(changed)} belong to a refinement by the model, which was not asked for. Pass "
             "`--refine-by model --steps 10` as well, or leave it out.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """How the model completes a prompt."""
+
+    max_new_tokens: int = 32
+    """Longest generated completion in tokens."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token each time (greedy); above 0 samples."""
+
+    sampling_seed: int = 0
+    """Seed of the sampling."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(
+            self.max_new_tokens >= 1 and self.temperature >= 0,
+            f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
+            f"{self.temperature}.",
         )

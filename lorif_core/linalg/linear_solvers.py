@@ -157,12 +157,12 @@ def largest_eigenvalue(product: Product, start: Matrices, steps: int = EIGENVALU
 
 def inner_products(a: Matrices, b: Matrices) -> Float[Tensor, " Q"]:
     """Each right side's product over all modules together, in float64, some numbers at a time."""
-    parts: list[Tensor] = []
-    for name, rows in a.items():
-        left, right = rows.flatten(1), b[name].flatten(1)
-        for start in range(0, left.shape[1], NUMBERS_AT_ONCE):
+    parts = list[Tensor]()
+    for name, matrices in a.items():
+        one, other = matrices.flatten(1), b[name].flatten(1)
+        for start in range(0, one.shape[1], NUMBERS_AT_ONCE):
             some = slice(start, start + NUMBERS_AT_ONCE)
-            parts.append(torch.einsum("qd,qd->q", left[:, some].double(), right[:, some].double()))
+            parts.append(torch.einsum("qd,qd->q", one[:, some].double(), other[:, some].double()))
     return torch.stack(parts).sum(0)
 
 
