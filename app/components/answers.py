@@ -37,6 +37,10 @@ class Context(NamedTuple):
         """Why it has it."""
         return self.statuses.get(train_id, ("kept", None))[1]
 
+    def decided(self, train_id: str) -> tuple[str, str | None]:
+        """Present status of an example, and why it has it."""
+        return self.statuses.get(train_id, ("kept", None))
+
     def percentile(self, score: float) -> float | None:
         """Share of all examples with a smaller score, in percent."""
         return None if self.scores is None else studio.percentile_of(self.scores, score)

@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import decide, hit_filter_form, token_view
+from app.components import decide, hit_filter_form, token_view, verbatim_list
 from app.components.answers import Context, context_of
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
@@ -13,7 +13,8 @@ from lorif_core.views.tokens import MARKS, card, percentile_text, signed
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio import beside_answers as studio
 
-TABS = ["Supports", "Opposes", "All", "Groups"]
+VERBATIM = "Word for word"
+TABS = ["Supports", "Opposes", "All", "Groups", VERBATIM]
 
 
 def draw(answer: Answer) -> list[Hit]:
@@ -22,6 +23,9 @@ def draw(answer: Answer) -> list[Hit]:
     tab = st.segmented_control(
         "List", TABS, default=TABS[0], required=True, key="tab", bind="query-params", label_visibility="collapsed"
     )
+    if tab == VERBATIM:
+        verbatim_list.draw(answer, context)
+        return []
     everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(str(tab), answer.hits)
     chosen = hit_filter_form.bar(answer, context)
     status_of = {one: status for one, (status, _) in context.statuses.items()}

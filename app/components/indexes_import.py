@@ -131,7 +131,7 @@ def _columns(path: str, part: dict[str, Any]) -> ImportConfig:
         )
         keeps = st.toggle("Keep empty completions", key="import-empty")
         ways = _ways(kind, columns)
-    further = _further()
+    further = _further(columns)
     if None in chosen.values() or (len(chosen) == 2 and len(set(chosen.values())) == 1):
         st.text("Choose two different columns.")
         chosen = {}
@@ -147,8 +147,8 @@ def _columns(path: str, part: dict[str, Any]) -> ImportConfig:
     )
 
 
-def _further() -> dict[str, Any]:
-    """What few people change: turns that are targets, columns of other roles."""
+def _further(columns: list[str]) -> dict[str, Any]:
+    """What few people change: turns that are targets, weights, columns of other roles."""
     with st.expander("Further settings"), st.container(horizontal=True, key="import-further"):
         turn = st.number_input(
             "Target turn of chats",
@@ -158,6 +158,17 @@ def _further() -> dict[str, Any]:
             placeholder="every one",
             width=180,
             help="Which assistant turn is explained: 1 is the first, -1 the last. Empty: every one of them.",
+        )
+        weight = st.selectbox(
+            "Weight of each text",
+            columns,
+            index=None,
+            key="import-weight",
+            format_func=visible,
+            placeholder="every one 1",
+            width=200,
+            help="A column of numbers, such as advantages or rewards, that the texts' losses are multiplied by: 0 "
+            "teaches nothing, a negative one pushes away.",
         )
         roles = st.text_input(
             "Columns of other roles",
@@ -170,6 +181,7 @@ def _further() -> dict[str, Any]:
         )
     return {
         "target_turn": None if turn is None else int(turn),
+        "weight_column": weight,
         "column": tuple(role.strip() for role in roles.split(",") if role.strip()),
     }
 

@@ -83,6 +83,7 @@ def import_(
     * lorif import ws chats.jsonl.zst --target-turn -1
     * lorif import ws alpaca.json --prompt-form chat
     * lorif import ws pairs.parquet --preference pairs
+    * lorif import ws rollouts.jsonl --weight-column advantage
     * lorif import ws rows.jsonl --form alpaca --prompt ask --completion said --column context=given
     * lorif import ws book.txt --txt line
     * lorif import ws folder_of_shards --split train,test
@@ -136,7 +137,13 @@ def _say_import(result: "ImportResult") -> None:
         _say_carried(result.carried)
     say(f"Read as {report.form}.")
     used = ", ".join(
-        f"{role} = {name}" for role, name in [*report.columns.names.items(), ("id", report.columns.id)] if name
+        f"{role} = {name}"
+        for role, name in [
+            *report.columns.names.items(),
+            ("weight", report.columns.weight),
+            ("id", report.columns.id),
+        ]
+        if name
     )
     say(f"Columns: {used}. Metadata: {', '.join(report.metadata_columns) or 'none'}.")
     _say_types(report.types)

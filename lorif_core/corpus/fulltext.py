@@ -12,7 +12,7 @@ import logging
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from lorif_core.corpus.connection import ExamplesFile, damaged, missing, stop_after, too_slow
 from lorif_core.corpus.highlighting import phrases_of
@@ -47,9 +48,6 @@ HASH_BYTES = 32 << 20
 """Words gathered in memory before a segment is written; a larger value builds no faster."""
 
 CACHE_KIB = 32 << 10
-
-PHRASES_AT_ONCE = 100
-"""Phrases of one expression; more at once are no faster."""
 
 
 class TextHit(NamedTuple):
@@ -146,8 +144,8 @@ class FullText:
                 table = np.fromiter(connection.execute(sql, (expression,)), list(columns.items()))
         return pl.DataFrame({name: table[name] for name in columns})
 
-    def rows_with_any(self, phrases: Sequence[Sequence[str]]) -> list[int]:
-        """Rows that hold any of some phrases, ascending.
+    def iter_rows_with(self, phrases: Iterable[Sequence[str]]) -> Iterator[NDArray[np.int64]]:
+        """For each phrase, the rows that hold it, ascending.
 
         Args:
             phrases: Words that follow each other in one column, as ``normalising.words_of`` gives them.
@@ -155,14 +153,11 @@ class FullText:
         Raises:
             DamagedArtefact: The index is damaged.
         """
-        quoted = ['"' + " ".join(words) + '"' for words in phrases]
-        rows: set[int] = set()
         with self._reading(None) as connection:
-            for start in range(0, len(quoted), PHRASES_AT_ONCE):
-                expression = " OR ".join(quoted[start : start + PHRASES_AT_ONCE])
-                found = connection.execute("SELECT rowid - 1 FROM texts WHERE texts MATCH ?", (expression,))
-                rows.update(row for (row,) in found)
-        return sorted(rows)
+            for words in phrases:
+                expression = '"' + " ".join(words) + '"'
+                rows = connection.execute("SELECT rowid - 1 FROM texts WHERE texts MATCH ?", (expression,))
+                yield np.fromiter((row for (row,) in rows), np.int64)
 
     @contextmanager
     def _reading(self, time_limit_s: float | None) -> Iterator[sqlite3.Connection]:

@@ -95,20 +95,20 @@ class Wording:
         is_long = self._halves[behind] - self._halves[first] >= 2 * MIN_WORDS and characters >= MIN_CHARACTERS
         return is_long or characters >= MANY_CHARACTERS
 
-    def windows(self, num_words: int = 0) -> list[list[str]]:
-        """The shortest stretches of at least so many words that count; none lies in another one, and none twice."""
-        found: dict[tuple[str, ...], None] = {}
-        behind, total, least = 0, len(self.words), max(1, num_words)
+    def windows(self) -> list[tuple[int, int]]:
+        """The shortest stretches that count, first word and the one behind the last; none lies in another one."""
+        found: list[tuple[int, int]] = []
+        behind, total = 0, len(self.words)
         for first in range(total):
-            behind = max(behind, first + least)
+            behind = max(behind, first + 1)
             while behind <= total and not self.counts(first, behind):
                 behind += 1
             if behind > total:
                 break
-            has_shorter = behind - first > least and self.counts(first + 1, behind)
+            has_shorter = behind - first > 1 and self.counts(first + 1, behind)
             if not has_shorter:
-                found[tuple(self.words[first:behind])] = None
-        return [list(words) for words in found]
+                found.append((first, behind))
+        return found
 
     def spans_in(self, text: str) -> list[VerbatimSpan]:
         """Every span that counts, in the order of the text; none lies in another one."""

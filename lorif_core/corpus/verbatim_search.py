@@ -1,57 +1,38 @@
-"""Which texts of a whole data set hold the longest spans of an answer, by their full-text index.
+"""How long the spans of an answer can be that each text of a data set holds, by the full-text index alone.
 
 A text holds a span that counts exactly if it holds one of the answer's windows as a phrase (``verbatim``), so the
-index names every such text without one being read. Where they are more than are read, longer windows are asked for: a
-text that holds none of the windows of n words has no span of n words, so the texts with the longest spans are never
-among those that are left out.
+index names every such text without one being read. It also bounds the span: let the windows be [s₁, b₁), [s₂, b₂), …
+with ascending ends. A span of the text holds a run of windows i … j that the text holds all, and neither window i − 1
+nor j + 1, so it begins behind s_(i−1) and ends before b_(j+1): it has at most b_(j+1) − s_(i−1) − 2 words (with
+s₀ = −1, and behind the last window one word more than the answer has). The longest such run bounds the text. That the
+windows of a run stand in the text apart from each other is why it is a bound: the text itself says how long the span
+is.
 """
 
-from typing import NamedTuple
+import numpy as np
+from numpy.typing import NDArray
 
 from lorif_core.corpus.fulltext import FullText
 from lorif_core.corpus.verbatim import Wording
 
 
-class Candidates(NamedTuple):
-    """The texts of a data set that are worth reading."""
-
-    rows: list[int]
-    """Ascending row numbers."""
-
-    num_holding: int
-    """Texts in which the index finds a span that counts, those left out among them."""
-
-    unread_words: int
-    """No text that is left out holds a span of more words than this; 0: none is left out."""
-
-
-def find_candidates(fulltext: FullText, wording: Wording, most: int) -> Candidates:
-    """The texts with the longest spans.
+def longest_possible(fulltext: FullText, wording: Wording, num_rows: int) -> NDArray[np.int32]:
+    """For each row, the most words that a span of it can have; 0 where it holds none that counts, (N,).
 
     Args:
         fulltext: Index of all texts.
         wording: What was said.
-        most: Texts that are read at most.
+        num_rows: N.
     """
-    every = fulltext.rows_with_any(wording.windows())
-    if len(every) <= most:
-        return Candidates(every, len(every), 0)
-    fewest, rows = _fewest_words(fulltext, wording, most)
-    chosen = set(rows)
-    # All texts with spans of so many words, then those with one word less in their order.
-    shorter = fulltext.rows_with_any(wording.windows(fewest - 1))
-    rows += [row for row in shorter if row not in chosen][: most - len(rows)]
-    return Candidates(sorted(rows), len(every), fewest - 1)
-
-
-def _fewest_words(fulltext: FullText, wording: Wording, most: int) -> tuple[int, list[int]]:
-    """The fewest words of which so few texts hold a span that they are all read, and those texts."""
-    low, high, found = 1, len(wording.words) + 1, list[int]()
-    while low < high:
-        middle = (low + high) // 2
-        rows = fulltext.rows_with_any(wording.windows(middle))
-        if len(rows) <= most:
-            high, found = middle, rows
-        else:
-            low = middle + 1
-    return high, found
+    windows = wording.windows()
+    begins = [-1, *(first for first, _ in windows)]
+    ends = [*(behind for _, behind in windows), len(wording.words) + 1]
+    bounds, begun = np.zeros(num_rows, np.int32), np.zeros(num_rows, np.int32)
+    last = np.full(num_rows, -2, np.int32)
+    phrases = (wording.words[first:behind] for first, behind in windows)
+    for place, rows in enumerate(fulltext.iter_rows_with(phrases)):
+        is_run = last[rows] == place - 1
+        begun[rows] = np.where(is_run, begun[rows], begins[place])
+        last[rows] = place
+        bounds[rows] = np.maximum(bounds[rows], ends[place + 1] - begun[rows] - 2)
+    return bounds

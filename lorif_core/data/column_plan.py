@@ -51,6 +51,11 @@ class ColumnPlan:
     has_comma: bool = False
     """Whether numbers in cells have a decimal comma."""
 
+    @cached_property
+    def texts(self) -> Columns:
+        """Those of ``source`` that make a text; the weight is read from values in the types of their columns."""
+        return replace(self.source, weight=None)
+
     @property
     def own_columns(self) -> tuple[str, ...]:
         """Columns of the file that the data did not have; they come first."""

@@ -85,6 +85,9 @@ class Columns:
     id: str | None = None
     """Stable ids, or None: an id is then the hash of the content."""
 
+    weight: str | None = None
+    """A number per text that its loss is multiplied by; None: every text weighs 1. It is metadata like any column."""
+
     form: FormName | None = None
     """How the columns are read, where that is not what ``kind`` says alone."""
 
@@ -99,14 +102,19 @@ class Columns:
 
     @property
     def names(self) -> dict[str, str]:
-        """Role → column, of every column that makes the example; the id is none of them."""
-        found = {role: getattr(self, role) for role in ROLES if role != "id"}
+        """Role → column, of every column that makes the example's text; id and weight are none of them."""
+        found = {role: getattr(self, role) for role in ROLES if role not in BESIDE_TEXT}
         return {role: name for role, name in found.items() if name is not None}
 
     @property
     def read_columns(self) -> tuple[str, ...]:
-        """Every column that makes the example."""
+        """Every column that makes the example's text."""
         return tuple(self.names.values())
+
+    @property
+    def trained_columns(self) -> tuple[str, ...]:
+        """Every column that says what is trained on, the weight among them."""
+        return self.read_columns if self.weight is None else (*self.read_columns, self.weight)
 
     @property
     def structured_columns(self) -> tuple[str, ...]:
@@ -130,7 +138,9 @@ class Columns:
         """The start of the hash over all examples: the same columns read in another way are other examples."""
         told = [self.kind, *self.read_columns]
         is_plain = not self.choices and "tools" not in self.names
-        return json.dumps(told if is_plain else [*told, self.names, self.choices], sort_keys=True).encode()
+        weighed = [] if self.weight is None else [{"weight": self.weight}]
+        told = told if is_plain and not weighed else [*told, self.names, self.choices, *weighed]
+        return json.dumps(told, sort_keys=True).encode()
 
     def renamed(self, stored_names: Mapping[str, str]) -> "Columns":
         """The same columns under other names."""
@@ -154,6 +164,9 @@ STRUCTURED = (
     *("input_ids", "labels", "position_ids", "segment_ids", "seq_lengths", "attention_mask"),
 )
 """Roles whose columns hold lists. Tools are not among them: before they were read, ids knew them as they are."""
+
+BESIDE_TEXT = ("id", "weight")
+"""Roles whose columns are no part of the text."""
 
 CHOICES = ("form", "prompt_form", "preference", "target_turn")
 """Fields of ``Columns`` that say how columns are read."""

@@ -69,6 +69,12 @@ class Encoder:
             DataError: The tokenizer has no chat template.
             UnreadableRow: The example cannot be read by this model.
         """
+        found = self._encode_unweighted(example)
+        if example.weight == 1:
+            return found
+        return tuple(one._replace(weight=one.weight * example.weight) for one in found)
+
+    def _encode_unweighted(self, example: Example) -> tuple[EncodedExample, ...]:
         if example.input_ids is not None:
             return self._encode_tokens(example)
         if example.rejected is None:
@@ -77,7 +83,7 @@ class Encoder:
             self._fit(*self._encode_side(side), keeps_end=_keeps_end(side))
             for side in (example, _rejected_side(example))
         )
-        return chosen + tuple(one._replace(weight=-1.0) for one in rejected)
+        return chosen + tuple(one._replace(weight=-1.0, is_rejected=True) for one in rejected)
 
     def encode_all(self, examples: Iterable[Example]) -> EncodedTexts:
         """Every example; one that cannot be read is left without sequences and listed with its reason.

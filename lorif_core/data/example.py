@@ -65,6 +65,9 @@ class Example(NamedTuple):
     segment_ids: list[int] | None = None
     """Of a packed row: a change starts a segment."""
 
+    weight: float = 1.0
+    """What the text's loss is multiplied by."""
+
     @property
     def written_text(self) -> str | None:
         """The text that is tokenised, character by character; None where a template or a tokenizer wrote it."""

@@ -239,13 +239,13 @@ class ExampleTable:
         while start < stop:
             group = bisect_right(self._starts, start) - 1
             first, end = self._starts[group], min(stop, self._starts[group + 1])
-            table = self._read_group(group, ["train_id", *self.columns.read_columns])
+            table = self._read_group(group, ["train_id", *self.columns.trained_columns])
             yield from self._examples_of(table.slice(start - first, end - start))
             start = end
 
     def examples_at(self, rows: Sequence[int]) -> list[Example]:
         """Examples of the given rows, in the given order."""
-        return list(self._examples_of(self._table_at(rows, ["train_id", *self.columns.read_columns])))
+        return list(self._examples_of(self._table_at(rows, ["train_id", *self.columns.trained_columns])))
 
     def frame_at(self, rows: Sequence[int]) -> pl.DataFrame:
         """All columns of the given rows, in the given order; nested and mixed values as JSON text."""

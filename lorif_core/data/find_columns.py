@@ -14,6 +14,7 @@ Preference data are never read without ``--preference``, for both of its reading
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -54,7 +55,22 @@ def find_columns(looks: Looks, settings: ImportConfig) -> Columns:
     reading = _choose(readings, settings, given)
     _check_choices(reading, settings)
     id_column = None if _has_no_ids(looks, settings) else settings.id or ("id" if "id" in looks else None)
-    return _columns_of(reading, settings, id_column)
+    return replace(_columns_of(reading, settings, id_column), weight=_weight_column(looks, settings, reading))
+
+
+def _weight_column(looks: Looks, settings: ImportConfig, reading: Reading) -> str | None:
+    name = settings.weight_column
+    if name is None:
+        return None
+    if name not in looks:
+        raise DataError(
+            f"`--weight-column` must name a column of the data, got {name!r}; the columns are {listed(list(looks))}."
+        )
+    if name in reading.columns.values():
+        raise DataError(
+            f"`--weight-column` must name a column of numbers, but {name!r} is read as text: name another."
+        )
+    return name
 
 
 def _has_no_ids(looks: Looks, settings: ImportConfig) -> bool:
@@ -73,8 +89,8 @@ def given_columns(looks: Looks, settings: ImportConfig) -> dict[str, str]:
         given.pop("id")
     for spelled in settings.column:
         role, is_given, name = spelled.partition("=")
-        if not is_given or role not in ROLES or role in FLAGS:
-            known = ", ".join(role for role in ROLES if role not in FLAGS)
+        if not is_given or role not in ROLES or role in (*FLAGS, "weight"):
+            known = ", ".join(role for role in ROLES if role not in (*FLAGS, "weight"))
             raise DataError(f"`--column` takes ROLE=COLUMN with a role of {known}; got {spelled!r}.")
         given[role] = name
     for role, name in given.items():

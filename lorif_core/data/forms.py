@@ -183,7 +183,7 @@ def describe(columns: Columns) -> str:
         said += f"; prompt form: {columns.prompt_form}"
     if columns.target_turn is not None:
         said += f"; only assistant turn {columns.target_turn}"
-    return said
+    return said if columns.weight is None else f"{said}; weight: `{columns.weight}`"
 
 
 def settings_of(columns: Columns, *, keep_empty: bool) -> ImportConfig:
@@ -193,6 +193,7 @@ def settings_of(columns: Columns, *, keep_empty: bool) -> ImportConfig:
     return ImportConfig(
         **flags,
         id=columns.id,
+        weight_column=columns.weight,
         column=others,
         form=columns.form,
         prompt_form=columns.prompt_form

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from lorif_core.config import ImportConfig
+from lorif_core.data.chat_turns import UnusableRowError
 from lorif_core.data.column_plan import ColumnPlan, ToldType, plan_columns, plan_types
 from lorif_core.data.columns import Columns, ColumnScan, RowProblem, looks_of
 from lorif_core.data.example import Example
@@ -34,6 +35,7 @@ from lorif_core.data.rows import read_row
 from lorif_core.data.source_files import find_files, split_column_of
 from lorif_core.data.sources import file_notes, iter_records, schema_of
 from lorif_core.data.text_files import encoding_hint
+from lorif_core.data.text_weights import WeightCount, suggestion, weight_of
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import disk_full_message, replace_file, replace_sealed
 from lorif_core.system_failures import what_failed
@@ -137,6 +139,8 @@ def write_examples(
         types=plan.told_types,
         notes=[
             *notes_of(paths, settings),
+            *written.weights.notes,
+            *suggestion(plan.source.weight, {name: kind.arrow for name, kind in plan.types.items()}),
             *hint_of_encoding(find_files(paths, settings).paths, written.rejects.by_reason, first.num_rows),
         ],
     )
@@ -163,6 +167,8 @@ class _Written(NamedTuple):
     rejected: set[int]
     """Numbers of the rejected rows that had values, from 0 over all files."""
 
+    weights: WeightCount
+
 
 def _write_pass(job: _Job, plan: ColumnPlan) -> _Written:
     """Check and write all rows; a pass before this one is forgotten.
@@ -173,6 +179,7 @@ def _write_pass(job: _Job, plan: ColumnPlan) -> _Written:
     records = _Pass(records_of(job.paths, job.settings), "rows read", job.on_progress, job.num_rows)
     reading = Reading(plan, job.settings.keep_empty, job.settings.rules)
     rejected: set[int] = set()
+    weights = WeightCount(plan.source.weight)
     with (
         closing(Ledger(job.scratch / "seen.sqlite")) as ledger,
         closing(_RejectLog(job.scratch / REJECTS_FILE)) as rejects,
@@ -182,6 +189,7 @@ def _write_pass(job: _Job, plan: ColumnPlan) -> _Written:
             row = row_of(path, record, reading, ledger)
             if isinstance(row, UsableRow):
                 writer.add(row.example, record.line, row.values, row.content)
+                weights.add(row.example.weight)
                 continue
             rejects.add(path, record, row)
             if record.values is not None:
@@ -189,7 +197,7 @@ def _write_pass(job: _Job, plan: ColumnPlan) -> _Written:
         num_duplicates = ledger.num_duplicates
     if job.settings.strict and rejects.num_rows:
         raise DataError(rejects.strict_message(writer.num_examples))
-    return _Written(writer.num_examples, num_duplicates, writer.fingerprint, rejects, rejected)
+    return _Written(writer.num_examples, num_duplicates, writer.fingerprint, rejects, rejected, weights)
 
 
 def _plan_of_accepted(
@@ -202,7 +210,7 @@ def _plan_of_accepted(
     """The plan that rows have which are no rejected ones."""
     records = records_of(job.paths, job.settings)
     found = scan_columns((one for number, one in enumerate(records) if number not in rejected), job.settings)
-    needed = {*plan.source.read_columns, plan.source.id, *plan.named}
+    needed = {*plan.source.trained_columns, plan.source.id, *plan.named}
     kept = {name: found.get(name, ColumnScan()) for name in scanned if name in found or name in needed}
     return plan_types(plan.source, kept, job.settings, schemas)
 
@@ -352,7 +360,7 @@ def row_of(path: Path, record: Record, reading: Reading, ledger: "Ledger") -> Us
     values = reading.plan.with_texts(record.values)
     if isinstance(values, RowProblem):
         return values
-    example = read_row("", values, source, keeps_empty=reading.keeps_empty)
+    example = read_row("", values, reading.plan.texts, keeps_empty=reading.keeps_empty)
     if isinstance(example, RowProblem):
         return example
     # Ids come from the values as they are: 007 in a cell is another id than 7.
@@ -360,6 +368,12 @@ def row_of(path: Path, record: Record, reading: Reading, ledger: "Ledger") -> Us
     typed = reading.plan.converted(values, are_cells=record.has_cells and reading.rules > 1)
     if isinstance(typed, RowProblem):
         return typed
+    if source.weight is not None:
+        try:
+            weight = weight_of(typed.get(source.weight), source.weight, has_comma=reading.plan.has_comma)
+        except UnusableRowError as error:
+            return error.problem
+        example = example._replace(weight=weight)
     try:
         content = content_of_row(typed, source)
         hashed = hash_of_row(values, source, content, reading.rules)

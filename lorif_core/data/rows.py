@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from lorif_core.data.chat_turns import Turn, UnusableRowError, assistant_places, choose_target, tools_of, turns_of
 from lorif_core.data.columns import EMPTY_TARGET, Columns, RowProblem, spelled_out
 from lorif_core.data.example import Example, num_shared
+from lorif_core.data.text_weights import weight_of
 from lorif_core.data.token_rows import tokens_of
 
 ALPACA_WITH_INPUT = (
@@ -86,9 +87,10 @@ def read_row(
     """
     try:
         found = BUILDERS[columns.form or columns.kind](Row(values, columns, keeps_empty))
+        weight = 1.0 if columns.weight is None else weight_of(values.get(columns.weight), columns.weight)
     except UnusableRowError as error:
         return error.problem
-    return Example(train_id, **found)
+    return Example(train_id, **found, weight=weight)
 
 
 def problem_of_row(values: dict[str, Any], columns: Columns, *, keeps_empty: bool = False) -> RowProblem | None:

@@ -2,7 +2,8 @@
 
 A text that fits is one sequence. A long one is windows of itself; a packed row is its segments, for a token attends
 to its own segment only; a preference pair is its chosen side with weight 1 and its rejected side with weight -1. What
-is differentiated of a text is the weighted sum of its sequences' losses.
+is differentiated of a text is the weighted sum of its sequences' losses. A text that has a weight of its own, such as
+an advantage, multiplies the weights of all its sequences by it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,9 @@ class EncodedExample(NamedTuple):
 
     head: int = 0
     """How many of its first tokens are those that the whole begins with (a start token), in place of its own."""
+
+    is_rejected: bool = False
+    """Whether it is of the side of a preference pair that was not chosen."""
 
     @property
     def has_targets(self) -> bool:
@@ -55,8 +59,8 @@ def is_single(text: EncodedText) -> bool:
 
 
 def has_targets(text: EncodedText) -> bool:
-    """Whether anything of a text is to be predicted; without, its gradient is zero."""
-    return any(one.has_targets for one in sequences_of(text))
+    """Whether anything of a text is to be predicted, with a weight other than 0; without, its gradient is zero."""
+    return any(one.has_targets and one.weight != 0 for one in sequences_of(text))
 
 
 class TokenCount(NamedTuple):
@@ -75,8 +79,8 @@ class TokenCount(NamedTuple):
 def count_tokens(text: EncodedText) -> TokenCount:
     """How many tokens a text has, and how many of them the model reads."""
     sequences = sequences_of(text)
-    sides = {one.weight: one.num_tokens for one in sequences}
-    read = {(one.weight, place) for one in sequences for place in one.places}
+    sides = {one.is_rejected: one.num_tokens for one in sequences}
+    read = {(one.is_rejected, place) for one in sequences for place in one.places}
     return TokenCount(sum(sides.values()), len(read), sum(len(one.input_ids) for one in sequences))
 
 

@@ -98,14 +98,14 @@ def join_sequences(text: EncodedText, splits: Sequence[Tensor]) -> WholeText:
     found: dict[tuple[bool, int], tuple[int, float]] = {}
     for one, split in zip(sequences, splits, strict=True):
         for place, token, part in zip(one.places, one.input_ids, split.tolist(), strict=True):
-            _, before = found.get((one.weight < 0, place), (token, 0.0))
-            found[one.weight < 0, place] = token, before + part
+            _, before = found.get((one.is_rejected, place), (token, 0.0))
+            found[one.is_rejected, place] = token, before + part
     order = {key: number for number, key in enumerate(sorted(found))}
     strongest = None
     if len(sequences) > 1:
         sign = 1 if sum(float(split.sum()) for split in splits) >= 0 else -1
         best, _ = max(zip(sequences, splits, strict=True), key=lambda pair: sign * float(pair[1].sum()))
-        side = best.weight < 0
+        side = best.is_rejected
         strongest = order[side, best.places[best.head]], order[side, best.places[-1]] + 1
     joined = [found[key] for key in order]
     return WholeText([token for token, _ in joined], [part for _, part in joined], strongest)

@@ -5,7 +5,7 @@
 //   text    a text with heat: {parts: [{t, h, o, d, m}]}; h in [-1, 1] or absent, o: word for word in the answer, m: found,
 //           d: "a" or "b", the only one of two texts that says it
 //   card    a hit: {rank, score, share, percentile, z, verbatim, source, status, id, parts}
-//   words   a text that says the same word for word: {rank, verbatim, source, status, status_text, id, parts}
+//   words   a text that says the same word for word: {rank, verbatim, source, status, status_text, listed, id, parts}
 //   legend  what the marks mean: {}
 //   bins    a histogram: {counts, edges, marks: [score, …], label}; counts on a logarithmic axis
 // Notebooks add whole panels to KINDS; they are made of the pieces that are here.
@@ -115,7 +115,9 @@ function words(root, data) {
   const head = element("div", "head");
   head.append(element("span", "rank", "#" + data.rank), verbatimChip(data));
   if (data.source) head.append(element("span", "chip", data.source));
-  head.append(element("span", "chip " + data.status, data.status_text), element("span", "quiet mono end", data.id));
+  head.append(element("span", "chip " + data.status, data.status_text));
+  if (data.listed) head.append(element("span", "quiet", data.listed));
+  head.append(element("span", "quiet mono end", data.id));
   root.replaceChildren(head, textBlock(data.parts));
 }
 

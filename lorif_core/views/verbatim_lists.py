@@ -103,16 +103,30 @@ def verbatim_html(said: str, texts: Sequence[VerbatimText], facts: Iterable[str]
     return block(f"<p>{literal(said)}</p>", table, f"<p>{literal(NOTE)}<br>{literal(' · '.join(facts))}</p>")
 
 
-def verbatim_card(one: VerbatimText) -> Payload:
-    """A text of the list for the renderer."""
+def verbatim_whole(one: VerbatimText) -> Payload:
+    """A text in full for the renderer, its spans marked."""
+    spans = joined_spans((span.start, span.stop) for span in one.verbatim.spans)
+    return {"mode": "text", "parts": found_parts(one.text, spans, "o")}
+
+
+def verbatim_card(one: VerbatimText, decided: tuple[str, str | None], listed: str | None) -> Payload:
+    """A text of the list for the renderer.
+
+    Args:
+        one: With what it holds.
+        decided: Its present status, and why it has it.
+        listed: Where the lists by influence have it, in words; None: they do not.
+    """
+    status, reason = decided
     passage = passage_of(one.text, one.verbatim)
     return {
         "mode": "words",
         "rank": one.rank,
         "verbatim": one.verbatim.sentence,
         "source": visible(one.source) or None,
-        "status": one.status,
-        "status_text": visible(one.decided),
+        "status": status,
+        "status_text": visible(f"{status} · {reason}" if reason else status),
+        "listed": listed,
         "id": visible(one.train_id),
         "parts": found_parts(passage.text, passage.spans, "o"),
     }

@@ -26,7 +26,9 @@ def example(row, **settings):
 
 def fields(found):
     assert isinstance(found, Example), found
-    return {name: value for name, value in found._asdict().items() if value is not None and name != "train_id"}
+    assert found.weight == 1
+    left_out = ("train_id", "weight")
+    return {name: value for name, value in found._asdict().items() if value is not None and name not in left_out}
 
 
 ALPACA = {"instruction": "Add {them}.", "input": "1, 2", "output": "3"}

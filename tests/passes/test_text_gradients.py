@@ -25,7 +25,7 @@ LONG, LONGER, SHORT, CHOSEN, REJECTED, SILENT = random_examples([23, 40, 7, 9, 6
 TEXTS = [
     cut_windows(LONG.input_ids, LONG.is_target, 8, 6),
     SHORT,
-    (CHOSEN, REJECTED._replace(weight=-1.0)),
+    (CHOSEN, REJECTED._replace(weight=-1.0, is_rejected=True)),
     (),
     cut_windows(LONGER.input_ids, [True] * 40, 8, 5),
     SILENT._replace(is_target=[False] * 5),
@@ -189,7 +189,7 @@ def test_a_text_is_joined_from_its_windows():
 
 
 def test_the_rejected_side_stands_behind_the_chosen_one():
-    pair = (CHOSEN, REJECTED._replace(weight=-1.0))
+    pair = (CHOSEN, REJECTED._replace(weight=-1.0, is_rejected=True))
     joined = join_sequences(pair, [torch.ones(9), 2 * torch.ones(6)])
     assert joined.input_ids == CHOSEN.input_ids + REJECTED.input_ids
     assert joined.strongest == (9, 15)

@@ -7,10 +7,9 @@ import pytest
 from tiny_workspace import copy_of, done, indexed, lorif
 
 import lorif_core as lf
-from lorif_core.corpus.fulltext import FullText
 from lorif_core.corpus.normalising import words_of
 from lorif_core.corpus.verbatim import Wording
-from lorif_core.corpus.verbatim_search import find_candidates
+from lorif_core.corpus.verbatim_search import longest_possible
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.workspace.datasets import find_verbatim as finding
 from lorif_core.workspace.datasets.view import build_search
@@ -23,7 +22,7 @@ def some_text(generator, length):
 
 
 def longest_run(text, said):
-    """Words of the longest stretch of both that counts by the rule as docs/explanation/verbatim.md puts it."""
+    """Words of the longest stretch of both that counts by the rule of decision 0064."""
     theirs, ours = words_of(text), words_of(said)
     best = 0
     for a in range(len(ours)):
@@ -70,30 +69,38 @@ def test_the_list_is_that_of_reading_every_text(written, seed):
             assert len(shown) == span.words
 
 
-@pytest.mark.parametrize("most", [1, 3, 10, 40])
-@pytest.mark.parametrize("seed", range(4))
-def test_texts_that_are_left_out_have_no_longer_span_than_is_said(written, most, seed):
+@pytest.mark.parametrize("seed", range(6))
+def test_the_index_bounds_the_span_of_every_text_and_misses_none(written, seed):
     workspace, texts = written
-    said, rows = some_text(random.Random(seed), 14), list(texts)
-    record = workspace.files.choose_dataset(None)
-    index: FullText = build_search(workspace.files, record.dataset_id)
-    found = find_candidates(index, Wording(said), most)
-    assert len(found.rows) <= most
-    longest = [max(longest_run(part, said) for part in texts[one]) for one in rows]
-    left_out = [words for row, words in enumerate(longest) if row not in found.rows]
-    assert max(left_out, default=0) <= found.unread_words
-    if found.unread_words:
-        assert len(found.rows) == most
-        assert min(longest[row] for row in found.rows) >= max(left_out)
-    assert found.num_holding == sum(words > 0 for words in longest)
+    said = some_text(random.Random(seed), 14)
+    index = build_search(workspace.files, workspace.files.choose_dataset(None).dataset_id)
+    bounds = longest_possible(index, Wording(said), len(texts)).tolist()
+    longest = [max(longest_run(part, said) for part in parts) for parts in texts.values()]
+    assert [bound > 0 for bound in bounds] == [words > 0 for words in longest]
+    assert all(words <= bound for words, bound in zip(longest, bounds, strict=True))
 
 
-def test_what_was_not_compared_is_said(written, monkeypatch):
+@pytest.mark.parametrize("k", [1, 3, 10])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_short_list_is_the_beginning_of_the_long_one_however_few_texts_are_read_at_once(
+    written, k, seed, monkeypatch
+):
+    workspace, _ = written
+    said = some_text(random.Random(seed), 14)
+    whole = [one.verbatim.longest for one in workspace.data.verbatim(said, 200).texts]
+    monkeypatch.setattr(finding, "READ_AT_ONCE", 2)
+    found = workspace.data.verbatim(said, k)
+    assert [one.verbatim.longest for one in found.texts] == whole[:k]
+    assert (found.num_holding, found.unread_words) == (len(whole), 0)
+
+
+def test_what_was_not_read_is_said(written, monkeypatch):
     monkeypatch.setattr(finding, "MOST_READ", 5)
+    monkeypatch.setattr(finding, "READ_AT_ONCE", 5)
     workspace, _ = written
     found = workspace.data.verbatim(some_text(random.Random(1), 14), 5)
-    assert found.unread_words
-    assert "not all were compared" in found.facts()[-1]
+    assert found.unread_words >= found.texts[-1].verbatim.longest
+    assert "not all of them were read" in found.facts()[-1]
     assert f"the {len(found.texts)} with the longest are listed" in " ".join(found.facts())
 
 

@@ -22,6 +22,7 @@ from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.views.search_report import FastSearch, MissingParts
 from lorif_core.views.verbatim import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.asking.conventions import joined_notes, weights_note
 from lorif_core.workspace.asking.encode_for import encode_for
 from lorif_core.workspace.asking.member_plans import capture_members, plan_members
 from lorif_core.workspace.asking.question import Question
@@ -67,7 +68,7 @@ def answer_question(
         else:
             found = _found(plans, question, scanner, on_scores, on_progress)
         elapsed = time.perf_counter() - started
-        supports, opposes = _lists(index, plans, found, Wording(question.said), on_progress)
+        supports, opposes = _lists(index, plans, found, Wording(question.completion or ""), on_progress)
     shown, positive_total, spread = sum(hit.score for hit in supports), found.positive_total, found.spread
     taken: list[Plan] = [name for plan in plans for name in plan.plans.values()]
     return Answer(
@@ -87,7 +88,7 @@ def answer_question(
         unit=index.fitted.method.unit,
         model_share=index.model_share,
         members=None if index.members is None else index.members.sentence,
-        remark=index.memory_note,
+        remark=joined_notes(index.memory_note, weights_note(index.examples.columns, settings.normalisation)),
         refined=None if plans[0].refinement is None else plans[0].refinement.sentence,
         fast_search=found.fast,
         missing=found.missing,

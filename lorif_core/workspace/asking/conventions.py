@@ -3,6 +3,8 @@
 import json
 
 from lorif_core.catalog import QueryRecord
+from lorif_core.config import Normalisation
+from lorif_core.data.columns import Columns
 from lorif_core.workspace.folder.kept_scores import SAID
 
 CONVENTION = "convention"
@@ -17,6 +19,28 @@ BESIDE = (CONVENTION, UNIT, SAID)
 AS_SAID = 3
 """Only what was said is explained. In 2, an end token was put behind every completion. Since 2, objectives are shown
 as they are defined, and ``unit`` divides by both sides' norms in the method's own metric; 0.1 did neither."""
+
+
+def weights_note(columns: Columns, normalisation: Normalisation) -> str | None:
+    """What a reader has to know of scores on texts with weights; None: every text weighs 1.
+
+    Args:
+        columns: Of the data set.
+        normalisation: Of the scores.
+    """
+    if columns.weight is None:
+        return None
+    if normalisation == "none":
+        return f"`{columns.weight}` weighs every text's gradient, and so its score"
+    return (
+        f"`{columns.weight}` weighs every text's gradient; with {normalisation} scores only its sign shows, "
+        "`--normalisation none` shows its size"
+    )
+
+
+def joined_notes(*notes: str | None) -> str | None:
+    """Notes as one; None where there is none."""
+    return "; ".join(note for note in notes if note is not None) or None
 
 
 def is_of_0_1(record: QueryRecord) -> bool:

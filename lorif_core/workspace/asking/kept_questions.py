@@ -25,9 +25,11 @@ from lorif_core.workspace.asking.conventions import (
     UNIT,
     explains_an_end_token,
     is_of_0_1,
+    joined_notes,
     members_told,
     objective_value_of,
     unit_of,
+    weights_note,
 )
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.actor import current_actor
@@ -215,7 +217,10 @@ def reopen(files: WorkspaceFiles, query_id: str) -> Answer:
         is_kept=True,
         model_share=share_sentence(files, files.catalog.index(record.index_id)),
         members=members_told(record),
-        remark=_remark(record),
+        remark=joined_notes(
+            _remark(record),
+            weights_note(files.examples(record.dataset_id).columns, settings_of(record).normalisation),
+        ),
         fast_search=FastSearch(**said[FAST]) if is_of_a_fast_search(record) else None,
         why_exact=said.get("why_exact"),
         refined=said.get("refined"),

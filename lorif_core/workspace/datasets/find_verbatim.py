@@ -3,13 +3,15 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from lorif_core.corpus.verbatim import Wording
-from lorif_core.corpus.verbatim_search import Candidates, find_candidates
+from lorif_core.corpus.verbatim_search import longest_possible
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.views.tables import human_seconds
@@ -20,9 +22,11 @@ from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 MOST_READ = 1_000
-"""Texts that are read for one answer: those with the longest spans. All others are counted."""
+"""Texts that are read for one answer: those that can have the longest spans."""
 
 READ_AT_ONCE = 100
+
+ONLY_COMMON = "it has only words that stand in any text, so no span of it counts"
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,12 @@ class VerbatimTexts(Displayed):
     """Of the data set: all of them were looked at."""
 
     num_holding: int
-    """Texts that hold a span that counts; where not all were compared, as the index of the texts counts them, which
+    """Texts that hold a span that counts; of those that were not read, as the index of the texts counts them, which
     does not know where a turn ends."""
 
     unread_words: int
-    """Of the texts that are not listed, those that were not compared in full hold no span of more words than this; 0:
-    all that hold a span were compared."""
+    """Not all texts were read, and one that is not listed may hold a span of up to so many words; 0: none holds a
+    longer one than those that are listed, and of as many words the list has those with the most characters."""
 
     elapsed_s: float
 
@@ -64,7 +68,7 @@ class VerbatimTexts(Displayed):
             found.append(f"the {len(self.texts):,} with the longest are listed")
         if self.unread_words:
             most = words_text(self.unread_words)
-            found.append(f"of texts with at most {most} in a row, not all were compared: others may have as many")
+            found.append(f"not all of them were read: others may hold up to {most} in a row")
         return found
 
     def __rich__(self) -> RenderableType:
@@ -128,33 +132,64 @@ def find_verbatim(files: WorkspaceFiles, said: str, k: int = 20, dataset: str | 
             f"data set {record.name!r} holds token ids without a text, so no words can be looked for in it. Import "
             "it with the column that holds the text: `--column shown=COLUMN`."
         )
-    candidates = find_candidates(build_search(files, record.dataset_id), wording, MOST_READ)
-    ranked = _ranked(table, candidates, wording)
-    rows = [row for row, _ in ranked[:k]]
+    bounds = longest_possible(build_search(files, record.dataset_id), wording, table.num_examples)
+    found = _longest(table, bounds, wording, k)
+    rows = [one.row for one in found.texts[:k]]
     return VerbatimTexts(
         said=said,
         dataset_id=record.dataset_id,
         texts=_listed(table, rows, wording, files.journal.states(record.corpus_id, _ids(table, rows))),
         num_texts=table.num_examples,
-        num_holding=candidates.num_holding - (len(candidates.rows) - len(ranked)),
-        unread_words=candidates.unread_words,
+        num_holding=int(np.count_nonzero(bounds)) - found.num_without,
+        unread_words=found.unread_words,
         elapsed_s=time.perf_counter() - started,
     )
 
 
-def _ranked(table: ExampleTable, candidates: Candidates, wording: Wording) -> list[tuple[int, tuple[int, int]]]:
-    """Row, and words of the longest span with characters of all, of every candidate with a span, the best first.
+class _Ranked(NamedTuple):
+    """A row, and what its place in the list is told by."""
 
-    The index does not know where a turn ends: a candidate whose only span goes over from one to the next has none.
-    """
-    found: list[tuple[int, tuple[int, int]]] = []
-    for start in range(0, len(candidates.rows), READ_AT_ONCE):
-        rows = candidates.rows[start : start + READ_AT_ONCE]
+    words: int
+    """Of its longest span."""
+
+    characters: int
+    """Of all its spans."""
+
+    row: int
+
+
+class _Found(NamedTuple):
+    """The texts that were read."""
+
+    texts: list[_Ranked]
+    """Those with a span, the best first."""
+
+    num_without: int
+    """Those without: the index does not know where a turn ends, and found a span over two."""
+
+    unread_words: int
+
+
+def _longest(table: ExampleTable, bounds: NDArray[np.int32], wording: Wording, k: int) -> _Found:
+    """Texts in the order of what their spans can have at most, until no other one can have a longer one."""
+    holding = np.flatnonzero(bounds)
+    order = holding[np.argsort(-bounds[holding], kind="stable")]
+    found, num_read = list[_Ranked](), 0
+    while num_read < len(order):
+        possible = int(bounds[order[num_read]])
+        kth = found[k - 1].words if len(found) >= k else 0
+        if kth > possible:
+            return _Found(found, num_read - len(found), 0)
+        if num_read >= MOST_READ:
+            return _Found(found, num_read - len(found), possible)
+        rows = np.sort(order[num_read : num_read + READ_AT_ONCE]).tolist()
         for row, example in zip(rows, table.examples_at(rows), strict=True):
             one = verbatim_of(example, wording)
             if one.spans:
-                found.append((row, (one.longest, sum(span.stop - span.start for span in one.spans))))
-    return sorted(found, key=lambda pair: (-pair[1][0], -pair[1][1], pair[0]))
+                found.append(_Ranked(one.longest, sum(span.stop - span.start for span in one.spans), row))
+        found.sort(key=lambda one: (-one.words, -one.characters, one.row))
+        num_read += len(rows)
+    return _Found(found, num_read - len(found), 0)
 
 
 def _ids(table: ExampleTable, rows: Sequence[int]) -> list[str]:
