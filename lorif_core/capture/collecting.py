@@ -37,7 +37,7 @@ GradientSink = Callable[[str, ProjectedGradient], None]
 """Called once per tracked module that received a gradient, in the order of the backward pass."""
 
 
-class _Pending(NamedTuple):
+class PendingUse(NamedTuple):
     """What is known of a use before its gradient arrives; not its output, whose hook holds this."""
 
     name: str
@@ -95,7 +95,7 @@ class Collector:
         prepared, order = self._prepare(use, layout(_as_multiplied(use)))
         # A tensor hook, not a module backward hook: the latter warns (and may copy) when the
         # module's input needs no gradient, as in the first layer.
-        pending = _Pending(use.name, prepared, order, layout, use.is_swapped, use.scale, use.skips)
+        pending = PendingUse(use.name, prepared, order, layout, use.is_swapped, use.scale, use.skips)
         self._hooks.append(use.output.register_hook(partial(self._on_output_grad, pending)))
 
     def _layout(self, use: Use) -> Layout | None:
@@ -133,15 +133,18 @@ class Collector:
             return project_side(inputs, side), "both" if order in ("input", "output") else order
         return prepare_inputs(inputs, maps, order), order
 
-    def _on_output_grad(self, pending: _Pending, output_grads: Tensor) -> None:
+    def _on_output_grad(self, pending: PendingUse, output_grads: Tensor) -> None:
         name = pending.name
         if pending.scale is not None:
             output_grads = output_grads * pending.scale
         if pending.skips is not None:
             output_grads = output_grads.masked_fill(pending.skips[..., None], 0)
-        self._parts[name].append(_finish(pending, pending.layout(output_grads), self.maps[name]))
+        self._parts[name].append(self._finish(pending, pending.layout(output_grads)))
         if len(self._parts[name]) == self._expected[name]:
             self._hand_over(name)
+
+    def _finish(self, pending: PendingUse, output_grads: Tensor) -> ProjectedGradient:
+        return finish_use(pending, output_grads, self.maps[pending.name])
 
     def flush(self) -> None:
         """Hand over modules some of whose calls had no effect on the objective, then what modules have together."""
@@ -181,7 +184,8 @@ def _of_ids(ids: Tensor, side: Side, use: Use) -> Tensor:
     return project_side(torch.nn.functional.one_hot(ids, use.num_ids or -1).to(wide), side)
 
 
-def _finish(pending: _Pending, output_grads: Tensor, maps: ModuleMaps) -> ProjectedGradient:
+def finish_use(pending: PendingUse, output_grads: Tensor, maps: ModuleMaps) -> ProjectedGradient:
+    """The gradients of a use, from those of its output (B, R, width)."""
     if not pending.is_swapped:
         return finish_gradient(pending.prepared, output_grads, maps, pending.order)
     return multiply_sides(project_side(output_grads, maps.input_map), pending.prepared, maps, pending.order)

@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from lorif_core.capture.collecting import Collector
+from lorif_core.capture.collecting import Collector, PendingUse
 from lorif_core.capture.layouts import BatchShape, Layout, Segments, layout_of, routed_layout
 from lorif_core.capture.uses import Use, watch_uses
 from lorif_core.errors import CaptureError
@@ -87,7 +87,8 @@ class _LoopCollector(Collector):
                 f"received an input of shape {tuple(use.inputs.shape)} for {self._batch.num_rows} rows, so its "
                 f"gradients cannot be told apart. Leave it out with `exclude=({use.name!r},)`."
             )
-        return _narrowing(found) if self._narrows and use.num_ids is None else found
+        is_narrowed = self._narrows and use.num_ids is None and not self.maps[use.name].keeps_outputs_apart
+        return _narrowing(found) if is_narrowed else found
 
     def _layout_of(self, use: Use) -> Layout | None:
         batch, leading = self._batch, use.inputs.shape[:-1]
@@ -105,6 +106,14 @@ class _LoopCollector(Collector):
             return partial(_by_row, num_rows=batch.num_rows)
         return found
 
+    def _finish(self, pending: PendingUse, output_grads: Tensor) -> ProjectedGradient:
+        maps = self.maps[pending.name]
+        if not self._narrows or pending.is_swapped or pending.order != "both":
+            return super()._finish(pending, output_grads)
+        # A product of what was rounded already; a processor gives it rounded as well, four times as fast.
+        rows = output_grads if maps.output_map is None else output_grads @ maps.output_map.to(output_grads.dtype)
+        return DenseGradient((pending.prepared.to(torch.bfloat16).mT @ rows).float())
+
     def _take(self, name: str, gradient: ProjectedGradient) -> None:
         if name in self._batch.taken:
             raise CaptureError(
@@ -116,7 +125,25 @@ class _LoopCollector(Collector):
                 "what the loss was divided by must be known before the gradients come: say `targets=` to `run.batch`."
             )
         self._batch.taken.add(name)
-        self._sink(name, weigh_gradient(gradient, self._batch.divisors))
+        weighed = weigh_gradient(gradient, self._batch.divisors, keeps_inputs=self.keeps_tokens)
+        if self._narrows and isinstance(weighed, SequenceGradient) and not self.keeps_tokens:
+            weighed = RoundedPair(weighed.inputs, weighed.output_grads)
+        self._sink(name, weighed)
+
+
+class RoundedPair(SequenceGradient):
+    """A pair whose norm, which is for people, is that of its product in bfloat16."""
+
+    def squared_norm(self) -> Tensor:
+        """Squared Frobenius norm per example, (B,)."""
+        pairs = zip(self.inputs.to(torch.bfloat16), self.output_grads, strict=True)
+        # One example at a time, which stays in the cache: a third of the time of all at once.
+        return torch.stack([_gram_product(inputs, rows.to(torch.bfloat16)) for inputs, rows in pairs])
+
+
+def _gram_product(inputs: Tensor, rows: Tensor) -> Tensor:
+    """‖XᵀY‖² = ⟨XXᵀ, YYᵀ⟩."""
+    return ((inputs @ inputs.mT).float() * (rows @ rows.mT).float()).sum().clamp_min(0)
 
 
 def _by_row(rows: Tensor, num_rows: int) -> Tensor:
@@ -127,8 +154,9 @@ def _narrowing(layout: Layout) -> Layout:
     return lambda rows: layout(rows).to(torch.bfloat16)
 
 
-def weigh_gradient(gradient: ProjectedGradient, weights: float | Tensor) -> ProjectedGradient:
-    """Gradients of the examples times one number each, or one for all; a pair's inputs stay as they are."""
+def weigh_gradient(gradient: ProjectedGradient, weights: float | Tensor, *, keeps_inputs: bool) -> ProjectedGradient:
+    """Gradients of the examples times one number each, or one for all; of a pair the narrower side is multiplied,
+    unless its inputs are to stay as they are."""
     if not isinstance(weights, Tensor):
         if weights == 1:
             return gradient
@@ -138,6 +166,8 @@ def weigh_gradient(gradient: ProjectedGradient, weights: float | Tensor) -> Proj
     if isinstance(gradient, DenseGradient):
         return DenseGradient(_times(gradient.matrix, factor))
     wide = gradient.wide
+    if not keeps_inputs and wide.widths[0] < wide.widths[1]:
+        return SequenceGradient(_times(wide.inputs, factor), wide.output_grads)
     return SequenceGradient(wide.inputs, _times(wide.output_grads, factor))
 
 

@@ -90,7 +90,7 @@ class LorifCallback(TrainerCallback):
         options: RunOptions = {"tokenizer": tokenizer, **self.options}
         self._all = ExitStack()
         self.run = self._all.enter_context(log(self.workspace, model, name=self.name, **options))
-        plain = self.run.run.loop.model
+        plain = self.run.run.loop.outer
         before = plain.register_forward_pre_hook(self._on_forward, with_kwargs=True, prepend=True)
         after = plain.register_forward_hook(self._on_output, with_kwargs=True)
         self._all.callback(before.remove)

@@ -12,6 +12,9 @@ from lorif_core.members_config import TrainedBy
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.reader import StoreReader
 
+KEPT_BYTES = 1 << 30
+"""Of means of curvatures that are kept from one question to the next; what is beyond is decomposed anew."""
+
 
 @dataclass(frozen=True)
 class UnrolledSegment:
@@ -56,9 +59,12 @@ class Unrolling:
         if len(readers) == 1:
             return spectrum_of(readers[0].subspace(module))
         key = segment, module.name
-        if key not in self._means:
-            self._means[key] = mean_spectrum([spectrum_of(one.subspace(module)) for one in readers])
-        return self._means[key]
+        if key in self._means:
+            return self._means[key]
+        found = mean_spectrum([spectrum_of(one.subspace(module)) for one in readers])
+        if found.basis.nbytes + sum(one.basis.nbytes for one in self._means.values()) <= KEPT_BYTES:
+            self._means[key] = found
+        return found
 
     def _duration(self, segment: int, module: ModuleShape, spectrum: Spectrum) -> float:
         """Learning rates in units of the inverse of a sum over texts."""

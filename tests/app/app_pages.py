@@ -1,6 +1,8 @@
 """Pages without a browser."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
@@ -33,3 +35,17 @@ def open_page(monkeypatch, workspace: Path, page: str | None = None, **url: str)
 def texts(app: AppTest) -> list[str]:
     """Everything drawn by st.text."""
     return [element.value for element in app.text]
+
+
+def button(app: AppTest, key: str) -> Any:
+    """The button with that key."""
+    return next(one for one in app.button if one.key == key)
+
+
+def run_until(app: AppTest, claim: Callable[[AppTest], bool], runs: int = 60) -> None:
+    """Run a page again until what is claimed of it holds."""
+    for _ in range(runs):
+        if claim(app):
+            return
+        app.run()
+    raise AssertionError(texts(app))

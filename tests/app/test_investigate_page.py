@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from app_pages import open_page, texts
+from app_pages import button, open_page, run_until, texts
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
@@ -16,18 +16,6 @@ def workspace(tmp_path_factory):
     folder = copy_of(indexed(), tmp_path_factory.mktemp("investigate"))
     lf.open_workspace(folder).ask("The river of Arlen is", " castle Brook.", k=10, num_opposing=10)
     return folder
-
-
-def button(app, key):
-    return next(one for one in app.button if one.key == key)
-
-
-def run_until(app, claim, runs=60):
-    for _ in range(runs):
-        if claim(app):
-            return
-        app.run()
-    raise AssertionError(texts(app))
 
 
 def test_a_workspace_without_an_index_says_the_next_command(monkeypatch, tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from app_pages import open_page, texts
+from app_pages import button, open_page, run_until, texts
 from tiny_workspace import copy_of, indexed, rows, write_rows
 
 import lorif_core as lf
@@ -27,18 +27,6 @@ def workspace(tmp_path_factory):
 
 def gradients_of(opened):
     return next(one.index_id for one in opened.indexes.records() if one.method == "lorif")
-
-
-def button(app, key):
-    return next(one for one in app.button if one.key == key)
-
-
-def run_until(app, claim, runs=60):
-    for _ in range(runs):
-        if claim(app):
-            return
-        app.run()
-    raise AssertionError(texts(app))
 
 
 def test_the_questions_of_its_table_are_asked(monkeypatch, workspace):

@@ -76,23 +76,15 @@ def drawn(shape, seed, offset):
 
 @given(tables)
 @settings(deadline=None, max_examples=40)
-def test_a_score_is_the_covariance_that_numpy_gives(drawing):
+def test_a_score_is_the_covariance_that_numpy_gives_and_without_a_unit_the_correlation(drawing):
     num_models, num_texts, num_queries, seed = drawing
     texts = drawn((num_texts, num_models), seed, 60.0)
     queries = drawn((num_queries, num_models), seed + 1, -3.0)
-    wanted = [[np.cov(query, text)[0, 1] for text in texts.numpy()] for query in queries.numpy()]
-    close(scores_of(texts, queries), torch.tensor(wanted, dtype=torch.float64), relative=ROUNDING)
-
-
-@given(tables)
-@settings(deadline=None, max_examples=40)
-def test_without_a_unit_it_is_the_correlation(drawing):
-    num_models, num_texts, num_queries, seed = drawing
-    texts = drawn((num_texts, num_models), seed, 60.0)
-    queries = drawn((num_queries, num_models), seed + 1, -3.0)
-    wanted = [[np.corrcoef(query, text)[0, 1] for text in texts.numpy()] for query in queries.numpy()]
-    found = scores_of(texts, queries, UNIT)
-    assert found.numpy() == pytest.approx(np.array(wanted), abs=5 * ROUNDING)
+    pairs = [[(query, text) for text in texts.numpy()] for query in queries.numpy()]
+    covariances = torch.tensor([[np.cov(*pair)[0, 1] for pair in row] for row in pairs], dtype=torch.float64)
+    correlations = np.array([[np.corrcoef(*pair)[0, 1] for pair in row] for row in pairs])
+    close(scores_of(texts, queries), covariances, relative=ROUNDING)
+    assert scores_of(texts, queries, UNIT).numpy() == pytest.approx(correlations, abs=5 * ROUNDING)
 
 
 def test_what_is_the_same_for_all_models_makes_no_difference():

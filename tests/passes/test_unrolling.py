@@ -189,6 +189,21 @@ def test_normalised_scores_are_divided_by_the_self_influence_in_the_index_s_own_
     close(scores(plans), scores(plain) / own**power, relative=1e-4)
 
 
+def test_a_unit_score_is_divided_by_both_norms_under_the_damped_inverse_of_the_index_s_own_model():
+    unrolling, members = unrolled((1, 2), (2.0, 1.0))
+    plain, _ = plans_of(unrolling, members, ScoreConfig())
+    plans, _ = plans_of(unrolling, members, ScoreConfig(normalisation="unit"))
+    texts, queries = rows_of(2), rows_of(2, True)
+    own = {"texts": torch.zeros(len(TRAIN)).double(), "queries": torch.zeros(len(QUERIES)).double()}
+    for name, rows in texts.items():
+        gram = rows.T @ rows
+        damped = gram + 0.5 * gram.trace() / len(gram) * torch.eye(len(gram), dtype=torch.float64)
+        for side, one in (("texts", rows), ("queries", queries[name])):
+            own[side] += (one * torch.linalg.solve(damped, one.T).T).sum(1)
+    wanted = scores(plain) / own["queries"].sqrt()[:, None] / own["texts"].sqrt()
+    close(scores(plans), wanted, relative=1e-3)
+
+
 def test_a_damping_or_a_rank_is_refused_as_the_training_takes_their_place():
     for asked in (ScoreConfig(damping_ratio=0.1), ScoreConfig(subspace_rank=2), ScoreConfig(damping=1.0)):
         with pytest.raises(ConfigError, match="source has no damping: learning rates and steps"):

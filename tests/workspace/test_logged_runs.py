@@ -107,3 +107,22 @@ def test_a_loop_that_changes_nothing_leaves_the_index_that_a_build_leaves(name, 
     first, second = (torch.tensor([one[key] for key in sorted(scores[0])]) for one in scores)
     torch.testing.assert_close(first, second, rtol=0.03, atol=0.02 * float(first.abs().max()))
     assert "run 'run' trained" in ask(folder, "--index", run.index_id)["model_share"]
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_the_adapters_of_a_frozen_model_are_logged_and_asked(tmp_path):
+    peft = pytest.importorskip("peft")
+    folder = copy_of(imported(), tmp_path)
+    workspace, (model, tokenizer) = lf.open_workspace(folder), loaded_model()
+    config = peft.LoraConfig(r=4, target_modules=["c_fc"], task_type="CAUSAL_LM", fan_in_fan_out=True)
+    model = peft.get_peft_model(model, config)
+    ids, texts = encoded(workspace, tokenizer)
+    with lf.log(workspace, model, name="lora", tokenizer=tokenizer, method=settings_of("graddot")) as run:
+        for chosen, batch in batches_of(ids, texts, 16, 0):
+            labels = labels_of(batch)
+            with run.batch(chosen, targets=int((labels[:, 1:] != -100).sum())):
+                model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels).loss.backward()
+            model.zero_grad()
+    assert len(decoded(workspace, run.index_id)) == 4
+    answer = ask(folder, "--index", run.index_id)
+    assert len(answer["supports"]) > 0

@@ -66,8 +66,8 @@ def test_a_question_of_the_table_is_answered_by_correlations_without_a_model(wor
     assert (found["question"]["prompt"], found["question"]["completion"]) == QUESTIONS["q1"]
     assert found["objective_value"] == pytest.approx(LOSSES[-2].mean())
     assert found["model_share"] == (
-        "scores are covariances of losses over 6 models; no gradient was taken, and the loss that is shown is the mean "
-        "over the models"
+        "scores are covariances of losses over 6 models; no gradient was taken, and the loss that is shown is the "
+        "mean over the models"
     )
 
 

@@ -117,11 +117,12 @@ def check_settings(index: OpenIndex, *asked: ScoreConfig) -> None:
             "others. Ask the index that names them, which `lorif indexes` shows, or build it: `lorif index` with "
             "`--method source --checkpoints`."
         )
+    ways = ("take the members away with `lorif index` and `--alone`", "ask an index of the default method")
+    elsewhere = ways[index.unrolling is not None]
     if index.members is not None and any(one.refine for one in asked):
         raise ConfigError(
             f"refine is for an index that is alone, and {index.index_id!r} has {index.members.count} members, whose "
-            "curvatures do not add up. Leave it out, or take the members away with `lorif index` and "
-            "`--alone`."
+            f"curvatures do not add up. Leave it out, or {elsewhere}."
         )
 
 

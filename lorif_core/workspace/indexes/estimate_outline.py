@@ -59,7 +59,8 @@ def outline_engine(settings: IndexConfig) -> tuple[Engine, str | None]:
     chosen = sized(own, entries)
     method, f = method_with_divisor(chosen, entries)
     reason = reason_of_size(chosen, entries) if is_sized_by_model(own) else None
-    return Engine(loaded, method, settings.batches, tracked_shapes(entries, f), f, {}, entries), reason
+    modules = method.projection.shapes(tracked_shapes(entries, f))
+    return Engine(loaded, method, settings.batches, modules, f, {}, entries), reason
 
 
 def estimate_outline(files: WorkspaceFiles, dataset: DatasetRecord, settings: IndexConfig) -> IndexEstimate:

@@ -67,7 +67,7 @@ def check_fits(engine: Engine, free: int) -> None:
 
 def needs_at(engine: Engine, f: int) -> BuildMemory:
     """What a build would hold if widths were divided by ``f``."""
-    modules = tracked_shapes(engine.entries, f)
+    modules = engine.method.projection.shapes(tracked_shapes(engine.entries, f))
     length = engine.batches.max_length
     tokens = max(engine.tokens_per_batch, min(length, engine.loaded.max_positions or length))
     batch = batch_bytes(tokens, sizes_of(engine.loaded.model), modules)

@@ -18,6 +18,7 @@ from lorif_core.methods.protocol import AttributionMethod, Member
 from lorif_core.models.load import choose_device, load_model
 from lorif_core.passes.scoring import FittedIndex
 from lorif_core.passes.unrolling import UnrolledSegment, Unrolling, check_one_space
+from lorif_core.store.manifest import Manifest
 from lorif_core.store.plan import Parents
 from lorif_core.store.reader import StoreReader
 from lorif_core.turns import turn_on
@@ -215,6 +216,7 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
         return open_losses(files, record, model)
     reader = files.open_index(record.index_id)
     reader.require_complete()
+    refuse_module(record.index_id, reader.manifest)
     examples = files.examples(record.dataset_id)
     settings = read_index_settings(record.settings_json, model)
     place = scoring_device(choose_device(settings.model.device))
@@ -299,6 +301,20 @@ def check_losses(
     own = replace(losses, own_fingerprint=loaded.fingerprint).fingerprint
     found = Parents(examples.fingerprint, own, loaded.tokenizer_fingerprint)
     check_parents(index_id, built, found, loaded.name)
+
+
+def refuse_module(index_id: str, manifest: Manifest) -> None:
+    """Refuse an index of a model that cannot be loaded from anywhere.
+
+    Raises:
+        ArtefactError: A training run logged it, of a module that is no language model.
+    """
+    logged = manifest.logged or {}
+    if logged.get("is_module"):
+        raise ArtefactError(
+            f"index {index_id!r} was logged by run {logged['run']!r} of a torch module that is no language model, so "
+            f"questions to it are losses: ask in Python, `ws.logged({logged['run']!r}).ask(model, loss)`."
+        )
 
 
 def check_fit(record: IndexRecord, reader: StoreReader, method: AttributionMethod) -> None:

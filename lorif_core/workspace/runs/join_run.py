@@ -144,6 +144,7 @@ def _plan(run: RunFiles, number: int, told: MemberModel, has_dropout: bool) -> P
             "member": number,
             "statistics": None if is_random else run.statistics(),
             "dropout": has_dropout,
+            "is_module": not run.can_be_loaded,
         },
     )
 

@@ -87,7 +87,7 @@ def log(workspace: HasFiles, model: nn.Module, *, name: str, **options: Unpack[R
     run = _begin(workspace.files, model, name, options)
     with watch_loop(run.loop.model, run.loop.names, run.loop.heads) as watch:
         training = TrainingRun(run, watch)
-        hook = run.loop.model.register_forward_pre_hook(training.on_forward, with_kwargs=True)
+        hook = run.loop.outer.register_forward_pre_hook(training.on_forward, with_kwargs=True)
         try:
             yield training
             training.flush()

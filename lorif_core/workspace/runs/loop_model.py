@@ -17,6 +17,7 @@ from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules, tracked_shapes
 from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import ModuleShape
+from lorif_core.turns import base_of
 from lorif_core.weights import locate_weight
 from lorif_core.workspace.indexes.choose_size import sized
 
@@ -27,8 +28,11 @@ UNTRAINED = "not trained: its weight is frozen"
 class LoopModel:
     """A model in training, its tracked modules and the method."""
 
+    outer: nn.Module
+    """Without what wraps it for several processes: what is called and saved."""
+
     model: nn.Module
-    """Without what wraps it for several processes."""
+    """The same under its adapter wrappers: what the names of modules are of."""
 
     settings: MethodSettings
     """With f and rank that suit the model."""
@@ -88,9 +92,10 @@ def loop_model(
     Raises:
         CaptureError: The model is compiled, or divided among processes.
         TargetError: A pattern matches nothing, or nothing is left to track.
-        ConfigError: The method asks for a budget.
+        ConfigError: The method asks for a budget, or stores sketches of gradients.
     """
-    plain = _unwrapped(model)
+    outer = _unwrapped(model)
+    plain = base_of(outer)
     if isinstance(settings, FactoredSettings) and settings.budget is not None:
         raise ConfigError(
             "a budget is divided among modules by what a sample of all texts teaches, and a run meets its texts as "
@@ -104,8 +109,14 @@ def loop_model(
     settings = sized(settings, entries)
     method = make_method(settings)
     modules = tracked_shapes(entries, method.projection.f or 1)
+    if method.train_objective != "loss" or method.projection.shapes(modules) != modules:
+        raise ConfigError(
+            "a run checks each module's gradients of its loss against the weights' own, which it cannot do of the "
+            f"sketches that {settings.name} stores. Log it with another method, such as lorif, or build the index "
+            "when the model is trained: `lorif index`."
+        )
     in_bfloat16 = possible_precisions(precision, plain)[0] == "bfloat16"
-    return LoopModel(plain, settings, method, modules, entries, in_bfloat16)
+    return LoopModel(outer, plain, settings, method, modules, entries, in_bfloat16)
 
 
 def _unless_frozen(model: nn.Module, entry: ModuleEntry) -> ModuleEntry:

@@ -72,7 +72,7 @@ class RunFiles:
     @property
     def can_be_loaded(self) -> bool:
         """Whether transformers saves and loads the model, as a language model that questions can be put to."""
-        return hasattr(self.loop.model, "save_pretrained") and output_head(self.loop.model) is not None
+        return hasattr(self.loop.outer, "save_pretrained") and output_head(self.loop.model) is not None
 
     def settings(self, model: str) -> IndexConfig:
         """The settings of an index of the run."""
@@ -146,7 +146,7 @@ class RunFiles:
 
     def _save_model(self, number: int) -> str:
         folder = self.place.folder / "models" / f"{number:02d}"
-        model: Any = self.loop.model
+        model: Any = self.loop.outer
         model.save_pretrained(folder)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)
