@@ -86,7 +86,6 @@ def import_(
     * lorif import ws rollouts.jsonl --weight-column advantage
     * lorif import ws rows.jsonl --form alpaca --prompt ask --completion said --column context=given
     * lorif import ws book.txt --txt line
-    * lorif import ws folder_of_shards --split train,test
     * lorif import ws openai/gsm8k --split train --subset main --prompt-form chat
     * lorif import ws umfrage.csv --delimiter ";" --decimal-comma --encoding cp1252 --type plz=text
 
@@ -107,15 +106,16 @@ def import_(
         _preview_import(workspace, files, settings, json=json)
         return
     with progress(json) as on_progress:
+        watched = partial(_show_long, on_progress)
         result = create_workspace(workspace).data.import_files(
-            *files, settings=settings, on_progress=partial(_show_long, on_progress), said=said
+            *files, settings=settings, on_progress=watched, said=said
         )
     if json:
         print_json(result.to_dict())
-    else:
-        _say_import(result)
-        if result.is_new:
-            say(f"Next: lorif index {workspace} --model FOLDER")
+        return
+    _say_import(result)
+    if result.is_new:
+        say(f"Next: lorif index {workspace} --model FOLDER")
 
 
 def _show_long(on_progress: Callable[[str, int, int], None], stage: str, done: int, total: int) -> None:

@@ -1,7 +1,7 @@
 """Commands for losses instead of gradients: import-losses, perturb."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -9,6 +9,9 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lorif_core.cli.output import Json, TextArg, print_json, progress, say
 from lorif_core.config import Codec, ModelConfig
 from lorif_core.evaluation.perturbation import PerturbConfig
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.indexes.import_losses import ImportedLosses
 
 MOST_NAMED = 5
 
@@ -51,7 +54,6 @@ def import_losses(
         leave_out: Leave out texts that lack a loss under some model; else they are refused.
         json: Print one JSON object instead of text.
     """
-    from lorif_core.views.tables import human_bytes
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
@@ -62,6 +64,12 @@ def import_losses(
     if json:
         print_json(found.to_dict())
         return
+    _say_losses(workspace, found)
+
+
+def _say_losses(workspace: Path, found: "ImportedLosses") -> None:
+    from lorif_core.views.tables import human_bytes
+
     record = found.record
     per_text = (record.total_bytes or 0) / max(record.num_examples, 1)
     say(

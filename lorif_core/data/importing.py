@@ -109,8 +109,7 @@ def write_examples(
     if not paths:
         raise DataError("an import needs at least one file, none was given: name a data file.")
     first = _Pass(records_of(paths, settings), "rows looked at", on_progress)
-    scanned = scan_columns(first, settings)
-    schemas = schemas_of(paths, settings)
+    scanned, schemas = scan_columns(first, settings), schemas_of(paths, settings)
     plan = plan_columns(scanned, settings, schemas)
     listed = rejects_file or folder / REJECTS_FILE
     with _folder_for_writing(folder), TemporaryDirectory(prefix=".import-", dir=folder) as scratch:

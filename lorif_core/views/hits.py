@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from lorif_core.views.text import visible
-from lorif_core.views.verbatim import Verbatim
+from lorif_core.views.verbatim_of_hit import Verbatim
 
 SIGN_CONVENTION = (
     "A positive score supports the completion: training more on the text makes it more likely; "

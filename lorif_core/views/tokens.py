@@ -13,7 +13,7 @@ from typing import Any, Literal
 from lorif_core.views.diffs import Piece
 from lorif_core.views.hits import ELLIPSIS, Hit, TokenPart, join_words, window_text, z_text
 from lorif_core.views.text import visible
-from lorif_core.views.verbatim import verbatim_places
+from lorif_core.views.verbatim_of_hit import verbatim_places
 
 FAINT = 0.06
 """Heat below this is not drawn."""

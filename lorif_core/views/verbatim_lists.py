@@ -13,7 +13,7 @@ from lorif_core.views.hits import ELLIPSIS
 from lorif_core.views.tables import bracketed, marked_passage, records_table
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import Payload, found_parts
-from lorif_core.views.verbatim import Verbatim, joined_spans
+from lorif_core.views.verbatim_of_hit import Verbatim, joined_spans
 
 PASSAGE = 260
 """Characters of a passage."""

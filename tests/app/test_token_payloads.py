@@ -9,7 +9,7 @@ from lorif_core.data.example import Example
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit, TokenPart, join_words
 from lorif_core.views.tokens import card, heated, percentile_text, plain, signed, strip
-from lorif_core.views.verbatim import verbatim_of
+from lorif_core.views.verbatim_of_hit import verbatim_of
 
 words = st.lists(st.tuples(st.text(max_size=12), st.floats(-5, 5)), min_size=1, max_size=30)
 

@@ -4,7 +4,7 @@ import pytest
 
 from lorif_core.corpus.verbatim import MAX_SPANS, Wording
 from lorif_core.data.example import Example
-from lorif_core.views.verbatim import joined_spans, verbatim_of
+from lorif_core.views.verbatim_of_hit import joined_spans, verbatim_of
 
 SAID = "the old lighthouse keeper counted seven ships"
 CALL = {"type": "function", "function": {"name": "count", "arguments": {"what": SAID}}}

@@ -20,7 +20,7 @@ from lorif_core.passes.scoring import ScoringPlan, score_per_product, scores_per
 from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.views.search_report import FastSearch, MissingParts
-from lorif_core.views.verbatim import verbatim_of
+from lorif_core.views.verbatim_of_hit import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.conventions import joined_notes, weights_note
 from lorif_core.workspace.asking.encode_for import encode_for

@@ -16,7 +16,7 @@ from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.views.search_report import FastSearch
-from lorif_core.views.verbatim import verbatim_of
+from lorif_core.views.verbatim_of_hit import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.conventions import (
     AS_SAID,

@@ -15,8 +15,8 @@ from lorif_core.corpus.verbatim_search import longest_possible
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.views.tables import human_seconds
-from lorif_core.views.verbatim import verbatim_of, words_text
 from lorif_core.views.verbatim_lists import VerbatimText, verbatim_html, verbatim_table
+from lorif_core.views.verbatim_of_hit import verbatim_of, words_text
 from lorif_core.workspace.datasets.view import build_search
 from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles

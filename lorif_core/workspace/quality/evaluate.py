@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, TypedDict, Unpack, cast
 
 import torch
 from torch import Tensor
@@ -66,6 +66,17 @@ class RetrainChoices(SubsetChoices, total=False):
     The same call without it goes on."""
 
 
+class ScoringChoices(TypedDict, total=False):
+    """How candidates are scored; every combination is a line of its own."""
+
+    normalisations: Sequence[Normalisation]
+    refines: Sequence[int]
+    """Refining steps of half-whitened indexes."""
+
+    refine_by: RefineBy
+    """Whose curvature refines: that of the codes, or the model's own."""
+
+
 class Evaluation:
     """Quality measurements of a workspace's indexes, beside uncompressed references."""
 
@@ -78,11 +89,9 @@ class Evaluation:
         truth: str | Path,
         *,
         candidates: Sequence[str] = (),
-        normalisations: Sequence[Normalisation] = ("none",),
-        refines: Sequence[int] = (0,),
-        refine_by: RefineBy = "codes",
         against: str | None = None,
         on_progress: ProgressSink = no_progress,
+        **choices: Unpack[ScoringChoices],
     ) -> list[LdsRow]:
         """Plain and partial linear datamodelling score of candidates against really retrained subsets, best first.
 
@@ -94,11 +103,9 @@ class Evaluation:
             truth: The .npz of ``retrain``: masks (S, N) and losses (S, Q).
             candidates: Index ids or references, each with ``:ratio`` for another damping. None given:
                 every complete index.
-            normalisations: Each is a line of its own.
-            refines: Refining steps of half-whitened indexes; each is a line of its own.
-            refine_by: Whose curvature refines: that of the codes, or the model's own.
             against: Candidate that the others are compared with. Unset: the best plain, and the best partial line.
             on_progress: Receives (stage, done, total).
+            **choices: See ``ScoringChoices``.
 
         Raises:
             DataError: Ground truth, queries and data set do not fit together.
@@ -106,6 +113,8 @@ class Evaluation:
         Source:
             LDS: TRAK (arXiv:2303.14186), section 4; mean over queries of the Spearman correlation over subsets.
         """
+        normalisations, refines = choices.get("normalisations", ("none",)), choices.get("refines", (0,))
+        refine_by = choices.get("refine_by", "codes")
         known, base = load_truth(Path(truth)), None if against is None else parse_candidate(against)
         wanted = [*always_beside(), *self._candidates(candidates), *([] if base is None else [base])]
         names = list(dict.fromkeys(wanted))

@@ -3,7 +3,7 @@
 One text in four ends with the same sentence, so that an answer can have a span which very many texts hold. The index
 of the texts is built before, as any search for words needs it::
 
-    python -m benchmarks.verbatim --rows 200000
+    python -m benchmarks.verbatim_search_speed --rows 200000
 """
 
 import argparse
@@ -41,7 +41,9 @@ def write_texts(path: Path, num_rows: int) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="benchmarks.verbatim", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.verbatim_search_speed", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--rows", type=int, default=200_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lorif-bench-") as name:
