@@ -194,7 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 5, 10], help="each is a line")
     parser.add_argument("--batch", type=int, nargs="+", default=[64], help="texts of the curvature, each a line")
-    parser.add_argument("--damping", type=float, nargs="+", default=[1.0], help="over the curvature along a query")
+    parser.add_argument(
+        "--damping", type=float, nargs="+", default=[1.0], help="over coordinates per token of the batch"
+    )
     parser.add_argument("--solver", choices=("cg", "lissa"), default="cg")
     parser.add_argument("--every", type=int, default=1, help="ask every n-th query only")
     parser.add_argument("--json", type=Path, help="file for every figure")

@@ -15,9 +15,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lorif_core.config import BatchConfig, ImportConfig, ModelConfig, ScoreConfig
+    from lorif_core.config import BatchConfig, GenerateConfig, ImportConfig, ModelConfig, ScoreConfig
     from lorif_core.errors import LorifError
-    from lorif_core.generate_config import GenerateConfig
     from lorif_core.methods.method_settings import IndexConfig
     from lorif_core.methods.registry import method_settings
     from lorif_core.views.hits import Hit
@@ -34,7 +33,7 @@ _HOMES = {
     "BatchConfig": "config",
     "Comparison": "workspace.asking.compare",
     "Evaluation": "workspace.quality.evaluate",
-    "GenerateConfig": "generate_config",
+    "GenerateConfig": "config",
     "Hit": "views.hits",
     "ImportConfig": "config",
     "IndexConfig": "methods.method_settings",

@@ -1,4 +1,5 @@
-"""Settings of the stages as frozen dataclasses; methods, exports and so on have files of their own.
+"""Settings of the stages as frozen dataclasses; methods: ``method_settings``, members: ``members_config``,
+exports: ``export_config``.
 
 The command line, the manifest and the documentation are generated from them. Nothing here
 imports torch, so ``lorif --help`` is instant. A field checks itself; a relation between two
@@ -361,6 +362,10 @@ def parse_bytes(text: str) -> int:
     return int(value)
 
 
+def _require_damping(name: str, value: float | None) -> None:
+    require(value is None or value > 0, f"{name} must be > 0, got {value}: the inverse needs some damping.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
     """How queries are differentiated and scored against an index."""
@@ -388,7 +393,7 @@ class ScoreConfig:
     """By the model: how many training texts its curvature is taken over, the same ones for every question."""
 
     refine_damping: float = 1.0
-    """By the model: damping over the curvature along the query itself; large values leave the query plain."""
+    """By the model: damping over the tracked gradients' coordinates per token of the batch."""
 
     solver: RefineSolver = "cg"
     """By the model: cg, conjugate gradients; lissa, the Neumann series, which takes far more steps."""
@@ -419,10 +424,7 @@ class ScoreConfig:
         if self.damping_rule is not None:
             check_choice("damping_rule", self.damping_rule, DampingRule)
         require(self.refine >= 0, f"refine must be at least 0 steps, got {self.refine}; 0 leaves queries plain.")
-        require(
-            self.refine_ratio > 0,
-            f"refine_ratio must be > 0, got {self.refine_ratio}: the inverse needs some damping.",
-        )
+        _require_damping("refine_ratio", self.refine_ratio)
         self._check_model_refinement()
         require(
             self.query_rank is None or self.query_rank >= 1,
@@ -432,10 +434,7 @@ class ScoreConfig:
             self.subspace_rank is None or self.subspace_rank >= 0,
             f"subspace_rank must be at least 0, got {self.subspace_rank}; 0 is GradDot.",
         )
-        require(
-            self.damping_ratio is None or self.damping_ratio > 0,
-            f"damping_ratio must be > 0, got {self.damping_ratio}: the inverse needs some damping.",
-        )
+        _require_damping("damping_ratio", self.damping_ratio)
         require(
             self.damping is None or self.damping > 0,
             f"damping must be > 0, got {self.damping}: outside the subspace the inverse is 1/damping.",
@@ -446,10 +445,7 @@ class ScoreConfig:
         check_choice("refine_by", self.refine_by, RefineBy)
         check_choice("solver", self.solver, RefineSolver)
         require(self.batch >= 1, f"batch must be at least 1 text, got {self.batch}.")
-        require(
-            self.refine_damping > 0,
-            f"refine_damping must be > 0, got {self.refine_damping}: the inverse needs some damping.",
-        )
+        _require_damping("refine_damping", self.refine_damping)
         if self.refine_by == "model":
             require(
                 self.refine >= 1,
@@ -467,4 +463,26 @@ class ScoreConfig:
             not changed,
             f"{' and '.join(changed)} belong to a refinement by the model, which was not asked for. Pass "
             "`--refine-by model --steps 10` as well, or leave it out.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """How the model completes a prompt."""
+
+    max_new_tokens: int = 32
+    """Longest generated completion in tokens."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token each time (greedy); above 0 samples."""
+
+    sampling_seed: int = 0
+    """Seed of the sampling."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(
+            self.max_new_tokens >= 1 and self.temperature >= 0,
+            f"max_new_tokens must be at least 1 and temperature at least 0, got {self.max_new_tokens} and "
+            f"{self.temperature}.",
         )

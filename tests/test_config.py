@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorif_core.config import BatchConfig, CurvatureConfig, ImportConfig, ModelConfig, ScoreConfig
+from lorif_core.config import BatchConfig, CurvatureConfig, GenerateConfig, ImportConfig, ModelConfig, ScoreConfig
 from lorif_core.errors import ConfigError, LorifError
-from lorif_core.generate_config import GenerateConfig
 from lorif_core.methods.method_settings import (
     GraddotConfig,
     IndexConfig,

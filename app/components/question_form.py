@@ -8,9 +8,8 @@ from app import session
 from app.background import Task, tasks, watch
 from app.components import chat_form, refine_choice, table_question, token_view
 from lorif_core.catalog import IndexRecord, QueryRecord
-from lorif_core.config import Normalisation, ScoreConfig, Search
+from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
 from lorif_core.files import fingerprint_of_value
-from lorif_core.generate_config import GenerateConfig
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.generate_completion import generate_completion

@@ -13,7 +13,7 @@ CHOICES: dict[Choice, str] = {
     "codes": "By what the stored texts share",
     "model": "By the model's own curvature",
 }
-USUAL_STEPS: dict[Choice, int] = {"codes": 2, "model": 3}
+USUAL_STEPS: dict[Choice, int] = {"codes": 2, "model": 2}
 
 COSTS: dict[Choice, str] = {
     "codes": "Each step reads every stored text. For indexes of the default method.",

@@ -10,9 +10,8 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.cli.score_args import ScoreArgs
-from lorif_core.config import ScoreConfig, Search
+from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import ConfigError
-from lorif_core.generate_config import GenerateConfig
 from lorif_core.plain_files import refuse_special
 from lorif_core.workers_config import HERE, ScanConfig
 from lorif_core.workspace.asking.query_limits import USUAL_LIMITS, QueryFile, QueryLimits

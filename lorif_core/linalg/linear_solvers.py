@@ -1,8 +1,7 @@
 """Solvers of (H + ρ I) u = q for a positive semi-definite H that is known by its products alone.
 
 A vector is one matrix per module for every right side, so all modules are one system, and every right side has one of
-its own, with a damping of its own: ρ = ratio · qᵀ H q ÷ qᵀ q, a share of the curvature along q itself, which the
-first product tells and which needs no unit. A *step* is one product with H:
+its own. A *step* is one product with H:
 
     conjugate gradients   from u = 0; the best point of span{q, H q, …}. One step is q itself, scaled.
     LiSSA                 the Neumann series u ← u + (q - (H + ρ I) u) / s from 0, with s ≥ the largest eigenvalue,
@@ -46,6 +45,9 @@ EIGENVALUE_MARGIN = 1.5
 """What the estimate is multiplied by: power iteration comes from below."""
 
 
+NUMBERS_AT_ONCE = 1 << 20
+"""Of each right side, as float64 (8 MB)."""
+
 SOLVED = 1e-12
 """Relative residual below which a right side is left alone: what is left of it is rounding."""
 
@@ -59,16 +61,13 @@ class Solution(NamedTuple):
     residuals: Float[Tensor, " Q"]
     """‖q - (H + ρ I) u‖ ÷ ‖q‖ by the recursion that the solver keeps; 0 for a right side of zero."""
 
-    dampings: Float[Tensor, " Q"]
-    """ρ."""
-
 
 def solve_system(
     solver: SolverName,
     product: Product,
     right: Matrices,
     *,
-    ratio: float,
+    damping: float,
     steps: int,
     on_step: OnStep = no_report,
 ) -> Solution:
@@ -78,28 +77,25 @@ def solve_system(
         solver: By name.
         product: With H.
         right: q per module.
-        ratio: ρ over the curvature along q, > 0.
+        damping: ρ, > 0.
         steps: At least 1.
         on_step: Called after every step.
 
     Raises:
         NumericalError: H is not positive where it was tried, or a number is not finite.
     """
-    return SOLVERS[solver](product, right, ratio, steps, on_step)
+    return SOLVERS[solver](product, right, damping, steps, on_step)
 
 
-def conjugate_gradients(product: Product, right: Matrices, ratio: float, steps: int, on_step: OnStep) -> Solution:
+def conjugate_gradients(product: Product, right: Matrices, damping: float, steps: int, on_step: OnStep) -> Solution:
     """u by conjugate gradients from 0; a right side that is solved stays as it is."""
     found = {name: torch.zeros_like(rows) for name, rows in right.items()}
     residual = {name: rows.clone() for name, rows in right.items()}
     direction = {name: rows.clone() for name, rows in right.items()}
     whole = squares = inner_products(residual, residual)
-    damping = torch.zeros_like(whole)
     for step in range(1, steps + 1):
         bent = product(direction)
         along, size = inner_products(direction, bent), inner_products(direction, direction)
-        if step == 1:
-            damping = _damping(ratio, along, size)
         curvature, is_open = along + damping * size, squares > SOLVED**2 * whole
         _check(curvature, is_open)
         length = torch.where(is_open, squares / curvature, 0.0)
@@ -111,15 +107,14 @@ def conjugate_gradients(product: Product, right: Matrices, ratio: float, steps: 
         turn = torch.where(before > 0, squares / before, 0.0)
         for name, rows in direction.items():
             rows.mul_(_as_factor(turn, rows)).add_(residual[name])
-    return Solution(found, _relative(squares, whole), damping)
+    return Solution(found, _relative(squares, whole))
 
 
-def neumann_series(product: Product, right: Matrices, ratio: float, steps: int, on_step: OnStep) -> Solution:
+def neumann_series(product: Product, right: Matrices, damping: float, steps: int, on_step: OnStep) -> Solution:
     """u by the truncated series; s is estimated with further products beforehand."""
     whole = squares = inner_products(right, right)
-    damping = _damping(ratio, inner_products(right, product(right)), whole)
     largest = EIGENVALUE_MARGIN * largest_eigenvalue(product, right) + damping
-    shrink = torch.where(largest > 0, 1 / largest, 0.0)
+    shrink = 1 / largest
     found = {name: torch.zeros_like(rows) for name, rows in right.items()}
     residual = {name: rows.clone() for name, rows in right.items()}
     for step in range(1, steps + 1):
@@ -135,7 +130,7 @@ def neumann_series(product: Product, right: Matrices, ratio: float, steps: int, 
                 f"LiSSA must come nearer at each step, step {step} of {steps} went away: the largest eigenvalue was "
                 "estimated too small. Use `--solver cg`, which needs none."
             )
-    return Solution(found, _relative(squares, whole), damping)
+    return Solution(found, _relative(squares, whole))
 
 
 SOLVERS: dict[SolverName, Callable[[Product, Matrices, float, int, OnStep], Solution]] = {
@@ -161,10 +156,14 @@ def largest_eigenvalue(product: Product, start: Matrices, steps: int = EIGENVALU
 
 
 def inner_products(a: Matrices, b: Matrices) -> Float[Tensor, " Q"]:
-    """Each right side's product over all modules together, in float64."""
-    return torch.stack(
-        [torch.einsum("qd,qd->q", rows.flatten(1).double(), b[name].flatten(1).double()) for name, rows in a.items()]
-    ).sum(0)
+    """Each right side's product over all modules together, in float64, some numbers at a time."""
+    parts = list[Tensor]()
+    for name, matrices in a.items():
+        one, other = matrices.flatten(1), b[name].flatten(1)
+        for start in range(0, one.shape[1], NUMBERS_AT_ONCE):
+            some = slice(start, start + NUMBERS_AT_ONCE)
+            parts.append(torch.einsum("qd,qd->q", one[:, some].double(), other[:, some].double()))
+    return torch.stack(parts).sum(0)
 
 
 def _add(into: dict[str, Tensor], factors: Tensor, what: Matrices) -> None:
@@ -176,11 +175,6 @@ def _as_factor(numbers: Tensor, rows: Tensor) -> Tensor:
     return numbers.to(rows)[:, None, None]
 
 
-def _damping(ratio: float, along: Tensor, size: Tensor) -> Tensor:
-    _check(along, size > 0)
-    return torch.where(size > 0, ratio * along / size, 0.0)
-
-
 def _relative(squares: Tensor, whole: Tensor) -> Tensor:
     return torch.where(whole > 0, (squares / whole).sqrt(), 0.0)
 
@@ -188,6 +182,6 @@ def _relative(squares: Tensor, whole: Tensor) -> Tensor:
 def _check(curvature: Tensor, is_open: Tensor) -> None:
     if not bool(torch.isfinite(curvature).all()) or bool((curvature[is_open] <= 0).any()):
         raise NumericalError(
-            f"a curvature must be positive along every direction, found {curvature.min().item():.3g}: the texts of "
-            "the batch do not bend the model there, or its numbers overflow. Draw more texts with `--batch`."
+            f"a curvature must be positive along every direction, found {curvature.min().item():.3g}: the model's "
+            "numbers overflow, or the damping is lost in their rounding. Raise `--refine-damping`."
         )

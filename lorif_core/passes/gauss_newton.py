@@ -12,6 +12,8 @@ maps, W = P_in ⊗ P_out, a query's projected gradient is q̃ = Wᵀ g, and the 
 
 so u is itself a query for what is stored. Where A ⊗ S is right, and W its inverse root, Wᵀ H W is the identity on all
 that A's and S's damping leaves, and u is q̃, scaled: half-whitening is what the system is preconditioned with.
+Of D coordinates a batch of m tokens tells some m directions: were the whole matrix the identity, they would have
+eigenvalues of D ÷ m and all others 0. So D ÷ m is the unit of the damping (``noise``).
 A product takes a forward pass with tangents (W v moves the weights, forward-mode differentiation gives the logits'
 J W v) and a forward and backward pass for the sum; the second forward is shared by all queries.
 Source: Schraudolph, "Fast curvature matrix-vector products", 2002; Martens, "New insights and perspectives on the
@@ -59,6 +61,15 @@ class GaussNewton:
 
     texts: Sequence[EncodedText]
 
+    @property
+    def noise(self) -> float:
+        """Coordinates per token: the eigenvalues that so small a batch has where all should be 1."""
+        return sum(module.dim for module in self.source.modules) / max(1, self._num_tokens)
+
+    @property
+    def _num_tokens(self) -> int:
+        return sum(len(one.input_ids) for text in self.texts for one in sequences_of(text))
+
     def product(self, vectors: Matrices) -> dict[str, Tensor]:
         """With one vector per query and module, (Q, d_in, d_out), where they lie.
 
@@ -67,7 +78,6 @@ class GaussNewton:
             DataError: No text has a target.
         """
         sequences = [one for text in self.texts for one in sequences_of(text) if any(one.is_target)]
-        num_tokens = sum(len(one.input_ids) for text in self.texts for one in sequences_of(text))
         if not sequences:
             raise DataError(
                 f"a curvature needs texts with target tokens, none of the {len(self.texts)} drawn has any. Draw more "
@@ -80,7 +90,7 @@ class GaussNewton:
                 for query, found in enumerate(_products(model, weights, batch, weight, vectors)):
                     for name, matrix in found.items():
                         sums[name][query] += matrix.to(sums[name])
-        return {name: rows.div_(num_tokens) for name, rows in sums.items()}
+        return {name: rows.div_(self._num_tokens) for name, rows in sums.items()}
 
     def _batches(self, sequences: Sequence[EncodedExample]) -> Iterator[tuple[TokenBatch, Tensor]]:
         """Padded, with the weight of each sequence's loss: a side that is rejected bends like one that is chosen."""

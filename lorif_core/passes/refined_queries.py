@@ -68,14 +68,16 @@ def refine_by_model(
         texts: The batch that the curvature is taken over.
         solver: Of the system.
         steps: At least 1.
-        ratio: Damping over the curvature along each query.
+        ratio: Damping over what so few texts leave open, ``GaussNewton.noise``.
         on_step: Called after every step.
 
     Raises:
         CaptureError: The model has an operation that knows no tangents.
-        NumericalError: The texts do not bend the model along a query.
+        NumericalError: A number is not finite.
     """
-    product = GaussNewton(source, texts).product
-    found = solve_system(solver, product, gradients.matrices, ratio=ratio, steps=steps, on_step=on_step)
+    curved = GaussNewton(source, texts)
+    found = solve_system(
+        solver, curved.product, gradients.matrices, damping=ratio * curved.noise, steps=steps, on_step=on_step
+    )
     done = ModelRefinement(solver, steps, len(texts), float(found.residuals.max()))
     return RefinedQueries(found.matrices, gradients.objectives, gradients.stored, done)

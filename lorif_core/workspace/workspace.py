@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-from lorif_core.config import ScoreConfig, Search
+from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import DataError
 from lorif_core.export_config import ExportConfig
-from lorif_core.generate_config import GenerateConfig
 from lorif_core.journal.entries import Batch
 from lorif_core.journal.journal import Journal
 from lorif_core.workspace.asking.answer import Answer

@@ -24,7 +24,7 @@ from lorif_core.passes.shards import GradientSource
 from lorif_core.shapes import Tracked
 
 TEXTS = random_examples([6, 3, 9, 4], seed=3)
-RATIO = 0.25
+DAMPING = 0.25
 
 
 def source_of(model, include, *, f=4, seed=0, tokens_per_batch=20, dtype=torch.float64):
@@ -93,13 +93,9 @@ def random_vectors(source, num_queries=2, seed=5):
     }
 
 
-def dense_solutions(matrix, vectors, ratio=RATIO):
-    """Of every query, with the ratio of the curvature along itself as damping."""
-    found = []
-    for row in flat(vectors):
-        damping = ratio * (row @ matrix @ row) / (row @ row)
-        found.append(torch.linalg.solve(matrix + damping * torch.eye(len(matrix), dtype=torch.float64), row))
-    return torch.stack(found)
+def dense_solutions(matrix, vectors, damping=DAMPING):
+    """Of every query."""
+    return torch.linalg.solve(matrix + damping * torch.eye(len(matrix), dtype=torch.float64), flat(vectors).T).T
 
 
 def tiny_gpt2(seed, *, vocabulary=9, width=4, layers=1, tied=True):
@@ -133,7 +129,7 @@ def test_cg_in_tiny_random_models_is_the_dense_solution(seed, layers, tied, f, l
     with frozen(model):
         curved = GaussNewton(source, texts)
         product = curved.product(vectors)
-        found = solve_system("cg", curved.product, vectors, ratio=RATIO, steps=18)
+        found = solve_system("cg", curved.product, vectors, damping=DAMPING, steps=18)
     matrix = explicit(source, texts)
     close(flat(product), flat(vectors) @ matrix, relative=1e-9)
     close(flat(found.matrices), dense_solutions(matrix, vectors), relative=1e-6)

@@ -69,12 +69,14 @@ def wanted():
         modules.append(SimpleNamespace(name=name, form="factors"))
     source = SimpleNamespace(model=oracle_model(), modules=modules, maps=sides)
     texts = [example_of(*sequences()[place]) for place in sample_positions(NUM_TEXTS, 2, 0)]
-    (solution,) = dense_solutions(explicit(source, texts), query, ratio=1.0)
+    num_tokens = sum(len(one.input_ids) for one in texts)
+    damping = sum(module["d_in"] * module["d_out"] for module in manifest["modules"]) / num_tokens
+    (solution,) = dense_solutions(explicit(source, texts), query, damping)
     return torch.cat(trains, 1) @ solution / num_train_tokens()
 
 
 def test_scores_refined_by_the_model_are_those_of_j_and_g_written_out():
-    found = scores(built(*NARROW), *BY_MODEL, refine=30)
+    found = scores(built(*NARROW), *BY_MODEL, refine=120)
     plain = scores(built(*NARROW))
     assert torch.nn.functional.cosine_similarity(plain, wanted(), dim=0) < 0.99  # otherwise it would hardly show
     close(found, wanted(), relative=FLOAT32)

@@ -225,3 +225,13 @@ def test_sketches_are_not_refined(opened, name, by):
     run = lorif("ask", workspace.path, *words)
     assert (run.code, run.out) == (2, "")
     assert f"has its curvature elsewhere ({name} k=96 bf16)" in " ".join(run.err.split())
+
+
+@EVERY
+def test_the_report_of_an_index_counts_every_byte(opened, name):
+    workspace, ids = opened
+    told = done("indexes", workspace.path, ids[name], "--json").json
+    parts = {one["kind"]: one["size_bytes"] for one in told["parts"]}
+    assert parts["numbers"] == NUM_TEXTS * (12 if name == "trak" else 8)
+    manifest = index_of(workspace, ids[name]).reader.manifest
+    assert parts["codes"] + parts["numbers"] + parts["headers"] == manifest.shard_bytes

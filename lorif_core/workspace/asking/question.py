@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lorif_core.config import Normalisation, ScoreConfig, Search, check_choice
+from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search, check_choice
 from lorif_core.errors import ConfigError
-from lorif_core.generate_config import GenerateConfig
 
 Form = Literal["raw", "chat"]
 """How the model is given the prompt: as it stands, or as a message by the model's own chat template."""

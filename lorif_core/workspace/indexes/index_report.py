@@ -35,6 +35,7 @@ KIND_OF_TENSOR = {
     "column": "columns",
     "norms": "numbers",
     "num_tokens": "numbers",
+    "weights": "numbers",
 }
 """By what stands before the slash in a shard's tensor names."""
 
@@ -42,7 +43,7 @@ WHAT = {
     "codes": "stored gradients, one code per number",
     "scales": "one per term; two in indexes of older versions",
     "columns": "which tokens the columns of the output head belong to",
-    "numbers": "norm and length of each text",
+    "numbers": "norm and length of each text, and its weight where the method has one",
     "self-influence": "score of each text against itself",
     "maps": "half-whitening maps, the same for all texts",
     "subspace": "leading directions of the curvature, the same for all texts",
