@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lorif_core.capture.loop_hooks import LoopBatch
 from lorif_core.errors import CaptureError
 from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
-from lorif_core.linalg.maps import ModuleMaps, random_signs
+from lorif_core.linalg.maps import ModuleMaps, Side, random_signs
 from lorif_core.weights import TrackedWeight, locate_weight
 
 SKETCH_WIDTH = 8
@@ -89,10 +89,11 @@ def _gradient(weight: TrackedWeight) -> Tensor | None:
     return None if found is None else weight.of(found.detach()).clone()
 
 
-def _sketched(key: str, side: Tensor | None, width: int) -> Tensor:
+def _sketched(key: str, side: Side, width: int) -> Tensor:
     """One side's map and sketch, (width, ``SKETCH_WIDTH``), float32."""
     if side is None:
         return random_signs(key, width, SKETCH_WIDTH)
+    assert isinstance(side, Tensor)  # runs take no masks
     assert side.ndim == 2  # heads, which have a diagonal, are not compared
     wide = side.float()
     return wide @ random_signs(key, wide.shape[1], SKETCH_WIDTH).to(wide)

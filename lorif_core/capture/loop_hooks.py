@@ -111,7 +111,9 @@ class _LoopCollector(Collector):
         if not self._narrows or pending.is_swapped or pending.order != "both":
             return super()._finish(pending, output_grads)
         # A product of what was rounded already; a processor gives it rounded as well, four times as fast.
-        rows = output_grads if maps.output_map is None else output_grads @ maps.output_map.to(output_grads.dtype)
+        side = maps.output_map
+        assert side is None or isinstance(side, Tensor)  # runs take no masks
+        rows = output_grads if side is None else output_grads @ side.to(output_grads.dtype)
         return DenseGradient((pending.prepared.to(torch.bfloat16).mT @ rows).float())
 
     def _take(self, name: str, gradient: ProjectedGradient) -> None:
