@@ -15,6 +15,7 @@ from lorif_core.capture.loop_hooks import LoopBatch
 from lorif_core.errors import CaptureError
 from lorif_core.linalg.gradients import ProjectedGradient, SequenceGradient
 from lorif_core.linalg.maps import ModuleMaps, Side, random_signs
+from lorif_core.linalg.sparse_maps import Mask
 from lorif_core.weights import TrackedWeight, locate_weight
 
 SKETCH_WIDTH = 8
@@ -34,7 +35,8 @@ class LoopCheck:
 
     def __init__(self, model: nn.Module, maps: Mapping[str, ModuleMaps], heads: set[str]) -> None:
         self._maps, self._heads = maps, heads
-        weights = {name: locate_weight(model, name) for name in maps if name not in heads}
+        compared = [name for name, one in maps.items() if name not in heads and _is_matrices(one)]
+        weights = {name: locate_weight(model, name) for name in compared}
         self._weights = {name: one for name, one in weights.items() if one.kind == "linear"}
         self._before = {name: _gradient(one) for name, one in self._weights.items()}
         self._sums: dict[str, Tensor] = {}
@@ -89,11 +91,16 @@ def _gradient(weight: TrackedWeight) -> Tensor | None:
     return None if found is None else weight.of(found.detach()).clone()
 
 
+def _is_matrices(maps: ModuleMaps) -> bool:
+    """Whether both sides are multiplied by matrices, or left as they are, and nothing is sketched behind them."""
+    return maps.sketch is None and not any(isinstance(one, Mask) for one in (maps.input_map, maps.output_map))
+
+
 def _sketched(key: str, side: Side, width: int) -> Tensor:
     """One side's map and sketch, (width, ``SKETCH_WIDTH``), float32."""
     if side is None:
         return random_signs(key, width, SKETCH_WIDTH)
-    assert isinstance(side, Tensor)  # runs take no masks
+    assert isinstance(side, Tensor)
     assert side.ndim == 2  # heads, which have a diagonal, are not compared
     wide = side.float()
     return wide @ random_signs(key, wide.shape[1], SKETCH_WIDTH).to(wide)

@@ -22,6 +22,7 @@ from lorif_core.capture.uses import Use, watch_uses
 from lorif_core.errors import CaptureError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient, SequenceGradient
 from lorif_core.linalg.maps import ModuleMaps
+from lorif_core.linalg.sparse_maps import Mask
 
 BatchSink = Callable[[str, ProjectedGradient], None]
 """Receives a module's name and the gradients of a batch's texts; a module comes once in a batch."""
@@ -108,12 +109,11 @@ class _LoopCollector(Collector):
 
     def _finish(self, pending: PendingUse, output_grads: Tensor) -> ProjectedGradient:
         maps = self.maps[pending.name]
-        if not self._narrows or pending.is_swapped or pending.order != "both":
+        is_plain = maps.sketch is None and not pending.is_swapped
+        if not self._narrows or not is_plain or pending.order != "both" or isinstance(maps.output_map, Mask):
             return super()._finish(pending, output_grads)
         # A product of what was rounded already; a processor gives it rounded as well, four times as fast.
-        side = maps.output_map
-        assert side is None or isinstance(side, Tensor)  # runs take no masks
-        rows = output_grads if side is None else output_grads @ side.to(output_grads.dtype)
+        rows = output_grads if maps.output_map is None else output_grads @ maps.output_map.to(output_grads.dtype)
         return DenseGradient((pending.prepared.to(torch.bfloat16).mT @ rows).float())
 
     def _take(self, name: str, gradient: ProjectedGradient) -> None:

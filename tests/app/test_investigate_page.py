@@ -147,20 +147,19 @@ def test_a_group_sums_its_members_and_its_interval_holds_the_sum(workspace):
         assert row["sum_low"] >= len(members) * min(members)
 
 
-def test_a_question_can_be_refined_by_the_model(monkeypatch, workspace):
-    app = open_page(monkeypatch, workspace, query="1")
+def test_the_form_offers_refinements_and_their_refusal_is_a_sentence(monkeypatch, tmp_path):
+    workspace = copy_of(indexed(), tmp_path)  # whose index holds its curvature elsewhere
+    app = open_page(monkeypatch, workspace)
+    app.text_area(key="ask-prompt").set_value("The river of Arlen is").run()
     app.text_area(key="ask-completion").set_value(" tower Arlen.").run()
     app.selectbox(key="ask-refine").set_value("model").run()
     assert any("passes of the model over these training texts" in one.value for one in app.caption)
-    app.number_input(key="ask-refine-steps-model").set_value(2).run()
-    app.number_input(key="ask-refine-batch").set_value(2).run()
+    app.number_input(key="ask-refine-steps-model").set_value(3).run()
+    app.number_input(key="ask-refine-batch").set_value(5).run()
     button(app, "ask-run").click().run()
     run_until(app, lambda now: "asking" not in now.query_params)
-    newest = lf.open_workspace(workspace).questions.records()[-1]
-    found = lf.open_workspace(workspace).reopen(newest.query_id)
-    assert (found.question.scoring.refine_by, found.question.scoring.refine, found.question.scoring.batch) == (
-        "model",
-        2,
-        2,
-    )
-    assert any("refined by the model's Gauss–Newton matrix over 2 training texts" in one for one in texts(app))
+    assert any("refine is for half-whitened indexes without a subspace, got 3" in one for one in texts(app))
+    app.selectbox(key="ask-refine").set_value("no").run()
+    button(app, "ask-run").click().run()
+    run_until(app, lambda now: "query" in now.query_params)
+    assert lf.open_workspace(workspace).questions.records()[-1].completion == " tower Arlen."

@@ -96,14 +96,18 @@ def test_a_model_moves_by_its_own_signs_and_the_same_seed_moves_it_the_same_way(
     assert moved[0].abs().max() > 0
 
 
-def test_without_noise_a_model_stays_where_it_is():
-    """Its own predictions are what it holds on to, so nothing pulls at it; AdamW would magnify any rest."""
-    model = tiny_model("llama")
-    before = [one.detach().clone() for one in model.parameters()]
-    plain = Recipe(checkpoint="none", learning_rate=1e-12, max_length=64, batch_size=3, epochs=1)
-    perturb(model, random_examples([6, 9, 5]), plain, noise=0.0, seed=0, pad_id=1)
-    for one, old in zip(model.parameters(), before, strict=True):
-        close(one.detach(), old, relative=1e-10)
+def test_where_the_model_is_only_the_signs_pull_at_it():
+    """The divergence is least there, so the slope is that of the losses times −ρ r, whatever the model had learnt."""
+    before = drawn(2, 3, 5)
+    logits, labels = before.clone().requires_grad_(), torch.tensor([[0, 4, 2], [3, 3, 1]])
+    is_target, pulls = torch.ones(2, 3, dtype=torch.bool), torch.tensor([1.0, -2.0], dtype=torch.float64)
+    divergence, pull = perturbed_objective(logits, before, labels, is_target, pulls)
+    (still,) = torch.autograd.grad(divergence.sum(), logits, retain_graph=True)
+    assert still.abs().max() < 1e-15
+    (pulled,) = torch.autograd.grad(pull.sum(), logits)
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(2, 3)
+    (slopes,) = torch.autograd.grad(losses.sum(), logits)
+    close(pulled, pulls[:, None, None] * slopes, relative=1e-12)
 
 
 def test_signs_are_of_both_kinds_and_of_the_seed():

@@ -67,6 +67,7 @@ def by_autograd(texts, own_weights):
 def test_what_is_stored_adds_up_to_the_gradient_of_the_weighted_sum(own):
     found = stored([weighed(text, weight) for text, weight in zip(TEXTS, own, strict=True)])
     sizes = stored(TEXTS)
+    assert len(sizes) == 7
     for name, wanted in by_autograd(TEXTS, own).items():
         scale = sum(abs(weight) * sizes[name][place].abs().max() for place, weight in enumerate(own))
         assert (found[name].double().sum(0) - wanted).abs().max() <= 1e-5 * float(scale) + 1e-12
@@ -76,6 +77,7 @@ def test_what_is_stored_adds_up_to_the_gradient_of_the_weighted_sum(own):
 @given(weight=weights)
 def test_a_weight_multiplies_the_gradient_of_its_text_and_of_no_other(weight):
     plain, found = stored(TEXTS), stored([TEXTS[0], weighed(TEXTS[1], weight), TEXTS[2]])
+    assert len(found) == 7
     for name in plain:
         close(found[name][1], weight * plain[name][1], relative=2e-6)
         close(found[name][0], plain[name][0], relative=2e-6)

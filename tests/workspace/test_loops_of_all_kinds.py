@@ -356,6 +356,8 @@ def test_a_weight_that_is_used_where_no_hook_sees_it_is_named(table):
         ({"name": "../up"}, ConfigError, "a run's name"),
         ({"members": "epoch"}, ConfigError, "no language model"),
         ({"method": lf.method_settings("lorif", budget="1KB")}, ConfigError, "budget"),
+        ({"method": lf.method_settings("trak")}, ConfigError, "stores something else of a text"),
+        ({"method": lf.method_settings("daunce")}, ConfigError, "stores something else of a text"),
         ({"exclude": ("nothing",)}, ModelError, "no module matches 'nothing'"),
         ({"maps_of": "ix-nothing"}, Exception, "ix-nothing"),
     ],

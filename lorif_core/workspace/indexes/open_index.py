@@ -245,6 +245,20 @@ def open_index(files: WorkspaceFiles, record: IndexRecord, model: str | None) ->
     )
 
 
+def refuse_module(index_id: str, manifest: Manifest) -> None:
+    """Refuse an index of a model that cannot be loaded from anywhere.
+
+    Raises:
+        ArtefactError: A training run logged it, of a module that is no language model.
+    """
+    logged = manifest.logged or {}
+    if logged.get("is_module"):
+        raise ArtefactError(
+            f"index {index_id!r} was logged by run {logged['run']!r} of a torch module that is no language model, so "
+            f"questions to it are losses: ask in Python, `ws.logged({logged['run']!r}).ask(model, loss)`."
+        )
+
+
 def open_losses(files: WorkspaceFiles, record: IndexRecord, model: str | None) -> OpenIndex:
     """A complete index of losses, with the model that speaks where there is one.
 
@@ -301,20 +315,6 @@ def check_losses(
     own = replace(losses, own_fingerprint=loaded.fingerprint).fingerprint
     found = Parents(examples.fingerprint, own, loaded.tokenizer_fingerprint)
     check_parents(index_id, built, found, loaded.name)
-
-
-def refuse_module(index_id: str, manifest: Manifest) -> None:
-    """Refuse an index of a model that cannot be loaded from anywhere.
-
-    Raises:
-        ArtefactError: A training run logged it, of a module that is no language model.
-    """
-    logged = manifest.logged or {}
-    if logged.get("is_module"):
-        raise ArtefactError(
-            f"index {index_id!r} was logged by run {logged['run']!r} of a torch module that is no language model, so "
-            f"questions to it are losses: ask in Python, `ws.logged({logged['run']!r}).ask(model, loss)`."
-        )
 
 
 def check_fit(record: IndexRecord, reader: StoreReader, method: AttributionMethod) -> None:

@@ -17,6 +17,7 @@ from lorif_core.errors import ConfigError, LorifError
 from lorif_core.methods.method_settings import KroneckerConfig, MethodSettings
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+from lorif_core.workspace.runs import processes
 from lorif_core.workspace.runs.loop_model import loop_model
 from lorif_core.workspace.runs.run_files import RunFiles
 from lorif_core.workspace.runs.training_run import TrainingRun
@@ -122,6 +123,11 @@ def _begin(files: WorkspaceFiles, model: nn.Module, name: str, options: RunOptio
     if run.members is not None and not run.can_be_loaded:
         raise ConfigError(
             "members need models that are saved and loaded, and this is no language model: leave them out."
+        )
+    if run.members is not None and processes.is_divided():
+        raise ConfigError(
+            "processes that divide an epoch do not see by themselves when it ends: leave `members` out, and call "
+            "`run.next_member()` in each of them after every epoch."
         )
     run.begin()
     return run

@@ -12,7 +12,7 @@ from lorif_core.errors import CaptureError, ConfigError
 from lorif_core.linalg.codecs import ColumnCodec, codec_for
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.methods.make_method import make_method
-from lorif_core.methods.method_settings import FactoredSettings, MethodSettings
+from lorif_core.methods.method_settings import DaunceConfig, FactoredSettings, MethodSettings
 from lorif_core.methods.protocol import AttributionMethod
 from lorif_core.models.modules import ModuleEntry, check_patterns, list_modules, tracked_shapes
 from lorif_core.passes.shards import GradientSource
@@ -108,8 +108,10 @@ def loop_model(
     tracked_shapes(entries, 1)  # refuses a model of which nothing is tracked, before it is sized
     settings = sized(settings, entries)
     method = make_method(settings)
-    modules = tracked_shapes(entries, method.projection.f or 1)
-    if method.train_objective != "loss" or method.projection.shapes(modules) != modules:
+    widths = tracked_shapes(entries, method.projection.f or 1)
+    modules = method.projection.shapes(widths)
+    _refuse_others(settings, method, modules)
+    if method.train_objective != "loss" or modules != widths:
         raise ConfigError(
             "a run checks each module's gradients of its loss against the weights' own, which it cannot do of the "
             f"sketches that {settings.name} stores. Log it with another method, such as lorif, or build the index "
@@ -117,6 +119,21 @@ def loop_model(
         )
     in_bfloat16 = possible_precisions(precision, plain)[0] == "bfloat16"
     return LoopModel(outer, plain, settings, method, modules, entries, in_bfloat16)
+
+
+def _refuse_others(settings: MethodSettings, method: AttributionMethod, modules: list[ModuleShape]) -> None:
+    """Refuse methods whose features are no gradients of a text's loss, module by module.
+
+    Raises:
+        ConfigError: The method is one.
+    """
+    is_of_gradients = method.train_objective == "loss" and not isinstance(settings, DaunceConfig)
+    if not is_of_gradients or method.projection.joint(modules) is not None:
+        raise ConfigError(
+            "a run stores gradients of the loss that is trained, module by module, and method "
+            f"{settings.name!r} stores something else of a text. Use `lorif index --method {settings.name}` with the "
+            "trained model, or another method."
+        )
 
 
 def _unless_frozen(model: nn.Module, entry: ModuleEntry) -> ModuleEntry:

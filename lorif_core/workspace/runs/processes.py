@@ -1,6 +1,7 @@
 """The processes of a run, where DistributedDataParallel trains with several; alone, all of this does nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed
@@ -22,6 +23,16 @@ def wait_for_all() -> None:
     """Go on when every process is here."""
     if is_divided():
         distributed.barrier()
+
+
+@contextmanager
+def first_alone() -> Iterator[bool]:
+    """Whether this is the process that does the block's work; all leave the block together, also if it raises."""
+    wait_for_all()
+    try:
+        yield rank() == 0
+    finally:
+        wait_for_all()
 
 
 def sum_over_all(numbers: Tensor) -> Tensor:

@@ -315,10 +315,9 @@ class TrainingRun:
             model: Where its model was saved; unset: it is saved now, beside the rows.
         """
         self.flush()
-        processes.wait_for_all()
-        if processes.rank() == 0:
-            self.run.end_member(self.member, name, model)
-        processes.wait_for_all()
+        with processes.first_alone() as is_first:
+            if is_first:
+                self.run.end_member(self.member, name, model)
         self.member += 1
         self._has = np.zeros(self._texts.num_examples, bool)
         self._own = self._has.copy()
@@ -340,13 +339,12 @@ class TrainingRun:
         self.flush()
         if self._source is None:
             self._make_maps()
-        processes.wait_for_all()
-        missing = self.missing if processes.rank() == 0 else []
-        assert self._source is not None
-        for rows in rows_of_missing(self.run, self._source, missing, self._step):
-            self._writer.add(self.member, rows)
-        self.flush()
-        processes.wait_for_all()
+        with processes.first_alone() as is_first:
+            missing = self.missing if is_first else []
+            assert self._source is not None
+            for rows in rows_of_missing(self.run, self._source, missing, self._step):
+                self._writer.add(self.member, rows)
+            self.flush()
         return len(missing)
 
     @property
@@ -369,15 +367,14 @@ class TrainingRun:
             ModelError: The model cannot be loaded, or is another one.
         """
         self.flush()
-        processes.wait_for_all()
-        if processes.rank() == 0:
-            for number in range(self.member + 1):
-                refuse_missing(self.run, number)
-            place = None if model is None else str(Path(model).resolve())
-            if self.member == self.run.member:
-                self.run.end_member(self.member, name, place)
-            join_run(self.run, self.has_dropout, on_progress)
-        processes.wait_for_all()
+        with processes.first_alone() as is_first:
+            if is_first:
+                for number in range(self.member + 1):
+                    refuse_missing(self.run, number)
+                place = None if model is None else str(Path(model).resolve())
+                if self.member == self.run.member:
+                    self.run.end_member(self.member, name, place)
+                join_run(self.run, self.has_dropout, on_progress)
         self.index_id = self.run.index_ids()[0]
         return self.index_id
 
