@@ -108,10 +108,9 @@ def loop_model(
     tracked_shapes(entries, 1)  # refuses a model of which nothing is tracked, before it is sized
     settings = sized(settings, entries)
     method = make_method(settings)
-    widths = tracked_shapes(entries, method.projection.f or 1)
-    modules = method.projection.shapes(widths)
+    modules = method.projection.shapes(tracked_shapes(entries, method.projection.f or 1))
     _refuse_others(settings, method, modules)
-    if method.train_objective != "loss" or modules != widths:
+    if method.train_objective != "loss" or method.projection.shapes(modules) != modules:
         raise ConfigError(
             "a run checks each module's gradients of its loss against the weights' own, which it cannot do of the "
             f"sketches that {settings.name} stores. Log it with another method, such as lorif, or build the index "
