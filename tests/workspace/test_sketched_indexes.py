@@ -8,10 +8,8 @@ import pytest
 import torch
 from test_index_members import other_model
 from tiny_workspace import NUM_TEXTS, copy_of, done, imported, lorif, model_folder, rows, write_rows
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lorif_core as lf
-from lorif_core.errors import ConfigError
 from lorif_core.passes import cascade, cascade_plan
 from lorif_core.passes.device_shards import ScoringDevice
 from lorif_core.passes.sent_queries import queries_to_send
@@ -202,19 +200,6 @@ def test_settings_out_of_range_are_one_sentence(opened, words, sentence):
     run = lorif("index", workspace.path, "--model", model_folder(), "--method", "factgrass", *words)
     assert (run.code, run.out) == (2, "")
     assert sentence in " ".join(run.err.split())
-
-
-@EVERY
-def test_sketches_cannot_be_logged_while_a_model_is_trained(opened, name):
-    run = lf.log(
-        opened[0],
-        AutoModelForCausalLM.from_pretrained(model_folder()),
-        name="run",
-        method=lf.method_settings(name),
-        tokenizer=AutoTokenizer.from_pretrained(model_folder()),
-    )
-    with pytest.raises(ConfigError, match=f"sketches that {name} stores. Log it with another method, such as lorif"):
-        run.__enter__()
 
 
 @EVERY

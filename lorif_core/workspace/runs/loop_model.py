@@ -92,7 +92,7 @@ def loop_model(
     Raises:
         CaptureError: The model is compiled, or divided among processes.
         TargetError: A pattern matches nothing, or nothing is left to track.
-        ConfigError: The method asks for a budget, or stores sketches of gradients.
+        ConfigError: The method asks for a budget, or is not of gradients module by module.
     """
     outer = _unwrapped(model)
     plain = base_of(outer)
@@ -110,12 +110,6 @@ def loop_model(
     method = make_method(settings)
     modules = method.projection.shapes(tracked_shapes(entries, method.projection.f or 1))
     _refuse_others(settings, method, modules)
-    if method.train_objective != "loss" or method.projection.shapes(modules) != modules:
-        raise ConfigError(
-            "a run checks each module's gradients of its loss against the weights' own, which it cannot do of the "
-            f"sketches that {settings.name} stores. Log it with another method, such as lorif, or build the index "
-            "when the model is trained: `lorif index`."
-        )
     in_bfloat16 = possible_precisions(precision, plain)[0] == "bfloat16"
     return LoopModel(outer, plain, settings, method, modules, entries, in_bfloat16)
 
