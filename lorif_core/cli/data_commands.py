@@ -107,9 +107,8 @@ def import_(
         return
     with progress(json) as on_progress:
         watched = partial(_show_long, on_progress)
-        result = create_workspace(workspace).data.import_files(
-            *files, settings=settings, on_progress=watched, said=said
-        )
+        data = create_workspace(workspace).data
+        result = data.import_files(*files, settings=settings, on_progress=watched, said=said)
     if json:
         print_json(result.to_dict())
         return
