@@ -26,6 +26,9 @@ LABELS = {
 BUDGET = "budget"
 """Asked for beside the model, for it decides what most of the others are."""
 
+NOT_TYPED = ("is_imported",)
+"""What `lorif import-losses` says by itself."""
+
 CHOSEN_BY_BUDGET = ("factor_rank", "f", "head_columns")
 """What a number of bytes per text decides; f only where nothing is typed."""
 
@@ -55,7 +58,7 @@ def _side_by_side() -> None:
 def further(own: MethodSettings, budget: str) -> dict[str, Any]:
     """What was typed of the method's settings; what is left empty is its own."""
     found: dict[str, Any] = {BUDGET: budget} if budget else {}
-    rest = [one for one in setting_fields(type(own)) if one.name != BUDGET]
+    rest = [one for one in setting_fields(type(own)) if one.name not in (BUDGET, *NOT_TYPED)]
     for column, some in zip(st.columns(2, gap="large"), (rest[::2], rest[1::2]), strict=True):
         with column:
             found |= {one.name: _draw(one, budget) for one in some}

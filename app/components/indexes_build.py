@@ -1,16 +1,14 @@
 """Say what an index will cost, build it as a job, watch it."""
 
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
 from app import background, session
-from app.components import build_settings, jobs_progress
+from app.components import build_settings, further_models, jobs_progress
 from lorif_core.config import BatchConfig, ModelConfig, Windows
-from lorif_core.members_config import MembersConfig, MemberWeights
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
-from lorif_core.views.setting_fields import setting_fields
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.workspace.indexes.estimate import IndexEstimate
 from lorif_core.workspace.jobs.requests import index_request
@@ -26,8 +24,6 @@ WINDOWS_HELP = (
     "What is longer than the longest text: windows overlap, every token is a target once, and a text's score is the "
     "sum over its windows. Prompts with completions and chats are cut unless all are read in windows."
 )
-
-CHECKPOINTS_HELP = "A folder or a pattern of folders on each line, on the server."
 
 
 def draw() -> None:
@@ -75,13 +71,14 @@ def _settings() -> IndexConfig | None:
         )
     build_settings.card(own.name)
     chosen = _further(own, budget.strip() if hasattr(own, "budget") else "")
+    members = further_models.draw(own)
     if not model.strip():
         return None
     return IndexConfig(
         model=ModelConfig(model=model.strip(), **chosen["model"]),
         method=method_settings(own.name, **chosen["method"]),
         batches=BatchConfig(max_length=int(length), **chosen["batches"]),
-        members=MembersConfig(**chosen["members"]),
+        members=members,
     )
 
 
@@ -102,28 +99,7 @@ def _further(own: MethodSettings, budget: str) -> dict[str, dict[str, Any]]:
         "model": {"include": tuple(include.split()), "exclude": tuple(exclude.split()), "device": device.strip()},
         "method": given,
         "batches": _typed({"windows": WINDOWS[windows], "stride": stride, "tokens_per_batch": tokens}),
-        "members": _members(),
     }
-
-
-def _members() -> dict[str, Any]:
-    """Further models whose scores are added, such as checkpoints."""
-    with st.expander("Further models"):
-        st.caption("Scores can be sums over several models, with an index each: checkpoints of a training, its base.")
-        base = st.text_input("Base model", key="build-base", max_chars=4000, placeholder="none")
-        patterns = st.text_area(
-            "Checkpoints", key="build-checkpoints", height=68, placeholder="out/checkpoint-*/", help=CHECKPOINTS_HELP
-        )
-        weights = st.selectbox(
-            "They weigh",
-            get_args(MemberWeights),
-            index=None,
-            placeholder="as much as each other",
-            key="build-weights",
-            help=next(one.meaning for one in setting_fields(MembersConfig) if one.name == "member_weights"),
-        )
-    checkpoints = tuple(line.strip() for line in patterns.splitlines() if line.strip())
-    return _typed({"base": base.strip() or None, "checkpoints": checkpoints, "member_weights": weights})
 
 
 def _typed(settings: dict[str, Any]) -> dict[str, Any]:

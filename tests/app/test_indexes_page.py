@@ -13,6 +13,7 @@ from tiny_workspace import copy_of, done, imported, indexed, model_folder, write
 
 import lorif_core as lf
 from app.components import import_reading
+from app.components.build_settings import NOT_TYPED
 from lorif_core.catalog import EvaluationRecord, utc_now
 from lorif_core.members_config import MembersConfig
 from lorif_core.methods.registry import METHODS
@@ -297,7 +298,7 @@ def test_a_method_has_a_card_and_offers_the_settings_that_it_has(monkeypatch, pl
     assert app.selectbox(key="method").options == list(METHODS)
     assert any(one.value.startswith(f"**{method}** · ") for one in app.markdown)
     boxes = {one.key for one in [*app.number_input, *app.text_input, *app.selectbox, *app.checkbox]}
-    own = {one.name for one in setting_fields(METHODS[method].settings)} - {"budget"}
+    own = {one.name for one in setting_fields(METHODS[method].settings)} - {"budget", *NOT_TYPED}
     others = {one.name for entry in METHODS.values() for one in setting_fields(entry.settings)} - {"budget"} - own
     assert {f"build-{name}" for name in own} <= boxes
     assert boxes.isdisjoint(f"build-{name}" for name in others)
@@ -324,6 +325,32 @@ def test_further_models_are_members_of_the_index_that_is_built(monkeypatch, tmp_
     (job,) = jobs_of_kind(files, "index")
     members = KINDS["index"].read(job.request).settings.members
     assert members == MembersConfig(checkpoints=(str(tmp_path / "ckpt-1"),), member_weights="tracin")
+
+
+def test_a_training_that_is_unrolled_is_said_with_its_checkpoints(monkeypatch, tmp_path):
+    files = lf.open_workspace(copy_of(imported(), tmp_path)).files
+    (tmp_path / "ckpt-1").mkdir()
+    app = open_page(monkeypatch, files.root, "indexes", tab="Build", model=str(model_folder()), method="source")
+    assert "build-weights" not in {one.key for one in app.selectbox}
+    app.text_area(key="build-checkpoints").set_value(f"{tmp_path}/ckpt-*/").run()
+    app.text_input(key="build-steps").set_value("10 twenty").run()
+    assert any("Steps are numbers" in one for one in texts(app))
+    app.text_input(key="build-steps").set_value("10 20").run()
+    app.text_input(key="build-rates").set_value("1e-3 1e-4").run()
+    app.number_input(key="build-segments").set_value(2).run()
+    app.selectbox(key="build-trained-by").select("sgd").run()
+    with place_of_worker(files, "cpu", 1) as is_free:  # no job is done
+        assert is_free
+        button(app, "build-start").click().run()
+    assert not app.exception
+    (job,) = jobs_of_kind(files, "index")
+    assert KINDS["index"].read(job.request).settings.members == MembersConfig(
+        checkpoints=(str(tmp_path / "ckpt-1"),),
+        segments=2,
+        steps=(10, 20),
+        learning_rates=(1e-3, 1e-4),
+        trained_by="sgd",
+    )
 
 
 def test_what_is_typed_is_what_is_built_and_only_of_the_chosen_method(monkeypatch, tmp_path):
