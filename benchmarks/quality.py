@@ -29,6 +29,9 @@ from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.workspace.quality.evaluate import Evaluation
 from lorif_core.workspace.workspace import Workspace, create_workspace
 
+PERTURBED = "perturbed"
+"""Where in a truth's folder `lorif perturb` put its models."""
+
 BUDGETS = ("0.5KB", "1KB", "2KB", "4KB", "8KB")
 
 
@@ -42,6 +45,9 @@ class Configuration(NamedTuple):
     segments: int | None = None
     """Of the training, whose checkpoints are members; None: the model alone. A truth has them from
     ``python -m benchmarks.truths.train_checkpoints``."""
+
+    needs_perturbed: bool = False
+    """Whether it compares the losses of models that `lorif perturb … --out FOLDER/perturbed` made of the truth's."""
 
 
 CONFIGURATIONS: Mapping[str, Configuration] = {
@@ -57,6 +63,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
     "grass": Configuration(method_settings("grass")),
     "trak": Configuration(method_settings("trak")),
     "source": Configuration(method_settings("source"), segments=3),
+    "daunce": Configuration(method_settings("daunce"), needs_perturbed=True),
 }
 """What is built, by the name in the table."""
 
@@ -115,7 +122,7 @@ def measure_truth(
     for configuration in configurations:
         settings = _settings(folder, CONFIGURATIONS[configuration])
         if settings is None:
-            say(f"{configuration}: left out, as {folder / CHECKPOINTS} is not there; train_checkpoints makes it")
+            say(f"{configuration}: left out, as {folder} has no {CHECKPOINTS} or {PERTURBED}")
             continue
         say(f"{configuration} …")
         started = time.perf_counter()
@@ -131,8 +138,13 @@ def measure_truth(
 
 
 def _settings(folder: Path, chosen: Configuration) -> IndexConfig | None:
-    """Of an index; None where it needs checkpoints, and the truth has none."""
-    model, members = folder / "model", MembersConfig()
+    """Of an index; None where it needs further models, and the truth has none."""
+    model, members, method = folder / "model", MembersConfig(), chosen.method
+    if chosen.needs_perturbed:
+        found = sorted(str(place) for place in (folder / PERTURBED).glob("*/"))
+        if not found:
+            return None
+        method = method_settings(method.name, models=tuple(found))
     if chosen.segments is not None:
         places = find_checkpoints(folder / CHECKPOINTS)
         if not places:
@@ -142,7 +154,7 @@ def _settings(folder: Path, chosen: Configuration) -> IndexConfig | None:
         members = MembersConfig(checkpoints=tuple(map(str, places[:-1])), segments=chosen.segments)
     return IndexConfig(
         model=ModelConfig(model=str(model), include=chosen.include),
-        method=chosen.method,
+        method=method,
         batches=BatchConfig(max_length=_longest(folder)),
         members=members,
     )
