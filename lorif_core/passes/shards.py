@@ -93,7 +93,7 @@ def build_shard(
     tensors, energies = rows.fill_missing(), rows.energies()
     lengths = [count_tokens(example).whole for example in examples]
     if source.method.train_objective == "margin":
-        tensors["weights"] = rows.weights
+        tensors["weights"] = rows.weights()
     tensors["num_tokens"] = torch.tensor(lengths, dtype=torch.int32)
     return ShardTensors(
         tensors,
@@ -110,8 +110,8 @@ class ShardRows:
         self.source, self.num_examples = source, num_examples
         self._by_name = {module.name: module for module in source.modules}
         self.target = TrainTarget(example_objective(source.method.train_objective), self._take_values)
-        self.weights = torch.zeros(num_examples)
-        """1 - p of each example, of a method that differentiates its margin."""
+        self._values: list[tuple[Tensor, Tensor]] = []
+        """Positions of examples and their margins, of a method that differentiates these."""
 
         self._columns: dict[str, Tensor] = {}
         self._squared_norms: dict[torch.device, Tensor] = {}
@@ -123,8 +123,15 @@ class ShardRows:
         """By what they have in common, gradients by module, all of the batch whose examples belong to ``_place``."""
 
     def _take_values(self, place: Tensor, values: Tensor) -> None:
-        # The value is log(1 - p) - log p, so 1 - p is its logistic function.
-        self.weights[place] = values.float().sigmoid()
+        if self.source.method.train_objective == "margin":
+            self._values.append((place, values))
+
+    def weights(self) -> Tensor:
+        """1 - p of each example, on the CPU; 0 of those without a target."""
+        found = torch.zeros(self.num_examples)
+        for place, values in self._values:
+            found[place] = values.cpu().float().sigmoid()  # of log(1 - p) - log p
+        return found
 
     def take(self, name: str, place: Tensor, gradient: ProjectedGradient) -> None:
         """Compress, encode and file one module's gradients of a batch; ``place`` says where they belong."""

@@ -33,7 +33,7 @@ class TrainTarget(NamedTuple):
     """Of each of its sequences; a text has their weighted sum."""
 
     take_values: Callable[[Tensor, Tensor], None] = lambda place, values: None
-    """Receives (positions (B,) among the texts, their values (B,))."""
+    """Receives (positions (B,) among the texts, their values (B,), where the model is)."""
 
 
 LOSS = TrainTarget()
@@ -125,14 +125,14 @@ def _capture_batch(
     """Gradients of a batch of whole texts, of ``count`` sequences each; None: of single ones as they are.
 
     Returns:
-        The objective of each text.
+        The objective of each text, where the model is.
     """
     weights = torch.tensor([one.weight for one in sequences])
 
     def sink(name: str, gradient: ProjectedGradient) -> None:
         take(name, gradient if count is None else sum_over_sequences(gradient, count, weights))
 
-    values = capture_gradients(work.model, maps, pad_batch(sequences, work.pad_id), work.objective, sink).cpu()
+    values = capture_gradients(work.model, maps, pad_batch(sequences, work.pad_id), work.objective, sink)
     return values if count is None else (values * weights.to(values)).view(-1, count).sum(1)
 
 
@@ -146,18 +146,19 @@ def _capture_long(
     """Gradients of one text that takes several batches, summed up whole; of so many modules at a time as fit.
 
     Returns:
-        The objective of the text, (1,).
+        The objective of the text, (1,), where the model is.
     """
-    left, value = dict(maps), torch.zeros(1)
+    left, values = dict(maps), list[Tensor]()
     while left:
-        sums, value = _Sums({}, set()), torch.zeros(1)
+        sums, values = _Sums({}, set()), list[Tensor]()
         lengths = [len(one.input_ids) for one in sequences]
         for places in plan_batches(lengths, tokens_per_batch, length_boundaries(work.model)):
-            value = value + _capture_batch(work, left, [sequences[place] for place in places], sums.add, len(places))
+            some = [sequences[place] for place in places]
+            values.append(_capture_batch(work, left, some, sums.add, len(places)))
         for name, matrix in sums.matrices.items():
             take(name, DenseGradient(matrix))
         left = {name: left[name] for name in sums.waiting}
-    return value
+    return torch.stack(values).sum(0)
 
 
 class _Sums(NamedTuple):
