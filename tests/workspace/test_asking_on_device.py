@@ -40,7 +40,8 @@ def index(tmp_path_factory) -> OpenIndex:
 def test_an_answer_is_the_same_on_a_device(index):
     assert index.fitted.scored_on is None
     place = CountingDevice(torch.device("cpu"))
-    there = replace(index, fitted=replace(index.fitted, scored_on=place))
+    captures = replace(index.captures, scored_on=place)
+    there = replace(index, fitted=replace(index.fitted, scored_on=place), captures=captures)
     wanted, found = (answer_question(one, QUESTION) for one in (index, there))
     assert place.resident_bytes > 0
     assert place.num_works == 1  # the question's own gradient

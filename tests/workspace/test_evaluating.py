@@ -13,9 +13,9 @@ from tiny_workspace import SMALL, copy_of, done, imported, indexed, lorif, model
 import lorif_core as lf
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, JobError
-from lorif_core.workspace.asking import member_plans
 from lorif_core.workspace.asking.score_file import read_query_examples
 from lorif_core.workspace.folder.progress import no_progress
+from lorif_core.workspace.indexes import query_capture
 from lorif_core.workspace.jobs.kinds import KINDS
 from lorif_core.workspace.quality import candidates
 from lorif_core.workspace.quality.candidates import score_candidates
@@ -358,9 +358,9 @@ def test_queries_of_an_evaluation_are_read_as_the_texts_whose_losses_the_truth_h
     queries = write_rows(tmp_path / "queries.jsonl", [long])
     opened = lf.open_workspace(workspace)
     wanted = opened.indexes.open().engine.encoder.encode(read_query_examples(queries)[0])
-    seen, capture = [], member_plans.capture_queries
+    seen, capture = [], query_capture.capture_queries
     monkeypatch.setattr(
-        member_plans,
+        query_capture,
         "capture_queries",
         lambda source, asked, *rest: seen.extend(asked) or capture(source, asked, *rest),
     )

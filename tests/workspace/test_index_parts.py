@@ -266,13 +266,24 @@ def test_an_index_over_other_members_has_another_name():
     assert index_id_of(replace(PLAN, members=("first", "second"))) != index_id_of(PLAN)
 
 
-def test_an_index_in_bfloat16_has_another_name():
-    assert index_id_of(replace(PLAN, precision="bfloat16")) != index_id_of(PLAN)
+@pytest.mark.parametrize(
+    "more",
+    [{"precision": "bfloat16"}, {"captured": PLAN.modules}, {"objective": "margin"}, {"logged": {"run": "run7"}}],
+    ids=lambda more: next(iter(more)),
+)
+def test_an_index_that_is_not_as_all_were_has_another_name(more):
+    assert index_id_of(replace(PLAN, **more)) != index_id_of(PLAN)
 
 
 def test_everything_in_a_plan_but_what_the_build_decides_is_in_the_name():
     left_out = {"shard_examples", "maps", "ranks", "members", "whitening", "budget_bytes", "stride"}
-    left_out |= {"precision", "scales"}  # said only where they differ from what was before there was a choice
+    left_out |= {
+        "precision",
+        "scales",
+        "captured",
+        "objective",
+        "logged",
+    }  # said only where they differ from what was before there was a choice
     assert asdict(PLAN).keys() - left_out == IDENTITY.keys()
 
 
