@@ -28,21 +28,20 @@ Source: Daunce (arXiv:2505.23223), section 3. The centred losses are stored and 
 in design §9's table: one loss each, centred, no curvature, weight 1/(K − 1).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from torch import Tensor
 
-from lorif_core.errors import ConfigError
 from lorif_core.linalg.gradients import DenseGradient
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.graddot import NoCurvature
 from lorif_core.methods.logra import WholeFeature
 from lorif_core.methods.method_settings import DaunceConfig
-from lorif_core.methods.protocol import THE_MODEL, Member, StatisticsSample, TrainObjective, Unit
-from lorif_core.shapes import ATTENTION_AND_MLP, Float, ModuleShape, Tracked
+from lorif_core.methods.protocol import Unit
+from lorif_core.methods.usual_answers import DrawnFromSeed, OneModelMethod
+from lorif_core.shapes import Float, ModuleShape
 
 LOSSES = "losses"
 """Name of the only pseudo-module of such an index."""
@@ -62,27 +61,11 @@ def centred(losses: Float[Tensor, "n K"]) -> DenseGradient:
 
 
 @dataclass(frozen=True)
-class NoProjection:
+class NoProjection(DrawnFromSeed):
     """Losses are stored as they are."""
 
     f: int | None = 1
     seed: int = 0
-
-    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
-        """No statistics."""
-        return None
-
-    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
-        """Nothing to say."""
-        return None
-
-    def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
-        """As they are."""
-        return list(modules)
-
-    def joint(self, modules: Sequence[ModuleShape]) -> ModuleShape | None:
-        """There is one module only."""
-        return None
 
     def maps_bytes(self, modules: Sequence[ModuleShape]) -> int:
         """None."""
@@ -94,27 +77,8 @@ class NoProjection:
 
 
 @dataclass(frozen=True)
-class Daunce:
+class Daunce(OneModelMethod[DaunceConfig]):
     """Centred losses, plain products."""
-
-    shares_gradients: ClassVar[bool] = False
-
-    settings: DaunceConfig
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """One: the sum over models is a product of features."""
-        return (THE_MODEL,)
-
-    @property
-    def tracked(self) -> Tracked:
-        """Nothing is differentiated; what the references beside an index of losses track."""
-        return ATTENTION_AND_MLP
-
-    @property
-    def train_objective(self) -> TrainObjective:
-        """A text's loss."""
-        return "loss"
 
     @property
     def projection(self) -> NoProjection:
@@ -147,21 +111,3 @@ class Daunce:
     def unit_per_product(self, num_train_tokens: int) -> float:
         """1/(K − 1)."""
         return 1.0 / max(1, len(self.settings.models) - 1)
-
-    @property
-    def can_be_refined(self) -> bool:
-        """There is no curvature to refine."""
-        return False
-
-    @property
-    def budget_bytes(self) -> int | None:
-        """A text has as many numbers as there are models."""
-        return None
-
-    def with_budget(self, f: int, ranks: Mapping[str, int]) -> "Daunce":
-        """Refuse: there is nothing to buy.
-
-        Raises:
-            ConfigError: Always.
-        """
-        raise ConfigError("a budget is for factors, and daunce stores one loss per model. Use another `--method`.")

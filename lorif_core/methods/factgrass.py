@@ -16,19 +16,18 @@ Source: GraSS and FactGraSS (arXiv:2505.18976), section 3.3.2; https://github.co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.sparse_draws import BYTES_PER_COORDINATE, kept_widths, masked_maps
 from lorif_core.linalg.whitening import Moments
-from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.methods.sketched import SketchedMethod, as_factors
 from lorif_core.methods.sketched_settings import FactgrassConfig
+from lorif_core.methods.usual_answers import DrawnFromSeed
 from lorif_core.shapes import ModuleShape
 
 
 @dataclass(frozen=True)
-class MaskedProjection:
+class MaskedProjection(DrawnFromSeed):
     """Masks of both sides and a sketch of their product, redrawn from the seed wherever they are needed."""
 
     sketch_width: int
@@ -40,21 +39,9 @@ class MaskedProjection:
         """Masks keep what they keep of any width."""
         return 1
 
-    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
-        """No statistics."""
-        return None
-
-    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
-        """The digest of the maps says all."""
-        return None
-
     def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
         """A vector of k numbers of each module, or of as many as there are pairs of kept coordinates."""
         return [as_factors(one, 1, min(self.sketch_width, self._num_kept(one))) for one in modules]
-
-    def joint(self, modules: Sequence[ModuleShape]) -> ModuleShape | None:
-        """Every module is stored by itself."""
-        return None
 
     def maps_bytes(self, modules: Sequence[ModuleShape]) -> int:
         """Of buckets and signs."""

@@ -12,14 +12,13 @@ Source: GraSS (arXiv:2505.18976), sections 3.1 and 3.2, with its random mask; th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lorif_core.linalg.maps import ModuleMaps
 from lorif_core.linalg.sparse_draws import paired_maps, shares_of
 from lorif_core.linalg.whitening import Moments
-from lorif_core.methods.protocol import StatisticsSample
 from lorif_core.methods.sketched import ALL_MODULES, SketchedMethod, as_factors, joint_shape
 from lorif_core.methods.sketched_settings import GrassConfig
+from lorif_core.methods.usual_answers import DrawnFromSeed
 from lorif_core.shapes import ModuleShape
 
 PAIR_BYTES = 21
@@ -27,7 +26,7 @@ PAIR_BYTES = 21
 
 
 @dataclass(frozen=True)
-class EntriesProjection:
+class EntriesProjection(DrawnFromSeed):
     """Some entries of the flat gradient and a sketch of them, redrawn from the seed wherever they are needed."""
 
     sketch_width: int
@@ -38,14 +37,6 @@ class EntriesProjection:
     def f(self) -> int | None:
         """Entries are kept of any width."""
         return 1
-
-    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
-        """No statistics."""
-        return None
-
-    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
-        """The digest of the maps says all."""
-        return None
 
     def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
         """As many entries of each module as it has a share of all weights."""

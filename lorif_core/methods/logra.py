@@ -5,20 +5,20 @@ reference that LoRIF approximates (full c and full r give the same scores).
 Source: LoGra (arXiv:2405.13954).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lorif_core.config import CurvatureConfig, ScoreConfig
-from lorif_core.errors import ConfigError, ResourceError
+from lorif_core.errors import ResourceError
 from lorif_core.linalg.gradients import DenseGradient, ProjectedGradient
 from lorif_core.linalg.maps import MOST_DIVISOR, projected_width, smallest_divisor
 from lorif_core.linalg.subspace import RowStream, Subspace
 from lorif_core.linalg.whole_spectrum import whole_spectrum
 from lorif_core.methods.lorif import RandomProjection, curvature_asked
 from lorif_core.methods.method_settings import LograConfig
-from lorif_core.methods.protocol import THE_MODEL, Member, TrainObjective, Unit
-from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
+from lorif_core.methods.usual_answers import OneModelMethod
+from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
@@ -98,27 +98,10 @@ class FullCurvature:
 
 
 @dataclass(frozen=True)
-class Logra:
+class Logra(OneModelMethod[LograConfig]):
     """Unfactored gradients, full curvature per module."""
 
     shares_gradients: ClassVar[bool] = True
-
-    settings: LograConfig
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """The model."""
-        return (THE_MODEL,)
-
-    @property
-    def tracked(self) -> Tracked:
-        """Attention and MLP."""
-        return ATTENTION_AND_MLP
-
-    @property
-    def train_objective(self) -> TrainObjective:
-        """The loss."""
-        return "loss"
 
     @property
     def projection(self) -> RandomProjection:
@@ -139,30 +122,3 @@ class Logra:
     def label(self) -> str:
         """The method and its settings."""
         return f"{self.settings.name} f={self.settings.f}"
-
-    @property
-    def unit(self) -> Unit:
-        """The Gram matrix is a sum over the examples."""
-        return "nats"
-
-    def unit_per_product(self, num_train_tokens: int) -> float:
-        """Scores are in nats as they are."""
-        return 1.0
-
-    @property
-    def can_be_refined(self) -> bool:
-        """The inverse holds the stored texts' curvature already."""
-        return False
-
-    @property
-    def budget_bytes(self) -> int | None:
-        """Whole gradients have the bytes that they have."""
-        return None
-
-    def with_budget(self, f: int, ranks: Mapping[str, int]) -> "Logra":
-        """Refuse: there are no factors to buy.
-
-        Raises:
-            ConfigError: Always.
-        """
-        raise ConfigError("a budget is for factors, and logra stores none. Use another `--method`.")

@@ -10,7 +10,7 @@ Source: LoRIF (arXiv:2601.21929).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,16 +25,12 @@ from lorif_core.linalg.subspace import OVERSAMPLING, RowStream, Subspace, fit_su
 from lorif_core.linalg.whitening import Moments
 from lorif_core.methods.method_settings import FactoredSettings, LorifConfig
 from lorif_core.methods.protocol import (
-    THE_MODEL,
     AttributionMethod,
     Curvature,
-    Member,
     Projection,
-    StatisticsSample,
-    TrainObjective,
-    Unit,
 )
-from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
+from lorif_core.methods.usual_answers import DrawnFromSeed, OneModelMethod
+from lorif_core.shapes import ModuleShape
 from lorif_core.store.blocks import Block
 from lorif_core.store.manifest import Layout
 
@@ -42,27 +38,11 @@ Settings = TypeVar("Settings", bound=FactoredSettings)
 
 
 @dataclass(frozen=True)
-class RandomProjection:
+class RandomProjection(DrawnFromSeed):
     """Random sign maps, redrawn from the seed wherever they are needed."""
 
     f: int | None
     seed: int
-
-    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
-        """No statistics."""
-        return None
-
-    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
-        """Divisor and seed say all."""
-        return None
-
-    def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
-        """As the divisor leaves them."""
-        return list(modules)
-
-    def joint(self, modules: Sequence[ModuleShape]) -> ModuleShape | None:
-        """Every module is stored by itself."""
-        return None
 
     def maps_bytes(self, modules: Sequence[ModuleShape]) -> int:
         """A side that keeps its width has no map."""
@@ -191,29 +171,11 @@ def curvature_asked(built: CurvatureConfig, asked: ScoreConfig) -> CurvatureConf
 
 
 @dataclass(frozen=True)
-class FactoredMethod(Generic[Settings]):
+class FactoredMethod(OneModelMethod[Settings]):
     """What methods have in common that differentiate one model and store factors of its gradients."""
 
-    shares_gradients: ClassVar[bool] = False
-
-    settings: Settings
     ranks: Mapping[str, int] = field(default_factory=dict[str, int])
     """Rank of every module, where a budget decided it."""
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """The model."""
-        return (THE_MODEL,)
-
-    @property
-    def tracked(self) -> Tracked:
-        """Attention and MLP."""
-        return ATTENTION_AND_MLP
-
-    @property
-    def train_objective(self) -> TrainObjective:
-        """The loss."""
-        return "loss"
 
     @property
     def projection(self) -> Projection:
@@ -237,20 +199,6 @@ class FactoredMethod(Generic[Settings]):
         own = self.settings
         size = f"budget {own.budget}" if own.budget else f"c={own.factor_rank}"
         return f"{own.name} f={own.f} {size} {own.codec}"
-
-    @property
-    def unit(self) -> Unit:
-        """The Gram matrix is a sum over the examples."""
-        return "nats"
-
-    def unit_per_product(self, num_train_tokens: int) -> float:
-        """Scores are in their unit as they are."""
-        return 1.0
-
-    @property
-    def can_be_refined(self) -> bool:
-        """Refining is for plain products that are influences."""
-        return False
 
     @property
     def budget_bytes(self) -> int | None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, TypeVar
 
 from lorif_core.errors import ConfigError, ResourceError
 from lorif_core.methods.logra import GRAM_COPIES, FullCurvature, WholeFeature
-from lorif_core.methods.protocol import THE_MODEL, AttributionMethod, Member, Projection, TrainObjective, Unit
+from lorif_core.methods.protocol import AttributionMethod, Projection
 from lorif_core.methods.sketched_settings import SketchedSettings
-from lorif_core.shapes import ATTENTION_AND_MLP, ModuleShape, Tracked
+from lorif_core.methods.usual_answers import OneModelMethod
+from lorif_core.shapes import ModuleShape
 
 ALL_MODULES = "all modules"
 """Name of the vector that the gradients of all modules are added up to."""
@@ -37,27 +38,10 @@ class SketchCurvature(FullCurvature):
 
 
 @dataclass(frozen=True)
-class SketchedMethod(Generic[Settings]):
+class SketchedMethod(OneModelMethod[Settings]):
     """A method whose features are sketches."""
 
     shares_gradients: ClassVar[bool] = True
-
-    settings: Settings
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """The model."""
-        return (THE_MODEL,)
-
-    @property
-    def tracked(self) -> Tracked:
-        """Attention and MLP."""
-        return ATTENTION_AND_MLP
-
-    @property
-    def train_objective(self) -> TrainObjective:
-        """The loss."""
-        return "loss"
 
     @property
     def projection(self) -> Projection:
@@ -78,25 +62,6 @@ class SketchedMethod(Generic[Settings]):
     def label(self) -> str:
         """Name, width and codec."""
         return f"{self.settings.name} k={self.settings.sketch_width} {self.settings.codec}"
-
-    @property
-    def unit(self) -> Unit:
-        """The Gram matrix is a sum over the examples."""
-        return "nats"
-
-    def unit_per_product(self, num_train_tokens: int) -> float:
-        """Scores are in nats as they are."""
-        return 1.0
-
-    @property
-    def can_be_refined(self) -> bool:
-        """The inverse holds the stored texts' curvature already."""
-        return False
-
-    @property
-    def budget_bytes(self) -> int | None:
-        """A sketch has the bytes that it has."""
-        return None
 
     def with_budget(self, f: int, ranks: Mapping[str, int]) -> AttributionMethod:
         """Refuse: there are no factors to buy.

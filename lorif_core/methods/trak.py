@@ -29,32 +29,24 @@ Source: TRAK (arXiv:2303.14186), section 3, equation 17.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lorif_core.linalg.maps import ModuleMaps, bytes_of_maps
 from lorif_core.linalg.sparse_draws import BYTES_PER_COORDINATE, hashed_maps
 from lorif_core.linalg.whitening import Moments
-from lorif_core.methods.protocol import StatisticsSample, TrainObjective
+from lorif_core.methods.protocol import TrainObjective
 from lorif_core.methods.sketched import ALL_MODULES, SketchedMethod, as_factors, joint_shape
 from lorif_core.methods.sketched_settings import TrakConfig
+from lorif_core.methods.usual_answers import DrawnFromSeed
 from lorif_core.shapes import ModuleShape
 
 
 @dataclass(frozen=True)
-class HashedProjection:
+class HashedProjection(DrawnFromSeed):
     """Random signs on both sides and a sketch of their product, redrawn from the seed wherever they are needed."""
 
     f: int | None
     sketch_width: int
     seed: int
-
-    def sample(self, modules: Sequence[ModuleShape]) -> StatisticsSample | None:
-        """No statistics."""
-        return None
-
-    def recorded(self, modules: Sequence[ModuleShape]) -> dict[str, Any] | None:
-        """The digest of the maps says all."""
-        return None
 
     def shapes(self, modules: Sequence[ModuleShape]) -> list[ModuleShape]:
         """As the divisor leaves them."""

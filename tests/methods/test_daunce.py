@@ -170,7 +170,7 @@ def test_what_daunce_cannot_take_is_said():
     method = Daunce(DaunceConfig(models=("a", "b", "c")))
     assert method.label == "daunce 3 models bf16"
     assert method.unit_per_product(7) == 0.5
-    with pytest.raises(ConfigError, match=r"stores one loss per model\. Use another `--method`\.$"):
+    with pytest.raises(ConfigError, match=r"stores none\. Use another `--method`\.$"):
         method.with_budget(1, {})
     with pytest.raises(ConfigError, match=r"which no damping changes"):
         method.curvature.asked(PLAIN_PRODUCT, ScoreConfig(damping_rule="absolute", damping=2.0))

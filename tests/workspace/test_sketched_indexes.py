@@ -116,7 +116,7 @@ def test_a_device_workers_and_a_fast_search_list_the_same_scores(opened, name, n
     few = scores(answer_question(index, replace(question, k=3, num_opposing=2, search="fast")))
     assert few == pytest.approx({key: wanted[key] for key in few}, rel=1e-4)
     asked = encode_question(question, index.engine.loaded).query
-    (plan,) = plan_members(capture_members(index, [asked], question.scoring), question.scoring)
+    (plan,) = plan_members(index, capture_members(index, [asked], question.scoring), question.scoring)
     worker = ScanWorker(workspace.path, 1)
     worker.begin("a", Scan((queries_to_send(plan, digest_of(plan.reader)),), None, True, False))
     parts = worker.scan("a", range(len(plan.reader.manifest.shards)))
