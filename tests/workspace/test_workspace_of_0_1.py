@@ -148,7 +148,8 @@ def test_what_an_index_keeps_is_not_said_to_be_as_stored(workspace):
     assert [one.kept_energy.as_stored for one in found] == [None] * len(EXPECTED["indexes"])
     assert all(one.kept_energy.sentence.startswith("Before rounding the factors keep") for one in found)
     said = [one.to_dict()["kept_energy"] for one in found]
-    assert said == [{"as_stored": None, "before_rounding": pytest.approx(one.kept_energy.share)} for one in found]
+    shares = [pytest.approx(one.kept_energy.share) for one in found]
+    assert said == [{"as_stored": None, "before_rounding": one, "of": "projected gradients"} for one in shares]
 
 
 def test_every_decision_is_there(workspace):
