@@ -55,3 +55,16 @@ def test_what_the_model_said_are_the_same_tokens_for_one_tokenizer_only(workspac
     asked = another_indexs_question(workspace, answer, second, None)
     assert asked.spoken is asked.tokens is None
     assert asked.said == answer.question.said
+
+
+def test_an_index_that_is_fitted_anew_while_it_is_open_is_asked_as_it_is_now(tmp_path):
+    opened = lf.open_workspace(copy_of(indexed(), tmp_path))
+    plain = lf.method_settings("graddot", f=2)
+    fitted = lf.method_settings("lorif", f=2, subspace_rank=4)
+    model, found = lf.ModelConfig(model=str(model_folder())), []
+    for method in (plain, fitted):
+        index_id = opened.indexes.build(lf.IndexConfig(model=model, method=method)).index_id
+        found.append(opened.ask("The river of Arlen is", " castle Brook.", index_id=index_id, keeps=False))
+    first, second = found
+    assert first.index_id == second.index_id
+    assert [hit.score for hit in first.supports] != [hit.score for hit in second.supports]

@@ -50,6 +50,16 @@ def test_the_table_has_a_line_per_configuration_and_reference(truth, tmp_path, c
     assert len(list((work / "a-truth" / "indexes").iterdir())) == 2
 
 
+def test_an_index_with_two_curvatures_is_measured_with_each(truth, tmp_path, capsys):
+    found = tmp_path / "found.json"
+    words = [str(truth), "--json", str(found), "--only", "lorif", "graddot-index", "--references"]
+    assert main(words) == 0
+    lines = {line["configuration"]: line for line in json.loads(found.read_text("utf-8"))["a-truth"]}
+    assert lines["lorif"]["candidate"] == lines["graddot-index"]["candidate"]
+    assert (lines["lorif"]["label"].split()[0], lines["graddot-index"]["label"].split()[0]) == ("lorif", "graddot")
+    assert lines["lorif"]["lds"] != lines["graddot-index"]["lds"]
+
+
 def test_every_method_and_no_unknown_reference_is_in_the_table():
     assert {one.method.name for one in CONFIGURATIONS.values()} == set(METHODS)
     assert {name.split(":")[0] for name in REFERENCES} <= set(KNOWN_REFERENCES)

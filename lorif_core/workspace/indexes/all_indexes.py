@@ -56,7 +56,7 @@ class Indexes:
 
     def __init__(self, files: WorkspaceFiles) -> None:
         self.files = files
-        self._opened: dict[tuple[str, str | None, str], OpenIndex] = {}
+        self._opened: dict[tuple[str, str | None, str, str], OpenIndex] = {}
         self._opening = threading.RLock()
 
     def records(self) -> list[IndexRecord]:
@@ -185,7 +185,8 @@ class Indexes:
             FingerprintMismatch: The model or the data is not the one the index was built from.
         """
         record = self.files.choose_index(index_id)
-        key = (record.index_id, model, str(members_fingerprint(self.files, record)))
+        # With its settings: another build may have fitted it anew since it was opened.
+        key = (record.index_id, model, str(members_fingerprint(self.files, record)), record.settings_json)
         with self._opening:
             if key not in self._opened:
                 self._opened = {key: open_with_members(self.files, record, model)}
@@ -212,7 +213,7 @@ class Indexes:
 
     def has_open(self, index_id: str) -> bool:
         """Whether an index and its model are in memory."""
-        return any(opened == index_id for opened, _, _ in list(self._opened))
+        return any(opened == index_id for opened, *_ in list(self._opened))
 
     def members(self, index_id: str) -> Members | None:
         """What an index's scores are sums over; None: it is alone.
