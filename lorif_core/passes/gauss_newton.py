@@ -164,8 +164,6 @@ class _Weights:
 
 
 def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
-    assert not isinstance(maps.input_map, Mask)  # methods that mask are not refined
-    assert not isinstance(maps.output_map, Mask)
     matrix = vector.to(like.device, torch.promote_types(vector.dtype, torch.float32))
     left, right = _dense_sides(maps)
     if right is not None:
@@ -175,7 +173,6 @@ def _unproject(vector: Tensor, maps: ModuleMaps, like: Tensor) -> Tensor:
 
 
 def _project(gradient: Tensor, maps: ModuleMaps) -> Tensor:
-    assert not isinstance(maps.input_map, Mask)  # methods that mask are not refined
     wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
     left, right = _dense_sides(maps)
     return project_side(wide if left is None else left.to(wide.dtype).mT @ wide, right)

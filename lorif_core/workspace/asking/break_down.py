@@ -1,7 +1,8 @@
 """Where a text's score on a question comes from: modules of the model, and tokens of the question."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import polars as pl
@@ -107,18 +108,16 @@ def _with_tokens(
     question: Question,
     position: int,
 ) -> Breakdown:
-    remaining = [precondition_example(plan, position, plans) for plan in plans]
+    other_sides = (precondition_example(plan, position, plans) for plan in plans)  # of a member when it is its turn
 
-    def split(member: OpenIndex) -> list[Tensor]:
-        matrices = remaining.pop(0)
+    def split(member: OpenIndex, matrices: Mapping[str, Tensor]) -> list[Tensor]:
         with member.engine.gradients() as source:
             return split_over_query_targets(source, asked, question.scoring.objective, matrices)
 
     if index.unrolling is None:
-        of_members = index.over_members(split)
+        of_members = index.over_members(lambda member: split(member, next(other_sides)))
     else:  # all members' plans are of the query in the index's own model
-        remaining = [{name: torch.stack([own[name] for own in remaining]).sum(0) for name in remaining[0]}]
-        of_members = [split(index)]
+        of_members = [split(index, reduce(_added, other_sides))]
     sides = [torch.stack(side).sum(0) for side in zip(*of_members, strict=True)]
     tokenizer = index.engine.loaded.tokenizer
     tokens, *contrast = (
@@ -126,6 +125,10 @@ def _with_tokens(
         for sequence, side in zip(asked.sequences, sides, strict=True)
     )
     return replace(found, tokens=tokens, contrast_tokens=contrast[0] if contrast else ())
+
+
+def _added(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: matrix + other[name] for name, matrix in one.items()}
 
 
 def _check_members(index: OpenIndex, query: QueryRecord) -> None:

@@ -4,8 +4,8 @@ The models of further members are held in memory where they fit. Where memory is
 turn and let go after it, so that beside the index's own model there is one at a time.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -90,23 +90,13 @@ class OpenIndex:
             )
         return self.own_engine
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[object]:
         """Its model ready for capture, where there is one; nobody else's turn while the block runs."""
-        if self.own_engine is None:
-            yield
-            return
-        with self.own_engine.frozen_model():
-            yield
+        return nullcontext() if self.own_engine is None else self.own_engine.frozen_model()
 
-    @contextmanager
-    def in_turn(self) -> Iterator[None]:
+    def in_turn(self) -> AbstractContextManager[object]:
         """Its model is used by nobody else while the block runs, where there is one."""
-        if self.own_engine is None:
-            yield
-            return
-        with turn_on(self.own_engine.loaded.model):
-            yield
+        return nullcontext() if self.own_engine is None else turn_on(self.own_engine.loaded.model)
 
     def over_members(self, work: Callable[["OpenIndex"], Found]) -> list[Found]:
         """What a piece of work finds for every member: this index first, then the further ones, one at a time.
