@@ -18,7 +18,7 @@ from lorif_core.passes.cascade_plan import Summand
 from lorif_core.passes.ranking import Lengths, OnScores
 from lorif_core.passes.scoring import ScoringPlan, score_per_product, scores_per_product
 from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
-from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.views.hits import Hit, TokenPart, asked_of
 from lorif_core.views.search_report import FastSearch, MissingParts
 from lorif_core.views.verbatim_of_hit import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
@@ -196,6 +196,7 @@ def _lists(
             tokens=tokens,
             window=window,
             verbatim=verbatim_of(example, wording),
+            asked=asked_of(example),
         )
         for place, (example, row, score, (tokens, window)) in enumerate(
             zip(examples, metadata, scores, parts, strict=True)
