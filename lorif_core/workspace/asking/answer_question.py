@@ -51,8 +51,8 @@ def answer_question(
         scanner: Who scans the index.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
             both (1, n); nothing of a fast search. None where nobody wants them.
-        on_progress: Receives ("refine", steps done, all) where the model refines the question, ("scores", examples
-            done, all), then ("texts", texts of the lists, all).
+        on_progress: Receives ("gradient", 0 then 1, 1), ("refine", steps done, all) where the model refines the
+            question, ("scores", examples done, all), then ("texts", texts of the lists, all).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
@@ -61,7 +61,9 @@ def answer_question(
     settings = question.scoring
     asked = encode_for(index, question)
     with index.held():  # nobody else's turn between the scores and the parts of their tokens
+        on_progress("gradient", 0, 1)
         captured = capture_members(index, [asked.query], settings)
+        on_progress("gradient", 1, 1)
         plans = plan_members(index, captured, settings, on_progress)
         if question.search == "fast":
             found = _found_fast(plans, question, on_progress)
