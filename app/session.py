@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app.scanning import scanner
-from lorif_core.catalog import DatasetRecord
+from lorif_core.catalog import DatasetRecord, IndexRecord
 from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
@@ -18,6 +18,8 @@ from lorif_core.private_logs import write_report
 from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory, raise_unless_failure
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
+from lorif_core.workspace.folder.index_members import linked_ids
+from lorif_core.workspace.indexes.index_names import NamedIndex, named_indexes
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
 WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
@@ -88,6 +90,98 @@ def dataset_id() -> str:
     return chosen if chosen in known else list(known)[-1]
 
 
+@st.cache_data(ttl=5, show_spinner=False)
+def _indexes(path: str) -> tuple[list[IndexRecord], dict[str, NamedIndex], set[str]]:
+    """Complete indexes, the newest first; how all are called; which are members of another one's scores."""
+    files = workspace().files
+    records = files.catalog.indexes()
+    complete = sorted((one for one in records if one.status == "complete"), key=lambda one: one.updated_at)
+    return complete[::-1], named_indexes(files, records), linked_ids(files.root / "indexes")
+
+
+def forget_indexes() -> None:
+    """Look again which indexes there are and how they are called."""
+    _indexes.clear()
+
+
+def index_names() -> dict[str, NamedIndex]:
+    """How every index is called and what it is, by its id, whatever its data set and status."""
+    return _indexes(workspace_path())[1]
+
+
+def index_name(index_id: str) -> str:
+    """How an index is called, safe to show; its id where it is gone."""
+    found = index_names().get(index_id)
+    return visible(found.name) if found is not None else index_id
+
+
+def complete_indexes(dataset: str | None = None) -> dict[str, str]:
+    """Names of complete indexes by their ids, of one version of a data set or of all; members of others come last."""
+    records, names, linked = _indexes(workspace_path())
+    found = [one for one in records if dataset in (None, one.dataset_id)]
+    return {one.index_id: names[one.index_id].name for one in sorted(found, key=lambda one: one.index_id in linked)}
+
+
+def indexes() -> dict[str, IndexRecord]:
+    """Complete indexes of the data set on screen, by their ids: the first is the one that is used by default.
+
+    Those of its newest version come before those of earlier ones, and what is a member of another index's scores
+    after that; else the newest comes first.
+    """
+    records, _, linked = _indexes(workspace_path())
+    try:
+        shown = dataset_id()
+    except CatalogError:
+        return {}
+    every = all_datasets()
+    corpus = every[shown].corpus_id
+    found = [one for one in records if one.dataset_id in every and every[one.dataset_id].corpus_id == corpus]
+    order = sorted(found, key=lambda one: (one.dataset_id != shown, one.index_id in linked))
+    return {one.index_id: one for one in order}
+
+
+def index_id() -> str:
+    """Id of the index on screen: the one chosen in the header, else the newest of the data set.
+
+    Raises:
+        CatalogError: The data set has no complete index.
+    """
+    known = indexes()
+    if not known:
+        raise CatalogError("no index of this data set is complete yet. Build one: Indexes, Build.")
+    chosen = st.session_state.get("index")
+    return chosen if chosen in known else next(iter(known))
+
+
+def model() -> str:
+    """Short name of the model whose gradients the index on screen holds; plain text, not made safe to show.
+
+    Raises:
+        CatalogError: The data set has no complete index.
+    """
+    return index_names()[index_id()].model
+
+
+def is_of_context(index_id_of_answer: str) -> bool:
+    """Whether an answer is of the index that the header names."""
+    return index_id_of_answer in indexes() and index_id_of_answer == index_id()
+
+
+def use_index(chosen: str) -> None:
+    """Let the header name an index and its data set from now on; for callbacks of buttons.
+
+    Args:
+        chosen: Id of a complete index, of any data set; another one changes nothing.
+    """
+    record = next((one for one in _indexes(workspace_path())[0] if one.index_id == chosen), None)
+    every = all_datasets()
+    if record is None or record.dataset_id not in every:
+        return
+    corpus = every[record.dataset_id].corpus_id
+    latest = next((key for key, one in datasets().items() if one.corpus_id == corpus), None)
+    st.session_state["dataset"], st.session_state["index"] = latest, chosen
+
+
 def title(name: str, explanation: str) -> None:
     """The page's heading and one sentence; neither may hold data."""
     st.header(name, anchor=False)
@@ -137,6 +231,17 @@ def empty_of_data() -> None:
         page="indexes",
         label="Import a file",
         tab="Import",
+    )
+
+
+def empty_of_indexes() -> None:
+    """What a page shows while no index of the data set on screen is complete."""
+    empty(
+        "No index of this data is complete yet: build one first.",
+        "lorif index {workspace} --model FOLDER",
+        page="indexes",
+        label="Build an index",
+        tab="Build",
     )
 
 
