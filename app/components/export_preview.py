@@ -23,7 +23,7 @@ One rule a line, with a verb, a condition and a reason:
 
 `restore where decided by bot`
 
-All of it: `docs/rules.md`.
+All of it: `docs/reference/rules.md`.
 """
 
 
