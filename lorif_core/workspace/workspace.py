@@ -27,6 +27,7 @@ from lorif_core.workspace.health.check_workspace import check_workspace
 from lorif_core.workspace.health.findings import CheckReport
 from lorif_core.workspace.indexes.all_indexes import Indexes
 from lorif_core.workspace.runs.logged_index import LoggedIndex, logged_index
+from lorif_core.workspace.team.team import Team
 
 
 class Asked(TypedDict, total=False):
@@ -68,6 +69,9 @@ class Workspace:
 
         self.decisions = Decisions(self.data)
         """Decisions: flag, exclude, apply rules, undo, history."""
+
+        self.team = Team(self.decisions)
+        """What a team does together: guidelines, comments, rounds of review, progress, agreement."""
 
         self.versions = Versions(self.decisions)
         """The curated data: preview, export, freeze, diff."""
