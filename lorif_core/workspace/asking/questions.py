@@ -78,9 +78,9 @@ class Questions:
         Args:
             question: What is asked.
             on_progress: Receives ("model", 0 then 1, 1) while the index and its model are opened, ("generate", tokens
-                said, the most) if the model is to say something, then what ``answer_question`` reports: ("gradient", 0
-                then 1, 1), ("scores", examples done, all) and ("texts", texts of the lists, all). What it raises ends
-                the work. Of an answer that was kept, nothing.
+                said, the most) if the model is to say something, then what ``answer_question`` reports: ("gradient",
+                0 then 1, 1), ("scores", examples done, all) and ("texts", texts of the lists, all). What it raises
+                ends the work. Of an answer that was kept, nothing.
 
         Raises:
             RoleError: The answer is to be kept, is not there yet, and the person is a viewer.
