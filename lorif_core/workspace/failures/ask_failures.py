@@ -91,7 +91,7 @@ def ask_failures(
     return folder
 
 
-def question_of(asked: AskedFailure, index_id: str | None = None) -> Question:
+def question_of(asked: AskedFailure, index_id: str | None = None, *, actor: str | None = None) -> Question:
     """A failure as a question of its own."""
     return Question(
         prompt=asked.prompt,
@@ -100,6 +100,7 @@ def question_of(asked: AskedFailure, index_id: str | None = None) -> Question:
         system=asked.system,
         messages=asked.messages,
         index_id=index_id,
+        actor=actor,
     )
 
 
