@@ -6,6 +6,7 @@ none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this ta
 
 import re
 
+from lorif_core.workspace.health.failure_kinds import FAILURE_KINDS
 from lorif_core.workspace.health.file_kind import INDEX_AGAIN, RESTORE, Kind
 from lorif_core.workspace.health.index_kinds import INDEX_KINDS
 from lorif_core.workspace.health.run_kinds import RUN_KINDS
@@ -444,6 +445,7 @@ KINDS = (
         remedy=f"{RESTORE} Where the decisions are still those, `lorif export --force` writes it again.",
     ),
     *RUN_KINDS,
+    *FAILURE_KINDS,
 )
 
 _COMPILED = [(re.compile(kind.pattern), kind) for kind in KINDS]
