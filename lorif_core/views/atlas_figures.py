@@ -107,7 +107,10 @@ def _numbers(points: pl.DataFrame, values: pl.Series, hovers: pl.Series, is_sign
         x=drawn["x"].to_list(),
         y=drawn["y"].to_list(),
         customdata=drawn["train_id"].to_list(),
-        text=[f"{said}<br>{number:.4g}" if number is not None else said for said, number in zip(told, ordered)],
+        text=[
+            f"{said}<br>{number:.4g}" if number is not None else said
+            for said, number in zip(told, ordered, strict=True)
+        ],
         mode="markers",
         marker={
             "color": ordered.to_list(),

@@ -19,8 +19,8 @@ def test_words_are_counted_once_a_text_and_weighed_by_how_few_groups_have_them()
     counts, sizes = count_words(TEXTS, 2)
     assert sizes == [3, 2]
     assert (counts[0]["cat"], counts[0]["the"], counts[0]["dog"], counts[1]["stock"]) == (3, 3, 1, 2)
-    # A = 2.5 texts a group. cat: 3/3 · log(1 + 2.5/3); the: 1 · log(1 + 2.5/5), so the is behind. In one text only, or
-    # a number: dog, sat, ran, a, and, 7.
+    # A = 2.5 texts a group. cat: 3/3 · log(1 + 2.5/3); the: 1 · log(1 + 2.5/5), so the is behind. In one text
+    # only, or a number: dog, sat, ran, a, and, 7.
     assert math.log(1 + 2.5 / 3) > math.log(1 + 2.5 / 5)
     assert cluster_names(counts, sizes) == ["cat, the", "stock, the"]
 

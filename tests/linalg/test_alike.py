@@ -1,4 +1,4 @@
-"""Standardised rows, nearest rows, clusters and the flat picture against definitions without shortcuts, in float64."""
+"""Standardised and nearest rows, clusters, the flat picture: against definitions without shortcuts, in float64."""
 
 import itertools
 

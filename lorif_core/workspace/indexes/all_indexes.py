@@ -314,8 +314,9 @@ class Indexes:
             by: gradient: those whose stored gradients are most like its own, so that they teach alike. meaning: those
                 of which the model makes the same, by the states that ``map`` computes.
             index_id: Of the index.
-            search: Of gradients only. exact: every text is compared. fast: by reading a part of what is stored; ``fast_search`` of the
-                result says what the list rests on. None: exact below 100,000 texts, else fast.
+            search: Of gradients only. exact: every text is compared. fast: by reading a part of what is stored;
+                ``fast_search`` of the result says what the list rests on. None: exact below 100,000 texts, else
+                fast.
 
         Raises:
             LorifError: The text is unknown, the index cannot be read, or its texts have no states yet.

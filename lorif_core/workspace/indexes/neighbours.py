@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
-
 import torch
 
 from lorif_core.config import Alike, Search, check_choice
