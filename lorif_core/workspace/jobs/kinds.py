@@ -88,11 +88,14 @@ def run_verify(path: Path, request: VerifyRequest, on_progress: ProgressSink) ->
 
 
 def run_map(path: Path, request: MapRequest, on_progress: ProgressSink) -> dict[str, Any]:
-    """Compute the map of an index; returns what it is."""
+    """Compute the states of an index's texts and its map; returns what it is."""
     from lorif_core.workspace.workspace import open_workspace
 
     indexes = open_workspace(path).indexes
-    return indexes.map(request.index_id, seed=request.seed, on_progress=on_progress).to_dict()
+    found = indexes.map(
+        request.index_id, seed=request.seed, num_clusters=request.num_clusters, on_progress=on_progress
+    )
+    return found.to_dict()
 
 
 def run_failures(path: Path, request: FailuresRequest, on_progress: ProgressSink) -> dict[str, Any]:

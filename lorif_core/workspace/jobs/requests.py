@@ -81,10 +81,12 @@ class VerifyRequest:
 
 @dataclass(frozen=True)
 class MapRequest:
-    """Compute the map of an index."""
+    """Compute the states of an index's texts, and its map."""
 
     index_id: str
     seed: int = 0
+    num_clusters: int | None = None
+    """None: as ``Indexes.map`` has it."""
 
 
 @dataclass(frozen=True)
