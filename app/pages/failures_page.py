@@ -41,7 +41,7 @@ def _chosen() -> FailureRun | None:
     named = st.query_params.get("run")
     if not runs:
         return _opened(named)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="failures-run"):
+    with st.container(horizontal=True, vertical_alignment="center", key="failures-run"):
         names = list(runs)
         key = session.table_key("failures-asked", [*names, named or ""])
         picked = st.selectbox(
@@ -54,6 +54,7 @@ def _chosen() -> FailureRun | None:
             on_change=_pick,
             args=(key,),
             width=420,
+            label_visibility="collapsed",
         )
         st.button("Ask another file", key="failures-new", disabled=picked is None, on_click=_pick, args=(None,))
     return runs[picked] if picked is not None else _opened(named)

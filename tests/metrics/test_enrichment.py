@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from lorif_core.metrics.enrichment import enrichment
-from lorif_core.metrics.group_sums import sums_by_group, top_rows
+from lorif_core.metrics.group_sums import sum_intervals, sums_by_group, top_rows
 
 CASES = [(7, 3, 4), (8, 8, 3), (9, 1, 5), (6, 0, 2), (10, 4, 10)]
 """Texts, of the group, top k."""
@@ -100,3 +100,16 @@ def test_the_top_is_by_score_then_by_row(k):
     scores = np.array([2, 5, 5, -1, 5, 2, 0, 2, 9], dtype=np.float32)
     expected = sorted(range(len(scores)), key=lambda row: (-scores[row], row))[:k]
     assert top_rows(scores, k).tolist() == expected
+
+
+def test_the_interval_of_a_sum_draws_questions_anew():
+    values = np.random.default_rng(1).standard_normal((9, 3)) * [1, 10, 100]
+    low, high = sum_intervals(values, seed=4)
+    generator = np.random.default_rng(4)
+    drawn = generator.integers(9, size=(1000, 9))
+    for group in range(3):
+        sums = sorted(fsum(values[question, group] for question in row) for row in drawn)
+        at = [0.025 * 999, 0.975 * 999]
+        ends = [sums[int(one)] + (one % 1) * (sums[int(one) + 1] - sums[int(one)]) for one in at]
+        assert [low[group], high[group]] == pytest.approx(ends, rel=1e-9)
+        assert low[group] <= values[:, group].sum() <= high[group]

@@ -23,9 +23,6 @@ SIMILARITY = 0.8
 MOST_GROUPS = 20_000
 """Groups that a data set may be split into; more are ids, not groups."""
 
-MOST_PICKED = 200
-"""Texts that a link to the corpus may name one by one."""
-
 
 @dataclass(frozen=True)
 class TextGroups:
