@@ -9,6 +9,7 @@ from app import session
 from app.components import decide
 from lorif_core.views.choices import of_values
 from lorif_core.views.hit_filters import statuses_of
+from lorif_core.views.text import counted
 from lorif_core.workspace.failures.corpus_groups import SAMPLE_TEXTS, Part
 
 MOST_LINKED = 100
@@ -56,7 +57,7 @@ def draw(
             help=" ".join(f"{PARTS[one]}: {WHAT[one]}" for one in PARTS),
         )
         ids = ids_of(part)
-        st.text(count_of(len(ids)))
+        st.text(counted(len(ids), "text"))
         decide.buttons(ids, status_of(ids, dataset), key=key, dataset=dataset, query=query)
         st.space("stretch")
         _links(_where(names, ids, conditions), part, dataset)
@@ -76,11 +77,6 @@ def statuses(ids: Sequence[str], dataset: str) -> list[str]:
     """The status of each text."""
     known = statuses_of(session.workspace().decisions.states(dataset=dataset))
     return [known[one][0] if one in known else "kept" for one in ids]
-
-
-def count_of(number: int) -> str:
-    """1 text, 2 texts."""
-    return "1 text" if number == 1 else f"{number:,} texts"
 
 
 def chosen_names(frame: pl.DataFrame, rows: Sequence[int]) -> list[str]:

@@ -10,7 +10,7 @@ from app.background import Task, tasks
 from app.components import corpus_groups_decide, decide
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, sum_bars
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.failures.ask_failures import question_of
@@ -269,9 +269,7 @@ def _text_table(
 
 def _decide(ids: Sequence[str], run: FailureRun, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"selection-{key}"):
-        st.text(
-            f"{corpus_groups_decide.count_of(len(ids))} selected" if ids else "Select texts to decide about them."
-        )
+        st.text(f"{counted(len(ids), 'text')} selected" if ids else "Select texts to decide about them.")
         status = corpus_groups_decide.status_of(ids, run.dataset_id)
         decide.buttons(ids, status, key=f"failures-{key}", dataset=run.dataset_id)
 
@@ -286,7 +284,7 @@ def _without(run: FailureRun, ids: list[str]) -> None:
         return
     found = task.result()
     with st.container(border=True, key="failures-without"):
-        st.text(f"Without {corpus_groups_decide.count_of(len(ids))}: {found.sentence}")
+        st.text(f"Without {counted(len(ids), 'text')}: {found.sentence}")
         with st.expander("Failure by failure"):
             st.plotly_chart(
                 found.figure(),

@@ -5,7 +5,7 @@ import streamlit as st
 from app import session
 from app.components import failures_file, failures_result
 from lorif_core.errors import ArtefactError
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.failures.failure_run import FailureRun
 
 
@@ -62,7 +62,7 @@ def _chosen() -> FailureRun | None:
 
 def label_of(run: FailureRun) -> str:
     """File, failures and index of a run, safe to show."""
-    count = "1 failure" if len(run.questions) == 1 else f"{len(run.questions):,} failures"
+    count = counted(len(run.questions), "failure")
     return visible(f"{run.said['file']} · {count} · {session.index_name(run.index_id)}")
 
 

@@ -28,7 +28,7 @@ class FailureArgs(FailureReading):
     """How the file is read, and what is shown of it."""
 
     by: str = "source"
-    """What the texts are grouped by: a metadata column, near-duplicates or equal texts."""
+    """What the texts are grouped by: a metadata column, clusters (of `lorif map`), near-duplicates or equal texts."""
 
     k: TopArg = None
     """How many texts of a question's ranking count as those that taught it; unset: 20."""
@@ -105,7 +105,7 @@ def groups(
     Args:
         workspace: Folder of the workspace.
         query: Id of the question, see `lorif queries`.
-        by: A metadata column, near-duplicates or equal texts.
+        by: A metadata column, clusters (of `lorif map`), near-duplicates or equal texts.
         k: How many texts are the top; unset: a hundredth of all, between 10 and 1,000.
         json: Print one JSON object instead of a table.
     """

@@ -24,12 +24,13 @@ from studio_server import Studio, serving
 from tiny_workspace import copy_of, indexed, rows, write_rows
 
 import lorif_core as lf
+from lorif_core.views.text import visible
 
 pytestmark = pytest.mark.browser
 
 CLICKS = 9
-"""From the file to the curated export: the file, ask, a group, only those on top, exclude, why, Export, write, download.
-Choosing the file is one, whatever the system's dialog takes."""
+"""From the file to the curated export: the file, ask, a group, only those on top, exclude, why, Export, export,
+download. Choosing the file is one, whatever the system's dialog takes."""
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,7 @@ def test_a_file_of_failures_becomes_a_curated_export_in_nine_clicks(open_studio,
         run = opened(studio).failures.open(parameters(page)["run"][0])
         shown = rows_of(table(page, "failure-groups"))
         groups = run.groups("source").frame
-        assert [cells[0] for cells in shown[: len(groups)]] == [
-            name if name.isprintable() else cells[0] for name, cells in zip(groups["group"], shown, strict=False)
-        ]
+        assert [cells[0] for cells in shown] == [visible(name) for name in groups["group"]]
         place = groups["group"].to_list().index("atlas")
         choose_rows(page, "failure-groups", [place])
         click.count += 1
@@ -100,7 +99,7 @@ def test_a_file_of_failures_becomes_a_curated_export_in_nine_clicks(open_studio,
         said(page, f"Excluded {len(ids)} texts as misinformation.")
         assert statuses(studio) == dict.fromkeys(ids, "excluded")
         click(page.get_by_role("link", name="Export"))
-        click(page.get_by_role("button", name=f"Write {len(rows()) - len(ids)} texts"))
+        click(page.get_by_role("button", name=f"Export {len(rows()) - len(ids)} texts"))
         with page.expect_download() as download:
             click(page.get_by_role("button", name="Download the data"))
         kept = [json.loads(line)["id"] for line in download.value.path().read_text().splitlines()]

@@ -130,7 +130,8 @@ def test_parts_of_a_group_and_the_answer_of_one_failure():
     top = run().ids_of(groups, ["atlas"], "top")
     assert set(top) == {IDS[place] for one in kept for place in best(one)} & set(members)
     sample = run().ids_of(groups, ["atlas"], "sample", count=7)
-    assert len(sample) == 7 and set(sample) < set(members)
+    assert len(sample) == 7
+    assert set(sample) < set(members)
     assert sample == run().ids_of(groups, ["atlas"], "sample", count=7)
     answer = run().answer("r5", K)
     assert answer["train_id"].to_list() == [IDS[place] for place in best(kept[3])]
@@ -211,7 +212,8 @@ def test_the_command_line_says_the_same(tmp_path):
     assert lorif("failures", workspace(), file(), "--out", out).code == 2
     nothing = write_rows(tmp_path / "right.jsonl", [{"prompt": "a", "completion": " b", "passed": True}])
     refused = lorif("failures", workspace(), nothing)
-    assert refused.code == 2 and "counts as a failure" in refused.err
+    assert refused.code == 2
+    assert "counts as a failure" in refused.err
     assert lorif("failures", workspace(), tmp_path / "missing.jsonl").code == 2
 
 

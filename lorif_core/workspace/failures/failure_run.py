@@ -18,6 +18,7 @@ from lorif_core.errors import DataError
 from lorif_core.metrics.group_sums import sum_intervals, top_rows, weights_by_group
 from lorif_core.metrics.shares import shares_of_total
 from lorif_core.views.failure_figures import change_of_failures, failures_html, heat_map, sum_bars
+from lorif_core.views.text import counted
 from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.failures.corpus_groups import SAMPLE_TEXTS, Part, part_of_groups
 from lorif_core.workspace.failures.failure_folder import TOP, AskedFailure, FailureFolder
@@ -36,8 +37,8 @@ class FailureGroups:
     k: int
     frame: pl.DataFrame
     """group, num_texts, value, value_low, value_high (sum in nats; 95 %, over questions), share, share_low,
-    share_high (of the positive influence), num_top (places among the questions' top k), fold (against what chance puts there),
-    num_questions (in how many a text of it is among the top), condition; the largest sum first."""
+    share_high (of the positive influence), num_top (places among the questions' top k), fold (against what chance
+    puts there), num_questions (in how many a text of it is among the top), condition; the largest sum first."""
 
     values: NDArray[np.float64] = field(repr=False, compare=False)
     """(Q, G): sum of each group's influences on each question, in nats and in the frame's order of groups."""
@@ -119,8 +120,7 @@ class FailureRun(Displayed):
         left_out = sum(read["skipped"].values()) + len(read["left_out"])
         passed = f", {read['num_passed']:,} passed" if read["num_passed"] else ""
         skipped = f", {left_out:,} could not be asked" if left_out else ""
-        failures = "1 failure" if len(self.questions) == 1 else f"{len(self.questions):,} failures"
-        return f"{failures} of {self.said['file']}{passed}{skipped}"
+        return f"{counted(len(self.questions), 'failure')} of {self.said['file']}{passed}{skipped}"
 
     def texts(self, k: int = TOP, *, most: int = 50) -> pl.DataFrame:
         """The texts among the top of any failure, those with the largest sums first.
@@ -164,7 +164,7 @@ class FailureRun(Displayed):
         Reads the scores of one question at a time.
 
         Args:
-            by: A metadata column, near-duplicates or equal texts.
+            by: A metadata column, clusters, near-duplicates or equal texts.
             k: How many texts are a question's top.
             given: Instead of a column: a frame with train_id and group, such as clusters.
 
