@@ -8,7 +8,7 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.failures.corpus_groups import CorpusGroups
+from lorif_core.workspace.failures.question_groups import CorpusGroups
 
 MAX_TABLE = 500
 TOPS = {0: "The top 1 %", 10: "The top 10", 50: "The top 50", 200: "The top 200"}

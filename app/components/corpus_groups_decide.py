@@ -10,7 +10,7 @@ from app.components import decide
 from lorif_core.views.choices import of_values
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import counted
-from lorif_core.workspace.failures.corpus_groups import SAMPLE_TEXTS, Part
+from lorif_core.workspace.failures.question_groups import SAMPLE_TEXTS, Part
 
 MOST_LINKED = 100
 """Texts that a link to Corpus may name one by one."""

@@ -28,6 +28,8 @@ from lorif_core.views.text import visible
 
 pytestmark = pytest.mark.browser
 
+COUNTED = "Rows of the file, with what was taken for prompt and completion and why they count"
+SKIPPED = "Rows that cannot be asked, with the reason"
 CLICKS = 9
 """From the file to the curated export: the file, ask, a group, only those on top, exclude, why, Export, export,
 download. Choosing the file is one, whatever the system's dialog takes."""
@@ -161,12 +163,12 @@ def test_logs_of_evaluations_say_what_counts_and_what_is_skipped(
     page.keyboard.press("Enter")
     page.get_by_text(told).wait_for()
     page.get_by_role("button", name="Ask 1 failure", exact=True).wait_for()
-    cells = rows_of(described(page, "Rows of the file"))
+    cells = rows_of(described(page, COUNTED))
     assert [one[0] for one in cells] == ["1"]
     assert why in cells[0]
     assert " wrong" in [one[:6] for one in cells[0]]
     page.get_by_text("Skipped 1", exact=True).click()
-    wait_until(lambda: rows_of(described(page, "Rows that cannot be asked")) == [["3", reason]])
+    wait_until(lambda: rows_of(described(page, SKIPPED)) == [["3", reason]])
 
 
 def test_a_groups_sum_is_that_of_all_its_kept_scores_with_its_chance(open_studio, asked):

@@ -27,12 +27,12 @@ def tails_by_drawing(num_texts, size, k, observed):
 
 @pytest.mark.parametrize(("num_texts", "size", "k"), CASES)
 def test_tails_are_the_shares_of_all_draws(num_texts, size, k):
-    for observed in range(max(0, k + size - num_texts), min(k, size) + 1):
-        found = enrichment(np.array([size]), np.array([observed]), num_texts, k)
-        more, fewer = tails_by_drawing(num_texts, size, k, observed)
-        assert found.p_more[0] == pytest.approx(float(more), rel=1e-12)
-        assert found.p_fewer[0] == pytest.approx(float(fewer), rel=1e-12)
-        assert found.expected[0] == pytest.approx(k * size / num_texts)
+    observed = np.arange(max(0, k + size - num_texts), min(k, size) + 1)
+    found = enrichment(np.full(len(observed), size), observed, num_texts, k)
+    drawn = [tails_by_drawing(num_texts, size, k, one) for one in observed]
+    assert found.p_more.tolist() == pytest.approx([float(more) for more, _ in drawn], rel=1e-12)
+    assert found.p_fewer.tolist() == pytest.approx([float(fewer) for _, fewer in drawn], rel=1e-12)
+    assert set(found.expected) == {k * size / num_texts}
 
 
 def test_tails_of_a_large_corpus_are_exact():
@@ -66,7 +66,7 @@ def test_what_stands_out_counts_how_many_groups_were_looked_at():
 
 def test_nothing_is_said_of_no_groups():
     found = enrichment(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 10, 2)
-    assert all(len(one) == 0 for one in found)
+    assert [len(one) for one in found] == [0] * len(found)
 
 
 def test_sums_means_and_intervals_by_group():

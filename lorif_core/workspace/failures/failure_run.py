@@ -20,8 +20,8 @@ from lorif_core.metrics.shares import shares_of_total
 from lorif_core.views.failure_figures import change_of_failures, failures_html, heat_map, sum_bars
 from lorif_core.views.text import counted
 from lorif_core.workspace.datasets.datasets import Datasets
-from lorif_core.workspace.failures.corpus_groups import SAMPLE_TEXTS, Part, part_of_groups
 from lorif_core.workspace.failures.failure_folder import TOP, AskedFailure, FailureFolder
+from lorif_core.workspace.failures.question_groups import SAMPLE_TEXTS, Part, part_of_groups
 from lorif_core.workspace.failures.text_groups import TextGroups, group_texts
 from lorif_core.workspace.folder.displayed import Displayed
 
