@@ -7,7 +7,7 @@ import streamlit as st
 from app import session
 from app.background import Task, tasks, watch
 from app.components import chat_form, refine_choice, table_question, token_view
-from lorif_core.catalog import IndexRecord, QueryRecord
+from lorif_core.catalog import QueryRecord
 from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
@@ -15,7 +15,6 @@ from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.index_losses import IndexLosses
-from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.studio.beside_answers import completion_tokens
 
@@ -51,7 +50,6 @@ def seed(answer: Answer | None) -> None:
     state["seeded"] = answer.query_id
     state["ask-prompt"], state["ask-completion"] = answer.question.prompt, answer.question.said
     state["ask-contrast"] = answer.question.contrast or ""
-    state["ask-index"] = answer.index_id
     if answer.question.question_id is not None:
         state["ask-table"] = answer.question.question_id
     state["ask-tokens"] = list(answer.question.tokens or ())
@@ -59,43 +57,26 @@ def seed(answer: Answer | None) -> None:
     chat_form.seed(answer.question)
 
 
-@st.cache_data(ttl=5, show_spinner=False)
-def _complete_indexes(path: str) -> tuple[list[IndexRecord], dict[str, Members]]:
-    """Records, the newest first, and the members of those that have any."""
-    indexes = session.workspace().indexes
-    return [one for one in indexes.records() if one.status == "complete"][::-1], indexes.all_members()
-
-
 def index_names(dataset: str | None = None) -> dict[str, str]:
-    """Complete indexes, of one data set or of all, the newest first: what they are, by their ids.
+    """Names of complete indexes, of one data set or of all, the newest first, by their ids.
 
     Those that are members of another one's scores come last.
     """
-    records, members = _complete_indexes(session.workspace_path())
-    linked = {other.index_id for one in members.values() for other in one.others}
-    found = [one for one in records if dataset in (None, one.dataset_id)]
-    labels = {index_id: visible(f" {one.label}") for index_id, one in members.items()}
-    return {
-        one.index_id: f"{one.method}{labels.get(one.index_id, '')}, {one.num_examples:,} texts ({one.index_id})"
-        for one in sorted(found, key=lambda one: one.index_id in linked)
-    }
+    return {key: visible(name) for key, name in session.complete_indexes(dataset).items()}
 
 
 @st.fragment
 def draw() -> None:
     """The form; a click in it draws the form only, until the question is asked."""
-    indexes = index_names()
     if not session.datasets():
         session.empty_of_data()
         return
-    if not indexes:
-        session.empty("No index is complete yet: build one first.", "lorif index {workspace} --model FOLDER")
+    if not session.indexes():
+        session.empty_of_indexes()
         return
-    if st.session_state.get("ask-index") not in indexes:
-        st.session_state["ask-index"] = next(iter(indexes))
-    index_id = str(st.session_state["ask-index"])
+    index_id = session.index_id()
     if (losses := table_question.losses_without_a_model(index_id)) is not None:
-        _of_table(index_id, losses, indexes)
+        _of_table(index_id, losses)
         return
     chat = chat_form.draw(index_id)
     prompt = st.text_area(
@@ -112,7 +93,7 @@ def draw() -> None:
     asked = Question(prompt=prompt, index_id=index_id, form=chat.form, system=chat.system, messages=chat.messages)
     asked = replace(asked, generate=_generation(asked))
     asked = _with_completion(asked, completion)
-    contrast, settings, (k, search) = _options(indexes)
+    contrast, settings, (k, search) = _options()
     chosen = _tokens(asked)
     if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
         question = replace(
@@ -129,10 +110,10 @@ def draw() -> None:
         st.rerun()
 
 
-def _of_table(index_id: str, losses: IndexLosses, indexes: dict[str, str]) -> None:
+def _of_table(index_id: str, losses: IndexLosses) -> None:
     """The form of an index that has no model."""
     asked = table_question.draw(index_id, losses)
-    _, settings, (k, _) = _options(indexes, is_of_table=True)
+    _, settings, (k, _) = _options(is_of_table=True)
     is_pressed = st.button("Run", type="primary", width="stretch", key="ask-run", disabled=asked is None)
     if asked is not None and is_pressed:
         ask(table_question.as_asked(asked, k, settings))
@@ -218,10 +199,8 @@ def _generate(asked: Question) -> Task:
     )
 
 
-def _options(
-    indexes: dict[str, str], *, is_of_table: bool = False
-) -> tuple[str, ScoreConfig, tuple[int, Search | None]]:
-    with st.expander("Compare with, index, list length"):
+def _options(*, is_of_table: bool = False) -> tuple[str, ScoreConfig, tuple[int, Search | None]]:
+    with st.expander("Compare with, list length"):
         contrast = st.text_area(
             "Rather than",
             key="ask-contrast",
@@ -230,7 +209,6 @@ def _options(
             placeholder="A second completion: why the first and not this one?",
             disabled=is_of_table,
         )
-        st.selectbox("Index", list(indexes), format_func=lambda key: indexes[key], key="ask-index")
         k = st.selectbox("Texts per list", LENGTHS, key="ask-k", persist_state="session")
         normalisation = st.selectbox(
             "Scores",
@@ -279,7 +257,7 @@ def _tokens(asked: Question) -> list[int]:
 def earlier_questions() -> None:
     """What to do when no answer is open: the latest questions, to open one."""
     asked = session.workspace().questions.records()[: -NUM_EARLIER - 1 : -1]
-    if not asked and not index_names():
+    if not asked and not session.indexes():
         return  # the form says what to do first
     if not asked:
         session.empty(

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session
-from app.components import answer_header, decide, hit_lists, question_form, text_reader
+from app.components import answer_header, context_choice, decide, hit_lists, question_form, text_reader
 from app.components.answers import finished_question, shown_answer
 
 
@@ -23,6 +23,7 @@ def page() -> None:
             elif answer is None:
                 question_form.earlier_questions()
             else:
+                context_choice.notice(answer.index_id, key="answer")
                 answer_header.draw(answer)
                 shown = hit_lists.draw(answer)
                 if not decide.is_asking():

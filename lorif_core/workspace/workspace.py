@@ -190,7 +190,7 @@ class Workspace:
 
         Args:
             query: Id of a kept question, or an answer that was kept.
-            where: Instead: a condition, see docs/rules.md.
+            where: Instead: a condition, see docs/reference/rules.md.
             k: How many of the question's strongest texts.
             status: Without a question and a condition: texts with this status.
             dataset: Name or id; may be left out when there is only one.

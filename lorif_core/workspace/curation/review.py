@@ -81,7 +81,7 @@ def review(
     Args:
         decisions: Of the workspace.
         query_id: Id of a kept question.
-        where: Instead: a condition, see docs/rules.md.
+        where: Instead: a condition, see docs/reference/rules.md.
         k: How many of the question's strongest texts.
         status: Without a question and a condition: texts with this status.
         dataset: Name or id; may be left out when there is only one.
