@@ -12,7 +12,6 @@ from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
 from lorif_core.files import fingerprint_of_value
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.index_losses import IndexLosses
 from lorif_core.workspace.folder.index_members import Members
@@ -211,6 +210,8 @@ def _generation(asked: Question) -> GenerateConfig:
 
 
 def _generate(asked: Question) -> Task:
+    from lorif_core.workspace.asking.generate_completion import generate_completion
+
     workspace = session.workspace()
     return tasks().start(
         ["generate", repr(asked)],

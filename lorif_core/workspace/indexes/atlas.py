@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, DamagedArtefact, FingerprintMismatch
 from lorif_core.files import BLANK_SEAL, SEAL, check_file, replace_sealed
-from lorif_core.passes.plane import draw_sketches, fit_plane, iter_coordinates
 from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -66,6 +65,8 @@ def build_atlas(
     Raises:
         ArtefactError: The index is not complete, or damaged.
     """
+    from lorif_core.passes.plane import draw_sketches, fit_plane, iter_coordinates
+
     record = files.choose_index(index_id)
     reader = files.open_index(record.index_id)
     reader.require_complete()

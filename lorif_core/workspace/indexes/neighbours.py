@@ -7,7 +7,6 @@ import polars as pl
 
 from lorif_core.config import Search, check_choice
 from lorif_core.errors import ConfigError
-from lorif_core.passes.nearest import nearest_examples, search_nearest
 from lorif_core.views.search_report import FastSearch
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
@@ -53,6 +52,8 @@ def find_neighbours(
         DataError: The index's data does not hold the text.
         ArtefactError: The index or a member is damaged.
     """
+    from lorif_core.passes.nearest import nearest_examples, search_nearest
+
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
     if search is not None:

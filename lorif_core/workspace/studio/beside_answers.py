@@ -5,18 +5,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
-from lorif_core.capture.hooks import model_inputs
-from lorif_core.corpus.duplicates import near_groups
-from lorif_core.data.batches import pad_batch
-from lorif_core.data.token_text import token_texts
-from lorif_core.metrics.correlation import bootstrap_interval
-from lorif_core.turns import turn_on
 from lorif_core.views.hits import Hit, TokenPart
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import settings_of
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.kept_scores import read_scores
@@ -52,6 +44,14 @@ def completion_tokens(workspace: Workspace, question: Question) -> list[TokenPar
     Raises:
         LorifError: There is nothing to explain, or the index or its model cannot be opened.
     """
+    import torch
+
+    from lorif_core.capture.hooks import model_inputs
+    from lorif_core.data.batches import pad_batch
+    from lorif_core.data.token_text import token_texts
+    from lorif_core.turns import turn_on
+    from lorif_core.workspace.asking.encode_question import encode_question
+
     loaded = workspace.indexes.open(question.index_id, model=question.model).engine.loaded
     asked = encode_question(replace(question, tokens=None), loaded)
     sequence = asked.query.sequences[0]
@@ -120,6 +120,10 @@ def hit_groups(hits: Sequence[Hit], by: str) -> pl.DataFrame:
 
 
 def _interval(scores: pl.Series) -> pl.Series:
+    import torch
+
+    from lorif_core.metrics.correlation import bootstrap_interval
+
     interval = bootstrap_interval(torch.from_numpy(scores.to_numpy().copy()), 0)
     return pl.Series([[interval.low * len(scores), interval.high * len(scores)]])
 
@@ -130,6 +134,8 @@ def _name(value: object) -> str:
 
 def _duplicate_names(hits: Sequence[Hit]) -> list[str]:
     """A name per hit: of the first text of its group, or of itself."""
+    from lorif_core.corpus.duplicates import near_groups
+
     ids, texts = [hit.train_id for hit in hits], [hit.text for hit in hits]
     found = near_groups(lambda: iter([(ids, texts)]), threshold=SIMILARITY) if hits else pl.DataFrame()
     first_of: dict[int, str] = {}
