@@ -76,11 +76,6 @@ def sorted_scores(workspace: Workspace, query_id: str) -> NDArray[np.float32]:
     return np.sort(read_scores(workspace.files, workspace.files.catalog.query(query_id)))
 
 
-def percentile_of(scores: NDArray[np.float32], score: float) -> float:
-    """Share of sorted scores that are smaller, in percent."""
-    return 100.0 * float(np.searchsorted(scores, np.float32(score))) / max(len(scores), 1)
-
-
 def list_shares(scores: NDArray[np.float32], answer: Answer) -> float:
     """Share of the summed sizes of all scores that the answer's two lists hold."""
     total = float(np.abs(scores, dtype=np.float64).sum())
