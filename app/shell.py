@@ -31,6 +31,7 @@ PAGES = [
     PageEntry("What-if", "what-if", "app.pages.what_if_page"),
     PageEntry("Export", "export", "app.pages.export_page"),
     PageEntry("History", "history", "app.pages.history_page"),
+    PageEntry("Team", "team", "app.pages.team_page"),
     PageEntry("Indexes", "indexes", "app.pages.indexes_page"),
     PageEntry("Jobs", "jobs", "app.pages.jobs_page"),
 ]
