@@ -177,7 +177,9 @@ class KeptPasses:
         path = self.folder.path / f"scores-{numbers.start:05d}-{numbers.stop:05d}.parquet"
         schema = pa.schema([(str(number), pa.float32()) for number in numbers], metadata={SEAL: BLANK_SEAL})
         partial = self._stack.enter_context(replace_sealed(path))
-        writer = self._stack.enter_context(pq.ParquetWriter(partial, schema, compression="zstd"))
+        # No dictionary: scores hardly repeat, and one would hold them once more.
+        options = {"compression": "zstd", "use_dictionary": False, "use_byte_stream_split": True}
+        writer = self._stack.enter_context(pq.ParquetWriter(partial, schema, **options))
         self._writer = PassWriter(writer, schema)
         return self._writer
 
