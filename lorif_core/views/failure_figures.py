@@ -17,8 +17,8 @@ from lorif_core.views.tokens import signed
 MAX_BARS = 15
 MAX_COLUMNS = 12
 MAX_LINES = 40
-MAX_PRINTED = 8
-"""Columns up to which the cells hold their numbers."""
+LEAST_PRINTED = 0.5
+"""Share from which a cell holds its number: weaker colours give it too little contrast."""
 
 MAX_ROWS = 20
 SHORT = 300
@@ -89,27 +89,37 @@ def heat_map(values: NDArray[np.float64], question_ids: Sequence[str], groups: S
             z=shares,
             x=list(range(len(names))),
             y=list(range(len(labels))),
-            text=[[f"{label}: {name}" for name in names] for label in labels],
-            texttemplate="%{z:+.0%}" if len(names) <= MAX_PRINTED else None,
-            textfont={"size": 11},
+            text=[[f"{one:+.0%}" if abs(one) >= LEAST_PRINTED else "" for one in line] for line in shares],
+            texttemplate="%{text}",
+            textfont={"size": 11, "color": "#ffffff"},
+            customdata=[[f"{label}: {name}" for name in names] for label in labels],
             colorscale=[(0, OPPOSES), (0.5, "rgba(138,143,152,0.12)"), (1, SUPPORTS)],
             zmin=-1,
             zmax=1,
             xgap=2,
             ygap=2,
             showscale=False,
-            hovertemplate="%{text}<br>%{z:+.1%} of what speaks for and against it<extra></extra>",
+            hovertemplate="%{customdata}<br>%{z:+.1%} of what speaks for and against it<extra></extra>",
         )
     )
     figure.update_layout(
         height=90 + 22 * max(len(labels), 1),
         margin={"l": 4, "r": 4, "t": 6, "b": 4},
-        xaxis={"tickvals": list(range(len(names))), "ticktext": names, "side": "top", "automargin": True},
+        xaxis={
+            "tickvals": list(range(len(names))),
+            "ticktext": names,
+            "side": "top",
+            "automargin": True,
+            "showgrid": False,
+            "zeroline": False,
+        },
         yaxis={
             "tickvals": list(range(len(labels))),
             "ticktext": labels,
             "autorange": "reversed",
             "automargin": True,
+            "showgrid": False,
+            "zeroline": False,
         },
     )
     return figure
