@@ -22,6 +22,8 @@ from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_members import linked_ids
 from lorif_core.workspace.indexes.index_names import NamedIndex, named_indexes
+from lorif_core.workspace.studio.road import Step
+from lorif_core.workspace.studio.road import road as steps_of
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
 WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
@@ -162,6 +164,12 @@ def model() -> str:
         CatalogError: The data set has no complete index.
     """
     return index_names()[index_id()].model
+
+
+def road() -> list[Step]:
+    """How far the data set on screen has come from data to export."""
+    known = datasets()
+    return steps_of(workspace().files, known[dataset_id()] if known else None)
 
 
 def is_of_context(index_id_of_answer: str) -> bool:

@@ -41,7 +41,8 @@ def test_too_little_memory_is_advice(raised):
 
 
 def test_a_workspace_that_is_not_there_is_one_sentence_and_exit_code_2(tmp_path):
-    run = lorif("app", tmp_path / "missing")
+    run = lorif("app", tmp_path / "missing" / "workspace")
     assert run.code == 2
+    assert not (tmp_path / "missing").exists()
     assert len(run.err.strip().splitlines()) == 1
     assert "Traceback" not in run.err
