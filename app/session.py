@@ -216,21 +216,34 @@ def tab(names: Sequence[str]) -> str:
     )
 
 
+BY_COMMAND = {
+    "import": ("indexes", "Import data", {"tab": "Import"}),
+    "index": ("indexes", "Build an index", {"tab": "Build"}),
+    "ask": ("investigate", "Ask a question", {}),
+    "flag": ("investigate", "Find texts to flag", {}),
+}
+"""The page that does what a command does, what a link to it says, and the parameters of its address."""
+
+
 def empty(sentence: str, command: str, *, page: str | None = None, label: str = "", **url: str) -> None:
-    """Say that there is nothing to see yet, and the command that changes it; ``{workspace}`` becomes the folder.
+    """Say that there is nothing to see yet, and what changes it; ``{workspace}`` becomes the folder.
 
     Args:
         sentence: What is missing.
-        command: Does something about it.
-        page: URL path of a page that does it, too; left out where it is not known, as in tests of one page.
+        command: Does something about it in a terminal.
+        page: URL path of a page that does it, too; left out, it is found by the command.
         label: Of the link to that page.
         **url: Its query parameters.
     """
+    target, said, query = (page, label, url) if page else BY_COMMAND.get(command.split()[1], ("", "", {}))
+    pages = st.session_state.get("pages", {})
     with st.container(border=True, key=f"empty-{fingerprint_of_value(sentence)[:8]}"):
         st.text(sentence)
-        if (target := st.session_state.get("pages", {}).get(page)) is not None:
-            st.page_link(target, label=label, query_params=url or None)
-        st.code(command.replace("{workspace}", workspace_path()), language=None)
+        if target in pages and (page or target != st.session_state.get("page")):
+            st.page_link(pages[target], label=said, query_params=query or None)
+        with st.container(key=f"in-a-terminal-{fingerprint_of_value(sentence)[:8]}", gap="xsmall"):
+            st.caption("Or in a terminal:")
+            st.code(command.replace("{workspace}", workspace_path()), language=None)
 
 
 def empty_of_data() -> None:

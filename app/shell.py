@@ -14,6 +14,7 @@ from app.components import (
     decision_keys,
     home_road,
     home_style,
+    jobs_result,
     views_menu,
 )
 from lorif_core.views.text import visible
@@ -60,6 +61,7 @@ def run(first: str = "home") -> None:
     chosen = st.navigation(pages, position="top")
     st.html(STYLE + home_style.STYLE)
     url = next(entry.url for entry, page in zip(PAGES, pages, strict=True) if page == chosen)
+    st.session_state["page"] = url
     _header(url)
     with session.errors():
         session.show_messages()
@@ -102,7 +104,8 @@ def _header(page: str) -> None:
 
 @st.fragment(run_every=POLL_S)
 def _watch_journal() -> None:
-    """Draw the page again when somebody decided something elsewhere."""
+    """Draw the page again when somebody decided something elsewhere; say which jobs have ended."""
+    jobs_result.toast_ends()
     found = session.workspace().journal.revision()
     if st.session_state.setdefault("seen_revision", found) != found:
         st.session_state["seen_revision"] = found

@@ -28,6 +28,16 @@ STYLE = """
 [class*="st-key-recent-"] a::after { content: ""; position: absolute; inset: 0; }
 [class*="st-key-recent-"] [data-testid="stText"] { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
 [class*="st-key-recent-"] > div:nth-child(2) [data-testid="stText"] { font-size: .8rem; opacity: .75; }
+[class*="st-key-empty-"] [data-testid="stPageLink"], [class*="st-key-empty-"] [data-testid="stPageLink"] > div {
+  width: fit-content; }
+[class*="st-key-empty-"] [data-testid="stPageLink-NavLink"] { background: light-dark(#1d5fd1, #7fb0ff);
+  padding: .25rem .8rem; }
+[class*="st-key-empty-"] [data-testid="stPageLink-NavLink"] p { color: light-dark(#fff, #0b1526); font-weight: 600; }
+[class*="st-key-index-row-"] { padding: .6rem .9rem; }
+[class*="st-key-index-row-"] button { min-height: 2rem; padding: .1rem .7rem; }
+[class*="st-key-index-row-"] button p { font-size: .85rem; white-space: nowrap; }
+[class*="st-key-index-about-"] > div:first-child [data-testid="stText"] { font-weight: 600; }
+[class*="st-key-index-about-"] > div:not(:first-child) [data-testid="stText"] { font-size: .85rem; opacity: .78; }
 .st-key-onward { margin-top: 1.5rem; padding-top: .5rem;
   border-top: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
 </style>
