@@ -283,7 +283,7 @@ def errors() -> Iterator[None]:
 def show_error(error: BaseException) -> None:
     """The one sentence of an expected error; for a defect, an id that the log has beside the traceback."""
     with st.container(key=f"error-{uuid.uuid4().hex[:8]}", border=True):
-        st.text(f"This did not work: {sentence_of(error)}")
+        st.text(f"Something went wrong: {sentence_of(error)}")
 
 
 def sentence_of(error: BaseException) -> str:
@@ -367,7 +367,7 @@ def show_messages() -> None:
     """The error of the latest failed act; the shell calls it once a run."""
     if failed := st.session_state.pop("failed", None):
         with st.container(key="failed", border=True):
-            st.text(f"This did not work: {failed}")
+            st.text(f"Something went wrong: {failed}")
 
 
 def undo() -> None:

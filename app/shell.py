@@ -121,7 +121,9 @@ STYLE = """
 .stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1760px; }
 .st-key-studio-header { padding-bottom: .35rem;
   border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
-@media (max-width: 1240px) { [data-testid="stLayoutWrapper"]:has(> .st-key-studio-workspace) { display: none; } .st-key-studio-header { gap: .5rem; } }
+@media (max-width: 1240px) {
+  [data-testid="stLayoutWrapper"]:has(> .st-key-studio-workspace) { display: none; }
+  .st-key-studio-header { gap: .5rem; } }
 .st-key-studio-header [data-testid="stText"] { font-family: inherit; font-size: .875rem; opacity: .8; }
 [class*="st-key-elsewhere-"] { padding: .3rem .4rem .3rem .75rem; border-left: 3px solid #b7791f;
   background: color-mix(in srgb, #d69e2e 12%, transparent); border-radius: .25rem; }

@@ -59,7 +59,10 @@ def result_of(job: Job) -> JobResult | None:
     if job.kind == "import" and "name" in found:
         came = f"{found['num_examples']:,} texts came in" if found["is_new"] else "These texts were there already"
         said = f"{came}, as {found['name']} version {found['version']}."
-        return JobResult(said, "corpus", "See the texts", {"dataset": str(found["dataset_id"])})
+        dataset = {"dataset": str(found["dataset_id"])}
+        if not any(one.dataset_id == found["dataset_id"] for one in session.workspace().indexes.records()):
+            return JobResult(said, "indexes", "Build an index of it", {"tab": "Build"} | dataset)
+        return JobResult(said, "corpus", "See the texts", dataset)
     if job.kind == "index" and "index_id" in found:
         index_id = str(found["index_id"])
         named = session.index_names().get(index_id)

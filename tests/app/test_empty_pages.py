@@ -26,7 +26,7 @@ def next_steps(app):
 def test_an_empty_workspace_has_a_next_step_on_every_page(monkeypatch, empty, page):
     app = open_page(monkeypatch, empty, page)
     assert not app.exception
-    assert not [one for one in texts(app) if one.startswith("This did not work")]
+    assert not [one for one in texts(app) if one.startswith("Something went wrong")]
     assert next_steps(app)
 
 
