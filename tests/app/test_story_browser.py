@@ -78,7 +78,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     fact = demo_fact(read_answer_key(demo_key()))
     workspace = lf.open_workspace(demo.workspace)
 
-    page = open_studio(demo, "/", viewport={"width": 1440, "height": 1000})
+    page = open_studio(demo, "/investigate", viewport={"width": 1440, "height": 1000})
     page.get_by_role("heading", name="Asked before").wait_for()
     picture(page, "1-open")
 
