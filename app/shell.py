@@ -105,6 +105,7 @@ UNVERIFIED = "Everybody here signs in with the same password and types a name, w
 STYLE = """
 <style>
 .stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1760px; }
+@media (max-width: 1100px) { .stMainBlockContainer { padding-left: 1.5rem; padding-right: 1.5rem; } }
 .st-key-studio-header { padding-bottom: .35rem;
   border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
 .st-key-studio-header [data-testid="stText"] { font-family: inherit; font-size: .875rem; opacity: .8; }

@@ -140,8 +140,20 @@ def number(text: str) -> float:
     return float(text.replace("−", "-").replace(",", ""))
 
 
+def ask_button(page):
+    """What asks the question; its name says the key, too."""
+    return page.get_by_role("button", name="Ask Ctrl + Enter")
+
+
+def show_tokens(page) -> None:
+    """Let the strip show single tokens, where it shows words."""
+    token(page, 0).wait_for()
+    if (switch := page.get_by_role("switch", name="Tokens")).count():
+        switch.check()
+
+
 def token(page, place: int):
-    """A token of the strip."""
+    """A token of the strip, or a word while it shows words."""
     return page.locator(f".token[data-position='{place}']")
 
 

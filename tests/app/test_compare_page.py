@@ -51,7 +51,7 @@ def test_swapping_exchanges_both_in_the_address(monkeypatch, workspace):
     app = open_page(monkeypatch, workspace, "compare", a="1", b="3")
     next(one for one in app.button if one.key == "compare-swap").click().run()
     assert (app.query_params["a"], app.query_params["b"]) == ("3", "1")
-    assert any(one.startswith("A · query 3") for one in texts(app))
+    assert any(one.startswith("A · question 3") for one in texts(app))
 
 
 def test_a_flag_names_the_selected_text_and_its_question(monkeypatch, workspace):
