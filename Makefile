@@ -5,7 +5,7 @@ BIN := .venv/bin
 LEAN := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: audit demo app notebook test test-notebooks test-browser test-gpu storm check bench bench-gpu clean
+.PHONY: audit demo app notebook docs test test-notebooks test-browser test-gpu test-release storm check bench bench-gpu clean
 
 demo: .venv/.demo-ready  ## build the demo workspace and ask it a question
 	$(BIN)/lorif demo
@@ -29,6 +29,15 @@ test-browser: .venv/.dev-ready  ## drive the studio with Debian's chromium
 test-gpu:  ## compare a GPU with the CPU; needs torch, transformers, safetensors, numpy and pytest, and no .venv
 	$(LEAN) -m pytest -c tests/gpu/pytest.ini tests/gpu
 
+test-release: .venv/bin/python  ## build sdist and wheel, install the wheel into an empty environment, serve and ask with it
+	$(PYTHON) tests/release/check_release.py
+
+docs: .venv/docs/.ready  ## the documents as a site in site/: strict, every link followed, no other host called
+	.venv/docs/bin/python docs/stage_site.py build/site
+	cd build/site && ../../.venv/docs/bin/zensical build --strict
+	.venv/docs/bin/python docs/check_site.py build/site/site
+	rm -rf site && mv build/site/site site
+
 storm: .venv/.dev-ready  ## 20 minutes of kills, faults and crowds over a workspace; STORM="--only crowd --minutes 5" for less
 	PYTHONPATH=.:tests:tests/workspace OMP_NUM_THREADS=1 $(BIN)/python -m storms.storm $(STORM)
 
@@ -50,7 +59,7 @@ bench-gpu:  ## indexing beside a training step on a GPU, and a question, in six 
 	$(LEAN) -m benchmarks.gpu $(BENCH_GPU)
 
 clean:
-	rm -rf .venv demo_workspace
+	rm -rf .venv demo_workspace site build dist
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -62,6 +71,11 @@ clean:
 .venv/.dev-ready: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@ .venv/.demo-ready
+
+.venv/docs/.ready: .venv/bin/python docs/site-requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv/docs
+	.venv/docs/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/site-requirements.txt
+	touch $@
 
 .venv/.notebook-ready: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebook,peft,bm25]'

@@ -14,8 +14,10 @@ from lorif_core.catalog import DatasetRecord, IndexRecord
 from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
+from lorif_core.journal.entries import Batch
 from lorif_core.private_logs import write_report
 from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory, raise_unless_failure
+from lorif_core.views.decision_words import done_words
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_members import linked_ids
@@ -306,37 +308,74 @@ def request_id(kind: str, ids: Sequence[str]) -> str:
 def act(said: str, write: Callable[[], Any]) -> Any:
     """Write a decision, say so, and report what goes wrong; None then. For callbacks of buttons.
 
+    What is said stands in a toast with an Undo, if the act can be undone: it names what that takes back.
+
     Args:
-        said: The toast, without data in it: ``Flagged 3 texts.``
+        said: Without data in it: ``Flagged 3 texts.``
         write: Calls the workspace with ``actor=session.actor()`` and ``client_id=`` a ``request_id``.
     """
     try:
-        batch = write()
+        done = write()
     except LorifError as error:
         st.session_state["failed"] = sentence_of(error)
         return None
     st.session_state["num_acts"] = st.session_state.get("num_acts", 0) + 1
-    st.session_state["said"] = said
-    return batch
+    st.session_state["said"] = {"n": uuid.uuid4().hex, "said": said} | _way_back(done)
+    _have_seen(done)
+    return done
+
+
+def _way_back(done: Any) -> dict[str, Any]:
+    """The act that the toast's Undo takes back."""
+    is_undoable = isinstance(done, Batch) and done.kind not in ("undo", "redo")
+    return {"undo": done.batch_id, "dataset": done.dataset_id} if is_undoable else {"undo": None, "dataset": None}
+
+
+def _have_seen(done: Any) -> None:
+    """One's own act is on screen with this run: the watch of the journal need not draw the page once more for it."""
+    if isinstance(done, Batch) and st.session_state.get("seen_revision") == done.revision - 1:
+        st.session_state["seen_revision"] = done.revision
+
+
+def toast() -> dict[str, Any] | None:
+    """What the latest act said, with the act that its Undo takes back; the foot of the page shows it once."""
+    return st.session_state.get("said")
 
 
 def show_messages() -> None:
-    """The toast of the latest act and the error of the latest failed one; the shell calls it once a run."""
-    if said := st.session_state.pop("said", None):
-        st.toast(said)
+    """The error of the latest failed act; the shell calls it once a run."""
     if failed := st.session_state.pop("failed", None):
         with st.container(key="failed", border=True):
             st.text(f"This did not work: {failed}")
 
 
 def undo() -> None:
-    """Take back your latest decision."""
-    act("Undone.", lambda: workspace().undo(actor=actor(), dataset=dataset_id()))
+    """Take back your latest decision, and say what that was."""
+    take_back()
+
+
+def take_back(batch_id: str | None = None, dataset: str | None = None) -> Batch | None:
+    """Take back an act, or your latest one, and say what that was; None if it was refused.
+
+    Args:
+        batch_id: The act; None: your latest.
+        dataset: Its data set; None: the one on screen.
+    """
+    about = dataset or dataset_id()
+    return _said_of("Undone", lambda: workspace().undo(batch_id, actor=actor(), dataset=about))
 
 
 def redo() -> None:
-    """Bring back what your latest undo took back."""
-    act("Done again.", lambda: workspace().decisions.redo(actor=actor(), dataset=dataset_id()))
+    """Bring back what your latest undo took back, and say what that was."""
+    _said_of("Done again", lambda: workspace().decisions.redo(actor=actor(), dataset=dataset_id()))
+
+
+def _said_of(word: str, write: Callable[[], Batch]) -> Batch | None:
+    done: Batch | None = act(f"{word}.", write)
+    if done is not None:
+        (entry,) = workspace().journal.history(done.corpus_id, batch_id=done.of_batch)
+        st.session_state["said"]["said"] = f"{word}: {done_words(entry.batch)}."
+    return done
 
 
 def table_key(name: str, ids: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from app import heap, session, signin
-from app.components import browser_back, context_choice, decide, views_menu
+from app.components import browser_back, context_choice, decide_dialog, decision_keys, views_menu
 from lorif_core.views.text import visible
 
 POLL_S = 2.0
@@ -53,8 +53,11 @@ def run() -> None:
     _header(next(entry.url for entry, page in zip(PAGES, pages, strict=True) if page == chosen))
     with session.errors():
         session.show_messages()
+    decision_keys.forget()
     chosen.run()
-    decide.ask_reason()
+    with session.errors():
+        decide_dialog.draw()
+    decision_keys.draw()
     browser_back.keep_steps()
     _watch_journal()
 
@@ -124,6 +127,8 @@ STYLE = """
 .st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
   font-size: .875rem; opacity: .8; }
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
+[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px; border-radius: .5rem; }
+[data-lorif-chosen] { background: color-mix(in srgb, #2f6fde 9%, transparent) !important; }
 [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
 [data-testid="stToast"] { pointer-events: auto; }
 .studio-links { display: flex; align-items: center; gap: .75rem; font-size: .85rem; white-space: nowrap; }

@@ -37,7 +37,7 @@ Chooses texts by what is known about them. Some conditions:
 | `has conflict` | on which people disagree |
 | `score in the top 25 for query 7` | strongest supporters of a question |
 
-Join them with `and`, `or`, `not` and parentheses. All of it: `docs/rules.md`.
+Join them with `and`, `or`, `not` and parentheses. All of it: `docs/reference/rules.md`.
 """
 
 

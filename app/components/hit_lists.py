@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import decide, hit_filter_form, token_view, verbatim_list
+from app.components import decide, hit_filter_form, selection, token_view, verbatim_list
 from app.components.answers import Context
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
@@ -48,6 +48,9 @@ def draw(answer: Answer, context: Context) -> list[Hit]:
         _groups(answer, shown, context)
         return shown
     _count_line(len(shown), len(everything), chosen)
+    rows = [(hit.train_id, context.status(hit.train_id)) for hit in shown]
+    selection.offer(rows, dataset=context.dataset_id, query=answer.query_id)
+    selection.exclude_top(rows, dataset=context.dataset_id, query=answer.query_id)
     if not everything:
         st.text(f"No text {tab.lower()} this completion." if tab != "All" else "No text has a score.")
     elif st.session_state.get("view") == "Table":
@@ -97,6 +100,7 @@ def _card(answer: Answer, hit: Hit, context: Context) -> None:
     with st.container(horizontal=True, wrap=False, key=f"card-{key}", gap="small"):
         token_view.draw(payload, key=f"{key}-text")
         with st.container(horizontal=True, width="content", gap="xsmall", key=f"actions-{key}"):
+            selection.tick(hit.train_id, key=f"tick-{key}")
             decide.buttons(
                 [hit.train_id],
                 context.status(hit.train_id),
@@ -133,7 +137,15 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         },
         alt="Ranked training texts",
     )
-    _decide([ids[row] for row in chosen["selection"]["rows"]], "rows", answer, context)
+    selected = [ids[row] for row in chosen["selection"]["rows"]]
+    selection.offer_table(
+        [(one, context.status(one)) for one in ids],
+        key="hits",
+        dataset=context.dataset_id,
+        query=answer.query_id,
+        selected=selected,
+    )
+    _decide(selected, "rows", answer, context)
 
 
 def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:

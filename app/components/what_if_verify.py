@@ -28,7 +28,7 @@ def draw(ids: Sequence[str], queries: Sequence[str]) -> None:
         value=suggested_recipe(session.workspace()),
         key="what-if-recipe",
         max_chars=4000,
-        help="A TOML file on the server: checkpoint, learning_rate, epochs, seed. See docs/recipes.md.",
+        help="A TOML file on the server: checkpoint, learning_rate, epochs, seed. See docs/reference/recipes.md.",
     )
     st.button(
         f"Verify on {len(queries):,} questions",

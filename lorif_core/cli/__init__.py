@@ -54,6 +54,7 @@ from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
 from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
+from lorif_core.cli.team_commands import agreement, comments, guidelines, progress, rounds
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.verbatim_commands import verbatim
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
@@ -112,6 +113,11 @@ COMMANDS = {
     "settle": settle,
     "members": members,
     "reasons": reasons,
+    "guidelines": guidelines,
+    "comments": comments,
+    "rounds": rounds,
+    "agreement": agreement,
+    "progress": progress,
     "journal": journal,
     "catalog": catalog,
     "what-if": what_if,

@@ -34,7 +34,7 @@ class ViewArgs:
     """Which training texts to see."""
 
     where: TextArg = None
-    """A condition such as `source = forum and status = kept`; docs/rules.md tells the language."""
+    """A condition such as `source = forum and status = kept`; docs/reference/rules.md tells the language."""
 
     search: TextArg = None
     """Text to look for."""

@@ -232,7 +232,7 @@ def apply(
     """Decide by a rule, as one batch that names it; see it first with --dry-run.
 
     Example: exclude where source = forum and score in the top 1 % for query 7 because misinformation: "forum dump".
-    docs/rules.md tells the whole language.
+    docs/reference/rules.md tells the whole language.
 
     Args:
         workspace: Folder of the workspace.

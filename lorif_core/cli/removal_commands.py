@@ -92,7 +92,7 @@ def verify(
 ) -> None:
     """Train with and without some texts, and compare what that does to questions with what was predicted.
 
-    Both runs start from the recipe's checkpoint with the same seed and order of batches. docs/recipes.md
+    Both runs start from the recipe's checkpoint with the same seed and order of batches. docs/reference/recipes.md
     describes the file.
 
     Args:

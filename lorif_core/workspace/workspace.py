@@ -27,6 +27,7 @@ from lorif_core.workspace.health.check_workspace import check_workspace
 from lorif_core.workspace.health.findings import CheckReport
 from lorif_core.workspace.indexes.all_indexes import Indexes
 from lorif_core.workspace.runs.logged_index import LoggedIndex, logged_index
+from lorif_core.workspace.team.team import Team
 
 
 class Asked(TypedDict, total=False):
@@ -68,6 +69,9 @@ class Workspace:
 
         self.decisions = Decisions(self.data)
         """Decisions: flag, exclude, apply rules, undo, history."""
+
+        self.team = Team(self.decisions)
+        """What a team does together: guidelines, comments, rounds of review, progress, agreement."""
 
         self.versions = Versions(self.decisions)
         """The curated data: preview, export, freeze, diff."""
@@ -186,7 +190,7 @@ class Workspace:
 
         Args:
             query: Id of a kept question, or an answer that was kept.
-            where: Instead: a condition, see docs/rules.md.
+            where: Instead: a condition, see docs/reference/rules.md.
             k: How many of the question's strongest texts.
             status: Without a question and a condition: texts with this status.
             dataset: Name or id; may be left out when there is only one.

@@ -1,4 +1,4 @@
-"""The worked example of docs/adding-a-method.md works as it stands."""
+"""The worked example of docs/how-to/adding-a-method.md works as it stands."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ RATE = 0.25
 def tracin(monkeypatch):
     module = ModuleType(HOME)
     monkeypatch.setitem(sys.modules, HOME, module)
-    exec(compile(FILE, "docs/adding-a-method.md", "exec"), vars(module))
+    exec(compile(FILE, "docs/how-to/adding-a-method.md", "exec"), vars(module))
     entry = eval(LINE, {"MethodEntry": MethodEntry, "TracinConfig": module.TracinConfig})
     monkeypatch.setitem(METHODS, entry.name, entry)
 

@@ -29,7 +29,7 @@ class View:
     """What of a data set one wants to see, as typed; empty parts restrict nothing."""
 
     where: str | None = None
-    """A condition, such as ``source = forum and status = kept``; see docs/rules.md."""
+    """A condition, such as ``source = forum and status = kept``; see docs/reference/rules.md."""
 
     search: str | None = None
     """Text to look for."""

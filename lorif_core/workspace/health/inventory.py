@@ -7,6 +7,7 @@ none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this ta
 import re
 
 from lorif_core.workspace.health.file_kind import INDEX_AGAIN, RESTORE, Kind
+from lorif_core.workspace.health.index_kinds import INDEX_KINDS
 from lorif_core.workspace.health.run_kinds import RUN_KINDS
 
 _NO_ANSWER = "Questions to this index are refused until then."
@@ -24,9 +25,9 @@ KINDS = (
     ),
     Kind(
         name="leftover",
-        place=".*.partial, .*.unfinished, datasets/.incoming-*/, exports/.*.exporting/",
+        place=".*.partial, .*.unfinished, datasets/.incoming-*/, exports/.*.exporting/, indexes/.deleted-*/",
         pattern=r"(.*/)?\.[^/]+(\.partial(\.wal|-wal|-journal|-shm)?|\.unfinished|\.turn|\.[0-9a-f]{32})|uploads/\.[0-9a-f]{32}"
-        r"|datasets/\.incoming-[0-9a-f]{32}/.*|exports/(.*/)?\.[^/]+\.exporting/.*",
+        r"|datasets/\.incoming-[0-9a-f]{32}/.*|exports/(.*/)?\.[^/]+\.exporting/.*|indexes/\.deleted-[^/]+/.*",
         what="what a writer had begun when it was killed",
         source="nothing",
         check="elsewhere",
@@ -241,6 +242,7 @@ KINDS = (
         remedy="Name the members again with the same `lorif index` command, or go on without them: `--alone`.",
         is_sealed=True,
     ),
+    *INDEX_KINDS,
     Kind(
         name="losses",
         place="indexes/ID/losses.json",

@@ -17,6 +17,7 @@ from lorif_core.models.modules import ModuleEntry
 from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workers_config import ALONE, WorkersConfig
+from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_losses import IndexLosses, read_index_losses
 from lorif_core.workspace.folder.index_members import Members
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -33,9 +34,11 @@ from lorif_core.workspace.indexes.build_members import (
 )
 from lorif_core.workspace.indexes.copy_index import CopiedIndex, copy_index
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
+from lorif_core.workspace.indexes.delete_index import IndexLoss, delete_index, finish_deletions, index_loss
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.import_losses import ImportedLosses, import_losses
+from lorif_core.workspace.indexes.index_names import GivenName, NamedIndex, name_index, named_indexes
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import all_members, members_fingerprint, members_of
@@ -88,6 +91,7 @@ class Indexes:
             LorifError: The model, the data or the machine does not fit the settings.
         """
         require_curator(self.files, "build indexes")
+        finish_deletions(self.files)
         record = self.files.choose_dataset(dataset)
         if isinstance(settings.method, DaunceConfig):
             return build_losses(self.files, record, settings, on_estimate, on_progress, workers)
@@ -210,6 +214,50 @@ class Indexes:
         with self._opening:
             self._opened = {}
         return copy_index(self.files, index_id, to, on_progress)
+
+    def named(self) -> dict[str, NamedIndex]:
+        """Every index as people see it, by its id: its name, and a line of what it is."""
+        return named_indexes(self.files)
+
+    def rename(
+        self, index_id: str, name: str, *, description: str | None = None, actor: str | None = None
+    ) -> GivenName:
+        """Call an index by a name from now on; an empty one takes the name back.
+
+        Args:
+            index_id: Of the index.
+            name: At most 80 printable characters, not another index's.
+            description: What to remember of it; None keeps what is there.
+            actor: Who says so; None is who uses this process.
+
+        Raises:
+            RoleError: The person is a viewer.
+            LorifError: There is no such index, or it cannot be called so.
+        """
+        return name_index(self.files, index_id, name=name, description=description, actor=actor or current_actor())
+
+    def loss(self, index_id: str) -> IndexLoss:
+        """What deleting an index would give up.
+
+        Raises:
+            CatalogError: There is no such index.
+        """
+        return index_loss(self.files, index_id)
+
+    def delete(self, index_id: str, *, actor: str | None = None) -> IndexLoss:
+        """Delete an index, its questions with their answers, and measurements of it alone; what that was.
+
+        Args:
+            index_id: Of the index.
+            actor: Who does it; None is who uses this process.
+
+        Raises:
+            RoleError: The person is no admin.
+            LorifError: There is no such index, or something uses it.
+        """
+        with self._opening:
+            self._opened = {}
+        return delete_index(self.files, index_id, actor=actor)
 
     def has_open(self, index_id: str) -> bool:
         """Whether an index and its model are in memory."""
