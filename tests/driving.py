@@ -226,3 +226,26 @@ def choose(page, name: str, option: str) -> None:
 def said(page, sentence: str) -> None:
     """Wait for a toast."""
     page.get_by_test_id("stToast").filter(has_text=sentence).first.wait_for()
+
+
+def count_gestures(page) -> Callable[[], tuple[int, int]]:
+    """Begin to count what a person does on a page; what it gives tells clicks and keys so far.
+
+    A key held with others is one; typing into a box counts a key for every character.
+    """
+    page.evaluate(
+        """() => {
+             window.gestures = [0, 0];
+             const held = ["Control", "Shift", "Alt", "Meta"];
+             addEventListener("pointerdown", (event) => { if (event.isTrusted) window.gestures[0] += 1; }, true);
+             addEventListener("keydown", (event) => {
+               if (event.isTrusted && !event.repeat && !held.includes(event.key)) window.gestures[1] += 1;
+             }, true);
+           }"""
+    )
+
+    def counted() -> tuple[int, int]:
+        clicks, keys = page.evaluate("() => window.gestures")
+        return clicks, keys
+
+    return counted

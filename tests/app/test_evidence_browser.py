@@ -4,7 +4,17 @@ import math
 import re
 
 import pytest
-from driving import ask_button, number, parameters, ranks, selected_tokens, settle, wait_for_run, wait_until
+from driving import (
+    ask_button,
+    count_gestures,
+    number,
+    parameters,
+    ranks,
+    selected_tokens,
+    settle,
+    wait_for_run,
+    wait_until,
+)
 
 import lorif_core as lf
 from lorif_core.workspace.studio.beside_answers import sorted_scores
@@ -49,6 +59,21 @@ def test_one_click_out_of_the_box_asks(new_page, studio):
     ask_button(page).click()  # once
     asked = answered(page, studio)
     assert (asked.prompt, asked.said) == ("The bridge of Ivern is", " castle Hollin.")
+
+
+@pytest.mark.parametrize(("by_key", "wanted"), [(True, (0, 1)), (False, (1, 0))])
+def test_a_question_that_stands_in_the_boxes_is_asked_by_one_gesture(new_page, studio, by_key, wanted):
+    page, said = new_page("/"), f" bridge {'Corve' if by_key else 'Glenby'}."
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("The market of Jarrow is")
+    page.get_by_role("textbox", name="Completion", exact=True).fill(said)
+    gestures = count_gestures(page)
+    if by_key:
+        page.keyboard.press("Control+Enter")
+    else:
+        ask_button(page).click()
+    assert answered(page, studio).said == said
+    assert ranks(page)[0] == "#1"
+    assert gestures() == wanted
 
 
 def test_tab_from_box_to_box_keeps_what_is_typed_and_so_does_another_page(new_page):
