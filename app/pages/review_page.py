@@ -3,7 +3,16 @@
 import streamlit as st
 
 from app import session
-from app.components import corpus_text, review_keys, review_near, review_queue, review_why, selection
+from app.components import (
+    corpus_text,
+    review_keys,
+    review_near,
+    review_queue,
+    review_why,
+    selection,
+    team_comments,
+    team_guidelines,
+)
 from app.components.review_queue import Queue
 from lorif_core.workspace.curation.choice import Choice
 
@@ -54,6 +63,8 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
         review_why.others(cause)
         corpus_text.metadata(cause.shown, session.workspace().data.types(dataset), key="review")
         corpus_text.time_line(cause.events)
+        team_comments.draw(train_id, dataset, key="review")
+        team_guidelines.beside(dataset)
     review_near.prefetch(next((one for one in queue.left if one != train_id), None), index_id)
 
 
