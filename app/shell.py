@@ -129,7 +129,8 @@ STYLE = """
 .st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
   font-size: .875rem; opacity: .8; }
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
-[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px; border-radius: .5rem; }
+[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px;
+  border-radius: .5rem; }
 [data-lorif-chosen] { background: color-mix(in srgb, #2f6fde 9%, transparent) !important; }
 [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
 [data-testid="stToast"] { pointer-events: auto; }
