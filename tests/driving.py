@@ -141,7 +141,7 @@ def number(text: str) -> float:
 
 
 def ask_button(page):
-    """What asks the question; by its key, because its name says the shortcut as the system of the browser writes it."""
+    """What asks the question; by its key: its name says the shortcut, which systems write differently."""
     return page.locator(".st-key-ask-run").get_by_role("button")
 
 

@@ -24,7 +24,8 @@ STYLE = """
 .st-key-answer { gap: .35rem; }
 .st-key-answer-line { border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent);
   padding-bottom: .35rem; }
-:has(> .st-key-question) { flex: 1 1 22rem; }
+:has(> .st-key-question) { flex: 1 1 20rem; }
+@media (min-width: 1200px) { .st-key-answer-line { flex-wrap: nowrap; } }
 .st-key-answer-line [data-testid="stText"], .st-key-remarks [data-testid="stText"],
 .st-key-asking [data-testid="stText"] { font-size: .875rem; }
 .st-key-remarks [data-testid="stText"], .st-key-count-line [data-testid="stText"] { font-size: .8rem; opacity: .85; }
