@@ -40,6 +40,9 @@ STYLE = """
 .st-key-filters [data-testid="stTextInputRootElement"] { height: 2rem; }
 [class*="st-key-chat-turn-"] { padding-left: .6rem;
   border-left: 3px solid color-mix(in srgb, currentColor 20%, transparent); }
-[class*="st-key-chat-turn-assistant-"] { margin-left: 1.5rem; border-left-color: #2f6fde; }
+[class*="st-key-chat-turn-assistant-"] { margin-left: 1.5rem; width: calc(100% - 1.5rem) !important;
+  border-left-color: #2f6fde; }
+[class*="st-key-compare-quiet-"] [data-testid="stText"], .st-key-compare-differences [data-testid="stText"],
+.st-key-details-body [data-testid="stText"] { font-size: .85rem; }
 </style>
 """
