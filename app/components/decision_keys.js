@@ -196,13 +196,17 @@ function onKey(event) {
     else help.showModal();
     return event.preventDefault();
   }
-  if (event.shiftKey || help?.open || document.querySelector("[role=dialog]")) return;
   const key = event.key.toLowerCase();
+  if (event.shiftKey || help?.open || desk.data?.isQuiet) return;
+  if (document.querySelector("[role=dialog]")) {  // its own buttons bear the letters, but for this one
+    if (key === "u" && !event.repeat) act("undo", []);
+    return;
+  }
   if (key === "j" || key === "k") {
     if (order().length) move(key === "j" ? 1 : -1);
     return;
   }
-  if (event.repeat || desk.data?.isQuiet) return;
+  if (event.repeat) return;
   if (key === "u") act("undo", []);
   else if (key === "enter" && desk.cursor !== null && isRow(event)) act("open", [desk.cursor]);
   else if (key === "escape" && desk.chosen.size) clear();

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.components import decide
-from app.components.decision_keys import Desk, mount
+from app.components.decision_keys import NOTHING, Desk, mount
 from lorif_core.views.text import visible
 
 TOP = 3
@@ -65,6 +65,11 @@ def offer_table(
     st.session_state["desk"] = Desk(
         shown, dataset, query, f"st-key-{key}", tuple(selected), row_height=row_height, header=header
     )
+
+
+def leave_to_buttons() -> None:
+    """Let the keys press the buttons of the page, which bear the letters themselves."""
+    st.session_state["desk"] = NOTHING._replace(is_quiet=True)
 
 
 def exclude_top(rows: Sequence[tuple[str, str]], *, dataset: str, query: str | None = None) -> None:

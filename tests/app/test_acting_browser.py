@@ -165,7 +165,7 @@ def test_a_decision_that_was_said_to_be_saved_outlives_kill_9(open_studio, tmp_p
         assert statuses(workspace) == {first: "flagged"}
         studio.start()
         history = open_studio(studio, "/history")  # the first page that a new server shows
-        history.get_by_text("1 acts").wait_for()
+        history.get_by_text("1 act", exact=True).wait_for()
         assert not history.get_by_text("Page not found").count()
         again = open_studio(studio, "/?query=1")
         assert card_ids(again)[0] == first
@@ -215,7 +215,7 @@ def test_the_history_says_who_when_what_and_why_and_a_revert_is_a_new_act(new_pa
     revision = opened.journal.revision()
     click_cell(page, table(page, "history-acts"), row=0)
     page.get_by_role("button", name="Revert", exact=True).click()
-    said(page, "Reverted.")
+    said(page, "Undone: excluded 1 text as spam.")
     assert opened.journal.revision() == revision + 1
     assert statuses(opened) == {}
     assert {event.batch.kind for event in opened.decisions.events_of(first)} >= {"exclude", "undo"}
