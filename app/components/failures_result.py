@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks
-from app.components import corpus_groups_decide, decide
+from app.components import corpus_groups_decide, decide, selection
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, share_bars
 from lorif_core.views.text import visible
@@ -239,7 +239,10 @@ def _text_table(
         },
         alt="Texts that taught these failures",
     )
-    return [ids[row] for row in chosen["selection"]["rows"]]
+    selected = [ids[row] for row in chosen["selection"]["rows"]]
+    rows = list(zip(ids, corpus_groups_decide.statuses(ids, run.dataset_id), strict=True))
+    selection.offer_table(rows, key="failure-texts", dataset=run.dataset_id, selected=selected)
+    return selected
 
 
 def _decide(ids: Sequence[str], run: FailureRun, key: str) -> None:

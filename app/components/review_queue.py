@@ -173,11 +173,19 @@ def step(queue: Queue, train_id: str, by: int) -> None:
     session.set_url(open=queue.ids[max(0, min(len(queue.ids) - 1, place))])
 
 
-def progress(queue: Queue, train_id: str | None) -> None:
-    """How much of the queue is done; it holds a text at least."""
-    num_done = len(queue.ids) - len(queue.left)
-    place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
-    st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
+def header(queue: Queue, train_id: str | None) -> None:
+    """How much of the queue is done, and why it is as short as it is."""
+    with st.container(horizontal=True, vertical_alignment="center", key="review-progress"):
+        if queue.ids:
+            num_done = len(queue.ids) - len(queue.left)
+            place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
+            st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
+        st.button("Build the queue again", key="review-renew", on_click=renew)
+    told = why_so_short(queue)
+    if told is not None or st.session_state.get("review-decided"):
+        with st.container(horizontal=True, vertical_alignment="center", key="review-short"):
+            st.text(told or "Texts that were decided already are in the queue, too.", width="content")
+            st.toggle("Include decided texts", key="review-decided", persist_state="session")
 
 
 def why_so_short(queue: Queue) -> str | None:
