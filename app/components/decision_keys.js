@@ -2,6 +2,7 @@
 //
 // Data says what to draw by its `mode`:
 //   tick   a checkbox in a row: {id, label}; `row` is the element around it that carries the cursor
+//   hint   a button that shows the keys: {}
 //   texts  texts to read: {texts: [{id, text, about}]}
 //   desk   keys, bar and toast: {rows: [[id, status], …], of: {dataset, query}, reason, keys: [[letter, meaning], …],
 //          toast: {n, said, undo}, frame: class of a table whose rows are read from its cells, or null}
@@ -19,6 +20,7 @@ const NAMES = { keep: "Keep", flag: "Flag", exclude: "Exclude", "exclude-why": "
 export default ({ parentElement, data, setStateValue }) => {
   if (data.mode === "tick") return tick(parentElement, data);
   if (data.mode === "texts") return texts(parentElement, data);
+  if (data.mode === "hint") return hint(parentElement);
   desk.data = data;
   desk.emit = (acts) => setStateValue("acts", acts);
   listen();
@@ -47,6 +49,11 @@ function texts(host, data) {
     row.append(element("div", "about", one.about), body);
     return row;
   }));
+}
+
+function hint(host) {
+  const root = rootOf(host, "hint");
+  if (!root.firstChild) root.append(button("Keys", "?", () => desk.bar?.querySelector("dialog").showModal(), "plain"));
 }
 
 function rootOf(host, classes) {

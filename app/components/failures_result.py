@@ -230,6 +230,7 @@ def _text_table(
         hide_index=True,
         height=min(38 + 35 * len(ids), 400),
         column_config={
+            "id": st.column_config.TextColumn(width=80, pinned=True),  # the keys know a row by it
             "text": st.column_config.TextColumn(width=520),
             "failures": st.column_config.NumberColumn(help="Failures that have it among their top."),
             "works against": st.column_config.NumberColumn(help="Failures that have it among their opposing top."),

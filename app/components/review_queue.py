@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import session
 from app.components import choose_group
+from app.components.decision_keys import NEXT, PREVIOUS
 from lorif_core.catalog import QueryRecord
 from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.text import visible
@@ -180,6 +181,10 @@ def header(queue: Queue, train_id: str | None) -> None:
             num_done = len(queue.ids) - len(queue.left)
             place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
             st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
+        if train_id is not None:
+            for label, letter, by in (("Previous", PREVIOUS, -1), ("Next", NEXT, 1)):
+                key = f"review-{label.lower()}"
+                st.button(label, key=key, shortcut=letter, on_click=step, args=(queue, train_id, by))
         st.button("Build the queue again", key="review-renew", on_click=renew)
     told = why_so_short(queue)
     if told is not None or st.session_state.get("review-decided"):
