@@ -157,11 +157,22 @@ function frameRows() {
   return rows.filter(Boolean);
 }
 
+// The cells behind a canvas come a moment after it.
+function later(again) {
+  clearTimeout(desk.looks);
+  desk.numLooks = (desk.numLooks ?? 0) + 1;
+  if (desk.numLooks < 20) desk.looks = setTimeout(again, 250);
+}
+
 function paintFrame() {
   const found = frame();
   const line = desk.line ?? (desk.line = element("div"));
   const row = found && desk.cursor !== null ? frameRows().find((one) => one.id === desk.cursor) : null;
-  if (!row) return line.remove();
+  if (!row) {
+    if (found && desk.cursor !== null) later(paintFrame);
+    return line.remove();
+  }
+  desk.numLooks = 0;
   const scroller = found.querySelector(".dvn-scroller");
   const { rowHeight, header } = desk.data;
   const top = header + row.place * rowHeight - (scroller?.scrollTop ?? 0);
@@ -227,7 +238,7 @@ function isRow(event) {
 
 function move(step) {
   const ids = onScreen();
-  if (!ids.length) return;
+  if (!ids.length) return desk.data.frame ? later(() => move(step)) : undefined;
   const place = ids.indexOf(desk.cursor);
   desk.cursor = ids[place < 0 ? (step > 0 ? 0 : ids.length - 1) : Math.max(0, Math.min(ids.length - 1, place + step))];
   show();

@@ -185,7 +185,9 @@ def test_the_top_of_an_answer_is_excluded_after_its_texts_were_seen(new_page, op
     become(lambda: statuses(opened), dict.fromkeys(ids[:2], "excluded"))
     dialog.wait_for(state="hidden")
     page.get_by_role("button", name="Exclude the top…").click()
-    offered = page.get_by_role("dialog").get_by_role("button").all_inner_texts()
+    dialog.get_by_role("button", name="test-leak").wait_for()
+    wait_for_run(page)
+    offered = dialog.get_by_role("button").all_inner_texts()
     assert "outdated" in next(one for one in offered if "1" in one)  # the last reason is the first
 
 
