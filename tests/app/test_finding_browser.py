@@ -27,6 +27,7 @@ from tiny_workspace import copy_of, imported
 
 import lorif_core as lf
 from lorif_core.views.text import visible
+from lorif_core.workspace.folder.kept_scores import read_influences
 
 pytestmark = pytest.mark.browser
 
@@ -176,12 +177,14 @@ def test_a_kept_view_opens_from_another_page_after_a_restart(open_studio, tmp_pa
 
 
 def test_the_sum_of_a_group_is_that_of_its_members(new_page, studio):
-    answer = lf.open_workspace(studio.workspace).reopen("1")
+    workspace = lf.open_workspace(studio.workspace)
+    query = workspace.files.catalog.query("1")
+    influences = read_influences(workspace.files, query)
     page = new_page("/?query=1&tab=Groups")
     shown = {cells[0]: (int(cells[1]), number(cells[2])) for cells in rows_of(table(page, "groups"))}
     members = {}
-    for hit in answer.hits:
-        members.setdefault(visible(hit.source), []).append(hit.score)
+    for source, influence in zip(workspace.files.examples(query.dataset_id).column("source"), influences, strict=True):
+        members.setdefault(visible(source), []).append(float(influence))
     assert set(shown) == set(members)
     for source, found in members.items():
         assert shown[source] == (len(found), pytest.approx(sum(found), rel=2e-3))
