@@ -10,6 +10,7 @@ from driving import (
     ranks,
     selected_tokens,
     settle,
+    sort_corpus,
     token,
     wait_for_run,
     wait_until,
@@ -91,7 +92,7 @@ def test_clicks_during_a_run_do_not_stop_it_and_it_ends_once(new_page, opened):
     prompt = "The forest of Dunmar is"
     ask_slowly(page, opened, prompt)
     page.get_by_role("link", name="Corpus").click()
-    page.get_by_text("Largest first").click()
+    sort_corpus(page, "year")
     page.get_by_role("link", name="History").click()
     page.get_by_role("link", name="Investigate").click()
     wait_until(lambda: asked(opened, prompt))
