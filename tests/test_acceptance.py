@@ -8,7 +8,7 @@ ROWS = re.findall(
     r"^\| (\d+) \| (.+?) \| (.+) \|$", (TESTS.parent / "docs" / "acceptance.md").read_text("utf-8"), re.M
 )
 NUM_STATEMENTS, LEAST_SHOWN = 60, 45
-MUST_BE_SHOWN = {2, 8, 9, *range(12, 19), *range(23, 29), *range(31, 40), 41, 43, 44, 45, 49, 51, 57, 58}
+MUST_BE_SHOWN = {2, 8, 9, *range(12, 19), *range(23, 29), *range(31, 40), 41, 43, 44, 45, 49, 51, 57, 58, 85, 86, 87}
 
 
 def named_in(cell):
@@ -16,7 +16,9 @@ def named_in(cell):
 
 
 def test_every_statement_has_a_row():
-    assert [int(number) for number, _, _ in ROWS] == list(range(1, NUM_STATEMENTS + 1))
+    numbers = [int(number) for number, _, _ in ROWS]
+    assert numbers[:NUM_STATEMENTS] == list(range(1, NUM_STATEMENTS + 1))
+    assert numbers == sorted(set(numbers))
 
 
 def test_every_named_test_exists():

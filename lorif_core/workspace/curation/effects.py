@@ -12,7 +12,8 @@ their low and high one for the range. Without one Δ is the prediction itself, w
 range.
 
 A Δ is *beyond belief* where it says that a probability exceeds 1, or that a completion gets less likely than if each
-of its T tokens were drawn at random from V, log p' < -T·log V: then no value is given at all.
+of its T tokens were drawn at random from V, log p' < -T·log V (where it is that already, by T·log V more): then no
+value is given at all.
 """
 
 import math
@@ -90,7 +91,7 @@ def effect_of(
     support = -value if objective == "loss" else value
     length = _length_shown(objective, size)
     factor = 1.0 if calibration is None else calibration.middle
-    beyond = _why_beyond(objective, support + factor * change, size)
+    beyond = _why_beyond(objective, support, support + factor * change, size)
 
     def shown(moved: float) -> float:
         return probability_of(objective, moved, length)
@@ -125,10 +126,10 @@ def _length_shown(objective: str, size: CompletionSize) -> int:
     return size.num_tokens
 
 
-def _why_beyond(objective: str, moved: float, size: CompletionSize) -> str | None:
+def _why_beyond(objective: str, support: float, moved: float, size: CompletionSize) -> str | None:
     if objective == "loss" and moved > SLACK_NATS:
         return ABOVE
-    if moved < size.least_support:
+    if moved < min(size.least_support, support + size.least_support * (support < size.least_support)):
         return BELOW
     if objective != "loss" and moved > -size.least_support:
         return ABOVE

@@ -71,7 +71,9 @@ class WhatIf:
 
     @property
     def basis(self) -> str:
-        """What predicted probabilities rest on, in a sentence for every index."""
+        """What predicted probabilities rest on, in a sentence for every index, or one for all."""
+        if not self.calibrations:
+            return basis_of(None, sum(self.num_measured.values()))
         sentences = [
             basis_of(self.calibrations.get(index), count, index if len(self.num_measured) > 1 else None)
             for index, count in self.num_measured.items()
@@ -137,6 +139,9 @@ class VerifiedChange:
 
     answer_without: str
     """What the model trained without the removed texts says."""
+
+    summed: float | None = None
+    """``predicted`` as the sum of influences has it, which a probability of 1 does not hold; None: not kept."""
 
 
 @dataclass(frozen=True)

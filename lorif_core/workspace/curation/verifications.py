@@ -139,8 +139,9 @@ def _effect(
     files: WorkspaceFiles, record: EvaluationRecord, query: QueryRecord, change: dict[str, Any], num_removed: int
 ) -> VerifiedEffect:
     size, value = completion_size(files, query), objective_value_of(query)
+    summed = change["predicted"] if change.get("summed") is None else change["summed"]
     predicted, actual = (
-        effect_of(query.objective, value, change[name], size, None, holds=True) for name in ("predicted", "actual")
+        effect_of(query.objective, value, moved, size, None, holds=True) for moved in (summed, change["actual"])
     )
     assert predicted.predicted is not None
     assert actual.predicted is not None
@@ -152,7 +153,7 @@ def _effect(
         prompt=query.prompt,
         completion=query.completion,
         index_id=query.index_id,
-        predicted_change=change["predicted"],
+        predicted_change=summed,
         actual_change=change["actual"],
         now=predicted.now,
         predicted=predicted.predicted,

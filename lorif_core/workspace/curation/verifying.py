@@ -24,6 +24,7 @@ from lorif_core.workspace.curation.removing import (
     VerifiedChange,
     check_influences,
     checked_removal,
+    linear_change,
     predicted_change,
 )
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
@@ -61,14 +62,15 @@ def verify_removal(
     dataset_id = _only_dataset(queries)
     rows = files.examples(dataset_id).rows_of(ids)
     predicted = [predicted_change(files, query, rows) for query in queries]
+    sums = [linear_change(files, query, rows) for query in queries]
     (run,) = retrain_without(
         files, [rows], queries, recipe, device=device, on_progress=on_progress, should_stop=should_stop
     )
     changes = run.change.tolist()
     verified = [
-        VerifiedChange(query.query_id, query.prompt, query.completion, expected, actual, *answers)
-        for query, expected, actual, *answers in zip(
-            queries, predicted, changes, run.complete.answers, run.removed.answers, strict=True
+        VerifiedChange(query.query_id, query.prompt, query.completion, expected, actual, said, without, summed)
+        for query, expected, actual, said, without, summed in zip(
+            queries, predicted, changes, run.complete.answers, run.removed.answers, sums, strict=True
         )
     ]
     correlation = spearman(torch.tensor(predicted), torch.tensor(changes)).item() if len(queries) > 2 else None
