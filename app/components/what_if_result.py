@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from lorif_core.workspace.curation.verifications import Verifications
 
 MAX_CELL = 120
+STYLE = """
+<style>
+.st-key-what-if-basis [data-testid="stText"], .st-key-what-if-time [data-testid="stText"] {
+  font-size: .875rem; opacity: .8; }
+</style>
+"""
 
 
 def predicted(found: "WhatIf") -> None:
@@ -24,6 +30,7 @@ def predicted(found: "WhatIf") -> None:
     _warning(found, controls)
     with st.container(key="what-if-basis"):
         st.text(found.basis)
+    st.html(STYLE)
     st.plotly_chart(
         found.figure(),
         key="what-if-lines",
