@@ -24,12 +24,14 @@ class PageEntry(NamedTuple):
 
 PAGES = [
     PageEntry("Investigate", "investigate", "app.pages.investigate_page"),
+    PageEntry("Failures", "failures", "app.pages.failures_page"),
     PageEntry("Compare", "compare", "app.pages.compare_page"),
     PageEntry("Corpus", "corpus", "app.pages.corpus_page"),
     PageEntry("Review", "review", "app.pages.review_page"),
     PageEntry("What-if", "what-if", "app.pages.what_if_page"),
     PageEntry("Export", "export", "app.pages.export_page"),
     PageEntry("History", "history", "app.pages.history_page"),
+    PageEntry("Team", "team", "app.pages.team_page"),
     PageEntry("Indexes", "indexes", "app.pages.indexes_page"),
     PageEntry("Jobs", "jobs", "app.pages.jobs_page"),
 ]

@@ -4,18 +4,18 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import decide, hit_filter_form, selection, token_view, verbatim_list
+from app.components import corpus_groups, decide, hit_filter_form, selection, token_view, verbatim_list
 from app.components.answers import Context
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
 from lorif_core.views.score_scale import Side, noise_line
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import MARKS, card, noise, signed
+from lorif_core.views.tokens import MARKS, card, noise
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.studio import beside_answers as studio
 
 VERBATIM = "Word for word"
-TABS = ["Supports", "Opposes", "All", "Groups", VERBATIM]
+GROUPS = "Groups"
+TABS = ["Supports", "Opposes", "All", GROUPS, VERBATIM]
 
 
 def draw(answer: Answer, context: Context) -> list[Hit]:
@@ -33,20 +33,18 @@ def draw(answer: Answer, context: Context) -> list[Hit]:
                 width="content",
             )
         )
-        if tab == VERBATIM:
-            chosen = HitFilter()
-        else:
-            chosen = hit_filter_form.draw(answer, context)
+        is_list = tab not in (VERBATIM, GROUPS)
+        chosen = hit_filter_form.draw(answer, context) if is_list else HitFilter()
     if tab == VERBATIM:
         verbatim_list.draw(answer, context)
+        return []
+    if tab == GROUPS:
+        corpus_groups.draw(answer, context.dataset_id)
         return []
     everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(tab, answer.hits)
     status_of = {one: status for one, (status, _) in context.statuses.items()}
     reason_of = {one: reason for one, (_, reason) in context.statuses.items()}
     shown = filter_hits(everything, chosen, status_of, reason_of)
-    if tab == "Groups":
-        _groups(answer, shown, context)
-        return shown
     _count_line(len(shown), len(everything), chosen)
     rows = [(hit.train_id, context.status(hit.train_id)) for hit in shown]
     selection.offer(rows, dataset=context.dataset_id, query=answer.query_id)
@@ -146,42 +144,6 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         selected=selected,
     )
     _decide(selected, "rows", answer, context)
-
-
-def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:
-    columns = list(dict.fromkeys(name for hit in answer.hits for name in hit.metadata))
-    choices = [*columns, studio.DUPLICATES]
-    place = choices.index("source") if "source" in choices else 0
-    by = st.selectbox("Group by", choices, index=place, key="by", bind="query-params", width=260)
-    found = studio.hit_groups(hits, by)
-    chosen = st.dataframe(
-        found.select(
-            pl.col("group").map_elements(visible, return_dtype=pl.String),
-            pl.col("num_texts").alias("texts"),
-            pl.col("score_sum").alias("sum of scores"),
-            pl.when(pl.col("num_texts") > 1)
-            .then(pl.format("{} … {}", *(_signed(one) for one in ("sum_low", "sum_high"))))
-            .otherwise(pl.lit("—"))
-            .alias("95 % interval"),
-            (pl.col("share") * 100).alias("share of the lists"),
-        ),
-        key=session.table_key("groups", [by, *found["group"]]),
-        on_select="rerun",
-        selection_mode="multi-row",
-        hide_index=True,
-        column_config={
-            "sum of scores": st.column_config.NumberColumn(format="%+.4g"),
-            "share of the lists": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
-        },
-        alt="Groups of the texts in both lists",
-    )
-    _decide(
-        [one for row in chosen["selection"]["rows"] for one in found["train_ids"][row]], "groups", answer, context
-    )
-
-
-def _signed(column: str) -> pl.Expr:
-    return pl.col(column).map_elements(signed, return_dtype=pl.String)
 
 
 def _decide(ids: list[str], what: str, answer: Answer, context: Context) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import session
-from app.components import decide, reader_closer, token_view
+from app.components import decide, reader_closer, team_comments, token_view
 from app.components.answers import Context, context_of
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
@@ -61,6 +61,7 @@ def _drawer(answer: Answer, order: list[str]) -> None:
         reader_closer.draw(answer, hit, context)
     with session.errors():
         _metadata(hit, session.workspace().data.types(context.dataset_id))
+        team_comments.draw(hit.train_id, context.dataset_id, key="reader")
         _history(session.workspace().decisions.events_of(hit.train_id, dataset=context.dataset_id))
         _others(appearances(session.workspace(), hit.train_id, answer.query_id))
 

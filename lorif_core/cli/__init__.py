@@ -43,6 +43,7 @@ from lorif_core.cli.curate_commands import (
 from lorif_core.cli.data_commands import demo, import_
 from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
+from lorif_core.cli.failure_commands import failures, groups
 from lorif_core.cli.index_commands import index, index_command, method_among
 from lorif_core.cli.list_indexes import indexes
 from lorif_core.cli.losses_commands import import_losses, perturb
@@ -125,6 +126,8 @@ COMMANDS = {
     "verify": verify,
     "verifications": verifications,
     "value": value,
+    "failures": failures,
+    "groups": groups,
     "export": export,
     "replay": replay,
     "freeze": freeze,

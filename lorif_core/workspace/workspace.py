@@ -19,6 +19,7 @@ from lorif_core.workspace.curation.export_records import ExportResult
 from lorif_core.workspace.curation.removals import Removals
 from lorif_core.workspace.curation.review import Review, review
 from lorif_core.workspace.datasets.datasets import Datasets, ShownCorpus
+from lorif_core.workspace.failures.all_failures import Failures
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles, create_files, open_files
 from lorif_core.workspace.health.check_workspace import check_workspace
@@ -80,6 +81,9 @@ class Workspace:
 
         self.removals = Removals(files)
         """What-ifs, and their verification by training again."""
+
+        self.failures = Failures(self.questions, self.data)
+        """Files of failing prompts: asked at once; and groups of texts over a whole data set."""
 
     @property
     def path(self) -> Path:

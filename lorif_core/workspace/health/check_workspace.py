@@ -70,7 +70,12 @@ def check_workspace(files: WorkspaceFiles, on_progress: ProgressSink = no_progre
         files: The workspace.
         on_progress: Receives ("files", files read, files).
     """
-    from lorif_core.workspace.health.dataset_checks import check_datasets, check_maps, check_scores
+    from lorif_core.workspace.health.dataset_checks import (
+        check_datasets,
+        check_maps,
+        check_scores,
+        check_states_of_texts,
+    )
     from lorif_core.workspace.health.index_checks import check_indexes
 
     found = dict(files_below(files.root))
@@ -83,6 +88,7 @@ def check_workspace(files: WorkspaceFiles, on_progress: ProgressSink = no_progre
         check_datasets(look)
         check_indexes(look)
         check_maps(look)
+        check_states_of_texts(look)
         check_scores(look)
         check_exports(look)
         _check_states(look)
