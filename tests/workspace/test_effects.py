@@ -154,19 +154,19 @@ def test_verifications_make_the_range_of_the_next_prediction(workspace):
     assert "none was so far" in before.basis
     assert {change.effect.low for change in before.queries} == {None}
     for number in range(5):
-        verify_as(workspace, [ids[number]], 0.1 * (number + 1), f"ev-{number}")
-    verify_as(workspace, [ids[0]], 0.1, "ev-again")  # the same removal once more is no further measurement
+        verify_as(workspace, [ids[number]], 0.0001 * (number + 1), f"ev-{number}")
+    verify_as(workspace, [ids[0]], 0.0001, "ev-again")  # the same removal once more is no further measurement
     kept = workspace.removals.verifications()
     assert len(kept.effects) == 10
     (index,) = kept.num_measured
-    if kept.num_measured[index] >= FEWEST:
-        found = workspace.what_if(ids[:1], ["1"])
-        assert found.calibrations[index] == kept.calibrations[index]
-        target = found.queries[0]
-        support = -workspace.files.catalog.query("1").objective_value
-        expected = math.exp(min(support + kept.calibrations[index].middle * target.change, 0))
-        assert target.effect.predicted == pytest.approx(expected, rel=1e-6)
-        assert target.effect.low <= target.effect.predicted <= target.effect.high
+    assert kept.num_measured[index] >= FEWEST
+    found = workspace.what_if(ids[:1], ["1"])
+    assert found.calibrations[index] == kept.calibrations[index]
+    target = found.queries[0]
+    support = -workspace.files.catalog.query("1").objective_value
+    expected = math.exp(min(support + kept.calibrations[index].middle * target.change, 0))
+    assert target.effect.predicted == pytest.approx(expected, rel=1e-6)
+    assert target.effect.low <= target.effect.predicted <= target.effect.high
 
 
 def test_the_command_shows_probabilities_and_what_was_verified(workspace):

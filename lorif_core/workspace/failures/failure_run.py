@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from lorif_core.errors import DataError
 from lorif_core.metrics.group_sums import top_rows, weights_by_group
-from lorif_core.metrics.shares import shares_of_total
 from lorif_core.views.failure_figures import change_of_failures, failures_html, heat_map, share_bars
 from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.failures.corpus_groups import SAMPLE_TEXTS, Part, part_of_groups
@@ -300,6 +298,10 @@ def _groups(
     num_top: NDArray[np.float64],
     num_asked: NDArray[np.float64],
 ) -> FailureGroups:
+    import torch
+
+    from lorif_core.metrics.shares import shares_of_total
+
     sizes = np.bincount(groups.code_of, minlength=len(groups.names))
     shares = shares_of_total(torch.from_numpy(positive))
     expected = num_top.sum() * sizes / max(sizes.sum(), 1)
