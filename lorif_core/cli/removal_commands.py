@@ -178,7 +178,7 @@ def verify(
     if json:
         print_json(found.to_dict())
     else:
-        _print_verification(found)
+        _print_verification(opened, found)
 
 
 def _say_time(opened: "Workspace", queries: Sequence[str], recipe: Path, *, json: bool) -> None:
@@ -192,23 +192,27 @@ def _say_time(opened: "Workspace", queries: Sequence[str], recipe: Path, *, json
         say(f"This will take about {human_seconds(time.seconds)}: {time.sentence}")
 
 
-def _print_verification(found: "Verification") -> None:
+def _print_verification(opened: "Workspace", found: "Verification") -> None:
+    from lorif_core.views.effect_text import predicted_text, probability_text
     from lorif_core.views.tables import human_seconds, records_table
 
+    kept = {one.query_id: one for one in opened.removals.verifications().effects}  # the latest of each question
+    effects = [kept[change.query_id] for change in found.queries]
     rows = [
         [
             change.query_id,
             change.prompt[-CELL_CHARACTERS:],
             change.completion[:CELL_CHARACTERS],
-            f"{change.predicted:+.3f}",
-            f"{change.actual:+.3f}",
+            probability_text(effect.now),
+            predicted_text(effect.predicted, effect.beyond),
+            probability_text(effect.actual),
             change.answer_with,
             change.answer_without,
         ]
-        for change in found.queries
+        for change, effect in zip(found.queries, effects, strict=True)
     ]
-    columns = ["query", "prompt", "completion", "predicted", "actual", "answer with", "answer without"]
-    title = f"Trained with and without {len(found.train_ids):,} texts (change of support, nats)"
+    columns = ["query", "prompt", "completion", "now", "predicted", "actual", "answer with", "answer without"]
+    title = f"Trained with and without {counted(len(found.train_ids), 'text')}: probability of every completion"
     console().print(records_table(title, columns, rows))
     if found.rank_correlation is not None:
         say(f"Rank correlation of predicted and actual change: {found.rank_correlation:.2f}.")
