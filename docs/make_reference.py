@@ -46,8 +46,8 @@ def command_line() -> str:
         "# Command line",
         MADE,
         "Every command prints tables, and with `--json` one JSON object, to standard output; progress and messages\n"
-        "go to standard error. Exit codes: 0 done, 1 a defect of ours, 2 something you can fix (one sentence says what),\n"
-        "130 interrupted: the same command goes on. `lorif COMMAND --help` prints what stands here.",
+        "go to standard error. Exit codes: 0 done, 1 a defect of ours, 2 something you can fix (one sentence says\n"
+        "what), 130 interrupted: the same command goes on. `lorif COMMAND --help` prints what stands here.",
     ]
     for name, command in COMMANDS.items():
         parts += _command(f"lorif {name}", command)

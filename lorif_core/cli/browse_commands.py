@@ -288,8 +288,8 @@ def breakdown(
     Args:
         workspace: Folder of the workspace.
         query: Id of the question, see `lorif queries`.
-        id: Train id of the text.
-        model: Where the model lies now, if it was moved since the index was built.
+        id: Id of the text.
+        model: Where the model is now, if it was moved since the index was built.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.tables import records_table
@@ -338,7 +338,7 @@ def neighbours(
 
     Args:
         workspace: Folder of the workspace.
-        id: Train id of the text.
+        id: Id of the text.
         k: How many to find.
         index: Id of the index; unset: the newest complete one.
         search: exact: compare every text. fast: read a part of what is stored; what may be missing is said. Unset:

@@ -20,16 +20,16 @@ TextArg = Annotated[str | None, tyro.conf.arg(constructor=str, metavar="STR", he
 """Any text, the word None included."""
 
 STAGES = {
-    "statistics": "statistics (examples)",
+    "statistics": "statistics (texts)",
     "roots": "roots of the statistics (modules)",
-    "gradients": "gradients (examples)",
+    "gradients": "gradients (texts)",
     "curvature": "curvature (modules)",
     "self-influence": "self-influence (shards)",
-    "queries": "queries",
-    "scores": "scores (queries × texts)",
+    "queries": "questions",
+    "scores": "scores (questions × texts)",
     "questions": "questions",
-    "eigenvalues": "eigenvalues of ekfac (examples)",
-    "references": "references (examples)",
+    "eigenvalues": "eigenvalues of ekfac (texts)",
+    "references": "references (texts)",
     "candidates": "candidates",
     "settings": "settings",
     "retraining": "retraining (subsets)",

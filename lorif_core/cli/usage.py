@@ -107,7 +107,7 @@ _TYPES = ("PATH", "STR", "INT", "FLOAT")
 
 
 def _name(argument: Any) -> str:
-    """An option by its longest spelling; a positional by its place holder, or by its name where that is but a type."""
+    """An option by its longest spelling; a positional by its place holder, or by its name."""
     if argument.is_positional():
         holder = str(argument.lowered.metavar)
         return argument.field.intern_name.upper() if holder in _TYPES else holder

@@ -74,9 +74,9 @@ def test_in_by_the_door_to_the_page_of_the_link_and_out_by_a_click(visit):
 def test_an_invited_member_chooses_a_password_and_is_in(visit, locked):
     code = make_invitation(Credentials(locked[1].engine), "bert", "anna")
     page = visit(f"/_door/invitation?code={code}")
-    for label in ("New password", "The same again"):
+    for label in ("New password", "Type it again"):
         page.get_by_label(label).fill(NEW)
-    page.get_by_role("button", name="Keep it and sign in").click()
+    page.get_by_role("button", name="Save and sign in").click()
     page.get_by_text("You are bert").wait_for()
 
 

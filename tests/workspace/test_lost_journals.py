@@ -289,7 +289,7 @@ def test_starting_anew_asks_says_what_is_lost_and_keeps_the_old_file(files):
         assert (start["kind"], start["lost"]["revision"]) == ("start-anew", 3)
         assert journal.check() == []
     shown = done("journal", files.root).out
-    assert "It was begun anew by" in shown
+    assert "It was started again by" in shown
     assert "the one before was last seen at revision 3" in shown
 
 

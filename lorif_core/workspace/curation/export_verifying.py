@@ -137,6 +137,4 @@ def _merged(about: Path) -> Iterator[tuple[str, str]]:
 def _check_num_rows(path: Path, file_format: str, expected: int) -> None:
     found = count_rows(path, file_format)
     if found != expected:
-        raise DamagedArtefact(
-            f"{str(path)!r} holds {found:,} examples, its manifest says {expected:,}: export again."
-        )
+        raise DamagedArtefact(f"{str(path)!r} holds {found:,} texts, its manifest says {expected:,}: export again.")

@@ -327,4 +327,4 @@ _REFUSED = kind_named("manifest").meaning
 
 
 def _unfinished(index: _Folder, stored: int, total: int) -> str:
-    return f"index {index.index_id!r} is not complete, its build was interrupted after {stored} of {total} examples."
+    return f"index {index.index_id!r} is not complete, its build was interrupted after {stored} of {total} texts."
