@@ -10,14 +10,18 @@ from typing import Any
 import streamlit as st
 
 from app.scanning import scanner
-from lorif_core.catalog import DatasetRecord
+from lorif_core.catalog import DatasetRecord, IndexRecord
 from lorif_core.corpus.zones import is_zone
 from lorif_core.errors import CatalogError, LorifError
 from lorif_core.files import fingerprint_of_value
+from lorif_core.journal.entries import Batch
 from lorif_core.private_logs import write_report
 from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory, raise_unless_failure
+from lorif_core.views.decision_words import done_words
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
+from lorif_core.workspace.folder.index_members import linked_ids
+from lorif_core.workspace.indexes.index_names import NamedIndex, named_indexes
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
 WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
@@ -88,6 +92,98 @@ def dataset_id() -> str:
     return chosen if chosen in known else list(known)[-1]
 
 
+@st.cache_data(ttl=5, show_spinner=False)
+def _indexes(path: str) -> tuple[list[IndexRecord], dict[str, NamedIndex], set[str]]:
+    """Complete indexes, the newest first; how all are called; which are members of another one's scores."""
+    files = workspace().files
+    records = files.catalog.indexes()
+    complete = sorted((one for one in records if one.status == "complete"), key=lambda one: one.updated_at)
+    return complete[::-1], named_indexes(files, records), linked_ids(files.root / "indexes")
+
+
+def forget_indexes() -> None:
+    """Look again which indexes there are and how they are called."""
+    _indexes.clear()
+
+
+def index_names() -> dict[str, NamedIndex]:
+    """How every index is called and what it is, by its id, whatever its data set and status."""
+    return _indexes(workspace_path())[1]
+
+
+def index_name(index_id: str) -> str:
+    """How an index is called, safe to show; its id where it is gone."""
+    found = index_names().get(index_id)
+    return visible(found.name) if found is not None else index_id
+
+
+def complete_indexes(dataset: str | None = None) -> dict[str, str]:
+    """Names of complete indexes by their ids, of one version of a data set or of all; members of others come last."""
+    records, names, linked = _indexes(workspace_path())
+    found = [one for one in records if dataset in (None, one.dataset_id)]
+    return {one.index_id: names[one.index_id].name for one in sorted(found, key=lambda one: one.index_id in linked)}
+
+
+def indexes() -> dict[str, IndexRecord]:
+    """Complete indexes of the data set on screen, by their ids: the first is the one that is used by default.
+
+    Those of its newest version come before those of earlier ones, and what is a member of another index's scores
+    after that; else the newest comes first.
+    """
+    records, _, linked = _indexes(workspace_path())
+    try:
+        shown = dataset_id()
+    except CatalogError:
+        return {}
+    every = all_datasets()
+    corpus = every[shown].corpus_id
+    found = [one for one in records if one.dataset_id in every and every[one.dataset_id].corpus_id == corpus]
+    order = sorted(found, key=lambda one: (one.dataset_id != shown, one.index_id in linked))
+    return {one.index_id: one for one in order}
+
+
+def index_id() -> str:
+    """Id of the index on screen: the one chosen in the header, else the newest of the data set.
+
+    Raises:
+        CatalogError: The data set has no complete index.
+    """
+    known = indexes()
+    if not known:
+        raise CatalogError("no index of this data set is complete yet. Build one: Indexes, Build.")
+    chosen = st.session_state.get("index")
+    return chosen if chosen in known else next(iter(known))
+
+
+def model() -> str:
+    """Short name of the model whose gradients the index on screen holds; plain text, not made safe to show.
+
+    Raises:
+        CatalogError: The data set has no complete index.
+    """
+    return index_names()[index_id()].model
+
+
+def is_of_context(index_id_of_answer: str) -> bool:
+    """Whether an answer is of the index that the header names."""
+    return index_id_of_answer in indexes() and index_id_of_answer == index_id()
+
+
+def use_index(chosen: str) -> None:
+    """Let the header name an index and its data set from now on; for callbacks of buttons.
+
+    Args:
+        chosen: Id of a complete index, of any data set; another one changes nothing.
+    """
+    record = next((one for one in _indexes(workspace_path())[0] if one.index_id == chosen), None)
+    every = all_datasets()
+    if record is None or record.dataset_id not in every:
+        return
+    corpus = every[record.dataset_id].corpus_id
+    latest = next((key for key, one in datasets().items() if one.corpus_id == corpus), None)
+    st.session_state["dataset"], st.session_state["index"] = latest, chosen
+
+
 def title(name: str, explanation: str) -> None:
     """The page's heading and one sentence; neither may hold data."""
     st.header(name, anchor=False)
@@ -137,6 +233,17 @@ def empty_of_data() -> None:
         page="indexes",
         label="Import a file",
         tab="Import",
+    )
+
+
+def empty_of_indexes() -> None:
+    """What a page shows while no index of the data set on screen is complete."""
+    empty(
+        "No index of this data is complete yet: build one first.",
+        "lorif index {workspace} --model FOLDER",
+        page="indexes",
+        label="Build an index",
+        tab="Build",
     )
 
 
@@ -201,37 +308,74 @@ def request_id(kind: str, ids: Sequence[str]) -> str:
 def act(said: str, write: Callable[[], Any]) -> Any:
     """Write a decision, say so, and report what goes wrong; None then. For callbacks of buttons.
 
+    What is said stands in a toast with an Undo, if the act can be undone: it names what that takes back.
+
     Args:
-        said: The toast, without data in it: ``Flagged 3 texts.``
+        said: Without data in it: ``Flagged 3 texts.``
         write: Calls the workspace with ``actor=session.actor()`` and ``client_id=`` a ``request_id``.
     """
     try:
-        batch = write()
+        done = write()
     except LorifError as error:
         st.session_state["failed"] = sentence_of(error)
         return None
     st.session_state["num_acts"] = st.session_state.get("num_acts", 0) + 1
-    st.session_state["said"] = said
-    return batch
+    st.session_state["said"] = {"n": uuid.uuid4().hex, "said": said} | _way_back(done)
+    _have_seen(done)
+    return done
+
+
+def _way_back(done: Any) -> dict[str, Any]:
+    """The act that the toast's Undo takes back."""
+    is_undoable = isinstance(done, Batch) and done.kind not in ("undo", "redo")
+    return {"undo": done.batch_id, "dataset": done.dataset_id} if is_undoable else {"undo": None, "dataset": None}
+
+
+def _have_seen(done: Any) -> None:
+    """One's own act is on screen with this run: the watch of the journal need not draw the page once more for it."""
+    if isinstance(done, Batch) and st.session_state.get("seen_revision") == done.revision - 1:
+        st.session_state["seen_revision"] = done.revision
+
+
+def toast() -> dict[str, Any] | None:
+    """What the latest act said, with the act that its Undo takes back; the foot of the page shows it once."""
+    return st.session_state.get("said")
 
 
 def show_messages() -> None:
-    """The toast of the latest act and the error of the latest failed one; the shell calls it once a run."""
-    if said := st.session_state.pop("said", None):
-        st.toast(said)
+    """The error of the latest failed act; the shell calls it once a run."""
     if failed := st.session_state.pop("failed", None):
         with st.container(key="failed", border=True):
             st.text(f"This did not work: {failed}")
 
 
 def undo() -> None:
-    """Take back your latest decision."""
-    act("Undone.", lambda: workspace().undo(actor=actor(), dataset=dataset_id()))
+    """Take back your latest decision, and say what that was."""
+    take_back()
+
+
+def take_back(batch_id: str | None = None, dataset: str | None = None) -> Batch | None:
+    """Take back an act, or your latest one, and say what that was; None if it was refused.
+
+    Args:
+        batch_id: The act; None: your latest.
+        dataset: Its data set; None: the one on screen.
+    """
+    about = dataset or dataset_id()
+    return _said_of("Undone", lambda: workspace().undo(batch_id, actor=actor(), dataset=about))
 
 
 def redo() -> None:
-    """Bring back what your latest undo took back."""
-    act("Done again.", lambda: workspace().decisions.redo(actor=actor(), dataset=dataset_id()))
+    """Bring back what your latest undo took back, and say what that was."""
+    _said_of("Done again", lambda: workspace().decisions.redo(actor=actor(), dataset=dataset_id()))
+
+
+def _said_of(word: str, write: Callable[[], Batch]) -> Batch | None:
+    done: Batch | None = act(f"{word}.", write)
+    if done is not None:
+        (entry,) = workspace().journal.history(done.corpus_id, batch_id=done.of_batch)
+        st.session_state["said"]["said"] = f"{word}: {done_words(entry.batch)}."
+    return done
 
 
 def table_key(name: str, ids: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from app import heap, session, signin
-from app.components import browser_back, decide, views_menu
+from app.components import browser_back, context_choice, decide_dialog, decision_keys, views_menu
 from lorif_core.views.text import visible
 
 POLL_S = 2.0
@@ -24,12 +24,14 @@ class PageEntry(NamedTuple):
 
 PAGES = [
     PageEntry("Investigate", "investigate", "app.pages.investigate_page"),
+    PageEntry("Failures", "failures", "app.pages.failures_page"),
     PageEntry("Compare", "compare", "app.pages.compare_page"),
     PageEntry("Corpus", "corpus", "app.pages.corpus_page"),
     PageEntry("Review", "review", "app.pages.review_page"),
     PageEntry("What-if", "what-if", "app.pages.what_if_page"),
     PageEntry("Export", "export", "app.pages.export_page"),
     PageEntry("History", "history", "app.pages.history_page"),
+    PageEntry("Team", "team", "app.pages.team_page"),
     PageEntry("Indexes", "indexes", "app.pages.indexes_page"),
     PageEntry("Jobs", "jobs", "app.pages.jobs_page"),
 ]
@@ -53,8 +55,11 @@ def run() -> None:
     _header(next(entry.url for entry, page in zip(PAGES, pages, strict=True) if page == chosen))
     with session.errors():
         session.show_messages()
+    decision_keys.forget()
     chosen.run()
-    decide.ask_reason()
+    with session.errors():
+        decide_dialog.draw()
+    decision_keys.draw()
     browser_back.keep_steps()
     _watch_journal()
 
@@ -75,9 +80,9 @@ def _go_home() -> None:
 
 def _header(page: str) -> None:
     with st.container(key="studio-header", horizontal=True, vertical_alignment="center"):
-        st.text(visible(session.workspace().path.name), help="The workspace that is open.")
+        st.text(visible(session.workspace().path.name), width="content")
         with session.errors():
-            _choose_dataset()
+            context_choice.draw()
         with session.errors():
             views_menu.draw(page)
         st.space("stretch")
@@ -87,22 +92,6 @@ def _header(page: str) -> None:
         st.button("Redo", key="studio-redo", on_click=session.redo, help="Bring back what you last undid.")
         if signin.is_needed():
             signin.draw_links()
-
-
-def _choose_dataset() -> None:
-    known = session.datasets()
-    if len(known) > 1:
-        names = {key: visible(f"{record.name} v{record.version}") for key, record in known.items()}
-        st.selectbox(
-            "Data set",
-            list(known),
-            index=len(known) - 1,
-            format_func=lambda key: names[key],
-            key="dataset",
-            bind="query-params",
-            label_visibility="collapsed",
-            width=220,
-        )
 
 
 @st.fragment(run_every=POLL_S)
@@ -124,6 +113,10 @@ STYLE = """
 .st-key-studio-header { padding-bottom: .35rem;
   border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
 .st-key-studio-header [data-testid="stText"] { font-family: inherit; font-size: .875rem; opacity: .8; }
+[class*="st-key-elsewhere-"] { padding: .3rem .4rem .3rem .75rem; border-left: 3px solid #b7791f;
+  background: color-mix(in srgb, #d69e2e 12%, transparent); border-radius: .25rem; }
+[class*="st-key-elsewhere-"] [data-testid="stText"] { font-size: .875rem; }
+[class*="st-key-elsewhere-"] button { min-height: 1.9rem; padding: .05rem .7rem; }
 .st-key-studio-header button, [class*="st-key-actions-"] button { min-height: 2rem; padding: .1rem .7rem; }
 [class*="st-key-actions-"] button p, .st-key-studio-header button p { font-size: .85rem; }
 [data-testid="stMetricValue"] { font-size: 1.35rem; line-height: 1.5; }
@@ -135,6 +128,8 @@ STYLE = """
 .st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
   font-size: .875rem; opacity: .8; }
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
+[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px; border-radius: .5rem; }
+[data-lorif-chosen] { background: color-mix(in srgb, #2f6fde 9%, transparent) !important; }
 [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
 [data-testid="stToast"] { pointer-events: auto; }
 .studio-links { display: flex; align-items: center; gap: .75rem; font-size: .85rem; white-space: nowrap; }

@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import corpus_ranked, question_form
+from app.components import corpus_ranked
 from lorif_core.workspace.indexes.method_of_index import method_of_index
 
 
@@ -14,7 +14,7 @@ def draw(dataset: str) -> None:
     if index_id is None:
         return
     st.caption(
-        "Self-influence is a text's score on itself. A large one was learnt by heart, as nothing else teaches it: "
+        "Self-influence is a text's score on itself. A large one was memorised, as nothing else teaches it: "
         "odd, wrong or rare. A small one says what many others say too."
     )
     is_reversed = st.toggle("Smallest first", key="smallest-first", bind="query-params", on_change=_first_page)
@@ -26,13 +26,11 @@ def draw(dataset: str) -> None:
 
 
 def newest_index(dataset: str) -> str | None:
-    """Id of the newest complete index of a data set; says how to make one where there is none."""
-    known = question_form.index_names(dataset)
-    if not known:
-        session.empty(
-            "No index of this data is complete yet: build one first.", "lorif index {workspace} --model FOLDER"
-        )
-    return next(iter(known), None)
+    """Id of the index that the header names; says how to make one where there is none."""
+    if not session.indexes():
+        session.empty_of_indexes()
+        return None
+    return session.index_id()
 
 
 def fingerprint_of(index_id: str) -> str | None:

@@ -1,14 +1,53 @@
-"""Flag, exclude and restore, for one text or for many: always at the same place, always by id."""
+"""Keep, flag and exclude, for one text or for many: always at the same place, always by id."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import streamlit as st
 
 from app import session
+from lorif_core.journal.entries import Batch, Reason
+from lorif_core.views.decision_words import counted_texts
 
 MANY = 50
 """More texts than this at once want a confirmation."""
+
+LABEL = "needs-review"
+MAX_KEYS = 9
+
+Action = Literal["keep", "flag", "exclude", "review"]
+
+ACTS: dict[str, Action] = {
+    "keep": "keep",
+    "flag": "flag",
+    "exclude": "exclude",
+    "exclude-why": "exclude",
+    "needs-review": "review",
+}
+"""What the browser calls an act → what it is."""
+
+
+class Words(NamedTuple):
+    """How an action is named."""
+
+    button: str
+    done: str
+    title: str
+
+
+WORDS: dict[Action, Words] = {
+    "keep": Words("Keep", "Kept", "Keep in the data"),
+    "flag": Words("Flag", "Flagged", "Flag as suspicious"),
+    "exclude": Words("Exclude", "Excluded", "Exclude from the data"),
+    "review": Words("Needs review", "Marked for review:", "Mark for review"),
+}
+
+
+class Options(TypedDict):
+    """Where a decision belongs."""
+
+    dataset: str
+    query: str | None
 
 
 class Shortcuts(NamedTuple):
@@ -41,109 +80,86 @@ def buttons(
         query: Id of the question that led here.
         shortcuts: Keys for the three; for one place of a page only.
     """
-    options = {"dataset": dataset, "query": query}
-    st.button(
-        "Flag",
-        key=f"{key}-flag",
-        on_click=flag,
-        args=(list(ids), session.request_id("flag", ids), options),
-        disabled=status == "flagged" or not ids,
-        shortcut=shortcuts.flag,
-        help="Mark as suspicious; it stays in the data.",
-    )
-    if st.button(
-        "Exclude…",
-        key=f"{key}-exclude",
-        disabled=status == "excluded" or not ids,
-        shortcut=shortcuts.exclude,
-        help="Leave it out of every export. Asks for a reason.",
-    ):
-        # One dialog at a time: inside the reader, the reason is asked for after the reader has closed.
-        st.session_state["excluding"] = {"ids": list(ids), **options}
-        st.rerun()
-    st.button(
-        "Restore",
-        key=f"{key}-restore",
-        on_click=restore,
-        args=(list(ids), session.request_id("restore", ids), options),
-        disabled=status == "kept" or not ids,
-        shortcut=shortcuts.restore,
-        help="Keep it, whatever was decided before.",
-    )
+    options, reason = Options(dataset=dataset, query=query), last_reason()
+    why = f"As {reason}, the last reason; the key E chooses another." if reason else "Leave it out of every export."
+    rows: list[tuple[str, Action, str, str | None, str, str]] = [
+        ("flag", "flag", "Flag", shortcuts.flag, "flagged", "Mark as suspicious; it stays in the data."),
+        ("exclude", "exclude", "Exclude" if reason else "Exclude…", shortcuts.exclude, "excluded", why),
+        ("restore", "keep", "Keep", shortcuts.restore, "kept", "Keep it, whatever was decided before."),
+    ]
+    for name, action, label, letter, already, explanation in rows:
+        st.button(
+            label,
+            key=f"{key}-{name}",
+            on_click=act_on,
+            args=(list(ids), action, session.request_id(action, ids), options),
+            disabled=status == already or not ids,
+            shortcut=letter,
+            help=explanation,
+        )
 
 
-def flag(ids: list[str], request: str, options: dict[str, Any]) -> None:
-    """Flag texts."""
-    write = session.workspace().flag
-    session.act(f"Flagged {_texts(ids)}.", lambda: write(ids, actor=session.actor(), client_id=request, **options))
+def last_reason() -> str | None:
+    """The reason that was given last in this tab, which the next exclusion takes."""
+    return st.session_state.get("last-reason")
 
 
-def restore(ids: list[str], request: str, options: dict[str, Any]) -> None:
-    """Keep texts."""
-    write = session.workspace().restore
-    session.act(f"Restored {_texts(ids)}.", lambda: write(ids, actor=session.actor(), client_id=request, **options))
+def act_on(ids: list[str], action: Action, request: str, options: Options, *, asks: bool = False) -> Any:
+    """Decide, or ask first: for a reason that is not known yet, or because there are many. For callbacks.
+
+    Args:
+        ids: The texts.
+        action: What to do.
+        request: Names the request, so that the same one again is no second act.
+        options: Data set and question.
+        asks: Ask for a reason although one is known.
+    """
+    if len(ids) > MANY or (action == "exclude" and (asks or last_reason() is None)):
+        ask(ids, action, options)
+        return None
+    return write(ids, action, request, options, last_reason() if action == "exclude" else None)
+
+
+def write(
+    ids: list[str], action: Action, request: str, options: Options, reason: str | None, comment: str | None = None
+) -> Batch | None:
+    """Write a decision and say so; None if it was refused."""
+    workspace, why = session.workspace(), {"actor": session.actor(), "client_id": request}
+    said = f"{WORDS[action].done} {counted_texts(len(ids))}" + (f" as {reason}." if reason else ".")
+    if action == "review":
+        label = workspace.decisions.label
+        return session.act(said, lambda: label(ids, LABEL, dataset=options["dataset"], **why))
+    do = {"keep": workspace.restore, "flag": workspace.flag, "exclude": workspace.exclude}[action]
+    batch = session.act(said, lambda: do(ids, reason=reason, text=comment, **why, **options))
+    if batch is not None and action == "exclude":
+        st.session_state["last-reason"] = reason
+    return batch
+
+
+def reasons_offered(dataset: str) -> list[Reason]:
+    """Every reason, the one that this person gave last first."""
+    known, last = session.workspace().journal.reasons(), last_reason()
+    if last is None:
+        mine = session.workspace().decisions.history(actor=session.actor(), kind="exclude", limit=1, dataset=dataset)
+        last = mine[0].batch.reason if mine else None
+    return sorted(known, key=lambda reason: reason.name != last)
+
+
+def ask(ids: list[str], action: Action, options: Options, *, top: int | None = None) -> None:
+    """Open the dialog on the next run; texts that are asked about already stay in it. For callbacks.
+
+    Args:
+        ids: The texts.
+        action: What to do with them.
+        options: Data set and question.
+        top: How many of them at first, where the dialog asks how many of the first.
+    """
+    earlier = st.session_state.get("excluding")
+    if earlier is not None and earlier["action"] == action and top is None:
+        ids = list(dict.fromkeys([*earlier["ids"], *ids]))
+    st.session_state["excluding"] = {"ids": ids, "action": action, "options": options, "top": top}
 
 
 def is_asking() -> bool:
-    """Whether the reason of an exclusion is being asked for; a page opens no other dialog then."""
+    """Whether a decision waits for its reason or its confirmation; a page opens no other dialog then."""
     return "excluding" in st.session_state
-
-
-def _stop_asking() -> None:
-    st.session_state.pop("excluding", None)
-
-
-def ask_reason() -> None:
-    """The dialog of an exclusion that was begun; the shell draws it last."""
-    if is_asking():
-        _dialog()
-
-
-@st.dialog("Exclude from the data", on_dismiss=_stop_asking)
-def _dialog() -> None:
-    asked = st.session_state["excluding"]
-    ids: list[str] = asked["ids"]
-    st.text(
-        f"{_texts(ids).capitalize()} will be left out of every export: {', '.join(ids[:5])}{'…' * (len(ids) > 5)}"
-    )
-    reasons = {reason.name: reason.description for reason in session.workspace().journal.reasons()}
-    reason = st.selectbox("Reason", list(reasons), index=None, placeholder="Choose a reason", key="exclude-reason")
-    if reason:
-        st.text(reasons[reason])
-    st.text_input("Comment", key="exclude-comment", max_chars=2000, placeholder="Optional")
-    is_sure = len(ids) <= MANY or st.checkbox(f"Yes, exclude all {len(ids):,}", key="exclude-sure")
-    request = session.request_id("exclude", ids)
-    with st.container(horizontal=True):
-        st.button(
-            "Exclude",
-            type="primary",
-            key="exclude-now",
-            disabled=not reason or not is_sure,
-            on_click=_exclude,
-            args=(asked, request),
-        )
-        if st.session_state.pop("excluded", False) or st.button("Cancel", key="exclude-cancel"):
-            _stop_asking()
-            st.rerun()
-
-
-def _exclude(asked: dict[str, Any], request: str) -> None:
-    # From the state: arguments are as old as the last run, which has not heard of a word typed just before the click.
-    reason, comment = st.session_state["exclude-reason"], st.session_state.get("exclude-comment")
-    session.act(
-        f"Excluded {_texts(asked['ids'])}.",
-        lambda: session.workspace().exclude(
-            asked["ids"],
-            reason=reason,
-            text=comment or None,
-            query=asked["query"],
-            dataset=asked["dataset"],
-            actor=session.actor(),
-            client_id=request,
-        ),
-    )
-    st.session_state["excluded"] = True
-
-
-def _texts(ids: Sequence[str]) -> str:
-    return "1 text" if len(ids) == 1 else f"{len(ids):,} texts"

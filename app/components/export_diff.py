@@ -4,11 +4,11 @@ import streamlit as st
 
 from app import session
 from lorif_core.views.diff_figures import diff_bars
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.curation.versions import VersionDiff
 
 MAX_ROWS = 200
-COUNTS = ("before", "after", "came", "went")
+COUNTS = ("before", "after", "added", "removed")
 
 
 def draw(found: VersionDiff, *, key: str) -> None:
@@ -19,16 +19,16 @@ def draw(found: VersionDiff, *, key: str) -> None:
         key: Distinguishes it from others on the page.
     """
     of = "everything that was imported" if found.parent is None else f"version {found.parent}"
-    st.subheader("Difference", anchor=False)
-    st.text(
-        f"Against {of}: {found.num_before:,} texts before, {found.num_after:,} after; {found.num_came:,} came, "
-        f"{found.num_went:,} went."
-    )
     if not found.num_came and not found.num_went:
+        st.text(f"No different from {of}: {counted(found.num_after, 'text')}.")
         return
+    st.text(
+        f"Compared with {of}: {found.num_before:,} texts before, {found.num_after:,} after; "
+        f"{found.num_came:,} added, {found.num_went:,} removed."
+    )
     names = list(found.by)
     by = st.segmented_control(
-        "Told by", names, default=names[0], required=True, key=f"{key}-by", format_func=visible, width="content"
+        "Break down by", names, default=names[0], required=True, key=f"{key}-by", format_func=visible, width="content"
     )
     groups = found.by[by or names[0]]
     changed = [one for one in groups if one.came or one.went]
@@ -38,7 +38,7 @@ def draw(found: VersionDiff, *, key: str) -> None:
             diff_bars([one.value for one in changed], [one.came for one in changed], [one.went for one in changed]),
             key=f"{key}-bars",
             config={"displayModeBar": False},
-            alt="Texts that came and went by kind; the table beside has the numbers",
+            alt="Texts added and removed by kind; the table beside it has the numbers",
         )
     with right:
         shown = groups[:MAX_ROWS]
@@ -48,12 +48,12 @@ def draw(found: VersionDiff, *, key: str) -> None:
                 "value": values,
                 "before": [one.before for one in shown],
                 "after": [one.after for one in shown],
-                "came": [one.came for one in shown],
-                "went": [one.went for one in shown],
+                "added": [one.came for one in shown],
+                "removed": [one.went for one in shown],
             },
             hide_index=True,
             column_config={kind: st.column_config.NumberColumn(format="localized") for kind in COUNTS},
             height=min(40 + 36 * len(shown), 330),
             key=session.table_key(f"{key}-diff", values),
-            alt="Texts before and after, that came and went, by kind",
+            alt="Texts before, after, added and removed, by kind",
         )

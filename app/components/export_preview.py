@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from lorif_core.journal.entries import Batch
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.curation.decisions import RulePreview
 from lorif_core.workspace.curation.export_records import ExportPreview, Tally
 
@@ -28,33 +28,46 @@ All of it: `docs/reference/rules.md`.
 
 
 def counts(found: ExportPreview) -> None:
-    """The dry run: how many texts, by reason and by source."""
-    with st.container(horizontal=True, key="export-counts"):
-        st.metric("Texts in the data", f"{found.num_input:,}")
-        st.metric("In the export", f"{found.num_kept:,}")
-        st.metric("Left out", f"{found.num_excluded:,}")
-        st.metric("Flagged", f"{found.num_flagged:,}")
-        st.metric("Disagreements", f"{found.num_conflicts:,}", help="Texts on which people decided differently.")
+    """The dry run: how many texts, and what the format cannot hold of them."""
+    with st.container(horizontal=True, gap="large", key="export-counts"):
+        st.metric("Texts in the data", f"{found.num_input:,}", width="content")
+        st.metric("In the export", f"{found.num_kept:,}", width="content")
+        st.metric("Left out", f"{found.num_excluded:,}", width="content")
+        st.metric("Flagged", f"{found.num_flagged:,}", width="content")
+        st.metric(
+            "Disagreements",
+            f"{found.num_conflicts:,}",
+            width="content",
+            help="Texts on which people decided differently.",
+        )
     if found.num_unknown:
-        st.text(f"{found.num_unknown:,} decisions are about texts that this version does not hold.")
+        st.text(f"{counted(found.num_unknown, 'decision')} concern texts that this version does not hold.")
     losses(found.losses)
-    by_reason, by_value = st.columns(2, gap="medium")
+
+
+def choose_column(columns: Sequence[str]) -> str | None:
+    """The column by which texts are counted, ``source`` at first; None without any."""
+    place = columns.index("source") if "source" in columns else None
+    return st.selectbox("Count by", columns, index=place, key="by", bind="query-params", width=200)
+
+
+def tallies(found: ExportPreview) -> None:
+    """Texts by the value of the chosen column and by the reason of what was decided, side by side."""
+    by_value, by_reason = st.columns(2, gap="large")
+    with by_value:
+        if found.count_by is not None:
+            _tallies(found.by_value[:MAX_TALLIES], visible(found.count_by), "export-by-value")
     with by_reason:
-        st.text("By reason")
         if found.by_reason:
             _tallies(found.by_reason, "reason", "export-by-reason")
         else:
             st.text("Nothing is flagged or excluded.")
-    with by_value:
-        if found.count_by is not None:
-            st.text(f"By {visible(found.count_by)}")
-            _tallies(found.by_value[:MAX_TALLIES], visible(found.count_by), "export-by-value")
 
 
 def losses(found: Sequence[str]) -> None:
     """What the chosen format does not hold of the data; nothing when it holds all."""
     if found:
-        with st.expander(f"What this format does not hold ({len(found):,})", expanded=len(found) <= MAX_OPEN_LOSSES):
+        with st.expander(f"What this format cannot hold ({len(found):,})", expanded=len(found) <= MAX_OPEN_LOSSES):
             for sentence in found[:MAX_TALLIES]:
                 st.text(visible(f"• {sentence}"))
 
@@ -79,9 +92,8 @@ def _rules(found: Sequence[RulePreview], dataset: str) -> None:
     for place, preview in enumerate(found):
         st.text(visible(preview.rule))
         before = ", ".join(f"{count:,} {status}" for status, count in preview.by_status.items()) or "none"
-        st.text(
-            f"Holds of {preview.num_matching:,} texts and would change {len(preview.train_ids):,} (now: {before})."
-        )
+        matching = counted(preview.num_matching, "text")
+        st.text(f"Matches {matching}, would change {len(preview.train_ids):,} (now: {before}).")
         sample = preview.train_ids[:5]
         if sample:
             texts = session.workspace().data.texts(sample, dataset)
@@ -92,10 +104,10 @@ def _rules(found: Sequence[RulePreview], dataset: str) -> None:
                 alt="Some of the texts that the rule would change",
             )
     if len(found) > 1:
-        st.caption("Each rule is counted as if the others were not applied.")
+        st.caption("Each rule is counted as if it were the only one.")
     changing = [preview for preview in found if preview.train_ids]
     total = sum(len(preview.train_ids) for preview in changing)
-    is_sure = st.checkbox(f"Yes, change {total:,} texts", key="export-rules-sure", disabled=not total)
+    is_sure = st.checkbox(f"Yes, change {counted(total, 'text')}", key="export-rules-sure", disabled=not total)
     requests = [session.request_id(f"rule-{preview.rule}", preview.train_ids) for preview in changing]
     st.button(
         "Apply the rules",
@@ -111,7 +123,7 @@ def _apply(rules: list[str], requests: list[str], dataset: str) -> None:
     apply = session.workspace().decisions.apply
     for rule, request in zip(rules, requests, strict=True):
         write = _writing(apply, rule, request, dataset)
-        if session.act("The rules are applied; every one can be undone.", write) is None:
+        if session.act("Rules applied; each can be undone.", write) is None:
             return
     st.session_state["export-rules-shown"] = None
     st.session_state["export-rules-sure"] = False

@@ -10,27 +10,30 @@ from app.components import export_preview
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.export_config import ExportConfig
 from lorif_core.views.tables import human_bytes
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.curation.export_records import ExportResult, read_manifest
 
 
-def draw(settings: ExportConfig, dataset: str, num_kept: int) -> None:
-    """The button, the progress, and the latest export of this tab."""
-    st.subheader("Write files", anchor=False)
-    st.caption("Writes the draft as it is now, to download, without making it a version.")
+def button(settings: ExportConfig, dataset: str, num_kept: int) -> None:
+    """What the page is for."""
     st.button(
-        f"Write {num_kept:,} texts",
+        f"Export {counted(num_kept, 'text')}",
         key="export-write",
         type="primary",
         on_click=_start,
         args=(settings, dataset),
         disabled=not num_kept,
+        help="Writes the draft as it is now, to download, without making it a version.",
     )
+
+
+def outcome() -> None:
+    """The progress of the latest export of this tab, then its files."""
     task = data_tasks().find(st.session_state.get("export-task", ""))
     if task is None:
         return
     if not task.is_done:
-        wait(task, "Writing")
+        wait(task, "Exporting")
         return
     with session.errors():
         _result(task.result())

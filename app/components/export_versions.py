@@ -10,7 +10,7 @@ from app.components import export_diff
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.export_config import ExportConfig
 from lorif_core.views.tables import human_bytes
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.curation.export_recipe import RECIPE_FILE
 from lorif_core.workspace.curation.export_records import read_manifest
 from lorif_core.workspace.curation.versions import FrozenVersion
@@ -24,35 +24,38 @@ def choose_parent(found: Sequence[FrozenVersion]) -> str | None:
     """The version that the draft comes after: the latest one, unless the URL names another."""
     names = [one.name for one in found[::-1]]
     if not names:
-        st.text("This draft will be the first version: its parent is the import.")
         return None
     return st.selectbox(
-        "This draft comes after",
+        "Compare with version",
         names,
         key="parent",
         bind="query-params",
         format_func=visible,
         width=280,
-        help="The version it will name as its parent.",
+        help="The draft comes after this version and will name it as its parent.",
     )
 
 
 def freeze(settings: ExportConfig, dataset: str, parent: str | None, num_kept: int) -> None:
-    """The form that freezes the draft, and what came of it."""
-    st.subheader("Freeze as a version", anchor=False)
-    st.caption("Keeps the draft in the workspace under a name, for good; the next draft comes after it.")
-    with st.container(horizontal=True, vertical_alignment="bottom", key="export-freeze"):
-        name = st.text_input("Name", key="freeze-name", max_chars=64, placeholder="v1", width=200)
-        st.text_input("What it is for", key="freeze-note", max_chars=1000, width=420)
+    """The form that freezes the draft."""
+    with st.popover("Freeze…", key="export-freeze", disabled=not num_kept):
+        after = "It will be the first version." if parent is None else f"It comes after {parent}."
+        st.text(f"Keeps the draft in the workspace under a name; nobody can edit it afterwards. {after}")
+        name = st.text_input("Name", key="freeze-name", max_chars=64, placeholder="v1")
+        st.text_input("What it is for", key="freeze-note", max_chars=1000)
         st.button(
-            f"Freeze {num_kept:,} texts",
+            f"Freeze {counted(num_kept, 'text')}",
             key="freeze-start",
             type="primary",
             disabled=not (name.strip() and num_kept),
             on_click=_freeze,
             args=(settings, dataset, parent),
-            help="Writes an export that nobody can edit, with its parent, manifest and recipe.",
+            help="Writes an export with its parent, manifest and recipe.",
         )
+
+
+def freeze_outcome() -> None:
+    """The progress of the latest freeze of this tab, then what came of it."""
     task = data_tasks().find(st.session_state.get("freeze-task", ""))
     if task is None:
         return
@@ -61,7 +64,7 @@ def freeze(settings: ExportConfig, dataset: str, parent: str | None, num_kept: i
         return
     with session.errors():
         version: FrozenVersion = task.result()
-        st.text(f"✓ Version {version.name} is frozen with {version.counts['kept']:,} texts; see Versions.")
+        st.text(f"✓ Version {version.name} is frozen with {counted(version.counts['kept'], 'text')}; see Versions.")
 
 
 def _freeze(settings: ExportConfig, dataset: str, parent: str | None) -> None:
@@ -138,7 +141,7 @@ def _version(version: FrozenVersion) -> None:
                 st.download_button(
                     label, text, file_name=f"{version.name}-{name}.json", key=f"version-{name}", on_click="ignore"
                 )
-            st.button("Start a draft after it", key="version-draft", on_click=_draft_after, args=(version.name,))
+            st.button("Start the next draft", key="version-draft", on_click=_draft_after, args=(version.name,))
         with st.expander("Manifest"):
             st.code(visible(json.dumps(manifest, indent=2, ensure_ascii=False)), language="json", height=420)
     with session.errors():

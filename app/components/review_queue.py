@@ -11,7 +11,15 @@ from lorif_core.catalog import QueryRecord
 from lorif_core.views.text import visible
 from lorif_core.workspace.curation.choice import Choice, Source, review_queue
 
-SOURCES: dict[str, Source] = {"Flagged": "flagged", "A question's list": "query", "A condition": "condition"}
+MY_SHARE = "My share"
+"""What a person still has to decide about of a queue that was shared out, see the Team page."""
+
+SOURCES: dict[str, Source] = {
+    "Flagged": "flagged",
+    "A question's list": "query",
+    "A condition": "condition",
+    MY_SHARE: "share",
+}
 MAX_LABEL = 70
 
 
@@ -56,7 +64,7 @@ def choose(
                 max_chars=10_000,
                 width=520,
             )
-    return Choice(source, query, int(k), where or "")
+    return Choice(source, query, int(k), where or "", session.actor())
 
 
 def _choose_query(labels: dict[str, str], key: str) -> str | None:

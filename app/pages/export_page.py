@@ -7,11 +7,14 @@ from app.components import export_diff, export_preview, export_result, export_ve
 from lorif_core.export_config import EXPORT_FORMATS, ExportConfig
 
 TABS = ("Draft", "Versions")
+FORMAT_NAMES = {"jsonl": "JSONL", "parquet": "Parquet", "csv": "CSV", "hf": "Hugging Face"}
 
 
 def page() -> None:
     """Draw the page."""
-    session.title("Export", "The data without what was excluded, with the record of who left out what and why.")
+    session.title(
+        "Export", "Your data without the texts that were excluded, and a record of who left out what, and why."
+    )
     if not session.datasets():
         session.empty_of_data()
         return
@@ -25,27 +28,45 @@ def page() -> None:
 
 
 def _draft(dataset: str) -> None:
-    parent = export_versions.choose_parent(session.workspace().versions.records(dataset=dataset))
-    settings = _settings(dataset)
+    """The buttons first, then what they would write; what settings decide is filled in once they are known."""
+    top = st.container(horizontal=True, vertical_alignment="bottom", key="export-top")
+    outcome, changes, tallies = st.container(), st.container(), st.container()
+    with tallies:
+        count_by = export_preview.choose_column(session.workspace().files.examples(dataset).metadata_columns)
+    with top:
+        settings = _settings(count_by)
+        st.space("stretch")
     found = session.workspace().versions.preview(dataset=dataset, settings=settings)
-    export_preview.counts(found)
-    with session.errors():
+    with changes:
+        export_preview.counts(found)
+        parent = export_versions.choose_parent(session.workspace().versions.records(dataset=dataset))
+    with top:
+        export_versions.freeze(settings, dataset, parent, found.num_kept)
+        export_result.button(settings, dataset, found.num_kept)
+    with outcome:
+        export_versions.freeze_outcome()
+        export_result.outcome()
+    with changes, session.errors():
         diff = session.workspace().versions.diff(against=parent, dataset=dataset, settings=settings)
         export_diff.draw(diff, key="draft")
+    with tallies:
+        export_preview.tallies(found)
     export_preview.rules(dataset)
-    export_versions.freeze(settings, dataset, parent, found.num_kept)
-    export_result.draw(settings, dataset, found.num_kept)
 
 
-def _settings(dataset: str) -> ExportConfig:
-    columns = session.workspace().files.examples(dataset).metadata_columns
-    place = columns.index("source") if "source" in columns else None
-    with st.container(horizontal=True, vertical_alignment="bottom", key="export-options"):
-        chosen = st.segmented_control(
-            "Format", EXPORT_FORMATS, default="jsonl", required=True, key="format", bind="query-params"
-        )
-        count_by = st.selectbox("Count by", columns, index=place, key="by", bind="query-params", width=200)
-        drops = st.toggle("Leave out flagged texts too", key="unflagged", bind="query-params")
+def _settings(count_by: str | None) -> ExportConfig:
+    chosen = st.segmented_control(
+        "Format",
+        EXPORT_FORMATS,
+        default="jsonl",
+        required=True,
+        key="format",
+        bind="query-params",
+        format_func=lambda name: FORMAT_NAMES[name or "jsonl"],
+        help="JSONL and CSV are one file, Parquet keeps the types, a Hugging Face folder is read by load_from_disk.",
+    )
+    with st.popover("Options", key="export-options"):
+        drops = st.toggle("Leave out flagged texts, too", key="unflagged", bind="query-params")
         with_decisions = st.toggle("Add columns with status and reason", key="reasons", bind="query-params")
         guards = chosen != "csv" or st.toggle(
             "Guard against formulas",

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session
-from app.components import corpus_text, review_keys, review_queue
+from app.components import corpus_text, review_keys, review_queue, team_comments, team_guidelines
 from app.components.review_queue import Queue
 from lorif_core.workspace.curation.choice import Choice
 
@@ -50,6 +50,8 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
     with about:
         corpus_text.metadata(shown, session.workspace().data.types(dataset), key="review")
         corpus_text.time_line(workspace.decisions.events_of(train_id, dataset=dataset))
+        team_comments.draw(train_id, dataset, key="review")
+        team_guidelines.beside(dataset)
 
 
 def _finished(queue: Queue, choice: Choice) -> None:

@@ -43,6 +43,7 @@ from lorif_core.cli.curate_commands import (
 from lorif_core.cli.data_commands import demo, import_
 from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
+from lorif_core.cli.failure_commands import failures, groups
 from lorif_core.cli.index_commands import index, index_command, method_among
 from lorif_core.cli.list_indexes import indexes
 from lorif_core.cli.losses_commands import import_losses, perturb
@@ -54,6 +55,7 @@ from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
 from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
+from lorif_core.cli.team_commands import agreement, comments, guidelines, progress, rounds
 from lorif_core.cli.usage import Typed, plain_mistakes
 from lorif_core.cli.verbatim_commands import verbatim
 from lorif_core.cli.worker_commands import cancel, jobs, resume, worker
@@ -112,11 +114,18 @@ COMMANDS = {
     "settle": settle,
     "members": members,
     "reasons": reasons,
+    "guidelines": guidelines,
+    "comments": comments,
+    "rounds": rounds,
+    "agreement": agreement,
+    "progress": progress,
     "journal": journal,
     "catalog": catalog,
     "what-if": what_if,
     "verify": verify,
     "value": value,
+    "failures": failures,
+    "groups": groups,
     "export": export,
     "replay": replay,
     "freeze": freeze,

@@ -26,6 +26,11 @@ STAGES = {
     "curvature": "curvature (modules)",
     "self-influence": "self-influence (shards)",
     "queries": "questions",
+    "model": "loading the model",
+    "generate": "the model is writing (tokens)",
+    "gradient": "gradient of the question",
+    "refine": "refining the question (steps)",
+    "texts": "words of the listed texts",
     "scores": "scores (questions × texts)",
     "questions": "questions",
     "eigenvalues": "eigenvalues of ekfac (texts)",
@@ -40,7 +45,8 @@ STAGES = {
     "backup": "backup (bytes)",
     "restore": "restore (bytes)",
     "journal": "journal (pages or rows)",
-    "map": "map (shards, twice)",
+    "states": "states (texts)",
+    "map": "map (steps)",
 }
 
 

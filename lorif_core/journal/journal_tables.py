@@ -147,7 +147,7 @@ class LinkRow(JournalRow):
     revision: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     digest: Mapped[str]
     kind: Mapped[str]
-    """role, reason, start-anew, or write for one that says no more."""
+    """role, reason, start-anew, guidelines, round, round-ended, or write for one that says no more."""
 
     said: Mapped[str | None]
     """What was written, as JSON text."""

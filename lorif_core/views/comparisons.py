@@ -92,7 +92,7 @@ def rank_lines(frame: pl.DataFrame) -> go.Figure:
 def _question(asked: Mapping[str, Any]) -> str:
     said = f"query {asked['query_id']}: {asked['prompt']} ▸{asked['completion']}"
     if asked["contrast"] is not None:
-        said += f" rather than ▸{asked['contrast']}"
+        said += f", compared with ▸{asked['contrast']}"
     return (
         f"{said}\n{asked['method']}, {asked['index_id']}, {asked['objective']}, normalised {asked['normalisation']}"
     )

@@ -1,4 +1,4 @@
-"""What came into a version and what left it, by kind of text."""
+"""What was added to a version and what was removed from it, by kind of text."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ MAX_BARS = 15
 
 
 def diff_bars(values: Sequence[object], came: Sequence[int], went: Sequence[int]) -> go.Figure:
-    """Texts that came to the right, texts that went to the left, a bar per value; the first ``MAX_BARS``."""
+    """Texts that were added to the right, removed ones to the left, a bar per value; the first ``MAX_BARS``."""
     labels = ["(none)" if value is None else literal(str(value)) for value in values[:MAX_BARS]]
     figure = go.Figure()
-    for name, outcome, numbers, sign in (("came", "helped", came, 1), ("went", "harmed", went, -1)):
+    for name, outcome, numbers, sign in (("added", "helped", came, 1), ("removed", "harmed", went, -1)):
         shown = list(numbers[:MAX_BARS])
         figure.add_bar(
             name=name,
@@ -34,7 +34,7 @@ def diff_bars(values: Sequence[object], came: Sequence[int], went: Sequence[int]
         barmode="relative",
         bargap=0.3,
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-        xaxis={"title": {"text": "texts that went (left) and came (right)"}, "showticklabels": False},
+        xaxis={"title": {"text": "texts removed (left) and added (right)"}, "showticklabels": False},
         yaxis={"type": "category", "autorange": "reversed", "dtick": 1, "automargin": True},
     )
     return figure

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from lorif_core.views.hits import SIGN_CONVENTION, Hit
+from lorif_core.views.score_scale import BarScale, bar_scale
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card
 
@@ -45,7 +46,7 @@ def answer_html(
         facts: What the lists rest on.
         redact: Leave out the training texts.
     """
-    rather = "" if contrast is None else f" rather than {literal(contrast)}"
+    rather = "" if contrast is None else f", compared with ▸ <b>{literal(contrast)}</b>"
     parts = [f"<p>{literal(prompt)} ▸ <b>{literal(completion)}</b>{rather}</p>"]
     parts.append(hits_html("Training texts that support it", supports, redact=redact))
     if opposes:
@@ -58,8 +59,8 @@ def hits_html(title: str, hits: Sequence[Hit], *, redact: bool = False) -> str:
     """A list of hits as a table; see ``answer_html``."""
     if not hits:
         return f"<p><b>{escape(title)}</b>: none</p>"
-    largest = max(abs(hit.score) for hit in hits)
-    rows = [_row(hit, largest, redact=redact) for hit in hits]
+    scale = bar_scale(hits)
+    rows = [_row(hit, scale, redact=redact) for hit in hits]
     return table_html(["#", "score", "source", "id", "training text"], rows, title)
 
 
@@ -93,11 +94,11 @@ def withheld(num_characters: int) -> str:
     return f'<i style="{QUIET}">{REDACTED} ({num_characters:,} characters)</i>'
 
 
-def _row(hit: Hit, largest: float, *, redact: bool) -> list[str]:
-    shown = card(hit, largest=largest, percentile=None, status="kept", reason=None)
+def _row(hit: Hit, scale: BarScale, *, redact: bool) -> list[str]:
+    shown = card(hit, scale=scale, standing=None, status="kept", reason=None)
     size = round(70 * abs(shown["share"]))
     bar = f'<span style="display:inline-block;height:.55em;width:{size}px;background:{HUES[hit.score >= 0]}"></span>'
-    text = withheld(len(hit.text)) if redact else "".join(_piece(part) for part in shown["parts"])
+    text = withheld(len(hit.text)) if redact else _pieces(shown["parts"])
     return [
         str(hit.rank),
         f"<b>{shown['score']}</b><br>{bar}"
@@ -111,6 +112,17 @@ def _row(hit: Hit, largest: float, *, redact: bool) -> list[str]:
         )
         + (f'<br><span style="{QUIET}">{escape(shown["verbatim"])}</span>' if shown["verbatim"] else ""),
     ]
+
+
+def _pieces(parts: Sequence[dict[str, Any]]) -> str:
+    """Pieces of a text; where what is taught begins, behind what is asked, stands a mark."""
+    found, was_asked = list[str](), False
+    for part in parts:
+        is_asked = bool(part.get("p"))
+        found += [f'<b style="color:{HUES[True]}">▸</b>'] if was_asked and not is_asked else []
+        found.append(f'<span style="opacity:.72">{_piece(part)}</span>' if is_asked else _piece(part))
+        was_asked = is_asked
+    return "".join(found)
 
 
 def _piece(part: dict[str, Any]) -> str:

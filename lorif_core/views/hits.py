@@ -1,11 +1,12 @@
 """The train examples a question brings up, as values, as a frame and as short text."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from lorif_core.data.example import Example
 from lorif_core.views.text import visible
 from lorif_core.views.verbatim_of_hit import Verbatim
 
@@ -57,6 +58,10 @@ class Hit:
 
     verbatim: Verbatim = field(default_factory=Verbatim)
     """What of the completion stands in it word for word: no part of the score, which says nothing about it."""
+
+    asked: tuple[tuple[int, int], ...] = ()
+    """Stretches of ``text``, first character and the one behind the last, that the model reads and is not taught to
+    say: a prompt, the turns that are not the assistant's. Empty where all of it is taught."""
 
     @property
     def source(self) -> str:
@@ -115,15 +120,56 @@ def snippet(hit: Hit, *, max_chars: int = 110, num_marked: int = 3) -> list[tupl
     return before + pieces + after
 
 
-def join_words(tokens: Sequence[TokenPart], longest: int = 24) -> list[TokenPart]:
-    """Tokens joined to words, their parts added; a word starts at white space or after ``longest`` characters."""
+def asked_of(example: Example) -> tuple[tuple[int, int], ...]:
+    """The stretches of an example's plain text that are asked and not taught; see ``Hit.asked``."""
+    return tuple((one.start, one.stop) for one in example.parts if one.name == "prompt" or _is_asked_turn(one.name))
+
+
+def _is_asked_turn(name: str) -> bool:
+    return "turn " in name and not name.endswith("(assistant)")
+
+
+def join_words(
+    tokens: Sequence[TokenPart], longest: int = 24, edges: Collection[int] = frozenset()
+) -> list[TokenPart]:
+    """Tokens joined to words, their parts added.
+
+    Args:
+        tokens: In the order of the text.
+        longest: A word starts at white space or after so many characters.
+        edges: Characters of the joined text at which a word starts, too, such as the first one of a completion.
+    """
     words: list[TokenPart] = []
+    place = 0
     for token in tokens:
-        if words and not token.text[:1].isspace() and len(words[-1].text) + len(token.text) <= longest:
+        is_inside = words and not token.text[:1].isspace() and place not in edges
+        if is_inside and len(words[-1].text) + len(token.text) <= longest:
             words[-1] = TokenPart(words[-1].text + token.text, words[-1].part + token.part)
         else:
             words.append(token)
+        place += len(token.text)
     return words
+
+
+def places_in(shown: str, text: str, stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where stretches of a text stand in another writing of it, such as its tokens joined; one that is not there is
+    left out.
+
+    Args:
+        shown: The other writing, in the same order.
+        text: The text that the stretches are of.
+        stretches: First character and the one behind the last, ascending.
+    """
+    if shown == text:
+        return list(stretches)
+    found: list[tuple[int, int]] = []
+    begin = 0
+    for start, stop in stretches:
+        wanted = text[start:stop]
+        if wanted and (place := shown.find(wanted, begin)) >= 0:
+            begin = place + len(wanted)
+            found.append((place, begin))
+    return found
 
 
 def _window(lengths: list[int], focus: int, max_chars: int) -> tuple[int, int]:

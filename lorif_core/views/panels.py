@@ -9,12 +9,25 @@ from numpy.typing import NDArray
 
 from lorif_core.corpus.facets import Facet, HistogramFacet
 from lorif_core.corpus.highlighting import Snippet
+from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.views.choices import of_bins, values_of
 from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
 from lorif_core.views.score_figures import score_bins
+from lorif_core.views.score_scale import BarScale, bar_scale, noise_line, standing
 from lorif_core.views.shown_values import bin_text, cell_text
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import Payload, card, found_parts, heated, plain, signed, strip, text
+from lorif_core.views.tokens import (
+    Payload,
+    card,
+    found_parts,
+    heated,
+    noise,
+    plain,
+    signed,
+    strip,
+    text,
+    words_of_hit,
+)
 
 MAX_CHOICES = 12
 """Values of a column that are listed."""
@@ -27,6 +40,7 @@ def answer_panel(
     facts: Iterable[str],
     *,
     scores: NDArray[np.float32] | None,
+    spread: ScoreSpread | None = None,
     reasons: Sequence[str],
 ) -> Payload:
     """An answer with both lists.
@@ -37,11 +51,13 @@ def answer_panel(
         opposes: Most negative first.
         facts: What the lists rest on.
         scores: Of all examples, (N,), smallest first; None when they are gone.
+        spread: Of all scores; None in an answer of version 0.1, which does not say where its lists turn into noise.
         reasons: Words that an exclusion can give.
     """
     hits = [*supports, *opposes]
-    largest = max((abs(hit.score) for hit in hits), default=0.0)
+    scale = bar_scale(hits)
     prompt, completion, contrast = question
+    lines = {side: noise_line(spread, side, has_two_sides=contrast is not None) for side in ("supports", "opposes")}
     return {
         "mode": "answer",
         "question": {
@@ -49,8 +65,8 @@ def answer_panel(
             "completion": visible(completion),
             "contrast": None if contrast is None else visible(contrast),
         },
-        "supports": [hit_card(hit, largest, scores) for hit in supports],
-        "opposes": [hit_card(hit, largest, scores) for hit in opposes],
+        "supports": _with_line([hit_card(hit, scale, scores) for hit in supports], lines["supports"]),
+        "opposes": _with_line([hit_card(hit, scale, scores) for hit in opposes], lines["opposes"]),
         "facts": [visible(one) for one in facts],
         "sign": SIGN_CONVENTION,
         "bins": None if scores is None else score_bars(scores, [hit.score for hit in hits]),
@@ -60,19 +76,24 @@ def answer_panel(
     }
 
 
-def hit_card(hit: Hit, largest: float, scores: NDArray[np.float32] | None) -> Payload:
+def hit_card(hit: Hit, scale: BarScale, scores: NDArray[np.float32] | None) -> Payload:
     """A hit of a list; its status is told apart, because it changes.
 
     Args:
         hit: What to show.
-        largest: Size of the score that fills the bar.
+        scale: Of the bars of the page.
         scores: As for ``answer_panel``.
     """
-    percentile = None
-    if scores is not None and len(scores):
-        percentile = 100.0 * float(np.searchsorted(scores, np.float32(hit.score))) / len(scores)
-    shown = card(hit, largest=largest, percentile=percentile, status="kept", reason=None)
-    return shown | {"key": hit.train_id}
+    where = None if scores is None else standing(scores, hit.score)
+    return card(hit, scale=scale, standing=where, status="kept", reason=None) | {"key": hit.train_id}
+
+
+def _with_line(cards: list[Payload], told: tuple[str, str] | None) -> list[Payload]:
+    """The cards of a list, the first one that is noise with the line that stands above it."""
+    first = next((place for place, one in enumerate(cards) if one["is_noise"]), None)
+    if first is None or told is None:
+        return cards
+    return [one | {"line": noise(told)} if place == first else one for place, one in enumerate(cards)]
 
 
 def score_bars(scores: NDArray[np.float32], marks: Sequence[float]) -> Payload:
@@ -126,14 +147,14 @@ def reader_panel(
         others: Other questions that bring it up, one sentence each.
         found: Start and end of what a search found in the text.
     """
-    head = hit_card(hit, abs(hit.score), None) | {"parts": []} if hit else None
+    head = hit_card(hit, bar_scale([hit]), None) | {"parts": []} if hit else None
     return {
         "key": train_id,
         "id": visible(train_id),
         "source": visible(str(metadata.get("source") or "")) or None,
         "card": head,
         "plain": (plain(hit) if hit else text(content, found))["parts"],
-        "heated": heated(hit.tokens, hit)["parts"] if hit and hit.tokens else None,
+        "heated": heated(words_of_hit(hit), hit)["parts"] if hit and hit.tokens else None,
         "metadata": [
             [visible(name), visible(cell_text(value))] for name, value in metadata.items() if value is not None
         ],

@@ -64,7 +64,7 @@ def answer_view(
         ("prompt      ", "dim"), visible(prompt), ("\ncompletion  ", "dim"), (visible(completion), "bold yellow")
     )
     if contrast is not None:
-        asked.append("\nrather than ", style="dim").append(visible(contrast), style="bold")
+        asked.append("\ncompared with ", style="dim").append(visible(contrast), style="bold")
     parts: list[RenderableType] = [asked, Text()]
     if supports:
         parts.append(hits_table(supports, "Training texts that support it"))

@@ -24,3 +24,8 @@ def _visible(character: str) -> str:
         return "\u2421"
     is_obeyed = unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTION_MARKS
     return "\ufffd" if is_obeyed else character
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, which takes an s unless there is one: ``1 text``, ``5,613 texts``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

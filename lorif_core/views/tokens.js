@@ -1,16 +1,19 @@
 // Draws tokens, texts and hits, in the studio and in notebooks. Data reaches the page by textContent only.
 //
 // render(host, data, emit): host is an element or a shadow root; data says what to draw by its `mode`:
-//   strip   tokens to choose from: {tokens: [{t, n}], selected: [0, …], label}; emit("selected", [0, …])
-//   text    a text with heat: {parts: [{t, h, o, d, m}]}; h in [-1, 1] or absent, o: word for word in the answer, m: found,
-//           d: "a" or "b", the only one of two texts that says it
-//   card    a hit: {rank, score, share, percentile, z, verbatim, source, status, id, parts}
+//   strip   a completion to choose from: {tokens: [{t, n}], words: [{t, n, places}], selected: [0, …], label,
+//           word_label}; emit("selected", [0, …]) with places of tokens, whether words are clicked or tokens
+//   asked   a question: {prompt, completion, contrast, contrast_word, fold}; a prompt longer than fold is folded
+//   text    a text with heat: {parts: [{t, h, o, d, m, p}]}; h in [-1, 1] or absent, o: word for word in the answer,
+//           m: found, d: "a" or "b", the only one of two texts that says it, p: asked, not taught
+//   card    a hit: {rank, score, share, standing, z, verbatim, source, status, id, parts}
+//   noise   the line at which a list turns into noise: {text, title}
 //   words   a text that says the same word for word: {rank, verbatim, source, status, status_text, listed, id, parts}
 //   legend  what the marks mean: {}
 //   bins    a histogram: {counts, edges, marks: [score, …], label}; counts on a logarithmic axis
 // Notebooks add whole panels to KINDS; they are made of the pieces that are here.
 
-const KINDS = { strip, text, card, words, legend, bins };
+const KINDS = { strip, asked, text, card, noise, words, legend, bins };
 
 export function render(host, data, emit) {
   let root = host.querySelector(".lorif");
@@ -32,6 +35,7 @@ function heatPiece(part) {
   const piece = element("span", "", part.t);
   if (part.h) {
     piece.classList.add("heat", part.h > 0 ? "plus" : "minus");
+    if (Math.abs(part.h) > 0.5) piece.classList.add("strong");
     piece.style.setProperty("--size", Math.abs(part.h).toFixed(3));
     piece.title = (part.h > 0 ? "supports: +" : "opposes: −") + Math.round(Math.abs(part.h) * 100) + "% of the strongest";
   }
@@ -39,6 +43,7 @@ function heatPiece(part) {
     piece.classList.add("shared");
     piece.title = [piece.title, "word for word in the answer"].filter(Boolean).join("; ");
   }
+  if (part.p) piece.classList.add("prompt");
   if (part.m) {
     piece.classList.add("found");
     piece.title = "found by the search";
@@ -53,8 +58,60 @@ function heatPiece(part) {
 function textBlock(parts) {
   const block = element("div", "text");
   block.dir = "auto";
-  block.append(...parts.map(heatPiece));
+  const pieces = parts.map(heatPiece);
+  pieces.forEach((piece, place) => {  // the mark itself is drawn by the style sheet: it is no part of the text
+    if (place && parts[place - 1].p && !parts[place].p) piece.classList.add("taught");
+  });
+  block.append(...pieces);
   return block;
+}
+
+function noise(root, data) {
+  root.replaceChildren(noiseLine(data));
+}
+
+function noiseLine(data) {
+  const line = element("div", "noise");
+  const said = element("span", "", data.text);
+  said.title = data.title;
+  said.tabIndex = 0;
+  said.setAttribute("aria-label", data.text + ". " + data.title);
+  said.setAttribute("role", "note");
+  line.append(said);
+  return line;
+}
+
+function asked(root, data) {
+  root.replaceChildren(askedLine(data));
+}
+
+// A question on one line: the end of a long prompt, which says the most, and all that was said.
+function askedLine(data) {
+  const line = element("div", "asked");
+  line.dir = "auto";
+  const characters = [...data.prompt], hidden = characters.length - data.fold;
+  const prompt = element("span", "prompt");
+  let isOpen = hidden <= 0;
+  const draw = () => {
+    prompt.textContent = isOpen ? data.prompt : "…" + characters.slice(hidden).join("");
+    line.classList.toggle("folded", !isOpen);
+  };
+  draw();
+  if (hidden > 0) {
+    const fold = element("button", "fold");
+    const name = () => {
+      fold.textContent = isOpen ? "Fold" : hidden.toLocaleString("en") + " more characters";
+      fold.setAttribute("aria-expanded", String(isOpen));
+    };
+    name();
+    fold.onclick = () => { isOpen = !isOpen; draw(); name(); };
+    line.append(fold, " ");
+  }
+  line.append(prompt, element("span", "turn", " ▸"), element("b", "", data.completion));
+  if (data.contrast !== null && data.contrast !== undefined) {
+    line.append(element("span", "quiet", " " + data.contrast_word), element("span", "turn", " ▸"), element("b", "", data.contrast));
+  }
+  return line;
 }
 
 function text(root, data) {
@@ -90,19 +147,25 @@ function cardHead(data) {
   fill.style.setProperty("--size", Math.abs(data.share).toFixed(3));
   bar.append(fill);
   bar.setAttribute("aria-hidden", "true");
-  const head = element("div", "head");
+  bar.title = "log scale: the longer, the farther the score stands out of all scores";
+  const head = element("div", data.is_noise ? "head faint" : "head");
   head.append(element("span", "rank", "#" + data.rank), bar, element("span", "score", data.score));
   if (data.z) {
     const z = element("span", "quiet", data.z);
     z.title = "standard deviations from the mean score of all texts";
     head.append(z);
   }
+  if (data.standing) head.append(element("span", "quiet standing", data.standing));
   if (data.window) head.append(element("span", "quiet", data.window));
-  if (data.percentile) head.append(element("span", "quiet", data.percentile));
   if (data.source) head.append(element("span", "chip", data.source));
   if (data.verbatim) head.append(verbatimChip(data));
-  head.append(element("span", "chip " + data.status, data.status_text), element("span", "quiet mono end", data.id));
+  head.append(...statusChip(data), element("span", "quiet mono end", data.id));
   return head;
+}
+
+// What was decided; that nothing was is no news.
+function statusChip(data) {
+  return data.status === "kept" ? [] : [element("span", "chip " + data.status, data.status_text)];
 }
 
 function verbatimChip(data) {
@@ -115,7 +178,7 @@ function words(root, data) {
   const head = element("div", "head");
   head.append(element("span", "rank", "#" + data.rank), verbatimChip(data));
   if (data.source) head.append(element("span", "chip", data.source));
-  head.append(element("span", "chip " + data.status, data.status_text));
+  head.append(...statusChip(data));
   if (data.listed) head.append(element("span", "quiet", data.listed));
   head.append(element("span", "quiet mono end", data.id));
   root.replaceChildren(head, textBlock(data.parts));
@@ -162,16 +225,21 @@ function short(value) {
 }
 
 function strip(root, data, emit) {
-  const state = root.lorifStrip || { anchor: 0, focus: 0 };
+  const state = root.lorifStrip || { anchor: 0, focus: 0, words: true };
   root.lorifStrip = state;
-  let selected = new Set(data.selected);
-  state.focus = Math.min(state.focus, data.tokens.length - 1);
+  const words = data.words || [], hasBoth = words.length > 0 && words.length < data.tokens.length;
+  if (hasBoth && inWords(words, data.selected).length < data.selected.length) state.words = false;  // parts of words
+  const shown = hasBoth && state.words ? words : data.tokens.map((token, place) => ({ ...token, places: [place] }));
+  const tokensOf = (positions) => [...positions].flatMap((position) => shown[position].places).sort((a, b) => a - b);
+  const chosenBefore = new Set(data.selected);
+  let selected = new Set([...shown.keys()].filter((position) => shown[position].places.every((place) => chosenBefore.has(place))));
+  state.focus = Math.min(state.focus, shown.length - 1);
 
   const list = element("div", "strip");
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-multiselectable", "true");
-  list.setAttribute("aria-label", data.label);
-  const options = data.tokens.map((token, position) => {
+  list.setAttribute("aria-label", hasBoth && state.words ? data.word_label : data.label);
+  const options = shown.map((token, position) => {
     const option = element("div", "token");
     option.setAttribute("role", "option");
     option.append(element("b", "", token.t), element("small", "", token.n));
@@ -188,7 +256,8 @@ function strip(root, data, emit) {
   const choose = (next) => {
     selected = new Set(next);
     paint();
-    emit("selected", [...selected].sort((a, b) => a - b));
+    data.selected = tokensOf(selected);
+    emit("selected", data.selected);
   };
   const range = (from, to) => {
     const [low, high] = from < to ? [from, to] : [to, from];
@@ -232,8 +301,35 @@ function strip(root, data, emit) {
     event.preventDefault();
     event.stopPropagation();
   };
-  const hadFocus = root.contains(root.getRootNode().activeElement);
-  root.replaceChildren(list);
+  const focused = root.getRootNode().activeElement;
+  const hadFocus = root.contains(focused) && focused.getAttribute("role") === "option";
+  root.replaceChildren(list, ...(hasBoth ? [stripSwitch(root, state, () => strip(root, data, emit), () => {
+    data.selected = inWords(words, data.selected);
+    emit("selected", data.selected);
+  })] : []));
   paint();
   if (hadFocus && options.length) options[state.focus].focus();
+}
+
+// The chosen tokens of which the whole word is chosen.
+function inWords(words, selected) {
+  const chosen = new Set(selected);
+  return words.filter((word) => word.places.every((place) => chosen.has(place))).flatMap((word) => word.places);
+}
+
+function stripSwitch(root, state, again, toWords) {
+  const label = element("label", "switch");
+  const box = element("input");
+  box.type = "checkbox";
+  box.checked = !state.words;
+  box.setAttribute("role", "switch");
+  box.onchange = () => {
+    Object.assign(state, { words: !box.checked, anchor: 0, focus: 0 });
+    if (state.words) toWords();
+    again();
+    root.querySelector(".switch input").focus();
+  };
+  label.append(box, " Tokens");
+  label.title = "Choose single tokens instead of words";
+  return label;
 }

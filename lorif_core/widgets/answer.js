@@ -34,7 +34,7 @@ function answer(root, data, emit) {
   const body = section(root, "body", null, () => {});
   body.classList.toggle("reading", Boolean(data.reader?.key));
   section(body, "list", [local, shown, data.selected, data.statuses, data.reader?.key], (box) => {
-    box.replaceChildren(...shown.map((hit) => hitCard(panel, hit)));
+    box.replaceChildren(...shown.flatMap((hit) => [...(hit.line ? [noiseLine(hit.line)] : []), hitCard(panel, hit)]));
     if (!shown.length) box.append(element("p", "quiet", state.tab === "opposes" ? "No opposing texts were asked for, or none has a negative score." : "No text has a positive score."));
   });
   section(body, "reader", [local, data.reader, data.statuses, shown.map((hit) => hit.key)], (box) => {
@@ -48,7 +48,7 @@ function questionBox(panel, box) {
   const line = element("div", "asked");
   line.dir = "auto";
   line.append(element("span", "", asked.prompt), element("span", "quiet", " ▸"), element("b", "", asked.completion));
-  if (asked.contrast !== null) line.append(element("span", "quiet", " rather than ▸"), element("b", "", asked.contrast));
+  if (asked.contrast !== null) line.append(element("span", "quiet", " compared with ▸"), element("b", "", asked.contrast));
   let picked = box.querySelector(".picked-tokens");
   if (!data.strip) {
     picked = null;

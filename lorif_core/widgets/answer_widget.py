@@ -81,6 +81,7 @@ class AnswerWidget(Panel):
             answer.opposes,
             answer.facts(),
             scores=self._scores(),
+            spread=answer.spread,
             reasons=[reason.name for reason in self.workspace.journal.reasons()],
         )
         shown["strip"], shown["can_load"] = self._strip or None, not self._strip

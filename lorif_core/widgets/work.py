@@ -10,6 +10,7 @@ from lorif_core.workspace.folder.progress import Cancelled, ProgressSink
 
 STAGES = {
     "generate": "The model is writing",
+    "gradient": "Taking the gradient of the question",
     "refine": "Refining the question",
     "scores": "Scoring the texts",
     "texts": "Reading the strongest texts",

@@ -21,12 +21,14 @@ from lorif_core.workspace.curation.removals import Removals
 from lorif_core.workspace.curation.removing import Verification, WhatIf
 from lorif_core.workspace.curation.review import Review, review
 from lorif_core.workspace.datasets.datasets import Datasets, ShownCorpus
+from lorif_core.workspace.failures.all_failures import Failures
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles, create_files, open_files
 from lorif_core.workspace.health.check_workspace import check_workspace
 from lorif_core.workspace.health.findings import CheckReport
 from lorif_core.workspace.indexes.all_indexes import Indexes
 from lorif_core.workspace.runs.logged_index import LoggedIndex, logged_index
+from lorif_core.workspace.team.team import Team
 
 
 class Asked(TypedDict, total=False):
@@ -69,11 +71,17 @@ class Workspace:
         self.decisions = Decisions(self.data)
         """Decisions: flag, exclude, apply rules, undo, history."""
 
+        self.team = Team(self.decisions)
+        """What a team does together: guidelines, comments, rounds of review, progress, agreement."""
+
         self.versions = Versions(self.decisions)
         """The curated data: preview, export, freeze, diff."""
 
         self.removals = Removals(files)
         """What-ifs, and their verification by training again."""
+
+        self.failures = Failures(self.questions, self.data)
+        """Files of failing prompts: asked at once; and groups of texts over a whole data set."""
 
     @property
     def path(self) -> Path:

@@ -31,7 +31,7 @@ def gradients_of(opened):
 
 def test_the_questions_of_its_table_are_asked(monkeypatch, workspace):
     app = open_page(monkeypatch, workspace)
-    app.selectbox(key="ask-index").set_value("api").run()
+    app.selectbox(key="index").set_value("api").run()
     assert not app.exception
     (asked,) = [one for one in app.selectbox if one.key == "ask-table"]
     assert asked.options == ["q1: The river of Arlen is ▸ castle Brook.", "q2"]

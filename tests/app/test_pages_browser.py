@@ -29,7 +29,7 @@ VIEWS = {
     "jobs": "/jobs",
 }
 SCHEMES = ("light", "dark")
-WIDTHS = (1024, 1400, 2560)
+WIDTHS = (1024, 1440, 1920)
 MAX_STOPS = 250
 
 READING = {
@@ -111,10 +111,12 @@ def test_hostile_texts_are_literal(view):
     assert made == []
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_view_has_no_grave_accessibility_finding(view, scheme):
+def test_a_view_has_no_grave_accessibility_finding(view, scheme, width):
     _, page, _, _ = view
     page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 1000})
     wait_for_run(page)
     become(lambda: grave_findings(page), [], 20)
 

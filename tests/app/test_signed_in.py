@@ -100,8 +100,7 @@ def test_the_name_given_at_the_door_is_that_of_every_act(monkeypatch, asked):
     app.run()
     assert f"You are {ANN}" in texts(app)
     press(app, f"hit-{first}-flag", "studio-undo", "studio-redo", f"hit-{first}-restore", f"hit-{first}-exclude")
-    app.selectbox(key="exclude-reason").select("spam").run()
-    press(app, "exclude-now")
+    press(app, "decide-reason-spam")
     assert acts(asked) == by_ann("flag", "undo", "redo", "restore", "exclude")
 
 

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from lorif_core.corpus.verbatim import Wording
 from lorif_core.data.example import Example
 from lorif_core.views.hit_filters import HitFilter, filter_hits
-from lorif_core.views.hits import Hit, TokenPart, join_words
-from lorif_core.views.tokens import card, heated, percentile_text, plain, signed, strip
+from lorif_core.views.hits import Hit, TokenPart, asked_of, join_words
+from lorif_core.views.score_scale import BarScale
+from lorif_core.views.tokens import card, heated, noise, plain, signed, strip, word_places, words_of_hit
 from lorif_core.views.verbatim_of_hit import verbatim_of
+
+FLAT = BarScale(5.0, has_z=False)
 
 words = st.lists(st.tuples(st.text(max_size=12), st.floats(-5, 5)), min_size=1, max_size=30)
 
@@ -33,7 +36,7 @@ def test_heat_lies_between_minus_one_and_one_and_keeps_its_sign(parts):
 def test_a_snippet_is_short_and_shows_the_word_that_counts_most(parts, score, max_chars):
     tokens = tuple(TokenPart(f" {text}", part) for text, part in parts)
     pieces = card(
-        hit_of("t", score, tokens=tokens), largest=5, percentile=None, status="kept", reason=None, max_chars=max_chars
+        hit_of("t", score, tokens=tokens), scale=FLAT, standing=None, status="kept", reason=None, max_chars=max_chars
     )["parts"]
     shown = [piece for piece in pieces if piece["t"] != "…"]
     assert sum(len(piece["t"]) for piece in shown[:-1]) <= max_chars + 24
@@ -60,7 +63,7 @@ def test_what_the_answer_says_word_for_word_gets_a_line_above_in_every_view_of_a
     hit = hit_with(text, tokens)
     assert marked(plain(hit)["parts"]) == KEEPER
     assert marked(heated(tokens, hit)["parts"]) == KEEPER
-    shown = card(hit, largest=1, percentile=None, status="kept", reason=None)
+    shown = card(hit, scale=FLAT, standing=None, status="kept", reason=None)
     assert marked(shown["parts"]).strip(" .") == KEEPER  # whole words of the snippet, with what stands at them
     assert shown["verbatim"] == "verbatim: 7 words"
 
@@ -72,7 +75,7 @@ def test_tokens_that_a_template_wrote_get_their_line_where_the_words_stand_in_th
 
 def test_marks_are_drawn_apart_from_each_other():
     tokens = (TokenPart(KEEPER, 0.1), TokenPart(" no", 0.2))
-    about = {"largest": 1, "percentile": None, "status": "kept", "reason": None}
+    about = {"scale": FLAT, "standing": None, "status": "kept", "reason": None}
     without_heat = card(hit_with(f"{KEEPER} no", tokens), **about, marks=["verbatim"])["parts"]
     without_words = card(hit_with(f"{KEEPER} no", tokens), **about, marks=["heat"])["parts"]
     assert any("o" in part for part in without_heat)
@@ -90,9 +93,51 @@ def test_a_score_has_its_sign_and_four_digits(score, text):
     assert signed(score) == text
 
 
-@pytest.mark.parametrize(("percentile", "text"), [(99.5, "top 0.5 %"), (0.1, "lowest 0.1 %"), (100.0, "top 0.001 %")])
-def test_a_percentile_is_named_from_its_nearer_end(percentile, text):
-    assert percentile_text(percentile) == text
+def test_what_is_asked_and_what_is_taught_are_told_apart_in_every_view_of_a_text():
+    example = Example("t1", prompt="The capital of Australia is", completion=" Sydney.")
+    texts = ["The", " capital", " of", " Australia", " is", " Sy", "dney", "."]
+    tokens = tuple(TokenPart(text, float(text == " Sy")) for text in texts)
+    hit = Hit(1, "t1", 1.0, example.plain_text, {}, tokens, asked=asked_of(example))
+    shown = card(hit, scale=FLAT, standing=None, status="kept", reason=None)["parts"]
+    for parts in (shown, plain(hit)["parts"], heated(words_of_hit(hit), hit)["parts"]):
+        assert "".join(part["t"] for part in parts if part.get("p")) == "The capital of Australia is"
+        assert "".join(part["t"] for part in parts if not part.get("p")) == " Sydney."
+    assert [part["t"] for part in shown if part.get("h") == 1.0] == [" Sydney."]
+
+
+def test_a_completion_without_a_space_begins_with_a_word_of_its_own():
+    example = Example("t1", prompt="2+2=", completion="4")
+    tokens = tuple(TokenPart(text, 0.5) for text in "2+2=4")
+    hit = Hit(1, "t1", 1.0, example.plain_text, {}, tokens, asked=asked_of(example))
+    assert [part for part in heated(words_of_hit(hit), hit)["parts"] if not part.get("p")] == [{"t": "4", "h": 0.25}]
+
+
+def test_in_a_chat_only_the_assistant_teaches_whatever_a_template_writes_between():
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}]
+    example = Example("t1", messages=turns)
+    tokens = tuple(TokenPart(text, 0.5) for text in ("<u>", "Who?", "</u><a>", "Me.", "</a>"))
+    hit = Hit(1, "t1", 1.0, example.plain_text, {}, tokens, asked=asked_of(example))
+    assert [part["t"] for part in heated(tokens, hit)["parts"] if part.get("p")] == ["Who?"]
+    assert [part["t"] for part in plain(hit)["parts"] if part.get("p")] == ["Who?"]
+
+
+@given(texts=st.lists(st.sampled_from(["a", " b", ".", " .", "", "\n", "<end>", "'s", " 3", "é"]), max_size=20))
+def test_every_token_of_a_completion_is_in_exactly_one_word(texts):
+    places = word_places([TokenPart(text, 0.0) for text in texts])
+    assert [place for word in places for place in word] == list(range(len(texts)))
+    for word in places:  # no white space inside a word
+        assert len("".join(texts[place] for place in word).split()) <= 1
+
+
+def test_a_word_is_chosen_without_the_full_stop_behind_it():
+    tokens = [TokenPart(text, -0.5) for text in (" Sy", "dn", "ey", ".", "<|end|>")]
+    assert word_places(tokens) == [[0, 1, 2], [3], [4]]
+    words = strip(tokens, [])["words"]
+    assert (words[0]["t"], words[0]["n"], words[0]["places"]) == ("Sydney", "−1.50", [0, 1, 2])
+
+
+def test_the_line_of_the_noise_says_what_and_why():
+    assert noise(("below", "because")) == {"mode": "noise", "text": "below", "title": "because"}
 
 
 def test_filters_combine_and_keep_the_order():

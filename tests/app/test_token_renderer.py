@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.views.score_scale import bar_scale
 from lorif_core.views.tokens import card, renderer_source, strip, text
 
 pytestmark = pytest.mark.browser
@@ -102,7 +103,7 @@ def test_a_text_shows_literally(drawn, content):
 
 def test_a_card_shows_hostile_ids_sources_and_texts_literally(drawn):
     hit = Hit(1, HOSTILE, -2.0, HOSTILE, {"source": HOSTILE}, (TokenPart(HOSTILE, -2.0),))
-    page = drawn(card(hit, largest=2.0, percentile=0.1, status="flagged", reason=HOSTILE))
+    page = drawn(card(hit, scale=bar_scale([hit]), standing=None, status="flagged", reason=HOSTILE))
     assert page.locator(".end").text_content() == HOSTILE
     assert page.locator("script, img").count() == 1  # the renderer's own script
     assert page.locator(".bar i.minus").count() == 1

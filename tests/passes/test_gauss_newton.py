@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 import transformers as hf
+from gauss_newton_oracle import dense_solutions, explicit, flat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import close, leaf_of
+from oracles import close
 from tiny_models import ARCHITECTURES, TOLERANCE, WIDE, random_examples, tiny_model
 
 from lorif_core.capture.hooks import frozen
@@ -46,56 +47,12 @@ def source_of(model, include, *, f=4, seed=0, tokens_per_batch=20, dtype=torch.f
     )
 
 
-def explicit(source, texts):
-    """Wᵀ H W as one matrix over all modules, (D, D): every logit of every target token differentiated by itself."""
-    model = source.model
-    for one in source.modules:
-        if one.form == "columns":  # its own use alone, and not that of an embedding that shares the parameter
-            head = model.get_submodule(one.name)
-            head._parameters["weight"] = torch.nn.Parameter(head.weight.detach().clone())
-    found = {one.name: leaf_of(model, one.name) for one in source.modules}
-    leaves = [leaf.requires_grad_(True) for leaf, _, _ in found.values()]
-    whole, num_tokens = 0.0, 0
-    for text in texts:
-        num_tokens += len(text.input_ids)
-        logits = model(input_ids=torch.tensor([text.input_ids])).logits[0]
-        for place in [place for place, is_target in enumerate(text.is_target) if is_target]:
-            rows = []
-            for logit in logits[place - 1]:
-                gradients = torch.autograd.grad(logit, leaves, retain_graph=True, allow_unused=True)
-                rows.append(torch.cat([_row(source, *one) for one in zip(found.items(), gradients, strict=True)]))
-            jacobian, shares = torch.stack(rows), logits[place - 1].detach().double().softmax(0)
-            fisher = torch.diag(shares) - torch.outer(shares, shares)
-            whole = whole + abs(text.weight) * jacobian.T @ fisher @ jacobian
-    return whole / num_tokens
-
-
-def _row(source, named, gradient):
-    """A logit's gradient by one weight, in the coordinates of its maps, flattened."""
-    name, (leaf, expert, is_out_first) = named
-    gradient = torch.zeros_like(leaf) if gradient is None else gradient
-    gradient = gradient if expert is None else gradient[expert]
-    gradient = (gradient.T if is_out_first else gradient).double()
-    maps = source.maps[name]
-    out = torch.diag(maps.output_map) if maps.output_map.ndim == 1 else maps.output_map
-    return (maps.input_map.T @ gradient @ out).flatten()
-
-
-def flat(vectors):
-    return torch.cat([rows.flatten(1) for rows in vectors.values()], 1).double()
-
-
 def random_vectors(source, num_queries=2, seed=5):
     generator = torch.Generator().manual_seed(seed)
     return {
         one.name: torch.randn(num_queries, one.d_in, one.d_out, generator=generator, dtype=torch.float64)
         for one in source.modules
     }
-
-
-def dense_solutions(matrix, vectors, damping=DAMPING):
-    """Of every query."""
-    return torch.linalg.solve(matrix + damping * torch.eye(len(matrix), dtype=torch.float64), flat(vectors).T).T
 
 
 def tiny_gpt2(seed, *, vocabulary=9, width=4, layers=1, tied=True):
@@ -132,7 +89,7 @@ def test_cg_in_tiny_random_models_is_the_dense_solution(seed, layers, tied, f, l
         found = solve_system("cg", curved.product, vectors, damping=DAMPING, steps=18)
     matrix = explicit(source, texts)
     close(flat(product), flat(vectors) @ matrix, relative=1e-9)
-    close(flat(found.matrices), dense_solutions(matrix, vectors), relative=1e-6)
+    close(flat(found.matrices), dense_solutions(matrix, vectors, DAMPING), relative=1e-6)
     assert found.residuals.max() < 1e-6
 
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 import torch
+from gauss_newton_oracle import dense_solutions, explicit
 from oracles import close, project, unpack_signs
-from test_gauss_newton import dense_solutions, explicit
 from test_half_whitened_indexes import (
     FLOAT32,
     NUM_TEXTS,

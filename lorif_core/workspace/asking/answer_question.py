@@ -18,7 +18,7 @@ from lorif_core.passes.cascade_plan import Summand
 from lorif_core.passes.ranking import Lengths, OnScores
 from lorif_core.passes.scoring import ScoringPlan, score_per_product, scores_per_product
 from lorif_core.passes.target_parts import join_sequences, split_over_train_targets
-from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.views.hits import Hit, TokenPart, asked_of
 from lorif_core.views.search_report import FastSearch, MissingParts
 from lorif_core.views.verbatim_of_hit import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
@@ -51,8 +51,8 @@ def answer_question(
         scanner: Who scans the index.
         on_scores: Receives the scores of every shard in store order and what they are without any normalisation,
             both (1, n); nothing of a fast search. None where nobody wants them.
-        on_progress: Receives ("refine", steps done, all) where the model refines the question, ("scores", examples
-            done, all), then ("texts", texts of the lists, all).
+        on_progress: Receives ("gradient", 0 then 1, 1), ("refine", steps done, all) where the model refines the
+            question, ("scores", examples done, all), then ("texts", texts of the lists, all).
 
     Raises:
         ConfigError: The settings do not fit the index or the question.
@@ -61,7 +61,9 @@ def answer_question(
     settings = question.scoring
     asked = encode_for(index, question)
     with index.held():  # nobody else's turn between the scores and the parts of their tokens
+        on_progress("gradient", 0, 1)
         captured = capture_members(index, [asked.query], settings)
+        on_progress("gradient", 1, 1)
         plans = plan_members(index, captured, settings, on_progress)
         if question.search == "fast":
             found = _found_fast(plans, question, on_progress)
@@ -196,6 +198,7 @@ def _lists(
             tokens=tokens,
             window=window,
             verbatim=verbatim_of(example, wording),
+            asked=asked_of(example),
         )
         for place, (example, row, score, (tokens, window)) in enumerate(
             zip(examples, metadata, scores, parts, strict=True)

@@ -14,7 +14,7 @@ from lorif_core.corpus.verbatim import Wording
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.spread import ScoreSpread
 from lorif_core.settings_json import settings_from_json, settings_to_json
-from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.views.hits import Hit, TokenPart, asked_of
 from lorif_core.views.search_report import FastSearch
 from lorif_core.views.verbatim_of_hit import verbatim_of
 from lorif_core.workspace.asking.answer import Answer
@@ -282,6 +282,7 @@ def _read_hits(
             z=None if spread is None else spread.z(hit.score),
             is_noise=spread is not None and spread.is_noise(hit.score),
             verbatim=verbatim_of(example, wording),
+            asked=asked_of(example),
         )
         for hit, example, row, (tokens, window) in zip(hits, examples, values, read, strict=True)
     ]

@@ -37,6 +37,7 @@ from lorif_core.workspace.folder.kept_scores import keeping_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.indexes.all_indexes import Indexes
+from lorif_core.workspace.indexes.open_index import OpenIndex
 
 
 class _NotWhole(Exception):
@@ -76,8 +77,10 @@ class Questions:
 
         Args:
             question: What is asked.
-            on_progress: Receives ("generate", tokens said, the most) if the model is to say something, then
-                ("scores", examples done, all), then ("texts", texts of the lists, all). What it raises ends the work.
+            on_progress: Receives ("model", 0 then 1, 1) while the index and its model are opened, ("generate", tokens
+                said, the most) if the model is to say something, then what ``answer_question`` reports: ("gradient",
+                0 then 1, 1), ("scores", examples done, all) and ("texts", texts of the lists, all). What it raises
+                ends the work. Of an answer that was kept, nothing.
 
         Raises:
             RoleError: The answer is to be kept, is not there yet, and the person is a viewer.
@@ -93,13 +96,13 @@ class Questions:
         )
         if question.completion is None:
             self._require_keeping(question)
-            loaded = self.indexes.open(record.index_id, model=question.model).engine.loaded
+            loaded = self._opened(question, on_progress).engine.loaded
             question = replace(question, spoken=generate_completion(loaded, question, on_progress))
         answer = self._kept(record, question, on_progress) if question.keeps else self._fresh(question, on_progress)
         return replace(answer, asker=self, home=self.home)
 
     def _fresh(self, question: Question, on_progress: ProgressSink) -> Answer:
-        index = self.indexes.open(question.index_id, model=question.model)
+        index = self._opened(question, on_progress)
         question, why_exact = choose_search(index, question, has_workers=self.scanner.has_workers)
         answer = answer_question(index, question, scanner=self.scanner, on_progress=on_progress)
         return replace(answer, why_exact=why_exact)
@@ -109,7 +112,7 @@ class Questions:
             if known := find_answer(self.files, fingerprint_of_question(self.files, record, asked), asked):
                 return known
         self._require_keeping(question)
-        index = self.indexes.open(record.index_id, model=question.model)
+        index = self._opened(question, on_progress)
         question, why_exact = choose_search(index, question, has_workers=self.scanner.has_workers)
         fingerprint = fingerprint_of_question(self.files, record, question)
         longer = with_kept_lengths(self.files, fingerprint, question)
@@ -133,6 +136,13 @@ class Questions:
             return
         with keeping_scores(self.files.scores_file(fingerprint)) as keep:
             yield lambda scores, influences: keep(scores[0].numpy(), influences[0].numpy())
+
+    def _opened(self, question: Question, on_progress: ProgressSink) -> OpenIndex:
+        """The index of a question, with its model in memory."""
+        on_progress("model", 0, 1)
+        index = self.indexes.open(question.index_id, model=question.model)
+        on_progress("model", 1, 1)
+        return index
 
     def _require_keeping(self, question: Question) -> None:
         if question.keeps:

@@ -8,8 +8,10 @@ from lorif_core.corpus.filters import Status
 from lorif_core.errors import DataError
 from lorif_core.workspace.curation.decisions import Decisions
 from lorif_core.workspace.datasets.view import View
+from lorif_core.workspace.folder.actor import current_actor
+from lorif_core.workspace.team.share_left import texts_left
 
-Source = Literal["flagged", "excluded", "query", "condition"]
+Source = Literal["flagged", "excluded", "query", "condition", "share"]
 MAX_QUEUE = 500
 
 
@@ -17,7 +19,7 @@ class Choice(NamedTuple):
     """Where a set of examples comes from."""
 
     source: Source
-    """Texts with a status, the strongest of a question, or those of a condition."""
+    """Texts with a status, the strongest of a question, those of a condition, or what is left of a person's share."""
 
     query: str | None = None
     """Id of the question."""
@@ -27,6 +29,9 @@ class Choice(NamedTuple):
 
     where: str = ""
     """The condition."""
+
+    person: str = ""
+    """Whose share; empty: of whoever uses this process."""
 
 
 def chosen_ids(decisions: Decisions, choice: Choice, dataset: str | None = None) -> list[str]:
@@ -46,6 +51,9 @@ def chosen_ids(decisions: Decisions, choice: Choice, dataset: str | None = None)
         if not choice.where.strip():
             raise DataError("the condition is empty: type one, such as `source = forum`.")
         return decisions.data.matching_ids(View(where=choice.where), dataset)
+    if choice.source == "share":
+        corpus_id = decisions.files.choose_dataset(dataset).corpus_id
+        return texts_left(decisions.journal, corpus_id, choice.person or current_actor())
     status: Status = choice.source
     return decisions.data.matching_ids(View(statuses=(status,)), dataset)
 

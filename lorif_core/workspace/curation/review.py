@@ -8,6 +8,7 @@ import polars as pl
 from lorif_core.views.list_html import examples_html
 from lorif_core.workspace.curation.choice import Choice, Source, review_queue
 from lorif_core.workspace.curation.decisions import Decisions
+from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.displayed import Displayed
 
 SHOWN = 20
@@ -32,13 +33,7 @@ class Review(Displayed):
     @property
     def title(self) -> str:
         """The choice in words."""
-        source, query, k, where = self.choice
-        return {
-            "query": f"The {k} strongest texts of question {query}",
-            "condition": f"Texts with {where}",
-            "flagged": "Flagged texts",
-            "excluded": "Excluded texts",
-        }[source]
+        return title_of(self.choice)
 
     def to_polars(self) -> pl.DataFrame:
         """The queue with its texts and present statuses: train_id, status, text."""
@@ -57,6 +52,17 @@ class Review(Displayed):
         """The first texts of the queue as HTML without a script."""
         title = f"{self.title}: {len(self.ids):,} to review"
         return examples_html(title, list(self.to_polars().head(SHOWN).iter_rows()), redact=redact)
+
+
+def title_of(choice: Choice) -> str:
+    """A choice in words."""
+    return {
+        "query": f"The {choice.k} strongest texts of question {choice.query}",
+        "condition": f"Texts with {choice.where}",
+        "flagged": "Flagged texts",
+        "excluded": "Excluded texts",
+        "share": f"The share of {choice.person or current_actor()}",
+    }[choice.source]
 
 
 def review(

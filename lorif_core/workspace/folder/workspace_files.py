@@ -119,6 +119,10 @@ class WorkspaceFiles:
         """Where the map of an index is kept."""
         return self.root / "maps" / f"{index_id}.parquet"
 
+    def states_of_texts(self, index_id: str) -> Path:
+        """Folder of what the model of an index makes of its texts."""
+        return self.root / "states-of-texts" / index_id
+
     def dataset_folder(self, dataset_id: str) -> Path:
         """Folder of a data set."""
         return self.root / "datasets" / dataset_id

@@ -25,7 +25,12 @@ from lorif_core.workspace.folder.workspace_files import (
     WorkspaceFiles,
     open_files,
 )
-from lorif_core.workspace.health.dataset_checks import check_datasets, check_maps, check_scores
+from lorif_core.workspace.health.dataset_checks import (
+    check_datasets,
+    check_maps,
+    check_scores,
+    check_states_of_texts,
+)
 from lorif_core.workspace.health.examination import REPAIRED, Examination, files_below
 from lorif_core.workspace.health.export_checks import check_exports
 from lorif_core.workspace.health.file_checks import FILE_CHECKS
@@ -83,6 +88,7 @@ def check_workspace(files: WorkspaceFiles, on_progress: ProgressSink = no_progre
         check_datasets(look)
         check_indexes(look)
         check_maps(look)
+        check_states_of_texts(look)
         check_scores(look)
         check_exports(look)
         _check_states(look)

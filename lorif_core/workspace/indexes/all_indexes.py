@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.config import Codec, Search
+from lorif_core.config import Alike, Codec, Search, check_choice
 from lorif_core.errors import ConfigError, LorifError
 from lorif_core.methods.method_settings import DaunceConfig, IndexConfig
 from lorif_core.models.adapter_report import describe_folder
@@ -17,12 +17,14 @@ from lorif_core.models.modules import ModuleEntry
 from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workers_config import ALONE, WorkersConfig
+from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_losses import IndexLosses, read_index_losses
 from lorif_core.workspace.folder.index_members import Members
+from lorif_core.workspace.folder.kept_map import Atlas
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
+from lorif_core.workspace.indexes.atlas import build_atlas
 from lorif_core.workspace.indexes.budget_share import BudgetShare, share_of_budget
 from lorif_core.workspace.indexes.build_losses import build_losses, estimate_losses, plan_losses
 from lorif_core.workspace.indexes.build_members import (
@@ -33,13 +35,15 @@ from lorif_core.workspace.indexes.build_members import (
 )
 from lorif_core.workspace.indexes.copy_index import CopiedIndex, copy_index
 from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
+from lorif_core.workspace.indexes.delete_index import IndexLoss, delete_index, finish_deletions, index_loss
 from lorif_core.workspace.indexes.engine import Engine, build_engine
 from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
 from lorif_core.workspace.indexes.import_losses import ImportedLosses, import_losses
+from lorif_core.workspace.indexes.index_names import GivenName, NamedIndex, name_index, named_indexes
 from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import all_members, members_fingerprint, members_of
-from lorif_core.workspace.indexes.neighbours import Neighbours, find_neighbours
+from lorif_core.workspace.indexes.neighbours import Neighbours, find_by_meaning, find_neighbours
 from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
 from lorif_core.workspace.indexes.outliers import rank_self_influences
 from lorif_core.workspace.indexes.planned_index import ModelPlace, Planned
@@ -88,6 +92,7 @@ class Indexes:
             LorifError: The model, the data or the machine does not fit the settings.
         """
         require_curator(self.files, "build indexes")
+        finish_deletions(self.files)
         record = self.files.choose_dataset(dataset)
         if isinstance(settings.method, DaunceConfig):
             return build_losses(self.files, record, settings, on_estimate, on_progress, workers)
@@ -211,6 +216,50 @@ class Indexes:
             self._opened = {}
         return copy_index(self.files, index_id, to, on_progress)
 
+    def named(self) -> dict[str, NamedIndex]:
+        """Every index as people see it, by its id: its name, and a line of what it is."""
+        return named_indexes(self.files)
+
+    def rename(
+        self, index_id: str, name: str, *, description: str | None = None, actor: str | None = None
+    ) -> GivenName:
+        """Call an index by a name from now on; an empty one takes the name back.
+
+        Args:
+            index_id: Of the index.
+            name: At most 80 printable characters, not another index's.
+            description: What to remember of it; None keeps what is there.
+            actor: Who says so; None is who uses this process.
+
+        Raises:
+            RoleError: The person is a viewer.
+            LorifError: There is no such index, or it cannot be called so.
+        """
+        return name_index(self.files, index_id, name=name, description=description, actor=actor or current_actor())
+
+    def loss(self, index_id: str) -> IndexLoss:
+        """What deleting an index would give up.
+
+        Raises:
+            CatalogError: There is no such index.
+        """
+        return index_loss(self.files, index_id)
+
+    def delete(self, index_id: str, *, actor: str | None = None) -> IndexLoss:
+        """Delete an index, its questions with their answers, and measurements of it alone; what that was.
+
+        Args:
+            index_id: Of the index.
+            actor: Who does it; None is who uses this process.
+
+        Raises:
+            RoleError: The person is no admin.
+            LorifError: There is no such index, or something uses it.
+        """
+        with self._opening:
+            self._opened = {}
+        return delete_index(self.files, index_id, actor=actor)
+
     def has_open(self, index_id: str) -> bool:
         """Whether an index and its model are in memory."""
         return any(opened == index_id for opened, *_ in list(self._opened))
@@ -297,20 +346,34 @@ class Indexes:
         return spectra_of(self.files, index_id, module)
 
     def neighbours(
-        self, train_id: str, k: int = 10, *, index_id: str | None = None, search: Search | None = None
+        self,
+        train_id: str,
+        k: int = 10,
+        *,
+        by: Alike = "gradient",
+        index_id: str | None = None,
+        search: Search | None = None,
     ) -> Neighbours:
-        """Texts whose stored gradients are most like those of a text. Needs no model.
+        """Texts most like a text. Needs no model.
 
         Args:
             train_id: Of the text.
             k: How many to find.
+            by: gradient: those whose stored gradients are most like its own, so that they teach alike. meaning: those
+                of which the model makes the same, by the states that ``map`` computes.
             index_id: Of the index.
-            search: exact: every text is compared. fast: by reading a part of what is stored; ``fast_search`` of the
-                result says what the list rests on. None: exact below 100,000 texts, else fast.
+            search: Of gradients only. exact: every text is compared. fast: by reading a part of what is stored;
+                ``fast_search`` of the result says what the list rests on. None: exact below 100,000 texts, else
+                fast.
 
         Raises:
-            LorifError: The text is unknown, or the index cannot be read.
+            LorifError: The text is unknown, the index cannot be read, or its texts have no states yet.
         """
+        check_choice("by", by, Alike)
+        if by == "meaning":
+            if search is not None:
+                raise ConfigError("a search by meaning compares every text: leave `--search` out.")
+            return find_by_meaning(self.files, train_id, k, index_id)
         return find_neighbours(self.files, train_id, k, index_id, search)
 
     def trust(self, index_id: str | None = None) -> Trust:
@@ -325,25 +388,34 @@ class Indexes:
         """Per index of an adapter that is still in its folder, one sentence: kind, rank, base, tracked modules."""
         return describe_adapters(self.files, self.records())
 
-    def map(self, index_id: str | None = None, *, seed: int = 0, on_progress: ProgressSink = no_progress) -> Atlas:
-        """Every text of an index as a point in a plane, near to those that teach alike; computed once, then kept.
+    def map(
+        self,
+        index_id: str | None = None,
+        *,
+        seed: int = 0,
+        num_clusters: int | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> Atlas:
+        """The texts of an index as a picture in which near means alike to the model, and clusters with names.
 
-        The plane is that in which random sketches of the stored gradients, each divided by its norm, differ most.
+        Computed once, then kept: first the state of every text, by forward passes of the index's model, then the
+        picture and the clusters. ``views.atlas_figures.atlas_figure`` draws it.
 
         Args:
             index_id: Of the index.
-            seed: Of the sketches.
-            on_progress: Receives ("map", shards done, all).
+            seed: Another one turns and bends the picture a little; the same one gives the same map.
+            num_clusters: None: as a kept map has, else a third of the square root of the number of texts, 2 to 40.
+            on_progress: Receives ("states", texts read, all), then ("map", steps done, all).
 
         Raises:
-            LorifError: The index is not complete, or damaged.
+            LorifError: The index is not complete, damaged, or has no model.
         """
-        return build_atlas(self.files, index_id, seed=seed, on_progress=on_progress)
+        return build_atlas(self.files, index_id, seed=seed, num_clusters=num_clusters, on_progress=on_progress)
 
     def outliers(self, index_id: str | None = None) -> pl.DataFrame:
         """Every text by its self-influence, the largest first: rank, train_id, self_influence. Needs no model.
 
-        A text with a large one was learnt by heart, as nothing else teaches it: odd, wrong or rare.
+        A text with a large one was memorised, as nothing else teaches it: odd, wrong or rare.
 
         Raises:
             LorifError: The index is not complete, or damaged.

@@ -1,0 +1,96 @@
+"""The header's data set and index: what every page is about, kept in the address; and what an answer says of it."""
+
+import streamlit as st
+
+from app import session
+from lorif_core.views.text import visible
+
+
+def draw() -> None:
+    """Data set · model · index, to choose from."""
+    known = session.datasets()
+    if not known:
+        return
+    _follow_address()
+    names = {key: visible(f"{record.name} v{record.version}") for key, record in known.items()}
+    _choice("Data set", "dataset", names, session.dataset_id(), 170)
+    found, named = session.indexes(), session.index_names()
+    if not found:
+        st.page_link(
+            st.session_state["pages"]["indexes"], label="No index yet: build one", query_params={"tab": "Build"}
+        )
+        return
+    chosen = session.index_id()
+    st.text(visible(named[chosen].model), width="content")
+    labels = {key: visible(_label(key)) for key in found}
+    _choice("Index", "index", labels, chosen, 230, help=_help(chosen))
+
+
+def _label(index_id: str) -> str:
+    """The name of an index, with the version of the data where that is not the newest."""
+    record, name = session.indexes()[index_id], session.index_names()[index_id].name
+    if record.dataset_id == session.dataset_id():
+        return name
+    return f"{name} (of version {session.all_datasets()[record.dataset_id].version})"
+
+
+def _help(index_id: str) -> str | None:
+    """What an index is; no data in it but what Markdown leaves alone."""
+    line = visible(session.index_names()[index_id].line)
+    return "".join(f"\\{one}" if one in r"\`*_{}[]()#+-.!$:~<>|" else one for one in line)
+
+
+def _choice(label: str, key: str, names: dict[str, str], chosen: str, width: int, *, help: str | None = None) -> None:
+    """A box that is in the address as soon as there is a choice, also while nobody chose."""
+    is_choice = len(names) > 1
+    if is_choice or st.session_state.get(key) not in (None, chosen):
+        st.session_state[key] = chosen
+    st.selectbox(
+        label,
+        list(names),
+        index=None if is_choice else 0,
+        required=True,
+        format_func=lambda one: names[one],
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+        width=width,
+        help=help,
+    )
+
+
+def _follow_address() -> None:
+    """Take from an address what it names, once, and say what of it is not there."""
+    address = (st.query_params.get("dataset"), st.query_params.get("index"))
+    if st.session_state.get("context-address") == address:
+        return
+    st.session_state["context-address"] = address
+    dataset, index = address
+    if index is not None and index in session.index_names():
+        session.use_index(index)
+    elif dataset in session.datasets():
+        st.session_state["dataset"] = dataset
+    if index is not None and index not in session.index_names():
+        st.toast("The link names an index that is not in this workspace. The header says which one is used.")
+
+
+def notice(index_id: str, *, key: str) -> bool:
+    """One line above an answer that is of another data set, model or index than the header names.
+
+    Args:
+        index_id: Of the index that answered.
+        key: Unique on the page.
+
+    Returns:
+        Whether it was needed.
+    """
+    if session.is_of_context(index_id):
+        return False
+    named = session.index_names().get(index_id)
+    with st.container(horizontal=True, vertical_alignment="center", key=f"elsewhere-{key}", gap="small"):
+        if named is None:
+            st.text("The index of this answer is no longer in the workspace.")
+            return True
+        st.text(visible(f"Answered by another index: {named.name} ({named.data} · {named.model})."), width="content")
+        st.button("Switch to it", key=f"switch-{key}", on_click=session.use_index, args=(index_id,))
+    return True

@@ -1,0 +1,18 @@
+"""The texts that a person has still to decide about."""
+
+import polars as pl
+
+from lorif_core.journal.journal import Journal
+from lorif_core.journal.reads_of_people import opinions_since
+from lorif_core.journal.team_records import TeamRecords
+
+
+def texts_left(journal: Journal, corpus_id: str, person: str) -> list[str]:
+    """Train ids of a person's shares of all open rounds, the oldest round first, without what they decided since."""
+    left: dict[str, None] = {}
+    for found in reversed(TeamRecords(journal.engine).rounds(corpus_id)):
+        ids = [] if found.is_over else list(found.shares.get(person, ()))
+        opinions = opinions_since(journal.engine, corpus_id, ids, found.revision)
+        done = set(opinions.filter(pl.col("actor") == person)["train_id"])
+        left |= dict.fromkeys(train_id for train_id in ids if train_id not in done)
+    return list(left)
