@@ -51,7 +51,7 @@ def test_pages_and_their_search_call_no_other_host(address):
             assert page.locator("h1").first.is_visible()
         page.get_by_role("button", name="Search").first.click()
         page.keyboard.type("reverse proxy")
-        page.get_by_text("The studio behind a reverse proxy").first.wait_for()
+        page.get_by_role("option", name="The studio behind a reverse proxy").first.wait_for()
         browser.close()
     assert len(asked) > len(PAGES)
     assert [one for one in asked if not one.startswith((address, "data:", "blob:"))] == []

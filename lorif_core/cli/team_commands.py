@@ -26,7 +26,7 @@ class QueueArgs:
     """How many of them."""
 
     where: TextArg = None
-    """Or the texts of a condition, see docs/rules.md."""
+    """Or the texts of a condition, see docs/reference/rules.md."""
 
     def choice(self) -> "Choice":
         """The texts that are meant."""

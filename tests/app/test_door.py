@@ -264,7 +264,7 @@ def test_a_new_password_ends_the_other_sessions_and_keeps_this_one(house):
     wrong = house.post(here, "password", password=WRONG, new=NEW, again=NEW)
     assert wrong.status_code == 401
     assert is_inside(there)
-    assert "two different ways" in house.post(here, "password", password=RIGHT, new=NEW, again=RIGHT).text
+    assert "passwords differ" in house.post(here, "password", password=RIGHT, new=NEW, again=RIGHT).text
     assert "12 to 1,000 characters" in house.post(here, "password", password=RIGHT, new="short", again="short").text
     assert house.post(here, "password", password=RIGHT, new=NEW, again=NEW).status_code == 303
     assert is_inside(here)
