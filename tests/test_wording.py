@@ -40,7 +40,7 @@ BANNED = {
     r"begun anew|write the ids anew|trained anew": "again",
     r"(?:model|index|studio) lies": "is",
     r"is agreed to": "is confirmed",
-    r"do not belong together": "wrong name or password",
+    r"name and password do not belong together": "wrong name or password",
     r"in two different ways": "differ",
     r"place holder": "placeholder",
     r"\w+\(s\)": "1 text, 2 texts",

@@ -11,7 +11,8 @@ from lorif_core.shapes import UInt8
 from lorif_core.store.place import Listed
 
 REMEDY = (
-    "Run `lorif doctor WORKSPACE` to see every damaged file; with `--repair` it makes anew what can be, or says how."
+    "Run `lorif doctor WORKSPACE` to see every damaged file; with `--repair` it makes again what can be made, "
+    "or says how."
 )
 
 

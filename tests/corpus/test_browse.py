@@ -313,7 +313,7 @@ def test_what_cannot_be_sorted_by_is_refused(tmp_path):
             corpus.page(sort=[SortKey(of="relevance")])
         with pytest.raises(QueryError, match=r"^there is no column 'sauce'"):
             corpus.page(columns=["sauce"])
-        with pytest.raises(QueryError, match=r"^a page has at least 1 example, got a limit of 0"):
+        with pytest.raises(QueryError, match=r"^a page has at least 1 text, got a limit of 0"):
             corpus.page(limit=0)
 
 

@@ -528,7 +528,7 @@ def test_a_list_that_does_not_fit_the_data_set_is_found_even_when_every_hash_fit
     manifest["export_id"] = export_records.export_id_of(manifest)
     (result.about / "manifest.json").write_text(json.dumps(manifest))
     about = result.about.rename(about_folder(result.path, manifest["export_id"]))
-    with pytest.raises(DamagedArtefact, match="must hold every example of the data set once"):
+    with pytest.raises(DamagedArtefact, match="must hold every text of the data set once"):
         verify_export(about)
 
 

@@ -335,7 +335,7 @@ def test_only_an_admin_starts_a_journal_anew_that_can_still_be_read(files, monke
     monkeypatch.setenv("LORIF_ACTOR", "eve")
     run = lorif("journal", files.root, "--start-anew", "--yes")
     assert run.code == 2
-    assert "only an admin may begin the journal anew" in run.err
+    assert "only an admin may start the journal again" in run.err
     assert excluded(open_files(files.root)) == 5
 
 

@@ -114,7 +114,7 @@ def _check_lists(about: Path, manifest: Mapping[str, Any]) -> None:
         or digest.hexdigest() != manifest["ids_checksum"]
     ):
         raise DamagedArtefact(
-            f"the lists in {str(about)!r} must hold every example of the data set once, they do not: export the data "
+            f"the lists in {str(about)!r} must hold every text of the data set once, they do not: export the data "
             "again."
         )
 

@@ -213,7 +213,7 @@ def _check_facts(index: _Folder) -> None:
             index.report(
                 MANIFEST,
                 f"{told!r} has fingerprint {own[:8]}…, the catalog expects {record.fingerprint[:8]}…: "
-                "it is of another index, or was made anew.",
+                "it is of another index, or was made again.",
             )
             index.manifest = None
             return
