@@ -1,7 +1,7 @@
 """Words that people read: short, as a colleague would say them, one word per idea.
 
-Looked at are the strings of the command line with its help, of the sign-in, of the settings that forms show, the
-documents and the notebooks; docs/decisions and CHANGELOG.md say what was. A new phrase goes into ``BANNED`` with what
+Looked at are the strings of the command line with its help, of the sign-in, of the settings that forms show, all
+messages of lorif_core, the documents and the notebooks; docs/decisions and CHANGELOG.md say what was. A new phrase goes into ``BANNED`` with what
 to say instead; docs/acceptance.md, row 88.
 """
 
@@ -52,6 +52,12 @@ BANNED = {
 }
 """Pattern of whole words → what is said instead."""
 
+MESSAGES = {
+    r"anew": "again",
+    r"(?:[Ee]very|[Ee]ach|excluded|flagged) examples?": "text",
+}
+"""Of the sentences that errors and commands say."""
+
 ONE_WORD = {
     r"train(?:ing)? examples?|per example": "text",
     r"[Tt]rain ids?": "id of the text",
@@ -77,17 +83,26 @@ def strings_of(path):
         yield from enumerate(prose.splitlines(), 1)
 
 
+def messages_of(path):
+    """What of a file's strings is no docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.lineno, " ".join(node.value.split())
+
+
 def files(*patterns):
     found = [path for pattern in patterns for path in sorted(ROOT.glob(pattern)) if path.name not in HISTORY]
     assert found
     return found
 
 
-def found_in(paths, banned):
+def found_in(paths, banned, read=strings_of):
     return [
         f"{path.relative_to(ROOT)}:{line} {match.group(0)!r}: say {better!r}"
         for path in paths
-        for line, text in strings_of(path)
+        for line, text in read(path)
         for pattern, better in banned.items()
         for match in re.finditer(WORDS.format(pattern), text)
     ]
@@ -95,6 +110,12 @@ def found_in(paths, banned):
 
 def test_no_banned_phrase_in_code_that_people_read():
     assert found_in(files(*PYTHON), BANNED) == []
+
+
+def test_no_banned_phrase_in_a_message():
+    """Sentences of errors, and what is said; developers read the rest."""
+    paths = [path for path in files("lorif_core/**/*.py") if "widgets" not in path.parts]
+    assert found_in(paths, BANNED | MESSAGES, messages_of) == []
 
 
 def test_no_banned_phrase_in_the_documents():
