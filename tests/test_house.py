@@ -95,6 +95,11 @@ def test_the_readme_is_short_and_names_what_make_does():
     assert [name for name in MAKE_TARGETS if f"\n{name}:" not in makefile or f"make {name}" not in README] == []
 
 
+def test_what_is_cited_is_what_is_released():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
 def test_links_lead_somewhere():
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
     links = [
