@@ -139,6 +139,7 @@ def _option(action: argparse.Action) -> str:
 
 def _meaning(told: str) -> tuple[str, str]:
     """What an option means, and its default, which tyro appends in parentheses."""
+    told = told.replace("%%", "%")  # as argparse wants it
     found = re.search(r"\s*\((?:default|optional)(?:: (.*?))?\)\s*$", " ".join(told.split()))
     if found is None:
         return " ".join(told.split()).replace("(required)", "").strip(), ""
