@@ -5,6 +5,7 @@
 
 function stateOf(root, initial) {
   root.lorifState ??= { form: null, drafts: {}, heat: true, reason: null, showsKeys: false, held: [], waits: null, ...initial };
+  root.tabIndex = -1;  // a click into it gives it the keys
   root.dataset.lmSuppressShortcuts = "true";  // or Jupyter would take "x" for "cut the cell"
   return root.lorifState;
 }
@@ -19,8 +20,8 @@ function section(parent, name, inputs, build) {
   const seen = JSON.stringify(inputs ?? null);
   if (box.lorifSeen === seen) return box;
   box.lorifSeen = seen;
-  const active = box.getRootNode().activeElement;
-  const key = active && box.contains(active) ? active.dataset.key : undefined;
+  const active = box.getRootNode().activeElement, hadFocus = active && box.contains(active);
+  const key = hadFocus ? active.dataset.key : undefined;
   const range = key && active.selectionStart !== undefined ? [active.selectionStart, active.selectionEnd] : null;
   const top = box.scrollTop;
   build(box);
@@ -29,6 +30,8 @@ function section(parent, name, inputs, build) {
   if (again) {
     again.focus({ preventScroll: true });
     if (range && again.setSelectionRange && again.type !== "search") again.setSelectionRange(...range);
+  } else if (hadFocus && !box.contains(active)) {
+    box.closest(".panel")?.focus({ preventScroll: true });  // or the next key would go to the notebook
   }
   return box;
 }

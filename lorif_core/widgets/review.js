@@ -19,7 +19,6 @@ function review(root, data, emit) {
   const state = stateOf(root, { noting: false });
   const panel = { state, emit, data, again: () => review(root, data, emit) };
   root.classList.add("panel");
-  root.tabIndex = -1;
   const shown = data.reader?.key ? data.reader : null;
   const decide = (act, more = {}) => () => {
     const token = newToken();
