@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
@@ -39,6 +39,9 @@ class Task:
 
     stop: Event
     """Set: the work ends at the next place where it reports progress."""
+
+    stages: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """How far each stage is that the work has reported: done, total."""
 
     @property
     def is_done(self) -> bool:
@@ -81,14 +84,15 @@ class Tasks:
         task_id = fingerprint_of_value(what)[:16]
         known = self._tasks.get(task_id)
         if known is None or (known.is_done and known.future.exception() is not None):
-            stop = Event()
+            stop, stages = Event(), dict[str, tuple[int, int]]()
 
             def report(stage: str, done: int, total: int) -> None:
                 if stop.is_set():
                     raise Cancelled
+                stages[stage] = (done, total)
 
             future = self._executor.submit(work, report)
-            self._tasks[task_id] = Task(task_id, time.monotonic(), future, stop)
+            self._tasks[task_id] = Task(task_id, time.monotonic(), future, stop, stages)
             while len(self._tasks) > KEPT_TASKS:
                 self._tasks.popitem(last=False)
         return self._tasks[task_id]
@@ -115,15 +119,20 @@ def tasks() -> Tasks:
 
 
 @st.fragment(run_every=LOOK_EVERY_S)
-def watch(task_id: str, among: Tasks | None = None) -> None:
+def watch(task_id: str, among: Tasks | None = None, draw: Callable[[Task], None] | None = None) -> None:
     """Draw the page again once a task is done, or gone.
-
-    ``among`` holds it; None: the tasks that need the model.
 
     Not at every look: on a busy machine the page takes longer to draw than the time to the next look, and would
     be started over for ever. Not only once either: a run that something else replaces is not made up for.
+
+    Args:
+        task_id: Of the task.
+        among: Holds it; None: the tasks that need the model.
+        draw: Shows how far it is, at every look; None: nothing is shown.
     """
     task = (among or tasks()).find(task_id)
+    if task is not None and draw is not None:
+        draw(task)
     asked_at: dict[str, float] = st.session_state.setdefault("redraws", {})
     if (task is None or task.wait(LOOK_S)) and time.monotonic() - asked_at.get(task_id, -REDRAW_S) >= REDRAW_S:
         asked_at[task_id] = time.monotonic()

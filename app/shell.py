@@ -24,6 +24,7 @@ class PageEntry(NamedTuple):
 
 PAGES = [
     PageEntry("Investigate", "investigate", "app.pages.investigate_page"),
+    PageEntry("Failures", "failures", "app.pages.failures_page"),
     PageEntry("Compare", "compare", "app.pages.compare_page"),
     PageEntry("Corpus", "corpus", "app.pages.corpus_page"),
     PageEntry("Review", "review", "app.pages.review_page"),

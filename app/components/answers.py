@@ -10,6 +10,7 @@ from app import session
 from app.background import tasks
 from lorif_core.errors import ArtefactError
 from lorif_core.views.hit_filters import statuses_of
+from lorif_core.views.score_scale import BarScale, bar_scale, standing
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio import beside_answers as studio
 
@@ -26,8 +27,8 @@ class Context(NamedTuple):
     statuses: dict[str, tuple[str, str | None]]
     """Train id → (status, reason); who is missing is kept."""
 
-    largest: float
-    """Size of the largest score of both lists."""
+    scale: BarScale
+    """Of the bars of both lists."""
 
     def status(self, train_id: str) -> str:
         """Present status of an example."""
@@ -41,9 +42,9 @@ class Context(NamedTuple):
         """Present status of an example, and why it has it."""
         return self.statuses.get(train_id, ("kept", None))
 
-    def percentile(self, score: float) -> float | None:
-        """Share of all examples with a smaller score, in percent."""
-        return None if self.scores is None else studio.percentile_of(self.scores, score)
+    def standing(self, score: float) -> str | None:
+        """Where a score stands among all, from its own end; None when they are gone."""
+        return None if self.scores is None else standing(self.scores, score)
 
 
 @st.cache_resource(max_entries=64, ttl=600, show_spinner=False)
@@ -121,5 +122,5 @@ def context_of(answer: Answer) -> Context:
         dataset_id=dataset,
         scores=scores,
         statuses=statuses_of(session.workspace().decisions.states(dataset=dataset)),
-        largest=max((abs(hit.score) for hit in answer.hits), default=0.0),
+        scale=bar_scale(answer.hits),
     )

@@ -2,22 +2,19 @@
 
 from typing import Any, NamedTuple
 
-import polars as pl
 import streamlit as st
 
 from app import session
-from lorif_core.workspace.asking.encode_question import usual_form
 from lorif_core.workspace.asking.question import Form, Question
+from lorif_core.workspace.asking.usual_form import usual_form
 
 FORMS: dict[Form, str] = {"chat": "Chat", "raw": "Raw"}
 ROLES = ["user", "assistant", "system", "tool"]
-COLUMNS = {"role": pl.String, "content": pl.String}
 
 
 class Chat(NamedTuple):
-    """How the prompt is put."""
+    """What stands before the message."""
 
-    form: Form
     system: str | None = None
     messages: tuple[dict[str, Any], ...] = ()
 
@@ -26,12 +23,11 @@ def seed(question: Question) -> None:
     """Fill the fields with those of a question that was opened."""
     state = st.session_state
     state["ask-form"], state["ask-system"] = question.form or "raw", question.system or ""
-    state["ask-turns"] = [{"role": one["role"], "content": str(one["content"])} for one in question.messages]
-    state["turns-shown"] = state.get("turns-shown", 0) + 1
+    _show([{"role": one["role"], "content": str(one["content"])} for one in question.messages])
 
 
-def draw(index_id: str) -> Chat:
-    """The choice between chat and raw, and the turns before the prompt; an index of chats begins with a chat."""
+def choose(index_id: str) -> Form:
+    """The choice between chat and raw; an index of chats begins with a chat."""
     usual = _usual_form(session.workspace_path(), index_id)
     if st.session_state.get("ask-form-of") != index_id:
         st.session_state["ask-form-of"] = index_id
@@ -46,21 +42,67 @@ def draw(index_id: str) -> Chat:
         persist_state="session",
         help="Chat: the model's own template is put around the message. Raw: the prompt as it stands.",
     )
-    form: Form = "chat" if chosen == "chat" else "raw"
-    if form == "raw":
-        return Chat(form)
-    with st.expander("System message, earlier turns", expanded=bool(st.session_state.get("ask-turns"))):
-        system = st.text_area("System message", key="ask-system", height=68, persist_state="session")
-        st.caption("Turns before the message, oldest first.")
-        edited = st.data_editor(
-            pl.DataFrame(st.session_state.get("ask-turns", []), schema=COLUMNS),
-            num_rows="dynamic",
-            hide_index=True,
-            key=f"turns-{st.session_state.get('turns-shown', 0)}",
-            column_config={"role": st.column_config.SelectboxColumn(options=ROLES, required=True)},
+    return "chat" if chosen == "chat" else "raw"
+
+
+def draw() -> Chat:
+    """The conversation before the message: the system message and the turns, oldest first."""
+    with st.container(key="chat-turns", gap="small"):
+        system = st.text_area(
+            "System message",
+            key="ask-system",
+            height=68,
+            persist_state="session",
+            on_change="ignore",
+            placeholder="Optional",
         )
-    turns = [{"role": one["role"], "content": one["content"] or ""} for one in edited.to_dicts() if one["role"]]
-    return Chat(form, system or None, tuple(turns))
+        turns = [_turn(place, turn) for place, turn in enumerate(_turns())]
+        st.button("Add a turn", key="ask-add-turn", type="tertiary", on_click=_add, args=(turns,))
+    return Chat(system or None, tuple(turn for turn in turns if turn["content"]))
+
+
+def _turn(place: int, turn: dict[str, Any]) -> dict[str, Any]:
+    """One turn to edit, on the side of who speaks."""
+    version = st.session_state.get("turns-shown", 0)
+    with st.container(key=f"chat-turn-{turn['role']}-{place}", gap=None):
+        role = st.selectbox(
+            "Who speaks",
+            ROLES,
+            index=ROLES.index(turn["role"]) if turn["role"] in ROLES else 0,
+            key=f"turn-{version}-{place}-role",
+            label_visibility="collapsed",
+            width=140,
+        )
+        said = st.text_area(
+            f"Turn {place + 1}",
+            turn["content"],
+            key=f"turn-{version}-{place}-content",
+            height=68,
+            on_change="ignore",
+            label_visibility="collapsed",
+            placeholder="What was said. An empty turn is left out.",
+        )
+    return {"role": role, "content": said or ""}
+
+
+def _turns() -> list[dict[str, Any]]:
+    return st.session_state.setdefault("ask-turns", [])
+
+
+def _show(turns: list[dict[str, Any]]) -> None:
+    """Draw these turns from now on, in boxes of their own."""
+    st.session_state["ask-turns"] = turns
+    st.session_state["turns-shown"] = st.session_state.get("turns-shown", 0) + 1
+
+
+def _add(turns: list[dict[str, Any]]) -> None:
+    version = st.session_state.get("turns-shown", 0)  # what stands in the boxes is newer than the last run
+    kept = [
+        {name: st.session_state.get(f"turn-{version}-{place}-{name}", turn[name]) for name in turn}
+        for place, turn in enumerate(turns)
+    ]
+    is_reply = bool(kept) and kept[-1]["role"] == "user"
+    _show([*kept, {"role": "assistant" if is_reply else "user", "content": ""}])
 
 
 @st.cache_data(show_spinner=False)

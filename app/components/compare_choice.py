@@ -6,11 +6,12 @@ from typing import NamedTuple
 import streamlit as st
 
 from app import session
-from app.components import question_form
+from app.components import ask_options, asking_stages
 from app.components.answers import finished_answer
 from app.components.review_queue import label_of
 from lorif_core.catalog import QueryRecord
 from lorif_core.config import ScoreConfig
+from lorif_core.views.text import visible
 from lorif_core.workspace.asking.compare import Side
 from lorif_core.workspace.asking.question import Question
 
@@ -93,7 +94,7 @@ def _variation(record: QueryRecord) -> None:
         completion = st.text_area(
             "Completion", record.completion, height=68, key=f"{key}-completion", help="Empty: the model says it."
         )
-        names = question_form.index_names(record.dataset_id)
+        names = {key: visible(name) for key, name in session.complete_indexes(record.dataset_id).items()}
         if not names:
             st.text("No index of this data is complete.")
             return
@@ -101,7 +102,7 @@ def _variation(record: QueryRecord) -> None:
         index_id = st.selectbox(
             "Index", list(names), index=place, format_func=lambda one: names[one], key=f"{key}-index"
         )
-        scores = question_form.NORMALISATIONS
+        scores = ask_options.NORMALISATIONS
         normalisation = st.selectbox(
             "Scores",
             list(scores),
@@ -123,6 +124,6 @@ def _variation(record: QueryRecord) -> None:
                 index_id=index_id,
                 actor=session.actor(),
             )
-            question_form.ask(question)
+            asking_stages.ask(question)
             session.set_url(a=record.query_id)
             st.rerun()

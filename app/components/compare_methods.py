@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session
-from app.components import question_form
+from app.components import asking_stages
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio.ask_another_index import another_indexs_question
@@ -11,21 +11,21 @@ from lorif_core.workspace.studio.ask_another_index import another_indexs_questio
 
 def draw(answer: Answer, dataset: str) -> None:
     """A button per other complete index of the same data."""
-    names = {key: name for key, name in question_form.index_names(dataset).items() if key != answer.index_id}
-    with st.popover("Compare methods", type="tertiary", key="compare-methods"):
+    names = {key: name for key, name in session.complete_indexes(dataset).items() if key != answer.index_id}
+    with st.popover("Compare with", type="tertiary", key="compare-methods"):
         if not names:
-            st.text("This is the only complete index of the data: build one by another method, then ask both.")
+            st.text("This is the only index of the data. Build one by another method to compare both.")
             if (page := st.session_state.get("pages", {}).get("indexes")) is not None:
                 st.page_link(page, label="Build another index", query_params={"tab": "Build"})
             return
-        st.caption("The same question, asked of")
+        st.caption("The same question, asked of another index")
         for index_id, name in names.items():
             if st.button(visible(name), key=f"compare-with-{index_id}", width="stretch"):
                 _ask(answer, index_id)
 
 
 def _ask(answer: Answer, index_id: str) -> None:
-    question_form.ask(another_indexs_question(session.workspace(), answer, index_id, session.actor()))
+    asking_stages.ask(another_indexs_question(session.workspace(), answer, index_id, session.actor()))
     url = {"a": str(answer.query_id), "asking": st.query_params["asking"]}
     if (page := st.session_state.get("pages", {}).get("compare")) is not None:
         st.switch_page(page, query_params=url)

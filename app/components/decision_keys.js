@@ -85,6 +85,8 @@ function tick(host, data) {
   paint();
 }
 
+desk.tick = tick;  // for tables that draw rows of their own
+
 function rowOf(root) {
   for (let node = root; node; node = node.parentElement ?? node.getRootNode().host) {
     if (node !== root && node.matches?.("[class*='st-key-card-'], [class*='st-key-row-']")) return node;

@@ -4,47 +4,57 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import decide, hit_filter_form, selection, token_view, verbatim_list
-from app.components.answers import Context, context_of
+from app.components import corpus_groups, decide, hit_filter_form, selection, token_view, verbatim_list
+from app.components.answers import Context
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
+from lorif_core.views.score_scale import Side, noise_line
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import MARKS, card, percentile_text, signed
+from lorif_core.views.tokens import MARKS, card, noise
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.studio import beside_answers as studio
 
 VERBATIM = "Word for word"
-TABS = ["Supports", "Opposes", "All", "Groups", VERBATIM]
+GROUPS = "Groups"
+TABS = ["Supports", "Opposes", "All", GROUPS, VERBATIM]
 
 
-def draw(answer: Answer) -> list[Hit]:
+def draw(answer: Answer, context: Context) -> list[Hit]:
     """Tabs with the lists; the hits that are on screen, in their order."""
-    context = context_of(answer)
-    tab = st.segmented_control(
-        "List", TABS, default=TABS[0], required=True, key="tab", bind="query-params", label_visibility="collapsed"
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filters"):
+        tab = str(
+            st.segmented_control(
+                "List",
+                TABS,
+                default=TABS[0],
+                required=True,
+                key="tab",
+                bind="query-params",
+                label_visibility="collapsed",
+                width="content",
+            )
+        )
+        is_list = tab not in (VERBATIM, GROUPS)
+        chosen = hit_filter_form.draw(answer, context) if is_list else HitFilter()
     if tab == VERBATIM:
         verbatim_list.draw(answer, context)
         return []
-    everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(str(tab), answer.hits)
-    chosen = hit_filter_form.bar(answer, context)
+    if tab == GROUPS:
+        corpus_groups.draw(answer, context.dataset_id)
+        return []
+    everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(tab, answer.hits)
     status_of = {one: status for one, (status, _) in context.statuses.items()}
     reason_of = {one: reason for one, (_, reason) in context.statuses.items()}
     shown = filter_hits(everything, chosen, status_of, reason_of)
-    if tab == "Groups":
-        _groups(answer, shown, context)
-        return shown
     _count_line(len(shown), len(everything), chosen)
     rows = [(hit.train_id, context.status(hit.train_id)) for hit in shown]
     selection.offer(rows, dataset=context.dataset_id, query=answer.query_id)
     selection.exclude_top(rows, dataset=context.dataset_id, query=answer.query_id)
     if not everything:
-        st.text(f"No text {str(tab).lower()} this completion." if tab != "All" else "No text has a score.")
+        st.text(f"No text {tab.lower()} this completion." if tab != "All" else "No text has a score.")
     elif st.session_state.get("view") == "Table":
         _table(answer, shown, context)
     else:
-        for hit in shown:
-            _card(answer, hit, context)
+        _cards(answer, shown, context)
     return shown
 
 
@@ -57,19 +67,37 @@ def _count_line(num_shown: int, total: int, chosen: HitFilter) -> None:
             token_view.legend(key="legend")
 
 
+def _cards(answer: Answer, shown: list[Hit], context: Context) -> None:
+    """The hits as rows; above the first one of each side that is noise, a line that says so and why."""
+    has_line = set[str]()
+    with st.container(key="hits"):
+        for hit in shown:
+            side: Side = "supports" if hit.score >= 0 else "opposes"
+            if hit.is_noise and side not in has_line:
+                has_line.add(side)
+                _noise_line(answer, side)
+            _card(answer, hit, context)
+
+
+def _noise_line(answer: Answer, side: Side) -> None:
+    told = noise_line(answer.spread, side, has_two_sides=answer.objective == "contrast")
+    if told is not None:
+        token_view.draw(noise(told), key=f"noise-{side}")
+
+
 def _card(answer: Answer, hit: Hit, context: Context) -> None:
     key = f"hit-{hit.train_id}"
     payload = card(
         hit,
-        largest=context.largest,
-        percentile=context.percentile(hit.score),
+        scale=context.scale,
+        standing=context.standing(hit.score),
         status=context.status(hit.train_id),
         reason=context.reason(hit.train_id),
         marks=[mark for mark in MARKS if st.session_state.get(mark, True)],
     )
-    with st.container(border=True, key=f"card-{key}", gap="small"):
+    with st.container(horizontal=True, wrap=False, key=f"card-{key}", gap="small"):
         token_view.draw(payload, key=f"{key}-text")
-        with st.container(horizontal=True, vertical_alignment="center", key=f"actions-{key}"):
+        with st.container(horizontal=True, width="content", gap="xsmall", key=f"actions-{key}"):
             selection.tick(hit.train_id, key=f"tick-{key}")
             decide.buttons(
                 [hit.train_id],
@@ -78,18 +106,17 @@ def _card(answer: Answer, hit: Hit, context: Context) -> None:
                 dataset=context.dataset_id,
                 query=answer.query_id,
             )
-            st.space("stretch")
             st.button("Read", key=f"{key}-open", on_click=session.set_url, kwargs={"open": hit.train_id})
 
 
 def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
     ids = [hit.train_id for hit in hits]
-    percentiles = [context.percentile(hit.score) for hit in hits]
     frame = pl.DataFrame(
         {
             "rank": [hit.rank for hit in hits],
             "score": [hit.score for hit in hits],
-            "of all": ["" if one is None else percentile_text(one) for one in percentiles],
+            "z": [hit.z for hit in hits],
+            "of all": [context.standing(hit.score) or "" for hit in hits],
             "status": [context.status(one) for one in ids],
             "source": [visible(hit.source) for hit in hits],
             "text": [visible(hit.text) for hit in hits],
@@ -102,7 +129,10 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         hide_index=True,
-        column_config={"score": st.column_config.NumberColumn(format="%+.4g")},
+        column_config={
+            "score": st.column_config.NumberColumn(format="%+.4g"),
+            "z": st.column_config.NumberColumn(format="%+.1f"),
+        },
         alt="Ranked training texts",
     )
     selected = [ids[row] for row in chosen["selection"]["rows"]]
@@ -114,42 +144,6 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         selected=selected,
     )
     _decide(selected, "rows", answer, context)
-
-
-def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:
-    columns = list(dict.fromkeys(name for hit in answer.hits for name in hit.metadata))
-    choices = [*columns, studio.DUPLICATES]
-    place = choices.index("source") if "source" in choices else 0
-    by = st.selectbox("Group by", choices, index=place, key="by", bind="query-params", width=260)
-    found = studio.hit_groups(hits, by)
-    chosen = st.dataframe(
-        found.select(
-            pl.col("group").map_elements(visible, return_dtype=pl.String),
-            pl.col("num_texts").alias("texts"),
-            pl.col("score_sum").alias("sum of scores"),
-            pl.when(pl.col("num_texts") > 1)
-            .then(pl.format("{} … {}", *(_signed(one) for one in ("sum_low", "sum_high"))))
-            .otherwise(pl.lit("—"))
-            .alias("95 % interval"),
-            (pl.col("share") * 100).alias("share of the lists"),
-        ),
-        key=session.table_key("groups", [by, *found["group"]]),
-        on_select="rerun",
-        selection_mode="multi-row",
-        hide_index=True,
-        column_config={
-            "sum of scores": st.column_config.NumberColumn(format="%+.4g"),
-            "share of the lists": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
-        },
-        alt="Groups of the texts in both lists",
-    )
-    _decide(
-        [one for row in chosen["selection"]["rows"] for one in found["train_ids"][row]], "groups", answer, context
-    )
-
-
-def _signed(column: str) -> pl.Expr:
-    return pl.col(column).map_elements(signed, return_dtype=pl.String)
 
 
 def _decide(ids: list[str], what: str, answer: Answer, context: Context) -> None:

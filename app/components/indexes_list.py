@@ -1,6 +1,7 @@
 """Every index, and one of them in numbers and figures."""
 
 import json
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -11,7 +12,9 @@ from lorif_core.catalog import IndexRecord
 from lorif_core.views.index_figures import energy_map, spectrum_lines
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.views.text import visible
-from lorif_core.workspace.indexes.index_report import IndexReport
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.indexes.index_report import IndexReport
 
 MARKS = {"complete": "✓", "building": "▶", "failed": "✗", "damaged": "✗"}
 
@@ -72,7 +75,7 @@ def _table(records: list[IndexRecord]) -> None:
     )
 
 
-def _facts(report: IndexReport) -> None:
+def _facts(report: "IndexReport") -> None:
     count = max(report.record.num_examples, 1)
     with st.container(horizontal=True, key="indexes-facts"):
         st.metric("Status", report.record.status)
@@ -99,7 +102,7 @@ def _facts(report: IndexReport) -> None:
         st.text("The build was interrupted or still runs: resume its job in the tab Build; finished parts are kept.")
 
 
-def _bytes(report: IndexReport) -> None:
+def _bytes(report: "IndexReport") -> None:
     st.subheader("Bytes on disk", anchor=False)
     parts = report.parts
     st.dataframe(
@@ -126,7 +129,7 @@ def _bytes(report: IndexReport) -> None:
     )
 
 
-def _energy(report: IndexReport) -> None:
+def _energy(report: "IndexReport") -> None:
     how = "before rounding" if report.kept_energy.as_stored is None else "as stored"
     st.subheader(f"Energy kept of each module, {how}", anchor=False)
     if not report.explained_energy:
@@ -140,7 +143,7 @@ def _energy(report: IndexReport) -> None:
     )
 
 
-def _spectrum(report: IndexReport) -> None:
+def _spectrum(report: "IndexReport") -> None:
     st.subheader("Spectrum of the curvature", anchor=False)
     worst = min(report.explained_energy, key=lambda name: report.explained_energy[name])
     names = list(report.explained_energy)
@@ -173,7 +176,7 @@ def _spectrum(report: IndexReport) -> None:
     st.text(f"The data outweighs the damping in {' and '.join(said)} (sum of s / (s + damping)).")
 
 
-def _settings(report: IndexReport) -> None:
+def _settings(report: "IndexReport") -> None:
     with st.expander("Settings, and the same in Python"):
         st.code(visible(json.dumps(report.settings, indent=1, ensure_ascii=False)), language="json")
         path, index_id = session.workspace_path(), report.record.index_id

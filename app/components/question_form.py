@@ -1,42 +1,30 @@
-"""What is asked: prompt, completion, tokens, and the settings behind them."""
+"""What is asked: prompt, completion, and the words of it that are explained.
+
+No box starts a run of the page when it is left (``on_change="ignore"``): such a run took the click that followed, and
+what was typed into the next box meanwhile. What stands in the boxes comes with the click on Ask, with Ctrl+Enter,
+which presses it, and with every other run.
+"""
 
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import session
 from app.background import Task, tasks, watch
-from app.components import chat_form, refine_choice, table_question, token_view
-from lorif_core.catalog import QueryRecord
-from lorif_core.config import GenerateConfig, Normalisation, ScoreConfig, Search
+from app.components import ask_options, chat_form, table_question, token_view
+from app.components.ask_options import Options
+from app.components.asking_stages import ask
 from lorif_core.files import fingerprint_of_value
-from lorif_core.views.text import visible
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.index_losses import IndexLosses
-from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.studio.beside_answers import completion_tokens
 
 SHORT_WAIT_S = 0.6
 """How long a run waits for the model before it says so and polls."""
 
-ANSWER_WAIT_S = 1.0
-"""The same for an answer: one that comes within it is drawn at once, without a page that says to wait."""
-
-NORMALISATIONS: dict[Normalisation, str] = {
-    "unit": "Without a unit: a text against itself is 1 (unit)",
-    "none": "Influence in nats, as it is added up (none)",
-    "relatif": "Divide by the root of self-influence (RelatIF)",
-    "tempered": "Divide by its fourth root",
-}
-SEARCHES: dict[Search | None, str] = {
-    None: "Fast for large indexes, else exact",
-    "exact": "Exact: score every text",
-    "fast": "Fast: read what matters most",
-}
-LENGTHS = [10, 20, 50, 100]
-NUM_EARLIER = 12
+SHORTCUT = "Ctrl+Enter"
 
 
 def seed(answer: Answer | None) -> None:
@@ -57,14 +45,6 @@ def seed(answer: Answer | None) -> None:
     chat_form.seed(answer.question)
 
 
-def index_names(dataset: str | None = None) -> dict[str, str]:
-    """Names of complete indexes, of one data set or of all, the newest first, by their ids.
-
-    Those that are members of another one's scores come last.
-    """
-    return {key: visible(name) for key, name in session.complete_indexes(dataset).items()}
-
-
 @st.fragment
 def draw() -> None:
     """The form; a click in it draws the form only, until the question is asked."""
@@ -75,111 +55,103 @@ def draw() -> None:
         session.empty_of_indexes()
         return
     index_id = session.index_id()
-    if (losses := table_question.losses_without_a_model(index_id)) is not None:
-        _of_table(index_id, losses)
-        return
-    chat = chat_form.draw(index_id)
-    prompt = st.text_area(
-        "Message" if chat.form == "chat" else "Prompt", key="ask-prompt", height=96, persist_state="session"
-    )
-    completion = st.text_area(
-        "Completion",
-        key="ask-completion",
-        height=80,
-        persist_state="session",
-        placeholder="What the model said. Leave empty to let it speak.",
-        help="Exactly this is explained. White space counts: a new word begins with a space.",
-    )
-    asked = Question(prompt=prompt, index_id=index_id, form=chat.form, system=chat.system, messages=chat.messages)
-    asked = replace(asked, generate=_generation(asked))
-    asked = _with_completion(asked, completion)
-    contrast, settings, (k, search) = _options()
-    chosen = _tokens(asked)
-    if st.button("Run", type="primary", width="stretch", key="ask-run", disabled=not prompt and not completion):
-        question = replace(
-            asked,
-            contrast=contrast or None,
-            tokens=tuple(chosen) or None,
-            settings=settings,
-            k=k,
-            num_opposing=k,
-            search=search,
-            actor=session.actor(),
-        )
-        ask(question)
-        st.rerun()
+    boxes, words = st.container(key="ask-boxes", gap="small"), st.container(key="ask-words", gap="xsmall")
+    losses = table_question.losses_without_a_model(index_id)
+    options = ask_options.draw(index_id, is_of_table=losses is not None)
+    with boxes:
+        if losses is not None:
+            _of_table(index_id, losses, options)
+        else:
+            _of_model(index_id, options, words)
 
 
-def _of_table(index_id: str, losses: IndexLosses) -> None:
+def _of_table(index_id: str, losses: IndexLosses, options: Options) -> None:
     """The form of an index that has no model."""
     asked = table_question.draw(index_id, losses)
-    _, settings, (k, _) = _options(is_of_table=True)
-    is_pressed = st.button("Run", type="primary", width="stretch", key="ask-run", disabled=asked is None)
-    if asked is not None and is_pressed:
-        ask(table_question.as_asked(asked, k, settings))
+    if _is_asked(is_ready=asked is not None) and asked is not None:
+        ask(table_question.as_asked(asked, options.k, options.scoring))
         st.rerun()
 
 
-def _with_completion(asked: Question, completion: str) -> Question:
+def _of_model(index_id: str, options: Options, words: DeltaGenerator) -> None:
+    """The boxes, and below the buttons the words of the completion."""
+    chat = chat_form.draw() if options.form == "chat" else chat_form.Chat()
+    prompt = _box("Message" if options.form == "chat" else "Prompt", "ask-prompt", 92, "What the model read")
+    completion = _box("Completion", "ask-completion", 76, "What it said. Leave empty to let it write.")
+    with st.expander("Compare with another completion", expanded=bool(st.session_state.get("ask-contrast"))):
+        contrast = _box("Compare with", "ask-contrast", 68, "Why the first completion, and not this one?")
+    asked = Question(prompt=prompt, index_id=index_id, form=options.form, system=chat.system, messages=chat.messages)
+    asked = _with_completion(replace(asked, generate=options.generate), completion, ends=options.ends)
+    with st.container(horizontal=True, gap="small", key="ask-buttons"):
+        is_asked = _is_asked()
+        if st.button(
+            "Generate", key="ask-generate", help="The model completes the prompt; nothing is explained yet."
+        ):
+            _begin_to_generate(asked)
+    _generated()
+    if is_asked or st.session_state.pop("asks-again", False):
+        _ask(asked, contrast, options)
+    with words:
+        _words(asked)
+
+
+def _box(label: str, key: str, height: int, placeholder: str) -> str:
+    return st.text_area(
+        label, key=key, height=height, placeholder=placeholder, persist_state="session", on_change="ignore"
+    )
+
+
+def _is_asked(*, is_ready: bool = True) -> bool:
+    return st.button("Ask", type="primary", width="stretch", key="ask-run", shortcut=SHORTCUT, disabled=not is_ready)
+
+
+def _ask(asked: Question, contrast: str, options: Options) -> None:
+    if not asked.conversation and asked.completion is None and asked.spoken is None:
+        st.text("Type a prompt first, or what the model said.")
+        return
+    objective = "contrast" if contrast else "loss"
+    ask(
+        replace(
+            asked,
+            contrast=contrast or None,
+            tokens=tuple(_chosen(asked)) or None,
+            settings=replace(options.scoring, objective=objective),
+            k=options.k,
+            num_opposing=options.k,
+            search=options.search,
+            actor=session.actor(),
+        )
+    )
+    st.rerun()
+
+
+def _with_completion(asked: Question, completion: str, *, ends: bool) -> Question:
     """The question with what stands in the box: the model's own tokens while nobody changed its words."""
     if not completion:
         return asked
     spoken: Spoken | None = st.session_state.get("ask-spoken")
     if spoken is not None and spoken.text == completion:
-        st.caption("As the model said it, token by token.")
         return replace(asked, spoken=spoken)
-    ends = st.checkbox(
-        "It ends there",
-        key="ask-ends",
-        persist_state="session",
-        help="Explain the end token behind the completion, too. Without it, exactly what is typed is explained.",
-    )
     return replace(asked, completion=completion, ends=ends)
 
 
-def ask(question: Question) -> None:
-    """Start to answer a question; the URL names what is being done."""
-    questions = session.workspace().questions
+def _begin_to_generate(asked: Question) -> None:
+    from lorif_core.workspace.asking.generate_completion import generate_completion
 
-    def work(report: ProgressSink) -> Answer:
-        return questions.ask(question, report)
-
-    task = tasks().start_stoppable(["ask", repr(question)], work)
-    session.set_url(asking=task.task_id)
-    task.wait(ANSWER_WAIT_S)
-
-
-def is_waiting() -> bool:
-    """Whether a question of this tab is being answered."""
-    return "asking" in st.query_params
-
-
-def waiting() -> None:
-    """What is shown until the answer is there."""
-    task = tasks().find(st.query_params["asking"])
-    if task is None:
+    if not asked.conversation:
+        st.text("Type a prompt first.")
         return
-    with st.container(border=True, key="asking"):
-        st.text("Searching the training texts…" if task.elapsed_s > 1 else "Asking the model…")
-        st.progress(min(0.95, task.elapsed_s / (task.elapsed_s + 4)), width="stretch")
-        st.caption("You can go on clicking; the answer comes when it is ready.")
-        if st.button("Cancel", key="ask-cancel"):
-            tasks().forget(task.task_id)
-            session.set_url(asking=None)
-            st.rerun()
-    watch(task.task_id)
+    workspace, asked = session.workspace(), replace(asked, completion=None, spoken=None, ends=False)
+    task = tasks().start(
+        ["generate", repr(asked)],
+        lambda: generate_completion(workspace.indexes.open(asked.index_id).engine.loaded, asked),
+    )
+    st.session_state["generating"] = task.task_id
 
 
-def _generation(asked: Question) -> GenerateConfig:
-    with st.popover("Let the model say it", width="stretch", help="The model completes the prompt."):
-        length = st.number_input("Longest, in tokens", 1, 512, 32, key="ask-length", persist_state="session")
-        heat = st.slider("Temperature", 0.0, 2.0, 0.0, 0.1, key="ask-temperature", persist_state="session")
-        seed_number = st.number_input("Seed", 0, 2**31, 0, key="ask-seed", persist_state="session")
-        st.caption("Temperature 0 takes the likeliest token each time; the seed matters above 0.")
-        settings = GenerateConfig(max_new_tokens=int(length), temperature=heat, sampling_seed=int(seed_number))
-        if st.button("Complete the prompt", key="ask-generate", disabled=not asked.conversation, width="stretch"):
-            st.session_state["generating"] = _generate(replace(asked, generate=settings)).task_id
-    task = tasks().find(st.session_state.get("generating", ""))
+def _generated() -> None:
+    """What the model was asked to write, into the box as soon as it is there."""
+    task: Task | None = tasks().find(st.session_state.get("generating", ""))
     if task is not None and not task.wait(SHORT_WAIT_S):
         st.text("The model is writing…")
         watch(task.task_id)
@@ -188,103 +160,44 @@ def _generation(asked: Question) -> GenerateConfig:
         with session.errors():
             st.session_state["ask-said"] = task.result()
             st.rerun()
-    return settings
 
 
-def _generate(asked: Question) -> Task:
+def _strip_key(asked: Question) -> str:
+    """Of the widget that holds which tokens are chosen: another one for another completion."""
+    return f"strip-{fingerprint_of_value(['tokens', repr(asked), st.session_state.get('seeded')])}"
+
+
+def _chosen(asked: Question) -> list[int]:
+    """Places of the tokens that were chosen of exactly this completion; none means all."""
+    held = st.session_state.get(_strip_key(asked))
+    return sorted(held["selected"] or []) if held else []
+
+
+def _words(asked: Question) -> None:
+    """The words of the completion to choose from."""
+    if asked.completion is None and asked.spoken is None:
+        return
     workspace = session.workspace()
-    return tasks().start(
-        ["generate", repr(asked)],
-        lambda: generate_completion(workspace.indexes.open(asked.index_id).engine.loaded, asked),
-    )
-
-
-def _options(*, is_of_table: bool = False) -> tuple[str, ScoreConfig, tuple[int, Search | None]]:
-    with st.expander("Compare with, list length"):
-        contrast = st.text_area(
-            "Rather than",
-            key="ask-contrast",
-            height=68,
-            persist_state="session",
-            placeholder="A second completion: why the first and not this one?",
-            disabled=is_of_table,
-        )
-        k = st.selectbox("Texts per list", LENGTHS, key="ask-k", persist_state="session")
-        normalisation = st.selectbox(
-            "Scores",
-            list(NORMALISATIONS),
-            format_func=lambda name: NORMALISATIONS[name],
-            key="ask-normalisation",
-            persist_state="session",
-        )
-        search = st.selectbox(
-            "Search",
-            list(SEARCHES),
-            format_func=lambda name: SEARCHES[name],
-            key="ask-search",
-            persist_state="session",
-            help="Percentiles, comparisons and what-ifs need the scores of all texts, which an exact search keeps.",
-        )
-        refined = {} if is_of_table else refine_choice.draw()
-    objective = "contrast" if contrast else "loss"
-    return contrast, ScoreConfig(objective=objective, normalisation=normalisation, **refined), (k, search)
-
-
-def _tokens(asked: Question) -> list[int]:
-    """Places of the chosen tokens; none means all."""
-    if asked.completion is None:
-        return []
-    workspace = session.workspace()
-    what = ["tokens", repr(asked)]
-    task = tasks().start(what, lambda: completion_tokens(workspace, asked))
-    st.markdown("**Tokens to explain**")
+    task = tasks().start(["tokens", repr(asked)], lambda: completion_tokens(workspace, asked))
+    st.markdown("**Words to explain**")
     if not task.wait(SHORT_WAIT_S):
-        st.caption("Reading the tokens…")
+        st.caption("Reading the words…")
         watch(task.task_id)
-        return list(st.session_state.get("ask-tokens", []))
+        return
     with session.errors():
         found = task.result()
-        key = f"strip-{fingerprint_of_value([*what, st.session_state.get('seeded')])}"
         before = [place for place in st.session_state.get("ask-tokens", []) if place < len(found)]
-        shown = st.session_state.get("shown_query")
-        chosen = token_view.picker(found, before if shown == st.session_state.get("seeded") else [], key=key)
-        said = f"{len(chosen)} of {len(found)} chosen" if chosen else f"all {len(found)}"
-        st.caption(f"{said} · log-probabilities in nats · click, shift-click, or arrows and space; escape for all")
-        return chosen
-    return []
+        is_of_answer = st.session_state.get("shown_query") == st.session_state.get("seeded")
+        chosen = token_view.picker(found, before if is_of_answer else [], key=_strip_key(asked))
+        _what_is_chosen(len(chosen), len(found))
 
 
-def earlier_questions() -> None:
-    """What to do when no answer is open: the latest questions, to open one."""
-    asked = session.workspace().questions.records()[: -NUM_EARLIER - 1 : -1]
-    if not asked and not session.indexes():
-        return  # the form says what to do first
-    if not asked:
-        session.empty(
-            "Nothing was asked yet. Type a prompt on the left and what the model said, then Run.",
-            'lorif ask {workspace} --prompt "…" --generate',
-        )
-        return
-    st.subheader("Asked before", anchor=False)
-    st.caption("Choose a row to open its answer, or ask something new on the left.")
-    chosen = st.dataframe(
-        {
-            "query": [one.query_id for one in asked],
-            "prompt": [visible(one.prompt) for one in asked],
-            "completion": [visible(one.completion) for one in asked],
-            "asked by": [visible(one.asked_by) for one in asked],
-            "when (UTC)": [f"{one.created_at:%Y-%m-%d %H:%M}" for one in asked],
-        },
-        key=session.table_key("earlier", [one.query_id for one in asked]),
-        on_select="rerun",
-        selection_mode="single-row",
-        hide_index=True,
-        alt="Questions asked before, newest first",
-    )
-    _open_row(asked, chosen["selection"]["rows"])
-
-
-def _open_row(asked: list[QueryRecord], rows: list[int]) -> None:
-    if rows:
-        session.set_url(query=asked[rows[0]].query_id)
-        st.rerun()
+def _what_is_chosen(num_chosen: int, num_tokens: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="ask-chosen"):
+        if not num_chosen:
+            st.caption("All of it. Click a word to explain it alone; below each, its log-probability in nats.")
+            return
+        st.caption(f"{num_chosen} of {num_tokens} tokens. Escape: all.")
+        if st.button("Explain these", key="ask-words-alone"):
+            st.session_state["asks-again"] = True
+            st.rerun(scope="fragment")

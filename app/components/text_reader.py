@@ -12,7 +12,7 @@ from lorif_core.journal.entries import ExampleEvent
 from lorif_core.views.hits import Hit
 from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import card, heated, plain, signed
+from lorif_core.views.tokens import card, heated, plain, signed, words_of_hit
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio.beside_answers import Appearance, appearances
 
@@ -87,16 +87,16 @@ def _navigation(hit: Hit, order: list[str]) -> None:
 def _text(answer: Answer, hit: Hit, context: Context) -> None:
     head = card(
         hit,
-        largest=context.largest,
-        percentile=context.percentile(hit.score),
+        scale=context.scale,
+        standing=context.standing(hit.score),
         status=context.status(hit.train_id),
         reason=context.reason(hit.train_id),
     )
     token_view.draw(head | {"parts": []}, key="reader-head")
-    has_heat = st.toggle("Token heat", value=True, key="reader-heat", disabled=not hit.tokens)
+    has_heat = st.toggle("Heat", value=True, key="reader-heat", disabled=not hit.tokens)
     with st.container(border=True, key="reader-text"):
         if has_heat and hit.tokens:
-            token_view.draw(heated(hit.tokens, hit), key="reader-heated")
+            token_view.draw(heated(words_of_hit(hit), hit), key="reader-heated")
         else:
             token_view.draw(plain(hit), key="reader-plain")
     if hit.verbatim.spans or (has_heat and hit.tokens):
@@ -135,7 +135,7 @@ def _others(found: Sequence[Appearance]) -> None:
         return
     chosen = st.dataframe(
         {
-            "query": [one.query_id for one in found],
+            "question": [one.query_id for one in found],
             "side": [one.side for one in found],
             "rank": [one.rank for one in found],
             "score": [signed(one.score) for one in found],

@@ -23,8 +23,9 @@ def draw(answer: Answer, context: Context) -> None:
         st.text(f"{NOTE} A line above marks them.")
         listed = {hit.train_id: f"supports #{hit.rank}" for hit in answer.supports}
         listed |= {hit.train_id: f"opposes #{hit.rank}" for hit in answer.opposes}
-        for one in found.texts:
-            _card(answer, one, context, listed.get(one.train_id))
+        with st.container(key="verbatim-hits"):
+            for one in found.texts:
+                _card(answer, one, context, listed.get(one.train_id))
         opened = st.query_params.get("open")
         shown = next((one for one in found.texts if one.train_id == opened and opened not in listed), None)
         if shown is not None and not decide.is_asking():
@@ -42,12 +43,11 @@ def _found(answer: Answer, dataset: str) -> VerbatimTexts | None:
 
 def _card(answer: Answer, one: VerbatimText, context: Context, listed: str | None) -> None:
     key = f"verbatim-{one.train_id}"
-    with st.container(border=True, key=f"card-{key}", gap="small"):
+    with st.container(horizontal=True, wrap=False, key=f"card-{key}", gap="small"):
         token_view.draw(verbatim_card(one, context.decided(one.train_id), listed), key=f"{key}-text")
-        with st.container(horizontal=True, key=f"actions-{key}"):
+        with st.container(horizontal=True, width="content", gap="xsmall", key=f"actions-{key}"):
             status = context.status(one.train_id)
             decide.buttons([one.train_id], status, key=key, dataset=context.dataset_id, query=answer.query_id)
-            st.space("stretch")
             st.button("Read", key=f"{key}-open", on_click=session.set_url, kwargs={"open": one.train_id})
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session
-from app.components import compare_choice, compare_result, question_form
+from app.components import asking_stages, compare_choice, compare_result
 
 
 def page() -> None:
@@ -17,8 +17,8 @@ def page() -> None:
         return
     with session.errors():
         choice = compare_choice.choose(queries)
-        if question_form.is_waiting():
-            question_form.waiting()
+        if asking_stages.is_waiting():
+            asking_stages.waiting()
         elif choice.b is None:
             st.text("Only one question was asked so far: ask a variation of it to compare.")
         else:

@@ -3,12 +3,24 @@
 import streamlit as st
 
 from app import session
-from app.components import answer_header, context_choice, decide, hit_lists, question_form, text_reader
-from app.components.answers import finished_question, shown_answer
+from app.components import (
+    answer_header,
+    answer_style,
+    asking_stages,
+    context_choice,
+    decide,
+    earlier_questions,
+    hit_lists,
+    question_form,
+    text_reader,
+)
+from app.components.answers import context_of, finished_question, shown_answer
+from lorif_core.workspace.asking.answer import Answer
 
 
 def page() -> None:
     """Draw the page."""
+    answer_style.draw()
     with session.errors():
         finished_question()
     with session.errors():
@@ -18,13 +30,19 @@ def page() -> None:
         with asking, session.errors():
             question_form.draw()
         with results, session.errors():
-            if question_form.is_waiting():
-                question_form.waiting()
+            if asking_stages.is_waiting():
+                asking_stages.waiting()
             elif answer is None:
-                question_form.earlier_questions()
+                earlier_questions.draw()
             else:
-                context_choice.notice(answer.index_id, key="answer")
-                answer_header.draw(answer)
-                shown = hit_lists.draw(answer)
-                if not decide.is_asking():
-                    text_reader.draw(answer, shown)
+                _answer(answer)
+
+
+def _answer(answer: Answer) -> None:
+    with st.container(key="answer"):
+        context_choice.notice(answer.index_id, key="answer")
+        context = context_of(answer)
+        answer_header.draw(answer, context)
+        shown = hit_lists.draw(answer, context)
+    if not decide.is_asking():
+        text_reader.draw(answer, shown)

@@ -5,11 +5,14 @@ same thing. Times are aware and in UTC. ``None`` means that the fact does not ex
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypedDict, get_args
 
 from lorif_core.errors import CatalogError
+
+GONE = "gone-"
+"""How the fingerprint of a question begins that went with its index."""
 
 IndexStatus = Literal["building", "complete", "failed", "damaged"]
 
@@ -307,6 +310,24 @@ class QueryRecord(_Created):
 
     asked_by: str
     """Who asked."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it went with its index: only its number is left, so that no other question gets it."""
+        return self.fingerprint.startswith(GONE)
+
+    def without_words(self) -> "QueryRecord":
+        """What is left of it when its index is deleted."""
+        return replace(
+            self,
+            fingerprint=f"{GONE}{self.query_id}",
+            prompt="",
+            completion="",
+            contrast=None,
+            tokens_json=None,
+            settings_json="{}",
+            plans_json="{}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

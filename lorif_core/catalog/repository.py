@@ -113,11 +113,19 @@ class Catalog(Protocol):
         Raises:
             CatalogError: There is none; the message names the known ids.
         """
-        return self._find(QueryRecord, query_id)
+        found = self._find(QueryRecord, query_id)
+        if found.is_gone:
+            raise CatalogError(
+                f"question {query_id} went with its index, {found.index_id}, which was deleted. Ask again."
+            )
+        return found
 
     def queries(self, **values: str) -> list[QueryRecord]:
-        """Every question asked, oldest first; with values, those whose columns equal them."""
-        return self._list(QueryRecord, values)
+        """Every question asked, oldest first; with values, those whose columns equal them.
+
+        Those that went with their index are not among them.
+        """
+        return [one for one in self._list(QueryRecord, values) if not one.is_gone]
 
     def hits(self, **values: str) -> list[HitRecord]:
         """Lines of top lists whose columns equal the values (``query_id``, ``train_id``), strongest first."""
@@ -142,6 +150,30 @@ class Catalog(Protocol):
             changed = replace(found, status=status, updated_at=utc_now(), **measures)
             records.put(changed)
         return changed
+
+    def remove_index(self, index_id: str, evaluations: Sequence[str] = ()) -> None:
+        """Forget an index, its preconditioners, its questions with their lists, and its model if no other needs it.
+
+        The numbers of its questions are never given to others.
+
+        Args:
+            index_id: Of the index.
+            evaluations: Ids of evaluations that go with it.
+
+        Raises:
+            CatalogError: There is no such index.
+        """
+        with self._transaction() as records:
+            record = _one(records, IndexRecord, index_id)
+            for query in records.matching(QueryRecord, {"index_id": index_id}):
+                records.remove(HitRecord, {"query_id": query.query_id})
+                records.put(query.without_words())
+            for evaluation_id in evaluations:
+                records.remove(EvaluationRecord, {"evaluation_id": evaluation_id})
+            records.remove(PreconditionerRecord, {"index_id": index_id})
+            records.remove(IndexRecord, {"index_id": index_id})
+            if not records.matching(IndexRecord, {"model_id": record.model_id}):
+                records.remove(ModelRecord, {"model_id": record.model_id})
 
     def dataset(self, dataset_id: str) -> DatasetRecord:
         """The data set with this id.

@@ -1,12 +1,13 @@
-"""The command `lorif indexes`: list them, report on one, copy one."""
+"""The command `lorif indexes`: list them, report on one; copy, name or delete one."""
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
+from lorif_core.cli.change_index import UNCHANGED, ChangeArgs, change_index
 from lorif_core.cli.index_commands import say_members, say_share, say_size
 from lorif_core.cli.output import Json, TextArg, complain, console, print_json, progress, say
 from lorif_core.errors import ConfigError, LorifError
@@ -24,23 +25,29 @@ def indexes(
     /,
     *,
     copy_to: TextArg = None,
+    change: OmitArgPrefixes[ChangeArgs] = UNCHANGED,
     json: Json = False,
 ) -> None:
-    """List the indexes of a workspace; with an id, every byte of that one and what its codes keep of each module.
+    """List the indexes of a workspace; with one named, every byte of it and what its codes keep of each module.
 
     With `--copy-to` the index is copied, every file is compared with its checksum, and from then on it is read from
     the copy; its files stay where they were, and may be deleted. Interrupted, the same command goes on.
 
     Args:
         workspace: Folder of the workspace.
-        index: Id of an index.
+        index: Id of an index, or the name that it was given.
         copy_to: Where to copy the index: s3://bucket/prefix, gs://…, az://… or a folder, in which it gets a folder of
             its own. WORKSPACE/indexes brings it back.
+        change: Its name, or that it goes.
         json: Print one JSON object instead of tables.
     """
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
+    index = _id_of(opened, index)
+    if change.names_any:
+        change_index(opened, index, change, json=json)
+        return
     if copy_to is not None:
         _copy(opened, index, copy_to, json=json)
         return
@@ -54,14 +61,20 @@ def indexes(
     _list(opened, workspace, json=json)
 
 
+def _id_of(opened: "Workspace", index: str | None) -> str | None:
+    """The id behind a name that was given to an index; anything else as it is."""
+    return next((key for key, one in opened.indexes.named().items() if one.is_given and one.name == index), index)
+
+
 def _list(opened: "Workspace", workspace: Path, *, json: bool) -> None:
     from lorif_core.views.tables import human_bytes, records_table
     from lorif_core.workspace.indexes.linked_members import members_to_dict
 
-    found = opened.indexes.records()
+    found, named = opened.indexes.records(), opened.indexes.named()
     if json:
         told = [
             asdict(one)
+            | {"name": named[one.index_id].name, "description": named[one.index_id].description}
             | {"storage": one.storage, "coverage": _coverage(opened, one)}
             | {"members": members_to_dict(_members(opened, one))}
             for one in found
@@ -71,6 +84,7 @@ def _list(opened: "Workspace", workspace: Path, *, json: bool) -> None:
         rows = [
             [
                 one.index_id,
+                named[one.index_id].name,
                 one.method,
                 one.status,
                 f"{one.num_examples:,}",
@@ -81,8 +95,8 @@ def _list(opened: "Workspace", workspace: Path, *, json: bool) -> None:
             ]
             for one in found
         ]
-        columns = ["id", "method", "status", "texts", "size", "without a gradient", "members", "stored in"]
-        told = [number for number in range(len(columns)) if number < 6 or any(row[number] for row in rows)]
+        columns = ["id", "name", "method", "status", "texts", "size", "without a gradient", "members", "stored in"]
+        told = [number for number in range(len(columns)) if number < 7 or any(row[number] for row in rows)]
         rows = [[row[number] for number in told] for row in rows]
         console().print(records_table("Indexes", [columns[number] for number in told], rows))
     else:

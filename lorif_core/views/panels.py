@@ -16,7 +16,18 @@ from lorif_core.views.score_figures import score_bins
 from lorif_core.views.score_scale import BarScale, bar_scale, noise_line, standing
 from lorif_core.views.shown_values import bin_text, cell_text
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import Payload, card, found_parts, heated, noise, plain, signed, strip, text
+from lorif_core.views.tokens import (
+    Payload,
+    card,
+    found_parts,
+    heated,
+    noise,
+    plain,
+    signed,
+    strip,
+    text,
+    words_of_hit,
+)
 
 MAX_CHOICES = 12
 """Values of a column that are listed."""
@@ -143,7 +154,7 @@ def reader_panel(
         "source": visible(str(metadata.get("source") or "")) or None,
         "card": head,
         "plain": (plain(hit) if hit else text(content, found))["parts"],
-        "heated": heated(hit.tokens, hit)["parts"] if hit and hit.tokens else None,
+        "heated": heated(words_of_hit(hit), hit)["parts"] if hit and hit.tokens else None,
         "metadata": [
             [visible(name), visible(cell_text(value))] for name, value in metadata.items() if value is not None
         ],

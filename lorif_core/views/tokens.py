@@ -114,6 +114,22 @@ def text(content: str, found: Sequence[tuple[int, int]] = ()) -> Payload:
     return {"mode": "text", "parts": found_parts(content, found)}
 
 
+FOLD = 160
+"""Characters of a prompt that are shown before it is folded."""
+
+
+def asked(prompt: str, completion: str, contrast: str | None = None) -> Payload:
+    """A question on one line; of a long prompt the end, and the rest on a click."""
+    return {
+        "mode": "asked",
+        "prompt": visible(prompt),
+        "completion": visible(completion),
+        "contrast": None if contrast is None else visible(contrast),
+        "contrast_word": "compared with",
+        "fold": FOLD,
+    }
+
+
 def plain(hit: Hit) -> Payload:
     """A hit's text without heat; what it shares with the answer word for word gets a line above."""
     parts = found_parts(hit.text, verbatim_places(hit.text, hit.text, hit.verbatim), "o", hit.asked)

@@ -6,7 +6,9 @@ none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this ta
 
 import re
 
+from lorif_core.workspace.health.failure_kinds import FAILURE_KINDS
 from lorif_core.workspace.health.file_kind import INDEX_AGAIN, RESTORE, Kind
+from lorif_core.workspace.health.index_kinds import INDEX_KINDS
 from lorif_core.workspace.health.run_kinds import RUN_KINDS
 
 _NO_ANSWER = "Questions to this index are refused until then."
@@ -24,9 +26,9 @@ KINDS = (
     ),
     Kind(
         name="leftover",
-        place=".*.partial, .*.unfinished, datasets/.incoming-*/, exports/.*.exporting/",
+        place=".*.partial, .*.unfinished, datasets/.incoming-*/, exports/.*.exporting/, indexes/.deleted-*/",
         pattern=r"(.*/)?\.[^/]+(\.partial(\.wal|-wal|-journal|-shm)?|\.unfinished|\.turn|\.[0-9a-f]{32})|uploads/\.[0-9a-f]{32}"
-        r"|datasets/\.incoming-[0-9a-f]{32}/.*|exports/(.*/)?\.[^/]+\.exporting/.*",
+        r"|datasets/\.incoming-[0-9a-f]{32}/.*|exports/(.*/)?\.[^/]+\.exporting/.*|indexes/\.deleted-[^/]+/.*",
         what="what a writer had begun when it was killed",
         source="nothing",
         check="elsewhere",
@@ -241,6 +243,7 @@ KINDS = (
         remedy="Name the members again with the same `lorif index` command, or go on without them: `--alone`.",
         is_sealed=True,
     ),
+    *INDEX_KINDS,
     Kind(
         name="losses",
         place="indexes/ID/losses.json",
@@ -327,10 +330,23 @@ KINDS = (
         name="map",
         place="maps/ID.parquet",
         pattern=r"maps/[^/]+\.parquet",
-        what="the texts of an index as points in a plane",
-        source="the parts",
+        what="the texts of an index as points of a picture, and their clusters",
+        source="the states of the texts",
         check="elsewhere",
         meaning="The map is not drawn; no score depends on it.",
+        remedy="`lorif doctor WORKSPACE --repair` sets it aside; `lorif map` computes it again.",
+        repair="set aside",
+        left="Compute it again with `lorif map`.",
+        is_sealed=True,
+    ),
+    Kind(
+        name="states of texts",
+        place="states-of-texts/ID/NNNNN.parquet",
+        pattern=r"states-of-texts/[^/]+/[0-9]{5}\.parquet",
+        what="what the model of an index makes of its texts",
+        source="the texts and the model",
+        check="elsewhere",
+        meaning="Texts like one cannot be found by meaning, and no map computed; no score depends on it.",
         remedy="`lorif doctor WORKSPACE --repair` sets it aside; `lorif map` computes it again.",
         repair="set aside",
         left="Compute it again with `lorif map`.",
@@ -442,6 +458,7 @@ KINDS = (
         remedy=f"{RESTORE} Where the decisions are still those, `lorif export --force` writes it again.",
     ),
     *RUN_KINDS,
+    *FAILURE_KINDS,
 )
 
 _COMPILED = [(re.compile(kind.pattern), kind) for kind in KINDS]
