@@ -337,7 +337,7 @@ function keys(root, data, actions) {
 // What the keys do, for who asks with "?".
 function keysBox(state, letters) {
   if (!state.showsKeys) return [];
-  const list = element("dl", "pairs keys");
+  const list = element("dl", "pairs key-list");
   for (const letter of letters) {
     const name = element("dt");
     name.append(...letter.split(" … ").flatMap((one, place) => [place ? " … " : "", ...one.split(" ").flatMap((key) => [element("kbd", "", key), " "])]));
@@ -363,11 +363,13 @@ function readerKeys(root, panel, order) {
     hold(state, (now) => now.reader?.key === order[0]);
     emit("open", order[0]);
   };
-  const open = isOpen ? {
-    j: press(root, "reader-j"), k: press(root, "reader-k"), f: press(root, "reader-flag"), x: press(root, "reader-exclude"),
-    e: () => (press(root, "reader-why")() || press(root, "reader-exclude")()), a: press(root, "reader-keep"),
-    m: press(root, "reader-note"), Escape: press(root, "reader-close"),
-  } : { j: first, Enter: first };
+  // All of them also while no text is open: one may be on its way, and what is pressed meanwhile is about it.
+  const open = {
+    j: isOpen ? press(root, "reader-j") : first, k: press(root, "reader-k"), f: press(root, "reader-flag"),
+    x: press(root, "reader-exclude"), e: () => press(root, "reader-why")() || press(root, "reader-exclude")(),
+    a: press(root, "reader-keep"), m: press(root, "reader-note"), Escape: press(root, "reader-close"),
+    ...(isOpen ? {} : { Enter: first }),
+  };
   const shared = { u: press(root, "undo"), "?": () => { state.showsKeys = !state.showsKeys; again(); } };
   section(root, "keys", state.showsKeys, (box) => box.replaceChildren(...keysBox(state, ["J K", "Enter", "A", "F", "X", "E", "M", "U", "Esc", "?"])));
   keys(root, data, { ...open, ...shared });
