@@ -166,3 +166,5 @@ def test_a_share_is_a_queue_of_review(ws, show):
     ws.team.share_out("first", Choice("flagged"), ["tester", "ann"])
     app = show(None, page="review", **{"from": "My share"})
     assert any("0 of 3 done" in str(one.proto) for one in app.get("progress"))
+    assert not [one for one in texts(app) if "flagged" in one or "tester · " in one]
+    assert any("does not show here" in one.value for one in app.caption)
