@@ -7,13 +7,12 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks
-from app.components import corpus_groups_decide, decide
+from app.components import corpus_groups_decide, decide, selection
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, sum_bars
 from lorif_core.views.text import counted, visible
 from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.failures.ask_failures import question_of
 from lorif_core.workspace.failures.failure_folder import AskedFailure
 from lorif_core.workspace.failures.failure_run import FailureGroups, FailureRun
 from lorif_core.workspace.folder.progress import ProgressSink
@@ -226,6 +225,8 @@ def _failures(run: FailureRun, k: int) -> None:
 
 
 def _ask(run: FailureRun, asked: AskedFailure) -> None:
+    from lorif_core.workspace.failures.ask_failures import question_of
+
     questions, actor = session.workspace().questions, session.actor()
     question = question_of(asked, run.index_id, actor=actor)
 
@@ -253,6 +254,7 @@ def _text_table(
         hide_index=True,
         height=min(38 + 35 * len(ids), 400),
         column_config={
+            "id": st.column_config.TextColumn(width=80, pinned=True),  # the keys know a row by it
             "text": st.column_config.TextColumn(width=520),
             "failures": st.column_config.NumberColumn(help="Failures that have it among their top."),
             "works against": st.column_config.NumberColumn(help="Failures that have it among their opposing top."),
@@ -264,7 +266,10 @@ def _text_table(
         },
         alt="Texts that taught these failures",
     )
-    return [ids[row] for row in chosen["selection"]["rows"]]
+    selected = [ids[row] for row in chosen["selection"]["rows"]]
+    rows = list(zip(ids, corpus_groups_decide.statuses(ids, run.dataset_id), strict=True))
+    selection.offer_table(rows, key="failure-texts", dataset=run.dataset_id, selected=selected)
+    return selected
 
 
 def _decide(ids: Sequence[str], run: FailureRun, key: str) -> None:

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.browser
 
 HOSTILE = quote("train_id in (markup, letters, long)")
 VIEWS = {
-    "investigate": "/",
+    "home": "/",
+    "investigate": "/investigate",
     "answer": "/?query=3",
     "answer as a table": "/?query=2&tab=All&view=Table&find=script",
     "groups": "/?query=3&tab=Groups",
