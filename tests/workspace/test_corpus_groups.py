@@ -12,6 +12,7 @@ from tiny_workspace import copy_of, done, indexed, lorif, root, rows
 import lorif_core as lf
 from lorif_core.errors import ArtefactError, DataError
 from lorif_core.workspace.datasets.view import View
+from lorif_core.workspace.failures import text_groups
 
 IDS = [row["id"] for row in rows()]
 YEARS = [row["year"] for row in rows()]
@@ -89,6 +90,12 @@ def test_clusters_are_those_of_the_map(tmp_path):
         members = atlas.points.filter(pl.col("cluster") == number)["train_id"].to_list()
         assert found.ids_of([label]) == members
     assert found.frame["num_texts"].sum() == len(IDS)
+
+
+def test_a_column_of_ids_is_refused(monkeypatch):
+    monkeypatch.setattr(text_groups, "MOST_GROUPS", 5)
+    with pytest.raises(DataError, match="groups are at most 5"):
+        opened().failures.groups("1", "year")
 
 
 def test_parts_of_a_group():
