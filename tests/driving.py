@@ -173,6 +173,27 @@ def table(page, name: str):
     return page.locator(f"[class*='st-key-{name}'] [data-testid=stDataFrame]").first
 
 
+def corpus_rows(page):
+    """Rows of the table of texts, on Corpus."""
+    return page.locator(".corpus tbody tr")
+
+
+def corpus_ids(page) -> list[str]:
+    """Train ids of its rows."""
+    corpus_rows(page).first.wait_for()
+    return corpus_rows(page).evaluate_all("(rows) => rows.map((row) => row.dataset.id)")
+
+
+def sort_corpus(page, column: str) -> None:
+    """Click the heading of one of its columns."""
+    page.locator(".corpus th .sort").filter(has_text=column).first.click()
+
+
+def facet(page, column: str):
+    """What a column holds, beside it."""
+    return page.locator(f".corpus .facet[aria-label='{column}']")
+
+
 def described(page, description: str):
     """A table by what a screen reader calls it."""
     return page.get_by_test_id("stDataFrame").filter(has=page.locator(f"[aria-label='{description}']")).first

@@ -125,4 +125,5 @@ def _do(act: dict[str, Any]) -> None:
         session.set_url(open=ids[0])
     elif ids and name in decide.ACTS:
         options = decide.Options(dataset=act["dataset"], query=act["query"])
-        decide.act_on(ids, decide.ACTS[name], f"key-{act['n']}", options, asks=name == "exclude-why")
+        request = session.request_id(f"key-{act['n']}", ids)
+        decide.act_on(ids, decide.ACTS[name], request, options, asks=name == "exclude-why")

@@ -133,6 +133,7 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         column_config={
             "score": st.column_config.NumberColumn(format="%+.4g"),
             "z": st.column_config.NumberColumn(format="%+.1f"),
+            "id": st.column_config.TextColumn(width=80, pinned=True),  # the keys know a row by it
         },
         alt="Ranked training texts",
     )

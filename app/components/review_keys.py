@@ -17,7 +17,7 @@ def reasons(known: Sequence[Reason]) -> None:
     """The reason of the next exclusions, chosen by a number; stays until another is chosen."""
     chosen = decide.last_reason()
     st.text("Reason for X: press a number; the same again takes it back.")
-    with st.container(horizontal=True, key="review-reasons", gap="xsmall"):
+    with st.container(horizontal=True, key="actions-review-reasons", gap="xsmall"):
         for number, reason in enumerate(known, start=1):
             st.button(
                 reason.name,
@@ -31,7 +31,7 @@ def reasons(known: Sequence[Reason]) -> None:
 
 
 def decisions(queue: Queue, train_id: str, others: list[str], dataset: str, query: str | None) -> None:
-    """Keep, flag, exclude, needs review, skip, undo, and a step to either side.
+    """Keep, flag, exclude, needs review, skip, undo, note.
 
     Args:
         queue: What is reviewed.
@@ -42,7 +42,7 @@ def decisions(queue: Queue, train_id: str, others: list[str], dataset: str, quer
     """
     reason, options = decide.last_reason(), decide.Options(dataset=dataset, query=query)
     draw = partial(_decision, queue, [train_id, *others], options)
-    with st.container(horizontal=True, vertical_alignment="center", key="review-decisions", gap="xsmall"):
+    with st.container(horizontal=True, vertical_alignment="center", key="actions-review", gap="xsmall"):
         draw("Keep", decision_keys.KEEP, "keep", "It is fine.")
         draw("Flag", decision_keys.FLAG, "flag", "Suspicious; it stays in the data.")
         said = f"As {reason}, the last reason." if reason else "Leave it out of every export; asks for a reason."
@@ -51,8 +51,6 @@ def decisions(queue: Queue, train_id: str, others: list[str], dataset: str, quer
         _plain("Skip", decision_keys.SKIP, partial(review_queue.advance, queue, train_id, "Skip"))
         _plain("Undo", decision_keys.UNDO, partial(undo, queue), is_off=not queue.trail)
         _plain("Note", decision_keys.NOTE, _toggle_note)
-        _plain("Previous", decision_keys.PREVIOUS, partial(review_queue.step, queue, train_id, -1))
-        _plain("Next", decision_keys.NEXT, partial(review_queue.step, queue, train_id, 1))
     if others:
         st.text(f"The next decision is about {counted_texts(1 + len(others))}: this one and {len(others)} near it.")
 

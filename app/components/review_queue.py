@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import session
 from app.components import choose_group
+from app.components.decision_keys import NEXT, PREVIOUS
 from lorif_core.catalog import QueryRecord
 from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.text import visible
@@ -173,11 +174,23 @@ def step(queue: Queue, train_id: str, by: int) -> None:
     session.set_url(open=queue.ids[max(0, min(len(queue.ids) - 1, place))])
 
 
-def progress(queue: Queue, train_id: str | None) -> None:
-    """How much of the queue is done; it holds a text at least."""
-    num_done = len(queue.ids) - len(queue.left)
-    place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
-    st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
+def header(queue: Queue, train_id: str | None) -> None:
+    """How much of the queue is done, and why it is as short as it is."""
+    with st.container(horizontal=True, vertical_alignment="center", key="review-progress"):
+        if queue.ids:
+            num_done = len(queue.ids) - len(queue.left)
+            place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
+            st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
+        if train_id is not None:
+            for label, letter, by in (("Previous", PREVIOUS, -1), ("Next", NEXT, 1)):
+                key = f"review-{label.lower()}"
+                st.button(label, key=key, shortcut=letter, on_click=step, args=(queue, train_id, by))
+        st.button("Build the queue again", key="review-renew", on_click=renew)
+    told = why_so_short(queue)
+    if told is not None or st.session_state.get("review-decided"):
+        with st.container(horizontal=True, vertical_alignment="center", key="review-short"):
+            st.text(told or "Texts that were decided already are in the queue, too.", width="content")
+            st.toggle("Include decided texts", key="review-decided", persist_state="session")
 
 
 def why_so_short(queue: Queue) -> str | None:

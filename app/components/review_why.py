@@ -9,7 +9,7 @@ from app import session
 from app.components import answers, token_view
 from lorif_core.journal.entries import ExampleEvent
 from lorif_core.views import tokens as payloads
-from lorif_core.views.decision_words import done_words
+from lorif_core.views.decision_words import DONE_WORDS, counted_texts
 from lorif_core.views.hits import Hit
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
@@ -75,10 +75,11 @@ def _because(cause: Cause, choice: Choice) -> str:
     for event in cause.events:
         if event.batch.kind in ("flag", "exclude") and not event.is_undone:
             batch = event.batch
+            rest = batch.num_events - 1
+            with_others = f" with {counted_texts(rest).replace('text', 'other text')}" if rest else ""
+            done = f"{DONE_WORDS[batch.kind]} it{with_others}" + (f" as {batch.reason}" if batch.reason else "")
             comment = f": {batch.text}" if batch.text else ""
-            return (
-                f"It is here because {batch.actor} {done_words(batch)} on {batch.at:%Y-%m-%d at %H:%M} UTC{comment}"
-            )
+            return f"It is here because {batch.actor} {done} on {batch.at:%Y-%m-%d at %H:%M} UTC{comment}"
     return "It is here because a link named it."
 
 

@@ -18,6 +18,9 @@ TOP = 3
 TICK = 24
 """Width of a checkbox in pixels."""
 
+HINT = 80
+"""Width of the button that lists the keys."""
+
 
 def tick(train_id: str, *, key: str) -> None:
     """A checkbox for one text; nothing runs when it is clicked.
@@ -90,3 +93,9 @@ def exclude_top(rows: Sequence[tuple[str, str]], *, dataset: str, query: str | N
         kwargs={"top": min(TOP, len(ids))},
         help="The strongest texts of this list; you see them first.",
     )
+    hint(key="keys-hint")
+
+
+def hint(*, key: str) -> None:
+    """A small button that lists the keys, for whoever does not know of the question mark yet."""
+    mount({"mode": "hint"}, key, width=HINT)

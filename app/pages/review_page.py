@@ -43,7 +43,7 @@ def page() -> None:
 
 def _review(queue: Queue, choice: Choice, dataset: str) -> None:
     train_id = review_queue.current(queue)
-    _progress(queue, train_id)
+    review_queue.header(queue, train_id)
     if train_id is None:
         _finished(queue, choice)
         return
@@ -66,18 +66,6 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
         team_comments.draw(train_id, dataset, key="review")
         team_guidelines.beside(dataset)
     review_near.prefetch(next((one for one in queue.left if one != train_id), None), index_id)
-
-
-def _progress(queue: Queue, train_id: str | None) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="review-progress"):
-        if queue.ids:
-            review_queue.progress(queue, train_id)
-        st.button("Build the queue again", key="review-renew", on_click=review_queue.renew)
-    told = review_queue.why_so_short(queue)
-    if told is not None or st.session_state.get("review-decided"):
-        with st.container(horizontal=True, vertical_alignment="center", key="review-short"):
-            st.text(told or "Texts that were decided already are in the queue, too.")
-            st.toggle("Include decided texts", key="review-decided", persist_state="session")
 
 
 def _finished(queue: Queue, choice: Choice) -> None:

@@ -10,6 +10,7 @@ from driving import (
     ranks,
     selected_tokens,
     settle,
+    sort_corpus,
     token,
     wait_for_run,
     wait_until,
@@ -91,7 +92,7 @@ def test_clicks_during_a_run_do_not_stop_it_and_it_ends_once(new_page, opened):
     prompt = "The forest of Dunmar is"
     ask_slowly(page, opened, prompt)
     page.get_by_role("link", name="Corpus").click()
-    page.get_by_text("Largest first").click()
+    sort_corpus(page, "year")
     page.get_by_role("link", name="History").click()
     page.get_by_role("link", name="Investigate").click()
     wait_until(lambda: asked(opened, prompt))
@@ -100,7 +101,7 @@ def test_clicks_during_a_run_do_not_stop_it_and_it_ends_once(new_page, opened):
 
 
 def test_a_reload_during_a_run_shows_the_same_run_and_then_its_answer(new_page, opened):
-    page = new_page("/")
+    page = new_page()
     prompt = "The garden of Ivern is"
     ask_slowly(page, opened, prompt)
     assert "asking" in parameters(page)
@@ -127,7 +128,7 @@ def test_cancel_ends_a_run_and_shows_no_part_of_it(new_page, opened):
 
 
 def test_two_tabs_ask_at_once_and_both_are_answered(new_page, opened):
-    first, second = new_page("/"), new_page("/")
+    first, second = new_page(), new_page()
     for page, prompt in ((first, "The tower of Eskdale is"), (second, "The bridge of Jarrow is")):
         fill(page, prompt, " garden Brook.")
     for page in (first, second):

@@ -11,7 +11,6 @@ import polars as pl
 from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.corpus.browse import Corpus, Page
-from lorif_core.corpus.duplicates import exact_groups, near_groups
 from lorif_core.corpus.facets import Facet
 from lorif_core.corpus.highlighting import Snippet
 from lorif_core.corpus.value_types import ValueType
@@ -250,6 +249,8 @@ class Datasets:
             threshold: Lowest similarity of a pair (Jaccard of word 3-shingles); None: equal texts only.
             dataset: Name or id; may be left out when there is only one.
         """
+        from lorif_core.corpus.duplicates import exact_groups, near_groups
+
         record = self.files.choose_dataset(dataset)
         table = self.files.examples(record.dataset_id)
 

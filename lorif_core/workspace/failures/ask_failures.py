@@ -12,11 +12,12 @@ from lorif_core.data.read_failures import read_failures
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.passes.queries import Query
-from lorif_core.workspace.asking.encode_question import encode_question, usual_form
+from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.query_limits import USUAL_LIMITS
 from lorif_core.workspace.asking.query_passes import score_in_passes
 from lorif_core.workspace.asking.question import Form, Question
 from lorif_core.workspace.asking.scanner import Scanner, TakeScores
+from lorif_core.workspace.asking.usual_form import usual_form
 from lorif_core.workspace.asking.value_file import check_adds_nats
 from lorif_core.workspace.failures.failure_folder import FOLDER, AskedFailure, FailureFolder, KeptPasses, PassWriter
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress

@@ -22,6 +22,7 @@ from lorif_core.system_failures import what_failed
 from lorif_core.workspace.folder.index_members import linked_ids
 
 if TYPE_CHECKING:
+    from lorif_core.store.manifest import Manifest
     from lorif_core.store.place import Place
     from lorif_core.store.reader import StoreReader
 
@@ -154,7 +155,7 @@ class WorkspaceFiles:
         Raises:
             ConfigError: A package that the storage needs is not installed.
         """
-        from lorif_core.store.local_place import LocalPlace  # loads torch, as below
+        from lorif_core.store.local_place import LocalPlace
         from lorif_core.store.open_place import open_place
 
         return LocalPlace(self.index_folder(index_id)) if storage is None else open_place(storage, index_id)
@@ -172,6 +173,16 @@ class WorkspaceFiles:
         from lorif_core.store.reader import StoreReader  # loads torch, which deciding and browsing do without
 
         return StoreReader(self.index_place(self.catalog.index(index_id)))
+
+    def index_manifest(self, index_id: str) -> "Manifest":
+        """What an index says of itself; unlike ``open_index`` it loads no torch.
+
+        Raises:
+            ArtefactError: The index has none, or it is not what was written.
+        """
+        from lorif_core.store.manifest import read_manifest
+
+        return read_manifest(self.index_place(self.catalog.index(index_id)))
 
     def choose_dataset(self, name_or_id: str | None) -> DatasetRecord:
         """The version with that id, the latest version with that name, or the latest of the only data set.
@@ -260,3 +271,20 @@ def create_files(path: Path) -> WorkspaceFiles:
             f"{str(path)!r} cannot be made a workspace {what_failed(error)}. Or choose another folder."
         ) from error
     return WorkspaceFiles(path)
+
+
+def open_or_begin(path: Path) -> tuple[WorkspaceFiles, bool]:
+    """The workspace at ``path``, and whether it was made now, of a folder that is new or empty.
+
+    Raises:
+        ArtefactError: The folder above is missing, the folder holds something else, or it cannot be written.
+    """
+    if (path / MARKER).is_file():
+        return open_files(path), False
+    above = path.absolute().parent
+    if not above.is_dir():
+        raise ArtefactError(
+            f"{str(path)!r} cannot be made a workspace: there is no folder {str(above)!r}. Check the path, or make "
+            "that folder first."
+        )
+    return create_files(path), True

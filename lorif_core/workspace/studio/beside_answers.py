@@ -3,16 +3,10 @@
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lorif_core.capture.hooks import model_inputs
-from lorif_core.data.batches import pad_batch
-from lorif_core.data.token_text import token_texts
-from lorif_core.turns import turn_on
 from lorif_core.views.hits import TokenPart
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import settings_of
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.kept_scores import read_scores
@@ -28,6 +22,14 @@ def completion_tokens(workspace: Workspace, question: Question) -> list[TokenPar
     Raises:
         LorifError: There is nothing to explain, or the index or its model cannot be opened.
     """
+    import torch
+
+    from lorif_core.capture.hooks import model_inputs
+    from lorif_core.data.batches import pad_batch
+    from lorif_core.data.token_text import token_texts
+    from lorif_core.turns import turn_on
+    from lorif_core.workspace.asking.encode_question import encode_question
+
     loaded = workspace.indexes.open(question.index_id, model=question.model).engine.loaded
     asked = encode_question(replace(question, tokens=None), loaded)
     sequence = asked.query.sequences[0]
