@@ -148,6 +148,7 @@ def test_prompt_and_completion_are_apart_and_the_heat_is_on_what_is_taught(new_p
     page = new_page("/?query=1")
     settle(page)
     colours = "e => [getComputedStyle(e).color, e.textContent]"
+    assert len(hits) >= 3
     for hit in hits[:3]:
         text = page.locator(f"[class*='st-key-card-hit-{hit.train_id}'] .text")
         prompts = [piece.evaluate(colours) for piece in text.locator(".prompt").all()]
