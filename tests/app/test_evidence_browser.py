@@ -76,23 +76,31 @@ def test_a_question_that_stands_in_the_boxes_is_asked_by_one_gesture(new_page, s
     assert gestures() == wanted
 
 
-def test_tab_from_box_to_box_keeps_what_is_typed_and_so_does_another_page(new_page):
+def test_tab_from_box_to_box_keeps_what_is_typed_and_so_do_other_clicks(new_page):
     page = new_page("/?query=1")
     settle(page)
-    for label, words in (("Prompt", "One"), ("Completion", " two three four five six")):
+    typed = {"Prompt": "One", "Completion": " two three four five six"}
+
+    def is_there():
+        boxes = {label: page.get_by_role("textbox", name=label, exact=True) for label in typed}
+        return {label: box.input_value() for label, box in boxes.items()} == typed
+
+    for label, words in typed.items():
         box = page.get_by_role("textbox", name=label, exact=True)
         box.focus()
         box.fill("")
         page.keyboard.type(words, delay=30)
         page.keyboard.press("Tab")
+    assert is_there()
+    page.get_by_text("Opposes", exact=True).click()
+    wait_until(lambda: parameters(page).get("tab") == ["Opposes"])
     wait_for_run(page)
+    assert is_there()
     page.get_by_role("link", name="History").click()
     page.get_by_role("heading", name="History").wait_for()
     page.get_by_role("link", name="Investigate").click()
-    for label, words in (("Prompt", "One"), ("Completion", " two three four five six")):
-        box = page.get_by_role("textbox", name=label, exact=True)
-        box.wait_for()
-        wait_until(lambda box=box, words=words: box.input_value() == words)
+    page.get_by_role("textbox", name="Prompt", exact=True).wait_for()
+    wait_until(is_there)
 
 
 def test_a_question_that_is_empty_is_asked_for_in_a_sentence(new_page):
@@ -140,6 +148,7 @@ def test_prompt_and_completion_are_apart_and_the_heat_is_on_what_is_taught(new_p
     page = new_page("/?query=1")
     settle(page)
     colours = "e => [getComputedStyle(e).color, e.textContent]"
+    assert len(hits) >= 3
     for hit in hits[:3]:
         text = page.locator(f"[class*='st-key-card-hit-{hit.train_id}'] .text")
         prompts = [piece.evaluate(colours) for piece in text.locator(".prompt").all()]

@@ -22,14 +22,13 @@ def hit(score, z=None):
 @given(scores=numbers)
 def test_a_score_stands_where_counting_says_from_its_own_end(scores):
     ordered = np.sort(np.array(scores, dtype=np.float32))
-    for score in ordered.tolist():
-        counted = (
-            sum(one >= score for one in ordered.tolist())
-            if score >= 0
-            else sum(one <= score for one in ordered.tolist())
-        )
-        word = "top" if score >= 0 else "bottom"
-        assert standing(ordered, score) == f"{word} {share_text(counted / len(scores))}"
+    every = ordered.tolist()
+
+    def counted(score):
+        share = sum(one >= score if score >= 0 else one <= score for one in every) / len(every)
+        return f"{'top' if score >= 0 else 'bottom'} {share_text(share)}"
+
+    assert [standing(ordered, score) for score in every] == [counted(score) for score in every]
 
 
 def test_the_first_text_of_either_list_has_the_smallest_share():

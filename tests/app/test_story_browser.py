@@ -16,6 +16,7 @@ from driving import (
     rows_of,
     said,
     selected_tokens,
+    show_tokens,
     table,
     token,
     wait_for_run,
@@ -96,6 +97,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     picture(page, "2-answer-dark")
     page.emulate_media(color_scheme="light")
 
+    show_tokens(page)
     token(page, 0).click()
     become(lambda: selected_tokens(page), [0])
     page.get_by_text("1 of").wait_for()
