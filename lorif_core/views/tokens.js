@@ -70,7 +70,7 @@ function noise(root, data) {
 }
 
 function noiseLine(data) {
-  const line = element("div", "noise");
+  const line = element("div", "noise-line");
   const said = element("span", "", data.text);
   said.title = data.title;
   said.tabIndex = 0;

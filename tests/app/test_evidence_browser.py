@@ -178,9 +178,9 @@ def test_bars_are_on_a_log_scale_and_the_line_of_the_noise_says_its_criterion(ne
     expected = [math.log1p(abs(hit.z)) / math.log1p(largest) for hit in answer.supports]
     assert sizes == pytest.approx(expected, abs=1e-3)
     first = next(hit for hit in answer.supports if hit.is_noise)
-    rows = page.locator(".st-key-hits").locator(".rank, .noise").all_text_contents()
+    rows = page.locator(".st-key-hits").locator(".rank, .noise-line").all_text_contents()
     assert rows.index("Below this line: noise") == rows.index(f"#{first.rank}") - 1
-    criterion = page.locator(".noise span").first.get_attribute("title")
+    criterion = page.locator(".noise-line span").first.get_attribute("title")
     assert f"{answer.spread.num_scores:,} scores" in criterion
     assert f"{answer.spread.noise_high:+.3g}".replace("-", "−") in criterion
 
