@@ -7,12 +7,24 @@ TESTS = Path(__file__).parent
 ROWS = re.findall(
     r"^\| (\d+) \| (.+?) \| (.+) \|$", (TESTS.parent / "docs" / "acceptance.md").read_text("utf-8"), re.M
 )
-STATEMENTS = {
-    *range(1, 61),
-    88,  # the documents and their words
+NUM_STATEMENTS, LEAST_SHOWN = 90, 75
+MUST_BE_SHOWN = {
+    2,
+    8,
+    9,
+    *range(12, 19),
+    *range(23, 29),
+    *range(31, 40),
+    41,
+    43,
+    44,
+    45,
+    49,
+    51,
+    57,
+    58,
+    *range(61, 91),
 }
-LEAST_SHOWN = 45
-MUST_BE_SHOWN = {2, 8, 9, *range(12, 19), *range(23, 29), *range(31, 40), 41, 43, 44, 45, 49, 51, 57, 58, 88}
 
 
 def named_in(cell):
@@ -20,7 +32,7 @@ def named_in(cell):
 
 
 def test_every_statement_has_a_row():
-    assert [int(number) for number, _, _ in ROWS] == sorted(STATEMENTS)
+    assert [int(number) for number, _, _ in ROWS] == list(range(1, NUM_STATEMENTS + 1))
 
 
 def test_every_named_test_exists():
