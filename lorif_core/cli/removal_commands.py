@@ -48,7 +48,7 @@ def what_if(
         ids: Ids of the texts to remove; - reads them from standard input, one a line.
         form: How ids stand on standard input.
         queries: Questions whose completions you want to hear less, see `lorif queries`.
-        controls: Questions whose completions should not change; left out: all other kept ones.
+        controls: Questions whose completions should not change. Unset: all other kept ones.
         details: Show the predicted changes in nats as well.
         json: Print one JSON object instead of a table.
     """
