@@ -1,8 +1,8 @@
 """Words that people read: short, as a colleague would say them, one word per idea.
 
 Looked at are the strings of the command line with its help, of the sign-in, of the settings that forms show, all
-messages of lorif_core, the documents and the notebooks; docs/decisions and CHANGELOG.md say what was. A new phrase goes into ``BANNED`` with what
-to say instead; docs/acceptance.md, row 88.
+messages of lorif_core, the documents and the notebooks; docs/decisions and CHANGELOG.md say what was. A new phrase
+goes into ``BANNED`` with what to say instead; docs/acceptance.md, row 88.
 """
 
 import ast

@@ -347,8 +347,8 @@ def neighbours(
         by: gradient: cosine of the stored gradients. meaning: cosine of the standardised mean hidden states, which
             `lorif map` computes.
         index: Id of the index; unset: the newest complete one.
-        search: By gradient only. exact: compare every text. fast: read a part of what is stored; what may be missing is said. Unset:
-            exact below 100,000 texts, else fast.
+        search: By gradient only. exact: compare every text. fast: read a part of what is stored; what may be
+            missing is said. Unset: exact below 100,000 texts, else fast.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.tables import records_table

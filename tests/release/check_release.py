@@ -109,7 +109,7 @@ def _answers(address: str) -> bool:
 
 
 def _open(address: str) -> None:
-    """The first page and the answer of the demo, in a browser where this Python can drive one."""
+    """The first page and the corpus of the demo, in a browser where this Python can drive one."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -121,7 +121,9 @@ def _open(address: str) -> None:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE_S * 1000)
         page.goto(address)
-        page.get_by_text("Sydney").first.wait_for()
+        page.get_by_text("Corpus").first.wait_for()
+        page.goto(f"{address}/corpus")
+        page.get_by_text("5,613").first.wait_for()
         assert page.locator("[data-testid=stException]").count() == 0, "the page shows a traceback"
         browser.close()
     print("opened in a browser")
