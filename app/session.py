@@ -391,11 +391,17 @@ def redo() -> None:
     _said_of("Done again", lambda: workspace().decisions.redo(actor=actor(), dataset=dataset_id()))
 
 
+def bring_back(batch_id: str, dataset: str) -> Batch | None:
+    """Bring back an act that was undone, and say what that was; None if it was refused."""
+    return _said_of("Brought back", lambda: workspace().decisions.redo(batch_id, actor=actor(), dataset=dataset))
+
+
 def _said_of(word: str, write: Callable[[], Batch]) -> Batch | None:
     done: Batch | None = act(f"{word}.", write)
     if done is not None:
         (entry,) = workspace().journal.history(done.corpus_id, batch_id=done.of_batch)
         st.session_state["said"]["said"] = f"{word}: {done_words(entry.batch)}."
+        st.session_state["undone"] = done.of_batch if done.kind == "undo" else None
     return done
 
 

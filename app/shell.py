@@ -34,12 +34,14 @@ class PageEntry(NamedTuple):
 PAGES = [
     PageEntry("Home", "home", "app.pages.home_page"),
     PageEntry("Investigate", "investigate", "app.pages.investigate_page"),
+    PageEntry("Failures", "failures", "app.pages.failures_page"),
     PageEntry("Compare", "compare", "app.pages.compare_page"),
     PageEntry("Corpus", "corpus", "app.pages.corpus_page"),
     PageEntry("Review", "review", "app.pages.review_page"),
     PageEntry("What-if", "what-if", "app.pages.what_if_page"),
     PageEntry("Export", "export", "app.pages.export_page"),
     PageEntry("History", "history", "app.pages.history_page"),
+    PageEntry("Team", "team", "app.pages.team_page"),
     PageEntry("Indexes", "indexes", "app.pages.indexes_page"),
     PageEntry("Jobs", "jobs", "app.pages.jobs_page"),
 ]
@@ -119,6 +121,7 @@ UNVERIFIED = "Everybody here signs in with the same password and types a name, w
 STYLE = """
 <style>
 .stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1760px; }
+@media (max-width: 1100px) { .stMainBlockContainer { padding-left: 1.5rem; padding-right: 1.5rem; } }
 .st-key-studio-header { padding-bottom: .35rem;
   border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
 @media (max-width: 1240px) {
@@ -136,11 +139,13 @@ STYLE = """
 .stApp [data-testid^="stBaseButton-primary"]:enabled, [data-testid="stMultiSelect"] [data-tag],
 [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#fff, #0b1526); }
 [data-testid="stText"] { font-family: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
-.st-key-remarks [data-testid="stText"], .st-key-count-line [data-testid="stText"],
+.st-key-remarks [data-testid="stText"], .st-key-review-text [data-testid="stText"],
+.st-key-count-line [data-testid="stText"],
 .st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
   font-size: .875rem; opacity: .8; }
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
-[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px; border-radius: .5rem; }
+[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px;
+  border-radius: .5rem; }
 [data-lorif-chosen] { background: color-mix(in srgb, #2f6fde 9%, transparent) !important; }
 [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
 [data-testid="stToast"] { pointer-events: auto; }

@@ -43,8 +43,8 @@ def command_line() -> str:
     parts = [
         "# Command line",
         MADE,
-        "Every command prints tables, and with `--json` one JSON object, to standard output; progress and messages go to\n"
-        "standard error. Exit codes: 0 done, 1 a defect of ours, 2 something you can fix (one sentence says what),\n"
+        "Every command prints tables, and with `--json` one JSON object, to standard output; progress and messages\n"
+        "go to standard error. Exit codes: 0 done, 1 a defect of ours, 2 something you can fix (one sentence says what),\n"
         "130 interrupted: the same command goes on. `lorif COMMAND --help` prints what stands here.",
     ]
     for name, command in COMMANDS.items():
@@ -59,8 +59,8 @@ def settings() -> str:
     parts = [
         "# Settings",
         MADE,
-        "One class per stage, the same for the command line, the studio and Python. A field is an option of the same name\n"
-        "(`max_length` is `--max-length`) where the [command line](command-line.md) lists it.",
+        "One class per stage, the same for the command line, the studio and Python. A field is an option of the same\n"
+        "name (`max_length` is `--max-length`) where the [command line](command-line.md) lists it.",
     ]
     for kind in setting_classes():
         parts += [f"## {kind.__name__}", _prose(kind), _fields(kind)]
@@ -155,7 +155,9 @@ def _fields(kind: type) -> str:
     told: dict[str, str] = {}
     for one in reversed(kind.__mro__[:-1]):
         told |= {each.arg_name: each.description or "" for each in parse_from_object(one).params}
-    rows = [f"| `{one.name}` | {_cell(told.get(one.name, ''))} | {_default(one)} |" for one in dataclasses.fields(kind)]
+    rows = [
+        f"| `{one.name}` | {_cell(told.get(one.name, ''))} | {_default(one)} |" for one in dataclasses.fields(kind)
+    ]
     return "\n".join(["| field | meaning | default |", "|---|---|---|", *rows])
 
 

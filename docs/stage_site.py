@@ -1,4 +1,4 @@
-"""Put the site's pages together: ``python docs/stage_site.py FOLDER`` writes ``FOLDER/mkdocs.yml`` and ``FOLDER/docs``.
+"""Put the site's pages together: ``python docs/stage_site.py FOLDER`` writes ``mkdocs.yml`` and ``docs`` there.
 
 Pages that lie elsewhere come in: notebooks as tutorials (their words, and their code as it is run), SECURITY.md,
 CONTRIBUTING.md, CHANGELOG.md, the results that pages link to, and a list of the decisions. ``NAME/*`` in the nav of
@@ -83,7 +83,9 @@ def _tutorial(path: Path) -> str:
         source = "".join(cell["source"])
         is_code = cell["cell_type"] == "code"
         parts.append(
-            f"```python\n{source}\n```" if is_code else _relinked(source, f"notebooks/{path.name}", _page_of(path.name))
+            f"```python\n{source}\n```"
+            if is_code
+            else _relinked(source, f"notebooks/{path.name}", _page_of(path.name))
         )
     opening = f"*This page is `notebooks/{path.name}`: `make notebook` opens it, to run it and change it.*"
     return "\n\n".join([parts[0], opening, *parts[1:]])
@@ -140,7 +142,9 @@ def _filled(nav: list[Any], pages: list[str], named: set[str]) -> list[Any]:
         if isinstance(one, dict):
             filled.append({name: _filled(below, pages, named) for name, below in one.items()})
         elif one.endswith("/*"):
-            filled += sorted(page for page in pages if page.startswith(one[:-1]) and page.endswith(".md") and page not in named)
+            filled += sorted(
+                page for page in pages if page.startswith(one[:-1]) and page.endswith(".md") and page not in named
+            )
         else:
             filled.append(one)
     return filled

@@ -10,40 +10,45 @@ jaxtyping's, which the tests check at every call, and plain types where jaxtypin
 """
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-from torch import Tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Bool as Bool
     from jaxtyping import Float as Float
     from jaxtyping import Int as Int
     from jaxtyping import UInt8 as UInt8
-else:
+    from torch import Tensor
+
+
+class _Unchecked:
+    """Stands in for jaxtyping's annotations: of a type and its shape only the type is left."""
+
+    def __class_getitem__(cls, annotation: tuple[Any, str]) -> Any:
+        array, _ = annotation
+        return array
+
+
+def __getattr__(name: str) -> Any:
+    """An annotation of arrays, when it is first used: what reads a plan needs neither jaxtyping nor torch."""
+    if name not in ("Bool", "Float", "Int", "UInt8"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from jaxtyping import Bool, Float, Int, UInt8
+        return getattr(import_module("jaxtyping"), name)
     except ImportError:  # a machine that only computes, with torch and little else
-
-        class _Unchecked:
-            """Stands in for jaxtyping's annotations: of a type and its shape only the type is left."""
-
-            def __class_getitem__(cls, annotation: tuple[Any, str]) -> Any:
-                array, _ = annotation
-                return array
-
-        Bool = Float = Int = UInt8 = _Unchecked
+        return _Unchecked
 
 
 class TokenBatch(NamedTuple):
     """Sequences padded to one length."""
 
-    input_ids: Tensor
+    input_ids: "Tensor"
     """(B, T) int64."""
 
-    attention_mask: Tensor
+    attention_mask: "Tensor"
     """(B, T) int64, 1 on real tokens."""
 
-    target_mask: Tensor
+    target_mask: "Tensor"
     """(B, T) bool: tokens whose cross-entropy belongs to the objective. Never a sequence's first token."""
 
 

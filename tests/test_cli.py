@@ -194,7 +194,7 @@ MISTAKES = {
         ("evaluate", "ldss"),
         "`lorif evaluate` has no command 'ldss'. Did you mean `lds`? `lorif evaluate --help` lists them.",
     ),
-    "nothing given": (("ask",), "`lorif ask` needs PATH, which is missing: see `lorif ask --help`."),
+    "nothing given": (("ask",), "`lorif ask` needs WORKSPACE, which is missing: see `lorif ask --help`."),
     "no such option": (
         ("ask", "ws", "--prompt", "a", "--kk", "3"),
         "`lorif ask` has no option '--kk': see `lorif ask --help`.",

@@ -7,8 +7,8 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
+from lorif_core.linalg.alike import Standard
 from lorif_core.linalg.factors import Factors
-from lorif_core.linalg.sketch import ModuleSketch
 from lorif_core.metrics.shares import shares_of_total
 
 
@@ -23,9 +23,9 @@ def test_factors_of_different_numbers_of_examples_are_refused():
 
 
 def test_a_method_whose_result_has_a_wrong_shape_is_refused():
-    sketch = ModuleSketch(torch.ones(3, 4), torch.ones(3, 4))
+    standard = Standard(torch.ones(3), torch.ones(3))
     with pytest.raises(TypeCheckError):
-        sketch.of_dense(torch.ones(3, 3))
+        standard.of(torch.ones(3))
 
 
 def test_without_jaxtyping_a_shape_is_the_plain_type():

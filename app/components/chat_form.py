@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from app import session
-from lorif_core.workspace.asking.encode_question import usual_form
 from lorif_core.workspace.asking.question import Form, Question
+from lorif_core.workspace.asking.usual_form import usual_form
 
 FORMS: dict[Form, str] = {"chat": "Chat", "raw": "Raw"}
 ROLES = ["user", "assistant", "system", "tool"]

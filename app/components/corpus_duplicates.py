@@ -8,7 +8,7 @@ from app.components import corpus_bulk
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.text import visible
 
-THRESHOLDS = {"equal texts": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
+THRESHOLDS = {"exactly alike": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
 MAX_GROUPS = 500
 MAX_MEMBERS = 100
 
@@ -23,16 +23,40 @@ def draw(dataset: str) -> None:
     task = data_tasks().start(
         ["duplicates", dataset, threshold], lambda: workspace.data.duplicates(threshold=threshold, dataset=dataset)
     )
-    if task.is_done:
+    if not task.is_done:
+        wait(task, "Comparing all texts with each other")
+    elif not task.result().is_empty():
         _groups(task.result(), dataset)
     else:
-        wait(task, "Comparing all texts with each other")
+        _looser(label or "80 % alike", dataset)
+
+
+def _looser(label: str, dataset: str) -> None:
+    """Say that a level has nothing, and look for the next looser one that has something."""
+    workspace, names = session.workspace(), list(THRESHOLDS)
+    for name in names[names.index(label) + 1 :]:
+        threshold = THRESHOLDS[name]
+        task = data_tasks().start(
+            ["duplicates", dataset, threshold],
+            lambda threshold=threshold: workspace.data.duplicates(threshold=threshold, dataset=dataset),
+        )
+        if not task.is_done:
+            wait(task, f"Nothing is {label}. Looking for texts that are {name}")
+            return
+        found: pl.DataFrame = task.result()
+        if not found.is_empty():
+            with st.container(horizontal=True, vertical_alignment="center", key="corpus-looser"):
+                st.text(f"No texts are {label}. {found['group'].n_unique():,} groups are {name}.")
+                st.button(f"Show {name}", key="corpus-show-looser", on_click=_choose, args=(name,))
+            return
+    st.text(f"No two texts are {names[-1]}, the loosest level. There is nothing to decide.")
+
+
+def _choose(name: str) -> None:
+    st.session_state["alike"] = name
 
 
 def _groups(found: pl.DataFrame, dataset: str) -> None:
-    if found.is_empty():
-        st.text("No two texts are so much alike.")
-        return
     groups = found.group_by("group", maintain_order=True).agg(
         pl.col("train_id"), pl.len().alias("texts"), pl.col("similarity").min()
     )

@@ -14,7 +14,7 @@ def draw(dataset: str) -> None:
     if index_id is None:
         return
     st.caption(
-        "Self-influence is a text's score on itself. A large one was learnt by heart, as nothing else teaches it: "
+        "Self-influence is a text's score on itself. A large one was memorised, as nothing else teaches it: "
         "odd, wrong or rare. A small one says what many others say too."
     )
     is_reversed = st.toggle("Smallest first", key="smallest-first", bind="query-params", on_change=_first_page)

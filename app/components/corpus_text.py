@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import session
-from app.components import token_view
+from app.components import corpus_similar, decide, token_view
 from lorif_core.corpus.filters import TextSearch
 from lorif_core.corpus.highlighting import spans_of
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
+from lorif_core.views.decision_words import kind_word
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
 from lorif_core.workspace.datasets.datasets import ShownText
+
+KEYS = decide.Shortcuts(flag="f", exclude="x")
 
 
 def draw(shown: ShownText, *, key: str, status: str, reason: str | None, search: TextSearch | None = None) -> None:
@@ -30,8 +33,39 @@ def whole(train_id: str, dataset: str, *, key: str, search: TextSearch | None = 
     (shown,) = workspace.data.texts([train_id], dataset)
     status, reason = statuses_of(workspace.decisions.states(dataset=dataset)).get(train_id, ("kept", None))
     draw(shown, key=key, status=status, reason=reason, search=search)
+    corpus_similar.link(train_id, key=key)
     metadata(shown, workspace.data.types(dataset), key=key)
     time_line(workspace.decisions.events_of(train_id, dataset=dataset))
+
+
+def short(train_id: str, dataset: str) -> None:
+    """A text alone, with its status."""
+    (shown,) = session.workspace().data.texts([train_id], dataset)
+    status, reason = statuses_of(session.workspace().decisions.states(dataset=dataset)).get(train_id, ("kept", None))
+    draw(shown, key="corpus-short", status=status, reason=reason)
+
+
+def reader(dataset: str, *, search: TextSearch | None = None) -> None:
+    """A drawer with the text that the URL names as open; what a search found in it is framed."""
+    if st.query_params.get("open"):
+        _drawer(dataset, search)
+
+
+def _close() -> None:
+    session.set_url(open=None)
+
+
+@st.dialog("Training text", width=680, position="right", on_dismiss=_close)
+def _drawer(dataset: str, search: TextSearch | None) -> None:
+    train_id = st.query_params.get("open")
+    if train_id is None:
+        return
+    with session.errors():
+        known = statuses_of(session.workspace().decisions.states(dataset=dataset))
+        status = known.get(train_id, ("kept", None))[0]
+        with st.container(horizontal=True, key="actions-corpus-reader"):
+            decide.buttons([train_id], status, key="corpus-reader", dataset=dataset, shortcuts=KEYS)
+        whole(train_id, dataset, key="corpus", search=search)
 
 
 def metadata(shown: ShownText, types: Mapping[str, ValueType], *, key: str) -> None:
@@ -58,7 +92,7 @@ def time_line(events: Sequence[ExampleEvent]) -> None:
         st.text("Nobody has decided anything about this text.")
     for event in events:
         batch = event.batch
-        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, batch.kind]
+        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, kind_word(batch.kind)]
         said += [part for part in (batch.reason, batch.text) if part]
         said.append(f"{event.status_before} → {event.status_after}")
         st.text(visible(" · ".join(said)) + (" (undone)" if event.is_undone else ""))

@@ -4,18 +4,19 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import decide, hit_filter_form, selection, token_view, verbatim_list
+from app.components import corpus_groups, decide, hit_filter_form, selection, token_view, verbatim_list
 from app.components.answers import Context
+from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.hit_filters import HitFilter, filter_hits
 from lorif_core.views.hits import Hit
 from lorif_core.views.score_scale import Side, noise_line
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import MARKS, card, noise, signed
+from lorif_core.views.tokens import MARKS, card, noise
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.studio import beside_answers as studio
 
 VERBATIM = "Word for word"
-TABS = ["Supports", "Opposes", "All", "Groups", VERBATIM]
+GROUPS = "Groups"
+TABS = ["Supports", "Opposes", "All", GROUPS, VERBATIM]
 
 
 def draw(answer: Answer, context: Context) -> list[Hit]:
@@ -33,24 +34,23 @@ def draw(answer: Answer, context: Context) -> list[Hit]:
                 width="content",
             )
         )
-        if tab == VERBATIM:
-            chosen = HitFilter()
-        else:
-            chosen = hit_filter_form.draw(answer, context)
+        is_list = tab not in (VERBATIM, GROUPS)
+        chosen = hit_filter_form.draw(answer, context) if is_list else HitFilter()
     if tab == VERBATIM:
         verbatim_list.draw(answer, context)
+        return []
+    if tab == GROUPS:
+        corpus_groups.draw(answer, context.dataset_id)
         return []
     everything = {"Opposes": answer.opposes, "Supports": answer.supports}.get(tab, answer.hits)
     status_of = {one: status for one, (status, _) in context.statuses.items()}
     reason_of = {one: reason for one, (_, reason) in context.statuses.items()}
     shown = filter_hits(everything, chosen, status_of, reason_of)
-    if tab == "Groups":
-        _groups(answer, shown, context)
-        return shown
-    _count_line(len(shown), len(everything), chosen)
     rows = [(hit.train_id, context.status(hit.train_id)) for hit in shown]
     selection.offer(rows, dataset=context.dataset_id, query=answer.query_id)
-    selection.exclude_top(rows, dataset=context.dataset_id, query=answer.query_id)
+    with st.container(horizontal=True, vertical_alignment="center", key="count-line"):
+        _count(len(shown), len(everything), chosen)
+        selection.exclude_top(rows, dataset=context.dataset_id, query=answer.query_id)
     if not everything:
         st.text(f"No text {tab.lower()} this completion." if tab != "All" else "No text has a score.")
     elif st.session_state.get("view") == "Table":
@@ -60,13 +60,12 @@ def draw(answer: Answer, context: Context) -> list[Hit]:
     return shown
 
 
-def _count_line(num_shown: int, total: int, chosen: HitFilter) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="count-line"):
-        st.text(f"{num_shown} of {total}")
-        if chosen.is_active:
-            st.button("Reset all", key="reset-filters", on_click=hit_filter_form.reset, type="tertiary")
-        if st.session_state.get("view") != "Table":
-            token_view.legend(key="legend")
+def _count(num_shown: int, total: int, chosen: HitFilter) -> None:
+    st.text(f"{num_shown} of {total}")
+    if chosen.is_active:
+        st.button("Reset all", key="reset-filters", on_click=hit_filter_form.reset, type="tertiary")
+    if st.session_state.get("view") != "Table":
+        token_view.legend(key="legend")
 
 
 def _cards(answer: Answer, shown: list[Hit], context: Context) -> None:
@@ -98,9 +97,9 @@ def _card(answer: Answer, hit: Hit, context: Context) -> None:
         marks=[mark for mark in MARKS if st.session_state.get(mark, True)],
     )
     with st.container(horizontal=True, wrap=False, key=f"card-{key}", gap="small"):
+        selection.tick(hit.train_id, key=f"tick-{key}")
         token_view.draw(payload, key=f"{key}-text")
         with st.container(horizontal=True, width="content", gap="xsmall", key=f"actions-{key}"):
-            selection.tick(hit.train_id, key=f"tick-{key}")
             decide.buttons(
                 [hit.train_id],
                 context.status(hit.train_id),
@@ -134,6 +133,7 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         column_config={
             "score": st.column_config.NumberColumn(format="%+.4g"),
             "z": st.column_config.NumberColumn(format="%+.1f"),
+            "id": st.column_config.TextColumn(width=80, pinned=True),  # the keys know a row by it
         },
         alt="Ranked training texts",
     )
@@ -145,50 +145,14 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         query=answer.query_id,
         selected=selected,
     )
-    _decide(selected, "rows", answer, context)
+    _decide(selected, answer, context)
 
 
-def _groups(answer: Answer, hits: list[Hit], context: Context) -> None:
-    columns = list(dict.fromkeys(name for hit in answer.hits for name in hit.metadata))
-    choices = [*columns, studio.DUPLICATES]
-    place = choices.index("source") if "source" in choices else 0
-    by = st.selectbox("Group by", choices, index=place, key="by", bind="query-params", width=260)
-    found = studio.hit_groups(hits, by)
-    chosen = st.dataframe(
-        found.select(
-            pl.col("group").map_elements(visible, return_dtype=pl.String),
-            pl.col("num_texts").alias("texts"),
-            pl.col("score_sum").alias("sum of scores"),
-            pl.when(pl.col("num_texts") > 1)
-            .then(pl.format("{} … {}", *(_signed(one) for one in ("sum_low", "sum_high"))))
-            .otherwise(pl.lit("—"))
-            .alias("95 % interval"),
-            (pl.col("share") * 100).alias("share of the lists"),
-        ),
-        key=session.table_key("groups", [by, *found["group"]]),
-        on_select="rerun",
-        selection_mode="multi-row",
-        hide_index=True,
-        column_config={
-            "sum of scores": st.column_config.NumberColumn(format="%+.4g"),
-            "share of the lists": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
-        },
-        alt="Groups of the texts in both lists",
-    )
-    _decide(
-        [one for row in chosen["selection"]["rows"] for one in found["train_ids"][row]], "groups", answer, context
-    )
-
-
-def _signed(column: str) -> pl.Expr:
-    return pl.col(column).map_elements(signed, return_dtype=pl.String)
-
-
-def _decide(ids: list[str], what: str, answer: Answer, context: Context) -> None:
-    """Buttons for what is selected, by id."""
+def _decide(ids: list[str], answer: Answer, context: Context) -> None:
+    """Buttons for the selected rows, by id."""
     statuses = {context.status(one) for one in ids}
     with st.container(horizontal=True, vertical_alignment="center", key="selection"):
-        st.text(f"{len(ids)} texts selected" if ids else f"Select {what} to decide about their texts.")
+        st.text(f"{counted_texts(len(ids))} selected" if ids else "Select rows to decide about their texts.")
         decide.buttons(
             ids,
             statuses.pop() if len(statuses) == 1 else "mixed",
@@ -196,11 +160,10 @@ def _decide(ids: list[str], what: str, answer: Answer, context: Context) -> None
             dataset=context.dataset_id,
             query=answer.query_id,
         )
-        if what == "rows":
-            st.button(
-                "Read",
-                key="selection-open",
-                disabled=len(ids) != 1,
-                on_click=session.set_url,
-                kwargs={"open": ids[0] if ids else None},
-            )
+        st.button(
+            "Read",
+            key="selection-open",
+            disabled=len(ids) != 1,
+            on_click=session.set_url,
+            kwargs={"open": ids[0] if ids else None},
+        )

@@ -1,6 +1,6 @@
 """Say what an index will cost, build it as a job, watch it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -11,10 +11,12 @@ from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.views.tables import human_bytes, human_seconds
 from lorif_core.views.text import visible
-from lorif_core.workspace.indexes.estimate import IndexEstimate
 from lorif_core.workspace.jobs.requests import index_request
 from lorif_core.workspace.jobs.submit import start_job
 from lorif_core.workspace.studio.suggestions import suggested_model
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.indexes.estimate import IndexEstimate
 
 WINDOWS: dict[str, Windows] = {
     "read in windows, plain texts only": "text",
@@ -156,7 +158,7 @@ def _actions(settings: IndexConfig | None, dataset: str) -> None:
     _estimate(index_id, estimate)
 
 
-def _estimate(index_id: str, found: IndexEstimate) -> None:
+def _estimate(index_id: str, found: "IndexEstimate") -> None:
     total = found.disk_bytes
     with st.container(border=True, key="build-cost"):
         with st.container(horizontal=True):
@@ -180,7 +182,7 @@ def _estimate(index_id: str, found: IndexEstimate) -> None:
             st.text("⚠ The disk has less space than that: set a budget of bytes per text.")
 
 
-def _rate(found: IndexEstimate) -> str:
+def _rate(found: "IndexEstimate") -> str:
     rate = found.tokens_per_second
     return "" if rate is None else f"; {rate:,.0f} tokens per second measured"
 

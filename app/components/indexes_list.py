@@ -1,6 +1,7 @@
 """Every index, and one of them in numbers and figures."""
 
 import json
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -10,7 +11,9 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.index_figures import energy_map, spectrum_lines
 from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
-from lorif_core.workspace.indexes.index_report import IndexReport
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.indexes.index_report import IndexReport
 
 
 def draw() -> None:
@@ -53,7 +56,7 @@ def draw() -> None:
             _settings(report)
 
 
-def _facts(report: IndexReport) -> None:
+def _facts(report: "IndexReport") -> None:
     count = max(report.record.num_examples, 1)
     with st.container(horizontal=True, key="indexes-facts"):
         st.metric("Status", report.record.status)
@@ -80,7 +83,7 @@ def _facts(report: IndexReport) -> None:
         st.text("The build was interrupted or still runs: resume its job under Build; finished parts are kept.")
 
 
-def _bytes(report: IndexReport) -> None:
+def _bytes(report: "IndexReport") -> None:
     st.subheader("Bytes on disk", anchor=False)
     parts = report.parts
     st.dataframe(
@@ -107,7 +110,7 @@ def _bytes(report: IndexReport) -> None:
     )
 
 
-def _energy(report: IndexReport) -> None:
+def _energy(report: "IndexReport") -> None:
     how = "before rounding" if report.kept_energy.as_stored is None else "as stored"
     st.subheader(f"Energy kept of each module, {how}", anchor=False)
     if not report.explained_energy:
@@ -121,7 +124,7 @@ def _energy(report: IndexReport) -> None:
     )
 
 
-def _spectrum(report: IndexReport) -> None:
+def _spectrum(report: "IndexReport") -> None:
     st.subheader("Spectrum of the curvature", anchor=False)
     worst = min(report.explained_energy, key=lambda name: report.explained_energy[name])
     names = list(report.explained_energy)
@@ -154,7 +157,7 @@ def _spectrum(report: IndexReport) -> None:
     st.text(f"The data outweighs the damping in {' and '.join(said)} (sum of s / (s + damping)).")
 
 
-def _settings(report: IndexReport) -> None:
+def _settings(report: "IndexReport") -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Settings", anchor=False)

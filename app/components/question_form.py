@@ -17,7 +17,6 @@ from app.components.ask_options import Options
 from app.components.asking_stages import ask
 from lorif_core.files import fingerprint_of_value
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.index_losses import IndexLosses
 from lorif_core.workspace.studio.beside_answers import completion_tokens
@@ -137,6 +136,8 @@ def _with_completion(asked: Question, completion: str, *, ends: bool) -> Questio
 
 
 def _begin_to_generate(asked: Question) -> None:
+    from lorif_core.workspace.asking.generate_completion import generate_completion
+
     if not asked.conversation:
         st.text("Type a prompt first.")
         return

@@ -1,6 +1,8 @@
 """What is computed about one text only when a person asks: its score by module and by token of the question, and the
 texts most like it."""
 
+from typing import TYPE_CHECKING
+
 import polars as pl
 import streamlit as st
 
@@ -15,8 +17,10 @@ from lorif_core.views.index_figures import part_map
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.break_down import Breakdown
 from lorif_core.workspace.indexes.neighbours import Neighbours
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.asking.break_down import Breakdown
 
 SHORT_WAIT_S = 0.6
 NUM_NEIGHBOURS = 10
@@ -56,7 +60,7 @@ def _is_ready(task: Task, sentence: str, *, in_data: bool = False) -> bool:
     return False
 
 
-def _modules(found: Breakdown) -> None:
+def _modules(found: "Breakdown") -> None:
     st.plotly_chart(
         part_map(found.parts),
         key="reader-modules",
@@ -72,7 +76,7 @@ def _modules(found: Breakdown) -> None:
         st.text(visible(f"Of the members of the index: {of_each}."))
 
 
-def _question(found: Breakdown) -> None:
+def _question(found: "Breakdown") -> None:
     """The question's own tokens by their parts of the score."""
     if found.no_tokens is not None:
         st.text(f"No parts of tokens: {found.no_tokens}")

@@ -1,17 +1,21 @@
 """What a removal is predicted to do to kept questions: counts, a warning, bars and a table."""
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from app import session
 from lorif_core.views.removal_figures import MAX_BARS
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
-from lorif_core.workspace.curation.removing import PredictedChange, Verification, VerifiedChange, WhatIf
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.curation.removing import PredictedChange, Verification, VerifiedChange, WhatIf
 
 MAX_CELL = 120
 
 
-def predicted(found: WhatIf) -> None:
+def predicted(found: "WhatIf") -> None:
     """The whole prediction."""
     controls = [change for change in found.queries if change.role == "control"]
     harmed = [change for change in found.harmed if change.role == "control"]
@@ -49,7 +53,7 @@ def predicted(found: WhatIf) -> None:
     )
 
 
-def verified(found: Verification) -> None:
+def verified(found: "Verification") -> None:
     """What training again did, beside the prediction."""
     with st.container(horizontal=True, key="what-if-verified"):
         st.metric("Questions", f"{len(found.queries):,}")
@@ -65,7 +69,7 @@ def verified(found: Verification) -> None:
     _verified_table(found.queries)
 
 
-def _table(changes: list[PredictedChange]) -> None:
+def _table(changes: "list[PredictedChange]") -> None:
     st.dataframe(
         {
             "question": [f"#{change.query_id}" for change in changes],
@@ -82,7 +86,7 @@ def _table(changes: list[PredictedChange]) -> None:
     )
 
 
-def _verified_table(changes: list[VerifiedChange]) -> None:
+def _verified_table(changes: "list[VerifiedChange]") -> None:
     st.dataframe(
         {
             "question": [f"#{change.query_id}" for change in changes],

@@ -1,10 +1,11 @@
-"""Corpus: everything without a question. Search, filter, look, decide; duplicates, outliers, a map."""
+"""Corpus: everything without a question. Search, filter, decide; texts like one, duplicates, outliers, a map."""
 
 from app import session
-from app.components import corpus_bulk, corpus_duplicates, corpus_map, corpus_outliers, corpus_texts
+from app.components import corpus_bulk, corpus_duplicates, corpus_map, corpus_outliers, corpus_similar, corpus_texts
 
 TABS = {
     "Texts": corpus_texts.draw,
+    corpus_similar.TAB: corpus_similar.draw,
     "Duplicates": corpus_duplicates.draw,
     "Outliers": corpus_outliers.draw,
     "Map": corpus_map.draw,

@@ -43,6 +43,7 @@ from lorif_core.cli.curate_commands import (
 from lorif_core.cli.data_commands import demo, import_
 from lorif_core.cli.doctor_commands import doctor
 from lorif_core.cli.export_commands import diff, export, freeze, replay, versions
+from lorif_core.cli.failure_commands import failures, groups
 from lorif_core.cli.index_commands import index, index_command, method_among
 from lorif_core.cli.list_indexes import indexes
 from lorif_core.cli.losses_commands import import_losses, perturb
@@ -52,6 +53,7 @@ from lorif_core.cli.part_commands import index_part
 from lorif_core.cli.people_commands import members
 from lorif_core.cli.process import prepare_process
 from lorif_core.cli.removal_commands import value, verify, what_if
+from lorif_core.cli.spare_pandas import spare_pandas
 from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
 from lorif_core.cli.team_commands import agreement, comments, guidelines, progress, rounds
@@ -123,6 +125,8 @@ COMMANDS = {
     "what-if": what_if,
     "verify": verify,
     "value": value,
+    "failures": failures,
+    "groups": groups,
     "export": export,
     "replay": replay,
     "freeze": freeze,
@@ -147,8 +151,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     prepare_process()
+    words = sys.argv[1:] if argv is None else argv
+    if argv is None:  # a process of its own
+        spare_pandas(next(iter(words), None))
     try:
-        words = sys.argv[1:] if argv is None else argv
         group = words[0] if len(words) > 1 and words[0] in GROUPS else None
         words = words[1:] if group else words
         program, commands = (f"lorif {group}", GROUPS[group]) if group else ("lorif", COMMANDS)

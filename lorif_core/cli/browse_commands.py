@@ -9,7 +9,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.ids import LINES, IdForm, write_ids
 from lorif_core.cli.output import Json, TextArg, console, print_json, say
-from lorif_core.config import Search
+from lorif_core.config import Alike, Search
 from lorif_core.errors import ConfigError
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
@@ -45,6 +45,9 @@ class ViewArgs:
 
     status: tuple[str, ...] = ()
     """Only kept, flagged or excluded ones."""
+
+    cluster: tuple[int, ...] = ()
+    """Only texts of these clusters, by the numbers that `lorif map` lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,25 +333,28 @@ def neighbours(
     /,
     *,
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10,
+    by: Alike = "gradient",
     index: TextArg = None,
     search: Search | None = None,
     json: Json = False,
 ) -> None:
-    """Find the texts that an index stores most like a text: the cosine of their gradients; needs no model.
+    """Find the texts most like a text: those that teach alike, or that mean the same to the model; needs no model.
 
     Args:
         workspace: Folder of the workspace.
         id: Train id of the text.
         k: How many to find.
+        by: gradient: cosine of the stored gradients. meaning: cosine of the standardised mean hidden states, which
+            `lorif map` computes.
         index: Id of the index; unset: the newest complete one.
-        search: exact: compare every text. fast: read a part of what is stored; what may be missing is said. Unset:
+        search: By gradient only. exact: compare every text. fast: read a part of what is stored; what may be missing is said. Unset:
             exact below 100,000 texts, else fast.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
-    found = open_workspace(workspace).indexes.neighbours(id, k, index_id=index, search=search)
+    found = open_workspace(workspace).indexes.neighbours(id, k, by=by, index_id=index, search=search)
     if json:
         print_json(found.to_dict())
         return
@@ -356,7 +362,7 @@ def neighbours(
         [str(rank), f"{cosine:.4f}", train_id, text[:CELL_CHARACTERS]]
         for rank, train_id, cosine, text in found.texts.iter_rows()
     ]
-    console().print(records_table(f"Nearest to {id}", ["#", "cosine", "id", "text"], rows))
+    console().print(records_table(f"Nearest to {id} by {found.by}", ["#", "cosine", "id", "text"], rows))
     if found.fast_search is not None:
         say("  ·  ".join(found.fast_search.sentences()))
 
@@ -401,7 +407,14 @@ def _data(workspace: Path) -> "Datasets":
 def _view(args: ViewArgs, sort: tuple[str, ...]) -> "View":
     from lorif_core.workspace.datasets.view import View
 
-    return View(where=args.where, search=args.search, mode=args.mode, statuses=args.status, sort=sort)
+    return View(
+        where=args.where,
+        search=args.search,
+        mode=args.mode,
+        statuses=args.status,
+        sort=sort,
+        clusters=args.cluster,
+    )
 
 
 def _print_page(page: "Page", shown: "DataFrame", limit: int, passages: "list[Snippet]") -> None:

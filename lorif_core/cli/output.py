@@ -45,7 +45,8 @@ STAGES = {
     "backup": "backup (bytes)",
     "restore": "restore (bytes)",
     "journal": "journal (pages or rows)",
-    "map": "map (shards, twice)",
+    "states": "states (texts)",
+    "map": "map (steps)",
 }
 
 

@@ -102,10 +102,15 @@ SENTENCES: dict[type, Callable[[Typed, Any], str]] = {
 }
 
 
+_TYPES = ("PATH", "STR", "INT", "FLOAT")
+"""Place holders that only say what is typed, not what for."""
+
+
 def _name(argument: Any) -> str:
-    """An option by its longest spelling, a positional by its place holder."""
+    """An option by its longest spelling; a positional by its place holder, or by its name where that is but a type."""
     if argument.is_positional():
-        return str(argument.lowered.metavar)
+        holder = str(argument.lowered.metavar)
+        return argument.field.intern_name.upper() if holder in _TYPES else holder
     return max(argument.lowered.name_or_flags, key=len)
 
 

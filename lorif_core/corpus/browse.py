@@ -239,7 +239,7 @@ class Corpus:
         with self._call(chosen) as call:
             others = replace(chosen, choices={})
             is_all = others == replace(EVERYTHING, zone=chosen.zone)
-            found = None if is_all else self._row_frame(call, others, beside)
+            found = None if is_all and beside.among is None else self._row_frame(call, others, beside)
             return [self._facet(call, name, chosen, found) for name in self._examples.file.metadata_columns]
 
     def snippets(self, search: TextSearch | str, rows: Sequence[int]) -> list[Snippet]:
@@ -263,6 +263,8 @@ class Corpus:
     def _select(self, call: Call, chosen: Filter, beside: SideTables, sort: Sequence[SortKey] = ()) -> Selection:
         ranks = any(key.of == "relevance" for key in sort)
         found = None if chosen.search is None and not ranks else self._found(call, chosen.search, ranks=ranks)
+        if beside.among is not None:
+            found = beside.among if found is None else found.join(beside.among, on="row", how="semi")
         return select(call, self._examples, chosen, beside, found, sort)
 
     def _total(self, call: Call, selection: Selection) -> int:

@@ -127,6 +127,9 @@ class SideTables:
     """Query id → scores of all examples that were scored (not a top list, or ranks mean nothing), as a frame or
     Parquet file with columns ``train_id`` or ``example_id``, ``score``, and ``query_id`` where it holds several."""
 
+    among: pl.DataFrame | None = None
+    """Column ``row`` of the only examples that may be shown, each once, such as those of a cluster; None: all may."""
+
 
 EVERYTHING = Filter()
 NOTHING_BESIDE = SideTables()

@@ -74,12 +74,15 @@ def _misordered() -> str:
     return "|".join(pairs)
 
 
-_NEEDS_NFC = f"{_NOT_NFC}|{_misordered()}"
+@lru_cache(maxsize=1)
+def _needs_nfc() -> str:
+    """Finds every text that is not in NFC, and few others; made when it is first wanted, from 126,000 characters."""
+    return f"{_NOT_NFC}|{_misordered()}"
 
 
 def nfc_sql(expression: str) -> str:
     """SQL of a text in Unicode's NFC; most texts are, and bringing them into it would take ten times as long."""
-    needs_it = f"regexp_matches({expression}, '{_NEEDS_NFC}')"
+    needs_it = f"regexp_matches({expression}, '{_needs_nfc()}')"
     return f"(CASE WHEN {needs_it} THEN nfc_normalize({expression}) ELSE {expression} END)"
 
 

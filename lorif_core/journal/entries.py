@@ -215,7 +215,7 @@ class Reason:
 BUILT_IN_REASONS = (
     Reason(name="misinformation", description="It states something that is false."),
     Reason(name="outdated", description="It was true once and is no longer."),
-    Reason(name="duplicate", description="Another example says the same in the same words."),
+    Reason(name="duplicate", description="Another text says the same in the same words."),
     Reason(name="low-quality", description="Garbled, cut off, machine-made or otherwise not worth learning from."),
     Reason(name="off-topic", description="It does not belong to what this data set is for."),
     Reason(name="toxic", description="Insult, hate, harassment or a call for violence."),
@@ -223,7 +223,7 @@ BUILT_IN_REASONS = (
     Reason(name="copyright", description="Its licence or owner does not allow this use."),
     Reason(name="spam", description="Advertising, link lists or text written for search engines."),
     Reason(name="test-leak", description="It contains questions or answers of an evaluation set."),
-    Reason(name="other", description="Anything else: say it in the text."),
+    Reason(name="other", description="Anything else: say it in the comment."),
 )
 """The reasons that every journal starts with."""
 

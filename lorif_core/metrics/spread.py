@@ -11,22 +11,16 @@ again, and noise is what the largest of N normally distributed scores reaches in
 mean of all is noise: beside a few texts that were meant, the rest of a narrow bulk says nothing.
 """
 
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-FEWEST = 8
-"""Scores below which nothing can be said."""
+from lorif_core.metrics.score_spread import ScoreSpread
 
 WIDEST_BULK = 3.0
 """Standard deviations that are never clipped from the bulk: fewer scores than 1 in 740 lie beyond by chance."""
-
-LEAST_Z = 1.0
-"""Standard deviations from the mean of all scores within which nothing stands out; k of N texts with one score and
-nothing elsewhere have √(N/k − 1)."""
 
 MAX_ROUNDS = 50
 
@@ -41,31 +35,6 @@ FALSE_SHARE = 0.5
 
 SAMPLE_SCORES = 1 << 16
 """Evenly spaced scores from which the bulk is found."""
-
-
-@dataclass(frozen=True)
-class ScoreSpread:
-    """How all N scores of a question are spread."""
-
-    num_scores: int
-    mean: float
-    deviation: float
-    """Standard deviation of all scores."""
-
-    noise_low: float
-    noise_high: float
-    """Scores between them stand out no more than the largest of meaningless ones would."""
-
-    def z(self, score: float) -> float | None:
-        """Standard deviations above the mean of all scores; None where all are equal or there are too few."""
-        if self.num_scores < FEWEST or self.deviation <= 0:
-            return None
-        return (score - self.mean) / self.deviation
-
-    def is_noise(self, score: float) -> bool:
-        """Whether a score stands out no more than the largest of meaningless ones would, or hardly from the mean."""
-        z = self.z(score)
-        return z is not None and (abs(z) < LEAST_Z or self.noise_low <= score <= self.noise_high)
 
 
 class SpreadPart(NamedTuple):

@@ -6,11 +6,14 @@ Contents are known by their checksums, so what was built anew or copied elsewher
 import os
 from collections import OrderedDict
 from threading import Lock
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lorif_core.errors import ConfigError
-from lorif_core.shapes import UInt8
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lorif_core.shapes import UInt8
 
 VARIABLE = "LORIF_STORE_CACHE_GB"
 """How much a process may keep; nothing where it is not set."""
@@ -29,7 +32,7 @@ class KeptContents:
         """Of all that is kept."""
         return sum(map(len, self._kept.values()))
 
-    def find(self, checksum: str) -> UInt8[Tensor, " size"] | None:
+    def find(self, checksum: str) -> "UInt8[Tensor, ' size'] | None":
         """The file with that checksum; None where it is not kept."""
         with self._lock:
             found = self._kept.get(checksum)
@@ -37,7 +40,7 @@ class KeptContents:
                 self._kept.move_to_end(checksum)
             return found
 
-    def keep(self, checksum: str, content: UInt8[Tensor, " size"]) -> None:
+    def keep(self, checksum: str, content: "UInt8[Tensor, ' size']") -> None:
         """Keep a file if there is room for it, and let others go."""
         if len(content) > self._most_bytes:
             return

@@ -1,14 +1,16 @@
 """An index in a folder of this machine, or of a disk that machines share."""
 
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import PARTIAL, UNFINISHED, checksum_of_file, put_if_absent, replace_file
-from lorif_core.shapes import UInt8
 from lorif_core.store.place import Listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lorif_core.shapes import UInt8
 
 REMEDY = (
     "Run `lorif doctor WORKSPACE` to see every damaged file; with `--repair` it makes anew what can be, or says how."
@@ -47,8 +49,10 @@ class LocalPlace:
             raise EOFError(f"{self.told(name)} has no {stop - start:,} bytes at {start:,}")
         return found
 
-    def content(self, name: str, checksum: str) -> UInt8[Tensor, " size"]:
+    def content(self, name: str, checksum: str) -> "UInt8[Tensor, ' size']":
         """A file mapped into memory; writing to it changes no file. It is compared with its checksum once."""
+        import torch
+
         self.check(name, checksum)
         path = self.folder / name
         size = path.stat().st_size

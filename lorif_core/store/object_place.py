@@ -10,17 +10,18 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from lorif_core.errors import ResourceError
 from lorif_core.files import start_hash
-from lorif_core.shapes import UInt8
 from lorif_core.store.kept_contents import KeptContents
 from lorif_core.store.local_place import damaged
 from lorif_core.store.place import READS_OF_DAMAGED, Listed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lorif_core.shapes import UInt8
 
 Found = TypeVar("Found")
 
@@ -124,8 +125,10 @@ class ObjectPlace:
 
         return self._ask(name, some) if stop > start else b""
 
-    def content(self, name: str, checksum: str) -> UInt8[Tensor, " size"]:
+    def content(self, name: str, checksum: str) -> "UInt8[Tensor, ' size']":
         """A whole object in memory, compared with its checksum every time it is asked for."""
+        import torch
+
         kept = self._kept.find(checksum)
         if kept is not None:
             if start_hash(kept.numpy().data).hexdigest() == checksum:
@@ -136,7 +139,11 @@ class ObjectPlace:
             content = self.read(name)
             found = start_hash(content).hexdigest()
             if found == checksum:
-                own = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else _NOTHING.clone()
+                own = (
+                    torch.frombuffer(bytearray(content), dtype=torch.uint8)
+                    if content
+                    else torch.empty(0, dtype=torch.uint8)
+                )
                 self._kept.keep(checksum, own)
                 return own
         raise damaged(self.told(name), found, checksum)
@@ -197,6 +204,3 @@ class ObjectPlace:
                     ) from error
                 self._wait(min(FIRST_WAIT_S * 2**attempt, LONGEST_WAIT_S) * random.uniform(0.5, 1))
         raise AssertionError("the last attempt returns or raises")
-
-
-_NOTHING = torch.empty(0, dtype=torch.uint8)

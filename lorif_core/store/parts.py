@@ -31,16 +31,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
-
-from safetensors.torch import save
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from lorif_core.errors import ArtefactError, FingerprintMismatch
 from lorif_core.files import start_hash
 from lorif_core.store.json_files import Folder, place_at, put_json_at, read_json_at
 from lorif_core.store.place import Listed, Place
 from lorif_core.store.plan import PLAN, Plan, fingerprint_of_plan, read_plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PART_FOLDER = "parts"
 MAP_FOLDER = "maps"
@@ -133,7 +133,7 @@ class PartEntry:
 
 
 def write_part(
-    folder: Folder, plan: Plan, number: int, tensors: Mapping[str, Tensor], facts: ShardFacts, origin: Origin
+    folder: Folder, plan: Plan, number: int, tensors: "Mapping[str, Tensor]", facts: ShardFacts, origin: Origin
 ) -> PartEntry:
     """Write a part unless another worker has, and return the entry of the one that won.
 
@@ -141,6 +141,8 @@ def write_part(
         ResourceError: The disk is full; no other part is touched.
         FingerprintMismatch: The part is finished, by another plan.
     """
+    from safetensors.torch import save
+
     place, content = place_at(folder), save(dict(tensors))
     checksum = start_hash(content).hexdigest()
     rows = plan.rows_of(number)

@@ -6,11 +6,13 @@ a fit makes anew is replaced whole. Nobody who reads or writes an index knows wh
 """
 
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from lorif_core.shapes import UInt8
+    from lorif_core.shapes import UInt8
+
 
 READS_OF_DAMAGED = 3
 """How often a file is read that is not what was written: a network may have lost a part of it on the way."""
@@ -64,7 +66,7 @@ class Place(Protocol):
         """
         ...
 
-    def content(self, name: str, checksum: str) -> UInt8[Tensor, " size"]:
+    def content(self, name: str, checksum: str) -> "UInt8[Tensor, ' size']":
         """A whole file that is what was written; mapped into memory where that can be done.
 
         Args:

@@ -6,13 +6,15 @@ no clock time and names no machine.
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lorif_core.errors import ArtefactError, FingerprintMismatch
 from lorif_core.files import fingerprint_of_value
-from lorif_core.linalg.codecs import ColumnCodec, Scales, column_codec
 from lorif_core.shapes import ModuleShape
 from lorif_core.store.json_files import Folder, place_at, put_json_at, read_json_at
+
+if TYPE_CHECKING:
+    from lorif_core.linalg.codecs import ColumnCodec, Scales
 
 FORMAT_VERSION = 2
 PLAN = "plan.json"
@@ -97,7 +99,7 @@ class Plan:
     objective: Literal["margin"] | None = None
     """What is differentiated of a text; shards hold 1 - p of each beside it then. None: the loss."""
 
-    scales: Scales = None
+    scales: "Scales" = None
     """What has a scale: a term, or, as in all indexes from before there was a choice, each factor; None too where
     nothing is scaled."""
 
@@ -106,8 +108,10 @@ class Plan:
     made from; None: of one model, as in all indexes from before there were runs."""
 
     @property
-    def column_codec(self) -> ColumnCodec:
+    def column_codec(self) -> "ColumnCodec":
         """How factors become bytes."""
+        from lorif_core.linalg.codecs import column_codec
+
         return column_codec(self.codec, self.scales)
 
     @property

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lorif_core.metrics.spread import ScoreSpread
+from lorif_core.metrics.score_spread import ScoreSpread
 from lorif_core.views.hits import Hit
 
 Side = Literal["supports", "opposes"]

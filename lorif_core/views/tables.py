@@ -2,23 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lorif_core.corpus.highlighting import Snippet
-from lorif_core.views.hits import SIGN_CONVENTION, Hit, snippet, window_text
 from lorif_core.views.text import visible
-from lorif_core.views.tokens import found_parts
+
+if TYPE_CHECKING:
+    from lorif_core.corpus.highlighting import Snippet
+    from lorif_core.views.hits import Hit
 
 BAR_WIDTH = 8
 SCORE_WIDTH = 10
 """Longest signed number of four digits, such as -1.234e-05."""
 
 
-def hits_table(hits: list[Hit], title: str) -> Table:
+def hits_table(hits: "list[Hit]", title: str) -> Table:
     """Ranked train examples: rank, signed score with a bar, z, source, id, snippet with marked words.
 
     Those that stand out no more than meaningless scores would are dimmed, below a line where they begin.
@@ -55,11 +56,13 @@ def answer_view(
     prompt: str,
     completion: str,
     contrast: str | None,
-    supports: list[Hit],
-    opposes: list[Hit],
+    supports: "list[Hit]",
+    opposes: "list[Hit]",
     facts: Iterable[str],
 ) -> RenderableType:
     """A question's answer: what was asked, the ranked lists, the sign convention and how it was computed."""
+    from lorif_core.views.hits import SIGN_CONVENTION
+
     asked = Text.assemble(
         ("prompt      ", "dim"), visible(prompt), ("\ncompletion  ", "dim"), (visible(completion), "bold yellow")
     )
@@ -87,8 +90,10 @@ def _signed_bar(score: float, largest: float) -> Text:
     return Text.assemble((f"{score:+.4g}", "bold"), " ", ("█" * filled, style), ("░" * (BAR_WIDTH - filled), "dim"))
 
 
-def _marked(hit: Hit) -> Text:
+def _marked(hit: "Hit") -> Text:
     """The snippet with its strongest words set apart by style and, for those who see none, by brackets."""
+    from lorif_core.views.hits import snippet, window_text
+
     text = Text(overflow="fold")
     for is_marked, group in groupby(snippet(hit), key=lambda piece: piece[1]):
         words = "".join(piece for piece, _ in group)
@@ -115,14 +120,18 @@ def key_value_table(title: str, rows: Mapping[str, Any]) -> Table:
     return table
 
 
-def bracketed(passage: Snippet) -> str:
+def bracketed(passage: "Snippet") -> str:
     """A passage with what was found between brackets, for places that know no styles."""
+    from lorif_core.views.tokens import found_parts
+
     parts = found_parts(passage.text, passage.spans)
     return "".join(f"«{part['t']}»" if part.get("m") else part["t"] for part in parts)
 
 
-def marked_passage(passage: Snippet) -> Text:
+def marked_passage(passage: "Snippet") -> Text:
     """A passage with what was found set apart by style and, for those who see none, by brackets."""
+    from lorif_core.views.tokens import found_parts
+
     text = Text(overflow="fold")
     for part in found_parts(passage.text, passage.spans):
         is_found = part.get("m", False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from lorif_core.config import GenerateConfig, ScoreConfig, Search
 from lorif_core.errors import DataError
@@ -13,21 +13,24 @@ from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.asking.compare import Comparison, Side
 from lorif_core.workspace.asking.question import Form, Question, Spoken
 from lorif_core.workspace.asking.questions import Questions
-from lorif_core.workspace.asking.value_file import Valuation
 from lorif_core.workspace.curation.all_versions import Versions
 from lorif_core.workspace.curation.decisions import Decisions, Why
 from lorif_core.workspace.curation.export_records import ExportResult
 from lorif_core.workspace.curation.removals import Removals
-from lorif_core.workspace.curation.removing import Verification, WhatIf
 from lorif_core.workspace.curation.review import Review, review
 from lorif_core.workspace.datasets.datasets import Datasets, ShownCorpus
+from lorif_core.workspace.failures.all_failures import Failures
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles, create_files, open_files
 from lorif_core.workspace.health.check_workspace import check_workspace
 from lorif_core.workspace.health.findings import CheckReport
 from lorif_core.workspace.indexes.all_indexes import Indexes
-from lorif_core.workspace.runs.logged_index import LoggedIndex, logged_index
 from lorif_core.workspace.team.team import Team
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.asking.value_file import Valuation
+    from lorif_core.workspace.curation.removing import Verification, WhatIf
+    from lorif_core.workspace.runs.logged_index import LoggedIndex
 
 
 class Asked(TypedDict, total=False):
@@ -79,6 +82,9 @@ class Workspace:
         self.removals = Removals(files)
         """What-ifs, and their verification by training again."""
 
+        self.failures = Failures(self.questions, self.data)
+        """Files of failing prompts: asked at once; and groups of texts over a whole data set."""
+
     @property
     def path(self) -> Path:
         """The workspace's folder."""
@@ -118,7 +124,7 @@ class Workspace:
         """The answer to a kept question, read back without a model; see ``Questions.reopen``."""
         return self.questions.reopen(query_id)
 
-    def logged(self, name: str) -> LoggedIndex:
+    def logged(self, name: str) -> "LoggedIndex":
         """The index that a training run became, for questions to a model that is no language model.
 
         Args:
@@ -127,13 +133,17 @@ class Workspace:
         Raises:
             ArtefactError: There is no such run, or it is not over.
         """
+        from lorif_core.workspace.runs.logged_index import logged_index
+
         return logged_index(self.files, name)
 
     def compare(self, a: str | Answer, b: str | Answer, *, side: Side = "supports", k: int = 20) -> Comparison:
         """Two kept questions side by side; see ``Questions.compare``."""
         return self.questions.compare(a, b, side=side, k=k)
 
-    def value(self, queries: str | Path, *, by: str = "source", on_progress: ProgressSink = no_progress) -> Valuation:
+    def value(
+        self, queries: str | Path, *, by: str = "source", on_progress: ProgressSink = no_progress
+    ) -> "Valuation":
         """Influence of every source, summed over a file of queries; ``Questions.value`` takes more."""
         return self.questions.value(queries, by=by, on_progress=on_progress)
 
@@ -155,7 +165,7 @@ class Workspace:
 
     def what_if(
         self, train_ids: Sequence[str], queries: Sequence[str], *, controls: Sequence[str] | None = None
-    ) -> WhatIf:
+    ) -> "WhatIf":
         """Predicted change of kept questions if the examples were removed. See ``Removals.predict``."""
         return self.removals.predict(train_ids, queries, controls=controls)
 
@@ -167,7 +177,7 @@ class Workspace:
         *,
         device: str = "auto",
         on_progress: ProgressSink = no_progress,
-    ) -> Verification:
+    ) -> "Verification":
         """Train with and without the examples; predicted against actual change. See ``Removals.verify``."""
         return self.removals.verify(train_ids, queries, recipe, device=device, on_progress=on_progress)
 

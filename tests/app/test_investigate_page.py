@@ -8,7 +8,6 @@ from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
 from app.session import table_key
-from lorif_core.workspace.studio.beside_answers import hit_groups
 
 
 @pytest.fixture(scope="module")
@@ -134,17 +133,6 @@ def test_a_filter_on_a_metadata_column_lies_in_the_address(monkeypatch, workspac
     assert f"{wanted} of 10" in texts(app)
     button(app, "reset-filters").click().run()
     assert "10 of 10" in texts(app)
-
-
-def test_a_group_sums_its_members_and_its_interval_holds_the_sum(workspace):
-    hits = lf.open_workspace(workspace).reopen("1").hits
-    groups = hit_groups(hits, "source")
-    assert sorted(groups["group"]) == ["almanac", "atlas"]
-    for row in groups.iter_rows(named=True):
-        members = [hit.score for hit in hits if hit.train_id in row["train_ids"]]
-        assert row["score_sum"] == pytest.approx(sum(members))
-        assert row["sum_low"] <= row["score_sum"] <= row["sum_high"]
-        assert row["sum_low"] >= len(members) * min(members)
 
 
 def test_the_form_offers_refinements_and_their_refusal_is_a_sentence(monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ VIEWS = {
     "answer": "/?query=3",
     "answer as a table": "/?query=2&tab=All&view=Table&find=script",
     "groups": "/?query=3&tab=Groups",
+    "failures": "/failures",
     "reader": "/?query=2&tab=All&find=script&open=markup",
     "corpus": f"/corpus?where={HOSTILE}",
     "duplicates": "/corpus?tab=Duplicates",

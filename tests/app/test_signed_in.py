@@ -134,7 +134,6 @@ def test_a_review(monkeypatch, workspace):
 @pytest.mark.parametrize("action", ["flag", "exclude", "restore"])
 def test_a_decision_about_many_texts(monkeypatch, workspace, action):
     app = open_as_ann(monkeypatch, workspace, "corpus")
-    next(one for one in app.toggle if one.label.startswith("Select all")).set_value(True).run()
     press(app, "corpus-many")
     app.button_group(key="corpus-action").set_value(action).run()
     app.selectbox(key="corpus-reason").select("spam").run()

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import plotly.graph_objects as go
 import polars as pl
 from rich.console import RenderableType
 
 from lorif_core.errors import DataError
-from lorif_core.linalg.scores import Plan
-from lorif_core.metrics.spread import ScoreSpread
+from lorif_core.metrics.score_spread import ScoreSpread
 from lorif_core.views.hit_html import answer_html
 from lorif_core.views.hits import Hit, hits_frame
 from lorif_core.views.score_figures import score_histogram
@@ -22,6 +21,9 @@ from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+if TYPE_CHECKING:
+    from lorif_core.linalg.scores import Plan
 
 ASKED = ("prompt", "completion", "contrast", "tokens", "ends", "form", "system", "messages")
 """What ``to_dict`` tells of a question."""
@@ -63,7 +65,7 @@ class Answer(Displayed):
     elapsed_s: float
     """From the question to the ranked list; loading the model is not part of it."""
 
-    plans: dict[Plan, int]
+    plans: "dict[Plan, int]"
     """How many modules were scored by each plan."""
 
     positive_total: float

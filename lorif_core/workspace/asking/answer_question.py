@@ -12,7 +12,7 @@ from lorif_core.config import Objective
 from lorif_core.corpus.verbatim import Wording
 from lorif_core.data.examples import Example
 from lorif_core.linalg.scores import Plan
-from lorif_core.metrics.spread import ScoreSpread
+from lorif_core.metrics.score_spread import ScoreSpread
 from lorif_core.passes.cascade import search_by_cascade
 from lorif_core.passes.cascade_plan import Summand
 from lorif_core.passes.ranking import Lengths, OnScores

@@ -1,12 +1,15 @@
 """Which search answers a question: every text is scored, or a cascade finds the strongest."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError
 from lorif_core.workspace.asking.question import Question
-from lorif_core.workspace.indexes.open_index import OpenIndex
 from lorif_core.workspace.indexes.usual_search import READ_WHOLE, usual_search
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.indexes.open_index import OpenIndex
 
 ON_A_GPU = "every text was scored: the index is multiplied on a GPU, where no search by parts is built"
 
@@ -20,7 +23,7 @@ def ways_to_answer(question: Question, num_texts: int) -> list[Question]:
     return [exact, fast] if (question.search or usual_search(num_texts)) == "fast" else [exact]
 
 
-def choose_search(index: OpenIndex, question: Question, *, has_workers: bool) -> tuple[Question, str | None]:
+def choose_search(index: "OpenIndex", question: Question, *, has_workers: bool) -> tuple[Question, str | None]:
     """The question with the search that answers it, and why that is the exact one where a fast one was to be.
 
     Args:
@@ -50,7 +53,7 @@ def choose_search(index: OpenIndex, question: Question, *, has_workers: bool) ->
     return exact, f"every text was scored: {reason}"
 
 
-def _why_not(index: OpenIndex, settings: ScoreConfig) -> str | None:
+def _why_not(index: "OpenIndex", settings: ScoreConfig) -> str | None:
     """Why every stored byte is read anyway."""
     if not index.reader.place.reads_in_parts:
         return READ_WHOLE

@@ -10,12 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from lorif_core.catalog import QueryRecord
 from lorif_core.errors import ConfigError, DataError
-from lorif_core.metrics.correlation import spearman
 from lorif_core.views.comparisons import rank_lines
 from lorif_core.views.diffs import Piece, token_diff
 from lorif_core.views.list_html import comparison_html
@@ -168,6 +166,10 @@ def compare_questions(
         DataError: An answer was not kept, or the questions are about different data.
         ArtefactError: The scores of a question are gone.
     """
+    import torch
+
+    from lorif_core.metrics.correlation import spearman
+
     if side not in ("supports", "opposes") or k < 1:
         raise ConfigError(f"a comparison takes supports or opposes and k of at least 1, got {side!r} and {k}.")
     first, second = _record(files, a), _record(files, b)

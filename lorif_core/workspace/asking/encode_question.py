@@ -10,12 +10,11 @@ from transformers import PreTrainedTokenizerBase
 
 from lorif_core.data.chat_encoding import encode_chat, encode_chat_question
 from lorif_core.data.encoding import EncodedExample, closed, encode_prompt, special_token
-from lorif_core.data.examples import ExampleTable
 from lorif_core.data.token_text import continuation_ids, token_texts
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.models.load import LoadedModel
 from lorif_core.passes.queries import Query
-from lorif_core.workspace.asking.question import Form, Question
+from lorif_core.workspace.asking.question import Question
 
 SAMPLE = "x"
 """An answer behind which a chat's end of turn is looked up."""
@@ -64,11 +63,6 @@ def encode_question(question: Question, loaded: LoadedModel, query_id: str = "q"
         sequences[0] = _restrict(sequences[0], question.tokens)
     weights = (1.0, -1.0)[: len(sequences)]
     return EncodedQuestion(Query(query_id, tuple(sequences), weights), prompt, len(whole))
-
-
-def usual_form(examples: ExampleTable) -> Form:
-    """How a question to an index is put unless it says so: as a chat to an index of chats, else raw."""
-    return "raw" if next(examples.iter_examples(0, 1)).messages is None else "chat"
 
 
 def ids_of_prompt(question: Question, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -12,7 +12,7 @@ from lorif_core.catalog import HitRecord, IndexRecord, QueryRecord
 from lorif_core.config import MODEL_REFINEMENT, ScoreConfig
 from lorif_core.corpus.verbatim import Wording
 from lorif_core.files import fingerprint_of_value
-from lorif_core.metrics.spread import ScoreSpread
+from lorif_core.metrics.score_spread import ScoreSpread
 from lorif_core.settings_json import settings_from_json, settings_to_json
 from lorif_core.views.hits import Hit, TokenPart, asked_of
 from lorif_core.views.search_report import FastSearch

@@ -4,21 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from lorif_core.catalog import IndexRecord, QueryRecord
 from lorif_core.config import ScoreConfig
-from lorif_core.passes.ranking import OnScores
 from lorif_core.workers_config import ScanConfig
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.answer_question import answer_question
-from lorif_core.workspace.asking.break_down import Breakdown, break_down
 from lorif_core.workspace.asking.choose_search import choose_search, ways_to_answer
 from lorif_core.workspace.asking.compare import Comparison, Side, compare_questions
-from lorif_core.workspace.asking.encode_for import with_table_losses
-from lorif_core.workspace.asking.encode_question import usual_form
-from lorif_core.workspace.asking.generate_completion import generate_completion
 from lorif_core.workspace.asking.kept_questions import (
     find_answer,
     fingerprint_of_question,
@@ -29,15 +24,20 @@ from lorif_core.workspace.asking.kept_questions import (
 )
 from lorif_core.workspace.asking.query_limits import QueryFile
 from lorif_core.workspace.asking.question import Question
-from lorif_core.workspace.asking.scan_with_workers import scanner_for
 from lorif_core.workspace.asking.scanner import OWN, Scanner
-from lorif_core.workspace.asking.score_file import ScoreResult, score_file
-from lorif_core.workspace.asking.value_file import Valuation, value_file
+from lorif_core.workspace.asking.table_questions import with_table_losses
+from lorif_core.workspace.asking.usual_form import usual_form
 from lorif_core.workspace.folder.kept_scores import keeping_scores
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.indexes.all_indexes import Indexes
-from lorif_core.workspace.indexes.open_index import OpenIndex
+
+if TYPE_CHECKING:
+    from lorif_core.passes.ranking import OnScores
+    from lorif_core.workspace.asking.break_down import Breakdown
+    from lorif_core.workspace.asking.score_file import ScoreResult
+    from lorif_core.workspace.asking.value_file import Valuation
+    from lorif_core.workspace.indexes.open_index import OpenIndex
 
 
 class _NotWhole(Exception):
@@ -69,6 +69,11 @@ class Questions:
         Raises:
             ConfigError: Ray is not installed, or the cluster is not there.
         """
+        if not config.has_workers:
+            yield Questions(self.indexes, self.home)
+            return
+        from lorif_core.workspace.asking.scan_with_workers import scanner_for
+
         with scanner_for(self.files, config) as scanner:
             yield Questions(self.indexes, self.home, scanner)
 
@@ -95,6 +100,8 @@ class Questions:
             form=question.form or usual_form(self.files.examples(record.dataset_id)),
         )
         if question.completion is None:
+            from lorif_core.workspace.asking.generate_completion import generate_completion
+
             self._require_keeping(question)
             loaded = self._opened(question, on_progress).engine.loaded
             question = replace(question, spoken=generate_completion(loaded, question, on_progress))
@@ -102,6 +109,8 @@ class Questions:
         return replace(answer, asker=self, home=self.home)
 
     def _fresh(self, question: Question, on_progress: ProgressSink) -> Answer:
+        from lorif_core.workspace.asking.answer_question import answer_question
+
         index = self._opened(question, on_progress)
         question, why_exact = choose_search(index, question, has_workers=self.scanner.has_workers)
         answer = answer_question(index, question, scanner=self.scanner, on_progress=on_progress)
@@ -111,6 +120,8 @@ class Questions:
         for asked in ways_to_answer(question, record.num_examples):
             if known := find_answer(self.files, fingerprint_of_question(self.files, record, asked), asked):
                 return known
+        from lorif_core.workspace.asking.answer_question import answer_question
+
         self._require_keeping(question)
         index = self._opened(question, on_progress)
         question, why_exact = choose_search(index, question, has_workers=self.scanner.has_workers)
@@ -129,7 +140,7 @@ class Questions:
         return shortened(remember(self.files, replace(answer, why_exact=why_exact), fingerprint), question)
 
     @contextmanager
-    def _keeping(self, question: Question, fingerprint: str) -> Iterator[OnScores | None]:
+    def _keeping(self, question: Question, fingerprint: str) -> "Iterator[OnScores | None]":
         """What receives the scores of all texts; a fast search has none, and writes no file of them."""
         if question.search == "fast":
             yield None
@@ -137,7 +148,7 @@ class Questions:
         with keeping_scores(self.files.scores_file(fingerprint)) as keep:
             yield lambda scores, influences: keep(scores[0].numpy(), influences[0].numpy())
 
-    def _opened(self, question: Question, on_progress: ProgressSink) -> OpenIndex:
+    def _opened(self, question: Question, on_progress: ProgressSink) -> "OpenIndex":
         """The index of a question, with its model in memory."""
         on_progress("model", 0, 1)
         index = self.indexes.open(question.index_id, model=question.model)
@@ -174,7 +185,7 @@ class Questions:
         """
         return replace(compare_questions(self.files, a, b, side=side, k=k), home=self.home)
 
-    def breakdown(self, query_id: str, train_id: str, *, model: str | None = None) -> Breakdown:
+    def breakdown(self, query_id: str, train_id: str, *, model: str | None = None) -> "Breakdown":
         """Where a text's score on a kept question comes from: modules of the model, and tokens of the question.
 
         Both split the score exactly.
@@ -187,6 +198,8 @@ class Questions:
         Raises:
             LorifError: The question or the text is unknown, or the index's model cannot be opened.
         """
+        from lorif_core.workspace.asking.break_down import break_down
+
         record = self.files.catalog.query(query_id)
         return break_down(self.indexes.open(record.index_id, model=model), record, train_id)
 
@@ -200,7 +213,7 @@ class Questions:
         model: str | None = None,
         overwrites: bool = False,
         on_progress: ProgressSink = no_progress,
-    ) -> ScoreResult:
+    ) -> "ScoreResult":
         """Write every example's score on every query of a file: query_id, example_id, score.
 
         Completions are taken as they stand; a ``QueryFile`` can say that they end their texts, how much memory the
@@ -209,6 +222,8 @@ class Questions:
         Raises:
             LorifError: A query is bad, or the file exists.
         """
+        from lorif_core.workspace.asking.score_file import score_file
+
         index = self.indexes.open(index_id, model=model)
         return score_file(
             index,
@@ -230,7 +245,7 @@ class Questions:
         index_id: str | None = None,
         model: str | None = None,
         on_progress: ProgressSink = no_progress,
-    ) -> Valuation:
+    ) -> "Valuation":
         """Influence of every example, and of every source, summed over a file of queries.
 
         Args:
@@ -245,6 +260,8 @@ class Questions:
         Raises:
             LorifError: A query is bad, or there is no such column.
         """
+        from lorif_core.workspace.asking.value_file import value_file
+
         index = self.indexes.open(index_id, model=model)
         return value_file(
             index,

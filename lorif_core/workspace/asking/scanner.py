@@ -1,23 +1,25 @@
 """Who multiplies queries with all that is stored of an index: this process, or workers that share its parts."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
-
-from lorif_core.passes.ranking import Lengths, OnScores, Ranking, rank_examples
-from lorif_core.passes.scoring import ScoringPlan, iter_scores
-from lorif_core.store.reader import StoreReader
 from lorif_core.views.search_report import MissingParts
 
-TakeScores = Callable[[int, Tensor], None]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lorif_core.passes.ranking import Lengths, OnScores, Ranking
+    from lorif_core.passes.scoring import ScoringPlan
+    from lorif_core.store.reader import StoreReader
+
+TakeScores = Callable[[int, "Tensor"], None]
 """Receives the store position of a first text, and scores (Q, n) from there on."""
 
 
 class Ranked(NamedTuple):
     """A ranking, and what it lacks."""
 
-    ranking: Ranking
+    ranking: "Ranking"
     missing: MissingParts | None
     """None: nothing."""
 
@@ -33,11 +35,11 @@ class Scanner(Protocol):
 
     def rank(
         self,
-        plans: Sequence[ScoringPlan],
-        lengths: Lengths,
+        plans: "Sequence[ScoringPlan]",
+        lengths: "Lengths",
         *,
         on_texts: Callable[[int], None],
-        on_scores: OnScores | None = None,
+        on_scores: "OnScores | None" = None,
     ) -> Ranked:
         """The strongest texts at both ends.
 
@@ -53,11 +55,11 @@ class Scanner(Protocol):
         """
         ...
 
-    def most_queries(self, reader: StoreReader) -> int | None:
+    def most_queries(self, reader: "StoreReader") -> int | None:
         """Queries of one call of ``each``, at most; None: as many as memory allows."""
         ...
 
-    def each(self, plans: Sequence[ScoringPlan], take: TakeScores) -> MissingParts | None:
+    def each(self, plans: "Sequence[ScoringPlan]", take: TakeScores) -> MissingParts | None:
         """Hand over the scores of all texts in store order; what was not to be had is left out, and told.
 
         Raises:
@@ -74,15 +76,17 @@ class OwnScanner:
 
     def rank(
         self,
-        plans: Sequence[ScoringPlan],
-        lengths: Lengths,
+        plans: "Sequence[ScoringPlan]",
+        lengths: "Lengths",
         *,
         on_texts: Callable[[int], None],
-        on_scores: OnScores | None = None,
+        on_scores: "OnScores | None" = None,
     ) -> Ranked:
         """See ``Scanner``."""
 
-        def take(scores: Tensor, influences: Tensor) -> None:
+        from lorif_core.passes.ranking import rank_examples
+
+        def take(scores: "Tensor", influences: "Tensor") -> None:
             if on_scores is not None:
                 on_scores(scores, influences)
             on_texts(scores.shape[1])
@@ -90,12 +94,14 @@ class OwnScanner:
         found = rank_examples(*plans, k=lengths.k, num_opposing=lengths.num_opposing, on_scores=take)
         return Ranked(found, None)
 
-    def most_queries(self, reader: StoreReader) -> int | None:
+    def most_queries(self, reader: "StoreReader") -> int | None:
         """See ``Scanner``."""
         return None
 
-    def each(self, plans: Sequence[ScoringPlan], take: TakeScores) -> MissingParts | None:
+    def each(self, plans: "Sequence[ScoringPlan]", take: TakeScores) -> MissingParts | None:
         """See ``Scanner``."""
+        from lorif_core.passes.scoring import iter_scores
+
         for start, scores in iter_scores(*plans):
             take(start, scores)
         return None

@@ -22,11 +22,12 @@ from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query
 from lorif_core.views.search_report import MissingParts
 from lorif_core.workspace.asking.encode_for import query_of_table
-from lorif_core.workspace.asking.encode_question import encode_question, usual_form
+from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.query_limits import PassReport, QueryFile
 from lorif_core.workspace.asking.query_passes import score_in_passes
 from lorif_core.workspace.asking.question import Question
 from lorif_core.workspace.asking.scanner import OWN, Scanner, TakeScores
+from lorif_core.workspace.asking.usual_form import usual_form
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.open_index import OpenIndex
 

@@ -150,7 +150,7 @@ def value_file(
         ArtefactError: Something of the index cannot be read.
         DataError: A query is bad, or there is no such column.
     """
-    _check_settings(index, settings)
+    check_adds_nats(index, settings)
     if groups is not None:
         _check_groups(groups, "the frame")
     started = time.perf_counter()
@@ -182,7 +182,12 @@ def value_file(
     )
 
 
-def _check_settings(index: OpenIndex, settings: ScoreConfig) -> None:
+def check_adds_nats(index: OpenIndex, settings: ScoreConfig) -> None:
+    """Refuse scores that cannot be added up over questions.
+
+    Raises:
+        ConfigError: They are normalised, or no nats, or of a contrast.
+    """
     if settings.objective == "contrast":
         raise ConfigError("the objective contrast compares two completions, a file of queries has one. Use loss.")
     if settings.normalisation != "none":

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lorif_core.workspace.curation.removing import Verification, WhatIf, predict_removal, verify_removal
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.curation.removing import Verification, WhatIf
 
 
 class Removals:
@@ -16,7 +19,7 @@ class Removals:
 
     def predict(
         self, train_ids: Sequence[str], queries: Sequence[str], *, controls: Sequence[str] | None = None
-    ) -> WhatIf:
+    ) -> "WhatIf":
         """Predicted change of kept questions if the examples were removed and the model trained again.
 
         The support of a completion (its log-probability, for the objective ``loss``) changes by minus the
@@ -33,6 +36,8 @@ class Removals:
         Raises:
             LorifError: No example is given, an id is unknown, or scores are normalised.
         """
+        from lorif_core.workspace.curation.removing import predict_removal
+
         return predict_removal(self.files, train_ids, queries, controls)
 
     def verify(
@@ -44,7 +49,7 @@ class Removals:
         device: str = "auto",
         on_progress: ProgressSink = no_progress,
         should_stop: Callable[[], bool] | None = None,
-    ) -> Verification:
+    ) -> "Verification":
         """Train with and without the examples, from the recipe's checkpoint; predicted against actual change.
 
         Both runs have the same seed and order of batches. Full fine-tuning, or LoRA where the recipe says so.
@@ -60,6 +65,8 @@ class Removals:
         Raises:
             LorifError: An id or the recipe cannot be used.
         """
+        from lorif_core.workspace.curation.removing import verify_removal
+
         return verify_removal(
             self.files, train_ids, queries, recipe, device=device, on_progress=on_progress, should_stop=should_stop
         )

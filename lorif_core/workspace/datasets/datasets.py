@@ -11,7 +11,6 @@ import polars as pl
 from lorif_core.catalog import DatasetRecord
 from lorif_core.config import ImportConfig, NextVersion
 from lorif_core.corpus.browse import Corpus, Page
-from lorif_core.corpus.duplicates import exact_groups, near_groups
 from lorif_core.corpus.facets import Facet
 from lorif_core.corpus.highlighting import Snippet
 from lorif_core.corpus.value_types import ValueType
@@ -31,6 +30,7 @@ from lorif_core.workspace.datasets.next_version import Foreseen
 from lorif_core.workspace.datasets.view import (
     View,
     build_search,
+    clusters_of,
     decision_names,
     examples_file,
     read_view,
@@ -39,6 +39,7 @@ from lorif_core.workspace.datasets.view import (
     with_status,
 )
 from lorif_core.workspace.folder.displayed import Displayed
+from lorif_core.workspace.folder.kept_map import Cluster
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -217,6 +218,30 @@ class Datasets:
         chosen, beside = read_view(self.files, record, view or View())
         return self.corpus(record.dataset_id).facets(chosen, beside=beside)
 
+    def clusters(
+        self, view: View | None = None, *, index_id: str | None = None, dataset: str | None = None
+    ) -> list[tuple[Cluster, int]]:
+        """The clusters of a data set's texts, each with how many of the texts that a view shows are in it.
+
+        The view's own choice of clusters is left out, so that the others keep their counts.
+
+        Args:
+            view: What to count; None: everything.
+            index_id: Whose map; None: that of the newest index that has one.
+            dataset: Name or id; may be left out when there is only one.
+
+        Raises:
+            ArtefactError: There is no map yet.
+            QueryError: The view cannot be understood, or takes too long.
+        """
+        record = self.files.choose_dataset(dataset)
+        found = clusters_of(self.files, record, index_id)
+        seen = replace(view or View(), clusters=(), sort=())
+        chosen, beside = read_view(self.files, record, seen)
+        is_all = seen == View(zone=seen.zone, index=seen.index)
+        counts = found.counted(None if is_all else self.corpus(record.dataset_id).rows(chosen, beside=beside))
+        return [(one, counts.get(one.number, 0)) for one in found.clusters]
+
     def duplicates(self, *, threshold: float | None = 0.8, dataset: str | None = None) -> pl.DataFrame:
         """Groups of examples with equal or similar texts: group, train_id, kind, similarity.
 
@@ -224,6 +249,8 @@ class Datasets:
             threshold: Lowest similarity of a pair (Jaccard of word 3-shingles); None: equal texts only.
             dataset: Name or id; may be left out when there is only one.
         """
+        from lorif_core.corpus.duplicates import exact_groups, near_groups
+
         record = self.files.choose_dataset(dataset)
         table = self.files.examples(record.dataset_id)
 

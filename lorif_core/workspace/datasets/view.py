@@ -1,7 +1,7 @@
 """What of a data set somebody wants to see, as typed, and what it takes to show it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from lorif_core.corpus.filters import STATUSES, Filter, SearchMode, SideTables, 
 from lorif_core.corpus.fulltext import FullText, ensure_fulltext
 from lorif_core.corpus.where import parse_where
 from lorif_core.data.examples import ExampleTable
-from lorif_core.errors import DataError, QueryError
+from lorif_core.errors import ArtefactError, CatalogError, DataError, QueryError
+from lorif_core.workspace.folder.kept_map import Clusters, mapped_index, read_clusters
 from lorif_core.workspace.folder.kept_scores import scores_frame
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
@@ -47,6 +48,12 @@ class View:
     zone: str | None = None
     """IANA name of the person's time zone: what times without a zone are meant in, where a column holds instants, and
     what those are shown in; None: that of this process."""
+
+    clusters: tuple[int, ...] = ()
+    """Numbers of the clusters to show, see ``Indexes.map``."""
+
+    index: str | None = None
+    """Whose clusters are meant; None: of the newest index of the data set that has a map."""
 
 
 def offset_of_page(page: int, limit: int, count: Callable[[], int]) -> int:
@@ -122,8 +129,37 @@ def read_view(files: WorkspaceFiles, record: DatasetRecord, view: View) -> tuple
     columns = files.examples(record.dataset_id).column_names
     named += [key.by for key in sort_keys(view.sort, columns) if key.of == "score"]
     if where is None and not chosen.statuses:
-        return chosen, SideTables(None, _scores_of(files, record, named))
-    return chosen, side_tables(files, record, named)
+        beside = SideTables(None, _scores_of(files, record, named))
+    else:
+        beside = side_tables(files, record, named)
+    return chosen, replace(beside, among=_rows_among(files, record, view))
+
+
+def clusters_of(files: WorkspaceFiles, record: DatasetRecord, index_id: str | None) -> Clusters:
+    """The clusters of a data set's texts.
+
+    Args:
+        files: The workspace.
+        record: The data set.
+        index_id: Whose map; None: that of the newest index that has one.
+
+    Raises:
+        CatalogError: The index is one of other data.
+        ArtefactError: There is no map yet.
+    """
+    found = index_id or mapped_index(files, record.dataset_id)
+    if found is None:
+        raise ArtefactError(
+            f"no index of data set {record.dataset_id} has a map, so it has no clusters yet: compute one with "
+            f"`lorif map {files.root}`."
+        )
+    if files.catalog.index(found).dataset_id != record.dataset_id:
+        raise CatalogError(f"index {found!r} is of other data than {record.dataset_id}: name one of this data.")
+    return read_clusters(files, found)
+
+
+def _rows_among(files: WorkspaceFiles, record: DatasetRecord, view: View) -> pl.DataFrame | None:
+    return clusters_of(files, record, view.index).rows_in(view.clusters) if view.clusters else None
 
 
 def _status(typed: str) -> Status:

@@ -22,6 +22,7 @@ from lorif_core.system_failures import what_failed
 from lorif_core.workspace.folder.index_members import linked_ids
 
 if TYPE_CHECKING:
+    from lorif_core.store.manifest import Manifest
     from lorif_core.store.place import Place
     from lorif_core.store.reader import StoreReader
 
@@ -119,6 +120,10 @@ class WorkspaceFiles:
         """Where the map of an index is kept."""
         return self.root / "maps" / f"{index_id}.parquet"
 
+    def states_of_texts(self, index_id: str) -> Path:
+        """Folder of what the model of an index makes of its texts."""
+        return self.root / "states-of-texts" / index_id
+
     def dataset_folder(self, dataset_id: str) -> Path:
         """Folder of a data set."""
         return self.root / "datasets" / dataset_id
@@ -150,7 +155,7 @@ class WorkspaceFiles:
         Raises:
             ConfigError: A package that the storage needs is not installed.
         """
-        from lorif_core.store.local_place import LocalPlace  # loads torch, as below
+        from lorif_core.store.local_place import LocalPlace
         from lorif_core.store.open_place import open_place
 
         return LocalPlace(self.index_folder(index_id)) if storage is None else open_place(storage, index_id)
@@ -168,6 +173,16 @@ class WorkspaceFiles:
         from lorif_core.store.reader import StoreReader  # loads torch, which deciding and browsing do without
 
         return StoreReader(self.index_place(self.catalog.index(index_id)))
+
+    def index_manifest(self, index_id: str) -> "Manifest":
+        """What an index says of itself; unlike ``open_index`` it loads no torch.
+
+        Raises:
+            ArtefactError: The index has none, or it is not what was written.
+        """
+        from lorif_core.store.manifest import read_manifest
+
+        return read_manifest(self.index_place(self.catalog.index(index_id)))
 
     def choose_dataset(self, name_or_id: str | None) -> DatasetRecord:
         """The version with that id, the latest version with that name, or the latest of the only data set.

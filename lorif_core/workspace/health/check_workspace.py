@@ -25,12 +25,9 @@ from lorif_core.workspace.folder.workspace_files import (
     WorkspaceFiles,
     open_files,
 )
-from lorif_core.workspace.health.dataset_checks import check_datasets, check_maps, check_scores
 from lorif_core.workspace.health.examination import REPAIRED, Examination, files_below
 from lorif_core.workspace.health.export_checks import check_exports
-from lorif_core.workspace.health.file_checks import FILE_CHECKS
 from lorif_core.workspace.health.findings import CheckReport, Finding, in_order
-from lorif_core.workspace.health.index_checks import check_indexes
 from lorif_core.workspace.health.inventory import kind_named, kind_of
 from lorif_core.workspace.health.living import Living, is_held
 from lorif_core.workspace.health.snapshots import copied_catalog, read_journal
@@ -73,6 +70,14 @@ def check_workspace(files: WorkspaceFiles, on_progress: ProgressSink = no_progre
         files: The workspace.
         on_progress: Receives ("files", files read, files).
     """
+    from lorif_core.workspace.health.dataset_checks import (
+        check_datasets,
+        check_maps,
+        check_scores,
+        check_states_of_texts,
+    )
+    from lorif_core.workspace.health.index_checks import check_indexes
+
     found = dict(files_below(files.root))
     look = Examination(files, Living(files.root), found, on_file=_counter(len(found), on_progress))
     with ExitStack() as stack:
@@ -83,6 +88,7 @@ def check_workspace(files: WorkspaceFiles, on_progress: ProgressSink = no_progre
         check_datasets(look)
         check_indexes(look)
         check_maps(look)
+        check_states_of_texts(look)
         check_scores(look)
         check_exports(look)
         _check_states(look)
@@ -168,6 +174,8 @@ def _check_marker(look: Examination) -> None:
 
 def _check_files(look: Examination) -> None:
     """Every file that is checked by itself, what writers left, and what is not LoRIF's."""
+    from lorif_core.workspace.health.file_checks import FILE_CHECKS
+
     unknown: Counter[str] = Counter()
     for path in look.found:
         kind = kind_of(path)
@@ -209,6 +217,8 @@ def leftover_place(path: str) -> str:
 
 
 def _check_starting(look: Examination, path: str) -> None:
+    from lorif_core.workspace.health.file_checks import FILE_CHECKS
+
     look.on_file(path)
     problem = look.problem_of(path, FILE_CHECKS["starting"])
     if problem is not None and not look.living.is_recent(look.root / path):

@@ -8,15 +8,16 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from lorif_core.catalog import DatasetRecord, HitRecord, QueryRecord
+from lorif_core.catalog import DatasetRecord, HitRecord, IndexRecord, QueryRecord
 from lorif_core.corpus.fulltext import FullText
 from lorif_core.errors import DamagedArtefact, FingerprintMismatch
 from lorif_core.files import check_seal
 from lorif_core.workspace.datasets.view import examples_file
+from lorif_core.workspace.folder.kept_map import FINGERPRINT, POINTS
 from lorif_core.workspace.folder.kept_scores import SCORES, is_of_a_fast_search
 from lorif_core.workspace.health.examination import Examination
 from lorif_core.workspace.health.file_checks import check_parquet, check_sqlite, reading_sqlite
-from lorif_core.workspace.indexes.atlas import FINGERPRINT, POINTS
+from lorif_core.workspace.indexes.text_states import PART_TEXTS, STATE, told_of
 
 EXAMPLES, SEARCH, CHANGES = "examples.parquet", "search.sqlite", "changes.parquet"
 UPLOAD = re.compile(r"/(uploads/[0-9a-f]{12}/[^/]+)$")
@@ -191,12 +192,40 @@ def check_maps(look: Examination) -> None:
             continue
 
         def check(place: Path, num_examples: int = record.num_examples, of: str = record.fingerprint or "") -> None:
-            num_rows = check_parquet(place, POINTS.names)
+            num_rows = check_parquet(place)
+            names = pq.read_schema(place).names
+            if names not in (POINTS.names, ["x", "y"]):  # the latter is a plane of gradients of an earlier version
+                raise DamagedArtefact(f"{str(place)!r} has the columns {', '.join(names)}, which no map has.")
             if num_rows != num_examples:
                 raise DamagedArtefact(f"{str(place)!r} must hold {num_examples:,} points, it holds {num_rows:,}.")
             told = (pq.read_schema(place).metadata or {}).get(FINGERPRINT, b"").decode(errors="replace")
             if told != of:
                 raise FingerprintMismatch(f"{str(place)!r} is the map of index {told[:8]}…, which is {of[:8]}… now.")
+
+        look.check(path, check, artefact=record.index_id)
+
+
+def check_states_of_texts(look: Examination) -> None:
+    """The states of every index's texts, and those of none."""
+    known = {record.index_id: record for record in look.indexes()}
+    for path in look.below("states-of-texts"):
+        _, index_id, name = path.split("/")
+        record = known.get(index_id)
+        if record is None:
+            _check_orphan(look, path, "an index")
+            continue
+
+        def check(place: Path, record: IndexRecord = record, first: int = int(name[:5]) * PART_TEXTS) -> None:
+            num_rows, wanted = check_parquet(place, [STATE]), min(PART_TEXTS, record.num_examples - first)
+            if num_rows != wanted:
+                raise DamagedArtefact(f"{str(place)!r} must hold {wanted:,} states, it holds {num_rows:,}.")
+            told, row = told_of(place)
+            if told != (record.fingerprint or ""):
+                raise FingerprintMismatch(
+                    f"{str(place)!r} is of index {told[:8]}…, which is {(record.fingerprint or '')[:8]}… now."
+                )
+            if row != first:
+                raise DamagedArtefact(f"{str(place)!r} says that it begins with text {row:,}, its name {first:,}.")
 
         look.check(path, check, artefact=record.index_id)
 

@@ -6,6 +6,7 @@ none is not LoRIF's and is never touched. ``docs/reference/files.md`` is this ta
 
 import re
 
+from lorif_core.workspace.health.failure_kinds import FAILURE_KINDS
 from lorif_core.workspace.health.file_kind import INDEX_AGAIN, RESTORE, Kind
 from lorif_core.workspace.health.index_kinds import INDEX_KINDS
 from lorif_core.workspace.health.run_kinds import RUN_KINDS
@@ -329,10 +330,23 @@ KINDS = (
         name="map",
         place="maps/ID.parquet",
         pattern=r"maps/[^/]+\.parquet",
-        what="the texts of an index as points in a plane",
-        source="the parts",
+        what="the texts of an index as points of a picture, and their clusters",
+        source="the states of the texts",
         check="elsewhere",
         meaning="The map is not drawn; no score depends on it.",
+        remedy="`lorif doctor WORKSPACE --repair` sets it aside; `lorif map` computes it again.",
+        repair="set aside",
+        left="Compute it again with `lorif map`.",
+        is_sealed=True,
+    ),
+    Kind(
+        name="states of texts",
+        place="states-of-texts/ID/NNNNN.parquet",
+        pattern=r"states-of-texts/[^/]+/[0-9]{5}\.parquet",
+        what="what the model of an index makes of its texts",
+        source="the texts and the model",
+        check="elsewhere",
+        meaning="Texts like one cannot be found by meaning, and no map computed; no score depends on it.",
         remedy="`lorif doctor WORKSPACE --repair` sets it aside; `lorif map` computes it again.",
         repair="set aside",
         left="Compute it again with `lorif map`.",
@@ -444,6 +458,7 @@ KINDS = (
         remedy=f"{RESTORE} Where the decisions are still those, `lorif export --force` writes it again.",
     ),
     *RUN_KINDS,
+    *FAILURE_KINDS,
 )
 
 _COMPILED = [(re.compile(kind.pattern), kind) for kind in KINDS]

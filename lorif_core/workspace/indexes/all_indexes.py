@@ -4,51 +4,43 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from lorif_core.catalog import IndexRecord
-from lorif_core.config import Codec, Search
+from lorif_core.config import Alike, Codec, Search, check_choice
 from lorif_core.errors import ConfigError, LorifError
 from lorif_core.methods.method_settings import DaunceConfig, IndexConfig
-from lorif_core.models.adapter_report import describe_folder
-from lorif_core.models.load import load_model
-from lorif_core.models.modules import ModuleEntry
 from lorif_core.store.manifest import KeptEnergy
 from lorif_core.views.index_figures import Spectrum
 from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_losses import IndexLosses, read_index_losses
 from lorif_core.workspace.folder.index_members import Members
+from lorif_core.workspace.folder.kept_map import Atlas
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.atlas import Atlas, build_atlas
-from lorif_core.workspace.indexes.budget_share import BudgetShare, share_of_budget
-from lorif_core.workspace.indexes.build_losses import build_losses, estimate_losses, plan_losses
-from lorif_core.workspace.indexes.build_members import (
-    build_with_members,
-    estimate_members,
-    plan_alone,
-    plan_with_members,
-)
-from lorif_core.workspace.indexes.copy_index import CopiedIndex, copy_index
-from lorif_core.workspace.indexes.coverage import Coverage, coverage_of
 from lorif_core.workspace.indexes.delete_index import IndexLoss, delete_index, finish_deletions, index_loss
-from lorif_core.workspace.indexes.engine import Engine, build_engine
-from lorif_core.workspace.indexes.estimate import IndexEstimate, estimate_index
-from lorif_core.workspace.indexes.import_losses import ImportedLosses, import_losses
 from lorif_core.workspace.indexes.index_names import GivenName, NamedIndex, name_index, named_indexes
-from lorif_core.workspace.indexes.index_report import IndexReport, report_index, spectra_of
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import all_members, members_fingerprint, members_of
-from lorif_core.workspace.indexes.neighbours import Neighbours, find_neighbours
-from lorif_core.workspace.indexes.open_index import OpenIndex, open_with_members
-from lorif_core.workspace.indexes.outliers import rank_self_influences
-from lorif_core.workspace.indexes.planned_index import ModelPlace, Planned
-from lorif_core.workspace.indexes.sharded_slices import index_sharded_slice
-from lorif_core.workspace.indexes.slices import SliceDone, index_slice, parse_slice
 from lorif_core.workspace.indexes.trust import Trust, trust_in
+
+if TYPE_CHECKING:
+    from lorif_core.models.modules import ModuleEntry
+    from lorif_core.workspace.indexes.budget_share import BudgetShare
+    from lorif_core.workspace.indexes.copy_index import CopiedIndex
+    from lorif_core.workspace.indexes.coverage import Coverage
+    from lorif_core.workspace.indexes.engine import Engine
+    from lorif_core.workspace.indexes.estimate import IndexEstimate
+    from lorif_core.workspace.indexes.import_losses import ImportedLosses
+    from lorif_core.workspace.indexes.index_report import IndexReport
+    from lorif_core.workspace.indexes.neighbours import Neighbours
+    from lorif_core.workspace.indexes.open_index import OpenIndex
+    from lorif_core.workspace.indexes.planned_index import Planned
+    from lorif_core.workspace.indexes.slices import SliceDone
 
 
 class Indexes:
@@ -71,7 +63,7 @@ class Indexes:
         settings: IndexConfig,
         *,
         dataset: str | None = None,
-        on_estimate: Callable[[str, IndexEstimate], None] | None = None,
+        on_estimate: "Callable[[str, IndexEstimate], None] | None" = None,
         on_progress: ProgressSink = no_progress,
         workers: WorkersConfig = ALONE,
     ) -> IndexRecord:
@@ -90,6 +82,9 @@ class Indexes:
             RoleError: The person is a viewer.
             LorifError: The model, the data or the machine does not fit the settings.
         """
+        from lorif_core.workspace.indexes.build_losses import build_losses
+        from lorif_core.workspace.indexes.build_members import build_with_members
+
         require_curator(self.files, "build indexes")
         finish_deletions(self.files)
         record = self.files.choose_dataset(dataset)
@@ -99,7 +94,7 @@ class Indexes:
 
     def plan(
         self, settings: IndexConfig, *, dataset: str | None = None, on_progress: ProgressSink = no_progress
-    ) -> list[Planned]:
+    ) -> "list[Planned]":
         """Do of a build what comes before its parts, for the index that the settings name and its further members.
 
         Then any process makes parts, see ``build_slice``; ``build`` with the same settings makes those that are
@@ -114,6 +109,8 @@ class Indexes:
             RoleError: The person is a viewer.
             LorifError: The model, the data or the machine does not fit the settings.
         """
+        from lorif_core.workspace.indexes.build_members import plan_with_members
+
         require_curator(self.files, "build indexes")
         if isinstance(settings.method, DaunceConfig):
             raise ConfigError(
@@ -131,7 +128,7 @@ class Indexes:
         model: str | None = None,
         shards_model: bool = False,
         on_progress: ProgressSink = no_progress,
-    ) -> SliceDone:
+    ) -> "SliceDone":
         """Make the parts of one slice of a planned index that are missing; finish the index if none is missing then.
 
         Args:
@@ -148,16 +145,24 @@ class Indexes:
             ArtefactError: The index has no plan.
             LorifError: The model or the data is not the planned one, or the machine does not suffice.
         """
+        from lorif_core.workspace.indexes.planned_index import ModelPlace
+        from lorif_core.workspace.indexes.sharded_slices import index_sharded_slice
+        from lorif_core.workspace.indexes.slices import index_slice, parse_slice
+
         require_curator(self.files, "build indexes")
         make = index_sharded_slice if shards_model else index_slice
         return make(self.files, index_id, parse_slice(slice_), ModelPlace(device, model), on_progress)
 
-    def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> tuple[str, IndexEstimate]:
+    def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> "tuple[str, IndexEstimate]":
         """Id of the index that the settings name, and what building it would cost, by itself.
 
         Raises:
             LorifError: The model, the data or the machine does not fit the settings.
         """
+        from lorif_core.workspace.indexes.build_losses import estimate_losses, plan_losses
+        from lorif_core.workspace.indexes.build_members import plan_alone
+        from lorif_core.workspace.indexes.estimate import estimate_index
+
         if isinstance(settings.method, DaunceConfig):
             build = plan_losses(self.files, self.files.choose_dataset(dataset), settings)
             return build.job.index_id, estimate_losses(build)
@@ -166,7 +171,7 @@ class Indexes:
 
     def estimate_members(
         self, settings: IndexConfig, *, dataset: str | None = None
-    ) -> list[tuple[str, str | None, IndexEstimate]]:
+    ) -> "list[tuple[str, str | None, IndexEstimate]]":
         """Name, index id and cost of every member that a build of these settings would make, the own model first.
 
         A model without weights is estimated from its configuration; its index has no id yet.
@@ -174,11 +179,13 @@ class Indexes:
         Raises:
             LorifError: A model, the data or the machine does not fit the settings.
         """
+        from lorif_core.workspace.indexes.build_members import estimate_members
+
         if isinstance(settings.method, DaunceConfig):
             return [(settings.model.model, *self.estimate(settings, dataset=dataset))]
         return estimate_members(self.files, self.files.choose_dataset(dataset), settings)
 
-    def open(self, index_id: str | None = None, *, model: str | None = None) -> OpenIndex:
+    def open(self, index_id: str | None = None, *, model: str | None = None) -> "OpenIndex":
         """A complete index with its model in memory.
 
         Args:
@@ -188,6 +195,8 @@ class Indexes:
         Raises:
             FingerprintMismatch: The model or the data is not the one the index was built from.
         """
+        from lorif_core.workspace.indexes.open_index import open_with_members
+
         record = self.files.choose_index(index_id)
         # With its settings: another build may have fitted it anew since it was opened.
         key = (record.index_id, model, str(members_fingerprint(self.files, record)), record.settings_json)
@@ -196,7 +205,7 @@ class Indexes:
                 self._opened = {key: open_with_members(self.files, record, model)}
             return self._opened[key]
 
-    def copy(self, index_id: str, to: str, *, on_progress: ProgressSink = no_progress) -> CopiedIndex:
+    def copy(self, index_id: str, to: str, *, on_progress: ProgressSink = no_progress) -> "CopiedIndex":
         """Copy a complete index to another place, from which it is read from then on.
 
         What lies where it was is left there. Interrupted, the same call goes on.
@@ -210,6 +219,8 @@ class Indexes:
             RoleError: The person is a viewer.
             LorifError: The index is not complete or damaged, or the place holds another one or cannot be used.
         """
+        from lorif_core.workspace.indexes.copy_index import copy_index
+
         require_curator(self.files, "copy indexes")
         with self._opening:
             self._opened = {}
@@ -288,7 +299,7 @@ class Indexes:
         codec: Codec = "bf16",
         leaves_out: bool = False,
         on_progress: ProgressSink = no_progress,
-    ) -> ImportedLosses:
+    ) -> "ImportedLosses":
         """Make an index of a table of losses, see ``data.loss_table``; no model is needed, now or when it is asked.
 
         Args:
@@ -303,6 +314,8 @@ class Indexes:
             RoleError: The person is a viewer.
             LorifError: The name is another index's, or the table is not in order.
         """
+        from lorif_core.workspace.indexes.import_losses import import_losses
+
         record = self.files.choose_dataset(dataset)
         return import_losses(
             self.files, record, Path(path), name, codec=codec, leaves_out=leaves_out, on_progress=on_progress
@@ -314,17 +327,21 @@ class Indexes:
 
     def kept_energy(self, index_id: str) -> KeptEnergy:
         """Share of the squared gradient norm that is kept over all modules, as stored and before rounding."""
-        return self.files.open_index(index_id).manifest.kept_energy()
+        return self.files.index_manifest(index_id).kept_energy()
 
-    def coverage(self, index_id: str) -> Coverage:
+    def coverage(self, index_id: str) -> "Coverage":
         """What of the data set's texts an index's gradients are of: texts left out, tokens cut."""
-        return coverage_of(self.files.open_index(index_id).manifest)
+        from lorif_core.workspace.indexes.coverage import coverage_of
 
-    def budget_share(self, index_id: str) -> BudgetShare | None:
+        return coverage_of(self.files.index_manifest(index_id))
+
+    def budget_share(self, index_id: str) -> "BudgetShare | None":
         """What a budget bought, and what is left of it; None for an index without a budget."""
-        return share_of_budget(self.files.open_index(index_id).manifest)
+        from lorif_core.workspace.indexes.budget_share import share_of_budget
 
-    def report(self, index_id: str | None = None) -> IndexReport:
+        return share_of_budget(self.files.index_manifest(index_id))
+
+    def report(self, index_id: str | None = None) -> "IndexReport":
         """Settings of an index, every byte it takes on disk, and what its codes keep.
 
         ``views.index_figures.energy_map(report.explained_energy)`` draws the latter.
@@ -333,6 +350,8 @@ class Indexes:
             CatalogError: There is no such index.
             ArtefactError: Its build has written nothing yet, or a file is missing.
         """
+        from lorif_core.workspace.indexes.index_report import report_index
+
         return report_index(self.files, index_id)
 
     def spectra(self, module: str, index_id: str | None = None) -> list[Spectrum]:
@@ -342,23 +361,41 @@ class Indexes:
             CatalogError: There is no such index or module.
             ArtefactError: The index is not complete, or its statistics are gone.
         """
+        from lorif_core.workspace.indexes.index_report import spectra_of
+
         return spectra_of(self.files, index_id, module)
 
     def neighbours(
-        self, train_id: str, k: int = 10, *, index_id: str | None = None, search: Search | None = None
-    ) -> Neighbours:
-        """Texts whose stored gradients are most like those of a text. Needs no model.
+        self,
+        train_id: str,
+        k: int = 10,
+        *,
+        by: Alike = "gradient",
+        index_id: str | None = None,
+        search: Search | None = None,
+    ) -> "Neighbours":
+        """Texts most like a text. Needs no model.
 
         Args:
             train_id: Of the text.
             k: How many to find.
+            by: gradient: those whose stored gradients are most like its own, so that they teach alike. meaning: those
+                of which the model makes the same, by the states that ``map`` computes.
             index_id: Of the index.
-            search: exact: every text is compared. fast: by reading a part of what is stored; ``fast_search`` of the
-                result says what the list rests on. None: exact below 100,000 texts, else fast.
+            search: Of gradients only. exact: every text is compared. fast: by reading a part of what is stored;
+                ``fast_search`` of the result says what the list rests on. None: exact below 100,000 texts, else
+                fast.
 
         Raises:
-            LorifError: The text is unknown, or the index cannot be read.
+            LorifError: The text is unknown, the index cannot be read, or its texts have no states yet.
         """
+        from lorif_core.workspace.indexes.neighbours import find_by_meaning, find_neighbours
+
+        check_choice("by", by, Alike)
+        if by == "meaning":
+            if search is not None:
+                raise ConfigError("a search by meaning compares every text: leave `--search` out.")
+            return find_by_meaning(self.files, train_id, k, index_id)
         return find_neighbours(self.files, train_id, k, index_id, search)
 
     def trust(self, index_id: str | None = None) -> Trust:
@@ -373,44 +410,62 @@ class Indexes:
         """Per index of an adapter that is still in its folder, one sentence: kind, rank, base, tracked modules."""
         return describe_adapters(self.files, self.records())
 
-    def map(self, index_id: str | None = None, *, seed: int = 0, on_progress: ProgressSink = no_progress) -> Atlas:
-        """Every text of an index as a point in a plane, near to those that teach alike; computed once, then kept.
+    def map(
+        self,
+        index_id: str | None = None,
+        *,
+        seed: int = 0,
+        num_clusters: int | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> Atlas:
+        """The texts of an index as a picture in which near means alike to the model, and clusters with names.
 
-        The plane is that in which random sketches of the stored gradients, each divided by its norm, differ most.
+        Computed once, then kept: first the state of every text, by forward passes of the index's model, then the
+        picture and the clusters. ``views.atlas_figures.atlas_figure`` draws it.
 
         Args:
             index_id: Of the index.
-            seed: Of the sketches.
-            on_progress: Receives ("map", shards done, all).
+            seed: Another one turns and bends the picture a little; the same one gives the same map.
+            num_clusters: None: as a kept map has, else a third of the square root of the number of texts, 2 to 40.
+            on_progress: Receives ("states", texts read, all), then ("map", steps done, all).
 
         Raises:
-            LorifError: The index is not complete, or damaged.
+            LorifError: The index is not complete, damaged, or has no model.
         """
-        return build_atlas(self.files, index_id, seed=seed, on_progress=on_progress)
+        from lorif_core.workspace.indexes.atlas import build_atlas
+
+        return build_atlas(self.files, index_id, seed=seed, num_clusters=num_clusters, on_progress=on_progress)
 
     def outliers(self, index_id: str | None = None) -> pl.DataFrame:
         """Every text by its self-influence, the largest first: rank, train_id, self_influence. Needs no model.
 
-        A text with a large one was learnt by heart, as nothing else teaches it: odd, wrong or rare.
+        A text with a large one was memorised, as nothing else teaches it: odd, wrong or rare.
 
         Raises:
             LorifError: The index is not complete, or damaged.
         """
+        from lorif_core.workspace.indexes.outliers import rank_self_influences
+
         return rank_self_influences(self.files, index_id)
 
 
 def describe_adapters(files: WorkspaceFiles, records: Sequence[IndexRecord]) -> dict[str, str]:
     """As ``Indexes.adapters``, of these indexes."""
+    from lorif_core.models.adapter_report import describe_folder
+
     found: dict[str, str | None] = {}
     for record in records:
         with suppress(LorifError):  # a damaged index is not described; `lorif doctor` names it
             model = read_index_settings(record.settings_json).model.model
-            modules = files.open_index(record.index_id).manifest.modules
+            modules = files.index_manifest(record.index_id).modules
             found[record.index_id] = describe_folder(model, (module.name for module in modules))
     return {index_id: sentence for index_id, sentence in found.items() if sentence is not None}
 
 
-def list_model_modules(settings: IndexConfig) -> tuple[list[ModuleEntry], Engine]:
+def list_model_modules(settings: IndexConfig) -> "tuple[list[ModuleEntry], Engine]":
     """Every module of a model that owns weights, and the engine that would track some of them."""
+    from lorif_core.models.load import load_model
+    from lorif_core.workspace.indexes.engine import build_engine
+
     engine = build_engine(load_model(settings.model), settings)
     return engine.entries, engine

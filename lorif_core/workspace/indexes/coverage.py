@@ -1,13 +1,15 @@
 """What of a data set an index rests on: texts that could not be read, texts with nothing to predict, tokens cut."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lorif_core.data.encoding import EncodedExample
 from lorif_core.data.sequences import has_targets
 from lorif_core.errors import DataError
 from lorif_core.store.manifest import Manifest
-from lorif_core.workspace.indexes.index_job import IndexJob
+
+if TYPE_CHECKING:
+    from lorif_core.data.encoding import EncodedExample
+    from lorif_core.workspace.indexes.index_job import IndexJob
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def coverage_of(manifest: Manifest) -> Coverage:
     )
 
 
-def first_readable(job: IndexJob) -> tuple[EncodedExample, ...]:
+def first_readable(job: "IndexJob") -> "tuple[EncodedExample, ...]":
     """The first text that has a token to predict.
 
     Raises:

@@ -84,7 +84,7 @@ def check_member_among(
         theirs.require_complete()
     except ArtefactError as error:
         raise ArtefactError(f"{named} cannot be asked: {error}") from error
-    own = files.open_index(record.index_id).manifest
+    own = files.index_manifest(record.index_id)
     for what, was, now in (
         ("texts", own.parents.dataset, theirs.manifest.parents.dataset),
         ("a tokenizer", own.parents.tokenizer, theirs.manifest.parents.tokenizer),

@@ -2,15 +2,17 @@
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError
 from lorif_core.files import put_json, read_json
-from lorif_core.models.adapter_weights import FROZEN, count_adapter
 from lorif_core.store.manifest import COVERAGE
 from lorif_core.workspace.folder.index_losses import knows_only_losses, read_index_losses
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.engine import Engine
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.indexes.engine import Engine
 
 UNKNOWN = "which share of the model the index sees was not kept"
 
@@ -43,8 +45,10 @@ class ModelShare:
         return f"the index sees {self.share:.1%} of {whose}"
 
 
-def share_of(engine: Engine) -> ModelShare:
+def share_of(engine: "Engine") -> ModelShare:
     """What an engine's modules are of its model, and which ones its trial refused."""
+    from lorif_core.models.adapter_weights import FROZEN, count_adapter
+
     of_adapters = any(entry.reason == FROZEN for entry in engine.entries)
     if not of_adapters:
         total = engine.loaded.num_parameters
@@ -82,7 +86,7 @@ def share_sentence(files: WorkspaceFiles, record: IndexRecord) -> str:
     """The share that an index sees, in words, also where it cannot be told; of an index of losses, what it knows."""
     if (losses := read_index_losses(files.index_folder(record.index_id))) is not None:
         return losses.sentence
-    found, logged = share_of_index(files, record), files.open_index(record.index_id).manifest.logged
+    found, logged = share_of_index(files, record), files.index_manifest(record.index_id).logged
     sentence = UNKNOWN if found is None else found.sentence
     if logged is None:
         return sentence
@@ -99,8 +103,8 @@ def share_of_index(files: WorkspaceFiles, record: IndexRecord) -> ModelShare | N
     kept = read_share(files.index_folder(record.index_id))
     if kept is not None:
         return kept
-    reader = files.open_index(record.index_id)
+    manifest = files.index_manifest(record.index_id)
     sizes = {model.model_id: model.num_parameters for model in files.catalog.models()}
-    if record.model_id not in sizes or any("lora_" in module.name for module in reader.modules):
+    if record.model_id not in sizes or any("lora_" in module.name for module in manifest.modules):
         return None
-    return ModelShare(sum(one.in_features * one.out_features for one in reader.modules), sizes[record.model_id])
+    return ModelShare(sum(one.in_features * one.out_features for one in manifest.modules), sizes[record.model_id])

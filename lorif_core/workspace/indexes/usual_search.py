@@ -1,8 +1,12 @@
 """From how many texts on an index is searched by a cascade, and what such a search says of itself."""
 
+from typing import TYPE_CHECKING
+
 from lorif_core.config import Search
-from lorif_core.passes.cascade import CascadeReport
 from lorif_core.views.search_report import FastSearch
+
+if TYPE_CHECKING:
+    from lorif_core.passes.cascade import CascadeReport
 
 FAST_FROM = 100_000
 """Texts from which on a search is fast unless it is asked to be exact; below, reading everything takes no time."""
@@ -17,7 +21,7 @@ def usual_search(num_texts: int) -> Search:
     return "fast" if num_texts >= FAST_FROM else "exact"
 
 
-def told(report: CascadeReport, list_length: int) -> FastSearch:
+def told(report: "CascadeReport", list_length: int) -> FastSearch:
     """What readers are told of a search by a cascade."""
     return FastSearch(
         share_read=report.share_read,

@@ -16,6 +16,7 @@ from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.indexes.index_settings import from_older_versions
 from lorif_core.workspace.jobs.requests import (
     EvaluateRequest,
+    FailuresRequest,
     ImportRequest,
     IndexRequest,
     MapRequest,
@@ -87,11 +88,23 @@ def run_verify(path: Path, request: VerifyRequest, on_progress: ProgressSink) ->
 
 
 def run_map(path: Path, request: MapRequest, on_progress: ProgressSink) -> dict[str, Any]:
-    """Compute the map of an index; returns what it is."""
+    """Compute the states of an index's texts and its map; returns what it is."""
     from lorif_core.workspace.workspace import open_workspace
 
     indexes = open_workspace(path).indexes
-    return indexes.map(request.index_id, seed=request.seed, on_progress=on_progress).to_dict()
+    found = indexes.map(
+        request.index_id, seed=request.seed, num_clusters=request.num_clusters, on_progress=on_progress
+    )
+    return found.to_dict()
+
+
+def run_failures(path: Path, request: FailuresRequest, on_progress: ProgressSink) -> dict[str, Any]:
+    """Ask a file of failures; returns which run holds what was found."""
+    from lorif_core.workspace.workspace import open_workspace
+
+    failures = open_workspace(path).failures
+    found = failures.ask(request.path, request.reading, index_id=request.index_id, on_progress=on_progress)
+    return {"run_id": found.run_id, "num_failures": len(found.questions), "file": found.said["file"]}
 
 
 KINDS: Mapping[str, JobKind] = {
@@ -100,6 +113,7 @@ KINDS: Mapping[str, JobKind] = {
     "evaluate": JobKind(EvaluateRequest, run_evaluate),
     "verify": JobKind(VerifyRequest, run_verify),
     "map": JobKind(MapRequest, run_map),
+    "failures": JobKind(FailuresRequest, run_failures),
 }
 """Every kind of job that a worker can do."""
 

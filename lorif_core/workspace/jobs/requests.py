@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lorif_core.config import ImportConfig, NextVersion
+from lorif_core.data.failure_rows import FailureReading
 from lorif_core.errors import JobError
 from lorif_core.files import checksum_of_file
 from lorif_core.methods.method_settings import IndexConfig
@@ -80,13 +81,26 @@ class VerifyRequest:
 
 @dataclass(frozen=True)
 class MapRequest:
-    """Compute the map of an index."""
+    """Compute the states of an index's texts, and its map."""
 
     index_id: str
     seed: int = 0
+    num_clusters: int | None = None
+    """None: as ``Indexes.map`` has it."""
 
 
-Request = ImportRequest | IndexRequest | EvaluateRequest | VerifyRequest | MapRequest
+@dataclass(frozen=True)
+class FailuresRequest:
+    """Ask a file of failures."""
+
+    path: str
+    index_id: str
+    reading: FailureReading
+    read: dict[str, str] = field(default_factory=dict)
+    """Checksum of the file."""
+
+
+Request = ImportRequest | IndexRequest | EvaluateRequest | VerifyRequest | MapRequest | FailuresRequest
 
 
 def import_request(
@@ -134,6 +148,12 @@ def verify_request(train_ids: Sequence[str], queries: Sequence[str], recipe: str
     placed = Path(recipe).resolve()
     arguments = {"train_ids": list(train_ids), "queries": list(queries), "recipe": str(placed)}
     return VerifyRequest(arguments, _checksums([placed]))
+
+
+def failures_request(path: str | Path, index_id: str, reading: FailureReading) -> FailuresRequest:
+    """The request to ask a file of failures, as ``Failures.ask`` takes it."""
+    placed = Path(path).resolve()
+    return FailuresRequest(str(placed), index_id, reading, _checksums([placed]))
 
 
 def _checksums(paths: Sequence[Path]) -> dict[str, str]:

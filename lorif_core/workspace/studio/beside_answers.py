@@ -1,46 +1,16 @@
-"""What the studio shows beside an answer: token log-probabilities, percentiles, groups, other questions, code."""
+"""What the studio shows beside an answer: token log-probabilities, percentiles, other questions, code."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-import polars as pl
-import torch
 from numpy.typing import NDArray
 
-from lorif_core.capture.hooks import model_inputs
-from lorif_core.corpus.duplicates import near_groups
-from lorif_core.data.batches import pad_batch
-from lorif_core.data.token_text import token_texts
-from lorif_core.metrics.correlation import bootstrap_interval
-from lorif_core.turns import turn_on
-from lorif_core.views.hits import Hit, TokenPart
+from lorif_core.views.hits import TokenPart
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.asking.encode_question import encode_question
 from lorif_core.workspace.asking.kept_questions import settings_of
 from lorif_core.workspace.asking.question import Question, Spoken
 from lorif_core.workspace.folder.kept_scores import read_scores
 from lorif_core.workspace.workspace import Workspace
-
-DUPLICATES = "near-duplicates"
-"""Not a column: texts that say nearly the same."""
-
-SIMILARITY = 0.8
-NO_GROUP = "(none)"
-
-GROUP_SCHEMA = pl.Schema(
-    {
-        "group": pl.String,
-        "num_texts": pl.Int64,
-        "score_sum": pl.Float64,
-        "sum_low": pl.Float64,
-        "sum_high": pl.Float64,
-        "share": pl.Float64,
-        "train_ids": pl.List(pl.String),
-    }
-)
-"""Columns of ``hit_groups``; ``share`` is of the lists' summed sizes of scores. ``sum_low`` and ``sum_high`` are the
-95 % bootstrap interval of the sum when the group's texts are resampled: wide where one text holds the whole sum."""
 
 
 def completion_tokens(workspace: Workspace, question: Question) -> list[TokenPart]:
@@ -52,6 +22,14 @@ def completion_tokens(workspace: Workspace, question: Question) -> list[TokenPar
     Raises:
         LorifError: There is nothing to explain, or the index or its model cannot be opened.
     """
+    import torch
+
+    from lorif_core.capture.hooks import model_inputs
+    from lorif_core.data.batches import pad_batch
+    from lorif_core.data.token_text import token_texts
+    from lorif_core.turns import turn_on
+    from lorif_core.workspace.asking.encode_question import encode_question
+
     loaded = workspace.indexes.open(question.index_id, model=question.model).engine.loaded
     asked = encode_question(replace(question, tokens=None), loaded)
     sequence = asked.query.sequences[0]
@@ -80,58 +58,6 @@ def list_shares(scores: NDArray[np.float32], answer: Answer) -> float:
     """Share of the summed sizes of all scores that the answer's two lists hold."""
     total = float(np.abs(scores, dtype=np.float64).sum())
     return sum(abs(hit.score) for hit in answer.hits) / total if total else 0.0
-
-
-def hit_groups(hits: Sequence[Hit], by: str) -> pl.DataFrame:
-    """The hits put together by a metadata column or by near-duplicates, largest sum first.
-
-    Args:
-        hits: Of both lists; each belongs to one group.
-        by: Name of a metadata column, or ``DUPLICATES``.
-    """
-    frame = pl.DataFrame(
-        {
-            "group": _duplicate_names(hits) if by == DUPLICATES else [_name(hit.metadata.get(by)) for hit in hits],
-            "train_ids": [hit.train_id for hit in hits],
-            "score": [hit.score for hit in hits],
-        },
-        schema={"group": pl.String, "train_ids": pl.String, "score": pl.Float64},
-    )
-    return (
-        frame.group_by("group")
-        .agg(
-            pl.len().cast(pl.Int64).alias("num_texts"),
-            pl.col("score").sum().alias("score_sum"),
-            (pl.col("score").abs().sum() / frame["score"].abs().sum()).fill_nan(0.0).alias("share"),
-            pl.col("train_ids"),
-            pl.col("score")
-            .map_batches(_interval, return_dtype=pl.List(pl.Float64), returns_scalar=True)
-            .alias("ends"),
-        )
-        .with_columns(pl.col("ends").list.get(0).alias("sum_low"), pl.col("ends").list.get(1).alias("sum_high"))
-        .sort(pl.col("score_sum").abs(), "group", descending=[True, False])
-        .select(*GROUP_SCHEMA)
-    )
-
-
-def _interval(scores: pl.Series) -> pl.Series:
-    interval = bootstrap_interval(torch.from_numpy(scores.to_numpy().copy()), 0)
-    return pl.Series([[interval.low * len(scores), interval.high * len(scores)]])
-
-
-def _name(value: object) -> str:
-    return NO_GROUP if value is None else str(value)
-
-
-def _duplicate_names(hits: Sequence[Hit]) -> list[str]:
-    """A name per hit: of the first text of its group, or of itself."""
-    ids, texts = [hit.train_id for hit in hits], [hit.text for hit in hits]
-    found = near_groups(lambda: iter([(ids, texts)]), threshold=SIMILARITY) if hits else pl.DataFrame()
-    first_of: dict[int, str] = {}
-    group_of: dict[str, str] = {}
-    for row in found.iter_rows(named=True):
-        group_of[row["train_id"]] = first_of.setdefault(row["group"], row["train_id"])
-    return [f"like {group_of[one]}" if one in group_of else f"only {one}" for one in ids]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorif_core.journal.jobs import Job
-from lorif_core.workspace.curation.removing import Verification, VerifiedChange
 from lorif_core.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.curation.removing import Verification
 
 
 def sweeps_of(workspace: Workspace, index_id: str) -> list[dict[str, Any]]:
@@ -32,8 +34,10 @@ def _tables(workspace: Workspace, kind: str) -> Iterator[dict[str, Any]]:
             }
 
 
-def verification_of(job: Job) -> Verification | None:
+def verification_of(job: Job) -> "Verification | None":
     """What a job found; None unless it is done."""
+    from lorif_core.workspace.curation.removing import Verification, VerifiedChange
+
     if job.result is None:
         return None
     queries = [VerifiedChange(**change) for change in job.result["queries"]]

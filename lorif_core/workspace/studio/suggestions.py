@@ -2,7 +2,6 @@
 
 from lorif_core.errors import LorifError
 from lorif_core.workspace.indexes.index_settings import read_index_settings
-from lorif_core.workspace.quality.demo import sample_data_folder
 from lorif_core.workspace.workspace import Workspace
 
 
@@ -17,6 +16,8 @@ def suggested_model(workspace: Workspace, dataset_id: str) -> str:
 
 def suggested_recipe(workspace: Workspace) -> str:
     """The sample model's recipe if the newest index is of the sample model, else an empty text."""
+    from lorif_core.workspace.quality.demo import sample_data_folder
+
     try:
         folder = sample_data_folder()
         settings = read_index_settings(workspace.indexes.records()[-1].settings_json)

@@ -1,0 +1,99 @@
+"""The files of failures of a workspace: looked at, asked, opened again; and groups of texts over a whole data set."""
+
+from pathlib import Path
+
+import polars as pl
+
+from lorif_core.data.failure_rows import FailureReading
+from lorif_core.data.read_failures import FailuresFound, read_failures
+from lorif_core.errors import ArtefactError
+from lorif_core.workspace.asking.questions import Questions
+from lorif_core.workspace.datasets.datasets import Datasets
+from lorif_core.workspace.failures.ask_failures import ask_failures
+from lorif_core.workspace.failures.failure_folder import FOLDER, FailureFolder
+from lorif_core.workspace.failures.failure_run import FailureRun
+from lorif_core.workspace.failures.question_groups import CorpusGroups, groups_of_question
+from lorif_core.workspace.failures.text_groups import ways_to_group
+from lorif_core.workspace.folder.progress import ProgressSink, no_progress
+from lorif_core.workspace.folder.roles import require_curator
+
+USUAL = FailureReading()
+
+
+class Failures:
+    """Asks files of failing prompts at once, and keeps what was found."""
+
+    def __init__(self, questions: Questions, data: Datasets) -> None:
+        self.questions, self.data, self.files = questions, data, data.files
+
+    def read(self, path: str | Path, reading: FailureReading = USUAL) -> FailuresFound:
+        """What a file holds: which rows count as failures and why, which are skipped; nothing is asked.
+
+        Raises:
+            DataError: The file, or a column that was chosen, cannot be used.
+        """
+        return read_failures(Path(path), reading)
+
+    def ask(
+        self,
+        path: str | Path,
+        reading: FailureReading = USUAL,
+        *,
+        index_id: str | None = None,
+        model: str | None = None,
+        on_progress: ProgressSink = no_progress,
+    ) -> FailureRun:
+        """Ask every failure of a file; what is there already is not asked again, and a stopped one goes on.
+
+        Args:
+            path: Data file, or sample log of lm-evaluation-harness or Inspect.
+            reading: How it is read.
+            index_id: Unset: the newest complete index.
+            model: Where the model lies now, if it was moved.
+            on_progress: Receives ("queries", captured, all) and ("scores", scores done, all).
+
+        Raises:
+            LorifError: The file, the index or a question cannot be used.
+        """
+        require_curator(self.files, "ask a file of failures", None)
+        index = self.questions.indexes.open(index_id, model=model)
+        scanner = self.questions.scanner
+        folder = ask_failures(self.files, index, Path(path), reading, scanner=scanner, on_progress=on_progress)
+        return self.open(folder.run_id)
+
+    def records(self) -> list[FailureRun]:
+        """Every file that was asked to its end, the newest first."""
+        root = self.files.root / FOLDER
+        folders = [FailureFolder(path) for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+        done = [one for one in folders if any(one.path.glob("texts-*.parquet"))]
+        return [self.open(one.run_id) for one in sorted(done, key=lambda one: -one.path.stat().st_mtime)]
+
+    def open(self, run_id: str) -> FailureRun:
+        """What a file of failures found, read back without a model.
+
+        Raises:
+            ArtefactError: There is no such run, or it is not over.
+        """
+        folder = FailureFolder(self.files.root / FOLDER / run_id)
+        if not run_id.isalnum() or not folder.path.is_dir():
+            known = ", ".join(path.name for path in (self.files.root / FOLDER).glob("*")) or "none"
+            raise ArtefactError(
+                f"there is no run of failures {run_id!r}, only {known}: ask its file with `lorif failures`."
+            )
+        said, questions = folder.said(), folder.questions()
+        if folder.num_done() < len(questions):
+            raise ArtefactError(
+                f"{folder.num_done():,} of the {len(questions):,} failures of {run_id} were asked: resume its job, "
+                "or ask the same file again, which goes on."
+            )
+        return FailureRun(run_id, said, questions, folder, self.data)
+
+    def groups(
+        self, query_id: str, by: str = "source", *, k: int | None = None, given: pl.DataFrame | None = None
+    ) -> CorpusGroups:
+        """Groups of the whole data set on one kept question; see ``groups_of_question``."""
+        return groups_of_question(self.data, query_id, by, k=k, given=given)
+
+    def ways_to_group(self, dataset_id: str) -> list[str]:
+        """By what the texts of a data set can be grouped."""
+        return ways_to_group(self.data, dataset_id)
