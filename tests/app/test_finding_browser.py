@@ -181,7 +181,9 @@ def test_the_sum_of_a_group_is_that_of_its_members(new_page, studio):
     page = new_page("/?query=1&tab=Groups")
     shown = {cells[0]: (int(cells[1]), number(cells[2])) for cells in rows_of(table(page, "groups"))}
     members = {}
-    for source, influence in zip(workspace.files.examples(query.dataset_id).column("source"), influences, strict=True):
+    for source, influence in zip(
+        workspace.files.examples(query.dataset_id).column("source"), influences, strict=True
+    ):
         members.setdefault(visible(source), []).append(float(influence))
     assert set(shown) == set(members)
     for source, found in members.items():
