@@ -13,7 +13,6 @@ from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, he
 from lorif_core.views.text import counted, visible
 from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.failures.ask_failures import question_of
 from lorif_core.workspace.failures.failure_folder import AskedFailure
 from lorif_core.workspace.failures.failure_run import FailureGroups, FailureRun
 from lorif_core.workspace.folder.progress import ProgressSink
@@ -226,6 +225,8 @@ def _failures(run: FailureRun, k: int) -> None:
 
 
 def _ask(run: FailureRun, asked: AskedFailure) -> None:
+    from lorif_core.workspace.failures.ask_failures import question_of
+
     questions, actor = session.workspace().questions, session.actor()
     question = question_of(asked, run.index_id, actor=actor)
 

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
 from lorif_core.errors import DataError
 from lorif_core.metrics.group_sums import sum_intervals, top_rows, weights_by_group
-from lorif_core.metrics.shares import shares_of_total
 from lorif_core.views.failure_figures import change_of_failures, failures_html, heat_map, sum_bars
 from lorif_core.views.text import counted
 from lorif_core.workspace.datasets.datasets import Datasets
@@ -304,6 +302,10 @@ def _groups(
     num_top: NDArray[np.float64],
     num_asked: NDArray[np.float64],
 ) -> FailureGroups:
+    import torch
+
+    from lorif_core.metrics.shares import shares_of_total
+
     values, positive = of_questions
     sizes = np.bincount(groups.code_of, minlength=len(groups.names))
     low, high = sum_intervals(values)
