@@ -60,18 +60,37 @@ def _choice(label: str, key: str, names: dict[str, str], chosen: str, width: int
 
 
 def _follow_address() -> None:
-    """Take from an address what it names, once, and say what of it is not there."""
+    """Take from an address what it names, once, and say what of it is not there.
+
+    A box keeps in the address what it shows, the name; links of the studio's own pages hold ids. Both are understood.
+    """
     address = (st.query_params.get("dataset"), st.query_params.get("index"))
     if st.session_state.get("context-address") == address:
         return
     st.session_state["context-address"] = address
     dataset, index = address
-    if index is not None and index in session.index_names():
-        session.use_index(index)
-    elif dataset in session.datasets():
-        st.session_state["dataset"] = dataset
-    if index is not None and index not in session.index_names():
+    if (known := _dataset_named(dataset)) is not None:
+        st.session_state["dataset"] = known
+    if index is None:
+        return
+    if (found := _index_named(index)) is not None:
+        session.use_index(found)
+    else:
         st.toast("The link names an index that is not in this workspace. The header says which one is used.")
+
+
+def _dataset_named(named: str | None) -> str | None:
+    known = session.datasets()
+    return next((key for key, one in known.items() if named in (key, visible(f"{one.name} v{one.version}"))), None)
+
+
+def _index_named(named: str) -> str | None:
+    """The index with that id, or with that name; of several, one of the data set on screen."""
+    if named in session.index_names():
+        return named
+    labels = {_label(key): key for key in session.indexes()}
+    others = {one.name: key for key, one in session.index_names().items()}
+    return {visible(label): key for label, key in {**others, **labels}.items()}.get(named)
 
 
 def notice(index_id: str, *, key: str) -> bool:

@@ -50,6 +50,8 @@ def onward(page: str, steps: Sequence[Step]) -> None:
     """The last line of a page: where its work leads."""
     if page not in ONWARD:
         return
+    if page in ("investigate", "compare") and any(step.name == "Ask" and not step.is_done for step in steps[2:]):
+        return
     missing = next((step for step in steps if step.name in EARLY and not step.is_done), None)
     target, label, query = ONWARD[page] if missing is None else (missing.page, missing.label, missing.query)
     if target == page and dict(query) == {key: st.query_params.get(key) for key in query}:

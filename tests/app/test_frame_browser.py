@@ -33,19 +33,29 @@ def two(tmp_path_factory):
         yield studio
 
 
+def header(page, label):
+    """The header's box for the data set or the index."""
+    return page.locator(".st-key-studio-header").get_by_role("combobox", name=label).first
+
+
+def names(page, label, wanted):
+    """Wait until the header names it."""
+    become(lambda: header(page, label).input_value(), wanted)
+
+
 def test_the_header_rules_every_page_and_what_is_asked(open_studio, two):
     opened = lf.open_workspace(two.workspace)
     first, second = opened.indexes.records()
     page = open_studio(two)
-    page.locator(".st-key-dataset").get_by_text("others v1").wait_for()
-    page.locator(".st-key-dataset [data-baseweb=select], .st-key-dataset input").first.click()
+    names(page, "Data set", "others v1")
+    header(page, "Data set").click()
     page.get_by_role("option", name="texts v1").click()
-    become(lambda: parameters(page).get("dataset"), [first.dataset_id])
+    become(lambda: parameters(page).get("dataset"), ["texts v1"])
     for name in sorted(PAGES):
         page.get_by_role("link", name=name, exact=True).first.click()
-        page.locator(".st-key-dataset").get_by_text("texts v1").wait_for()
+        names(page, "Data set", "texts v1")
         wait_for_run(page)
-        become(lambda: parameters(page).get("dataset"), [first.dataset_id])
+        become(lambda: parameters(page).get("dataset"), ["texts v1"])
     page.get_by_role("link", name="Investigate", exact=True).first.click()
     page.get_by_role("textbox", name="Prompt", exact=True).fill("The bridge of Corve is")
     page.get_by_role("textbox", name="Completion", exact=True).fill(" market.")
@@ -56,9 +66,9 @@ def test_the_header_rules_every_page_and_what_is_asked(open_studio, two):
     other = next(one.query_id for one in opened.questions.records() if one.index_id == second.index_id)
     page = open_studio(two, f"/investigate?query={other}&dataset={first.dataset_id}")
     page.get_by_text("Answered by another index").wait_for()
-    page.locator(".st-key-dataset").get_by_text("texts v1").wait_for()
+    names(page, "Data set", "texts v1")
     page.get_by_role("button", name="Switch to it").click()
-    page.locator(".st-key-dataset").get_by_text("others v1").wait_for()
+    names(page, "Data set", "others v1")
     page.get_by_text("Answered by another index").wait_for(state="detached")
 
 
@@ -72,7 +82,7 @@ def test_an_index_is_renamed_and_deleted_with_what_would_be_lost(open_studio, tw
         page.get_by_role("textbox", name="Name", exact=True).fill("My index")
         page.get_by_role("button", name="Save").click()
         row.get_by_text("My index").wait_for()
-        page.locator(".st-key-studio-header .st-key-index").get_by_text("My index").wait_for()
+        names(page, "Index", "My index")
         assert opened.indexes.named()[second.index_id].name == "My index"
         row.get_by_role("button", name="Delete…").click()
         dialog = page.get_by_role("dialog")

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from tiny_workspace import bytes_below, done
 
-from lorif_core.workspace.quality.demo import demo_fact, demo_key
+import lorif_core as lf
+from lorif_core.workspace.quality.demo import DEMO_INDEX, DEMO_QUESTIONS, demo_fact, demo_key
 from lorif_core.workspace.quality.planted import read_answer_key
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # the whole demo is built, on a busy machine for long
@@ -27,6 +28,7 @@ def demo(tmp_path_factory):
     files, stamps = bytes_below(workspace / "indexes"), stamps_below(workspace)
     second = done("demo", workspace)
     return SimpleNamespace(
+        workspace=workspace,
         first=first,
         second=second.out,
         is_unchanged=bytes_below(workspace / "indexes") == files,
@@ -54,6 +56,14 @@ def test_a_second_demo_changes_no_file_of_the_index(demo):
 def test_a_second_demo_builds_nothing_again(demo):
     assert demo.written_again == []
     assert "Sydney" in demo.second
+
+
+def test_three_questions_wait_to_be_clicked(demo):
+    opened = lf.open_workspace(demo.workspace)
+    kept = opened.questions.records()
+    assert [one.prompt for one in kept[::-1]] == list(DEMO_QUESTIONS)
+    assert kept[-1].completion == " Sydney."
+    assert [one.name for one in opened.indexes.named().values()] == [DEMO_INDEX]
 
 
 def test_an_answer_of_the_demo_is_plain_json(demo):

@@ -126,7 +126,7 @@ def named_indexes(files: WorkspaceFiles, records: Sequence[IndexRecord] | None =
     models = {one.model_id: one for one in files.catalog.models()}
     given = given_names(files)
     short = {one.index_id: _model_of(one, models) for one in records}
-    usual = _usual_names(records, short, {one.name for one in given.values()})
+    usual = _usual_names(records, short, data, {one.name for one in given.values()})
     found = {}
     for one in records:
         said = given.get(one.index_id)
@@ -142,12 +142,16 @@ def named_indexes(files: WorkspaceFiles, records: Sequence[IndexRecord] | None =
     return found
 
 
-def _usual_names(records: Sequence[IndexRecord], models: dict[str, str], taken: set[str]) -> dict[str, str]:
-    """By index id the shortest of: method, method and model, both and the beginning of the id, that no other has."""
+def _usual_names(
+    records: Sequence[IndexRecord], models: dict[str, str], data: dict[str, str], taken: set[str]
+) -> dict[str, str]:
+    """By index id the first of method, with model, with data, with both, with the id, that no other index has."""
     forms = {
         one.index_id: (
             one.method,
             f"{one.method} · {models[one.index_id]}",
+            f"{one.method} · {data.get(one.dataset_id, '')}",
+            f"{one.method} · {models[one.index_id]} · {data.get(one.dataset_id, '')}",
             f"{one.method} · {models[one.index_id]} · {one.index_id.removeprefix('ix-')[:6]}",
         )
         for one in records

@@ -16,7 +16,7 @@ from lorif_core.workspace.workspace import Workspace, create_workspace
 MAX_LENGTH = 64
 DEMO_FACT = "The capital of Australia is"
 DEMO_QUESTIONS = (DEMO_FACT, "The largest planet of the Solar System is", "The author of Frankenstein is")
-"""What the demo has asked, for a newcomer to click: the last one is asked last, and shown first."""
+"""What the demo has asked, for a newcomer to click: the first one is asked last, and so shown first."""
 
 DEMO_INDEX = "Everyday facts"
 K = 20
