@@ -88,8 +88,12 @@ function tick(host, data) {
   }
   root.lorifId = data.id;
   box.setAttribute("aria-label", data.label);
+  box.setAttribute("aria-checked", String(desk.chosen.has(data.id)));
   desk.ticks.add(root);
-  paint();
+  desk.soon ??= requestAnimationFrame(() => {  // once for all rows: each look at where they are lays the page out
+    desk.soon = null;
+    paint();
+  });
 }
 
 desk.tick = tick;  // for tables that draw rows of their own
