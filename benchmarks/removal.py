@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 from lorif_core.metrics.correlation import spearman
-from lorif_core.workspace.curation.removing import predicted_change, retrain_without
+from lorif_core.workspace.curation.removing import predicted_change
+from lorif_core.workspace.curation.verifying import retrain_without
 from lorif_core.workspace.quality.demo import build_demo, demo_key, sample_data_folder
 from lorif_core.workspace.quality.planted import PlantedFact, read_answer_key
 from lorif_core.workspace.workspace import Workspace

@@ -1,18 +1,23 @@
 """Check a prediction by training with and without the texts: a job, its progress, its result."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from app import session
 from app.components import jobs_progress, what_if_result
+from lorif_core.errors import LorifError
 from lorif_core.journal.jobs import Job
-from lorif_core.views.text import visible
+from lorif_core.views.tables import human_seconds
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.jobs.requests import verify_request
 from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs, start_job
 from lorif_core.workspace.studio.results import verification_of
 from lorif_core.workspace.studio.suggestions import suggested_recipe
+
+if TYPE_CHECKING:
+    from lorif_core.workspace.curation.training_time import TrainingTime
 
 POLL_S = 1.0
 
@@ -20,25 +25,47 @@ POLL_S = 1.0
 def draw(ids: Sequence[str], queries: Sequence[str]) -> None:
     """The form, and the job that the URL names."""
     st.subheader("Verify by training again", anchor=False)
-    st.caption(
-        "Trains twice from the recipe's checkpoint, with and without the texts. A worker does it beside the app."
-    )
-    recipe = st.text_input(
-        "Recipe",
-        value=suggested_recipe(session.workspace()),
-        key="what-if-recipe",
-        max_chars=4000,
-        help="A TOML file on the server: checkpoint, learning_rate, epochs, seed. See docs/reference/recipes.md.",
-    )
-    st.button(
-        f"Verify on {len(queries):,} questions",
-        key="what-if-verify",
-        type="primary",
-        disabled=not (ids and queries and recipe),
-        on_click=_start,
-        args=(list(ids), list(queries)),
-    )
+    st.caption("Trains twice, with and without the texts, in the background.")
+    suggested = suggested_recipe(session.workspace())
+    with st.container(horizontal=True, vertical_alignment="bottom", key="what-if-verify-row"):
+        recipe = st.text_input(
+            "Recipe",
+            value=suggested,
+            key="what-if-recipe",
+            max_chars=4000,
+            width=520,
+            help="A TOML file on the server that says how the model was trained: checkpoint, learning_rate, epochs, "
+            "seed. See docs/reference/recipes.md.",
+        )
+        time, refusal = _time(recipe)
+        told = "" if time is None else f" · about {human_seconds(time.seconds)}"
+        st.button(
+            f"Verify on {counted(len(queries), 'question')}{told}",
+            key="what-if-verify",
+            type="primary",
+            disabled=not (ids and queries and recipe),
+            on_click=_start,
+            args=(list(ids), list(queries)),
+        )
+    with st.container(key="what-if-time"):
+        st.text(visible(refusal) if refusal else _sentence(time, recipe))
     _result()
+
+
+def _time(recipe: str) -> tuple["TrainingTime | None", str | None]:
+    """How long it will take, and why the recipe cannot be used if it cannot."""
+    if not recipe:
+        return None, None
+    try:
+        return session.workspace().removals.training_time(session.dataset_id(), recipe), None
+    except LorifError as error:
+        return None, session.sentence_of(error)
+
+
+def _sentence(time: "TrainingTime | None", recipe: str) -> str:
+    if not recipe:
+        return "Name the recipe by which the model was trained."
+    return "How long it takes is not known yet: nothing was timed." if time is None else time.sentence
 
 
 def _start(ids: list[str], queries: list[str]) -> None:
@@ -86,4 +113,4 @@ def _poll(job_id: str) -> None:
 def _label(job: Job) -> str:
     arguments = job.request["arguments"]
     removed, asked = len(arguments["train_ids"]), len(arguments["queries"])
-    return f"{job.created_at:%Y-%m-%d %H:%M} · {removed:,} texts, {asked} questions"
+    return f"{job.created_at:%Y-%m-%d %H:%M} · {counted(removed, 'text')}, {counted(asked, 'question')}"

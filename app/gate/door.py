@@ -83,7 +83,7 @@ class Door:
                 return await self._act(request, page, visitor)
             return await self._show(request, page, visitor)
         except LorifError as error:
-            return self._page(door_pages.message(self.base, "This did not work", str(error)), 400)
+            return self._page(door_pages.message(self.base, "Something went wrong", str(error)), 400)
 
     def refuse(self, request: Request) -> Response:
         """What somebody gets who asked for a page without having signed in: the door, which leads there."""

@@ -8,6 +8,7 @@ import streamlit as st
 from app import session
 from app.components import review_queue, what_if_result, what_if_verify
 from lorif_core.catalog import QueryRecord
+from lorif_core.views.text import counted
 from lorif_core.workspace.curation.choice import Choice, Source, chosen_ids
 
 SOURCES: dict[str, Source | Literal["group"]] = {
@@ -37,12 +38,13 @@ def page() -> None:
             st.text("Type a condition: it says which texts to remove.")
             return
         ids = chosen_ids(session.workspace().decisions, choice, dataset)
-        st.text(f"{len(ids):,} texts are meant.")
+        st.text(f"{counted(len(ids), 'text')} {'is' if len(ids) == 1 else 'are'} meant.")
         targets = _targets(queries, choice, _asked_when_decided(ids, dataset))
         if _is_complete(ids, targets, choice):
             found = session.workspace().what_if(ids, targets)
             what_if_result.predicted(found)
             what_if_verify.draw(ids, [change.query_id for change in found.queries])
+        what_if_result.all_verified(session.workspace().removals.verifications(dataset))
 
 
 def _asked_when_decided(ids: Sequence[str], dataset: str) -> str | None:
@@ -66,7 +68,7 @@ def _targets(queries: Sequence[QueryRecord], choice: Choice, asked: str | None) 
         default=alike,
         format_func=lambda one: labels[one],
         key=f"what-if-targets-{first.query_id}",
-        help="All other questions are controls: their completions shall stay as they are.",
+        help="All other questions are looked after: their completions should not change.",
         persist_state="session",
     )
 

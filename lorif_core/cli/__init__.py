@@ -52,7 +52,7 @@ from lorif_core.cli.output import complain, print_traceback
 from lorif_core.cli.part_commands import index_part
 from lorif_core.cli.people_commands import members
 from lorif_core.cli.process import prepare_process
-from lorif_core.cli.removal_commands import value, verify, what_if
+from lorif_core.cli.removal_commands import value, verifications, verify, what_if
 from lorif_core.cli.spare_pandas import spare_pandas
 from lorif_core.cli.store_commands import backup, journal, restore_backup
 from lorif_core.cli.studio_commands import app
@@ -124,6 +124,7 @@ COMMANDS = {
     "catalog": catalog,
     "what-if": what_if,
     "verify": verify,
+    "verifications": verifications,
     "value": value,
     "failures": failures,
     "groups": groups,

@@ -10,16 +10,19 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.ask_commands import IndexArgs, QueriesArgs
 from lorif_core.cli.ids import LINES, IdForm, Ids, read_ids
-from lorif_core.cli.output import Json, console, print_json, progress, say
+from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
 from lorif_core.cli.score_args import ScoreArgs
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.views.text import counted
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.workspace.asking.value_file import Valuation
     from lorif_core.workspace.curation.removing import Verification
+    from lorif_core.workspace.workspace import Workspace
 
 Queries = Annotated[tuple[str, ...], tyro.conf.arg(metavar="QUERY...")]
+ROLES = {"target": "be heard less", "control": "not change"}
 MAX_SHOWN = 20
 CELL_CHARACTERS = 60
 
@@ -32,21 +35,24 @@ def what_if(
     *,
     queries: Queries,
     controls: Queries | None = None,
+    details: bool = False,
     json: Json = False,
 ) -> None:
     """Predict what removing training texts would do to questions that were asked, without training.
 
-    Changes are nats of support: for the objective loss, of the completion's log-probability. They add up
-    influences, which exaggerates large removals but keeps their order; `lorif verify` trains to check.
+    Shows the probability of every completion now and after the removal. Predictions exaggerate; where enough of them
+    were verified (`lorif verify`), they are multiplied by what was measured, and have a range.
 
     Args:
         workspace: Folder of the workspace.
         ids: Train ids to remove; - reads them from standard input, one a line.
         form: How ids stand on standard input.
         queries: Questions whose completions you want to hear less, see `lorif queries`.
-        controls: Questions that shall stay as they are; left out: all other kept ones.
+        controls: Questions whose completions should not change; left out: all other kept ones.
+        details: Show the predicted changes in nats as well.
         json: Print one JSON object instead of a table.
     """
+    from lorif_core.views.effect_text import completion_text, predicted_text, probability_text, range_text
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
@@ -58,24 +64,74 @@ def what_if(
     rows = [
         [
             change.query_id,
-            change.role,
+            ROLES[change.role],
             change.prompt[-CELL_CHARACTERS:],
-            change.completion[:CELL_CHARACTERS],
-            f"{change.change:+.3f}",
+            completion_text(
+                change.completion[:CELL_CHARACTERS],
+                change.effect.num_tokens,
+                is_per_token=change.effect.is_per_token,
+            ),
+            probability_text(change.effect.now),
+            predicted_text(change.effect.predicted, change.effect.beyond),
+            range_text(change.effect.low, change.effect.high),
             change.outcome,
+            *([f"{change.change:+.3f}"] if details else []),
         ]
         for change in shown[:MAX_SHOWN]
     ]
-    title = f"Without {len(found.train_ids):,} texts (predicted change of support, nats)"
-    console().print(records_table(title, ["query", "role", "prompt", "completion", "change", "outcome"], rows))
+    columns = ["query", "should", "prompt", "completion", "now", "predicted", "range", "outcome"]
+    title = f"Without {counted(len(found.train_ids), 'text')}: probability of every completion"
+    console().print(records_table(title, [*columns, *(["change, nats"] if details else [])], rows))
     hidden = len(found.queries) - len(rows)
     say(
         f"{len(found.helped)} helped, {len(found.harmed)} harmed, "
         f"{len(found.queries) - len(found.helped) - len(found.harmed)} unchanged"
         + (f" ({hidden} not shown)." if hidden else ".")
     )
-    say("Negative: the completion gets less likely. A target is helped by that, a control is harmed.")
-    say("The order of the questions counts; the size is exaggerated, and `lorif verify` trains to measure it.")
+    say(found.basis)
+
+
+def verifications(workspace: Positional[Path], /, *, dataset: TextArg = None, json: Json = False) -> None:
+    """Show predicted against actual probability of everything that was verified, and the range that it gives.
+
+    Args:
+        workspace: Folder of the workspace.
+        dataset: Name or id of a data set; left out: all.
+        json: Print one JSON object instead of a table.
+    """
+    from lorif_core.views.effect_text import predicted_text, probability_text
+    from lorif_core.views.tables import records_table
+    from lorif_core.workspace.curation.removing import basis_of
+    from lorif_core.workspace.workspace import open_workspace
+
+    opened = open_workspace(workspace)
+    chosen = None if dataset is None else opened.files.choose_dataset(dataset).dataset_id
+    found = opened.removals.verifications(chosen)
+    if json:
+        print_json(found.to_dict())
+        return
+    if not found.effects:
+        say("Nothing was verified yet: `lorif verify` trains with and without some texts.")
+        return
+    rows = [
+        [
+            one.query_id,
+            one.completion[:CELL_CHARACTERS],
+            f"{one.num_removed:,}",
+            probability_text(one.now),
+            predicted_text(one.predicted, one.beyond),
+            probability_text(one.actual),
+            f"{one.verified_at:%Y-%m-%d %H:%M}",
+        ]
+        for one in found.effects[::-1][:MAX_SHOWN]
+    ]
+    columns = ["query", "completion", "texts removed", "now", "predicted", "actual", "verified (UTC)"]
+    console().print(records_table("Predicted against actual", columns, rows))
+    if len(found.effects) > MAX_SHOWN:
+        say(f"The latest {MAX_SHOWN} of {len(found.effects):,}; `--json` prints all.")
+    calibrations = found.calibrations
+    for index, count in found.num_measured.items():
+        say(basis_of(calibrations.get(index), count, index if len(found.num_measured) > 1 else None))
 
 
 def verify(
@@ -116,31 +172,47 @@ def verify(
         job = start_job(opened.files, request, current_actor(), device=device, again=False)
         say_submitted(job, workspace, json=json)
         return
+    _say_time(opened, queries, recipe, json=json)
     with progress(json) as on_progress:
         found = opened.removals.verify(removed, queries, recipe, device=device, on_progress=on_progress)
     if json:
         print_json(found.to_dict())
     else:
-        _print_verification(found)
+        _print_verification(opened, found)
 
 
-def _print_verification(found: "Verification") -> None:
+def _say_time(opened: "Workspace", queries: Sequence[str], recipe: Path, *, json: bool) -> None:
+    from lorif_core.views.tables import human_seconds
+
+    datasets = {opened.files.catalog.query(one).dataset_id for one in queries}
+    if json or len(datasets) != 1:  # of several, or none, the verification itself says what is wrong
+        return
+    time = opened.removals.training_time(datasets.pop(), recipe)
+    if time is not None:
+        say(f"This will take about {human_seconds(time.seconds)}: {time.sentence}")
+
+
+def _print_verification(opened: "Workspace", found: "Verification") -> None:
+    from lorif_core.views.effect_text import predicted_text, probability_text
     from lorif_core.views.tables import human_seconds, records_table
 
+    kept = {one.query_id: one for one in opened.removals.verifications().effects}  # the latest of each question
+    effects = [kept[change.query_id] for change in found.queries]
     rows = [
         [
             change.query_id,
             change.prompt[-CELL_CHARACTERS:],
             change.completion[:CELL_CHARACTERS],
-            f"{change.predicted:+.3f}",
-            f"{change.actual:+.3f}",
+            probability_text(effect.now),
+            predicted_text(effect.predicted, effect.beyond),
+            probability_text(effect.actual),
             change.answer_with,
             change.answer_without,
         ]
-        for change in found.queries
+        for change, effect in zip(found.queries, effects, strict=True)
     ]
-    columns = ["query", "prompt", "completion", "predicted", "actual", "answer with", "answer without"]
-    title = f"Trained with and without {len(found.train_ids):,} texts (change of support, nats)"
+    columns = ["query", "prompt", "completion", "now", "predicted", "actual", "answer with", "answer without"]
+    title = f"Trained with and without {counted(len(found.train_ids), 'text')}: probability of every completion"
     console().print(records_table(title, columns, rows))
     if found.rank_correlation is not None:
         say(f"Rank correlation of predicted and actual change: {found.rank_correlation:.2f}.")

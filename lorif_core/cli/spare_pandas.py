@@ -14,7 +14,18 @@ WITHOUT_PANDAS = frozenset(
     (
         *("status", "queries", "reopen", "ask", "compare", "indexes", "browse", "facets", "history", "what-if"),
         *("flag", "exclude", "restore", "note", "label", "unlabel", "apply", "undo", "redo", "conflicts", "settle"),
-        *("members", "reasons", "journal", "catalog", "jobs", "cancel", "versions", "diff", "decisions"),
+        *(
+            "members",
+            "reasons",
+            "journal",
+            "catalog",
+            "jobs",
+            "cancel",
+            "versions",
+            "diff",
+            "decisions",
+            "verifications",
+        ),
     )
 )
 """Commands that show tables or decide."""

@@ -210,7 +210,7 @@ class Panel(anywidget.AnyWidget):
         self.said = {"text": visible(text), "failed": failed, "token": uuid.uuid4().hex}
 
     def _fail(self, error: LorifError) -> None:
-        self._say(f"This did not work: {error}", failed=True)
+        self._say(f"Something went wrong: {error}", failed=True)
 
     def _show_progress(self, label: str, done: int, total: int) -> None:
         self.progress = {"label": label, "done": done, "total": total}

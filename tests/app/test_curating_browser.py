@@ -1,6 +1,7 @@
 """What-if, export and jobs in a real browser."""
 
 import json
+import re
 
 import pytest
 from driving import described, number, rows_of, said, wait_for_run, wait_until
@@ -8,6 +9,7 @@ from studio_server import serving
 from tiny_workspace import copy_of, imported, indexed, model_folder
 
 import lorif_core as lf
+from lorif_core.views.effect_text import predicted_text, probability_text
 from lorif_core.workspace.jobs.submit import open_jobs
 
 pytestmark = pytest.mark.browser
@@ -42,6 +44,7 @@ def test_what_if_lists_gains_and_harms_and_refuses_an_empty_set(new_page, studio
     wait_until(lambda: metric(page, "Helped") == str(len(expected.helped)))
     assert metric(page, "Harmed") == str(len(expected.harmed))
     assert metric(page, "Texts removed") == str(len(ids))
+    page.get_by_text("Details, in nats").click()
     outcomes = {change.query_id: change.outcome for change in expected.queries}
     shown = {
         cells[0].lstrip("#"): cells[-1] for cells in rows_of(described(page, "Predicted change of every question"))
@@ -76,7 +79,7 @@ def training(open_studio, tmp_path):
         box = page.get_by_role("textbox", name="Recipe")
         box.fill(str(recipe))
         box.press("Enter")
-        button = page.get_by_role("button", name="Verify on 1 questions")
+        button = page.get_by_role("button", name="Verify on 1 question")
         wait_until(button.is_enabled)
         button.click()
         said(page, "The training waits for its worker.")
@@ -102,3 +105,48 @@ def test_a_running_job_survives_a_reload_and_is_cancelled(training):
     page.get_by_role("link", name="What-if").click()
     page.get_by_text("cancelled").first.wait_for()
     assert not page.locator(".st-key-what-if-verified").count()
+
+
+def test_what_if_shows_the_probability_now_and_predicted_and_that_there_is_no_range_yet(new_page, studio):
+    opened = lf.open_workspace(studio.workspace)
+    ids = opened.reopen("1").ids[:2]
+    opened.flag(ids, actor="tester")
+    page = new_page("/what-if")
+    table = described(page, "Probability of every target now and predicted")
+    table.wait_for()
+    wait_for_run(page)
+    (*_, last) = queries = opened.questions.records()
+    alike = [one.query_id for one in queries if (one.prompt, one.completion) == (last.prompt, last.completion)]
+    expected = {change.query_id: change.effect for change in opened.what_if(ids, alike).queries}
+    for cells in rows_of(table):
+        effect = expected[cells[0].lstrip("#")]
+        assert probability_text(effect.now) in cells
+        assert predicted_text(effect.predicted, effect.beyond) in cells
+    page.get_by_text("No range yet: it takes 9 changes").wait_for()
+    assert not page.locator(".st-key-what-if-counts").get_by_text("nats").count()
+
+
+def test_one_click_verifies_and_predicted_against_actual_stays(open_studio, tmp_path):
+    with serving(copy_of(indexed(), tmp_path)) as studio:
+        opened = lf.open_workspace(studio.workspace)
+        ids = opened.ask("The river of Arlen is", " castle Brook.", k=3).ids
+        opened.flag(ids, actor="tester")
+        recipe = tmp_path / "recipe.toml"
+        recipe.write_text(ENDLESS.format(checkpoint=model_folder()).replace("100000", "1"), encoding="utf-8")
+        page = open_studio(studio, "/what-if")
+        page.get_by_text("Nothing was verified yet.").wait_for()
+        box = page.get_by_role("textbox", name="Recipe")
+        box.fill(str(recipe))
+        box.press("Enter")
+        button = page.get_by_role("button", name=re.compile(r"^Verify on 1 question · about [\d.]+ m?s$"))
+        page.get_by_text("2 trainings of").wait_for()
+        wait_until(button.is_enabled)
+        button.click()
+        wait_until(lambda: open_jobs(opened.files).jobs("done"), 300)
+        table = described(page, "Predicted and actual probability of every verified question")
+        table.wait_for()
+        page.reload()
+        table.wait_for()
+        (kept,) = opened.removals.verifications().effects
+        (cells,) = rows_of(table)
+        assert {"#1", "3", probability_text(kept.now), probability_text(kept.actual)} <= set(cells)

@@ -110,6 +110,6 @@ def test_a_link_opens_its_text_although_it_was_decided_since(monkeypatch, flagge
 def test_a_link_to_no_text_says_so_and_shows_the_queue(monkeypatch, flagged):
     folder, ids = flagged
     app = open_page(monkeypatch, folder, "review", open="nothing")
-    assert any(said.startswith("This did not work: ") for said in texts(app))
+    assert any(said.startswith("Something went wrong: ") for said in texts(app))
     press(app, "skip")
     assert opened(app) == ids[1]

@@ -9,6 +9,8 @@ from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 if TYPE_CHECKING:
     from lorif_core.workspace.curation.removing import Verification, WhatIf
+    from lorif_core.workspace.curation.training_time import TrainingTime
+    from lorif_core.workspace.curation.verifications import Verifications
 
 
 class Removals:
@@ -40,6 +42,26 @@ class Removals:
 
         return predict_removal(self.files, train_ids, queries, controls)
 
+    def verifications(self, dataset: str | None = None) -> "Verifications":
+        """Everything that was verified so far: predicted and actual, and the range that it gives to predictions.
+
+        Args:
+            dataset: Id of the data set; None: of every one.
+        """
+        from lorif_core.workspace.curation.verifications import kept_verifications
+
+        return kept_verifications(self.files, dataset)
+
+    def training_time(self, dataset_id: str, recipe: str | Path) -> "TrainingTime | None":
+        """How long a verification will take; None where no rate is known. See ``training_time``.
+
+        Raises:
+            ConfigError: The recipe cannot be used.
+        """
+        from lorif_core.workspace.curation.training_time import training_time
+
+        return training_time(self.files, dataset_id, recipe)
+
     def verify(
         self,
         train_ids: Sequence[str],
@@ -65,7 +87,7 @@ class Removals:
         Raises:
             LorifError: An id or the recipe cannot be used.
         """
-        from lorif_core.workspace.curation.removing import verify_removal
+        from lorif_core.workspace.curation.verifying import verify_removal
 
         return verify_removal(
             self.files, train_ids, queries, recipe, device=device, on_progress=on_progress, should_stop=should_stop

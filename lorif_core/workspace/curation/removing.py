@@ -9,32 +9,23 @@ would exceed 1 is held there.
 Source: Koh and Liang (arXiv:1703.04730), section 2.1; for groups Koh et al. (arXiv:1905.13289).
 """
 
-import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import plotly.graph_objects as go
 import polars as pl
-import torch
 
-from lorif_core.catalog import EvaluationRecord, QueryRecord, utc_now
-from lorif_core.data.encoding import Encoder
+from lorif_core.catalog import QueryRecord
 from lorif_core.errors import ArtefactError, ConfigError
-from lorif_core.evaluation.recipe import read_recipe
-from lorif_core.evaluation.retraining import load_start
-from lorif_core.evaluation.run_removal import PosedQuery, RemovalRun, run_removal
-from lorif_core.files import fingerprint_of_value
-from lorif_core.metrics.correlation import spearman
-from lorif_core.models.load import LoadedModel
+from lorif_core.views.effect_figures import effect_lines
 from lorif_core.views.removal_figures import change_bars, predicted_against_actual
 from lorif_core.workspace.asking.conventions import objective_value_of, unit_of
-from lorif_core.workspace.asking.encode_question import encode_question
-from lorif_core.workspace.asking.kept_questions import question_of
+from lorif_core.workspace.curation.calibration import FEWEST, Calibration
+from lorif_core.workspace.curation.completion_size import completion_size
+from lorif_core.workspace.curation.effects import Effect, effect_of
+from lorif_core.workspace.curation.verifications import kept_verifications
 from lorif_core.workspace.folder.kept_scores import influence_column, read_influences
-from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 UNCHANGED_NATS = 0.01
@@ -61,6 +52,9 @@ class PredictedChange:
     outcome: Outcome
     """A target is helped when its completion loses support, a control is harmed by that."""
 
+    effect: Effect
+    """The probability of the completion now and after the removal."""
+
 
 @dataclass(frozen=True)
 class WhatIf:
@@ -68,6 +62,23 @@ class WhatIf:
 
     train_ids: list[str]
     queries: list[PredictedChange]
+
+    calibrations: dict[str, Calibration] = field(default_factory=dict[str, Calibration])
+    """Index id → what its predictions were multiplied by, of the indexes that the questions were put to."""
+
+    num_measured: dict[str, int] = field(default_factory=dict[str, int])
+    """Index id → changes that were measured by verifications; 0 where none was."""
+
+    @property
+    def basis(self) -> str:
+        """What predicted probabilities rest on, in a sentence for every index, or one for all."""
+        if not self.calibrations:
+            return basis_of(None, sum(self.num_measured.values()))
+        sentences = [
+            basis_of(self.calibrations.get(index), count, index if len(self.num_measured) > 1 else None)
+            for index, count in self.num_measured.items()
+        ]
+        return " ".join(sentences)
 
     @property
     def helped(self) -> list[PredictedChange]:
@@ -80,7 +91,18 @@ class WhatIf:
         return [query for query in self.queries if query.outcome == "harmed"]
 
     def figure(self) -> go.Figure:
-        """The predicted changes as bars, as in the studio."""
+        """The probability of every completion now and after the removal, as in the studio."""
+        return effect_lines(
+            [change.query_id for change in self.queries],
+            [f"{change.prompt}{change.completion}" for change in self.queries],
+            [change.effect.now for change in self.queries],
+            [change.effect.predicted for change in self.queries],
+            [(change.effect.low, change.effect.high) for change in self.queries],
+            [change.outcome for change in self.queries],
+        )
+
+    def figure_of_changes(self) -> go.Figure:
+        """The predicted changes in nats as bars."""
         return change_bars(
             [change.query_id for change in self.queries],
             [f"{change.prompt}{change.completion}" for change in self.queries],
@@ -89,12 +111,13 @@ class WhatIf:
         )
 
     def to_polars(self) -> pl.DataFrame:
-        """One row per query."""
-        return pl.DataFrame([asdict(query) for query in self.queries], infer_schema_length=None)
+        """One row per query, the effect's values beside the others."""
+        flat = [asdict(query) | asdict(query.effect) for query in self.queries]
+        return pl.DataFrame(flat, infer_schema_length=None).drop("effect", strict=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-serialisable values."""
-        return asdict(self)
+        return asdict(self) | {"basis": self.basis}
 
 
 @dataclass(frozen=True)
@@ -116,6 +139,9 @@ class VerifiedChange:
 
     answer_without: str
     """What the model trained without the removed texts says."""
+
+    summed: float | None = None
+    """``predicted`` as the sum of influences has it, which a probability of 1 does not hold; None: not kept."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +189,7 @@ def predict_removal(
         ConfigError: No example or no query is given, or a query's scores are no influences.
         DataError: An id is not one of the query's data set.
     """
-    ids = _checked(train_ids, targets)
+    ids = checked_removal(train_ids, targets)
     if controls is None:
         asked = {files.catalog.query(query_id).dataset_id for query_id in targets}
         others = [query for query in files.catalog.queries() if query.query_id not in targets]
@@ -173,20 +199,60 @@ def predict_removal(
     roles: dict[str, Role] = {query_id: "control" for query_id in controls}
     roles |= {query_id: "target" for query_id in targets}
     queries = [files.catalog.query(query_id) for query_id in roles]
-    _check_influences(files, queries)
+    check_influences(files, queries)
     rows = {dataset: files.examples(dataset).rows_of(ids) for dataset in {query.dataset_id for query in queries}}
     changes = {query.query_id: predicted_change(files, query, rows[query.dataset_id]) for query in queries}
     largest = max(abs(changes[query_id]) for query_id in targets)
     least = max(UNCHANGED_NATS, UNCHANGED_SHARE * largest)
-    found = [_predicted(query, roles[query.query_id], changes[query.query_id], least) for query in queries]
-    return WhatIf(ids, sorted(found, key=lambda change: change.role == "control"))
+    verified = kept_verifications(files)
+    calibrations, measured = verified.calibrations, verified.num_measured
+    found: list[PredictedChange] = []
+    for query in queries:
+        effect = _effect(files, query, rows[query.dataset_id], calibrations)
+        found.append(_predicted(query, roles[query.query_id], changes[query.query_id], least, effect))
+    indexes = sorted({query.index_id for query in queries})
+    return WhatIf(
+        ids,
+        sorted(found, key=lambda change: change.role == "control"),
+        {index: calibrations[index] for index in indexes if index in calibrations},
+        {index: measured.get(index, 0) for index in indexes},
+    )
 
 
-def _predicted(query: QueryRecord, role: Role, change: float, least: float) -> PredictedChange:
+def _effect(
+    files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int], calibrations: Mapping[str, Calibration]
+) -> Effect:
+    change = linear_change(files, query, rows)
+    size, calibration = completion_size(files, query), calibrations.get(query.index_id)
+    return effect_of(query.objective, objective_value_of(query), change, size, calibration)
+
+
+def _predicted(query: QueryRecord, role: Role, change: float, least: float, effect: Effect) -> PredictedChange:
     outcome: Outcome = "unchanged"
     if abs(change) >= least:
         outcome = "helped" if (change < 0) == (role == "target") else "harmed"
-    return PredictedChange(query.query_id, query.prompt, query.completion, role, change, outcome)
+    return PredictedChange(query.query_id, query.prompt, query.completion, role, change, outcome, effect)
+
+
+def basis_of(calibration: Calibration | None, num_measured: int, index_id: str | None = None) -> str:
+    """What a predicted probability of an index rests on, in a sentence.
+
+    Args:
+        calibration: Of the index; None: too little was measured.
+        num_measured: Changes that verifications measured of it.
+        index_id: Named where there are several.
+    """
+    whose = "" if index_id is None else f" of index {index_id}"
+    if calibration is None:
+        so_far = "none was" if num_measured == 0 else f"{num_measured} {'was' if num_measured == 1 else 'were'}"
+        return (
+            f"No range{whose} yet: it takes {FEWEST} changes measured by verifying, and {so_far} so far. Without "
+            "one, predictions exaggerate."
+        )
+    return (
+        f"Predictions{whose} are multiplied by {calibration.middle:.3g}, the median of {calibration.num_ratios} "
+        f"changes that were verified; the range holds {calibration.coverage:.0%} of such changes."
+    )
 
 
 def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int]) -> float:
@@ -194,12 +260,21 @@ def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[i
 
     The sum is linear and knows no bounds; a probability has one, so a completion gains at most what it lacks of 1.
     """
-    change = -float(read_influences(files, query, rows).sum(dtype="float64"))
+    change = linear_change(files, query, rows)
     return min(change, objective_value_of(query)) if query.objective == "loss" else change
 
 
-def _check_influences(files: WorkspaceFiles, queries: Sequence[QueryRecord]) -> None:
-    """Refuse queries whose scores cannot be added up."""
+def linear_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int]) -> float:
+    """As ``predicted_change``, as the sum has it: a completion may gain more than it lacks of 1."""
+    return -float(read_influences(files, query, rows).sum(dtype="float64"))
+
+
+def check_influences(files: WorkspaceFiles, queries: Sequence[QueryRecord]) -> None:
+    """Refuse queries whose scores cannot be added up.
+
+    Raises:
+        ConfigError: One is of such a query.
+    """
     for query in queries:
         if (reason := _why_no_influence(files, query)) is not None:
             raise ConfigError(reason)
@@ -219,83 +294,12 @@ def _why_no_influence(files: WorkspaceFiles, query: QueryRecord) -> str | None:
     return None
 
 
-def verify_removal(
-    files: WorkspaceFiles,
-    train_ids: Sequence[str],
-    query_ids: Sequence[str],
-    recipe: str | Path,
-    *,
-    device: str = "auto",
-    on_progress: ProgressSink = no_progress,
-    should_stop: Callable[[], bool] | None = None,
-) -> Verification:
-    """Train with and without the examples from the recipe's checkpoint; predicted against actual change.
-
-    Args:
-        files: The workspace.
-        train_ids: Examples to remove.
-        query_ids: Kept queries, all of one data set.
-        recipe: TOML file: starting checkpoint, learning rate, epochs, seed, full or LoRA.
-        device: As for a model.
-        on_progress: Receives ("verify", training steps done, total).
-        should_stop: Asked before every training step.
+def checked_removal(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:
+    """The texts of a removal, each once.
 
     Raises:
-        LorifError: An id, a query or the recipe cannot be used, or the run was stopped.
+        ConfigError: There is none, or no question.
     """
-    started = time.perf_counter()
-    ids = _checked(train_ids, query_ids)
-    queries = [files.catalog.query(query_id) for query_id in dict.fromkeys(query_ids)]
-    _check_influences(files, queries)
-    dataset_id = _only_dataset(queries)
-    rows = files.examples(dataset_id).rows_of(ids)
-    predicted = [predicted_change(files, query, rows) for query in queries]
-    (run,) = retrain_without(
-        files, [rows], queries, recipe, device=device, on_progress=on_progress, should_stop=should_stop
-    )
-    changes = run.change.tolist()
-    verified = [
-        VerifiedChange(query.query_id, query.prompt, query.completion, expected, actual, *answers)
-        for query, expected, actual, *answers in zip(
-            queries, predicted, changes, run.complete.answers, run.removed.answers, strict=True
-        )
-    ]
-    correlation = spearman(torch.tensor(predicted), torch.tensor(changes)).item() if len(queries) > 2 else None
-    result = Verification(ids, verified, correlation, time.perf_counter() - started)
-    _keep(files, dataset_id, {"train_ids": ids, "queries": list(query_ids), "recipe": str(recipe)}, result)
-    return result
-
-
-def retrain_without(
-    files: WorkspaceFiles,
-    removals: Sequence[Sequence[int]],
-    queries: Sequence[QueryRecord],
-    recipe: str | Path,
-    *,
-    device: str = "auto",
-    on_progress: ProgressSink = no_progress,
-    should_stop: Callable[[], bool] | None = None,
-) -> list[RemovalRun]:
-    """Train once on everything and once without each set of rows, and measure the queries after each.
-
-    Raises:
-        LorifError: The recipe or a query cannot be used, or the run was stopped.
-    """
-    plan = read_recipe(Path(recipe))
-    start = load_start(plan, device=device)
-    encoder = Encoder(start.tokenizer, plan.max_length, plan.stride)
-    examples = encoder.encode_all(files.examples(_only_dataset(queries)).iter_examples()).texts
-    posed = [_posed(query, start) for query in queries]
-    return run_removal(start, examples, removals, posed, plan, on_progress=on_progress, should_stop=should_stop)
-
-
-def _posed(query: QueryRecord, start: LoadedModel) -> PosedQuery:
-    question = question_of(query)
-    asked = encode_question(question, start, query.query_id)
-    return PosedQuery(asked.query, question.scoring.objective, tuple(asked.prompt_ids))
-
-
-def _checked(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:
     if not train_ids or not queries:
         missing = "example" if not train_ids else "query"
         raise ConfigError(
@@ -303,27 +307,3 @@ def _checked(train_ids: Sequence[str], queries: Sequence[str]) -> list[str]:
             "look at; `lorif queries` lists those that were asked."
         )
     return list(dict.fromkeys(train_ids))
-
-
-def _only_dataset(queries: Sequence[QueryRecord]) -> str:
-    found = sorted({query.dataset_id for query in queries})
-    if len(found) != 1:
-        raise ConfigError(
-            f"the queries of one training must be about one data set, these are about {', '.join(found)}. Take those "
-            "of one data set."
-        )
-    return found[0]
-
-
-def _keep(files: WorkspaceFiles, dataset_id: str, settings: dict[str, Any], result: Verification) -> None:
-    now = utc_now()
-    files.catalog.put_evaluation(
-        EvaluationRecord(
-            evaluation_id=f"ev-{fingerprint_of_value([settings, now.isoformat()])[:12]}",
-            kind="verify",
-            dataset_id=dataset_id,
-            settings_json=json.dumps(settings),
-            result_json=json.dumps(result.to_dict()),
-            created_at=now,
-        )
-    )

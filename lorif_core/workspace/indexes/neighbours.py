@@ -1,21 +1,20 @@
 """Which texts a text resembles: by the gradients that an index stores, or by what its model makes of them."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import torch
 
 from lorif_core.config import Alike, Search, check_choice
 from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ConfigError, DataError
-from lorif_core.linalg.alike import standard_of
-from lorif_core.passes.nearest import nearest_examples, search_nearest
 from lorif_core.views.search_report import FastSearch
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.linked_members import check_member, members_of
-from lorif_core.workspace.indexes.text_states import read_states
 from lorif_core.workspace.indexes.usual_search import READ_WHOLE, told, usual_search
+
+if TYPE_CHECKING:
+    import torch
 
 SCHEMA = {"rank": pl.Int64, "train_id": pl.String, "cosine": pl.Float64, "text": pl.String}
 
@@ -61,6 +60,8 @@ def find_neighbours(
         DataError: The index's data does not hold the text.
         ArtefactError: The index or a member is damaged.
     """
+    from lorif_core.passes.nearest import nearest_examples, search_nearest
+
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
     if search is not None:
@@ -94,6 +95,11 @@ def find_by_meaning(files: WorkspaceFiles, train_id: str, k: int, index_id: str 
         DataError: The index's data does not hold the text, or the model read no token of it.
         ArtefactError: The states of the texts were not computed yet, or are damaged.
     """
+    import torch
+
+    from lorif_core.linalg.alike import standard_of
+    from lorif_core.workspace.indexes.text_states import read_states
+
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
     record = files.choose_index(index_id)
@@ -115,7 +121,9 @@ def find_by_meaning(files: WorkspaceFiles, train_id: str, k: int, index_id: str 
     return Neighbours(train_id, texts, by="meaning")
 
 
-def _cosines(rows: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+def _cosines(rows: "torch.Tensor", own: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
     return torch.where(rows.any(1), rows @ own, -torch.inf)
 
 

@@ -8,21 +8,21 @@ that is missing, and parts of an index that was built anew are made again.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from torch import Tensor
 
 from lorif_core.catalog import IndexRecord
 from lorif_core.errors import ArtefactError, DamagedArtefact
 from lorif_core.files import BLANK_SEAL, SEAL, check_file, replace_sealed
-from lorif_core.passes.mean_states import mean_states
 from lorif_core.system_failures import refuse_if_of_the_machine
 from lorif_core.workspace.folder.progress import ProgressSink
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.open_index import open_index
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STAGE = "states"
 PART_TEXTS = 4096
@@ -37,12 +37,14 @@ class TextStates:
     index_id: str
     paths: tuple[Path, ...]
 
-    def iter_parts(self) -> Iterator[Tensor]:
+    def iter_parts(self) -> "Iterator[Tensor]":
         """States of consecutive texts, (n, d) float32; zeros for a text of which no token was read.
 
         Raises:
             DamagedArtefact: A part cannot be read.
         """
+        import torch
+
         for path in self.paths:
             yield torch.from_numpy(_read(path))
 
@@ -54,6 +56,9 @@ def build_states(files: WorkspaceFiles, record: IndexRecord, on_progress: Progre
         ConfigError: The index holds losses that were imported without a model.
         LorifError: The index is not complete, or its model or data is not what it was built from.
     """
+    from lorif_core.passes.mean_states import mean_states
+    from lorif_core.workspace.indexes.open_index import open_index
+
     paths = _paths(files, record)
     missing = [part for part, path in enumerate(paths) if not _is_whole(path, record, part)]
     if missing:
@@ -133,7 +138,9 @@ def _is_whole(path: Path, record: IndexRecord, part: int) -> bool:
         return False
 
 
-def _write(path: Path, states: Tensor, record: IndexRecord, first: int) -> None:
+def _write(path: Path, states: "Tensor", record: IndexRecord, first: int) -> None:
+    import torch
+
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {
         FINGERPRINT: (record.fingerprint or "").encode(),
