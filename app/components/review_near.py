@@ -5,12 +5,11 @@ from functools import partial
 import streamlit as st
 
 from app import session
-from app.background import watch
+from app.background import Task, watch
 from app.components import decision_keys, token_view
 from app.components.corpus_tasks import data_tasks
 from lorif_core.errors import LorifError
 from lorif_core.views.hit_filters import statuses_of
-from lorif_core.views.text import visible
 from lorif_core.workspace.indexes.neighbours import Neighbours
 
 NUM_NEAR = 5
@@ -33,11 +32,7 @@ def draw(train_id: str, index_id: str | None, dataset: str) -> None:
     if index_id is None:
         st.text("An index finds them: none of this data set is complete yet.")
         return
-    workspace = session.workspace()
-    task = data_tasks().start(
-        ["neighbours", index_id, train_id, NUM_NEAR],
-        lambda: workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id),
-    )
+    task = _look(train_id, index_id)
     if not task.wait(SHORT_WAIT_S):
         st.text("Comparing stored gradients…")
         watch(task.task_id, data_tasks())
@@ -90,7 +85,7 @@ def _list(train_id: str, found: list[dict], dataset: str) -> None:
                 )
                 decided = "" if status == "kept" else f" · {status}" + (f" as {reason}" if reason else "")
                 st.caption(f"cosine {row['cosine']:.2f}{decided}")
-    st.caption(visible("Cosine of stored gradients: 1 would teach the model the same."))
+    st.caption("Cosine of stored gradients: 1 would teach the model the same.")
 
 
 def _tick(train_id: str, ticked: dict[str, bool]) -> None:
@@ -104,18 +99,20 @@ def _toggle(train_id: str, other: str, key: str) -> None:
 
 def prefetch(train_id: str | None, index_id: str | None) -> None:
     """Begin to look for the near texts of the one that comes next."""
-    if train_id is None or index_id is None:
-        return
+    if train_id is not None and index_id is not None:
+        _look(train_id, index_id)
+
+
+def _look(train_id: str, index_id: str) -> Task:
     workspace = session.workspace()
+    return data_tasks().start(
+        ["neighbours", index_id, train_id, NUM_NEAR],
+        lambda: workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id),
+    )
 
-    def look() -> Neighbours:
-        return workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id)
 
-    data_tasks().start(["neighbours", index_id, train_id, NUM_NEAR], look)
-
-
-def index_of(dataset: str) -> str | None:
-    """The index that is used where the header names none of this data set."""
+def index_on_screen() -> str | None:
+    """Id of the index that the header names; None while the data set has no complete one."""
     try:
         return session.index_id()
     except LorifError:
