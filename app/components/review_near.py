@@ -14,7 +14,7 @@ from lorif_core.workspace.indexes.neighbours import Neighbours
 
 NUM_NEAR = 5
 LEAST_COSINE = 0.3
-"""Less alike than this, a text is not near: decided together it would be decided by accident."""
+"""Less alike than this, a text is not ticked with the others: it would be decided by accident."""
 
 SHORT_WAIT_S = 0.6
 MAX_CHARS = 240
@@ -37,11 +37,8 @@ def draw(train_id: str, index_id: str | None, dataset: str) -> None:
         st.text("Comparing stored gradients…")
         watch(task.task_id, data_tasks())
         return
-    found = _near(task.result())
-    if not found:
-        st.text(f"No text has a cosine of {LEAST_COSINE:g} or more with this one.")
-        return
-    _list(train_id, found, dataset)
+    result: Neighbours = task.result()
+    _list(train_id, list(result.texts.iter_rows(named=True)), dataset)
 
 
 def chosen(train_id: str) -> list[str]:
@@ -50,21 +47,18 @@ def chosen(train_id: str) -> list[str]:
     return [one for one, is_ticked in known.items() if is_ticked]
 
 
-def _near(found: Neighbours) -> list[dict]:
-    return [row for row in found.texts.iter_rows(named=True) if row["cosine"] >= LEAST_COSINE]
-
-
 def _list(train_id: str, found: list[dict], dataset: str) -> None:
-    ids, ticked = [row["train_id"] for row in found], chosen(train_id)
+    ids, ticked = [row["train_id"] for row in found if row["cosine"] >= LEAST_COSINE], chosen(train_id)
     statuses = statuses_of(session.workspace().decisions.states(dataset=dataset))
-    is_all = set(ticked) == set(ids)
+    is_all = bool(ids) and set(ticked) >= set(ids)
     st.button(
         "Only this text" if is_all else "Decide about these, too",
         key="review-near-all",
         shortcut=decision_keys.NEAR,
         on_click=_tick,
         args=(train_id, {} if is_all else dict.fromkeys(ids, True)),
-        help="The next decision is about the ticked texts, too.",
+        disabled=not ids,
+        help=f"Ticks those with a cosine of {LEAST_COSINE:g} or more: the next decision is about them, too.",
     )
     for place, row in enumerate(found):
         one = row["train_id"]
