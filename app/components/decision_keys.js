@@ -219,6 +219,10 @@ function onKey(event) {
     return event.preventDefault();
   }
   const key = event.key.toLowerCase();
+  if (desk.data?.isQuiet && /^[a-z0-9]$/.test(key) && event.composedPath()[0].matches?.("input[type=checkbox]")) {
+    // Streamlit's buttons hear no letter while a box that was just ticked has the focus.
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, code: event.code, bubbles: true }));
+  }
   if (event.shiftKey || help?.open || desk.data?.isQuiet) return;
   if (document.querySelector("[role=dialog]")) {  // its own buttons bear the letters, but for this one
     if (key === "u" && !event.repeat) act("undo", []);
