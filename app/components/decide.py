@@ -14,6 +14,7 @@ MANY = 50
 
 LABEL = "needs-review"
 MAX_KEYS = 9
+OTHER_REASON = "e"
 
 Action = Literal["keep", "flag", "exclude", "review"]
 
@@ -97,6 +98,29 @@ def buttons(
             shortcut=letter,
             help=explanation,
         )
+    if reason and shortcuts.exclude:
+        other_reason(ids, options, key=key, is_off=status == "excluded" or not ids)
+
+
+def other_reason(
+    ids: Sequence[str],
+    options: Options,
+    *,
+    key: str,
+    is_off: bool = False,
+    then: Callable[[Batch], None] | None = None,
+) -> None:
+    """The button that asks for a reason although one is remembered; for one place of a page only."""
+    st.button(
+        "Other reason…",
+        key=f"{key}-exclude-why",
+        on_click=act_on,
+        args=(list(ids), "exclude", session.request_id("exclude-why", ids), options),
+        kwargs={"asks": True, "then": then},
+        disabled=is_off,
+        shortcut=OTHER_REASON,
+        help="Exclude with another reason than the last.",
+    )
 
 
 def last_reason() -> str | None:
@@ -174,7 +198,7 @@ def ask(
         then: Called with the act once it is written.
     """
     earlier = st.session_state.get("excluding")
-    if earlier is not None and earlier["action"] == action and top is None:
+    if earlier is not None and (earlier["action"], earlier["options"], earlier["top"]) == (action, options, top):
         ids = list(dict.fromkeys([*earlier["ids"], *ids]))
     st.session_state["excluding"] = {
         "ids": ids,

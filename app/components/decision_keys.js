@@ -88,8 +88,12 @@ function tick(host, data) {
   }
   root.lorifId = data.id;
   box.setAttribute("aria-label", data.label);
+  box.setAttribute("aria-checked", String(desk.chosen.has(data.id)));
   desk.ticks.add(root);
-  paint();
+  desk.soon ??= requestAnimationFrame(() => {  // once for all rows: each look at where they are lays the page out
+    desk.soon = null;
+    paint();
+  });
 }
 
 desk.tick = tick;  // for tables that draw rows of their own
@@ -215,6 +219,10 @@ function onKey(event) {
     return event.preventDefault();
   }
   const key = event.key.toLowerCase();
+  if (desk.data?.isQuiet && /^[a-z0-9]$/.test(key) && event.composedPath()[0].matches?.("input[type=checkbox]")) {
+    // Streamlit's buttons hear no letter while a box that was just ticked has the focus.
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, code: event.code, bubbles: true }));
+  }
   if (event.shiftKey || help?.open || desk.data?.isQuiet) return;
   if (document.querySelector("[role=dialog]")) {  // its own buttons bear the letters, but for this one
     if (key === "u" && !event.repeat) act("undo", []);

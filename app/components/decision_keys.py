@@ -16,10 +16,7 @@ from app.components import decide
 
 KEY = "decision-keys"
 
-KEEP, FLAG, EXCLUDE, REVIEW, SKIP, UNDO, NEXT, PREVIOUS, NOTE, NEAR, OTHER_REASON = (
-    *("a", "f", "x", "n", "s", "u"),
-    *("j", "k", "m", "t", "e"),
-)
+KEEP, FLAG, EXCLUDE, REVIEW, SKIP, UNDO, NEXT, PREVIOUS, NOTE, NEAR = "a", "f", "x", "n", "s", "u", "j", "k", "m", "t"
 """Letters of buttons; A for keep as in Prodigy, because K moves up."""
 
 KEYS = (

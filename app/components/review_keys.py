@@ -47,6 +47,9 @@ def decisions(queue: Queue, train_id: str, others: list[str], dataset: str, quer
         draw("Flag", decision_keys.FLAG, "flag", "Suspicious; it stays in the data.")
         said = f"As {reason}, the last reason." if reason else "Leave it out of every export; asks for a reason."
         draw("Exclude" if reason else "Exclude…", decision_keys.EXCLUDE, "exclude", said)
+        if reason:
+            ids = [train_id, *others]
+            decide.other_reason(ids, options, key="review", then=partial(_decided, queue, ids, "Exclude"))
         draw("Needs review", decision_keys.REVIEW, "review", "Label it for somebody else.")
         _plain("Skip", decision_keys.SKIP, partial(review_queue.advance, queue, train_id, "Skip"))
         _plain("Undo", decision_keys.UNDO, partial(undo, queue), is_off=not queue.trail)

@@ -5,17 +5,16 @@ from functools import partial
 import streamlit as st
 
 from app import session
-from app.background import watch
+from app.background import Task, watch
 from app.components import decision_keys, token_view
 from app.components.corpus_tasks import data_tasks
 from lorif_core.errors import LorifError
 from lorif_core.views.hit_filters import statuses_of
-from lorif_core.views.text import visible
 from lorif_core.workspace.indexes.neighbours import Neighbours
 
 NUM_NEAR = 5
 LEAST_COSINE = 0.3
-"""Less alike than this, a text is not near: decided together it would be decided by accident."""
+"""Less alike than this, a text is not ticked with the others: it would be decided by accident."""
 
 SHORT_WAIT_S = 0.6
 MAX_CHARS = 240
@@ -33,20 +32,13 @@ def draw(train_id: str, index_id: str | None, dataset: str) -> None:
     if index_id is None:
         st.text("An index finds them: none of this data set is complete yet.")
         return
-    workspace = session.workspace()
-    task = data_tasks().start(
-        ["neighbours", index_id, train_id, NUM_NEAR],
-        lambda: workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id),
-    )
+    task = _look(train_id, index_id)
     if not task.wait(SHORT_WAIT_S):
         st.text("Comparing stored gradients…")
         watch(task.task_id, data_tasks())
         return
-    found = _near(task.result())
-    if not found:
-        st.text(f"No text has a cosine of {LEAST_COSINE:g} or more with this one.")
-        return
-    _list(train_id, found, dataset)
+    result: Neighbours = task.result()
+    _list(train_id, list(result.texts.iter_rows(named=True)), dataset)
 
 
 def chosen(train_id: str) -> list[str]:
@@ -55,21 +47,18 @@ def chosen(train_id: str) -> list[str]:
     return [one for one, is_ticked in known.items() if is_ticked]
 
 
-def _near(found: Neighbours) -> list[dict]:
-    return [row for row in found.texts.iter_rows(named=True) if row["cosine"] >= LEAST_COSINE]
-
-
 def _list(train_id: str, found: list[dict], dataset: str) -> None:
-    ids, ticked = [row["train_id"] for row in found], chosen(train_id)
+    ids, ticked = [row["train_id"] for row in found if row["cosine"] >= LEAST_COSINE], chosen(train_id)
     statuses = statuses_of(session.workspace().decisions.states(dataset=dataset))
-    is_all = set(ticked) == set(ids)
+    is_all = bool(ids) and set(ticked) >= set(ids)
     st.button(
         "Only this text" if is_all else "Decide about these, too",
         key="review-near-all",
         shortcut=decision_keys.NEAR,
         on_click=_tick,
         args=(train_id, {} if is_all else dict.fromkeys(ids, True)),
-        help="The next decision is about the ticked texts, too.",
+        disabled=not ids,
+        help=f"Ticks those with a cosine of {LEAST_COSINE:g} or more: the next decision is about them, too.",
     )
     for place, row in enumerate(found):
         one = row["train_id"]
@@ -90,7 +79,7 @@ def _list(train_id: str, found: list[dict], dataset: str) -> None:
                 )
                 decided = "" if status == "kept" else f" · {status}" + (f" as {reason}" if reason else "")
                 st.caption(f"cosine {row['cosine']:.2f}{decided}")
-    st.caption(visible("Cosine of stored gradients: 1 would teach the model the same."))
+    st.caption("Cosine of stored gradients: 1 would teach the model the same.")
 
 
 def _tick(train_id: str, ticked: dict[str, bool]) -> None:
@@ -104,18 +93,20 @@ def _toggle(train_id: str, other: str, key: str) -> None:
 
 def prefetch(train_id: str | None, index_id: str | None) -> None:
     """Begin to look for the near texts of the one that comes next."""
-    if train_id is None or index_id is None:
-        return
+    if train_id is not None and index_id is not None:
+        _look(train_id, index_id)
+
+
+def _look(train_id: str, index_id: str) -> Task:
     workspace = session.workspace()
+    return data_tasks().start(
+        ["neighbours", index_id, train_id, NUM_NEAR],
+        lambda: workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id),
+    )
 
-    def look() -> Neighbours:
-        return workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id)
 
-    data_tasks().start(["neighbours", index_id, train_id, NUM_NEAR], look)
-
-
-def index_of(dataset: str) -> str | None:
-    """The index that is used where the header names none of this data set."""
+def index_on_screen() -> str | None:
+    """Id of the index that the header names; None while the data set has no complete one."""
     try:
         return session.index_id()
     except LorifError:

@@ -48,7 +48,7 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
     if train_id is None:
         _finished(queue, choice)
         return
-    workspace, index_id = session.workspace(), review_near.index_of(dataset)
+    workspace, index_id = session.workspace(), review_near.index_on_screen()
     cause = review_why.cause_of(train_id, choice, dataset)
     states = workspace.decisions.states(dataset=dataset)
     state = next(iter(states.filter(states["train_id"] == train_id).to_dicts()), {})
