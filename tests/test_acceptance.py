@@ -32,10 +32,7 @@ def named_in(cell):
 
 
 def test_every_statement_has_a_row():
-    numbers = [int(number) for number, _, _ in ROWS]
-    assert numbers[:NUM_STATEMENTS] == list(range(1, NUM_STATEMENTS + 1))
-    assert numbers == sorted(set(numbers))
-    assert set(numbers) >= {81, 82, 83, 84}
+    assert [int(number) for number, _, _ in ROWS] == list(range(1, NUM_STATEMENTS + 1))
 
 
 def test_every_named_test_exists():
