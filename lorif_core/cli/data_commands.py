@@ -128,9 +128,9 @@ def _say_import(result: "ImportResult") -> None:
     """Say what an import brought."""
     report, dataset = result.report, result.dataset
     if not result.is_new:
-        say(f"Nothing added: these {dataset.num_examples} examples are there already, as {dataset.dataset_id}.")
+        say(f"Nothing added: these {dataset.num_examples} texts are there already, as {dataset.dataset_id}.")
     else:
-        say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
+        say(f"Imported {dataset.num_examples} texts as {dataset.dataset_id} ({dataset.name}).")
     if result.changes is not None:
         _say_changes(dataset, result.changes)
     if result.carried is not None:

@@ -36,7 +36,7 @@ class ProxyArgs:
     """Address of a reverse proxy, such as 127.0.0.1: what it says about who asks, and whether by TLS, is believed."""
 
     base_path: str = ""
-    """Where the studio lies below its host, as in /studio."""
+    """Path of the studio below its host, such as /studio."""
 
 
 def app(
