@@ -9,6 +9,7 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.text import visible
 
 THRESHOLDS = {"exactly alike": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
+SHORT_WAIT_S = 0.6
 MAX_GROUPS = 500
 MAX_MEMBERS = 100
 
@@ -23,7 +24,7 @@ def draw(dataset: str) -> None:
     task = data_tasks().start(
         ["duplicates", dataset, threshold], lambda: workspace.data.duplicates(threshold=threshold, dataset=dataset)
     )
-    if not task.is_done:
+    if not task.wait(SHORT_WAIT_S):
         wait(task, "Comparing all texts with each other")
     elif not task.result().is_empty():
         _groups(task.result(), dataset)
@@ -40,7 +41,7 @@ def _looser(label: str, dataset: str) -> None:
             ["duplicates", dataset, threshold],
             lambda threshold=threshold: workspace.data.duplicates(threshold=threshold, dataset=dataset),
         )
-        if not task.is_done:
+        if not task.wait(SHORT_WAIT_S):
             wait(task, f"Nothing is {label}. Looking for texts that are {name}")
             return
         found: pl.DataFrame = task.result()

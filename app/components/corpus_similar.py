@@ -14,6 +14,7 @@ from lorif_core.workspace.indexes.text_states import has_states
 TAB = "Similar"
 WAYS: dict[str, Alike] = {"By meaning": "meaning", "By gradient": "gradient"}
 NUM_TEXTS = 100
+SHORT_WAIT_S = 0.6
 SAID = {
     "meaning": "Alike to the model: the mean over a text's tokens of its last hidden state, standardised over all "
     "texts. The cosine is 1 for texts that it cannot tell apart.",
@@ -47,7 +48,7 @@ def draw(dataset: str) -> None:
         ["similar", index_id, fingerprint_of(index_id), train_id, by],
         lambda: workspace.indexes.neighbours(train_id, NUM_TEXTS, by=by, index_id=index_id),
     )
-    if not task.is_done:
+    if not task.wait(SHORT_WAIT_S):
         wait(task, "Comparing with every text")
         return
     found = task.result()

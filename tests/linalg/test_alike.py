@@ -19,6 +19,7 @@ def test_rows_are_standardised_over_those_that_are_told_whatever_the_parts():
     rows[:, 3] = 7.0  # never changes
     rows[[4, 11]] = 0.0  # stand for nothing
     told = [row for place, row in enumerate(rows.double()) if place not in (4, 11)]
+    assert len(told) == 28
     mean = sum(told) / len(told)
     deviation = (sum((row - mean) ** 2 for row in told) / len(told)).sqrt()
     deviation[3] = 1.0
