@@ -172,7 +172,8 @@ def verify(
         job = start_job(opened.files, request, current_actor(), device=device, again=False)
         say_submitted(job, workspace, json=json)
         return
-    _say_time(opened, queries, recipe, json=json)
+    if not json:
+        _say_time(opened, removed, queries, recipe)
     with progress(json) as on_progress:
         found = opened.removals.verify(removed, queries, recipe, device=device, on_progress=on_progress)
     if json:
@@ -181,11 +182,13 @@ def verify(
         _print_verification(opened, found)
 
 
-def _say_time(opened: "Workspace", queries: Sequence[str], recipe: Path, *, json: bool) -> None:
+def _say_time(opened: "Workspace", removed: Sequence[str], queries: Sequence[str], recipe: Path) -> None:
+    """How long it will take, once it is known that the texts, the questions and the recipe can be used."""
     from lorif_core.views.tables import human_seconds
 
+    opened.what_if(removed, queries, controls=[])
     datasets = {opened.files.catalog.query(one).dataset_id for one in queries}
-    if json or len(datasets) != 1:  # of several, or none, the verification itself says what is wrong
+    if len(datasets) != 1:  # the verification refuses it
         return
     time = opened.removals.training_time(datasets.pop(), recipe)
     if time is not None:
