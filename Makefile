@@ -29,8 +29,8 @@ test-browser: .venv/.dev-ready  ## drive the studio with Debian's chromium
 test-gpu:  ## compare a GPU with the CPU; needs torch, transformers, safetensors, numpy and pytest, and no .venv
 	$(LEAN) -m pytest -c tests/gpu/pytest.ini tests/gpu
 
-test-release: .venv/bin/python  ## build sdist and wheel, install the wheel into an empty environment, serve and ask with it
-	$(PYTHON) tests/release/check_release.py
+test-release: .venv/.dev-ready  ## build sdist and wheel, install the wheel into an empty environment, build and serve the demo there
+	$(BIN)/python tests/release/check_release.py
 
 docs: .venv/docs/.ready  ## the documents as a site in site/: strict, every link followed, no other host called
 	.venv/docs/bin/python docs/stage_site.py build/site

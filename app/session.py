@@ -22,6 +22,8 @@ from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_members import linked_ids
 from lorif_core.workspace.indexes.index_names import NamedIndex, named_indexes
+from lorif_core.workspace.studio.road import Step
+from lorif_core.workspace.studio.road import road as steps_of
 from lorif_core.workspace.workspace import Workspace, open_workspace
 
 WORKSPACE_VARIABLE = "LORIF_STUDIO_WORKSPACE"
@@ -164,6 +166,12 @@ def model() -> str:
     return index_names()[index_id()].model
 
 
+def road() -> list[Step]:
+    """How far the data set on screen has come from data to export."""
+    known = datasets()
+    return steps_of(workspace().files, known[dataset_id()] if known else None)
+
+
 def is_of_context(index_id_of_answer: str) -> bool:
     """Whether an answer is of the index that the header names."""
     return index_id_of_answer in indexes() and index_id_of_answer == index_id()
@@ -208,21 +216,34 @@ def tab(names: Sequence[str]) -> str:
     )
 
 
+BY_COMMAND = {
+    "import": ("indexes", "Import data", {"tab": "Import"}),
+    "index": ("indexes", "Build an index", {"tab": "Build"}),
+    "ask": ("investigate", "Ask a question", {}),
+    "flag": ("investigate", "Find texts to flag", {}),
+}
+"""The page that does what a command does, what a link to it says, and the parameters of its address."""
+
+
 def empty(sentence: str, command: str, *, page: str | None = None, label: str = "", **url: str) -> None:
-    """Say that there is nothing to see yet, and the command that changes it; ``{workspace}`` becomes the folder.
+    """Say that there is nothing to see yet, and what changes it; ``{workspace}`` becomes the folder.
 
     Args:
         sentence: What is missing.
-        command: Does something about it.
-        page: URL path of a page that does it, too; left out where it is not known, as in tests of one page.
+        command: Does something about it in a terminal.
+        page: URL path of a page that does it, too; left out, it is found by the command.
         label: Of the link to that page.
         **url: Its query parameters.
     """
+    target, said, query = (page, label, url) if page else BY_COMMAND.get(command.split()[1], ("", "", {}))
+    pages = st.session_state.get("pages", {})
     with st.container(border=True, key=f"empty-{fingerprint_of_value(sentence)[:8]}"):
         st.text(sentence)
-        if (target := st.session_state.get("pages", {}).get(page)) is not None:
-            st.page_link(target, label=label, query_params=url or None)
-        st.code(command.replace("{workspace}", workspace_path()), language=None)
+        if target in pages and (page or target != st.session_state.get("page")):
+            st.page_link(pages[target], label=said, query_params=query or None)
+        with st.container(key=f"in-a-terminal-{fingerprint_of_value(sentence)[:8]}", gap="xsmall"):
+            st.caption("Or in a terminal:")
+            st.code(command.replace("{workspace}", workspace_path()), language=None)
 
 
 def empty_of_data() -> None:
@@ -262,7 +283,7 @@ def errors() -> Iterator[None]:
 def show_error(error: BaseException) -> None:
     """The one sentence of an expected error; for a defect, an id that the log has beside the traceback."""
     with st.container(key=f"error-{uuid.uuid4().hex[:8]}", border=True):
-        st.text(f"This did not work: {sentence_of(error)}")
+        st.text(f"Something went wrong: {sentence_of(error)}")
 
 
 def sentence_of(error: BaseException) -> str:
@@ -346,7 +367,7 @@ def show_messages() -> None:
     """The error of the latest failed act; the shell calls it once a run."""
     if failed := st.session_state.pop("failed", None):
         with st.container(key="failed", border=True):
-            st.text(f"This did not work: {failed}")
+            st.text(f"Something went wrong: {failed}")
 
 
 def undo() -> None:
@@ -370,11 +391,17 @@ def redo() -> None:
     _said_of("Done again", lambda: workspace().decisions.redo(actor=actor(), dataset=dataset_id()))
 
 
+def bring_back(batch_id: str, dataset: str) -> Batch | None:
+    """Bring back an act that was undone, and say what that was; None if it was refused."""
+    return _said_of("Brought back", lambda: workspace().decisions.redo(batch_id, actor=actor(), dataset=dataset))
+
+
 def _said_of(word: str, write: Callable[[], Batch]) -> Batch | None:
     done: Batch | None = act(f"{word}.", write)
     if done is not None:
         (entry,) = workspace().journal.history(done.corpus_id, batch_id=done.of_batch)
         st.session_state["said"]["said"] = f"{word}: {done_words(entry.batch)}."
+        st.session_state["undone"] = done.of_batch if done.kind == "undo" else None
     return done
 
 

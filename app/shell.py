@@ -7,7 +7,16 @@ from typing import NamedTuple
 import streamlit as st
 
 from app import heap, session, signin
-from app.components import browser_back, context_choice, decide_dialog, decision_keys, views_menu
+from app.components import (
+    browser_back,
+    context_choice,
+    decide_dialog,
+    decision_keys,
+    home_road,
+    home_style,
+    jobs_result,
+    views_menu,
+)
 from lorif_core.views.text import visible
 
 POLL_S = 2.0
@@ -23,6 +32,7 @@ class PageEntry(NamedTuple):
 
 
 PAGES = [
+    PageEntry("Home", "home", "app.pages.home_page"),
     PageEntry("Investigate", "investigate", "app.pages.investigate_page"),
     PageEntry("Failures", "failures", "app.pages.failures_page"),
     PageEntry("Compare", "compare", "app.pages.compare_page"),
@@ -38,25 +48,29 @@ PAGES = [
 """Every page, in the order of the navigation; the first is home."""
 
 
-def run() -> None:
-    """Draw the studio once."""
+def run(first: str = "home") -> None:
+    """Draw the studio once.
+
+    Args:
+        first: Path of the page that is at ``/``; tests without a browser begin on any.
+    """
     heap.set_modules_apart()
     st.set_page_config(page_title="LoRIF Studio", page_icon="🔎", layout="wide", menu_items={"About": ABOUT})
     if not signin.passed():
         return
-    pages = [_page(entry, is_home=entry is PAGES[0]) for entry in PAGES]
+    pages = [_page(entry, is_home=entry.url == first) for entry in PAGES]
     st.session_state["pages"] = {entry.url: page for entry, page in zip(PAGES, pages, strict=True)}
-    named_home = st.Page(_go_home, title=PAGES[0].title, url_path=PAGES[0].url, visibility="hidden")
-    chosen = st.navigation([*pages, named_home], position="top")
-    st.html(STYLE)
-    if chosen == named_home:
-        chosen.run()
-        return
-    _header(next(entry.url for entry, page in zip(PAGES, pages, strict=True) if page == chosen))
+    chosen = st.navigation(pages, position="top")
+    st.html(STYLE + home_style.STYLE)
+    url = next(entry.url for entry, page in zip(PAGES, pages, strict=True) if page == chosen)
+    st.session_state["page"] = url
+    _header(url)
     with session.errors():
         session.show_messages()
     decision_keys.forget()
     chosen.run()
+    with session.errors():
+        home_road.onward(url, session.road())
     with session.errors():
         decide_dialog.draw()
     decision_keys.draw()
@@ -70,17 +84,13 @@ def _page(entry: PageEntry, *, is_home: bool) -> "st.Page":
             page: Callable[[], None] = import_module(entry.module).page
             page()
 
-    return st.Page(show, title=entry.title, url_path="home" if is_home else entry.url, default=is_home)
-
-
-def _go_home() -> None:
-    """The first page under its own name, for who types it or keeps a link: home itself is at ``/``."""
-    st.switch_page(st.session_state["pages"][PAGES[0].url], query_params=session.url_items())
+    return st.Page(show, title=entry.title, url_path=entry.url, default=is_home)
 
 
 def _header(page: str) -> None:
     with st.container(key="studio-header", horizontal=True, vertical_alignment="center"):
-        st.text(visible(session.workspace().path.name), width="content")
+        with st.container(key="studio-workspace", width="content"):
+            st.text(visible(session.workspace().path.name), width="content")
         with session.errors():
             context_choice.draw()
         with session.errors():
@@ -96,7 +106,8 @@ def _header(page: str) -> None:
 
 @st.fragment(run_every=POLL_S)
 def _watch_journal() -> None:
-    """Draw the page again when somebody decided something elsewhere."""
+    """Draw the page again when somebody decided something elsewhere; say which jobs have ended."""
+    jobs_result.toast_ends()
     found = session.workspace().journal.revision()
     if st.session_state.setdefault("seen_revision", found) != found:
         st.session_state["seen_revision"] = found
@@ -110,8 +121,12 @@ UNVERIFIED = "Everybody here signs in with the same password and types a name, w
 STYLE = """
 <style>
 .stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 4rem; max-width: 1760px; }
+@media (max-width: 1100px) { .stMainBlockContainer { padding-left: 1.5rem; padding-right: 1.5rem; } }
 .st-key-studio-header { padding-bottom: .35rem;
   border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
+@media (max-width: 1240px) {
+  [data-testid="stLayoutWrapper"]:has(> .st-key-studio-workspace) { display: none; }
+  .st-key-studio-header { gap: .5rem; } }
 .st-key-studio-header [data-testid="stText"] { font-family: inherit; font-size: .875rem; opacity: .8; }
 [class*="st-key-elsewhere-"] { padding: .3rem .4rem .3rem .75rem; border-left: 3px solid #b7791f;
   background: color-mix(in srgb, #d69e2e 12%, transparent); border-radius: .25rem; }
@@ -124,11 +139,13 @@ STYLE = """
 .stApp [data-testid^="stBaseButton-primary"]:enabled, [data-testid="stMultiSelect"] [data-tag],
 [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#fff, #0b1526); }
 [data-testid="stText"] { font-family: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
-.st-key-remarks [data-testid="stText"], .st-key-count-line [data-testid="stText"],
+.st-key-remarks [data-testid="stText"], .st-key-review-text [data-testid="stText"],
+.st-key-count-line [data-testid="stText"],
 .st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
   font-size: .875rem; opacity: .8; }
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }
-[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px; border-radius: .5rem; }
+[data-lorif-cursor] { scroll-margin: 5rem 0; outline: 2px solid #2f6fde !important; outline-offset: 2px;
+  border-radius: .5rem; }
 [data-lorif-chosen] { background: color-mix(in srgb, #2f6fde 9%, transparent) !important; }
 [data-testid="stToastContainer"] { top: auto !important; bottom: 1rem; pointer-events: none; }  /* not over Undo */
 [data-testid="stToast"] { pointer-events: auto; }

@@ -42,7 +42,7 @@ SAMPLE_S = 5.0
 MANY = 6
 """Samples of the memory at either end, whose median counts."""
 PAGES = {
-    "investigate": ("/", "Run"),
+    "investigate": ("/", "Generate"),
     "corpus": ("/corpus", "Last"),
     "history": ("/history", "Undo"),
     "export": ("/export", "Write "),
@@ -144,14 +144,12 @@ async def _open(browser: Browser, address: str, button: str = "Undo") -> Page:
 
 
 async def _ask(page: Page, prompt: str, completion: str) -> float:
-    """Seconds from the click on Run to the first card of the answer."""
+    """Seconds from the click on Ask to the first card of the answer."""
     await page.get_by_role("textbox", name="Prompt").fill(prompt)
     await page.get_by_role("textbox", name="Completion").fill(completion)
-    await page.get_by_role("textbox", name="Prompt").click()
-    await page.get_by_text(" chosen").or_(page.get_by_text("all ", exact=False)).first.wait_for()
     before = page.url
     began = time.perf_counter()
-    await page.get_by_role("button", name="Run", exact=True).click()
+    await page.locator(".st-key-ask-run").get_by_role("button").click()
     await page.wait_for_function(
         "(before) => location.href !== before && location.href.includes('query=')", arg=before
     )
@@ -238,7 +236,7 @@ async def _session(
                 await page.get_by_role("button", name="Last", exact=True).wait_for()
             elif action == "asked":
                 await page.goto(server.url)
-                await page.get_by_role("button", name="Run", exact=True).wait_for()
+                await page.locator(".st-key-ask-run").get_by_role("button").wait_for()
                 await _ask(page, "The capital of Australia is", f" place {number} {chance.randint(0, 10**6)}.")
             else:
                 await page.goto(f"{server.url}/?query={chance.randint(1, 3)}&tab=All")

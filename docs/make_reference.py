@@ -1,4 +1,4 @@
-"""Write the pages of docs/reference/ that follow from the code: ``python docs/make_reference.py``.
+"""Write the pages of docs/reference/ that follow from the code: ``python docs/make_reference.py [FOLDER]``.
 
 ``tests/test_reference_pages.py`` compares them with what stands there.
 """
@@ -6,6 +6,7 @@
 import argparse
 import dataclasses
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -33,9 +34,10 @@ MADE = "<!-- Made by docs/make_reference.py: change the code, then run it. -->"
 
 
 def main() -> None:
-    """Write every page."""
+    """Write every page, to docs/reference/ or to another folder."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     for name, page in PAGES.items():
-        (FOLDER / name).write_text(page(), encoding="utf-8")
+        (folder / name).write_text(page(), encoding="utf-8")
 
 
 def command_line() -> str:
@@ -44,8 +46,8 @@ def command_line() -> str:
         "# Command line",
         MADE,
         "Every command prints tables, and with `--json` one JSON object, to standard output; progress and messages\n"
-        "go to standard error. Exit codes: 0 done, 1 a defect of ours, 2 something you can fix (one sentence says what),\n"
-        "130 interrupted: the same command goes on. `lorif COMMAND --help` prints what stands here.",
+        "go to standard error. Exit codes: 0 done, 1 a defect of ours, 2 something you can fix (one sentence says\n"
+        "what), 130 interrupted: the same command goes on. `lorif COMMAND --help` prints what stands here.",
     ]
     for name, command in COMMANDS.items():
         parts += _command(f"lorif {name}", command)
@@ -59,8 +61,8 @@ def settings() -> str:
     parts = [
         "# Settings",
         MADE,
-        "One class per stage, the same for the command line, the studio and Python. A field is an option of the same\n"
-        "name (`max_length` is `--max-length`) where the [command line](command-line.md) lists it.",
+        "One class per stage, the same for the command line, the studio and Python. A field is an option of the\n"
+        "same name (`max_length` is `--max-length`) where the [command line](command-line.md) lists it.",
     ]
     for kind in setting_classes():
         parts += [f"## {kind.__name__}", _prose(kind), _fields(kind)]
@@ -137,6 +139,7 @@ def _option(action: argparse.Action) -> str:
 
 def _meaning(told: str) -> tuple[str, str]:
     """What an option means, and its default, which tyro appends in parentheses."""
+    told = told.replace("%%", "%")  # as argparse wants it
     found = re.search(r"\s*\((?:default|optional)(?:: (.*?))?\)\s*$", " ".join(told.split()))
     if found is None:
         return " ".join(told.split()).replace("(required)", "").strip(), ""

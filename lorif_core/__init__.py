@@ -76,11 +76,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home; in Jupyter, with the widgets that show it."""
+    """Import a public name from its home; in a notebook (Jupyter, marimo), with the widgets that show it."""
     if name == "integrations":
         return import_module(f"{__name__}.integrations")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if "ipykernel" in sys.modules and all(find_spec(one) for one in ("ipywidgets", "anywidget")):
+    if {"ipykernel", "marimo"} & sys.modules.keys() and all(find_spec(one) for one in ("ipywidgets", "anywidget")):
         import_module(f"{__name__}.widgets")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -250,7 +250,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvatureConfig:
-    """What a preconditioner was fitted with, or shall be: subspace rank and damping. The manifest keeps it."""
+    """What a preconditioner was fitted with, or will be: subspace rank and damping. The manifest keeps it."""
 
     subspace_rank: int | None = None
     """How many leading directions of the gradient Gram matrix are kept per module; 0 keeps none, None all."""
@@ -323,7 +323,7 @@ class BatchConfig:
     memory beside the weights."""
 
     shard_examples: int | None = None
-    """Examples per shard, the unit of resumption. Unset: about 32 MB a shard, 64 to 16384 examples."""
+    """Texts per shard, the unit of resumption. Unset: about 32 MB a shard, 64 to 16384 texts."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -359,7 +359,7 @@ def parse_bytes(text: str) -> int:
         value = float(number) * _UNITS[unit]
     except (ValueError, KeyError):
         value = 0.0
-    require(1 <= value < 2**62, f"a budget is a number of bytes per example like 1KB or 512B, got {text!r}.")
+    require(1 <= value < 2**62, f"a budget is a number of bytes per text like 1KB or 512B, got {text!r}.")
     return int(value)
 
 
@@ -375,20 +375,20 @@ class ScoreConfig:
     """loss: cross-entropy of the completion; margin: log p - log(1 - p); contrast: log p(A) - log p(B)."""
 
     normalisation: Normalisation = "none"
-    """none; unit: divide by both gradient norms; relatif: divide by the root of the train
-    example's self-influence; tempered: by its fourth root."""
+    """none; unit: divide by both gradient norms; relatif: divide by the root of the text's
+    self-influence; tempered: by its fourth root."""
 
     refine: int = 0
-    """Half-whitened indexes: refine each query by this many steps (also `--steps`). By codes, two do most of it
+    """Half-whitened indexes: refine each question by this many steps (also `--steps`). By codes, two do most of it
     (docs/decisions/0013), and a step multiplies every stored text by a whole matrix twice. By the model, a step takes
     three passes of the model over the batch. Nothing is stored for it. 0: plain products, which are much faster."""
 
     refine_by: RefineBy = "codes"
-    """Whose curvature refines a query. codes: what the stored texts share. model: the model's own Gauss–Newton matrix
-    over a batch of training texts, all tracked modules together (docs/decisions/0056)."""
+    """Whose curvature refines a question. codes: what the stored texts share. model: the model's own Gauss–Newton
+    matrix over a batch of training texts, all tracked modules together (docs/decisions/0056)."""
 
     refine_ratio: float = DEFAULT_REFINE_RATIO
-    """By codes: damping of that curvature over the mean self-influence; large values leave the query plain."""
+    """By codes: damping of that curvature over the mean self-influence; large values leave the question plain."""
 
     batch: int = 64
     """By the model: how many training texts its curvature is taken over, the same ones for every question."""
@@ -403,8 +403,8 @@ class ScoreConfig:
     """By the model: seed of the draw of the batch."""
 
     query_rank: int | None = None
-    """Keep this many singular directions of each preconditioned query matrix, which makes many
-    queries cheap. Unset: keep all (exact)."""
+    """Keep this many singular directions of each preconditioned question matrix, which makes many
+    questions cheap. Unset: keep all (exact)."""
 
     subspace_rank: int | None = None
     """Use only this many of the index's directions. Unset: all. Needs no new pass over the data."""

@@ -19,10 +19,10 @@ class ExportConfig:
     of `--out` says; jsonl without `--out`."""
 
     drop_flagged: bool = False
-    """Leave out flagged examples too. Excluded ones are always left out."""
+    """Leave out flagged texts too. Excluded ones are always left out."""
 
     with_decisions: bool = False
-    """Add two columns: whether the example was kept or flagged, and the reason given."""
+    """Add two columns: whether the text was kept or flagged, and the reason given."""
 
     status_column: str = "decision"
     """Name of the first added column."""

@@ -56,7 +56,7 @@ Stamp = tuple[int, ...]
 _CHECKED: dict[tuple[Path, str | None], Stamp] = {}
 """What this process has found whole already, by the checksum that was asked for; None: by its seal."""
 
-RESTORE = "Restore it from a backup; `lorif doctor` says what can be made anew."
+RESTORE = "Restore it from a backup; `lorif doctor` says what can be made again."
 """What a person can do about a damaged file, unless something better is known."""
 
 

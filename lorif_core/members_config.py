@@ -24,7 +24,7 @@ class MembersConfig:
     by their sum; final-minus-base: 1 and -1. Unset: as it was, else average."""
 
     alone: bool = False
-    """The index shall answer without the further members that it has; their own indexes stay."""
+    """Answer without the further members that the index has; their own indexes stay."""
 
     segments: int | None = None
     """--method source: stretches of the training, each with as many of the checkpoints as the others, whose curvature

@@ -140,8 +140,20 @@ def number(text: str) -> float:
     return float(text.replace("−", "-").replace(",", ""))
 
 
+def ask_button(page):
+    """What asks the question; by its key: its name says the shortcut, which systems write differently."""
+    return page.locator(".st-key-ask-run").get_by_role("button")
+
+
+def show_tokens(page) -> None:
+    """Let the strip show single tokens, where it shows words."""
+    token(page, 0).wait_for()
+    if (switch := page.get_by_role("switch", name="Tokens")).count():
+        switch.check()
+
+
 def token(page, place: int):
-    """A token of the strip."""
+    """A token of the strip, or a word while it shows words."""
     return page.locator(f".token[data-position='{place}']")
 
 
@@ -159,6 +171,27 @@ def deep_text(page) -> str:
 def table(page, name: str):
     """A table in which rows can be chosen, by the beginning of its key."""
     return page.locator(f"[class*='st-key-{name}'] [data-testid=stDataFrame]").first
+
+
+def corpus_rows(page):
+    """Rows of the table of texts, on Corpus."""
+    return page.locator(".corpus tbody tr")
+
+
+def corpus_ids(page) -> list[str]:
+    """Train ids of its rows."""
+    corpus_rows(page).first.wait_for()
+    return corpus_rows(page).evaluate_all("(rows) => rows.map((row) => row.dataset.id)")
+
+
+def sort_corpus(page, column: str) -> None:
+    """Click the heading of one of its columns."""
+    page.locator(".corpus th .sort").filter(has_text=column).first.click()
+
+
+def facet(page, column: str):
+    """What a column holds, beside it."""
+    return page.locator(f".corpus .facet[aria-label='{column}']")
 
 
 def described(page, description: str):
@@ -214,3 +247,26 @@ def choose(page, name: str, option: str) -> None:
 def said(page, sentence: str) -> None:
     """Wait for a toast."""
     page.get_by_test_id("stToast").filter(has_text=sentence).first.wait_for()
+
+
+def count_gestures(page) -> Callable[[], tuple[int, int]]:
+    """Begin to count what a person does on a page; what it gives tells clicks and keys so far.
+
+    A key held with others is one; typing into a box counts a key for every character.
+    """
+    page.evaluate(
+        """() => {
+             window.gestures = [0, 0];
+             const held = ["Control", "Shift", "Alt", "Meta"];
+             addEventListener("pointerdown", (event) => { if (event.isTrusted) window.gestures[0] += 1; }, true);
+             addEventListener("keydown", (event) => {
+               if (event.isTrusted && !event.repeat && !held.includes(event.key)) window.gestures[1] += 1;
+             }, true);
+           }"""
+    )
+
+    def counted() -> tuple[int, int]:
+        clicks, keys = page.evaluate("() => window.gestures")
+        return clicks, keys
+
+    return counted

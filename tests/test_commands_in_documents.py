@@ -11,6 +11,7 @@ import json
 import re
 import shlex
 import shutil
+import time
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -66,6 +67,22 @@ def sample_texts(num_others):
     return about + [row for row in rows if row not in about][:num_others]
 
 
+def sample_log(questions):
+    """Failed samples as lm-evaluation-harness logs them."""
+    for number, question in enumerate(questions):
+        yield {
+            "doc_id": number,
+            "doc": {},
+            "target": "",
+            "arguments": {"gen_args_0": {"arg_0": question["prompt"], "arg_1": {"until": ["\n"]}}},
+            "resps": [[question["completion"]]],
+            "filtered_resps": [question["completion"]],
+            "filter": "none",
+            "metrics": ["exact_match"],
+            "exact_match": 0.0,
+        }
+
+
 def save_adapter(folder):
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -94,6 +111,8 @@ def scratch(tmp_path_factory):
     questions = [{"id": "q1", "prompt": "The capital of Australia is", "completion": " Sydney."}]
     write_rows(folder / "questions.jsonl", questions)
     write_rows(folder / "failures.jsonl", questions)
+    write_rows(folder / "samples_gsm8k.jsonl", sample_log(questions))
+    (folder / "guidelines.md").write_text("# What stays\n\nExclude what the encyclopedia contradicts.\n")
     losses = [
         f"{row['id']},run-{run},{number % 7 + run}"
         for number, row in enumerate([*texts, *questions])
@@ -135,6 +154,16 @@ def run_line(line, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("a password that is long enough\n"))
     run = lorif(*words)
     assert run.code == 0, f"{line}\n{run.err}"
+    if "--as-job" in words:
+        wait_for_jobs()
+
+
+def wait_for_jobs():
+    """A worker that outlives its folder would be left over."""
+    begun = time.monotonic()
+    while any(job["status"] in ("queued", "running") for job in done("jobs", "ws", "--json").json["jobs"]):
+        assert time.monotonic() - begun < 300
+        time.sleep(0.5)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=lambda page: page.stem)

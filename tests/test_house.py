@@ -1,4 +1,4 @@
-"""What the README and pyproject.toml claim about the repository is true, and no test passes by doing nothing."""
+"""What README, CONTRIBUTING and pyproject.toml claim is true, and no test passes by doing nothing."""
 
 import ast
 import re
@@ -12,6 +12,10 @@ from lorif_core.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+MAX_README_LINES = 120
+MAKE_TARGETS = ("app", "demo", "test", "notebook", "docs", "check", "bench")
+"""Which README names."""
 DESIGN = "docs/explanation/design.md"
 LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MAX_LINES = 500
@@ -25,9 +29,9 @@ def packages_on_disk():
     return {".".join(folder.relative_to(ROOT).parts) for folder in found}
 
 
-def tree_in_readme():
-    """Paths of the README's tree; an indented line lies in lorif_core."""
-    block = README.split("## The tree")[1].split("\n\n")[1]
+def tree_of_the_repository():
+    """Paths of CONTRIBUTING.md's tree; an indented line lies in lorif_core."""
+    block = CONTRIBUTING.split("## The tree")[1].split("\n\n")[1]
     for line in block.splitlines():
         indent, name = re.match(r"    ( *)(\S+)", line).groups()
         yield f"lorif_core/{name}" if indent else name
@@ -44,6 +48,10 @@ def files_that_cite():
         for path in [*found, *ROOT.glob("*.md"), ROOT / "pyproject.toml", ROOT / "Makefile"]
         if not {".ipynb_checkpoints", "__pycache__"} & set(path.parts) and path != Path(__file__)
     }
+
+
+def without_code(text):
+    return re.sub(r"^ *```.*?^ *```$|`[^`\n]+`", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def sections_of_the_design():
@@ -63,27 +71,57 @@ def test_the_wheel_lists_every_package_and_the_sample_data():
     assert listed == packages_on_disk() | {"lorif_core.sample_data"}
 
 
-def test_every_line_of_the_readme_tree_exists():
-    missing = [name for name in tree_in_readme() if not (ROOT / name).exists()]
+def test_every_line_of_the_tree_exists():
+    missing = [name for name in tree_of_the_repository() if not (ROOT / name).exists()]
     assert not missing
 
 
-def test_the_readme_tree_names_all_of_lorif_core():
-    shown = {name.removeprefix("lorif_core/").rstrip("/") for name in tree_in_readme() if "lorif_core/" in name}
+def test_the_tree_names_all_of_lorif_core():
+    tree = list(tree_of_the_repository())
+    shown = {name.removeprefix("lorif_core/").rstrip("/") for name in tree if "lorif_core/" in name}
     hidden = {"__init__.py", "py.typed", "__pycache__"}
     present = {path.name for path in (ROOT / "lorif_core").iterdir()} - hidden
     assert present == shown - {""}
 
 
-def test_the_readme_names_every_command():
-    assert [command for command in COMMANDS if f"lorif {command}" not in README and command != "demo"] == []
-    assert "make demo" in README
+def test_the_reference_has_every_command():
+    headings = (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8").splitlines()
+    assert [command for command in COMMANDS if f"## lorif {command}" not in headings] == []
 
 
-def test_links_of_the_readme_lead_somewhere():
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+def test_the_readme_is_short_and_names_what_make_does():
+    assert len(README.splitlines()) <= MAX_README_LINES
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [name for name in MAKE_TARGETS if f"\n{name}:" not in makefile or f"make {name}" not in README] == []
+
+
+def test_what_is_cited_is_what_is_released():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_links_lead_somewhere():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
+    links = [
+        (page, target)
+        for page in pages
+        for target in re.findall(
+            r"\]\((?![a-z]+:)([^)#\s]+)[^)\s]*\)", without_code(page.read_text(encoding="utf-8"))
+        )
+    ]
+    assert len(links) > 100
+    assert [(page.name, target) for page, target in links if not (page.parent / target).exists()] == []
+
+
+def test_documents_that_are_cited_exist():
+    """In code, help and messages, by their path in the repository."""
+    cited = {
+        (name, path)
+        for name, text in files_that_cite().items()
+        for path in re.findall(r"\bdocs/(?:[\w-]+/)*[\w-]+\.md\b", text)
+    }
+    assert len(cited) > 30
+    assert sorted(one for one in cited if not (ROOT / one[1]).exists()) == []
 
 
 def test_nothing_cites_a_design_that_is_not_in_the_repository():
@@ -106,7 +144,7 @@ def test_a_section_of_the_design_keeps_its_number_and_anchor():
 
 
 def test_python_in_the_readme_uses_public_names():
-    used = set(re.findall(r"\blf\.(\w+)", README))
+    used = set(re.findall(r"\blf\.(\w+)", README + (ROOT / "docs/how-to/notebook.md").read_text(encoding="utf-8")))
     assert used
     assert used <= set(lorif_core.__all__)
 

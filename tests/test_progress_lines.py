@@ -38,7 +38,7 @@ def test_a_line_says_how_long_it_took_and_will_take(shown):
 def test_lines_come_every_ten_seconds(shown):
     found = shown([(1, "references", done, 100) for done in range(45)])
     assert [line.split(",")[0] for line in found] == [
-        f"references (examples): {done} of 100" for done in (0, 10, 20, 30, 40)
+        f"references (texts): {done} of 100" for done in (0, 10, 20, 30, 40)
     ]
 
 
@@ -48,7 +48,7 @@ def test_the_end_is_said_once_and_at_once(shown):
 
 def test_a_stage_that_begins_again_has_lines_again(shown):
     found = shown([(0, "references", 1, 2), (1, "references", 2, 2), (1, "references", 1, 2)])
-    assert found[-1] == "references (examples): 1 of 2"
+    assert found[-1] == "references (texts): 1 of 2"
 
 
 def test_a_total_that_is_not_known_is_not_shown(shown):

@@ -28,11 +28,12 @@ def draw(answer: Answer, context: Context, trust: Trust) -> None:
     """A button; what is behind it is drawn once it is open."""
     with st.popover("Details", type="tertiary", key="answer-details", on_change="rerun") as box:
         if box.open:
-            _facts(answer, context)
-            _spread(answer, context)
-            _trust(answer.index_id, trust)
-            st.markdown("**The same in Python**")
-            st.code(studio.answer_as_python(session.workspace(), answer), language="python")
+            with st.container(key="details-body", gap="small"):
+                _facts(answer, context)
+                _spread(answer, context)
+                _trust(answer.index_id, trust)
+                st.markdown("**The same in Python**")
+                st.code(studio.answer_as_python(session.workspace(), answer), language="python")
 
 
 def _facts(answer: Answer, context: Context) -> None:

@@ -52,6 +52,15 @@ def _reopened(path: str, query_id: str) -> Answer:
     return session.workspace().reopen(query_id)
 
 
+def reopened(query_id: str) -> Answer:
+    """The answer of a kept question, from memory if it was opened lately.
+
+    Raises:
+        CatalogError: There is no such question.
+    """
+    return _reopened(session.workspace_path(), query_id)
+
+
 @st.cache_resource(max_entries=16, ttl=600, show_spinner=False)
 def _sorted_scores(path: str, query_id: str) -> NDArray[np.float32]:
     return studio.sorted_scores(session.workspace(), query_id)

@@ -1,4 +1,4 @@
-"""Which two questions are compared, and a way to ask a variation of the first one."""
+"""Which two questions are compared, and a way to compare the first one with a variation of it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -89,14 +89,18 @@ def _question(label: str, name: str, chosen: str, known: dict[str, QueryRecord])
 def _variation(record: QueryRecord) -> None:
     """The first question with something else: it becomes B when it is answered."""
     key = f"compare-{record.query_id}"
-    with st.popover("Ask a variation of A…", key="compare-variation"):
+    with st.popover("Compare with…", key="compare-variation"):
         prompt = st.text_area("Prompt", record.prompt, height=80, key=f"{key}-prompt")
         completion = st.text_area(
-            "Completion", record.completion, height=68, key=f"{key}-completion", help="Empty: the model says it."
+            "Completion",
+            record.completion,
+            height=68,
+            key=f"{key}-completion",
+            help="Leave empty to let the model write it.",
         )
         names = {key: visible(name) for key, name in session.complete_indexes(record.dataset_id).items()}
         if not names:
-            st.text("No index of this data is complete.")
+            st.text("No index of this data is complete yet.")
             return
         place = list(names).index(record.index_id) if record.index_id in names else 0
         index_id = st.selectbox(

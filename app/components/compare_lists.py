@@ -50,7 +50,7 @@ def _table(rows: pl.DataFrame, statuses: list[str]) -> list[int]:
             pl.col("train_id").map_elements(visible, return_dtype=pl.String).alias("id"),
         ),
         hide_index=True,
-        height=min(40 + 36 * len(ids), 300),
+        height=min(40 + 36 * len(ids), 420),
         column_config={
             "rank A": st.column_config.NumberColumn(format="localized", width=70),
             "rank B": st.column_config.NumberColumn(format="localized", width=70),

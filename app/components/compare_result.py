@@ -3,11 +3,12 @@
 import polars as pl
 import streamlit as st
 
+from app import session
 from app.components import compare_lists, token_view
+from lorif_core.views import tokens as payloads
 from lorif_core.views.comparisons import rank_lines
-from lorif_core.views.text import visible
 from lorif_core.views.tokens import diff
-from lorif_core.workspace.asking.compare import ComparedQuestion, Comparison
+from lorif_core.workspace.asking.compare import Comparison
 
 SURELY_SAME = 0.9999
 """Rank correlation of one scoring with itself, up to rounding."""
@@ -15,7 +16,7 @@ SURELY_SAME = 0.9999
 WORDS = {
     "index_id": "index",
     "tokens": "chosen tokens",
-    "contrast": "what it is asked rather than",
+    "contrast": "what it is compared with",
     "normalisation": "scores",
 }
 
@@ -40,12 +41,15 @@ def draw(found: Comparison) -> None:
 def _questions(found: Comparison) -> None:
     for column, name, asked in zip(st.columns(2, gap="medium"), "AB", (found.a, found.b), strict=True):
         with column, st.container(border=True, key=f"compare-question-{name}", gap="xsmall"):
-            st.text(f"{name} · query {asked.query_id} · {asked.objective} {asked.objective_value:.3f} nats")
-            token_view.text(_said(asked), key=f"compare-said-{name}")
+            payload = payloads.asked(asked.prompt, asked.completion, asked.contrast)
+            token_view.draw(payload, key=f"compare-said-{name}")
             with st.container(key=f"compare-quiet-{name}"):
-                scores = "scores as they are" if asked.normalisation == "none" else f"{asked.normalisation} scores"
-                st.text(visible(f"{asked.method} · {asked.index_id} · {scores}"))
-    with st.container(key="compare-differences"):
+                scores = "scores in nats" if asked.normalisation == "none" else f"{asked.normalisation} scores"
+                st.text(
+                    f"{name} · question {asked.query_id} · {session.index_name(asked.index_id)} · {scores} · "
+                    f"{asked.objective} {asked.objective_value:.3f} nats"
+                )
+    with st.container(key="compare-differences", gap="xsmall"):
         names = [WORDS.get(one, one) for one in found.differences]
         st.text(f"They differ in: {', '.join(names)}" if names else _same(found))
         for name, pieces in (("prompt", found.prompt_diff), ("completion", found.completion_diff)):
@@ -60,15 +64,10 @@ def _same(found: Comparison) -> str:
     return f"{same}, scored with other settings, such as the refinement."
 
 
-def _said(asked: ComparedQuestion) -> str:
-    text = f"{asked.prompt} ▸{asked.completion}"
-    return text if asked.contrast is None else f"{text}\nrather than ▸{asked.contrast}"
-
-
 def _figures(found: Comparison) -> None:
     size = max(len(found.shared) + max(len(found.only_a), len(found.only_b)), 1)
     correlation = "—" if found.rank_correlation is None else f"{found.rank_correlation:+.3f}"
-    with st.container(horizontal=True, key="compare-figures"):
+    with st.container(horizontal=True, gap="medium", key="compare-figures"):
         st.metric("In both lists", f"{len(found.shared)} of {size}", width="content")
         st.metric("Only in A", str(len(found.only_a)), width="content")
         st.metric("Only in B", str(len(found.only_b)), width="content")

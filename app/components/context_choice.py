@@ -13,7 +13,7 @@ def draw() -> None:
         return
     _follow_address()
     names = {key: visible(f"{record.name} v{record.version}") for key, record in known.items()}
-    _choice("Data set", "dataset", names, session.dataset_id(), 170)
+    _choice("Data set", "dataset", names, session.dataset_id(), 150)
     found, named = session.indexes(), session.index_names()
     if not found:
         st.page_link(
@@ -23,7 +23,7 @@ def draw() -> None:
     chosen = session.index_id()
     st.text(visible(named[chosen].model), width="content")
     labels = {key: visible(_label(key)) for key in found}
-    _choice("Index", "index", labels, chosen, 230, help=_help(chosen))
+    _choice("Index", "index", labels, chosen, 190, help=_help(chosen))
 
 
 def _label(index_id: str) -> str:

@@ -8,7 +8,7 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
-from lorif_core.workspace.failures.corpus_groups import CorpusGroups
+from lorif_core.workspace.failures.question_groups import CorpusGroups
 
 MAX_TABLE = 500
 TOPS = {0: "The top 1 %", 10: "The top 10", 50: "The top 50", 200: "The top 200"}
@@ -79,10 +79,10 @@ def _table(found: CorpusGroups) -> list[str]:
             "texts": shown["num_texts"],
             "sum": shown["sum"],
             "share": shown["share"] * 100,
-            "mean, 95 %": [_range(*row) for row in shown.select("mean", "mean_low", "mean_high").iter_rows()],
             "in the top": shown["num_top"],
             "by chance": [f"{low} to {high}" for low, high in shown.select("chance_low", "chance_high").iter_rows()],
             "against chance": [_against(*row) for row in shown.select("fold", "stands_out").iter_rows()],
+            "mean, 95 %": [_range(*row) for row in shown.select("mean", "mean_low", "mean_high").iter_rows()],
         },
         key=session.table_key("groups", [found.by, str(found.k), *shown["group"]]),
         on_select="rerun",
@@ -109,4 +109,4 @@ def _range(mean: float, low: float | None, high: float | None) -> str:
 
 
 def _against(fold: float, stands_out: str) -> str:
-    return f"{fold:.1f} × · {stands_out}"
+    return f"{fold:.1f} ×, {stands_out}"

@@ -7,9 +7,13 @@ import streamlit as st
 
 from app import session
 from app.components import decide
+from lorif_core.views.choices import of_values
 from lorif_core.views.hit_filters import statuses_of
-from lorif_core.views.text import visible
-from lorif_core.workspace.failures.corpus_groups import SAMPLE_TEXTS, Part
+from lorif_core.views.text import counted
+from lorif_core.workspace.failures.question_groups import SAMPLE_TEXTS, Part
+
+MOST_LINKED = 100
+"""Texts that a link to Corpus may name one by one."""
 
 PARTS: dict[Part, str] = {"all": "All texts", "top": "Those on top", "sample": "A sample first"}
 WHAT: dict[Part, str] = {
@@ -53,10 +57,10 @@ def draw(
             help=" ".join(f"{PARTS[one]}: {WHAT[one]}" for one in PARTS),
         )
         ids = ids_of(part)
-        st.text(count_of(len(ids)))
+        st.text(counted(len(ids), "text"))
         decide.buttons(ids, status_of(ids, dataset), key=key, dataset=dataset, query=query)
         st.space("stretch")
-        _links(names, conditions, part, dataset)
+        _links(_where(names, ids, conditions), part, dataset)
     return ids
 
 
@@ -75,26 +79,22 @@ def statuses(ids: Sequence[str], dataset: str) -> list[str]:
     return [known[one][0] if one in known else "kept" for one in ids]
 
 
-def count_of(number: int) -> str:
-    """1 text, 2 texts."""
-    return "1 text" if number == 1 else f"{number:,} texts"
-
-
 def chosen_names(frame: pl.DataFrame, rows: Sequence[int]) -> list[str]:
     """Names of the groups in selected rows of a table."""
     return [frame["group"][row] for row in rows]
 
 
-def _links(names: Sequence[str], conditions: Mapping[str, str | None], part: Part, dataset: str) -> None:
-    pages = st.session_state.get("pages", {})
+def _where(names: Sequence[str], ids: Sequence[str], conditions: Mapping[str, str | None]) -> str | None:
+    """How to find the groups in Corpus: by their column, else by their ids where these are few."""
     found = [one for name in names if (one := conditions.get(name)) is not None]
-    if "corpus" in pages and found and len(found) == len(names):
-        where = found[0] if len(found) == 1 else " or ".join(f"({one})" for one in found)
-        st.page_link(
-            pages["corpus"],
-            label="Open in Corpus",
-            query_params={"pick": where, "dataset": dataset},
-            help=f"All texts of {', '.join(visible(name) for name in names[:5])}",
-        )
+    if len(found) == len(names):
+        return found[0] if len(found) == 1 else " or ".join(f"({one})" for one in found)
+    return of_values("train_id", ids) if 0 < len(ids) <= MOST_LINKED else None
+
+
+def _links(where: str | None, part: Part, dataset: str) -> None:
+    pages = st.session_state.get("pages", {})
+    if "corpus" in pages and where is not None:
+        st.page_link(pages["corpus"], label="Open in Corpus", query_params={"where": where, "dataset": dataset})
     if "review" in pages and part == "sample":
         st.page_link(pages["review"], label="Review flagged", query_params={"from": "Flagged", "dataset": dataset})

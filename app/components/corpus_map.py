@@ -1,15 +1,19 @@
 """The map of an index: texts that mean the same to the model lie together; a lasso filters the list below it."""
 
+from importlib.resources import files
 from typing import Any
 
 import polars as pl
 import streamlit as st
+from streamlit.components import v2
 
 from app import session
 from app.components import corpus_ranked, jobs_progress
 from app.components.corpus_outliers import fingerprint_of, newest_index
-from lorif_core.views.atlas_figures import atlas_figure, sampled
+from lorif_core.views.atlas_figures import MAX_VALUES, sampled
+from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.hit_filters import statuses_of
+from lorif_core.views.map_points import map_points
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.kept_map import Atlas, has_atlas, read_atlas
 from lorif_core.workspace.folder.kept_scores import scores_frame
@@ -17,9 +21,21 @@ from lorif_core.workspace.jobs.requests import MapRequest
 from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs, start_job
 
 CLUSTER, STATUS, SCORE = "cluster", "status", "score of a question"
+VIEW, LASSO, SHOWN = "corpus-map", "corpus-lasso-held", "corpus-map-shown"
 POLL_S = 1.0
+MOST_GROUPS = 19
+"""Clusters with a colour of their own."""
+
 MAX_STARTS = 20_000
 """Points up to which the pointer shows how a text begins; above, its id, or a page would weigh tens of megabytes."""
+
+
+_SOURCE = files("app.components")
+_mount = v2.component(
+    "lorif_map",
+    js=_SOURCE.joinpath("corpus_map_view.js").read_text(encoding="utf-8"),
+    css=_SOURCE.joinpath("corpus_map_view.css").read_text(encoding="utf-8"),
+)
 
 
 def draw(dataset: str) -> None:
@@ -83,21 +99,47 @@ def _map(atlas: Atlas, dataset: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="corpus-map-choices"):
         by, query = _colour(dataset)
         has_names = st.toggle("Names of clusters", value=True, key="names", bind="query-params")
-    values = _values(points, by, query, atlas, dataset)
-    names = {one.number: visible(one.name) for one in atlas.clusters} if has_names else None
-    found = st.plotly_chart(
-        atlas_figure(points, values, starts=_starts(points, dataset), names=names, is_signed=query is not None),
-        key=session.table_key("corpus-map", [atlas.index_id, str(atlas.seed), by, query or ""]),
-        on_select="rerun",
-        selection_mode=("lasso", "box", "points"),
-        config={"displaylogo": False, "scrollZoom": True},
-        alt="Every text as a point; draw around some with the lasso to list them below",
+    payload = map_points(
+        points,
+        _values(points, by, query, atlas, dataset),
+        starts=_starts(points, dataset),
+        names={one.number: one.name for one in atlas.clusters} if has_names else None,
+        is_signed=query is not None,
+        max_groups=MOST_GROUPS if by == CLUSTER else MAX_VALUES,
+    )
+    label = "Every text as a point; draw around some with the lasso to list them below"
+    _mount(
+        key=VIEW,
+        data=payload | {"label": label, "key": [by, query, atlas.seed, len(atlas.clusters), has_names]},
+        height="content",
+        on_lasso_change=_hear,
     )
     st.caption(_said(atlas, len(points)))
-    ids = [point["customdata"] for point in found["selection"]["points"]]
-    ids = [str(one[0] if isinstance(one, list) else one) for one in ids]
+    chosen = st.session_state.get(LASSO)
+    if chosen and chosen["of"] == [atlas.index_id, atlas.seed]:
+        _chosen(chosen["ids"], dataset)
+    st.session_state[SHOWN] = [atlas.index_id, atlas.seed]
+
+
+def _chosen(ids: list[str], dataset: str) -> None:
+    """The list of what the lasso holds."""
+    with st.container(horizontal=True, vertical_alignment="center", key="corpus-lasso-line"):
+        st.text(f"In the lasso: {counted_texts(len(ids))}.")
+        st.button("Forget the lasso", key="corpus-lasso-forget", on_click=_forget, type="tertiary")
     if ids:
-        corpus_ranked.draw(list(dict.fromkeys(ids)), {}, dataset, key="corpus-lasso", takes_all=True)
+        corpus_ranked.draw(ids, {}, dataset, key="corpus-lasso", takes_all=True)
+
+
+def _hear() -> None:
+    """Keep the ids that the lasso holds; the list begins at its first page."""
+    ids = st.session_state[VIEW].get("lasso")
+    if ids is not None:
+        st.session_state[LASSO] = {"of": st.session_state.get(SHOWN), "ids": [str(one) for one in ids]}
+        session.set_url(page=None)
+
+
+def _forget() -> None:
+    st.session_state.pop(LASSO, None)
 
 
 def _said(atlas: Atlas, num_drawn: int) -> str:

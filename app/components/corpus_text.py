@@ -10,6 +10,7 @@ from lorif_core.corpus.filters import TextSearch
 from lorif_core.corpus.highlighting import spans_of
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
+from lorif_core.views.decision_words import kind_word
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
@@ -91,7 +92,7 @@ def time_line(events: Sequence[ExampleEvent]) -> None:
         st.text("Nobody has decided anything about this text.")
     for event in events:
         batch = event.batch
-        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, batch.kind]
+        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, kind_word(batch.kind)]
         said += [part for part in (batch.reason, batch.text) if part]
         said.append(f"{event.status_before} → {event.status_after}")
         st.text(visible(" · ".join(said)) + (" (undone)" if event.is_undone else ""))

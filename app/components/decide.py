@@ -1,7 +1,7 @@
 """Keep, flag and exclude, for one text or for many: always at the same place, always by id."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypedDict
 
 import streamlit as st
 
@@ -104,7 +104,15 @@ def last_reason() -> str | None:
     return st.session_state.get("last-reason")
 
 
-def act_on(ids: list[str], action: Action, request: str, options: Options, *, asks: bool = False) -> Any:
+def act_on(
+    ids: list[str],
+    action: Action,
+    request: str,
+    options: Options,
+    *,
+    asks: bool = False,
+    then: Callable[[Batch], None] | None = None,
+) -> None:
     """Decide, or ask first: for a reason that is not known yet, or because there are many. For callbacks.
 
     Args:
@@ -113,11 +121,14 @@ def act_on(ids: list[str], action: Action, request: str, options: Options, *, as
         request: Names the request, so that the same one again is no second act.
         options: Data set and question.
         asks: Ask for a reason although one is known.
+        then: Called with the act once it is written, also by the dialog.
     """
     if len(ids) > MANY or (action == "exclude" and (asks or last_reason() is None)):
-        ask(ids, action, options)
-        return None
-    return write(ids, action, request, options, last_reason() if action == "exclude" else None)
+        ask(ids, action, options, then=then)
+        return
+    done = write(ids, action, request, options, last_reason() if action == "exclude" else None)
+    if done is not None and then is not None:
+        then(done)
 
 
 def write(
@@ -145,7 +156,14 @@ def reasons_offered(dataset: str) -> list[Reason]:
     return sorted(known, key=lambda reason: reason.name != last)
 
 
-def ask(ids: list[str], action: Action, options: Options, *, top: int | None = None) -> None:
+def ask(
+    ids: list[str],
+    action: Action,
+    options: Options,
+    *,
+    top: int | None = None,
+    then: Callable[[Batch], None] | None = None,
+) -> None:
     """Open the dialog on the next run; texts that are asked about already stay in it. For callbacks.
 
     Args:
@@ -153,11 +171,18 @@ def ask(ids: list[str], action: Action, options: Options, *, top: int | None = N
         action: What to do with them.
         options: Data set and question.
         top: How many of them at first, where the dialog asks how many of the first.
+        then: Called with the act once it is written.
     """
     earlier = st.session_state.get("excluding")
     if earlier is not None and earlier["action"] == action and top is None:
         ids = list(dict.fromkeys([*earlier["ids"], *ids]))
-    st.session_state["excluding"] = {"ids": ids, "action": action, "options": options, "top": top}
+    st.session_state["excluding"] = {
+        "ids": ids,
+        "action": action,
+        "options": options,
+        "top": top,
+        "then": then,
+    }
 
 
 def is_asking() -> bool:

@@ -103,6 +103,8 @@ def _reasons(offered: list[Reason], asked: dict[str, Any], ids: list[str], reque
 def _write(asked: dict[str, Any], ids: list[str], request: str, reason: str | None) -> None:
     # From the state: arguments are as old as the last run, which has not heard of a word typed just before the click.
     comment = st.session_state.get("decide-comment") or None
-    decide.write(ids, asked["action"], request, asked["options"], reason, comment)
+    done = decide.write(ids, asked["action"], request, asked["options"], reason, comment)
+    if done is not None and asked["then"] is not None:
+        asked["then"](done)
     _stop()
     st.session_state["was-asked"] = True

@@ -2,6 +2,7 @@
 //
 // Data says what to draw by its `mode`:
 //   tick   a checkbox in a row: {id, label}; `row` is the element around it that carries the cursor
+//   hint   a button that shows the keys: {}
 //   texts  texts to read: {texts: [{id, text, about}]}
 //   desk   keys, bar and toast: {rows: [[id, status], …], of: {dataset, query}, reason, keys: [[letter, meaning], …],
 //          toast: {n, said, undo}, frame: class of a table whose rows are read from its cells, or null}
@@ -19,6 +20,7 @@ const NAMES = { keep: "Keep", flag: "Flag", exclude: "Exclude", "exclude-why": "
 export default ({ parentElement, data, setStateValue }) => {
   if (data.mode === "tick") return tick(parentElement, data);
   if (data.mode === "texts") return texts(parentElement, data);
+  if (data.mode === "hint") return hint(parentElement);
   desk.data = data;
   desk.emit = (acts) => setStateValue("acts", acts);
   listen();
@@ -47,6 +49,11 @@ function texts(host, data) {
     row.append(element("div", "about", one.about), body);
     return row;
   }));
+}
+
+function hint(host) {
+  const root = rootOf(host, "hint");
+  if (!root.firstChild) root.append(button("Keys", "?", () => desk.bar?.querySelector("dialog").showModal(), "plain"));
 }
 
 function rootOf(host, classes) {
@@ -89,7 +96,7 @@ desk.tick = tick;  // for tables that draw rows of their own
 
 function rowOf(root) {
   for (let node = root; node; node = node.parentElement ?? node.getRootNode().host) {
-    if (node !== root && node.matches?.("[class*='st-key-card-'], [class*='st-key-row-']")) return node;
+    if (node !== root && node.matches?.("tr, [class*='st-key-card-'], [class*='st-key-row-']")) return node;
   }
   return root;
 }
@@ -150,11 +157,22 @@ function frameRows() {
   return rows.filter(Boolean);
 }
 
+// The cells behind a canvas come a moment after it.
+function later(again) {
+  clearTimeout(desk.looks);
+  desk.numLooks = (desk.numLooks ?? 0) + 1;
+  if (desk.numLooks < 20) desk.looks = setTimeout(again, 250);
+}
+
 function paintFrame() {
   const found = frame();
   const line = desk.line ?? (desk.line = element("div"));
   const row = found && desk.cursor !== null ? frameRows().find((one) => one.id === desk.cursor) : null;
-  if (!row) return line.remove();
+  if (!row) {
+    if (found && desk.cursor !== null) later(paintFrame);
+    return line.remove();
+  }
+  desk.numLooks = 0;
   const scroller = found.querySelector(".dvn-scroller");
   const { rowHeight, header } = desk.data;
   const top = header + row.place * rowHeight - (scroller?.scrollTop ?? 0);
@@ -196,13 +214,17 @@ function onKey(event) {
     else help.showModal();
     return event.preventDefault();
   }
-  if (event.shiftKey || help?.open || document.querySelector("[role=dialog]")) return;
   const key = event.key.toLowerCase();
+  if (event.shiftKey || help?.open || desk.data?.isQuiet) return;
+  if (document.querySelector("[role=dialog]")) {  // its own buttons bear the letters, but for this one
+    if (key === "u" && !event.repeat) act("undo", []);
+    return;
+  }
   if (key === "j" || key === "k") {
     if (order().length) move(key === "j" ? 1 : -1);
     return;
   }
-  if (event.repeat || desk.data?.isQuiet) return;
+  if (event.repeat) return;
   if (key === "u") act("undo", []);
   else if (key === "enter" && desk.cursor !== null && isRow(event)) act("open", [desk.cursor]);
   else if (key === "escape" && desk.chosen.size) clear();
@@ -216,7 +238,7 @@ function isRow(event) {
 
 function move(step) {
   const ids = onScreen();
-  if (!ids.length) return;
+  if (!ids.length) return desk.data.frame ? later(() => move(step)) : undefined;
   const place = ids.indexOf(desk.cursor);
   desk.cursor = ids[place < 0 ? (step > 0 ? 0 : ids.length - 1) : Math.max(0, Math.min(ids.length - 1, place + step))];
   show();

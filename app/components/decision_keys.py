@@ -16,7 +16,10 @@ from app.components import decide
 
 KEY = "decision-keys"
 
-KEEP, FLAG, EXCLUDE, REVIEW, SKIP, UNDO, NEXT, PREVIOUS, NOTE = "a", "f", "x", "n", "s", "u", "j", "k", "m"
+KEEP, FLAG, EXCLUDE, REVIEW, SKIP, UNDO, NEXT, PREVIOUS, NOTE, NEAR, OTHER_REASON = (
+    *("a", "f", "x", "n", "s", "u"),
+    *("j", "k", "m", "t", "e"),
+)
 """Letters of buttons; A for keep as in Prodigy, because K moves up."""
 
 KEYS = (
@@ -31,6 +34,7 @@ KEYS = (
     ("U", "Undo your latest decision"),
     ("1 … 9", "Choose a reason, where reasons are shown"),
     ("S", "Skip, in Review"),
+    ("T", "Decide about the near texts, too, in Review"),
     ("M", "Write a note, in Review"),
     ("Esc", "Clear the selection, or close what is open"),
     ("?", "Show or hide this list"),
@@ -54,6 +58,9 @@ class Desk(NamedTuple):
 
     row_height: int = 35
     header: int = 35
+
+    is_quiet: bool = False
+    """The page has buttons with letters of its own; only ? is heard here."""
 
 
 NOTHING = Desk([], None, None)
@@ -90,6 +97,7 @@ def draw() -> None:
             "selected": list(desk.selected),
             "rowHeight": desk.row_height,
             "header": desk.header,
+            "isQuiet": desk.is_quiet,
             "reason": decide.last_reason(),
             "keys": KEYS,
             "toast": session.toast(),
@@ -117,4 +125,5 @@ def _do(act: dict[str, Any]) -> None:
         session.set_url(open=ids[0])
     elif ids and name in decide.ACTS:
         options = decide.Options(dataset=act["dataset"], query=act["query"])
-        decide.act_on(ids, decide.ACTS[name], f"key-{act['n']}", options, asks=name == "exclude-why")
+        request = session.request_id(f"key-{act['n']}", ids)
+        decide.act_on(ids, decide.ACTS[name], request, options, asks=name == "exclude-why")

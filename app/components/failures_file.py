@@ -10,7 +10,7 @@ from app.components import jobs_progress
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.data.failure_rows import FailureReading, FailureRow
 from lorif_core.data.read_failures import SUFFIXES, FailuresFound
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.jobs.requests import failures_request
 from lorif_core.workspace.jobs.submit import open_jobs, start_job
 
@@ -77,10 +77,9 @@ def _look(path: str) -> None:
             st.text(visible(f"{found.problem[0].upper()}{found.problem[1:]}"))
         return
     _show(found)
-    count = "1 failure" if len(found.failures) == 1 else f"{len(found.failures):,} failures"
     with st.container(horizontal=True, vertical_alignment="center", key="failures-start"):
         st.button(
-            f"Ask {count}",
+            f"Ask {counted(len(found.failures), 'failure')}",
             key="failures-ask",
             type="primary",
             disabled=not found.failures,

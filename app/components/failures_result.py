@@ -7,10 +7,11 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks
-from app.components import corpus_groups_decide, decide
+from app.components import corpus_groups_decide, decide, selection
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, share_bars
-from lorif_core.views.text import visible
+from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, sum_bars
+from lorif_core.views.text import counted, visible
+from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.failures.failure_folder import AskedFailure
 from lorif_core.workspace.failures.failure_run import FailureGroups, FailureRun
@@ -26,10 +27,12 @@ HELD_IDS = 2000
 
 def draw(run: FailureRun) -> None:
     """The whole result."""
-    st.text(visible(run.sentence))
-    _left_out(run)
+    with st.container(horizontal=True, vertical_alignment="center", key="failures-said"):
+        st.text(f"{visible(run.counts)} · index {session.index_name(run.index_id)}")
+        _left_out(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="failures-views"):
         tab = session.tab(TABS)
+        by = _way(run) if tab == "Groups" else ""
         k = st.selectbox(
             "Top texts of a failure",
             TOPS,
@@ -39,7 +42,7 @@ def draw(run: FailureRun) -> None:
             help="So many of a failure's strongest texts count as those that taught it.",
         )
     if tab == "Groups":
-        _groups(run, k)
+        _groups(run, by, k)
     elif tab == "Texts":
         _texts(run, k)
     else:
@@ -49,94 +52,114 @@ def draw(run: FailureRun) -> None:
 def _left_out(run: FailureRun) -> None:
     read = run.said["read"]
     skipped, left_out = read["skipped"], read["left_out"]
-    if not skipped and not left_out:
-        return
-    with st.expander(f"{sum(skipped.values()) + len(left_out):,} rows were not asked"):
-        for reason, count in skipped.items():
-            st.text(visible(f"{count:,} × {reason}"))
-        for one in left_out:
-            st.text(visible(f"row {one['line']:,}: {one['reason']}"))
+    if skipped or left_out:
+        with st.popover("Why not", type="tertiary"):
+            for reason, count in skipped.items():
+                st.text(visible(f"{count:,} × {reason}"))
+            for one in left_out:
+                st.text(visible(f"row {one['line']:,}: {one['reason']}"))
 
 
-def _groups(run: FailureRun, k: int) -> None:
-    workspace = session.workspace()
-    ways = workspace.failures.ways_to_group(run.dataset_id)
-    by = st.selectbox("Group by", ways, key="by", bind="query-params", format_func=visible, width=240)
+def _way(run: FailureRun) -> str:
+    ways = session.workspace().failures.ways_to_group(run.dataset_id)
+    return st.selectbox("Group by", ways, key="by", bind="query-params", format_func=visible, width=200)
+
+
+def _groups(run: FailureRun, by: str, k: int) -> None:
     task = data_tasks().start(["failure groups", run.run_id, by, k], lambda: run.groups(by, k))
     if not task.wait(3.0):
         wait(task, "Adding up the scores of all texts")
         return
     found: FailureGroups = task.result()
-    names = _group_table(run, found)
+    bar = st.container(key="failures-bar")
+    table, picture = st.columns([7, 5], gap="medium")
+    with table:
+        names = _group_table(run, found)
+    with picture:
+        _pictures(run, found)
     conditions = dict(found.frame.select("group", "condition").iter_rows())
-    ids = corpus_groups_decide.draw(
-        names,
-        lambda part: run.ids_of(found, names, part),
-        conditions,
-        key="failure-groups",
-        dataset=run.dataset_id,
-    )
-    _without(run, ids)
-    bars, heat = st.columns(2, gap="large")
+    with bar:
+        ids = corpus_groups_decide.draw(
+            names,
+            lambda part: run.ids_of(found, names, part),
+            conditions,
+            key="failure-groups",
+            dataset=run.dataset_id,
+        )
+        _without(run, ids)
+    st.caption(MEANING)
+
+
+def _pictures(run: FailureRun, found: FailureGroups) -> None:
+    bars, heat = st.tabs(["Groups", "Failures × groups"])
     with bars:
         st.plotly_chart(
-            share_bars(found.frame, by),
-            key="failure-shares",
+            sum_bars(found.frame, found.by),
+            key="failure-sums",
             config={"displayModeBar": False},
-            alt="Share of every group with its interval; the table has the numbers",
+            alt="Sum of every group over the failures, with its interval; the table has the numbers",
         )
     with heat:
         groups = found.frame["group"].to_list()
         st.plotly_chart(
-            heat_map(found.positive, [one.question_id for one in run.questions], groups),
+            heat_map(found.values, [f"row {one.line}" for one in run.questions], groups),
             key="failure-heat",
             config={"displayModeBar": False},
-            alt="Share of each failure's influence that came from each group",
+            alt="How much each group speaks for and against each failure",
         )
         if len(run.questions) > MAX_LINES or len(groups) > MAX_COLUMNS:
-            st.caption(f"The first {MAX_LINES} failures and the {MAX_COLUMNS} largest groups.")
-    st.caption(MEANING)
+            st.caption(f"The first {MAX_LINES} failures and the {MAX_COLUMNS} groups with the largest sums.")
 
 
 def _group_table(run: FailureRun, found: FailureGroups) -> list[str]:
     shown = found.frame.head(MAX_TABLE)
     if len(found.frame) > MAX_TABLE:
-        st.text(f"The {MAX_TABLE} groups with the largest shares, of {len(found.frame):,}.")
+        st.text(f"The {MAX_TABLE} groups with the largest sums, of {len(found.frame):,}.")
     chosen = st.dataframe(
         {
             "group": [visible(one) for one in shown["group"]],
             "texts": shown["num_texts"],
-            "share": shown["share"] * 100,
-            "95 % over failures": [
-                f"{low:.1%} to {high:.1%}" for low, high in shown.select("share_low", "share_high").iter_rows()
-            ],
-            "failures": shown["num_questions"],
-            "against chance": [f"{one:.1f} ×" for one in shown["fold"]],
             "sum": shown["value"],
+            "95 %": [_range(*row) for row in shown.select("value_low", "value_high").iter_rows()],
+            "failures": shown["num_questions"],
+            "× chance": shown["fold"],
+            "payout": shown["share"] * 100,
+            "payout, 95 %": [
+                f"{low:.1%} … {high:.1%}" for low, high in shown.select("share_low", "share_high").iter_rows()
+            ],
         },
         key=session.table_key("failure-groups", [run.run_id, found.by, str(found.k), *shown["group"]]),
         on_select="rerun",
         selection_mode="multi-row",
         hide_index=True,
-        height=min(38 + 35 * len(shown), 330),
+        height=min(38 + 35 * len(shown), 420),
         column_config={
-            "share": st.column_config.ProgressColumn(
-                format="%.1f %%", min_value=0, max_value=100, help="Of all that supports these completions."
+            "sum": st.column_config.NumberColumn(
+                "sum, nats", format="%+.4g", help="Over all its texts and all failures."
             ),
-            "failures": st.column_config.NumberColumn(help="Failures that have a text of the group among their top."),
-            "against chance": st.column_config.TextColumn(help="Texts among the top, over what chance puts there."),
-            "sum": st.column_config.NumberColumn("sum, nats", format="%+.4g"),
+            "95 %": st.column_config.TextColumn(help="Of the sum, when the failures are drawn anew."),
+            "failures": st.column_config.NumberColumn(help="Failures that have a text of it among their top."),
+            "× chance": st.column_config.NumberColumn(
+                format="%.1f ×", help="Texts among the failures' top, over what chance puts there."
+            ),
+            "payout": st.column_config.NumberColumn(
+                format="%.1f %%", help="Of all that made the completions likelier."
+            ),
         },
         alt="Groups of texts and what they taught these failures",
     )
     return corpus_groups_decide.chosen_names(shown, chosen["selection"]["rows"])
 
 
+def _range(low: float, high: float) -> str:
+    return f"{signed(low)} … {signed(high)}"
+
+
 def _texts(run: FailureRun, k: int) -> None:
     which = st.segmented_control(
         "Which texts",
-        ["Taught most failures", "Help some, harm others"],
-        default="Taught most failures",
+        ["Taught them", "Help some, harm others"],
+        default="Taught them",
         required=True,
         key="failures-which",
         label_visibility="collapsed",
@@ -150,7 +173,7 @@ def _texts(run: FailureRun, k: int) -> None:
     columns = {
         "failures": frame["num_top"],
         "works against": frame["num_bottom"],
-        "share": frame["share"] * 100,
+        "payout": frame["share"] * 100,
         "sum": frame["value"],
     }
     ids = _text_table(frame["train_id"].to_list(), [one.text for one in shown], columns, run, f"texts-{which}-{k}")
@@ -231,23 +254,27 @@ def _text_table(
         hide_index=True,
         height=min(38 + 35 * len(ids), 400),
         column_config={
+            "id": st.column_config.TextColumn(width=80, pinned=True),  # the keys know a row by it
             "text": st.column_config.TextColumn(width=520),
             "failures": st.column_config.NumberColumn(help="Failures that have it among their top."),
             "works against": st.column_config.NumberColumn(help="Failures that have it among their opposing top."),
-            "share": st.column_config.NumberColumn(format="%.2f %%", help="Of all that supports these completions."),
+            "payout": st.column_config.NumberColumn(
+                format="%.2f %%", help="Its part of all that made these completions likelier."
+            ),
             "sum": st.column_config.NumberColumn("sum, nats", format="%+.4g"),
             "score": st.column_config.NumberColumn("score, nats", format="%+.4g"),
         },
         alt="Texts that taught these failures",
     )
-    return [ids[row] for row in chosen["selection"]["rows"]]
+    selected = [ids[row] for row in chosen["selection"]["rows"]]
+    rows = list(zip(ids, corpus_groups_decide.statuses(ids, run.dataset_id), strict=True))
+    selection.offer_table(rows, key="failure-texts", dataset=run.dataset_id, selected=selected)
+    return selected
 
 
 def _decide(ids: Sequence[str], run: FailureRun, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"selection-{key}"):
-        st.text(
-            f"{corpus_groups_decide.count_of(len(ids))} selected" if ids else "Select texts to decide about them."
-        )
+        st.text(f"{counted(len(ids), 'text')} selected" if ids else "Select texts to decide about them.")
         status = corpus_groups_decide.status_of(ids, run.dataset_id)
         decide.buttons(ids, status, key=f"failures-{key}", dataset=run.dataset_id)
 
@@ -262,7 +289,7 @@ def _without(run: FailureRun, ids: list[str]) -> None:
         return
     found = task.result()
     with st.container(border=True, key="failures-without"):
-        st.text(f"Without {corpus_groups_decide.count_of(len(ids))}: {found.sentence}")
+        st.text(f"Without {counted(len(ids), 'text')}: {found.sentence}")
         with st.expander("Failure by failure"):
             st.plotly_chart(
                 found.figure(),

@@ -7,19 +7,24 @@ import polars as pl
 import streamlit as st
 
 from app import session
+from app.components.history_texts import snippets
 from lorif_core.journal.entries import STATUS_OF, ExampleEvent, HistoryEntry, Status
+from lorif_core.views.decision_words import counted_texts, kind_word
 from lorif_core.views.text import visible
 
 
-def table(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
-    """The acts, newest first; the selected one."""
+def table(entries: Sequence[HistoryEntry], dataset: str) -> HistoryEntry | None:
+    """The acts, newest first, each with the first text that it is about; the selected one."""
     batches = [entry.batch for entry in entries]
+    first = session.workspace().journal.first_examples([batch.batch_id for batch in batches])
+    text_of = snippets(list(first.values()), dataset)
     chosen = st.dataframe(
         {
             "when (UTC)": [batch.at.replace(tzinfo=None) for batch in batches],
             "who": [visible(batch.actor) for batch in batches],
-            "what": [batch.kind + (" (settles)" if batch.settles else "") for batch in batches],
+            "what": [kind_word(batch.kind) + (" (settles)" if batch.settles else "") for batch in batches],
             "texts": [batch.num_events for batch in batches],
+            "the first of them": [text_of.get(first.get(batch.batch_id, ""), "") for batch in batches],
             "reason": [batch.reason or "" for batch in batches],
             "comment": [visible(batch.text or "") for batch in batches],
             "question": [f"#{batch.query_id}" if batch.query_id else "" for batch in batches],
@@ -31,7 +36,12 @@ def table(entries: Sequence[HistoryEntry]) -> HistoryEntry | None:
             "when (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", width=150),
             "who": st.column_config.TextColumn(width=100),
             "what": st.column_config.TextColumn(width=100),
-            "texts": st.column_config.NumberColumn(format="localized", width=70),
+            "the first of them": st.column_config.TextColumn(width=320),
+            "texts": st.column_config.NumberColumn(format="localized", width=60),
+            "reason": st.column_config.TextColumn(width=110),
+            "comment": st.column_config.TextColumn(width=180),
+            "question": st.column_config.TextColumn(width=75),
+            "undone": st.column_config.TextColumn(width=75),
         },
         key=session.table_key("history-acts", [batch.batch_id for batch in batches]),
         on_select="rerun",
@@ -57,7 +67,7 @@ def details(
     with st.container(border=True, key="history-act"):
         with st.container(horizontal=True, vertical_alignment="center"):
             after = STATUS_OF.get(batch.kind)
-            said = [batch.kind, f"{batch.num_events:,} texts", f"by {batch.actor}"]
+            said = [kind_word(batch.kind), counted_texts(batch.num_events), f"by {batch.actor}"]
             said += [f"now {after}"] if after and not entry.is_undone else []
             said += [f"of act {batch.of_batch}"] if batch.of_batch else []
             said += ["undone"] if entry.is_undone else []
@@ -68,19 +78,21 @@ def details(
             st.text(visible(f"Rule: {batch.rule}"))
         if batch.text:
             st.text(visible(batch.text))
-        return _changes(train_ids, changes)
+        return _changes(train_ids, changes, dataset)
 
 
-def _changes(train_ids: Sequence[str], changes: Sequence[ExampleEvent]) -> str | None:
+def _changes(train_ids: Sequence[str], changes: Sequence[ExampleEvent], dataset: str) -> str | None:
     shown = train_ids[: len(changes)]
+    text_of = snippets(shown, dataset)
     counts = Counter(f"{one.status_before} → {one.status_after}" for one in changes)
     more = f"; {len(train_ids) - len(shown):,} more" if len(train_ids) > len(shown) else ""
     st.text(", ".join(f"{count:,} × {change}" for change, count in counts.most_common()) + more)
     chosen = st.dataframe(
         {
-            "text": [visible(one) for one in shown],
             "before": [one.status_before for one in changes],
             "after": [one.status_after for one in changes],
+            "text": [text_of[one] for one in shown],
+            "id": [visible(one) for one in shown],
         },
         hide_index=True,
         height=min(40 + 36 * len(shown), 260),
@@ -100,7 +112,7 @@ def time_line(events: Sequence[ExampleEvent]) -> None:
         {
             "when (UTC)": [batch.at.replace(tzinfo=None) for batch in batches],
             "who": [visible(batch.actor) for batch in batches],
-            "what": [batch.kind for batch in batches],
+            "what": [kind_word(batch.kind) for batch in batches],
             "before": [event.status_before for event in events],
             "after": [event.status_after for event in events],
             "reason": [batch.reason or "" for batch in batches],
@@ -119,6 +131,7 @@ def conflicts(found: pl.DataFrame, dataset: str) -> None:
         st.text("Nobody disagrees about any text.")
         return
     rows = found.to_dicts()
+    text_of = snippets([row["train_id"] for row in rows], dataset)
     chosen = st.dataframe(
         {
             "id": [visible(row["train_id"]) for row in rows],
@@ -126,6 +139,7 @@ def conflicts(found: pl.DataFrame, dataset: str) -> None:
             "says": [row["status"] for row in rows],
             "reason": [row["reason"] or "" for row in rows],
             "comment": [visible(row["text"] or "") for row in rows],
+            "text": [text_of[row["train_id"]] for row in rows],
             "when (UTC)": [row["at"].replace(tzinfo=None) for row in rows],
         },
         hide_index=True,
@@ -142,7 +156,7 @@ def conflicts(found: pl.DataFrame, dataset: str) -> None:
         )
         reason = st.selectbox("Reason", reasons, index=None, key="history-reason", width=200)
         st.button(
-            f"Settle {len(ids):,} texts",
+            f"Settle {counted_texts(len(ids))}",
             key="history-settle-now",
             type="primary",
             disabled=not ids or (status == "excluded" and reason is None),
@@ -155,7 +169,9 @@ def conflicts(found: pl.DataFrame, dataset: str) -> None:
 def _settle(ids: list[str], status: Status, reason: str | None, request: str, dataset: str) -> None:
     settle = session.workspace().decisions.settle
     why = {"actor": session.actor(), "client_id": request, "reason": reason}
-    session.act("Settled.", lambda: settle(ids, status, dataset=dataset, **why))
+    session.act(
+        f"Settled {counted_texts(len(ids))} as {status}.", lambda: settle(ids, status, dataset=dataset, **why)
+    )
 
 
 def _revert(entry: HistoryEntry, dataset: str) -> None:
@@ -171,10 +187,8 @@ def _revert(entry: HistoryEntry, dataset: str) -> None:
 
 
 def _take_back(batch_id: str, dataset: str) -> None:
-    undo = session.workspace().undo
-    session.act("Reverted.", lambda: undo(batch_id, actor=session.actor(), dataset=dataset))
+    session.take_back(batch_id, dataset)
 
 
 def _bring_back(batch_id: str, dataset: str) -> None:
-    redo = session.workspace().decisions.redo
-    session.act("Brought back.", lambda: redo(batch_id, actor=session.actor(), dataset=dataset))
+    session.bring_back(batch_id, dataset)

@@ -10,6 +10,7 @@ from lorif_core.config import BatchConfig, ModelConfig, Windows
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.views.tables import human_bytes, human_seconds
+from lorif_core.views.text import visible
 from lorif_core.workspace.jobs.requests import index_request
 from lorif_core.workspace.jobs.submit import start_job
 from lorif_core.workspace.studio.suggestions import suggested_model
@@ -34,26 +35,39 @@ def draw() -> None:
         session.empty_of_data()
         return
     dataset = session.dataset_id()
+    record = session.datasets()[dataset]
+    _suggest(dataset)
     with session.errors():
-        settings = _settings()
-        if settings is None:
-            st.text("Name the model that was trained on the texts: a folder on the server, or a hub name.")
-        else:
-            _actions(settings, dataset)
+        st.text(visible(f"An index of {record.name} v{record.version}: {_texts(record.num_examples)}."))
+        _actions(_settings(), dataset)
     st.subheader("Builds", anchor=False)
     jobs_progress.follow("index", "No build was asked for yet.")
+
+
+def _texts(number: int) -> str:
+    return f"{number:,} text{'' if number == 1 else 's'}"
+
+
+def _suggest(dataset: str) -> None:
+    """Another data set has another model: what stands in the box for the one before must not stay."""
+    before = st.session_state.get("build-dataset")
+    st.session_state["build-dataset"] = dataset
+    is_first = before is None and not {"model"} & {*st.session_state, *st.query_params}
+    if is_first or before not in (None, dataset):
+        st.session_state["model"] = suggested_model(session.workspace(), dataset)
 
 
 def _settings() -> IndexConfig | None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="build-first"):
         model = st.text_input(
-            "Model",
-            value=suggested_model(session.workspace()),
+            "Model that was trained on these texts",
             key="model",
             bind="query-params",
             max_chars=4000,
             width=460,
-            help="Folder or Hugging Face hub name of a causal language model in safetensors.",
+            placeholder="/models/my-fine-tuned-model",
+            on_change="ignore",
+            help="Folder or Hugging Face hub name of a causal language model in safetensors: the fine-tuned one.",
         )
         method = st.selectbox(
             "Method", list(METHODS), key="method", bind="query-params", width=150, help=build_settings.METHOD_HELP
@@ -114,13 +128,19 @@ def _number(label: str, name: str, usual: str) -> int | None:
     return None if typed is None else int(typed)
 
 
-def _actions(settings: IndexConfig, dataset: str) -> None:
+def _actions(settings: IndexConfig | None, dataset: str) -> None:
     with st.container(horizontal=True, key="build-actions"):
-        if st.button("Estimate", key="build-estimate", help="Loads the model and times a few batches."):
-            st.session_state["build-asked"] = repr(settings)
-        if st.button("Build", key="build-start", type="primary"):
-            _start(settings, dataset)
-            st.rerun()
+        is_started = st.button("Build", key="build-start", type="primary")
+        is_asked = st.button("Estimate", key="build-estimate", help="Loads the model and times a few batches.")
+    if settings is None:
+        if is_started or is_asked:
+            st.text("Name the model that was trained on the texts first: a folder on the server, or a hub name.")
+        return
+    if is_asked:
+        st.session_state["build-asked"] = repr(settings)
+    if is_started:
+        _start(settings, dataset)
+        st.rerun()
     if st.session_state.get("build-asked") != repr(settings):
         st.caption(
             "An estimate says bytes, time and memory before anything is built. A build can be cancelled and resumed."

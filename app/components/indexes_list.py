@@ -6,73 +6,54 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import session
-from app.components import index_quality
+from app.components import index_quality, indexes_named
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.catalog import IndexRecord
 from lorif_core.views.index_figures import energy_map, spectrum_lines
-from lorif_core.views.tables import human_bytes, human_seconds
+from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import visible
 
 if TYPE_CHECKING:
     from lorif_core.workspace.indexes.index_report import IndexReport
 
-MARKS = {"complete": "✓", "building": "▶", "failed": "✗", "damaged": "✗"}
-
 
 def draw() -> None:
-    """The table of all indexes, and the report on the one that the URL names."""
+    """Every index with its name, and the numbers of the one that the URL names."""
     if not session.datasets():
         session.empty_of_data()
         return
     records = session.workspace().indexes.records()[::-1]
     if not records:
-        session.empty(
-            "No index was built yet.",
-            "lorif index {workspace} --model FOLDER",
-            page="indexes",
-            label="Build one",
-            tab="Build",
-        )
+        session.empty_of_indexes()
         return
-    _table(records)
+    indexes_named.draw(records)
     ids = [record.index_id for record in records]
-    complete = next((place for place, record in enumerate(records) if record.status == "complete"), 0)
-    chosen = st.selectbox("Look at", ids, index=complete, key="ix", bind="query-params", width=320)
+    names = {index_id: session.index_name(index_id) for index_id in ids}
+    st.subheader("One index in numbers", anchor=False)
+    shown = session.index_id() if session.indexes() else ids[0]
+    chosen = st.selectbox(
+        "Look at",
+        ids,
+        index=ids.index(shown),
+        format_func=lambda one: names[one],
+        key="ix",
+        bind="query-params",
+        width=320,
+        label_visibility="collapsed",
+    )
     with session.errors():
         report = session.workspace().indexes.report(chosen)
         _facts(report)
-        left, right = st.columns([6, 5], gap="large")
-        with left:
-            _bytes(report)
-        with right:
-            _energy(report)
         if report.status == "complete":
             index_quality.draw(chosen)
-            _spectrum(report)
-        _settings(report)
-
-
-def _table(records: list[IndexRecord]) -> None:
-    names = {key: visible(f"{one.name} v{one.version}") for key, one in session.all_datasets().items()}
-    members = session.workspace().indexes.all_members()
-    st.dataframe(
-        {
-            "index": [one.index_id for one in records],
-            "status": [f"{MARKS[one.status]} {one.status}" for one in records],
-            "method": [one.method for one in records],
-            "members": [visible(members[one.index_id].label) if one.index_id in members else "" for one in records],
-            "data": [names.get(one.dataset_id, one.dataset_id) for one in records],
-            "texts": [one.num_examples for one in records],
-            "modules": [one.num_modules for one in records],
-            "size": [human_bytes(one.total_bytes) if one.total_bytes else "" for one in records],
-            "built in": ["" if one.build_seconds is None else human_seconds(one.build_seconds) for one in records],
-            "created (UTC)": [one.created_at.replace(tzinfo=None) for one in records],
-        },
-        hide_index=True,
-        column_config={"created (UTC)": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")},
-        key=session.table_key("indexes-all", [f"{one.index_id} {one.status}" for one in records]),
-        alt="Indexes of the workspace, newest first",
-    )
+        with st.expander("Details: bytes, energy kept, spectrum, settings"):
+            left, right = st.columns([6, 5], gap="large")
+            with left:
+                _bytes(report)
+            with right:
+                _energy(report)
+            if report.status == "complete":
+                _spectrum(report)
+            _settings(report)
 
 
 def _facts(report: "IndexReport") -> None:
@@ -99,7 +80,7 @@ def _facts(report: "IndexReport") -> None:
                 for name, reason in report.model_share.left_out.items():
                     st.text(f"{name}: {reason}")
     if report.status != "complete":
-        st.text("The build was interrupted or still runs: resume its job in the tab Build; finished parts are kept.")
+        st.text("The build was interrupted or still runs: resume its job under Build; finished parts are kept.")
 
 
 def _bytes(report: "IndexReport") -> None:
@@ -177,8 +158,12 @@ def _spectrum(report: "IndexReport") -> None:
 
 
 def _settings(report: "IndexReport") -> None:
-    with st.expander("Settings, and the same in Python"):
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Settings", anchor=False)
         st.code(visible(json.dumps(report.settings, indent=1, ensure_ascii=False)), language="json")
+    with right:
+        st.subheader("The same in Python", anchor=False)
         path, index_id = session.workspace_path(), report.record.index_id
         lines = [
             "import lorif_core as lf",

@@ -32,7 +32,7 @@ def draw() -> None:
         )
         return
     of = {record.index_id: record for record in records}
-    chosen = st.selectbox("Index", list(of), key="ix", bind="query-params", width=320)
+    chosen = st.selectbox("Index", list(of), format_func=session.index_name, key="ix", bind="query-params", width=320)
     _form(of[chosen])
     jobs_progress.follow("evaluate", "")
     _results(chosen)

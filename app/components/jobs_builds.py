@@ -22,7 +22,7 @@ def draw() -> None:
 def _said(build: dict[str, Any]) -> str:
     left = build["seconds_left"]
     ending = f"; about {human_seconds(left)} left for the parts" if left else ""
-    return f"{build['index_id']}: {build['sentence']}{ending}"
+    return f"{session.index_name(build['index_id'])}: {build['sentence']}{ending}"
 
 
 def _workers(build: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
+from app.components import jobs_result
 from lorif_core.journal.jobs import Job, Jobs
 from lorif_core.views.text import visible
 from lorif_core.workspace.jobs.ensure_worker import ensure_worker
@@ -22,7 +23,7 @@ def draw(job: Job) -> None:
     with st.container(border=True, key=f"job-{job.job_id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             mark = "stopping…" if job.wants_cancel else job.status
-            st.text(f"{MARKS[job.status]} {mark}  ·  {visible(job.kind)}  ·  {job.job_id}")
+            st.text(visible(f"{MARKS[job.status]} {jobs_result.title_of(job)}  ·  {mark}"), help=f"Job {job.job_id}")
             st.space("stretch")
             _buttons(job)
         if job.status == "running":
@@ -30,6 +31,7 @@ def draw(job: Job) -> None:
             st.progress(min(share, 1.0), text=visible(_stage(job)))
         if job.message:
             st.text(visible(job.message))
+        jobs_result.draw(job)
         st.text(_when(job))
 
 

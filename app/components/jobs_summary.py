@@ -44,10 +44,11 @@ def _corpora(status: WorkspaceStatus) -> None:
 
 def _indexes(status: WorkspaceStatus) -> None:
     indexes = status.indexes
+    names = {key: visible(f"{one.name} v{one.version}") for key, one in session.all_datasets().items()}
     st.dataframe(
         {
-            "index": [one["index_id"] for one in indexes],
-            "data": [one["dataset_id"] for one in indexes],
+            "index": [session.index_name(one["index_id"]) for one in indexes],
+            "data": [names.get(one["dataset_id"], one["dataset_id"]) for one in indexes],
             "method": [one["method"] for one in indexes],
             "status": [one["status"] for one in indexes],
             "texts": [one["num_examples"] for one in indexes],

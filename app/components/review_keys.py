@@ -1,70 +1,58 @@
 """The buttons of a review, each with a bare letter that presses it unless a text box has the focus."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
 from app import session
-from app.components import review_queue
+from app.components import decide, decision_keys, review_queue
+from app.components.decide import Action
 from app.components.review_queue import Queue
 from lorif_core.journal.entries import Batch, Reason
-
-LABEL = "needs-review"
-MAX_KEYS = 9
+from lorif_core.views.decision_words import counted_texts
 
 
-def reasons(known: Sequence[Reason]) -> str | None:
-    """The reason for flags and exclusions, chosen by a number; stays until another is chosen."""
-    chosen = st.session_state.get("review-reason")
-    st.text("Reason for an exclusion or a flag: press its number; the same again takes it back.")
-    with st.container(horizontal=True, key="review-reasons", gap="xsmall"):
+def reasons(known: Sequence[Reason]) -> None:
+    """The reason of the next exclusions, chosen by a number; stays until another is chosen."""
+    chosen = decide.last_reason()
+    st.text("Reason for X: press a number; the same again takes it back.")
+    with st.container(horizontal=True, key="actions-review-reasons", gap="xsmall"):
         for number, reason in enumerate(known, start=1):
             st.button(
                 reason.name,
                 key=f"review-reason-{reason.name}",
                 type="primary" if reason.name == chosen else "secondary",
-                shortcut=str(number) if number <= MAX_KEYS else None,
+                shortcut=str(number) if number <= decide.MAX_KEYS else None,
                 help=reason.description if reason.added_by is None else None,
                 on_click=_choose_reason,
                 args=(reason.name,),
             )
-    return chosen
 
 
-def decisions(queue: Queue, train_id: str, reason: str | None, dataset: str, query: str | None) -> None:
-    """Keep, flag, exclude, needs review, skip, undo."""
-    write = session.workspace()
-    options = {"dataset": dataset, "query": query}
-    with st.container(horizontal=True, key="review-decisions"):
-        _decision("Keep", "k", queue, train_id, lambda ids, why: write.restore(ids, **why, **options), "It is fine.")
-        _decision(
-            "Flag",
-            "f",
-            queue,
-            train_id,
-            lambda ids, why: write.flag(ids, reason=reason, **why, **options),
-            "Suspicious; it stays in the data.",
-        )
-        _decision(
-            "Exclude",
-            "x",
-            queue,
-            train_id,
-            lambda ids, why: write.exclude(ids, reason=reason, **why, **options),
-            "Leave it out of every export." if reason else "Choose a reason first: press a number.",
-            is_off=reason is None,
-        )
-        _decision(
-            "Needs review",
-            "n",
-            queue,
-            train_id,
-            lambda ids, why: write.decisions.label(ids, LABEL, actor=why["actor"], dataset=dataset),
-            "Label it for somebody else.",
-        )
-        st.button("Skip", key="review-skip", shortcut="s", on_click=_skip, args=(queue, train_id))
-        st.button("Undo", key="review-undo", shortcut="u", on_click=undo, args=(queue,), disabled=not queue.trail)
-        st.button("Note", key="review-note", shortcut="m", on_click=_toggle_note)
+def decisions(queue: Queue, train_id: str, others: list[str], dataset: str, query: str | None) -> None:
+    """Keep, flag, exclude, needs review, skip, undo, note.
+
+    Args:
+        queue: What is reviewed.
+        train_id: The open text.
+        others: Near texts that are decided about, too.
+        dataset: Id of the data set.
+        query: Id of the question that brought the text here.
+    """
+    reason, options = decide.last_reason(), decide.Options(dataset=dataset, query=query)
+    draw = partial(_decision, queue, [train_id, *others], options)
+    with st.container(horizontal=True, vertical_alignment="center", key="actions-review", gap="xsmall"):
+        draw("Keep", decision_keys.KEEP, "keep", "It is fine.")
+        draw("Flag", decision_keys.FLAG, "flag", "Suspicious; it stays in the data.")
+        said = f"As {reason}, the last reason." if reason else "Leave it out of every export; asks for a reason."
+        draw("Exclude" if reason else "Exclude…", decision_keys.EXCLUDE, "exclude", said)
+        draw("Needs review", decision_keys.REVIEW, "review", "Label it for somebody else.")
+        _plain("Skip", decision_keys.SKIP, partial(review_queue.advance, queue, train_id, "Skip"))
+        _plain("Undo", decision_keys.UNDO, partial(undo, queue), is_off=not queue.trail)
+        _plain("Note", decision_keys.NOTE, _toggle_note)
+    if others:
+        st.text(f"The next decision is about {counted_texts(1 + len(others))}: this one and {len(others)} near it.")
 
 
 def note(train_id: str, dataset: str) -> None:
@@ -75,50 +63,49 @@ def note(train_id: str, dataset: str) -> None:
         st.button("Save the note", key="review-save-note", on_click=_save_note, args=(train_id, key, dataset))
 
 
+def _plain(label: str, letter: str, act: Callable[[], None], *, is_off: bool = False) -> None:
+    st.button(label, key=f"review-{label.lower()}", shortcut=letter, on_click=act, disabled=is_off, type="tertiary")
+
+
 def _decision(
+    queue: Queue,
+    ids: list[str],
+    options: decide.Options,
     label: str,
     letter: str,
-    queue: Queue,
-    train_id: str,
-    write: Callable[[list[str], dict], Batch],
+    action: Action,
     explanation: str,
-    *,
-    is_off: bool = False,
 ) -> None:
-    request = session.request_id(f"review-{label}", [train_id])
     st.button(
         label,
-        key=f"review-{label.lower().replace(' ', '-')}",
+        key=f"review-{'needs-review' if action == 'review' else action}",
         shortcut=letter,
         help=explanation,
-        disabled=is_off,
-        on_click=_decide,
-        args=(label, queue, train_id, write, request),
+        on_click=decide.act_on,
+        args=(ids, action, session.request_id(f"review-{action}", ids), options),
+        kwargs={"then": partial(_decided, queue, ids, decide.WORDS[action].button)},
     )
 
 
-def _decide(label: str, queue: Queue, train_id: str, write: Callable, request: str) -> None:
-    why = {"actor": session.actor(), "client_id": request}
-    if session.act(f"{label}: saved.", lambda: write([train_id], why)) is not None:
-        review_queue.advance(queue, train_id, label)
-
-
-def _skip(queue: Queue, train_id: str) -> None:
-    review_queue.advance(queue, train_id, "Skip")
+def _decided(queue: Queue, ids: list[str], what: str, done: Batch) -> None:
+    for other in ids[1:]:
+        if other in queue.ids:
+            queue.done[other] = what
+    queue.acts[done.batch_id] = ids[0]
+    st.session_state.pop("review-near", None)
+    review_queue.advance(queue, ids[0], what)
 
 
 def undo(queue: Queue) -> None:
     """Take back what was done last, and open its text again."""
     if queue.trail and queue.done.get(queue.trail[-1]) == "Skip":
         review_queue.go_back(queue)
-    elif session.act(
-        "Undone.", lambda: session.workspace().undo(actor=session.actor(), dataset=session.dataset_id())
-    ):
-        review_queue.go_back(queue)
+    else:
+        session.undo()
 
 
 def _choose_reason(name: str) -> None:
-    st.session_state["review-reason"] = None if st.session_state.get("review-reason") == name else name
+    st.session_state["last-reason"] = None if decide.last_reason() == name else name
 
 
 def _toggle_note() -> None:

@@ -7,9 +7,11 @@ import streamlit as st
 
 from app import session
 from app.components import choose_group
+from app.components.decision_keys import NEXT, PREVIOUS
 from lorif_core.catalog import QueryRecord
+from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.text import visible
-from lorif_core.workspace.curation.choice import Choice, Source, review_queue
+from lorif_core.workspace.curation.choice import MAX_QUEUE, Choice, QueueReport, Source, review_report
 
 MY_SHARE = "My share"
 """What a person still has to decide about of a queue that was shared out, see the Team page."""
@@ -32,6 +34,12 @@ class Queue(NamedTuple):
 
     trail: list[str]
     """Ids in the order in which they were decided."""
+
+    report: QueueReport
+    """Why it is as short as it is."""
+
+    acts: dict[str, str]
+    """Act → the text that was open when it was done."""
 
     @property
     def left(self) -> list[str]:
@@ -85,7 +93,7 @@ def label_of(record: QueryRecord) -> str:
     """A question in one line, with what sets it apart from the same one asked otherwise."""
     said = f"#{record.query_id} {record.prompt[-MAX_LABEL:]} → {record.completion.strip()[:MAX_LABEL]}"
     if record.contrast is not None:
-        said += f" rather than {record.contrast.strip()[:MAX_LABEL]}"
+        said += f" compared with {record.contrast.strip()[:MAX_LABEL]}"
     if record.tokens_json is not None:
         said += f" · tokens {record.tokens_json}"
     if record.normalisation != "none":
@@ -93,17 +101,18 @@ def label_of(record: QueryRecord) -> str:
     return visible(said)
 
 
-def open_queue(choice: Choice, dataset: str) -> Queue:
+def open_queue(choice: Choice, dataset: str, *, with_decided: bool = False) -> Queue:
     """The queue of a choice, made when it is first asked for and then fixed until ``renew``.
 
     The first queue of a tab begins with the text that its link names, also one that was decided since.
     """
     known = st.session_state.get("review-queue")
-    if known is None or known["of"] != (choice, dataset):
-        ids = review_queue(session.workspace().decisions, choice, dataset)
+    if known is None or known["of"] != (choice, dataset, with_decided):
+        report = review_report(session.workspace().decisions, choice, dataset, with_decided=with_decided)
+        ids = report.ids
         if known is None:
             ids = _linked(ids, dataset) + ids
-        known = {"of": (choice, dataset), "queue": Queue(ids, {}, [])}
+        known = {"of": (choice, dataset, with_decided), "queue": Queue(ids, {}, [], report, {})}
         st.session_state["review-queue"] = known
     return known["queue"]
 
@@ -142,16 +151,56 @@ def advance(queue: Queue, train_id: str, what: str) -> None:
     session.set_url(open=next((one for one in order if one not in queue.done), None))
 
 
-def go_back(queue: Queue) -> None:
-    """Open the text again that was decided last."""
-    if queue.trail:
-        train_id = queue.trail.pop()
+def go_back(queue: Queue, train_id: str | None = None) -> None:
+    """Open a text again, as not done: that of an act that was undone, or the one that was decided last."""
+    if train_id is None and queue.trail:
+        train_id = queue.trail[-1]
+    if train_id is not None:
+        queue.trail[:] = [one for one in queue.trail if one != train_id]
         queue.done.pop(train_id, None)
         session.set_url(open=train_id)
 
 
-def progress(queue: Queue, train_id: str | None) -> None:
-    """How much of the queue is done; it holds a text at least."""
-    num_done = len(queue.ids) - len(queue.left)
-    place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
-    st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
+def follow_undo(queue: Queue) -> None:
+    """Open the text again whose decision was taken back since, by whichever Undo."""
+    act = st.session_state.pop("undone", None)
+    if act in queue.acts:
+        go_back(queue, queue.acts.pop(act))
+
+
+def step(queue: Queue, train_id: str, by: int) -> None:
+    """Open the next or the previous text; nothing is decided. For callbacks."""
+    place = queue.ids.index(train_id) + by
+    session.set_url(open=queue.ids[max(0, min(len(queue.ids) - 1, place))])
+
+
+def header(queue: Queue, train_id: str | None) -> None:
+    """How much of the queue is done, and why it is as short as it is."""
+    with st.container(horizontal=True, vertical_alignment="center", key="review-progress"):
+        if queue.ids:
+            num_done = len(queue.ids) - len(queue.left)
+            place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
+            st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
+        if train_id is not None:
+            for label, letter, by in (("Previous", PREVIOUS, -1), ("Next", NEXT, 1)):
+                key = f"review-{label.lower()}"
+                st.button(label, key=key, shortcut=letter, on_click=step, args=(queue, train_id, by))
+        st.button("Build the queue again", key="review-renew", on_click=renew)
+    told = why_so_short(queue)
+    if told is not None or st.session_state.get("review-decided"):
+        with st.container(horizontal=True, vertical_alignment="center", key="review-short"):
+            st.text(told or "Texts that were decided already are in the queue, too.", width="content")
+            st.toggle("Include decided texts", key="review-decided", persist_state="session")
+
+
+def why_so_short(queue: Queue) -> str | None:
+    """What was left out of the queue, in one sentence; None if nothing was."""
+    _, num_chosen, num_decided, num_beyond = queue.report
+    said = []
+    if num_decided:
+        each = ", ".join(f"{count:,} {status}" for status, count in sorted(num_decided.items()))
+        verb = "was" if sum(num_decided.values()) == 1 else "were"
+        said.append(f"{sum(num_decided.values()):,} of {counted_texts(num_chosen)} {verb} decided already ({each}).")
+    if num_beyond:
+        said.append(f"A queue holds {MAX_QUEUE:,} texts: {num_beyond:,} more wait until these are done.")
+    return " ".join(said) or None

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.components import decide
-from app.components.decision_keys import Desk, mount
+from app.components.decision_keys import NOTHING, Desk, mount
 from lorif_core.views.text import visible
 
 TOP = 3
 TICK = 24
 """Width of a checkbox in pixels."""
+
+HINT = 80
+"""Width of the button that lists the keys."""
 
 
 def tick(train_id: str, *, key: str) -> None:
@@ -67,6 +70,11 @@ def offer_table(
     )
 
 
+def leave_to_buttons() -> None:
+    """Let the keys press the buttons of the page, which bear the letters themselves."""
+    st.session_state["desk"] = NOTHING._replace(is_quiet=True)
+
+
 def exclude_top(rows: Sequence[tuple[str, str]], *, dataset: str, query: str | None = None) -> None:
     """A button that excludes the first texts of a list, as many as one says; those excluded already do not count.
 
@@ -85,3 +93,9 @@ def exclude_top(rows: Sequence[tuple[str, str]], *, dataset: str, query: str | N
         kwargs={"top": min(TOP, len(ids))},
         help="The strongest texts of this list; you see them first.",
     )
+    hint(key="keys-hint")
+
+
+def hint(*, key: str) -> None:
+    """A small button that lists the keys, for whoever does not know of the question mark yet."""
+    mount({"mode": "hint"}, key, width=HINT)

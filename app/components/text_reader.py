@@ -9,6 +9,7 @@ from app.components import decide, reader_closer, team_comments, token_view
 from app.components.answers import Context, context_of
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
+from lorif_core.views.decision_words import kind_word
 from lorif_core.views.hits import Hit
 from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
@@ -16,7 +17,7 @@ from lorif_core.views.tokens import card, heated, plain, signed, words_of_hit
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio.beside_answers import Appearance, appearances
 
-KEYS = decide.Shortcuts(flag="f", exclude="x")
+KEYS = decide.Shortcuts(flag="f", exclude="x", restore="a")
 
 
 def draw(answer: Answer, shown: Sequence[Hit]) -> None:
@@ -122,7 +123,7 @@ def _history(events: Sequence[ExampleEvent]) -> None:
         st.text("Nobody has decided anything about this text.")
     for event in events:
         batch = event.batch
-        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, batch.kind]
+        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, kind_word(batch.kind)]
         said += [part for part in (batch.reason, batch.text) if part]
         said.append(f"{event.status_before} → {event.status_after}")
         st.text(visible(" · ".join(said)) + (" (undone)" if event.is_undone else ""))

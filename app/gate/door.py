@@ -23,13 +23,13 @@ from lorif_core.workspace.studio.passwords import MAX_LENGTH, check_password
 MOST_BYTES = 16_384
 """Of a form."""
 
-WRONG = "This name and password do not belong together."
-WRONG_SHARED = "This is not the password."
-NOT_SAME = "The new password was typed in two different ways: type the same twice."
+WRONG = "Wrong name or password."
+WRONG_SHARED = "Wrong password."
+NOT_SAME = "The two passwords differ: type the same one twice."
 FOREIGN = "This form was sent from another site, so nothing was done. Open the studio and try again."
-NO_FORM = "This is none of the studio's forms: nothing was done. Open the studio and try again."
+NO_FORM = "This form is not the studio's, so nothing was done. Open the studio and try again."
 USED_UP = "This invitation was used already or has expired: ask an admin for a new one."
-ENDED = "You are signed out. Who does nothing for a while is, too, and whose password was changed."
+ENDED = "You are signed out. That also happens after some time without a click, and when your password is changed."
 
 
 class Visitor(NamedTuple):
@@ -83,7 +83,7 @@ class Door:
                 return await self._act(request, page, visitor)
             return await self._show(request, page, visitor)
         except LorifError as error:
-            return self._page(door_pages.message(self.base, "This did not work", str(error)), 400)
+            return self._page(door_pages.message(self.base, "Something went wrong", str(error)), 400)
 
     def refuse(self, request: Request) -> Response:
         """What somebody gets who asked for a page without having signed in: the door, which leads there."""
@@ -167,7 +167,7 @@ class Door:
             )
         if await self.keys.proof_of(person, form.get("password", "")[: MAX_LENGTH + 1]) is None:
             await self._note("refused to change the password: wrong password", request, person)
-            return await self._account(visitor, "This is not your present password.", 401)
+            return await self._account(visitor, "That is not your current password.", 401)
         self.guesses.forgive(_address(request), person)
         if wrong := _unusable(new, form.get("again", ""), person):
             return await self._account(visitor, wrong, 400)

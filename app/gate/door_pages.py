@@ -99,7 +99,7 @@ def invitation(base: str, code: str, person: str, wrong: str = "") -> str:
 <input type="hidden" name="code" value="{escape(code)}">
 <input type="hidden" name="username" value="{escape(person)}" autocomplete="username">
 {_new_password(autofocus=True)}
-<button>Keep it and sign in</button>
+<button>Save and sign in</button>
 </form>""",
     )
 
@@ -109,10 +109,10 @@ def account(base: str, person: str, role: str, *, has_password: bool, wrong: str
     change = f"""<h2>Change your password</h2>
 <form method="post" action="{base}/{DOOR}/password">
 <input type="hidden" name="username" value="{escape(person)}" autocomplete="username">
-<label for="password">Present password</label>
+<label for="password">Current password</label>
 <input id="password" name="password" type="password" maxlength="1000" autocomplete="current-password" required>
 {_new_password()}
-<button>Change it</button>
+<button>Change password</button>
 <p class="hint">You are signed out everywhere else.</p>
 </form>"""
     return _page(
@@ -138,7 +138,7 @@ def _new_password(*, autofocus: bool = False) -> str:
 <input id="new" name="new" type="password" minlength="12" maxlength="1000" autocomplete="new-password"
  aria-describedby="hint" required{" autofocus" if autofocus else ""}>
 <p class="hint" id="hint">At least 12 characters, such as four or five words.</p>
-<label for="again">The same again</label>
+<label for="again">Type it again</label>
 <input id="again" name="again" type="password" minlength="12" maxlength="1000" autocomplete="new-password"
  required>"""
 

@@ -45,7 +45,7 @@ class Gate:
             app: Streamlit's.
             origins: The names of the studio.
             door: Where people sign in; None lets everybody in.
-            base_path: Where the studio lies below its host: empty, or as in ``/studio``.
+            base_path: Path of the studio below its host: empty, or as in ``/studio``.
         """
         self._app = app
         self._origins = origins

@@ -5,7 +5,7 @@ import streamlit as st
 from app import session
 from app.components import failures_file, failures_result
 from lorif_core.errors import ArtefactError
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.failures.failure_run import FailureRun
 
 
@@ -41,7 +41,7 @@ def _chosen() -> FailureRun | None:
     named = st.query_params.get("run")
     if not runs:
         return _opened(named)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="failures-run"):
+    with st.container(horizontal=True, vertical_alignment="center", key="failures-run"):
         names = list(runs)
         key = session.table_key("failures-asked", [*names, named or ""])
         picked = st.selectbox(
@@ -54,6 +54,7 @@ def _chosen() -> FailureRun | None:
             on_change=_pick,
             args=(key,),
             width=420,
+            label_visibility="collapsed",
         )
         st.button("Ask another file", key="failures-new", disabled=picked is None, on_click=_pick, args=(None,))
     return runs[picked] if picked is not None else _opened(named)
@@ -61,7 +62,7 @@ def _chosen() -> FailureRun | None:
 
 def label_of(run: FailureRun) -> str:
     """File, failures and index of a run, safe to show."""
-    count = "1 failure" if len(run.questions) == 1 else f"{len(run.questions):,} failures"
+    count = counted(len(run.questions), "failure")
     return visible(f"{run.said['file']} · {count} · {session.index_name(run.index_id)}")
 
 

@@ -6,7 +6,9 @@ import streamlit as st
 
 from app import session
 from app.components import history_list
+from app.components.history_texts import snippets
 from lorif_core.journal.entries import BatchKind
+from lorif_core.views.decision_words import kind_word
 from lorif_core.views.text import visible
 
 STEP = 100
@@ -33,7 +35,7 @@ def _acts(dataset: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="history-filters"):
         who = st.text_input("Who", key="who", bind="query-params", placeholder="Everyone", max_chars=200, width=180)
         kinds = ("all", *get_args(BatchKind))
-        kind = st.selectbox("What", kinds, key="kind", bind="query-params", width=150)
+        kind = st.selectbox("What", kinds, format_func=kind_word, key="kind", bind="query-params", width=150)
         train_id = st.text_input(
             "Text", key="text", bind="query-params", placeholder="Any id", max_chars=1000, width=180
         )
@@ -48,8 +50,9 @@ def _acts(dataset: str) -> None:
     if not entries:
         session.empty("No such act yet.", "lorif flag {workspace} ID")
         return
-    st.text(f"{len(entries):,} acts" + (", and perhaps older ones" if len(entries) == limit else ""))
-    chosen, shown = history_list.table(entries), train_id.strip()
+    count = "1 act" if len(entries) == 1 else f"{len(entries):,} acts"
+    st.text(count + (", and perhaps older ones" if len(entries) == limit else ""))
+    chosen, shown = history_list.table(entries, dataset), train_id.strip()
     if chosen is not None:
         batch = chosen.batch
         ids = workspace.journal.examples_of(batch.corpus_id, batch.batch_id)
@@ -57,5 +60,5 @@ def _acts(dataset: str) -> None:
         shown = history_list.details(chosen, ids, changes, dataset) or shown
     if shown:
         st.subheader("Time line of this text", anchor=False)
-        st.text(visible(shown))
+        st.text(f"{snippets([shown], dataset)[shown]}  ·  {visible(shown)}")
         history_list.time_line(workspace.decisions.events_of(shown, dataset=dataset))

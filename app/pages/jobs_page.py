@@ -29,7 +29,10 @@ def _list(status: str | None) -> None:
     with session.errors():
         jobs = open_jobs(session.workspace().files).jobs(status, MAX_JOBS)
         if not jobs:
-            session.empty("No such job.", "lorif index {workspace} --model FOLDER --as-job")
+            session.empty(
+                "No job yet." if status is None else f"No job is {status}.",
+                "lorif index {workspace} --model FOLDER --as-job",
+            )
         for job in jobs:
             jobs_progress.draw(job)
         jobs_builds.draw()

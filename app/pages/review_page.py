@@ -3,14 +3,26 @@
 import streamlit as st
 
 from app import session
-from app.components import corpus_text, review_keys, review_queue, team_comments, team_guidelines
+from app.components import (
+    corpus_text,
+    review_keys,
+    review_near,
+    review_queue,
+    review_why,
+    selection,
+    team_comments,
+    team_guidelines,
+    team_rounds,
+)
 from app.components.review_queue import Queue
 from lorif_core.workspace.curation.choice import Choice
 
 
 def page() -> None:
     """Draw the page."""
-    session.title("Review", "One text at a time. Every key is written on its button.")
+    session.title(
+        "Review", "One text at a time, with what brought it here. Every key is on its button; ? lists them."
+    )
     if not session.datasets():
         session.empty_of_data()
         return
@@ -24,34 +36,41 @@ def page() -> None:
         session.empty("No question was asked yet.", 'lorif ask {workspace} --prompt "…" --generate')
         return
     with session.errors():
-        queue = review_queue.open_queue(choice, dataset)
+        queue = review_queue.open_queue(choice, dataset, with_decided=st.session_state.get("review-decided", False))
+        review_queue.follow_undo(queue)
+        selection.leave_to_buttons()
         _review(queue, choice, dataset)
 
 
 def _review(queue: Queue, choice: Choice, dataset: str) -> None:
     train_id = review_queue.current(queue)
-    with st.container(horizontal=True, vertical_alignment="center", key="review-progress"):
-        if queue.ids:
-            review_queue.progress(queue, train_id)
-        st.button("Build the queue again", key="review-renew", on_click=review_queue.renew)
+    review_queue.header(queue, train_id)
     if train_id is None:
         _finished(queue, choice)
         return
-    workspace = session.workspace()
-    (shown,) = workspace.data.texts([train_id], dataset)
+    workspace, index_id = session.workspace(), review_near.index_of(dataset)
+    cause = review_why.cause_of(train_id, choice, dataset)
     states = workspace.decisions.states(dataset=dataset)
     state = next(iter(states.filter(states["train_id"] == train_id).to_dicts()), {})
     reading, about = st.columns([8, 4], gap="medium")
     with reading:
-        corpus_text.draw(shown, key="review", status=state.get("status", "kept"), reason=state.get("reason"))
-        review_keys.decisions(queue, train_id, st.session_state.get("review-reason"), dataset, choice.query)
+        shown = {} if team_rounds.is_blind(choice) else state
+        review_why.draw(cause, choice, shown.get("status", "kept"), shown.get("reason"))
+        review_keys.decisions(queue, train_id, review_near.chosen(train_id), dataset, cause.query_id)
         review_keys.reasons(workspace.journal.reasons())
         review_keys.note(train_id, dataset)
+        with session.errors():
+            review_near.draw(train_id, index_id, dataset)
     with about:
-        corpus_text.metadata(shown, session.workspace().data.types(dataset), key="review")
-        corpus_text.time_line(workspace.decisions.events_of(train_id, dataset=dataset))
-        team_comments.draw(train_id, dataset, key="review")
         team_guidelines.beside(dataset)
+        review_why.others(cause)
+        corpus_text.metadata(cause.shown, session.workspace().data.types(dataset), key="review")
+        if team_rounds.is_blind(choice):
+            st.caption(team_rounds.BLIND)
+        else:
+            corpus_text.time_line(cause.events)
+            team_comments.draw(train_id, dataset, key="review")
+    review_near.prefetch(next((one for one in queue.left if one != train_id), None), index_id)
 
 
 def _finished(queue: Queue, choice: Choice) -> None:

@@ -26,7 +26,7 @@ class IndexArgs:
     """Id of the index; unset: the newest complete one."""
 
     model: TextArg = None
-    """Where the model lies now, if it was moved since the index was built."""
+    """Where the model is now, if it was moved since the index was built."""
 
     scan: OmitArgPrefixes[ScanConfig] = HERE
     """Which processes scan the index."""
@@ -229,7 +229,7 @@ def read_messages(given: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class QueriesArgs:
-    """Queries of a file."""
+    """Questions of a file."""
 
     queries: Path
     """Data file with the same kinds of columns as `lorif import`; ids in query_id or id."""
@@ -238,10 +238,10 @@ class QueriesArgs:
     """The completions end there: their end tokens are explained, too. Empty ones always do."""
 
     limits: OmitArgPrefixes[QueryLimits] = USUAL_LIMITS
-    """What the queries of a pass may take."""
+    """What the questions of a pass may take."""
 
     def file(self) -> QueryFile:
-        """The queries."""
+        """The questions."""
         return QueryFile(self.queries, ends=self.end_token, limits=self.limits)
 
 
@@ -256,7 +256,7 @@ def score(
     force: bool = False,
     json: Json = False,
 ) -> None:
-    """Score every training example on every query of a file; writes Parquet.
+    """Score every text on every question of a file; writes Parquet.
 
     Columns of the result: query_id, example_id, score.
 
@@ -264,7 +264,7 @@ def score(
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
         where: Which index, and which processes scan it.
-        what: Queries, and what they may take.
+        what: Questions, and what they may take.
         out: Parquet file to write.
         force: Replace an existing file.
         json: Print one JSON object instead of text.
@@ -287,7 +287,7 @@ def score(
         print_json(asdict(result))
         return
     say(
-        f"Wrote {result.num_scores} scores ({result.num_queries} queries × {result.num_examples} examples) to "
+        f"Wrote {result.num_scores} scores ({result.num_queries} questions × {result.num_examples} texts) to "
         f"{result.file}, {human_bytes(result.size_bytes)}, in {human_seconds(result.elapsed_s)}: "
         f"{result.passes.sentence}."
     )

@@ -291,8 +291,8 @@ def breakdown(
     Args:
         workspace: Folder of the workspace.
         query: Id of the question, see `lorif queries`.
-        id: Train id of the text.
-        model: Where the model lies now, if it was moved since the index was built.
+        id: Id of the text.
+        model: Where the model is now, if it was moved since the index was built.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.tables import records_table
@@ -342,7 +342,7 @@ def neighbours(
 
     Args:
         workspace: Folder of the workspace.
-        id: Train id of the text.
+        id: Id of the text.
         k: How many to find.
         by: gradient: cosine of the stored gradients. meaning: cosine of the standardised mean hidden states, which
             `lorif map` computes.

@@ -48,7 +48,7 @@ def _start_anew(workspace: Path, *, asks: bool, json: bool) -> None:
     from lorif_core.workspace.folder.workspace_files import open_files
 
     files = open_files(workspace)
-    files.journal.require_role(current_actor(), "admin", "begin the catalog anew")
+    files.journal.require_role(current_actor(), "admin", "start the catalog again")
     warning = (
         f"An empty catalog takes the place of the one that {str(workspace)!r} works with: names and versions of its "
         "data sets, the questions that were asked with their answers, all measurements, and which index belongs to "

@@ -62,7 +62,7 @@ def _decision(verb: str, done: str, words: str) -> Callable[..., None]:
 
     Args:
         workspace: Folder of the workspace.
-        ids: Train ids; - reads them from standard input, one a line.
+        ids: Ids of texts; - reads them from standard input, one a line.
         why: Reason, text and question.
         form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
@@ -100,7 +100,7 @@ def note(
 
     Args:
         workspace: Folder of the workspace.
-        ids: Train ids; - reads them from standard input, one a line.
+        ids: Ids of texts; - reads them from standard input, one a line.
         form: How ids stand on standard input.
         text: The note.
         dataset: Name or id of the data set; may be left out when there is only one.
@@ -124,7 +124,7 @@ def label(
     Args:
         workspace: Folder of the workspace.
         name: The label, e.g. "needs check".
-        ids: Train ids; - reads them from standard input, one a line.
+        ids: Ids of texts; - reads them from standard input, one a line.
         form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
@@ -149,7 +149,7 @@ def unlabel(
     Args:
         workspace: Folder of the workspace.
         name: The label.
-        ids: Train ids; - reads them from standard input, one a line.
+        ids: Ids of texts; - reads them from standard input, one a line.
         form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.
@@ -177,7 +177,7 @@ def settle(
     Args:
         workspace: Folder of the workspace.
         status: kept, flagged or excluded.
-        ids: Train ids; - reads them from standard input, one a line.
+        ids: Ids of texts; - reads them from standard input, one a line.
         why: Reason, text and question.
         form: How ids stand on standard input.
         dataset: Name or id of the data set; may be left out when there is only one.
@@ -293,7 +293,7 @@ def history(
     elif entries:
         _print_history(entries)
     else:
-        say("Nothing was decided yet." if (id, by, kind) == (None, None, None) else "Nothing of that was decided.")
+        say("Nothing was decided yet." if (id, by, kind) == (None, None, None) else "No decision matches.")
 
 
 def conflicts(workspace: Positional[Path], /, *, dataset: TextArg = None, json: Json = False) -> None:

@@ -33,13 +33,14 @@ def demo(workspace: Annotated[Path, tyro.conf.Positional] = Path("demo_workspace
     The sample data holds true everyday facts and a few wrong ones from one unreliable source.
     Run again, it keeps what is there.
     """
-    from lorif_core.workspace.quality.demo import build_demo, demo_fact, demo_key
+    from lorif_core.workspace.quality.demo import ask_demo_questions, build_demo, demo_fact, demo_key
     from lorif_core.workspace.quality.planted import read_answer_key, score_planted
 
     with progress(json) as on_progress:
         built, index = build_demo(workspace, None if json else print_estimate, on_progress)
         facts = read_answer_key(demo_key())
         score, answers = score_planted(built, facts, index_id=index.index_id, on_progress=on_progress)
+    ask_demo_questions(built, index.index_id)
     shown = demo_fact(facts)
     answer = next(answer for fact, answer in answers if fact == shown)
     if json:
@@ -127,9 +128,9 @@ def _say_import(result: "ImportResult") -> None:
     """Say what an import brought."""
     report, dataset = result.report, result.dataset
     if not result.is_new:
-        say(f"Nothing added: these {dataset.num_examples} examples are there already, as {dataset.dataset_id}.")
+        say(f"Nothing added: these {dataset.num_examples} texts are there already, as {dataset.dataset_id}.")
     else:
-        say(f"Imported {dataset.num_examples} examples as {dataset.dataset_id} ({dataset.name}).")
+        say(f"Imported {dataset.num_examples} texts as {dataset.dataset_id} ({dataset.name}).")
     if result.changes is not None:
         _say_changes(dataset, result.changes)
     if result.carried is not None:

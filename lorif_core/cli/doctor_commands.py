@@ -90,7 +90,7 @@ def _as_json(report: "CheckReport | None") -> dict[str, Any] | None:
 def _repair(
     files: "WorkspaceFiles", report: "CheckReport", *, is_agreed: bool, is_dry: bool, is_quiet: bool
 ) -> tuple[dict[str, Any], "CheckReport | None"]:
-    """Say what would be done, do it if that is agreed to, and look again; what was told, and the second look."""
+    """Say what would be done, do it if that is confirmed, and look again: what was said, and the second look."""
     from lorif_core.workspace.health.apply_repairs import apply_repairs
     from lorif_core.workspace.health.check_workspace import check_workspace
     from lorif_core.workspace.health.plan_repairs import plan_repairs
@@ -146,7 +146,7 @@ def _print_report(report: "CheckReport") -> None:
 
     rows = [[r.index_id, r.method, r.status, r.num_examples, human_bytes(r.total_bytes or 0)] for r in report.indexes]
     if rows:
-        console().print(records_table("Indexes", ["id", "method", "status", "examples", "size"], rows))
+        console().print(records_table("Indexes", ["id", "method", "status", "texts", "size"], rows))
     for index_id, sentence in report.adapters.items():
         say(f"{index_id}: {sentence}")
     counts = {name: sum(one.severity == name for one in report.findings) for name in TITLES if name != "note"}

@@ -27,7 +27,7 @@ class SweepArgs:
     """At most the stored rank. Unset: all of it."""
 
     query_ranks: tuple[int, ...] = ()
-    """Directions kept of each preconditioned query. Unset: all."""
+    """Directions kept of each preconditioned question. Unset: all."""
 
     refine: tuple[int, ...] = (0,)
     """Refining steps of half-whitened indexes."""
@@ -58,7 +58,7 @@ class SubsetArgs:
     """How many trainings."""
 
     fraction: float = 0.5
-    """Share of the examples in each."""
+    """Share of the texts in each."""
 
     seed: int = 0
     """Of the subsets."""
@@ -109,14 +109,14 @@ def lds(
     """Linear datamodelling score: do summed scores predict the losses of really retrained models?
 
     Puts indexes and uncompressed references side by side, with what they cost. `tokens` knows no model: it counts the
-    target tokens that a text shares with the query. The partial score is what a method knows beyond it. What was
+    target tokens that a text shares with the question. The partial score is what a method knows beyond it. What was
     finished, trainings and candidates, is kept: the same command goes on where it was stopped.
 
     Args:
         workspace: Folder of the workspace.
         asked: What is put side by side.
         subsets: What is trained where --recipe makes the ground truth.
-        queries: Data file of queries, in the order of the ground truth.
+        queries: Data file of questions, in the order of the ground truth.
         truth: .npz with masks (S, N) and losses (S, Q), as `lorif evaluate retrain` writes it.
         recipe: How to train: the ground truth is made first if its file is not there, as by `lorif evaluate retrain`.
         figure: Also draw quality against bytes, as an HTML file.
@@ -169,7 +169,7 @@ def sweep(
     Args:
         workspace: Folder of the workspace.
         grid: What is combined.
-        queries: Data file of queries, in the order of the ground truth.
+        queries: Data file of questions, in the order of the ground truth.
         truth: .npz with masks (S, N) and losses (S, Q).
         index: Id of the index; unset: the newest complete one.
         json: Print one JSON object instead of a table.
@@ -200,7 +200,7 @@ def fidelity(
 
     Args:
         workspace: Folder of the workspace.
-        queries: Data file of queries.
+        queries: Data file of questions.
         reference: ekfac, kfac, ekfac+head, kfac+head or graddot, with :RATIO for another damping.
         candidates: As in `lorif evaluate lds`.
         normalisations: Each is a line of its own.
@@ -237,7 +237,7 @@ def retrain(
     dataset: TextArg = None,
     json: Json = False,
 ) -> None:
-    """Make a ground truth: train on random subsets and record every query's loss. Resumes when interrupted.
+    """Make a ground truth: train on random subsets and record every question's loss. Resumes when interrupted.
 
     The recipe is a TOML file: checkpoint, learning_rate, max_length and, if other than their defaults,
     schedule, weight_decay, batch_size, epochs, clip_norm, seed, tuning ("full" or "lora"), lora_rank.
@@ -246,7 +246,7 @@ def retrain(
         workspace: Folder of the workspace.
         subsets: Which subsets are trained on.
         recipe: How to train.
-        queries: Data file of queries.
+        queries: Data file of questions.
         out: The .npz to write.
         workers: Processes that train side by side.
         dataset: Name or id of the data set; may be left out when there is only one.
@@ -270,7 +270,7 @@ def retrain(
         print_json({"file": str(out)} | counts)
         return
     of = "" if num_subsets == planned else f" of {planned}"
-    say(f"Wrote the losses of {num_queries} queries after {num_subsets}{of} trainings to {out}.")
+    say(f"Wrote the losses of {num_queries} questions after {num_subsets}{of} trainings to {out}.")
     if num_subsets < planned:
         say("The same command without --stop-at goes on with the others.")
     say(f"Next: lorif evaluate lds {workspace} --queries {queries} --truth {out}")
@@ -359,14 +359,14 @@ def tail_patch(
     k: int = 10,
     json: Json = False,
 ) -> None:
-    """One training step on each query's top k: how much likelier does the query become?
+    """One training step on each question's top k: how much likelier does its completion become?
 
     Args:
         workspace: Folder of the workspace.
         recipe: TOML file; its learning rate is the step's.
-        queries: Data file of queries.
+        queries: Data file of questions.
         candidates: As in `lorif evaluate lds`.
-        k: Examples in the step.
+        k: Texts in the step.
         json: Print one JSON object instead of a table.
     """
     with progress(json) as on_progress:
@@ -386,14 +386,14 @@ def brittleness(
     num_queries: int = 8,
     json: Json = False,
 ) -> None:
-    """Retrain without each query's top k: does its loss rise, does the answer flip? Resumes when interrupted.
+    """Retrain without each question's top k: does its loss rise, does the answer flip? Resumes when interrupted.
 
     Args:
         workspace: Folder of the workspace.
         recipe: TOML file: how to train.
-        queries: Data file of queries.
+        queries: Data file of questions.
         candidates: As in `lorif evaluate lds`.
-        k: Examples removed per query.
+        k: Texts removed per question.
         seeds: Of the retrainings.
         num_queries: The first of the file; each costs a retraining per candidate and seed.
         json: Print one JSON object instead of a table.

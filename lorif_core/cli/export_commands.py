@@ -31,7 +31,7 @@ def export(
     force: bool = False,
     json: Json = False,
 ) -> None:
-    """Write the curated data set: every example that is not excluded, with the record of what was left out.
+    """Write the curated data set: every text that is not excluded, and what was left out and why.
 
     Without `--out` everything goes to WORKSPACE/exports/ID/: the data, manifest.json (what, by whom, why, hashes),
     recipe.json (for `lorif replay`), kept.jsonl and excluded.jsonl. With `--out` the data are that file, and the
@@ -85,7 +85,7 @@ def _say_export(result: "ExportResult") -> None:
     else:
         _say_written(result)
     if result.num_unknown:
-        say(f"{result.num_unknown} decisions are on examples that this version of the data does not hold.")
+        say(f"{result.num_unknown} decisions are about texts that this version of the data does not have.")
     if result.lines == "verbatim":
         say("The lines are those of the source, byte for byte.")
     elif result.why_rewritten is not None:
@@ -262,11 +262,11 @@ def diff(
 def print_preview(preview: "ExportPreview") -> None:
     """What an export would hold, with counts by reason and by value."""
     say(
-        f"Would write {preview.num_kept} of {preview.num_input} examples of {preview.dataset_id} and leave out "
+        f"Would write {preview.num_kept} of {preview.num_input} texts of {preview.dataset_id} and leave out "
         f"{preview.num_excluded}. {preview.num_flagged} are flagged; people disagree on {preview.num_conflicts}."
     )
     if preview.num_unknown:
-        say(f"{preview.num_unknown} decisions are on examples that this version of the data does not hold.")
+        say(f"{preview.num_unknown} decisions are about texts that this version of the data does not have.")
     if preview.by_reason:
         _print_tallies("By reason", "reason", preview.by_reason, 0)
     if preview.count_by is not None:
@@ -294,13 +294,13 @@ def _print_tallies(title: str, name: str, tallies: Sequence["Tally"], num_others
     console().print(records_table(title, [name, "kept", "flagged", "excluded"], rows))
     num_hidden = num_others + sum(tally.total for tally in tallies[MAX_SHOWN:])
     if num_hidden:
-        say(f"{num_hidden} more examples have rarer values.")
+        say(f"{num_hidden} more texts have rarer values.")
 
 
 def _say_written(result: "ExportResult") -> None:
     from lorif_core.views.tables import human_bytes, human_seconds
 
     say(
-        f"Wrote {result.num_kept} of {result.num_input} examples to {result.path}, {human_bytes(result.size_bytes)}, "
+        f"Wrote {result.num_kept} of {result.num_input} texts to {result.path}, {human_bytes(result.size_bytes)}, "
         f"in {human_seconds(result.elapsed_s)}; {result.num_excluded} were left out."
     )

@@ -28,7 +28,7 @@ class FailureArgs(FailureReading):
     """How the file is read, and what is shown of it."""
 
     by: str = "source"
-    """What the texts are grouped by: a metadata column, near-duplicates or equal texts."""
+    """What the texts are grouped by: a metadata column, clusters (of `lorif map`), near-duplicates or equal texts."""
 
     k: TopArg = None
     """How many texts of a question's ranking count as those that taught it; unset: 20."""
@@ -105,7 +105,7 @@ def groups(
     Args:
         workspace: Folder of the workspace.
         query: Id of the question, see `lorif queries`.
-        by: A metadata column, near-duplicates or equal texts.
+        by: A metadata column, clusters (of `lorif map`), near-duplicates or equal texts.
         k: How many texts are the top; unset: a hundredth of all, between 10 and 1,000.
         json: Print one JSON object instead of a table.
     """
@@ -190,17 +190,17 @@ def _print_run(found: "FailureRun", by: str, k: int) -> None:
         [
             row["group"][:CELL_CHARACTERS],
             f"{row['num_texts']:,}",
-            f"{row['share']:.1%}",
-            f"{row['share_low']:.1%} to {row['share_high']:.1%}",
+            f"{row['value']:+.4g} ({row['value_low']:+.4g} to {row['value_high']:+.4g})",
             f"{row['num_questions']:,}",
             f"{row['fold']:.1f} ×",
+            f"{row['share']:.1%} ({row['share_low']:.1%} to {row['share_high']:.1%})",
         ]
         for row in found.groups(by, k).frame.head(MAX_SHOWN).iter_rows(named=True)
     ]
-    columns = [by, "texts", "share", "95 % over failures", "failures", "against chance"]
+    columns = [by, "texts", "sum, nats (95 % over failures)", "failures", "against chance", "payout (95 %)"]
     console().print(records_table(f"What taught them, by {by}", columns, rows))
-    columns = ["id", "failures", "opposes", "share"]
-    for title, frame in (("Texts that taught most of them", found.texts(k)), ("Texts on both sides", found.mixed(k))):
+    columns = ["id", "failures", "works against", "payout"]
+    for title, frame in (("Texts that taught them", found.texts(k)), ("Texts on both sides", found.mixed(k))):
         rows = [
             [row["train_id"], f"{row['num_top']:,}", f"{row['num_bottom']:,}", f"{row['share']:.1%}"]
             for row in frame.head(MAX_SHOWN).iter_rows(named=True)

@@ -15,7 +15,7 @@ from lorif_core.plain_files import MAX_LINE_BYTES
 Ids = Annotated[
     tuple[str, ...],
     tyro.conf.Positional,
-    tyro.conf.arg(metavar="ID...", help="Train ids; - reads them from standard input, one a line."),
+    tyro.conf.arg(metavar="ID...", help="Ids of texts; - reads them from standard input, one a line."),
 ]
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -109,7 +109,7 @@ def _standard_input() -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"standard input must hold ids in UTF-8, and its byte {error.start + 1:,} is not UTF-8: write the ids "
-            "anew, in PowerShell with `$OutputEncoding = [Text.Encoding]::UTF8`."
+            "again, in PowerShell with `$OutputEncoding = [Text.Encoding]::UTF8`."
         ) from error
     return text.removeprefix(BYTE_ORDER_MARK)
 

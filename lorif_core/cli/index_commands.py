@@ -42,7 +42,7 @@ class BuildArgs:
 
     storage: str | None = None
     """Where the files of the index go, such as s3://bucket/prefix, gs://…, az://… or a folder; credentials come from
-    the environment. Unset: into the workspace, or where the index lies already."""
+    the environment. Unset: into the workspace, or where the index already is."""
 
     list_modules: bool = False
     """Only show every module, whether it is tracked, and why not."""
@@ -88,13 +88,13 @@ def index_command(method_name: str) -> Callable[..., None]:
         how: OmitArgPrefixes[BuildArgs] = BuildArgs(),
         json: Json = False,
     ) -> None:
-        """Build an index: per-example gradients, factored and stored, and their curvature.
+        """Build an index: the gradient of every text, factored and stored, and their curvature.
 
         Says first what it will cost. Interrupted (Ctrl-C, kill, full disk), the same command resumes
         with the parts that are missing. Another rank or damping reuses the stored gradients.
 
         Further models (--base, --checkpoints) get an index each, and scores are weighted sums over all of them. The
-        same command adds them to a finished index: whom it names replaces whom the index had.
+        same command adds them to a finished index, in place of those that it had.
 
         Args:
             workspace: Folder of the workspace; not needed with --list-modules.
@@ -202,8 +202,8 @@ def _report(opened: "Workspace", record: "IndexRecord", settings: IndexConfig) -
 
     rate = record.total_bytes / record.num_examples if record.total_bytes else 0
     say(
-        f"Index {record.index_id} is complete: {record.num_examples} examples, {record.num_modules} modules, "
-        f"{human_bytes(record.total_bytes or 0)} on disk ({human_bytes(rate)} per example, everything counted), "
+        f"Index {record.index_id} is complete: {record.num_examples} texts, {record.num_modules} modules, "
+        f"{human_bytes(record.total_bytes or 0)} on disk ({human_bytes(rate)} per text, everything counted), "
         f"built in {human_seconds(record.build_seconds or 0)}."
     )
     report = opened.indexes.report(record.index_id)
@@ -292,9 +292,7 @@ def print_estimate(index_id: str | None, estimate: "IndexEstimate") -> None:
     """Say what a build will cost, before it starts."""
     from lorif_core.views.tables import human_bytes, key_value_table
 
-    gradients = (
-        f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per example)"
-    )
+    gradients = f"{human_bytes(estimate.shard_bytes)} gradients ({human_bytes(estimate.bytes_per_example)} per text)"
     if estimate.expert_bytes_per_example:
         gradients += f", {human_bytes(estimate.expert_bytes_per_example)} of them for single experts"
     parts = {
@@ -304,7 +302,7 @@ def print_estimate(index_id: str | None, estimate: "IndexEstimate") -> None:
     }
     further = "".join(f" + {human_bytes(size)} {what}" for what, size in parts.items() if size)
     rows = {
-        "examples": f"{estimate.num_examples} ({estimate.num_left} to do)",
+        "texts": f"{estimate.num_examples} ({estimate.num_left} to do)",
         "modules": f"{estimate.num_modules}, total projected dimension {estimate.total_dim}",
         "share": estimate.model_share.sentence + _modules_left_out(estimate),
         "disk": f"{gradients}{further} = {human_bytes(estimate.disk_bytes)}; {_room(estimate)}",
@@ -316,7 +314,7 @@ def print_estimate(index_id: str | None, estimate: "IndexEstimate") -> None:
         "size": estimate.size,
         "budget": estimate.term_costs,
         "adapter": estimate.adapter,
-        "not told": estimate.untold,
+        "unknown": estimate.untold,
     }
     rows |= {name: said for name, said in further_rows.items() if said is not None}
     title = "An index" if index_id is None else f"Index {index_id}"
@@ -337,7 +335,7 @@ def _time_row(estimate: "IndexEstimate") -> str:
 
     algebra = f"{human_seconds(estimate.decomposition_seconds)} for roots and eigenvectors"
     if estimate.seconds is None:
-        return f"{algebra}; the rest cannot be told without weights"
+        return f"{algebra}; the rest is unknown without weights"
     said = f"about {human_seconds(estimate.seconds)}"
     if estimate.tokens_per_second is not None:
         said += f" ({estimate.tokens_per_second:.0f} tokens/s measured)"

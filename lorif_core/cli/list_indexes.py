@@ -135,7 +135,7 @@ def _members(opened: "Workspace", record: "IndexRecord") -> "Members | None":
     try:
         return opened.indexes.members(record.index_id)
     except LorifError as error:
-        complain(f"the members of index {record.index_id} cannot be told: {error}")
+        complain(f"the members of index {record.index_id} are unknown: {error}")
         return None
 
 

@@ -102,7 +102,7 @@ def perturb(
 ) -> None:
     """Make models that differ a little, for an index of their losses (Daunce, arXiv:2505.23223).
 
-    Each model starts where MODEL is and is fine-tuned a little on the workspace's texts: it shall go on saying what
+    Each model starts where MODEL is and is fine-tuned a little on the workspace's texts: it goes on saying what
     MODEL says, and is pulled up or down on every text by a random sign. What it ends with fluctuates as the inverse
     of the model's curvature allows, so the covariance of two texts' losses over the models is their influence.
 
@@ -111,7 +111,7 @@ def perturb(
       lorif index WORKSPACE --method daunce --model MODEL --models 'perturbed/*/'
       lorif ask WORKSPACE --prompt "…" --generate
 
-    With --kind subsets models are trained anew by --recipe on random halves of the texts instead (datamodels).
+    With --kind subsets models are trained again by --recipe on random halves of the texts instead (datamodels).
     --tuning lora keeps a small adapter per model instead of all weights. Interrupted, the same command goes on with
     the models that are missing, and a larger --count adds some.
 

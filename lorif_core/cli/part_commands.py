@@ -40,7 +40,7 @@ def index_part(
         workspace: Folder of the workspace.
         index: Id of the index, as `--plan-only` says it.
         slice_: Which share of the parts, counted from 1: 3/16 is the third of sixteen.
-        model: Where the model lies on this machine, if it is not where it was.
+        model: Where the model is on this machine, if it was moved.
         device: auto (a GPU when there is one, else the CPU), cpu or cuda:N.
         shard_model: For a model that no GPU holds: divide it, and the slice, among the processes of
             `torchrun --standalone --nproc-per-node 8 --no-python lorif index-part …`.

@@ -45,10 +45,10 @@ def what_if(
 
     Args:
         workspace: Folder of the workspace.
-        ids: Train ids to remove; - reads them from standard input, one a line.
+        ids: Ids of the texts to remove; - reads them from standard input, one a line.
         form: How ids stand on standard input.
         queries: Questions whose completions you want to hear less, see `lorif queries`.
-        controls: Questions whose completions should not change; left out: all other kept ones.
+        controls: Questions whose completions should not change. Unset: all other kept ones.
         details: Show the predicted changes in nats as well.
         json: Print one JSON object instead of a table.
     """
@@ -153,7 +153,7 @@ def verify(
 
     Args:
         workspace: Folder of the workspace.
-        ids: Train ids to remove; - reads them from standard input, one a line.
+        ids: Ids of the texts to remove; - reads them from standard input, one a line.
         form: How ids stand on standard input.
         queries: Questions to look at, see `lorif queries`; all about one data set.
         recipe: TOML file: checkpoint, learning_rate, max_length, epochs, seed, tuning = "full" or "lora".
@@ -245,7 +245,7 @@ def value(
     force: bool = False,
     json: Json = False,
 ) -> None:
-    """Sum every text's influence over a file of queries: what each text, and each source, is worth to them.
+    """Sum every text's influence over a file of questions: what each text, and each source, is worth to them.
 
     Give prompts with the completions that fail, and the sources to blame stand on top; give an evaluation
     set with right answers, and the shares are a pay-out table.
@@ -254,7 +254,7 @@ def value(
         workspace: Folder of the workspace.
         settings: Objective, normalisation, damping.
         where: Which index, and which processes scan it.
-        what: Queries and groups.
+        what: Questions and groups.
         out: Parquet file for the value of every text: train_id, value, group.
         k: Texts shown at both ends.
         force: Replace an existing file.
@@ -304,15 +304,15 @@ def _print_value(found: "Valuation", k: int) -> None:
         ]
         for row in found.groups.head(MAX_SHOWN).to_dicts()
     ]
-    columns = [found.by, "texts", "value", "share of positive", "95 % over queries"]
+    columns = [found.by, "texts", "value", "share of positive", "95 % over questions"]
     console().print(records_table(f"By {found.by}", columns, rows))
     for title, part in (("Most supporting texts", found.top(k)), ("Most opposing texts", found.bottom(k))):
         console().print(records_table(title, ["id", "value", found.by], _example_rows(part.rows())))
     say(VALUE_CONVENTION)
-    say(f"{found.num_queries:,} queries took {found.passes.sentence}.")
+    say(f"{found.num_queries:,} questions took {found.passes.sentence}.")
     if found.missing is not None:
         say(f"Note: {found.missing.sentence}; they have no value and count in no {found.by}.")
-    say(f"{found.num_queries:,} queries, index {found.index_id}, {human_seconds(found.elapsed_s)}.")
+    say(f"{found.num_queries:,} questions, index {found.index_id}, {human_seconds(found.elapsed_s)}.")
 
 
 def _example_rows(rows: Sequence[tuple[str, float, str]]) -> list[list[str]]:

@@ -13,7 +13,7 @@ class ScoreArgs(ScoreConfig):
     """The settings, with a second name for the steps."""
 
     refine: Annotated[int, tyro.conf.arg(aliases=["--steps"])] = 0
-    """Half-whitened indexes: refine each query by this many steps (also `--steps`). By codes, two do most of it
+    """Half-whitened indexes: refine each question by this many steps (also `--steps`). By codes, two do most of it
     (docs/decisions/0013), and a step multiplies every stored text by a whole matrix twice. By the model, a step takes
     three passes of the model over the batch. Nothing is stored for it. 0: plain products, which are much faster."""
 

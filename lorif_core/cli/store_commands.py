@@ -55,7 +55,7 @@ def journal(
         return
     say(f"Decisions are kept in {place}.")
     for one in changes:
-        done = "begun anew" if one["kind"] == "start-anew" else "accepted in place of another"
+        done = "started again" if one["kind"] == "start-anew" else "accepted in place of another"
         say(f"It was {done} by {one['by']} at {one['at'][:16]}; the one before was {_known(one['lost'])}.")
 
 

@@ -36,7 +36,7 @@ class ProxyArgs:
     """Address of a reverse proxy, such as 127.0.0.1: what it says about who asks, and whether by TLS, is believed."""
 
     base_path: str = ""
-    """Where the studio lies below its host, as in /studio."""
+    """Path of the studio below its host, such as /studio."""
 
 
 def app(
@@ -53,6 +53,8 @@ def app(
 ) -> None:
     """Serve the studio in the browser, on this machine unless told otherwise.
 
+    A folder that is new or empty becomes a workspace; the studio says what to do first.
+
     Example: lorif app WORKSPACE
 
     Args:
@@ -67,10 +69,12 @@ def app(
         scan: Which processes scan indexes for its questions, kept as long as it runs.
         set_password: Read the password that all share from the terminal or standard input, keep its hash, and stop.
     """
-    from lorif_core.workspace.folder.workspace_files import open_files
+    from lorif_core.workspace.folder.workspace_files import open_or_begin
     from lorif_core.workspace.studio.passwords import keep_password
 
-    files = open_files(workspace)
+    files, is_new = open_or_begin(workspace)
+    if is_new:
+        say(f"{workspace} is a new workspace, with nothing in it yet.")
     if set_password:
         keep_password(files, read_password("New password for all: "))
         say("The password is kept as a hash. Serve with `--auth shared`.")

@@ -26,7 +26,7 @@ class QueueArgs:
     """How many of them."""
 
     where: TextArg = None
-    """Or the texts of a condition, see docs/rules.md."""
+    """Or the texts of a condition, see docs/reference/rules.md."""
 
     def choice(self) -> "Choice":
         """The texts that are meant."""
@@ -95,7 +95,7 @@ def comments(
 
     Args:
         workspace: Folder of the workspace.
-        id: Train id of the text.
+        id: Id of the text.
         add: What you want to say about it.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of text.

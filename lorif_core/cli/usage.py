@@ -103,11 +103,11 @@ SENTENCES: dict[type, Callable[[Typed, Any], str]] = {
 
 
 _TYPES = ("PATH", "STR", "INT", "FLOAT")
-"""Place holders that only say what is typed, not what for."""
+"""Placeholders that only say what is typed, not what for."""
 
 
 def _name(argument: Any) -> str:
-    """An option by its longest spelling; a positional by its place holder, or by its name where that is but a type."""
+    """An option by its longest spelling; a positional by its placeholder, or by its name."""
     if argument.is_positional():
         holder = str(argument.lowered.metavar)
         return argument.field.intern_name.upper() if holder in _TYPES else holder

@@ -154,7 +154,7 @@ class Corpus:
             ArtefactError: The file or the index is gone or damaged.
         """
         if limit < 1:
-            raise QueryError(f"a page has at least 1 example, got a limit of {limit}: raise it.")
+            raise QueryError(f"a page has at least 1 text, got a limit of {limit}: raise it.")
         with self._call(chosen) as call:
             selection = self._select(call, chosen, beside, sort)
             total = self._total(call, selection)

@@ -290,7 +290,7 @@ class Reader:
 
     def _read_amount(self) -> tuple[Decimal, bool]:
         token = self.next
-        rule = "a number of examples such as 25, or a percentage such as 1 %"
+        rule = "a number of texts such as 25, or a percentage such as 1 %"
         if token.kind != "word" or not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", token.text):
             raise self.refusal(rule)
         amount = Decimal(token.text)

@@ -313,7 +313,7 @@ def _score_frame(query: str, scores: pl.DataFrame | Path) -> pl.DataFrame:
 def _each_once(frame: pl.DataFrame, subject: str) -> pl.DataFrame:
     if frame["train_id"].n_unique() < frame.height:
         twice = frame.filter(pl.col("train_id").is_duplicated())["train_id"][0]
-        raise QueryError(f"{subject} each example once, {twice!r} is there several times: pass one row for each.")
+        raise QueryError(f"{subject} each text once, {twice!r} is there several times: pass one row for each.")
     return frame
 
 

@@ -354,7 +354,7 @@ def _write_npz(path: Path, **arrays: Tensor) -> None:
 def _read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     try:
         refuse_large_archive(path)
-        check_file(path, remedy="Delete it and run the same command again; what is missing is made anew.")
+        check_file(path, remedy="Delete it and run the same command again; what is missing is made again.")
         with np.load(path, allow_pickle=False) as arrays:
             absent = [name for name in names if name not in arrays]
             if not absent:

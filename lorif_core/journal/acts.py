@@ -268,8 +268,8 @@ def _refuse_if_decided_since(connection: Connection, kind: TakingBack, scope: Sc
     names = [repr(actor) for actor in dict.fromkeys(row.actor for row in rows)]
     raise JournalError(
         f"cannot {kind} batch {target.batch_id!r}: on {count:,} of its {target.num_events:,} examples {_join(names)} "
-        f"decided since, last {describe_time(rows[0].at)}. Decide anew on the others, or ask for that to be undone "
-        "first."
+        f"decided since, last {describe_time(rows[0].at)}. Decide again about the others, or ask for that to be "
+        "undone first."
     )
 
 

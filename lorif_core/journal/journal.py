@@ -239,6 +239,11 @@ class Journal:
             batch, _ = acts.find_batch(connection, corpus_id, batch_id)
             return acts.examples_of(connection, batch.batch_id)
 
+    def first_examples(self, batch_ids: Sequence[str]) -> dict[str, str]:
+        """Batch → the first example that it concerns; batches that the journal does not have are left out."""
+        with reading(self.engine) as connection:
+            return reads.read_first_examples(connection, batch_ids)
+
     def revision(self) -> int:
         """A number that grows with every decision, undo, redo, role and reason; not with jobs."""
         with reading(self.engine) as connection:

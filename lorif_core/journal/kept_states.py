@@ -51,7 +51,7 @@ def write_states(path: Path, corpus_id: str, kept: KeptStates) -> None:
 def read_states_file(path: Path, corpus_id: str | None) -> KeptStates | None:
     """What ``write_states`` wrote; None if that is not there, whole and about this corpus, or about any for None."""
     try:
-        if not path.is_file() or not check_seal(path, "It is made anew."):
+        if not path.is_file() or not check_seal(path, "It is made again."):
             return None
         about = json.loads(pl.read_parquet_metadata(path)[ABOUT])
         if about["format"] != FORMAT or corpus_id not in (None, about["corpus_id"]):

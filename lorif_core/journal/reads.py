@@ -105,6 +105,15 @@ def read_acts(connection: Connection, corpus_id: str, first: int, last: int) -> 
     return [row for row in rows if row["corpus_id"] == corpus_id]
 
 
+def read_first_examples(connection: Connection, batch_ids: Sequence[str]) -> dict[str, str]:
+    """Batch → its first example, in the order in which it was given them."""
+    first = (
+        select(func.min(EventRow.event_id)).where(EventRow.batch_id.in_(list(batch_ids))).group_by(EventRow.batch_id)
+    )
+    rows = select(EventRow.batch_id, EventRow.train_id).where(EventRow.event_id.in_(first))
+    return {row.batch_id: row.train_id for row in connection.execute(rows)}
+
+
 def read_history(
     connection: Connection,
     corpus_id: str,

@@ -80,7 +80,7 @@ class FactoredSettings(MethodSettings):
     """Projection divisor: d_in = max(1, in // f), d_out = max(1, out // f). Unset: 4; a budget chooses one."""
 
     factor_rank: int | None = None
-    """Factor rank c: numbers stored per example and module are c * (d_in + d_out). Unset: 1; a budget gives
+    """Factor rank c: numbers stored per text and module are c * (d_in + d_out). Unset: 1; a budget gives
     every module its own."""
 
     codec: Codec = "bf16"
@@ -90,7 +90,7 @@ class FactoredSettings(MethodSettings):
     """Seed of the random maps and of the factors' start; any machine redraws the same ones."""
 
     budget: str | None = None
-    """Bytes per example, such as 1KB or 512B: modules get rank-one terms by energy per byte until it is
+    """Bytes per text, such as 1KB or 512B: modules get rank-one terms by energy per byte until it is
     spent. Instead of `factor_rank`; chooses `f` too, if that is unset."""
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class FactoredSettings(MethodSettings):
 
     @property
     def budget_bytes(self) -> int | None:
-        """Bytes per example that factors may take; None without a budget."""
+        """Bytes per text that factors may take; None without a budget."""
         return None if self.budget is None else parse_bytes(self.budget)
 
 
@@ -137,7 +137,7 @@ class KroneckerConfig(FactoredSettings, DampedSettings):
     a text would take more than 4 KB and up, by the model's size, or the maps more memory than there is."""
 
     factor_rank: int | None = None
-    """Factor rank c: numbers stored per example and module are c * (d_in + d_out). Unset: 2, or 1 where those bytes
+    """Factor rank c: numbers stored per text and module are c * (d_in + d_out). Unset: 2, or 1 where those bytes
     hold no second term and f is unset too; a budget gives every module its own."""
 
     codec: Codec = "sign"

@@ -118,7 +118,7 @@ _ENTRIES = (
         TrakConfig,
         "lorif_core.methods.trak:Trak",
         "hashed gradients of the margin over all modules, their inverse and 1 - p, averaged over several models.",
-        inputs="the model; better several, trained anew (`--checkpoints`)",
+        inputs="the model; better several, trained apart (`--checkpoints`)",
         passes="one per model, and one over what is stored",
         stores="k = 4,096 numbers of 2 bytes per model, and 1 - p",
         when="with an ensemble of models, and to repeat the paper",

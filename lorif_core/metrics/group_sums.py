@@ -9,6 +9,11 @@ Z_95 = 1.959963984540054
 """Quantile of the normal distribution for a 95 % interval."""
 
 
+NUM_RESAMPLES = 1000
+GROUPS_PER_BLOCK = 1024
+"""So that many groups take no more memory in resampling than these."""
+
+
 class GroupSums(NamedTuple):
     """Of G groups; each (G,)."""
 
@@ -51,6 +56,26 @@ def weights_by_group(
 ) -> NDArray[np.float64]:
     """What the texts' weights (N,) add up to in each group, (G,)."""
     return np.bincount(code_of, weights=weights, minlength=num_groups).astype(np.float64)
+
+
+def sum_intervals(values: NDArray[np.float64], *, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """95 % interval of each group's sum over the questions, when the questions are drawn anew (bootstrap).
+
+    Args:
+        values: What each group is to each question, (Q, G).
+        seed: Of the draws.
+
+    Returns:
+        Low and high ends, (G,) each.
+    """
+    num_questions, num_groups = values.shape
+    drawn = np.random.default_rng(seed).integers(num_questions, size=(NUM_RESAMPLES, num_questions))
+    counts = np.stack([np.bincount(row, minlength=num_questions) for row in drawn]).astype(np.float64)
+    ends = np.zeros((2, num_groups))
+    for start in range(0, num_groups, GROUPS_PER_BLOCK):
+        block = slice(start, start + GROUPS_PER_BLOCK)
+        ends[:, block] = np.quantile(counts @ values[:, block], [0.025, 0.975], axis=0)
+    return ends[0], ends[1]
 
 
 def top_rows(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

@@ -152,7 +152,7 @@ def check_adapter(adapter: Adapter, name: str) -> None:
         )
     if peft_type in _MIXTURES or variant == "Arrow":
         raise ModelError(
-            f"{name!r} is an adapter of kind {adapter.kind}, a mixture of adapters that is weighed anew for every "
+            f"{name!r} is an adapter of kind {adapter.kind}, a mixture of adapters that is weighed again for every "
             "text; this cannot be tracked. Give one of the LoRA adapters it was made from."
         )
     if peft_type not in _TRACKED or variant is not None:

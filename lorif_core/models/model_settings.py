@@ -167,7 +167,7 @@ def _check_number(path: Path, setting: str, number: Any, held: _Held) -> None:
     if held.num_tensors and number > most:
         raise ModelError(
             f"`{setting}` in {str(path)!r} is {_digits(number)}, and the weights beside it are {held.num_tensors:,} "
-            f"tensors of {held.num_bytes:,} bytes: these files do not belong together; save the model again."
+            f"tensors of {held.num_bytes:,} bytes: these files do not match; save the model again."
         )
 
 

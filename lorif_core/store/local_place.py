@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from lorif_core.shapes import UInt8
 
 REMEDY = (
-    "Run `lorif doctor WORKSPACE` to see every damaged file; with `--repair` it makes anew what can be, or says how."
+    "Run `lorif doctor WORKSPACE` to see every damaged file; with `--repair` it makes again what can be made, "
+    "or says how."
 )
 
 

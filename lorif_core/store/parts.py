@@ -249,7 +249,7 @@ def _entry_from_json(told: str, raw: dict[str, Any]) -> PartEntry:
         return PartEntry(raw["plan"], ShardEntry(**raw["shard"]), None if origin is None else Origin(**origin))
     except (KeyError, TypeError) as error:
         raise ArtefactError(
-            f"{told!r} is incomplete ({error}): delete it and run `lorif index` again; that part is made anew."
+            f"{told!r} is incomplete ({error}): delete it and run `lorif index` again; that part is made again."
         ) from error
 
 
@@ -257,5 +257,5 @@ def _check_plan(told: str, entry: PartEntry, plan: str) -> None:
     if entry.plan != plan:
         raise FingerprintMismatch(
             f"{told!r} follows plan {entry.plan[:8]}…, but {PLAN} beside it is {plan[:8]}…. Delete the file and "
-            "run `lorif index` again; that part is made anew."
+            "run `lorif index` again; that part is made again."
         )

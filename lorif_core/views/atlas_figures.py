@@ -1,4 +1,4 @@
-"""The map of an index as a scatter: one point per text, coloured by a column or by a number, clusters named."""
+"""The map of an index as a Plotly figure for notebooks: a point per text, coloured by a column, clusters named."""
 
 from collections.abc import Mapping, Sequence
 
@@ -52,7 +52,7 @@ def atlas_figure(
         names: Of the clusters, by number, to be written where most of their points lie.
         is_signed: Numbers are scores: two colours that meet at zero.
     """
-    said = points["train_id"].to_list() if starts is None else [_start(one) for one in starts]
+    said = points["train_id"].to_list() if starts is None else [start_of(one) for one in starts]
     hovers = pl.Series([literal(one) for one in said])
     is_spread = values.dtype.is_numeric() and (is_signed or values.n_unique() > MAX_VALUES)
     traces = [_numbers(points, values, hovers, is_signed)] if is_spread else _groups(points, values, hovers)
@@ -62,7 +62,8 @@ def atlas_figure(
     return figure
 
 
-def _start(text: str) -> str:
+def start_of(text: str) -> str:
+    """How a text begins, on one line."""
     line = " ".join(text[: 2 * START_CHARACTERS].split())
     return line if len(line) <= START_CHARACTERS else f"{line[:START_CHARACTERS]}…"
 

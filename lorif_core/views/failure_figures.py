@@ -1,4 +1,4 @@
-"""What taught a set of failures: shares as bars, failures by groups as a heat map, and tables without a script."""
+"""What taught a set of failures: sums as bars, failures by groups as a heat map, and tables without a script."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -12,74 +12,76 @@ from lorif_core.views.group_figures import NEUTRAL, OPPOSES, SUPPORTS, short_nam
 from lorif_core.views.hit_html import QUIET, block, literal, table_html, withheld
 from lorif_core.views.removal_figures import literal as literal_label
 from lorif_core.views.text import visible
+from lorif_core.views.tokens import signed
 
 MAX_BARS = 15
 MAX_COLUMNS = 12
 MAX_LINES = 40
+MAX_PRINTED = 8
+"""Columns up to which the cells hold their numbers."""
+
 MAX_ROWS = 20
 SHORT = 300
 
 MEANING = (
-    "Share: of all the influence that made these completions likelier, how much came from the group. It is what "
-    "a payment in proportion to influence would give it; it does not say what the group's texts are worth elsewhere."
+    "Sum: what all texts of a group did to these completions; above 0 they made them likelier. Payout: the group's "
+    "part of all that made them likelier, which is what a payment in proportion to influence gives it; large groups "
+    "hold much of it by their size. Neither says what the texts are worth elsewhere."
 )
 """What the shares mean."""
 
 
-def share_bars(frame: pl.DataFrame, by: str) -> go.Figure:
-    """Share of every group with its 95 % interval over the questions; the ``MAX_BARS`` largest.
+def sum_bars(frame: pl.DataFrame, by: str) -> go.Figure:
+    """Sum of every group over the failures, with its 95 % interval over them; the ``MAX_BARS`` farthest from zero.
 
     Args:
         frame: As of ``FailureGroups``.
         by: What the groups are.
     """
-    shown = frame.head(MAX_BARS).reverse()
+    shown = frame.sort(pl.col("value").abs(), descending=True).head(MAX_BARS).sort("value")
     names = [literal_label(short_name(one)) for one in shown["group"]]
-    share = shown["share"]
+    value = shown["value"]
     figure = go.Figure(
         go.Bar(
             orientation="h",
             y=list(range(len(names))),
-            x=share.to_list(),
+            x=value.to_list(),
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": (shown["share_high"] - share).clip(0).to_list(),
-                "arrayminus": (share - shown["share_low"]).clip(0).to_list(),
+                "array": (shown["value_high"] - value).clip(0).to_list(),
+                "arrayminus": (value - shown["value_low"]).clip(0).to_list(),
                 "color": NEUTRAL,
                 "thickness": 1.2,
                 "width": 3,
             },
-            marker={"color": SUPPORTS, "line_width": 0},
+            marker={"color": [SUPPORTS if one >= 0 else OPPOSES for one in value], "line_width": 0},
             customdata=list(zip(names, shown["num_texts"].to_list(), strict=True)),
-            hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} texts, %{x:.1%}<extra></extra>",
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} texts, sum %{x:+.4g} nats<extra></extra>",
         )
     )
+    figure.add_vline(x=0, line={"width": 1, "color": NEUTRAL})
     figure.update_layout(
         height=70 + 24 * max(len(names), 1),
         margin={"l": 4, "r": 12, "t": 6, "b": 4},
         bargap=0.3,
         showlegend=False,
-        xaxis={
-            "title": {"text": f"share of the influence, by {literal_label(by)}"},
-            "tickformat": ".0%",
-            "rangemode": "tozero",
-        },
+        xaxis={"title": {"text": f"sum over all failures by {literal_label(by)}, nats"}},
         yaxis={"tickvals": list(range(len(names))), "ticktext": names, "automargin": True},
     )
     return figure
 
 
-def heat_map(positive: NDArray[np.float64], question_ids: Sequence[str], groups: Sequence[str]) -> go.Figure:
-    """How much of each failure's influence came from which group; the ``MAX_COLUMNS`` largest groups.
+def heat_map(values: NDArray[np.float64], question_ids: Sequence[str], groups: Sequence[str]) -> go.Figure:
+    """Which group speaks for and against each failure; the ``MAX_COLUMNS`` first groups.
 
     Args:
-        positive: (Q, G), positive influence, the largest group first.
+        values: (Q, G), sums of influences; a failure's are divided by the sum of their sizes: each counts alike.
         question_ids: Of the failures; the first ``MAX_LINES`` are drawn.
         groups: Names of the groups.
     """
-    totals = positive.sum(1, keepdims=True)
-    shares = np.divide(positive, totals, out=np.zeros_like(positive), where=totals > 0)[:MAX_LINES, :MAX_COLUMNS]
+    totals = np.abs(values).sum(1, keepdims=True)
+    shares = np.divide(values, totals, out=np.zeros_like(values), where=totals > 0)[:MAX_LINES, :MAX_COLUMNS]
     names = [literal_label(short_name(one)) for one in groups[:MAX_COLUMNS]]
     labels = [literal_label(one) for one in question_ids[:MAX_LINES]]
     figure = go.Figure(
@@ -88,16 +90,19 @@ def heat_map(positive: NDArray[np.float64], question_ids: Sequence[str], groups:
             x=list(range(len(names))),
             y=list(range(len(labels))),
             text=[[f"{label}: {name}" for name in names] for label in labels],
-            colorscale="Blues",
-            zmin=0,
-            xgap=1,
-            ygap=1,
-            colorbar={"tickformat": ".0%", "thickness": 10, "outlinewidth": 0},
-            hovertemplate="%{text}<br>%{z:.1%} of its influence<extra></extra>",
+            texttemplate="%{z:+.0%}" if len(names) <= MAX_PRINTED else None,
+            textfont={"size": 11},
+            colorscale=[(0, OPPOSES), (0.5, "rgba(138,143,152,0.12)"), (1, SUPPORTS)],
+            zmin=-1,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            hovertemplate="%{text}<br>%{z:+.1%} of what speaks for and against it<extra></extra>",
         )
     )
     figure.update_layout(
-        height=110 + 18 * max(len(labels), 1),
+        height=90 + 22 * max(len(labels), 1),
         margin={"l": 4, "r": 4, "t": 6, "b": 4},
         xaxis={"tickvals": list(range(len(names))), "ticktext": names, "side": "top", "automargin": True},
         yaxis={
@@ -171,12 +176,15 @@ def failures_html(
             [
                 literal(row["group"]),
                 f"{row['num_texts']:,}",
-                f"{row['share']:.1%} ({row['share_low']:.1%} to {row['share_high']:.1%})",
+                f"{signed(row['value'])} ({signed(row['value_low'])} … {signed(row['value_high'])})",
+                f"{row['share']:.1%}",
                 f"{row['fold']:.1f} ×",
             ]
             for row in groups.head(MAX_ROWS).iter_rows(named=True)
         ]
-        parts.append(table_html(["source", "texts", "share (95 % over questions)", "against chance"], rows))
+        parts.append(
+            table_html(["source", "texts", "sum, nats (95 % over failures)", "payout", "against chance"], rows)
+        )
     rows = [
         [
             f"{row['num_top']:,}",
@@ -186,7 +194,7 @@ def failures_html(
         ]
         for row in texts.iter_rows(named=True)
     ]
-    parts.append(table_html(["failures", "share", "id", "training text"], rows, "Texts that taught most of them"))
+    parts.append(table_html(["failures", "payout", "id", "training text"], rows, "Texts that taught them"))
     return block(*parts, f'<p style="{QUIET}">{escape(visible(MEANING))}</p>')
 
 

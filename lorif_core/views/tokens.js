@@ -58,11 +58,10 @@ function heatPiece(part) {
 function textBlock(parts) {
   const block = element("div", "text");
   block.dir = "auto";
-  const pieces = parts.map(heatPiece);
-  pieces.forEach((piece, place) => {  // the mark itself is drawn by the style sheet: it is no part of the text
-    if (place && parts[place - 1].p && !parts[place].p) piece.classList.add("taught");
+  parts.forEach((part, place) => {  // the mark itself is drawn by the style sheet: it is no part of the text
+    if (place && parts[place - 1].p && !part.p) block.append(element("span", "taught"));
+    block.append(heatPiece(part));
   });
-  block.append(...pieces);
   return block;
 }
 
@@ -137,7 +136,15 @@ function legendBox() {
 }
 
 function card(root, data) {
-  root.replaceChildren(cardHead(data), textBlock(data.parts));
+  root.replaceChildren(cardHead(data), snippet(data));
+}
+
+// A stretch of a text on as few lines as it takes; what is noise is not coloured as if it were evidence.
+function snippet(data) {
+  const block = textBlock(data.parts);
+  block.classList.add("snippet");
+  block.classList.toggle("faint", Boolean(data.is_noise));
+  return block;
 }
 
 function cardHead(data) {
@@ -151,7 +158,7 @@ function cardHead(data) {
   const head = element("div", data.is_noise ? "head faint" : "head");
   head.append(element("span", "rank", "#" + data.rank), bar, element("span", "score", data.score));
   if (data.z) {
-    const z = element("span", "quiet", data.z);
+    const z = element("span", "quiet z", data.z);
     z.title = "standard deviations from the mean score of all texts";
     head.append(z);
   }
@@ -169,8 +176,8 @@ function statusChip(data) {
 }
 
 function verbatimChip(data) {
-  const chip = element("span", "chip words", data.verbatim);
-  chip.title = "stands word for word in the answer; this is no part of the score";
+  const chip = element("span", "chip words", data.verbatim_short || data.verbatim);
+  chip.title = data.verbatim + ": stands word for word in the answer; this is no part of the score";
   return chip;
 }
 
@@ -181,7 +188,7 @@ function words(root, data) {
   head.append(...statusChip(data));
   if (data.listed) head.append(element("span", "quiet", data.listed));
   head.append(element("span", "quiet mono end", data.id));
-  root.replaceChildren(head, textBlock(data.parts));
+  root.replaceChildren(head, snippet(data));
 }
 
 function bins(root, data) {
@@ -229,7 +236,8 @@ function strip(root, data, emit) {
   root.lorifStrip = state;
   const words = data.words || [], hasBoth = words.length > 0 && words.length < data.tokens.length;
   if (hasBoth && inWords(words, data.selected).length < data.selected.length) state.words = false;  // parts of words
-  const shown = hasBoth && state.words ? words : data.tokens.map((token, place) => ({ ...token, places: [place] }));
+  const isWords = words.length > 0 && state.words;
+  const shown = isWords ? words : data.tokens.map((token, place) => ({ ...token, places: [place] }));
   const tokensOf = (positions) => [...positions].flatMap((position) => shown[position].places).sort((a, b) => a - b);
   const chosenBefore = new Set(data.selected);
   let selected = new Set([...shown.keys()].filter((position) => shown[position].places.every((place) => chosenBefore.has(place))));
@@ -238,7 +246,7 @@ function strip(root, data, emit) {
   const list = element("div", "strip");
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-multiselectable", "true");
-  list.setAttribute("aria-label", hasBoth && state.words ? data.word_label : data.label);
+  list.setAttribute("aria-label", isWords ? data.word_label : data.label);
   const options = shown.map((token, position) => {
     const option = element("div", "token");
     option.setAttribute("role", "option");

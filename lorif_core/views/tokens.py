@@ -221,6 +221,7 @@ def card(
         "is_noise": hit.is_noise,
         "window": window_text(hit) or None,
         "verbatim": hit.verbatim.sentence or None,
+        "verbatim_short": hit.verbatim.short or None,
         "source": visible(hit.source) or None,
         "status": status,
         "status_text": f"{status} · {reason}" if reason else status,

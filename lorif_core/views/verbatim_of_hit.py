@@ -38,6 +38,13 @@ class Verbatim:
         where = f", in {visible(first.part)}" if first.part not in ("", "text") else ""
         return said + where + (f", and {further:,} further {'spans' if further > 1 else 'span'}" if further else "")
 
+    @property
+    def short(self) -> str:
+        """The same in two or three words, for a badge; empty without a span."""
+        if not self.spans:
+            return ""
+        return "verbatim: all" if self.is_whole else f"verbatim: {words_text(self.longest)}"
+
 
 def words_text(count: int) -> str:
     """A number of words."""

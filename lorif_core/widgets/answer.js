@@ -2,21 +2,17 @@
 
 Object.assign(KINDS, { answer });
 
+const FOLD = 240;  // characters of a prompt that are shown at first, its last ones
+
 function answer(root, data, emit) {
-  const state = stateOf(root, { tab: "supports" });
+  const state = stateOf(root, { tab: "supports", showsDetails: false });
   const panel = { state, emit, data, again: () => answer(root, data, emit) };
   root.classList.add("panel");
   const lists = { supports: data.supports, opposes: data.opposes, all: [...data.supports, ...data.opposes] };
   const shown = lists[state.tab];
-  const local = [state.form, state.heat, state.tab, data.said.token];
+  const local = [state.form, state.reason, state.heat, state.tab, data.said.token];
 
   section(root, "question", [data.question, data.strip, data.selected_tokens, data.can_load], (box) => questionBox(panel, box));
-  section(root, "facts", [data.facts, data.bins], (box) => {
-    const said = element("div", "quiet facts");
-    said.append(...data.facts.flatMap((fact, place) => [place ? " · " : "", element("span", "", fact)]));
-    said.title = data.sign;
-    box.replaceChildren(said, ...(data.bins ? [histogram(data.bins)] : []));
-  });
   section(root, "working", data.progress, (box) => box.replaceChildren(...[progressBar(panel)].filter(Boolean)));
   section(root, "tools", [local, data.supports.length, data.opposes.length], (box) => box.replaceChildren(row(
     "",
@@ -28,6 +24,7 @@ function answer(root, data, emit) {
     toggle("Token heat", "heat", state.heat, (isOn) => { state.heat = isOn; panel.again(); }),
     undoButton(panel),
     legendBox(),
+    element("span", "quiet end", "? shows the keys"),
   )));
   section(root, "message", data.said, (box) => box.replaceChildren(saidLine(panel)));
   section(root, "picked", [local, data.selected, data.statuses], (box) => box.replaceChildren(...[selectionBar(panel)].filter(Boolean)));
@@ -40,15 +37,22 @@ function answer(root, data, emit) {
   section(body, "reader", [local, data.reader, data.statuses, shown.map((hit) => hit.key)], (box) => {
     box.replaceChildren(...(data.reader?.key ? [readerBox(panel, shown.map((hit) => hit.key))] : []));
   });
-  readerKeys(root, data);
+  section(root, "facts", [data.facts, data.bins], (box) => {
+    const details = element("details");
+    details.open = state.showsDetails;
+    details.ontoggle = () => { state.showsDetails = details.open; };
+    const said = element("div", "quiet facts");
+    said.append(...data.facts.flatMap((fact, place) => [place ? " · " : "", element("span", "", fact)]));
+    said.title = data.sign;
+    details.append(element("summary", "", "Details"), row("", said, data.bins ? histogram(data.bins) : null));
+    box.replaceChildren(details);
+  });
+  readerKeys(root, panel, shown.map((hit) => hit.key));
 }
 
 function questionBox(panel, box) {
   const { emit, data } = panel, asked = data.question;
-  const line = element("div", "asked");
-  line.dir = "auto";
-  line.append(element("span", "", asked.prompt), element("span", "quiet", " ▸"), element("b", "", asked.completion));
-  if (asked.contrast !== null) line.append(element("span", "quiet", " compared with ▸"), element("b", "", asked.contrast));
+  const line = askedLine({ ...asked, contrast_word: "compared with", fold: FOLD });
   let picked = box.querySelector(".picked-tokens");
   if (!data.strip) {
     picked = null;

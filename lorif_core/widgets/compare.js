@@ -8,10 +8,10 @@ function compare(root, data, emit) {
   root.classList.add("panel");
   const of = (listed) => data.rows.filter((one) => one.listed === listed);
   const lists = { all: data.rows, both: of("both"), a: of("a"), b: of("b") };
-  const shown = lists[state.tab], local = [state.form, state.heat, state.tab, data.said.token];
+  const shown = lists[state.tab], local = [state.form, state.reason, state.heat, state.tab, data.said.token];
 
   section(root, "question", [data.a, data.b, data.facts], (box) => box.replaceChildren(
-    askedLine("A", data.a), askedLine("B", data.b), element("div", "quiet", data.facts.join(" · ")),
+    sideLine("A", data.a), sideLine("B", data.b), element("div", "quiet", data.facts.join(" · ")),
   ));
   section(root, "slopes", [data.rows.map((one) => [one.rank_a, one.rank_b]), state.tab], (box) => box.replaceChildren(slopes(shown)));
   section(root, "tools", [local, data.rows.length], (box) => box.replaceChildren(row(
@@ -35,10 +35,10 @@ function compare(root, data, emit) {
   section(body, "reader", [local, data.reader, data.statuses, shown.map((one) => one.key)], (box) => {
     box.replaceChildren(...(data.reader?.key ? [readerBox(panel, shown.map((one) => one.key))] : []));
   });
-  readerKeys(root, data);
+  readerKeys(root, panel, shown.map((one) => one.key));
 }
 
-function askedLine(name, asked) {
+function sideLine(name, asked) {
   const line = element("div", "asked");
   line.dir = "auto";
   line.append(element("span", "chip", name), " ");

@@ -7,7 +7,7 @@ function corpus(root, data, emit) {
   const panel = { state, emit, data, again: () => corpus(root, data, emit) };
   root.classList.add("panel");
   const view = data.view, change = (more) => emit("view", { ...view, ...more });
-  const local = [state.form, data.said.token], keysShown = data.cards.map((card) => card.key);
+  const local = [state.form, state.reason, data.said.token], keysShown = data.cards.map((card) => card.key);
 
   section(root, "search", [view, data.columns], (box) => {
     const enter = (name) => (event) => { if (event.key === "Enter") change({ [name]: event.target.value }); };
@@ -53,7 +53,7 @@ function corpus(root, data, emit) {
   section(body, "reader", [local, data.reader, data.statuses, keysShown], (box) => {
     box.replaceChildren(...(data.reader?.key ? [readerBox(panel, keysShown)] : []));
   });
-  readerKeys(root, data);
+  readerKeys(root, panel, keysShown);
 }
 
 function facetBox(panel, facet) {

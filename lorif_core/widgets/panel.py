@@ -161,7 +161,7 @@ class Panel(anywidget.AnyWidget):
             self._fail(error)
 
     def _act(self, asked: Mapping[str, Any]) -> None:
-        """A decision from the page. The second half of a double click carries the token of the first."""
+        """A decision from the page, under a token of its own; the same one again is the same request."""
         if asked["token"] in (self._handled, None):
             return
         self._handled = asked["token"]
@@ -199,18 +199,18 @@ class Panel(anywidget.AnyWidget):
                 "restore": self.workspace.restore,
             }[act]
             batch = write(chosen, reason=reason, text=text, query=self.query, **why)
-        done = {"flag": "Flagged", "exclude": "Excluded", "restore": "Restored", "note": "Noted beside"}[act]
+        done = {"flag": "Flagged", "exclude": "Excluded", "restore": "Kept", "note": "Commented on"}[act]
         self._done(batch, f"{done} {len(chosen):,} {'text' if len(chosen) == 1 else 'texts'}.")
 
     def _done(self, batch: Batch, said: str) -> None:
+        self.refresh()  # first: what is said last tells the page that all is there, and lets waiting keys go on
         self._say(f"{said} Batch {batch.batch_id} by {batch.actor}.")
-        self.refresh()
 
     def _say(self, text: str, *, failed: bool = False) -> None:
         self.said = {"text": visible(text), "failed": failed, "token": uuid.uuid4().hex}
 
     def _fail(self, error: LorifError) -> None:
-        self._say(f"This did not work: {error}", failed=True)
+        self._say(f"Something went wrong: {error}", failed=True)
 
     def _show_progress(self, label: str, done: int, total: int) -> None:
         self.progress = {"label": label, "done": done, "total": total}

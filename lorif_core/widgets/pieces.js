@@ -4,7 +4,8 @@
 // are drawn again only when what they show has changed, so that focus and scroll position stay.
 
 function stateOf(root, initial) {
-  root.lorifState ??= { form: null, drafts: {}, heat: true, ...initial };
+  root.lorifState ??= { form: null, drafts: {}, heat: true, reason: null, showsKeys: false, held: [], waits: null, ...initial };
+  root.tabIndex = -1;  // a click into it gives it the keys
   root.dataset.lmSuppressShortcuts = "true";  // or Jupyter would take "x" for "cut the cell"
   return root.lorifState;
 }
@@ -19,8 +20,8 @@ function section(parent, name, inputs, build) {
   const seen = JSON.stringify(inputs ?? null);
   if (box.lorifSeen === seen) return box;
   box.lorifSeen = seen;
-  const active = box.getRootNode().activeElement;
-  const key = active && box.contains(active) ? active.dataset.key : undefined;
+  const active = box.getRootNode().activeElement, hadFocus = active && box.contains(active);
+  const key = hadFocus ? active.dataset.key : undefined;
   const range = key && active.selectionStart !== undefined ? [active.selectionStart, active.selectionEnd] : null;
   const top = box.scrollTop;
   build(box);
@@ -29,6 +30,8 @@ function section(parent, name, inputs, build) {
   if (again) {
     again.focus({ preventScroll: true });
     if (range && again.setSelectionRange && again.type !== "search") again.setSelectionRange(...range);
+  } else if (hadFocus && !box.contains(active)) {
+    box.closest(".panel")?.focus({ preventScroll: true });  // or the next key would go to the notebook
   }
   return box;
 }
@@ -105,46 +108,62 @@ function picker(label, key, options, value, change) {
   return made;
 }
 
-// Flag, exclude, restore, note: always at the same place, always by id. Those that would change nothing are off.
+// What is asked of the kernel once: under a name of its own, so that two of them are two.
+function newToken() {
+  return Math.random().toString(36).slice(2) + Date.now().toString(36);
+}
+
+// Ask the kernel to decide. Keys that come before it has answered wait, as they are about what is on screen then.
+function sendAct(panel, asked) {
+  const { state, emit, data } = panel, before = data.said.token;
+  hold(state, (now) => now.said.token !== before);
+  emit("act", { ...asked, token: newToken() });
+}
+
+// Flag, exclude, keep, comment: always at the same place, always by id. Those that would change nothing are off.
 function decideBar(panel, ids, status, key) {
-  const { state, emit, data, again } = panel;
+  const { state, again } = panel;
   const send = (act, more) => {
     state.form = null;
-    emit("act", { act, ids, token: data.said.token, ...more });
+    sendAct(panel, { act, ids, ...more });
     again();
   };
   const open = (kind) => () => {
     state.form = state.form?.key === key && state.form.kind === kind ? null : { key, kind };
     again();
   };
-  const once = (act) => (event) => {
+  const once = (act, more) => (event) => {
     for (const one of event.currentTarget.parentElement.querySelectorAll("button.act")) one.disabled = true;
-    send(act);
+    send(act, more);
   };
-  const act = { classes: "act" };
+  const act = { classes: "act" }, why = state.reason;
+  const exclude = why ? once("exclude", { reason: why }) : open("exclude");
+  const told = why ? `As ${why}, the last reason; the key E chooses another.` : "Leave it out of every export. Asks for a reason.";
   return row(
     "decide",
     button("Flag", key + "-flag", once("flag"), { ...act, off: status === "flagged", title: "Mark as suspicious; it stays in the data." }),
-    button("Exclude…", key + "-exclude", open("exclude"), { ...act, off: status === "excluded", title: "Leave it out of every export. Asks for a reason." }),
-    button("Restore", key + "-restore", once("restore"), { ...act, off: status === "kept", title: "Keep it, whatever was decided before." }),
-    button("Note", key + "-note", open("note")),
+    button(why ? "Exclude" : "Exclude…", key + "-exclude", exclude, { ...act, off: status === "excluded", title: told }),
+    why ? button("Other reason…", key + "-why", open("exclude"), { off: status === "excluded" }) : null,
+    button("Keep", key + "-keep", once("restore"), { ...act, off: status === "kept", title: "Keep it, whatever was decided before." }),
+    button("Comment", key + "-note", open("note")),
   );
 }
 
 function decideForm(panel, ids, key) {
-  const { state, emit, data, again } = panel;
+  const { state, data, again } = panel;
   if (state.form?.key !== key) return null;
   const kind = state.form.kind, draft = (state.drafts[key + kind] ??= { text: "", reason: "" });
   const done = () => {
     state.form = null;
     delete state.drafts[key + kind];
-    emit("act", { act: kind, ids, reason: draft.reason || null, text: draft.text, token: data.said.token });
+    if (kind === "exclude") state.reason = draft.reason;
+    sendAct(panel, { act: kind, ids, reason: draft.reason || null, text: draft.text });
     again();
   };
   const cancel = button("Cancel", key + "-cancel", () => { state.form = null; again(); });
   if (kind === "note") {
-    const text = field("textarea", "Note", key + "-text", draft.text, (value) => { draft.text = value; save.disabled = !value.trim(); });
-    const save = button("Save note", key + "-save", done, { classes: "main", off: !draft.text.trim() });
+    const text = field("textarea", "Comment", key + "-text", draft.text, (value) => { draft.text = value; save.disabled = !value.trim(); });
+    const save = button("Save comment", key + "-save", done, { classes: "main", off: !draft.text.trim() });
     return row("form", text, save, cancel);
   }
   const sure = button(`Exclude ${count(ids.length, "text")}`, key + "-sure", done, { classes: "main", off: !draft.reason });
@@ -181,7 +200,8 @@ function hitCard(panel, hit) {
   head.prepend(choose);
   const actions = decideBar(panel, [hit.key], known.status, "card-" + hit.key);
   actions.append(button("Read", "read-" + hit.key, () => { emit("open", hit.key); }, { classes: "end" }));
-  card.append(head, textBlock(parts), actions);
+  head.append(actions);
+  card.append(head, textBlock(parts));
   const form = decideForm(panel, [hit.key], "card-" + hit.key);
   if (form) card.append(form);
   return card;
@@ -190,7 +210,7 @@ function hitCard(panel, hit) {
 function pageHead(hit, known) {
   const head = element("div", "head");
   if (hit.source) head.append(element("span", "chip", hit.source));
-  head.append(element("span", "chip " + known.status, known.text), element("span", "quiet mono end", hit.id));
+  head.append(...statusChip({ status: known.status, status_text: known.text }), element("span", "quiet mono end", hit.id));
   return head;
 }
 
@@ -212,7 +232,10 @@ function selectionBar(panel) {
 function readerBox(panel, order) {
   const { state, emit, data, again } = panel, shown = data.reader;
   const place = order.indexOf(shown.key), known = statusOf(panel, shown.key);
-  const go = (target) => () => emit("open", target);
+  const go = (target) => () => {
+    hold(state, (now) => (now.reader?.key ?? null) === (target ?? null));
+    emit("open", target);
+  };
   const box = element("div", "drawer");
   box.append(row(
     "nav",
@@ -265,37 +288,89 @@ function saidLine(panel) {
 }
 
 function undoButton(panel) {
-  const { emit, data } = panel;
   return button("Undo", "undo", (event) => {
     event.currentTarget.disabled = true;
-    emit("act", { act: "undo", ids: [], token: data.said.token });
+    sendAct(panel, { act: "undo", ids: [] });
   }, { title: "Take back your latest decision." });
 }
 
-// Single letters, unless a text is being typed.
-function keys(root, actions) {
+const WAITS_MS = 20000;
+const MEANINGS = {
+  "J K": "next text, previous text", Enter: "read the first text", A: "keep", F: "flag", X: "exclude, with the last reason if there is one",
+  E: "exclude with another reason", N: "needs review", U: "undo your latest decision", "1 … 9": "choose a reason", S: "skip", M: "comment",
+  Esc: "close what is open", "?": "show or hide this list",
+};
+
+// Hold the keys back until something has arrived; a kernel that never answers does not hold them for ever.
+function hold(state, arrived) {
+  const since = Date.now();
+  state.waits = (data) => arrived(data) || Date.now() - since > WAITS_MS;
+}
+
+// Single letters, unless a text is being typed. Every press counts once: one that comes while the kernel is at work is
+// played when its answer is on screen, one that a key held down repeats moves on and decides nothing.
+function keys(root, data, actions) {
+  const state = root.lorifState;
+  const play = () => {
+    if (state.waits?.(data)) {
+      state.waits = null;
+      if (data.said.failed) state.held = [];  // what was to come after it was meant for another text
+    }
+    while (state.held.length && !state.waits) actions[state.held.shift()]?.();
+  };
   root.onkeydown = (event) => {
     const target = event.composedPath()[0];
     if (/^(input|textarea|select)$/i.test(target.tagName) && target.type !== "checkbox") return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act) return;
+    if (/^(Enter| )$/.test(event.key) && /^(button|summary|input)$/i.test(target.tagName)) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (!actions[key]) return;
     event.preventDefault();
     event.stopPropagation();
-    act();
+    if (event.repeat && !"jk".includes(key)) return;
+    state.held.push(key);
+    play();
   };
+  play();
+}
+
+// What the keys do, for who asks with "?".
+function keysBox(state, letters) {
+  if (!state.showsKeys) return [];
+  const list = element("dl", "pairs key-list");
+  for (const letter of letters) {
+    const name = element("dt");
+    name.append(...letter.split(" … ").flatMap((one, place) => [place ? " … " : "", ...one.split(" ").flatMap((key) => [element("kbd", "", key), " "])]));
+    list.append(name, element("dd", "", MEANINGS[letter]));
+  }
+  return [list];
 }
 
 function press(root, key) {
   return () => {
     const found = [...root.querySelectorAll("button[data-key]")].find((one) => one.dataset.key === key);
-    if (found && !found.disabled) found.click();
+    if (!found || found.disabled) return false;
+    found.click();
+    return true;
   };
 }
 
-function readerKeys(root, data) {
-  keys(root, data.reader?.key ? {
-    j: press(root, "reader-j"), k: press(root, "reader-k"), f: press(root, "reader-flag"), x: press(root, "reader-exclude"),
-    Escape: press(root, "reader-close"),
-  } : {});
+// The keys of a list with a reader: they decide about the text that is open.
+function readerKeys(root, panel, order) {
+  const { state, emit, data, again } = panel, isOpen = Boolean(data.reader?.key);
+  const first = () => {
+    if (!order.length) return;
+    hold(state, (now) => now.reader?.key === order[0]);
+    emit("open", order[0]);
+  };
+  // All of them also while no text is open: one may be on its way, and what is pressed meanwhile is about it.
+  const open = {
+    j: isOpen ? press(root, "reader-j") : first, k: press(root, "reader-k"), f: press(root, "reader-flag"),
+    x: press(root, "reader-exclude"), e: () => press(root, "reader-why")() || press(root, "reader-exclude")(),
+    a: press(root, "reader-keep"), m: press(root, "reader-note"), Escape: press(root, "reader-close"),
+    ...(isOpen ? {} : { Enter: first }),
+  };
+  const shared = { u: press(root, "undo"), "?": () => { state.showsKeys = !state.showsKeys; again(); } };
+  section(root, "keys", state.showsKeys, (box) => box.replaceChildren(...keysBox(state, ["J K", "Enter", "A", "F", "X", "E", "M", "U", "Esc", "?"])));
+  keys(root, data, { ...open, ...shared });
 }

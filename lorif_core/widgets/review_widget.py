@@ -8,12 +8,14 @@ import traitlets
 
 from lorif_core.errors import ConfigError, LorifError
 from lorif_core.views.panels import reader_panel
+from lorif_core.views.text import visible
 from lorif_core.views.tokens import Payload
 from lorif_core.widgets.panel import Panel, source, told
 from lorif_core.workspace.curation.review import Review
 from lorif_core.workspace.workspace import Workspace
 
 NEEDS_REVIEW = "needs-review"
+STEPS = {"next": 1, "previous": -1}
 
 
 class ReviewWidget(Panel):
@@ -30,6 +32,7 @@ class ReviewWidget(Panel):
         """Train id → what was done with it here."""
 
         self._trail: list[str] = []
+        self._answered = ""
         if not isinstance(review.home, Workspace):
             raise ConfigError("the queue does not know its workspace: get it from `ws.review`.")
         super().__init__(review.home, review.dataset_id, query=review.choice.query, redact=redact)
@@ -71,18 +74,30 @@ class ReviewWidget(Panel):
         return reader_panel(train_id, shown.text, shown.metadata, events)
 
     def _key(self, asked: Mapping[str, Any]) -> None:
+        """A key or a click, under a token of its own; the same one again is the same request."""
         if asked["token"] == self._handled:
             return
-        self._handled = asked["token"]
+        self._handled = self._answered = asked["token"]
         try:
             if asked["act"] == "undo":
                 self.take_back()
+            elif asked["act"] in STEPS:
+                self._step(STEPS[asked["act"]])
             elif asked["act"] == "note":
                 self._decide("note", self._open_ids(), text=asked.get("text"), token=asked["token"])
             else:
                 self._decide_here(asked["act"], asked.get("reason"), asked["token"])
         except LorifError as error:
             self._fail(error)
+        self._draw()  # says that it is answered, and is the last thing that the page gets
+
+    def _step(self, step: int) -> None:
+        """Open the next or the previous text of the queue, decided or not."""
+        if self.current is None:
+            return
+        place = self.ids.index(self.current) + step
+        if 0 <= place < len(self.ids):
+            self._go(self.ids[place])
 
     def _decide_here(self, act: str, reason: str | None, token: str) -> None:
         ids = self._open_ids()
@@ -112,6 +127,10 @@ class ReviewWidget(Panel):
     def _go(self, train_id: str | None) -> None:
         self.set_trait("current", train_id)
         self.show(train_id)
+        self._draw()
+
+    def _draw(self) -> None:
+        train_id, guidelines = self.current, self.workspace.team.guidelines(dataset=self.dataset_id)
         self._put(
             "data",
             {
@@ -121,5 +140,7 @@ class ReviewWidget(Panel):
                 "num_done": len(self.done),
                 "place": 0 if train_id is None else self.ids.index(train_id) + 1,
                 "reasons": [reason.name for reason in self.workspace.journal.reasons()],
+                "guidelines": None if guidelines is None else visible(guidelines.markdown),
+                "answered": self._answered,
             },
         )

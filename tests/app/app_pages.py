@@ -6,26 +6,30 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-SCRIPT = "from app.shell import run\n\nrun()\n"
+SCRIPT = "from app.shell import run\n\nrun({first!r})\n"
 """As app/script/main.py. AppTest would take the folder app/pages beside that file for pages of the old kind."""
 
 TIMEOUT_S = 600
 
 
-def open_page(monkeypatch, workspace: Path, page: str | None = None, **url: str) -> AppTest:
+def open_page(
+    monkeypatch, workspace: Path, page: str | None = None, first: str = "investigate", **url: str
+) -> AppTest:
     """A page after its first run.
 
     Args:
         monkeypatch: Sets what `lorif app` would.
         workspace: Its folder.
-        page: Module below app/pages without its `_page`, drawn without the frame; None is home with the frame.
+        page: Module below app/pages without its `_page`, drawn without the frame; None is Investigate with the frame.
+        first: Path of the page that is drawn with the frame.
         **url: Query parameters.
     """
     monkeypatch.setenv("LORIF_STUDIO_WORKSPACE", str(workspace))
     monkeypatch.setenv("LORIF_STUDIO_AUTH", "")
     monkeypatch.setenv("LORIF_ACTOR", "tester")
     app = AppTest.from_string(
-        SCRIPT if page is None else f"from app.pages.{page}_page import page\n\npage()\n", default_timeout=TIMEOUT_S
+        SCRIPT.format(first=first) if page is None else f"from app.pages.{page}_page import page\n\npage()\n",
+        default_timeout=TIMEOUT_S,
     )
     for name, value in url.items():
         app.query_params[name] = value

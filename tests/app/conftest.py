@@ -30,7 +30,7 @@ def open_studio(request, chromium) -> Iterator[Callable]:
     studios: set[str] = set()
     with opening(chromium, request.node.name) as (open_path, requests):
 
-        def open_one(studio: Studio, path: str = "/", **options):
+        def open_one(studio: Studio, path: str = "/investigate", **options):
             studios.add(studio.url)
             return open_path(studio, path, **options)
 
@@ -42,7 +42,7 @@ def open_studio(request, chromium) -> Iterator[Callable]:
 @pytest.fixture
 def new_page(open_studio, studio) -> Iterator[Callable]:
     """Opens a page of the shared studio; what a test decided there is taken back."""
-    yield lambda path="/", **options: open_studio(studio, path, **options)
+    yield lambda path="/investigate", **options: open_studio(studio, path, **options)
     workspace = lf.open_workspace(studio.workspace)
     decided = workspace.decisions.states().filter(pl.col("status") != "kept")["train_id"].to_list()
     if decided:

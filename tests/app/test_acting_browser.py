@@ -6,10 +6,13 @@ from driving import (
     address,
     card_ids,
     click_cell,
+    corpus_ids,
+    corpus_rows,
     deep_text,
     described,
     rows_of,
     said,
+    sort_corpus,
     table,
     wait_for_run,
     wait_until,
@@ -21,9 +24,6 @@ import lorif_core as lf
 from lorif_core.workspace.datasets.view import View
 
 pytestmark = pytest.mark.browser
-
-CORPUS_ROW = 36
-"""Pixels between two rows of the table of texts."""
 
 
 @pytest.fixture
@@ -39,37 +39,35 @@ def statuses(workspace):
     )
 
 
-def corpus_ids(page):
-    return [cells[0] for cells in rows_of(table(page, "corpus-rows"))]
-
-
 def select_rows(page, rows):
     for row in rows:
-        click_cell(page, table(page, "corpus-rows"), row=row, row_height=CORPUS_ROW, header=CORPUS_ROW)
+        corpus_rows(page).nth(row).get_by_role("checkbox").click()
     page.get_by_text(f"{len(rows)} selected", exact=True).wait_for()
 
 
 def test_rows_selected_before_another_order_are_not_flagged_in_their_place(new_page, opened):
     page = new_page("/corpus")
-    select_rows(page, [0, 2])
-    page.get_by_text("Largest first").click()
-    page.get_by_text("0 selected", exact=True).wait_for()
-    wait_until(page.get_by_role("button", name="Flag", exact=True).is_disabled)
-    assert statuses(opened) == {}
-
-
-def test_rows_sorted_by_the_browser_are_flagged_by_what_they_show(new_page, opened):
-    page = new_page("/corpus")
-    frame = table(page, "corpus-rows")
     before = corpus_ids(page)
-    click_cell(page, frame, row=-1, x=60, header=CORPUS_ROW)
-    wait_until(lambda: corpus_ids(page) == sorted(before))
-    click_cell(page, frame, row=-1, x=60, header=CORPUS_ROW)
-    wait_until(lambda: corpus_ids(page) == sorted(before, reverse=True))
-    select_rows(page, [0])
-    page.get_by_role("button", name="Flag", exact=True).click()
+    select_rows(page, [0, 2])
+    sort_corpus(page, "year")
+    wait_until(lambda: corpus_ids(page) != before)
+    page.get_by_text("2 selected", exact=True).wait_for(state="detached")
+    page.keyboard.press("f")  # about the first row of the new order, as nothing is selected
     said(page, "Flagged 1 text.")
-    assert statuses(opened) == {max(before): "flagged"}
+    assert list(statuses(opened)) == corpus_ids(page)[:1]
+
+
+def test_rows_of_a_sorted_table_are_flagged_by_what_they_show(new_page, opened):
+    page = new_page("/corpus")
+    wanted = opened.data.browse(View(sort=("-data.year",)), limit=3).frame["train_id"].to_list()
+    sort_corpus(page, "year")
+    wait_until(lambda: corpus_ids(page)[:3] != wanted)
+    sort_corpus(page, "year")
+    wait_until(lambda: corpus_ids(page)[:3] == wanted)
+    select_rows(page, [1])
+    page.keyboard.press("f")
+    said(page, "Flagged 1 text.")
+    assert statuses(opened) == {wanted[1]: "flagged"}
 
 
 def test_undo_and_redo_of_a_single_decision(new_page, opened):
@@ -165,7 +163,7 @@ def test_a_decision_that_was_said_to_be_saved_outlives_kill_9(open_studio, tmp_p
         assert statuses(workspace) == {first: "flagged"}
         studio.start()
         history = open_studio(studio, "/history")  # the first page that a new server shows
-        history.get_by_text("1 acts").wait_for()
+        history.get_by_text("1 act", exact=True).wait_for()
         assert not history.get_by_text("Page not found").count()
         again = open_studio(studio, "/?query=1")
         assert card_ids(again)[0] == first
@@ -215,7 +213,7 @@ def test_the_history_says_who_when_what_and_why_and_a_revert_is_a_new_act(new_pa
     revision = opened.journal.revision()
     click_cell(page, table(page, "history-acts"), row=0)
     page.get_by_role("button", name="Revert", exact=True).click()
-    said(page, "Reverted.")
+    said(page, "Undone: excluded 1 text as spam.")
     assert opened.journal.revision() == revision + 1
     assert statuses(opened) == {}
     assert {event.batch.kind for event in opened.decisions.events_of(first)} >= {"exclude", "undo"}

@@ -1,24 +1,23 @@
 """Asking in a real browser while other things happen: once, from cache, cancelled, reloaded, from two tabs."""
 
-from contextlib import suppress
-
 import pytest
 from driving import (
-    HEARD_MS,
     address,
+    ask_button,
     card_ids,
     choose,
     parameters,
     ranks,
     selected_tokens,
     settle,
+    sort_corpus,
     token,
     wait_for_run,
     wait_until,
 )
-from playwright.sync_api import TimeoutError
 
 import lorif_core as lf
+from lorif_core.workspace.indexes.index_names import named_indexes
 
 pytestmark = pytest.mark.browser
 
@@ -34,33 +33,32 @@ def opened(studio):
 def fill(page, prompt, completion):
     page.get_by_role("textbox", name="Prompt").fill(prompt)
     page.get_by_role("textbox", name="Completion").fill(completion)
-    page.get_by_role("textbox", name="Prompt").click()
 
 
 def run(page):
-    """Click Run until it is heard: the tokens that come in meanwhile move the button away from the click."""
+    """Click Ask, once: nothing that comes in meanwhile takes the click."""
     before = address(page)
-    while address(page) == before:
-        wait_for_run(page)
-        page.get_by_role("button", name="Run", exact=True).click()
-        with suppress(TimeoutError):
-            page.wait_for_function("(before) => location.href !== before", arg=before, timeout=HEARD_MS)
+    ask_button(page).click()
+    page.wait_for_function("(before) => location.href !== before", arg=before)
 
 
 def ask_slowly(page, opened, prompt):
     """Ask the slow model to complete the prompt at length; returns while it writes."""
     slow = opened.indexes.records()[0].index_id
-    fill(page, prompt, "")
-    page.get_by_role("button", name="Let the model say it").click()
-    length = page.get_by_label("Longest, in tokens", exact=True)
+    choose(page, "Index", named(opened, slow))
+    wait_for_run(page)
+    page.get_by_text("Options", exact=True).click()
+    length = page.get_by_label("Longest generation, in tokens", exact=True)
     length.fill(str(LONG))
     length.press("Enter")
-    page.keyboard.press("Escape")
-    page.get_by_text("Compare with, index, list length").click()
-    choose(page, "Index", slow)
-    wait_for_run(page)
+    fill(page, prompt, "")
     run(page)
     page.get_by_role("button", name="Cancel", exact=True).wait_for()
+
+
+def named(opened, index_id):
+    """How the studio calls an index."""
+    return named_indexes(opened.files, opened.indexes.records())[index_id].name
 
 
 def asked(opened, prompt):
@@ -94,7 +92,7 @@ def test_clicks_during_a_run_do_not_stop_it_and_it_ends_once(new_page, opened):
     prompt = "The forest of Dunmar is"
     ask_slowly(page, opened, prompt)
     page.get_by_role("link", name="Corpus").click()
-    page.get_by_text("Largest first").click()
+    sort_corpus(page, "year")
     page.get_by_role("link", name="History").click()
     page.get_by_role("link", name="Investigate").click()
     wait_until(lambda: asked(opened, prompt))
@@ -103,7 +101,7 @@ def test_clicks_during_a_run_do_not_stop_it_and_it_ends_once(new_page, opened):
 
 
 def test_a_reload_during_a_run_shows_the_same_run_and_then_its_answer(new_page, opened):
-    page = new_page("/")
+    page = new_page()
     prompt = "The garden of Ivern is"
     ask_slowly(page, opened, prompt)
     assert "asking" in parameters(page)
@@ -130,7 +128,7 @@ def test_cancel_ends_a_run_and_shows_no_part_of_it(new_page, opened):
 
 
 def test_two_tabs_ask_at_once_and_both_are_answered(new_page, opened):
-    first, second = new_page("/"), new_page("/")
+    first, second = new_page(), new_page()
     for page, prompt in ((first, "The tower of Eskdale is"), (second, "The bridge of Jarrow is")):
         fill(page, prompt, " garden Brook.")
     for page in (first, second):
@@ -172,8 +170,8 @@ def test_two_methods_on_one_question_are_two_clicks(new_page, opened):
     (other,) = [one.index_id for one in opened.indexes.records() if one.index_id != mine.index_id]
     page = new_page(f"/?query={mine.query_id}")
     wait_for_run(page)
-    page.get_by_role("button", name="Compare methods").click()
-    page.get_by_role("button", name=other).click()
+    page.get_by_role("button", name="Compare with", exact=True).click()
+    page.get_by_role("button", name=named(opened, other), exact=True).click()
     page.get_by_text("They differ in: index", exact=False).wait_for()
     assert "/compare" in address(page)
     (a,), (b,) = parameters(page)["a"], parameters(page)["b"]

@@ -51,7 +51,7 @@ def test_swapping_exchanges_both_in_the_address(monkeypatch, workspace):
     app = open_page(monkeypatch, workspace, "compare", a="1", b="3")
     next(one for one in app.button if one.key == "compare-swap").click().run()
     assert (app.query_params["a"], app.query_params["b"]) == ("3", "1")
-    assert any(one.startswith("A · query 3") for one in texts(app))
+    assert any(one.startswith("A · question 3") for one in texts(app))
 
 
 def test_a_flag_names_the_selected_text_and_its_question(monkeypatch, workspace):
@@ -89,7 +89,8 @@ def test_margins_and_contrasts_that_version_0_1_kept_are_shown_as_they_are_defin
     assert not app.exception
     for name, query_id, objective in (("A", "2", "contrast"), ("B", "3", "margin")):
         value = -kept[query_id]["objective_value"]  # kept as what is differentiated, less for more of the completion
-        assert f"{name} · query {query_id} · {objective} {value:.3f} nats" in texts(app)
+        (told,) = [one for one in texts(app) if one.startswith(f"{name} · question {query_id} · ")]
+        assert told.endswith(f" · {objective} {value:.3f} nats")
     listed = {
         query["query_id"]: query["objective_value"] for query in done("queries", folder, "--json").json["queries"]
     }

@@ -85,7 +85,7 @@ def test_a_rule_that_cannot_be_read_is_one_sentence(monkeypatch, plain):
     app.text_area(key="export-rules").set_value("destroy where source = atlas").run()
     button(app, "export-preview-rules").click().run()
     assert not app.exception
-    assert any(one.startswith("This did not work:") and "defect" not in one for one in texts(app))
+    assert any(one.startswith("Something went wrong:") and "defect" not in one for one in texts(app))
 
 
 def test_reverting_an_act_writes_a_new_one_and_marks_it_undone(monkeypatch, plain):

@@ -192,7 +192,7 @@ def test_a_wrong_name_or_password_is_one_sentence_that_tells_not_which(house, na
     browser = house.browser()
     answer = house.post(browser, "sign-in", name=name, password=password)
     assert answer.status_code == 401
-    assert "This name and password do not belong together." in answer.text
+    assert "Wrong name or password." in answer.text
     assert not is_inside(browser)
 
 
@@ -264,7 +264,7 @@ def test_a_new_password_ends_the_other_sessions_and_keeps_this_one(house):
     wrong = house.post(here, "password", password=WRONG, new=NEW, again=NEW)
     assert wrong.status_code == 401
     assert is_inside(there)
-    assert "two different ways" in house.post(here, "password", password=RIGHT, new=NEW, again=RIGHT).text
+    assert "passwords differ" in house.post(here, "password", password=RIGHT, new=NEW, again=RIGHT).text
     assert "12 to 1,000 characters" in house.post(here, "password", password=RIGHT, new="short", again="short").text
     assert house.post(here, "password", password=RIGHT, new=NEW, again=NEW).status_code == 303
     assert is_inside(here)
@@ -318,7 +318,7 @@ def test_one_password_for_all_lets_in_under_any_name_while_nobody_has_a_role(tmp
         assert "names are not verified" in house.browser().get("/").text
         browser = house.signed_in("anybody")
         assert browser.get("/").json()["x-lorif-person"] == "anybody"
-        assert "This is not the password." in house.post(house.browser(), "sign-in", name="x", password=WRONG).text
+        assert "Wrong password." in house.post(house.browser(), "sign-in", name="x", password=WRONG).text
         journal.set_role("anybody", "admin", by="anybody")
         assert not is_inside(browser)
         assert house.post(house.browser(), "sign-in", name="anybody", password=RIGHT).status_code == 401

@@ -32,7 +32,7 @@ def test_a_defect_shows_an_id_and_the_log_has_its_place_but_no_text(caplog):
 
 def test_an_expected_error_is_its_sentence():
     sentence = told('__import__("lorif_core.errors").errors.DataError("the file is no file: choose another one.")')
-    assert sentence == "This did not work: the file is no file: choose another one."
+    assert sentence == "Something went wrong: the file is no file: choose another one."
 
 
 @pytest.mark.parametrize("raised", ["MemoryError()", 'RuntimeError("DefaultCPUAllocator: alloc_cpu.cpp:94 failed")'])
@@ -41,7 +41,8 @@ def test_too_little_memory_is_advice(raised):
 
 
 def test_a_workspace_that_is_not_there_is_one_sentence_and_exit_code_2(tmp_path):
-    run = lorif("app", tmp_path / "missing")
+    run = lorif("app", tmp_path / "missing" / "workspace")
     assert run.code == 2
+    assert not (tmp_path / "missing").exists()
     assert len(run.err.strip().splitlines()) == 1
     assert "Traceback" not in run.err

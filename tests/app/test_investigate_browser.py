@@ -3,7 +3,18 @@
 import time
 
 import pytest
-from driving import address, parameters, ranks, scores, selected_tokens, token, wait_for_run, wait_until
+from driving import (
+    address,
+    ask_button,
+    parameters,
+    ranks,
+    scores,
+    selected_tokens,
+    show_tokens,
+    token,
+    wait_for_run,
+    wait_until,
+)
 from tiny_workspace import HOSTILE_ID
 
 import lorif_core as lf
@@ -12,6 +23,7 @@ pytestmark = pytest.mark.browser
 
 
 def choose_four_tokens(page):
+    show_tokens(page)
     token(page, 2).click()
     wait_until(lambda: selected_tokens(page) == [2])
     token(page, 5).click(modifiers=["Shift"])
@@ -21,8 +33,7 @@ def test_a_typed_question_shows_a_ranked_list_with_falling_scores(new_page):
     page = new_page()
     page.get_by_role("textbox", name="Prompt").fill("The castle of Corve is")
     page.get_by_role("textbox", name="Completion").fill(" garden Farrow.")
-    page.get_by_role("textbox", name="Prompt").click()
-    page.get_by_role("button", name="Run").click()
+    ask_button(page).click()
     assert ranks(page)[:3] == ["#1", "#2", "#3"]
     found = scores(page)
     assert found == sorted(found, reverse=True)
@@ -39,6 +50,7 @@ def test_click_and_shift_click_choose_a_range_of_tokens(new_page):
 
 def test_the_keyboard_chooses_the_same_range(new_page):
     page = new_page("/?query=1")
+    show_tokens(page)
     token(page, 2).focus()
     page.keyboard.press("Space")
     wait_until(lambda: selected_tokens(page) == [2])
@@ -53,7 +65,7 @@ def test_the_header_names_the_tokens_that_were_explained(new_page):
     page = new_page("/?query=1")
     choose_four_tokens(page)
     page.get_by_text("4 of").wait_for()
-    page.get_by_role("button", name="Run").click()
+    ask_button(page).click()
     page.get_by_text("explains tokens 2–5").wait_for()
 
 

@@ -33,7 +33,7 @@ def test_the_url_opens_a_kept_answer_and_fills_the_form(monkeypatch, workspace):
 def test_an_unknown_query_is_one_sentence(monkeypatch, workspace):
     app = open_page(monkeypatch, workspace, query="999")
     assert not app.exception
-    assert any("999" in one and one.startswith("This did not work:") for one in texts(app))
+    assert any("999" in one and one.startswith("Something went wrong:") for one in texts(app))
 
 
 def test_asking_puts_the_new_query_into_the_url(monkeypatch, workspace):
@@ -64,7 +64,7 @@ def test_what_cannot_be_undone_is_said_in_one_sentence(monkeypatch, tmp_path):
     app = open_page(monkeypatch, copy_of(indexed(), tmp_path))
     button(app, "studio-undo").click().run()
     assert not app.exception
-    assert any(one.startswith("This did not work:") for one in texts(app))
+    assert any(one.startswith("Something went wrong:") for one in texts(app))
 
 
 def test_filters_hide_and_reset_shows_all_again(monkeypatch, workspace):

@@ -24,7 +24,7 @@ def test_an_unfinished_index_has_a_bar_and_a_row_for_each_worker(monkeypatch, be
     assert shown["tokens/s"].to_list()[0] > 0
     (bar,) = app.get("progress")
     assert bar.proto.value == 50
-    assert bar.proto.text.startswith(f"{index_folder(begun).name}: 4 of 8 parts; 1 worker with")
+    assert bar.proto.text.startswith("lorif: 4 of 8 parts; 1 worker with")
     assert bar.proto.text.endswith("left for the parts")
 
 

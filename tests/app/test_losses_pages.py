@@ -48,7 +48,7 @@ def test_a_kept_answer_opens_and_fills_the_form(monkeypatch, workspace):
     app = open_page(monkeypatch, workspace, query="2")
     assert not app.exception
     assert app.selectbox(key="ask-table").value == "q1"
-    assert not any(one.startswith("This did not work") for one in texts(app))
+    assert not any(one.startswith("Something went wrong") for one in texts(app))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -56,7 +56,7 @@ def test_a_kept_answer_opens_and_fills_the_form(monkeypatch, workspace):
 def test_no_page_fails_for_it(monkeypatch, workspace, name, query):
     app = open_page(monkeypatch, workspace, name, query=query, index="api", a="1", b="2")
     assert not app.exception
-    assert not any(one.startswith("This did not work") for one in texts(app)), texts(app)
+    assert not any(one.startswith("Something went wrong") for one in texts(app)), texts(app)
 
 
 def test_the_same_question_goes_from_gradients_to_losses_and_back(monkeypatch, workspace):
@@ -64,9 +64,9 @@ def test_the_same_question_goes_from_gradients_to_losses_and_back(monkeypatch, w
     app = open_page(monkeypatch, workspace, query="1")
     button(app, "compare-with-api").click().run()
     run_until(app, lambda now: "asking" not in now.query_params)
-    assert not any(one.startswith("This did not work") for one in texts(app)), texts(app)
+    assert not any(one.startswith("Something went wrong") for one in texts(app)), texts(app)
     assert opened.questions.records()[-1].index_id in ("api", gradients_of(opened))
     app = open_page(monkeypatch, workspace, query="2")
     button(app, f"compare-with-{gradients_of(opened)}").click().run()
     run_until(app, lambda now: "asking" not in now.query_params)
-    assert not any(one.startswith("This did not work") for one in texts(app)), texts(app)
+    assert not any(one.startswith("Something went wrong") for one in texts(app)), texts(app)

@@ -11,10 +11,12 @@ pytestmark = pytest.mark.browser
 
 HOSTILE = quote("train_id in (markup, letters, long)")
 VIEWS = {
-    "investigate": "/",
+    "home": "/",
+    "investigate": "/investigate",
     "answer": "/?query=3",
     "answer as a table": "/?query=2&tab=All&view=Table&find=script",
     "groups": "/?query=3&tab=Groups",
+    "failures": "/failures",
     "reader": "/?query=2&tab=All&find=script&open=markup",
     "corpus": f"/corpus?where={HOSTILE}",
     "duplicates": "/corpus?tab=Duplicates",

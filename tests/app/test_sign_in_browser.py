@@ -45,7 +45,7 @@ def test_every_page_of_the_door_is_accessible_and_works_without_a_script(visit, 
     page = visit("/corpus", color_scheme=scheme)
     findings = grave_findings(page)
     sign_in(page, "not the password")
-    page.get_by_role("alert").get_by_text("do not belong together").wait_for()
+    page.get_by_role("alert").get_by_text("Wrong name or password").wait_for()
     findings += grave_findings(page)
     page.goto(f"{locked[0].url}/_door/invitation?code={code}")
     page.get_by_text("This link works once.").wait_for()
@@ -53,7 +53,7 @@ def test_every_page_of_the_door_is_accessible_and_works_without_a_script(visit, 
     assert findings == []
     plain = visit("/corpus", java_script_enabled=False)
     sign_in(plain, "not the password")
-    plain.get_by_text("do not belong together").wait_for()
+    plain.get_by_text("Wrong name or password").wait_for()
 
 
 def test_in_by_the_door_to_the_page_of_the_link_and_out_by_a_click(visit):
@@ -74,9 +74,9 @@ def test_in_by_the_door_to_the_page_of_the_link_and_out_by_a_click(visit):
 def test_an_invited_member_chooses_a_password_and_is_in(visit, locked):
     code = make_invitation(Credentials(locked[1].engine), "bert", "anna")
     page = visit(f"/_door/invitation?code={code}")
-    for label in ("New password", "The same again"):
+    for label in ("New password", "Type it again"):
         page.get_by_label(label).fill(NEW)
-    page.get_by_role("button", name="Keep it and sign in").click()
+    page.get_by_role("button", name="Save and sign in").click()
     page.get_by_text("You are bert").wait_for()
 
 

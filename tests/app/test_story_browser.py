@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from driving import (
+    ask_button,
     become,
     card_ids,
     click_cell,
@@ -78,7 +79,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     fact = demo_fact(read_answer_key(demo_key()))
     workspace = lf.open_workspace(demo.workspace)
 
-    page = open_studio(demo, "/", viewport={"width": 1440, "height": 1000})
+    page = open_studio(demo, "/investigate", viewport={"width": 1440, "height": 1000})
     page.get_by_role("heading", name="Asked before").wait_for()
     picture(page, "1-open")
 
@@ -86,7 +87,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     page.get_by_role("textbox", name="Completion").fill(" Sydney.")
     page.get_by_role("textbox", name="Prompt").click()
     wait_for_run(page)
-    page.get_by_role("button", name="Run", exact=True).click()
+    ask_button(page).click()
     page.wait_for_url("**query=**")
     planted = set(fact.planted_ids)
     assert set(card_ids(page)[: len(planted)]) == planted
@@ -98,7 +99,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     token(page, 0).click()
     become(lambda: selected_tokens(page), [0])
     page.get_by_text("1 of").wait_for()
-    page.get_by_role("button", name="Run", exact=True).click()
+    ask_button(page).click()
     page.get_by_text("explains tokens 0").wait_for()
     assert set(card_ids(page)[: len(planted)]) == planted
     picture(page, "3-tokens")
@@ -119,8 +120,10 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     frame = table(page, "groups")
     wait_until(lambda: any("trivia-board" in cells for cells in rows_of(frame)))
     place = next(place for place, cells in enumerate(rows_of(frame)) if "trivia-board" in cells)
-    members = int(rows_of(frame)[place][1])
+    members = int(rows_of(frame)[place][4])
     click_cell(page, frame, row=place)
+    page.get_by_text("Those on top", exact=True).click()
+    page.locator(".st-key-selection-groups").get_by_text(f"{members} texts", exact=True).wait_for()
     exclude = page.get_by_role("button", name="Exclude…")
     wait_until(exclude.is_enabled)
     picture(page, "6-groups")

@@ -86,7 +86,7 @@ def test_space_chooses_the_token_that_has_the_focus(drawn):
 def test_exactly_one_token_is_a_tab_stop(drawn):
     page = drawn(strip(EIGHT, [2]))
     assert page.locator("[tabindex='0']").count() == 1
-    assert page.get_by_role("listbox", name="Tokens of the completion").count() == 1
+    assert page.get_by_role("listbox", name="Words of the completion").count() == 1
 
 
 def test_what_was_chosen_before_is_shown(drawn):

@@ -313,16 +313,16 @@ def test_what_cannot_be_sorted_by_is_refused(tmp_path):
             corpus.page(sort=[SortKey(of="relevance")])
         with pytest.raises(QueryError, match=r"^there is no column 'sauce'"):
             corpus.page(columns=["sauce"])
-        with pytest.raises(QueryError, match=r"^a page has at least 1 example, got a limit of 0"):
+        with pytest.raises(QueryError, match=r"^a page has at least 1 text, got a limit of 0"):
             corpus.page(limit=0)
 
 
 def test_a_frame_that_names_an_example_twice_is_refused(tmp_path):
     twice = pl.DataFrame({"train_id": ["t0", "t0"], "status": ["kept", "flagged"], "score": [1.0, 2.0]})
     with Corpus(write_corpus(tmp_path, [{"text": "x"}])) as corpus:
-        with pytest.raises(QueryError, match=r"^the decisions name each example once, 't0' is there several times"):
+        with pytest.raises(QueryError, match=r"^the decisions name each text once, 't0' is there several times"):
             corpus.count(Filter(statuses=frozenset({"kept"})), beside=SideTables(twice))
-        with pytest.raises(QueryError, match=r"^the scores of query '7' name each example once"):
+        with pytest.raises(QueryError, match=r"^the scores of query '7' name each text once"):
             corpus.page(sort=[SortKey("7", of="score")], beside=SideTables(scores={"7": twice}))
 
 

@@ -10,7 +10,7 @@ from lorif_core.corpus.rules import Rule, parse_rule, parse_rules
 from lorif_core.corpus.where import parse_where
 from lorif_core.errors import QueryError
 
-PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
 ISSUE_RULE = (
     "exclude where reason = misinformation and score in the top 1 % for query 7 and source = forum "
     'because misinformation: "came from the forum dump"'

@@ -12,7 +12,7 @@ import lorif_core as lf
 from lorif_core.cli.index_commands import index_command
 from lorif_core.methods.registry import METHODS, MethodEntry
 
-PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "adding-a-method.md").read_text(encoding="utf-8")
 FILE, LINE = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 HOME = "lorif_core.methods.tracin"
 RATE = 0.25

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from lorif_core.metrics.enrichment import enrichment
-from lorif_core.metrics.group_sums import sums_by_group, top_rows
+from lorif_core.metrics.group_sums import sum_intervals, sums_by_group, top_rows
 
 CASES = [(7, 3, 4), (8, 8, 3), (9, 1, 5), (6, 0, 2), (10, 4, 10)]
 """Texts, of the group, top k."""
@@ -27,12 +27,12 @@ def tails_by_drawing(num_texts, size, k, observed):
 
 @pytest.mark.parametrize(("num_texts", "size", "k"), CASES)
 def test_tails_are_the_shares_of_all_draws(num_texts, size, k):
-    for observed in range(max(0, k + size - num_texts), min(k, size) + 1):
-        found = enrichment(np.array([size]), np.array([observed]), num_texts, k)
-        more, fewer = tails_by_drawing(num_texts, size, k, observed)
-        assert found.p_more[0] == pytest.approx(float(more), rel=1e-12)
-        assert found.p_fewer[0] == pytest.approx(float(fewer), rel=1e-12)
-        assert found.expected[0] == pytest.approx(k * size / num_texts)
+    observed = np.arange(max(0, k + size - num_texts), min(k, size) + 1)
+    found = enrichment(np.full(len(observed), size), observed, num_texts, k)
+    drawn = [tails_by_drawing(num_texts, size, k, one) for one in observed]
+    assert found.p_more.tolist() == pytest.approx([float(more) for more, _ in drawn], rel=1e-12)
+    assert found.p_fewer.tolist() == pytest.approx([float(fewer) for _, fewer in drawn], rel=1e-12)
+    assert set(found.expected) == {k * size / num_texts}
 
 
 def test_tails_of_a_large_corpus_are_exact():
@@ -66,7 +66,7 @@ def test_what_stands_out_counts_how_many_groups_were_looked_at():
 
 def test_nothing_is_said_of_no_groups():
     found = enrichment(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 10, 2)
-    assert all(len(one) == 0 for one in found)
+    assert [len(one) for one in found] == [0] * len(found)
 
 
 def test_sums_means_and_intervals_by_group():
@@ -100,3 +100,16 @@ def test_the_top_is_by_score_then_by_row(k):
     scores = np.array([2, 5, 5, -1, 5, 2, 0, 2, 9], dtype=np.float32)
     expected = sorted(range(len(scores)), key=lambda row: (-scores[row], row))[:k]
     assert top_rows(scores, k).tolist() == expected
+
+
+def test_the_interval_of_a_sum_draws_questions_anew():
+    values = np.random.default_rng(1).standard_normal((9, 3)) * [1, 10, 100]
+    low, high = sum_intervals(values, seed=4)
+    generator = np.random.default_rng(4)
+    drawn = generator.integers(9, size=(1000, 9))
+    for group in range(3):
+        sums = sorted(fsum(values[question, group] for question in row) for row in drawn)
+        at = [0.025 * 999, 0.975 * 999]
+        ends = [sums[int(one)] + (one % 1) * (sums[int(one) + 1] - sums[int(one)]) for one in at]
+        assert [low[group], high[group]] == pytest.approx(ends, rel=1e-9)
+        assert low[group] <= values[:, group].sum() <= high[group]

@@ -4,6 +4,7 @@ import pytest
 from tiny_workspace import HOSTILE_ID
 
 from lorif_core.widgets import figure_widget
+from lorif_core.workspace.curation.choice import Choice
 
 WAIT_S = 600
 
@@ -91,6 +92,64 @@ def test_a_double_press_decides_about_one_text(ws, answer, shown):
     widget._receive(None, once, [])
     widget._receive(None, once, [])
     assert len(ws.decisions.history()) == 1
+
+
+def key(widget, act, token, **more):
+    """A key as the page sends it: under a token that no other key has."""
+    widget._receive(None, {"kind": "review", "value": {"act": act, "token": token, **more}}, [])
+
+
+def test_two_keys_that_come_before_an_answer_are_two_decisions(ws, answer, shown):
+    widget = shown(ws.review(answer, k=4))
+    first, second, third, _ = widget.ids
+    for token, act in (("a", "flag"), ("b", "flag"), ("c", "exclude")):  # sent one behind the other
+        key(widget, act, token, reason="spam")
+    statuses = dict(ws.decisions.states().select("train_id", "status").iter_rows())
+    assert statuses == {first: "flagged", second: "flagged", third: "excluded"}
+    assert (widget.data["answered"], widget.data["num_done"]) == ("c", 3)
+
+
+def test_an_answer_says_to_which_key_it_is_also_when_it_refuses(ws, answer, shown):
+    widget = shown(ws.review(answer, k=3))
+    key(widget, "exclude", "a", reason="no-such-reason")
+    assert (widget.data["answered"], widget.said["failed"], ws.decisions.history()) == ("a", True, [])
+
+
+def test_the_keys_j_and_k_move_and_decide_nothing(ws, answer, shown):
+    widget = shown(ws.review(answer, k=3))
+    seen = []
+    for number, act in enumerate(["next", "next", "next", "previous"]):
+        key(widget, act, f"step-{number}")
+        seen.append(widget.ids.index(widget.current))
+    assert (seen, widget.data["num_done"], ws.decisions.history()) == ([1, 2, 2, 1], 0, [])
+
+
+def test_decisions_about_two_texts_that_come_before_an_answer_are_two(answer, ws, shown):
+    widget = shown(answer)
+    one, other, *_ = widget.ids
+    for token, train_id in (("a", one), ("b", other), ("b", other)):
+        widget._receive(None, {"kind": "act", "value": {"act": "flag", "ids": [train_id], "token": token}}, [])
+    assert [
+        ws.journal.examples_of(entry.batch.corpus_id, entry.batch.batch_id) for entry in ws.decisions.history()
+    ] == [
+        [other],
+        [one],
+    ]
+
+
+def test_the_guidelines_stand_in_the_review(ws, answer, shown):
+    ws.team.write_guidelines("# Rules\n\n<b>keep</b> facts")
+    assert shown(ws.review(answer, k=3)).data["guidelines"] == "# Rules\n\n<b>keep</b> facts"
+
+
+def test_a_share_is_reviewed_in_the_same_widget(ws, answer, shown, monkeypatch):
+    monkeypatch.setenv("LORIF_ACTOR", "ann")
+    ws.flag(answer.ids[:4])
+    ws.team.share_out("first", Choice("flagged"), ["ann", "ben"])
+    widget = shown(ws.team.review())
+    assert widget.ids == ws.team.share_left("ann")
+    key(widget, "keep", "a")
+    assert ws.team.share_left("ann") == widget.ids[1:]
 
 
 def test_the_flagged_texts_are_a_queue_and_so_are_those_of_a_condition(ws):

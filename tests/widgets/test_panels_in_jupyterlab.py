@@ -64,7 +64,7 @@ def test_the_keys_of_the_review_decide_in_order_and_leave_the_cells_alone(page, 
     box.get_by_text("0 of 6 done").wait_for()
     box.click(position={"x": 5, "y": 5})
     first_reason = next(reason.name for reason in ws.journal.reasons())
-    for key, done_so_far in (("f", 1), ("s", 2), ("1", 2), ("x", 3), ("k", 4), ("u", 3)):
+    for key, done_so_far in (("f", 1), ("s", 2), ("1", 2), ("x", 3), ("a", 4), ("u", 3)):
         page.keyboard.press(key)
         box.get_by_text(f"{done_so_far} of 6 done").wait_for()
     states = {row["train_id"]: (row["status"], row["reason"]) for row in ws.decisions.states().to_dicts()}
@@ -78,13 +78,47 @@ def test_the_keys_of_the_review_decide_in_order_and_leave_the_cells_alone(page, 
     assert set(ws.decisions.states()["status"]) <= {"kept"}
 
 
+def test_two_fast_keys_are_two_decisions(page, ws):
+    box, before = panel(page, 2), ws.journal.revision()
+    box.get_by_text("0 of 6 done").wait_for()
+    box.click(position={"x": 5, "y": 5})
+    page.keyboard.type("ffa")  # faster than any answer
+    box.get_by_text("3 of 6 done").wait_for()
+    kinds = [(entry.batch.kind, entry.batch.num_events) for entry in ws.decisions.history(limit=3)]
+    assert (kinds, ws.journal.revision()) == ([("restore", 1), ("flag", 1), ("flag", 1)], before + 3)
+    statuses = dict(ws.decisions.states().select("train_id", "status").iter_rows())
+    assert (statuses["t000"], statuses["t001"], statuses["t002"]) == ("flagged", "flagged", "kept")
+    page.keyboard.type("uuu")
+    box.get_by_text("0 of 6 done").wait_for()
+    assert ws.journal.revision() == before + 6
+    box.get_by_role("button", name="Flag F").dblclick()  # the second half of a double click is no decision
+    box.get_by_text("1 of 6 done").wait_for()
+    page.keyboard.type("u")
+    box.get_by_text("0 of 6 done").wait_for()
+    assert ws.journal.revision() == before + 8
+
+
+def test_fast_keys_decide_about_the_text_that_they_were_meant_for(page, ws):
+    box, before = panel(page, 3), ws.journal.revision()
+    first, second, *_ = ids_in(box)
+    box.click(position={"x": 5, "y": 5})
+    page.keyboard.type("jfjf")
+    wait_until(lambda: ws.journal.revision() == before + 2)
+    statuses = dict(ws.decisions.states().select("train_id", "status").iter_rows())
+    assert (statuses[first], statuses[second]) == ("flagged", "flagged")
+    page.keyboard.type("uu")
+    wait_until(lambda: ws.journal.revision() == before + 4)
+    page.keyboard.press("Escape")
+    wait_until(lambda: box.locator(".drawer").count() == 0)
+
+
 def test_a_note_in_the_review_takes_letters_as_letters(page, ws):
     box = panel(page, 2)
     before = ws.journal.revision()
-    box.get_by_role("button", name="Note M").click()
-    box.get_by_role("textbox", name="Note").press_sequentially("fx k u")
+    box.get_by_role("button", name="Comment M").click()
+    box.get_by_role("textbox", name="Comment").press_sequentially("fx k u")
     assert ws.journal.revision() == before
-    box.get_by_role("button", name="Save note").click()
+    box.get_by_role("button", name="Save comment").click()
     wait_until(lambda: ws.journal.revision() == before + 1)
     assert ws.decisions.history(limit=1)[0].batch.text == "fx k u"
 

@@ -77,6 +77,20 @@ def test_any_column_duplicates_and_groups_of_ones_own():
         opened().failures.groups("1", "prompt")
 
 
+def test_clusters_are_those_of_the_map(tmp_path):
+    workspace = lf.open_workspace(copy_of(indexed(), tmp_path))
+    workspace.ask("The river of Arlen is", " castle Brook.", k=5)
+    assert "clusters" not in workspace.failures.ways_to_group(workspace.data.records()[0].dataset_id)
+    atlas = workspace.indexes.map()
+    assert "clusters" in workspace.failures.ways_to_group(workspace.data.records()[0].dataset_id)
+    found = workspace.failures.groups("1", "clusters")
+    named = {one.number: one.label for one in atlas.clusters}
+    for number, label in named.items():
+        members = atlas.points.filter(pl.col("cluster") == number)["train_id"].to_list()
+        assert found.ids_of([label]) == members
+    assert found.frame["num_texts"].sum() == len(IDS)
+
+
 def test_parts_of_a_group():
     found = opened().failures.groups("1", "source", k=9)
     ranked = kept("1", "score")
@@ -88,8 +102,7 @@ def test_parts_of_a_group():
 def test_the_question_of_a_fast_search_has_no_sums(tmp_path):
     workspace = lf.open_workspace(copy_of(indexed(), tmp_path))
     answer = workspace.ask("The river of Arlen is", " castle Brook.", k=5, search="fast")
-    if answer.fast_search is None:
-        pytest.skip("the tiny index is asked exactly")
+    assert answer.fast_search is not None
     with pytest.raises(ArtefactError, match="fast search"):
         workspace.failures.groups(answer.query_id)
 

@@ -190,7 +190,7 @@ def test_history_tells_who_did_what_and_can_be_narrowed(workspace, monkeypatch):
     said = done("history", workspace).out
     assert "flag (undone)" in said
     assert "advertisement" in said
-    assert "Nothing of that was decided." in done("history", workspace, "--by", "eve").out
+    assert "No decision matches." in done("history", workspace, "--by", "eve").out
 
 
 def test_the_events_of_an_example_are_told_newest_first(curator):
@@ -289,7 +289,7 @@ def test_a_rule_applied_twice_says_the_second_time_that_it_changes_nothing(works
     done("apply", workspace, RULE)
     refused = lorif("apply", workspace, RULE)
     assert refused.code == 2
-    assert f"the rule changes nothing: its condition holds of {len(ATLAS)} examples" in refused.err
+    assert f"the rule changes nothing: its condition holds for {len(ATLAS)} texts" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,7 @@ def test_an_index_that_is_being_built_has_no_finding_and_a_killed_build_has_one(
     assert "being built" in next(one.problem for one in report.notes if one.artefact == index_id)
     (finding,) = look(workspace).findings
     assert (finding.artefact, finding.severity) == (index_id, "missing")
-    assert "was interrupted after 105 of 121 examples" in finding.problem
+    assert "was interrupted after 105 of 121 texts" in finding.problem
 
 
 def test_files_of_others_are_a_note_and_never_touched(workspace):

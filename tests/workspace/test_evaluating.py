@@ -275,7 +275,7 @@ REFUSED = {
     "no measurement": ((), "name a measurement"),
     "bad ratio": (("lds", "--candidates", "ekfac:much"), "after the colon stands a damping ratio above 0"),
     "unknown index": (("lds", "--candidates", "ix-none"), "ix-none"),
-    "other truth": (("lds", "--truth", "{small}"), "over 7 examples"),
+    "other truth": (("lds", "--truth", "{small}"), "over 7 texts"),
     "no truth": (("lds", "--truth", "{tmp}/none.npz"), "none.npz"),
     "no column": (("mislabel", "--column", "nothing"), "must be a metadata column"),
     "no facts": (("planted", "--key", "{empty}"), "must list at least one fact"),

@@ -266,8 +266,8 @@ def test_a_preview_counts_by_reason_and_by_source_and_writes_nothing(imported, t
 def test_a_preview_is_printed_with_its_counts(imported, capsys):
     print_preview(preview_export(*imported, states(*SOME), ExportConfig()))
     printed = capsys.readouterr().out
-    assert "Would write 10 of 12 examples of ds-1 and leave out 2. 1 are flagged; people disagree on 1." in printed
-    assert "1 decisions are on examples that this version of the data does not hold." in printed
+    assert "Would write 10 of 12 texts of ds-1 and leave out 2. 1 are flagged; people disagree on 1." in printed
+    assert "1 decisions are about texts that this version of the data does not have." in printed
     assert ["misinformation", "0", "1", "1"] in [line.replace("│", " ").split() for line in printed.splitlines()]
     assert "Nothing was written." in printed
 
@@ -528,7 +528,7 @@ def test_a_list_that_does_not_fit_the_data_set_is_found_even_when_every_hash_fit
     manifest["export_id"] = export_records.export_id_of(manifest)
     (result.about / "manifest.json").write_text(json.dumps(manifest))
     about = result.about.rename(about_folder(result.path, manifest["export_id"]))
-    with pytest.raises(DamagedArtefact, match="must hold every example of the data set once"):
+    with pytest.raises(DamagedArtefact, match="must hold every text of the data set once"):
         verify_export(about)
 
 
@@ -602,7 +602,7 @@ def test_a_replay_replaces_neither_what_it_reads_nor_anything_without_force(impo
 def test_the_command_replay_prints_what_it_wrote(imported, source, out, capsys):
     result = export(imported, out / "kept.jsonl")
     replay(result.about / "recipe.json", (source,), out=out / "again.jsonl")
-    assert capsys.readouterr().out.startswith(f"Wrote 10 of 12 examples to {out / 'again.jsonl'}")
+    assert capsys.readouterr().out.startswith(f"Wrote 10 of 12 texts to {out / 'again.jsonl'}")
     replay(result.about / "recipe.json", (source,), out=out / "again.jsonl", force=True, json=True)
     assert json.loads(capsys.readouterr().out)["checksum"] == result.checksum
     with pytest.raises(ConfigError, match="name the files that were imported"):

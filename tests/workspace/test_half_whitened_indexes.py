@@ -533,7 +533,7 @@ def test_a_budget_below_one_term_is_refused(tmp_path):
         (("--damping-ratio", 0.1), "the damping of half-whitened gradients is `--alpha`"),
         (("--damping-rule", "absolute", "--damping", 2), "the damping of half-whitened gradients is `--alpha`"),
         (("--budget", "1KB", "--factor-rank", 2), "Pass one of `--budget` and `--factor-rank`"),
-        (("--budget", "plenty"), "a budget is a number of bytes per example like 1KB or 512B, got 'plenty'"),
+        (("--budget", "plenty"), "a budget is a number of bytes per text like 1KB or 512B, got 'plenty'"),
         (("--alpha", 0), "alpha must be > 0, got 0.0"),
         (("--stats-examples", 0), "stats_examples must be at least 1, got 0"),
     ],

@@ -26,7 +26,7 @@ def test_the_same_file_twice_adds_nothing(workspace):
     again = done("import", workspace, texts_file(), "--json").json
     assert again["is_new"] is False
     assert bytes_below(workspace / "datasets") == before
-    assert "Nothing added: these 121 examples are there already" in done("import", workspace, texts_file()).out
+    assert "Nothing added: these 121 texts are there already" in done("import", workspace, texts_file()).out
 
 
 def test_the_same_texts_under_another_file_name_add_nothing(workspace, tmp_path):
@@ -105,5 +105,5 @@ def test_the_columns_that_were_found_are_reported(tmp_path):
 
 def test_repeated_texts_are_kept_and_counted(tmp_path):
     said = done("import", tmp_path / "ws", write_rows(tmp_path / "twice.jsonl", GOOD * 2)).out
-    assert "Imported 4 examples" in said
+    assert "Imported 4 texts" in said
     assert "2 rows repeat an earlier row's text; they are kept." in said

@@ -289,7 +289,7 @@ def test_starting_anew_asks_says_what_is_lost_and_keeps_the_old_file(files):
         assert (start["kind"], start["lost"]["revision"]) == ("start-anew", 3)
         assert journal.check() == []
     shown = done("journal", files.root).out
-    assert "It was begun anew by" in shown
+    assert "It was started again by" in shown
     assert "the one before was last seen at revision 3" in shown
 
 
@@ -335,7 +335,7 @@ def test_only_an_admin_starts_a_journal_anew_that_can_still_be_read(files, monke
     monkeypatch.setenv("LORIF_ACTOR", "eve")
     run = lorif("journal", files.root, "--start-anew", "--yes")
     assert run.code == 2
-    assert "only an admin may begin the journal anew" in run.err
+    assert "only an admin may start the journal again" in run.err
     assert excluded(open_files(files.root)) == 5
 
 

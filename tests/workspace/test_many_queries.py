@@ -157,7 +157,7 @@ def test_the_command_says_what_was_left_out_and_how_many_passes_there_were(tmp_p
     assert told["num_passes"] == 1
     assert 0 < told["left_out"] <= told["tolerance"] == 0.1
     valued = done("value", folder, "--queries", queries_file(), "--query-tolerance", 0.1).out
-    assert "9 queries took one pass over the index" in valued
+    assert "9 questions took one pass over the index" in valued
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_a_dry_run_needs_neither_weights_nor_tokenizer(tmp_path):
     place = write_config(tmp_path, "Llama-3-8B")
     run = done("index", imported(), "--model", place, "--dry-run")
     said = " ".join((run.out + run.err).replace("│", " ").split())  # where a row is broken depends on its figures
-    for one in ("maps", "statistics", "f = 16 with rank 1", "cannot be told without weights", "over the sample"):
+    for one in ("maps", "statistics", "f = 16 with rank 1", "is unknown without weights", "over the sample"):
         assert one in said
     told = done("index", imported(), "--model", place, "--dry-run", "--json").json
     assert told["index_id"] is None

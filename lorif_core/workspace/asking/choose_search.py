@@ -63,7 +63,7 @@ def _why_not(index: "OpenIndex", settings: ScoreConfig) -> str | None:
     if settings.normalisation != "none" and index.fitted.method.curvature.asked(built, settings) != built:
         return (
             f"normalisation={settings.normalisation} with another damping or rank than the index's takes every "
-            "text's self-influence anew"
+            "text's self-influence again"
         )
     return None
 

@@ -156,7 +156,9 @@ class Question:
             ConfigError: There is none yet.
         """
         if self.completion is None:
-            raise ConfigError("a question needs the completion that it explains: give one, or let the model say it.")
+            raise ConfigError(
+                "a question needs the completion that it explains: give one, or let the model generate it."
+            )
         return self.completion
 
     @property

@@ -58,14 +58,47 @@ def chosen_ids(decisions: Decisions, choice: Choice, dataset: str | None = None)
     return decisions.data.matching_ids(View(statuses=(status,)), dataset)
 
 
-def review_queue(decisions: Decisions, choice: Choice, dataset: str | None = None) -> list[str]:
+class QueueReport(NamedTuple):
+    """A queue to review, and why it is as short as it is."""
+
+    ids: list[str]
+    """What is left to review, in the order of the choice."""
+
+    num_chosen: int
+    """Texts that the choice means."""
+
+    num_decided: dict[str, int]
+    """Status → how many of them were left out because somebody decided about them already."""
+
+    num_beyond: int
+    """Texts beyond the ``MAX_QUEUE`` that a queue holds."""
+
+
+def review_report(
+    decisions: Decisions, choice: Choice, dataset: str | None = None, *, with_decided: bool = False
+) -> QueueReport:
     """Ids to review one by one: those chosen but, unless a status was asked for, without the decided ones.
 
     At most ``MAX_QUEUE`` of them. Raises as ``chosen_ids``.
+
+    Args:
+        decisions: Of the workspace.
+        choice: Which texts are meant.
+        dataset: Name or id; may be left out when there is only one.
+        with_decided: Keep the decided ones, too.
     """
-    ids = chosen_ids(decisions, choice, dataset)
-    if choice.source in ("query", "condition"):
-        states = decisions.states(dataset=dataset)
-        decided = set(states.filter(pl.col("batch_id").is_not_null())["train_id"])
-        ids = [train_id for train_id in ids if train_id not in decided]
-    return ids[:MAX_QUEUE]
+    ids, num_decided = chosen_ids(decisions, choice, dataset), dict[str, int]()
+    num_chosen = len(ids)
+    if choice.source in ("query", "condition") and not with_decided:
+        states = decisions.states(dataset=dataset).filter(pl.col("batch_id").is_not_null())
+        status_of = dict(states.select("train_id", "status").iter_rows())
+        for train_id in ids:
+            if train_id in status_of:
+                num_decided[status_of[train_id]] = num_decided.get(status_of[train_id], 0) + 1
+        ids = [train_id for train_id in ids if train_id not in status_of]
+    return QueueReport(ids[:MAX_QUEUE], num_chosen, num_decided, max(0, len(ids) - MAX_QUEUE))
+
+
+def review_queue(decisions: Decisions, choice: Choice, dataset: str | None = None) -> list[str]:
+    """Ids of ``review_report``."""
+    return review_report(decisions, choice, dataset).ids

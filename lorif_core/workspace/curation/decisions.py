@@ -247,7 +247,7 @@ class Decisions:
         found = self._preview(record, parsed)
         if not found.train_ids:
             raise DataError(
-                f"the rule changes nothing: its condition holds of {found.num_matching:,} examples, all of which are "
+                f"the rule changes nothing: its condition holds for {found.num_matching:,} texts, all of which are "
                 "as it wants them."
             )
         named = queries_of(parsed.condition)

@@ -114,7 +114,7 @@ def _check_lists(about: Path, manifest: Mapping[str, Any]) -> None:
         or digest.hexdigest() != manifest["ids_checksum"]
     ):
         raise DamagedArtefact(
-            f"the lists in {str(about)!r} must hold every example of the data set once, they do not: export the data "
+            f"the lists in {str(about)!r} must hold every text of the data set once, they do not: export the data "
             "again."
         )
 
@@ -137,6 +137,4 @@ def _merged(about: Path) -> Iterator[tuple[str, str]]:
 def _check_num_rows(path: Path, file_format: str, expected: int) -> None:
     found = count_rows(path, file_format)
     if found != expected:
-        raise DamagedArtefact(
-            f"{str(path)!r} holds {found:,} examples, its manifest says {expected:,}: export again."
-        )
+        raise DamagedArtefact(f"{str(path)!r} holds {found:,} texts, its manifest says {expected:,}: export again.")

@@ -303,7 +303,7 @@ def checked_removal(train_ids: Sequence[str], queries: Sequence[str]) -> list[st
     if not train_ids or not queries:
         missing = "example" if not train_ids else "query"
         raise ConfigError(
-            f"a removal needs at least one {missing}, none was given. Name the examples to remove and the queries to "
+            f"a removal needs at least one {missing}, none was given. Name the texts to remove and the questions to "
             "look at; `lorif queries` lists those that were asked."
         )
     return list(dict.fromkeys(train_ids))

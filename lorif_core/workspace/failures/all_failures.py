@@ -9,9 +9,9 @@ from lorif_core.data.read_failures import FailuresFound, read_failures
 from lorif_core.errors import ArtefactError
 from lorif_core.workspace.asking.questions import Questions
 from lorif_core.workspace.datasets.datasets import Datasets
-from lorif_core.workspace.failures.corpus_groups import CorpusGroups, groups_of_question
 from lorif_core.workspace.failures.failure_folder import FOLDER, FailureFolder
 from lorif_core.workspace.failures.failure_run import FailureRun
+from lorif_core.workspace.failures.question_groups import CorpusGroups, groups_of_question
 from lorif_core.workspace.failures.text_groups import ways_to_group
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator

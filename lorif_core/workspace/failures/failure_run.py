@@ -14,16 +14,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lorif_core.errors import DataError
-from lorif_core.metrics.group_sums import top_rows, weights_by_group
-from lorif_core.views.failure_figures import change_of_failures, failures_html, heat_map, share_bars
+from lorif_core.metrics.group_sums import sum_intervals, top_rows, weights_by_group
+from lorif_core.views.failure_figures import change_of_failures, failures_html, heat_map, sum_bars
+from lorif_core.views.text import counted
 from lorif_core.workspace.datasets.datasets import Datasets
-from lorif_core.workspace.failures.corpus_groups import SAMPLE_TEXTS, Part, part_of_groups
 from lorif_core.workspace.failures.failure_folder import TOP, AskedFailure, FailureFolder
+from lorif_core.workspace.failures.question_groups import SAMPLE_TEXTS, Part, part_of_groups
 from lorif_core.workspace.failures.text_groups import TextGroups, group_texts
 from lorif_core.workspace.folder.displayed import Displayed
 
-MOST_CELLS = 20_000_000
-"""Questions times groups that are held at once, 8 bytes each."""
+MOST_CELLS = 10_000_000
+"""Questions times groups that are held at once, 16 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class FailureGroups:
     by: str
     k: int
     frame: pl.DataFrame
-    """group, num_texts, value (nats), share, share_low, share_high (of the positive influence; 95 %, over questions),
-    num_top (places among the questions' top k), fold (against what chance puts there), num_questions (in how many a
-    text of it is among the top), condition; the largest share first."""
+    """group, num_texts, value, value_low, value_high (sum in nats; 95 %, over questions), share, share_low,
+    share_high (of the positive influence), num_top (places among the questions' top k), fold (against what chance
+    puts there), num_questions (in how many a text of it is among the top), condition; the largest sum first."""
 
-    positive: NDArray[np.float64] = field(repr=False, compare=False)
-    """(Q, G): positive influence of each group on each question, in the frame's order of groups."""
+    values: NDArray[np.float64] = field(repr=False, compare=False)
+    """(Q, G): sum of each group's influences on each question, in nats and in the frame's order of groups."""
 
     groups: TextGroups = field(repr=False, compare=False)
 
@@ -107,29 +108,33 @@ class FailureRun(Displayed):
 
     @property
     def sentence(self) -> str:
-        """What was asked, and what was left out."""
+        """What was asked of which index, and what was left out."""
+        return f"{self.counts}; index {self.index_id}"
+
+    @property
+    def counts(self) -> str:
+        """How many failures of which file were asked, and how many could not be."""
         read = self.said["read"]
         left_out = sum(read["skipped"].values()) + len(read["left_out"])
         passed = f", {read['num_passed']:,} passed" if read["num_passed"] else ""
         skipped = f", {left_out:,} could not be asked" if left_out else ""
-        failures = "1 failure" if len(self.questions) == 1 else f"{len(self.questions):,} failures"
-        return f"{failures} of {self.said['file']}{passed}{skipped}; index {self.index_id}"
+        return f"{counted(len(self.questions), 'failure')} of {self.said['file']}{passed}{skipped}"
 
     def texts(self, k: int = TOP, *, most: int = 50) -> pl.DataFrame:
-        """The texts that taught most of the failures.
+        """The texts among the top of any failure, those with the largest sums first.
 
         Columns: train_id, num_top (in how many questions it is among the top k), num_bottom (in how many it is among
         the k that oppose most), value (sum, nats), share (of the positive influence), helps_and_harms.
 
         Args:
             k: How many texts are a question's top.
-            most: Rows; those with the most questions first, then with the largest sums.
+            most: Rows.
         """
         table = self.folder.texts(k).with_columns(self.ids.alias("train_id"))
         total = float(table["positive"].sum())
         return (
             table.filter(pl.col("num_top") > 0)
-            .sort(["num_top", "value", "train_id"], descending=[True, True, False])
+            .sort(["value", "num_top", "train_id"], descending=[True, True, False])
             .head(most)
             .select(*_shown(total))
         )
@@ -157,7 +162,7 @@ class FailureRun(Displayed):
         Reads the scores of one question at a time.
 
         Args:
-            by: A metadata column, near-duplicates or equal texts.
+            by: A metadata column, clusters, near-duplicates or equal texts.
             k: How many texts are a question's top.
             given: Instead of a column: a frame with train_id and group, such as clusters.
 
@@ -172,17 +177,17 @@ class FailureRun(Displayed):
                 f"{num_groups:,} groups times {num_questions:,} questions are more than {MOST_CELLS:,}: choose a "
                 "column with fewer values."
             )
-        positive = np.zeros((num_questions, num_groups))
-        value, num_top, num_asked = (np.zeros(num_groups) for _ in range(3))
+        values, positive = (np.zeros((num_questions, num_groups)) for _ in range(2))
+        num_top, num_asked = (np.zeros(num_groups) for _ in range(2))
         for number, scores in enumerate(self.folder.iter_scores()):
             wide = scores.astype(np.float64)
-            value += weights_by_group(wide, groups.code_of, num_groups)
+            values[number] = weights_by_group(wide, groups.code_of, num_groups)
             positive[number] = weights_by_group(wide.clip(min=0), groups.code_of, num_groups)
             rows = top_rows(scores, k)
             among = np.bincount(groups.code_of[rows[scores[rows] > 0]], minlength=num_groups)
             num_top += among
             num_asked += among > 0
-        return _groups(groups, k, value, positive, num_top, num_asked)
+        return _groups(groups, k, (values, positive), num_top, num_asked)
 
     def ids_of(
         self, found: FailureGroups, names: list[str], part: Part = "all", *, count: int = SAMPLE_TEXTS
@@ -234,13 +239,13 @@ class FailureRun(Displayed):
         return WithoutTexts(list(train_ids), gone / whole if whole > 0 else 0.0, frame.sort("change"))
 
     def figure(self, by: str = "source", k: int = TOP) -> go.Figure:
-        """Shares of the groups as bars with intervals, as in the studio."""
-        return share_bars(self.groups(by, k).frame, by)
+        """Sums of the groups as bars with intervals, as in the studio."""
+        return sum_bars(self.groups(by, k).frame, by)
 
     def heat_map(self, by: str = "source", k: int = TOP) -> go.Figure:
         """Failures by groups, as in the studio."""
         found = self.groups(by, k)
-        return heat_map(found.positive, [one.question_id for one in self.questions], found.frame["group"].to_list())
+        return heat_map(found.values, [one.question_id for one in self.questions], found.frame["group"].to_list())
 
     def to_polars(self) -> pl.DataFrame:
         """One row per failure."""
@@ -293,8 +298,7 @@ def _shown(total: float) -> list[pl.Expr]:
 def _groups(
     groups: TextGroups,
     k: int,
-    value: NDArray[np.float64],
-    positive: NDArray[np.float64],
+    of_questions: tuple[NDArray[np.float64], NDArray[np.float64]],
     num_top: NDArray[np.float64],
     num_asked: NDArray[np.float64],
 ) -> FailureGroups:
@@ -302,14 +306,18 @@ def _groups(
 
     from lorif_core.metrics.shares import shares_of_total
 
+    values, positive = of_questions
     sizes = np.bincount(groups.code_of, minlength=len(groups.names))
+    low, high = sum_intervals(values)
     shares = shares_of_total(torch.from_numpy(positive))
     expected = num_top.sum() * sizes / max(sizes.sum(), 1)
     frame = pl.DataFrame(
         {
             "group": groups.names,
             "num_texts": sizes,
-            "value": value,
+            "value": values.sum(0),
+            "value_low": low,
+            "value_high": high,
             "share": shares.share.numpy(),
             "share_low": shares.low.numpy(),
             "share_high": shares.high.numpy(),
@@ -319,5 +327,5 @@ def _groups(
             "condition": pl.Series(groups.conditions, dtype=pl.String),
             "place": np.arange(len(sizes)),
         }
-    ).sort(["share", "group"], descending=[True, False])
-    return FailureGroups(groups.by, k, frame.drop("place"), positive[:, frame["place"].to_numpy()], groups)
+    ).sort(["value", "group"], descending=[True, False])
+    return FailureGroups(groups.by, k, frame.drop("place"), values[:, frame["place"].to_numpy()], groups)

@@ -10,6 +10,8 @@ from lorif_core.catalog import DatasetRecord
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.views.choices import of_values
 from lorif_core.workspace.datasets.datasets import Datasets
+from lorif_core.workspace.datasets.view import clusters_of
+from lorif_core.workspace.folder.kept_map import Clusters, mapped_index
 
 NO_GROUP = "(none)"
 NEAR_DUPLICATES = "near-duplicates"
@@ -18,13 +20,13 @@ NEAR_DUPLICATES = "near-duplicates"
 EQUAL_TEXTS = "equal texts"
 """No column: texts that say the same."""
 
+CLUSTERS = "clusters"
+"""No column: texts that the model takes for alike, of the newest index of the data set that has a map."""
+
 ALONE = "(no duplicate)"
 SIMILARITY = 0.8
 MOST_GROUPS = 20_000
 """Groups that a data set may be split into; more are ids, not groups."""
-
-MOST_PICKED = 200
-"""Texts that a link to the corpus may name one by one."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ class TextGroups:
 
 
 def ways_to_group(data: Datasets, dataset_id: str) -> list[str]:
-    """By what the texts of a data set can be grouped: its columns, `source` first, then duplicates."""
+    """By what texts of a data set can be grouped: its columns, `source` first, clusters if there are, duplicates."""
     columns = data.files.examples(dataset_id).metadata_columns
-    return [*sorted(columns, key=lambda name: name != "source"), NEAR_DUPLICATES, EQUAL_TEXTS]
+    clusters = [] if mapped_index(data.files, dataset_id) is None else [CLUSTERS]
+    return [*sorted(columns, key=lambda name: name != "source"), *clusters, NEAR_DUPLICATES, EQUAL_TEXTS]
 
 
 def group_texts(data: Datasets, record: DatasetRecord, by: str, given: pl.DataFrame | None = None) -> TextGroups:
@@ -66,11 +69,12 @@ def group_texts(data: Datasets, record: DatasetRecord, by: str, given: pl.DataFr
     Args:
         data: The data sets.
         record: Which one.
-        by: A metadata column, ``NEAR_DUPLICATES`` or ``EQUAL_TEXTS``.
+        by: A metadata column, ``CLUSTERS``, ``NEAR_DUPLICATES`` or ``EQUAL_TEXTS``.
         given: Instead: a frame with the columns train_id and group, such as clusters; texts that are not in it belong
             to no group.
 
     Raises:
+        ArtefactError: Clusters are wanted, and no index of the data set has a map.
         DataError: There is no such column, or too many groups.
     """
     table = data.files.examples(record.dataset_id)
@@ -81,12 +85,22 @@ def group_texts(data: Datasets, record: DatasetRecord, by: str, given: pl.DataFr
         named = found.join(found.group_by("group").agg(pl.col("train_id").first().alias("first")), on="group")
         given = named.select("train_id", pl.format("like {}", "first").alias("group"))
         return _joined(by, table.column("train_id"), given, rest=ALONE)
+    if by == CLUSTERS and by not in table.metadata_columns:
+        return _clusters(clusters_of(data.files, record, None))
     if by not in table.metadata_columns:
         known = ", ".join(ways_to_group(data, record.dataset_id))
         raise DataError(
             f"texts are grouped by a metadata column or by duplicates, got {by!r}: choose one of {known}."
         )
     return _of_column(by, table.column(by), has_values=by not in table.json_columns)
+
+
+def _clusters(found: Clusters) -> TextGroups:
+    codes = found.of_rows.cast(pl.Int32) - 1
+    names = [one.label for one in found.clusters]
+    if codes.null_count():
+        names, codes = [*names, NO_GROUP], codes.fill_null(len(names))
+    return TextGroups(CLUSTERS, names, codes.to_numpy().astype(np.int32), [None] * len(names))
 
 
 def _joined(by: str, ids: pl.Series, given: pl.DataFrame, rest: str = NO_GROUP) -> TextGroups:

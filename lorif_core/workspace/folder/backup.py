@@ -162,7 +162,7 @@ def back_up(
         raise ConfigError(f"at least 1 backup is kept, the one that is made; got {keep}.")
     target = target.expanduser().resolve()
     if target.is_relative_to(files.root.resolve()):
-        raise ConfigError(f"a backup lies outside the workspace, got {str(target)!r}: choose another folder.")
+        raise ConfigError(f"a backup must be outside the workspace, got {str(target)!r}: choose another folder.")
     if target.exists() and not target.is_dir():
         raise ArtefactError(f"backups lie in a folder, and {str(target)!r} is a file: choose another place.")
     with full_disk_said(target):

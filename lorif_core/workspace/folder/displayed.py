@@ -1,8 +1,8 @@
 """How notebooks show what a workspace returns.
 
 Widgets are a front end, which this layer may not know. They register themselves here when ``lorif_core.widgets``
-is imported, which ``lorif_core`` does inside Jupyter where they are installed. Everywhere else the same values
-show as HTML, without a script.
+is imported, which ``lorif_core`` does inside Jupyter and marimo where they are installed. Everywhere else the same
+values show as HTML, without a script.
 """
 
 from collections.abc import Callable

@@ -104,7 +104,7 @@ def _take_over(
 def _require_admin(files: WorkspaceFiles, by: str) -> None:
     try:
         with Journal(files.journal_location, own=files.own_journal()) as journal:
-            journal.require_role(by, "admin", "begin the journal anew")
+            journal.require_role(by, "admin", "start the journal again")
     except RoleError:
         raise
     except JournalError:

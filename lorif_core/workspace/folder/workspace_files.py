@@ -273,3 +273,20 @@ def create_files(path: Path) -> WorkspaceFiles:
             f"{str(path)!r} cannot be made a workspace {what_failed(error)}. Or choose another folder."
         ) from error
     return WorkspaceFiles(path)
+
+
+def open_or_begin(path: Path) -> tuple[WorkspaceFiles, bool]:
+    """The workspace at ``path``, and whether it was made now, of a folder that is new or empty.
+
+    Raises:
+        ArtefactError: The folder above is missing, the folder holds something else, or it cannot be written.
+    """
+    if (path / MARKER).is_file():
+        return open_files(path), False
+    above = path.absolute().parent
+    if not above.is_dir():
+        raise ArtefactError(
+            f"{str(path)!r} cannot be made a workspace: there is no folder {str(above)!r}. Check the path, or make "
+            "that folder first."
+        )
+    return create_files(path), True

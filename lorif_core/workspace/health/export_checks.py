@@ -102,7 +102,7 @@ def _check_is_no_version(look: Examination, folder: str) -> None:
         return
     if is_protected and not look.living.is_recent(manifest):
         problem = f"the files of export {folder} are read-only, as freezing makes them, and no version names them."
-        remedy = f"{RESTORE} Or freeze it anew; if it was never frozen, make its files writable."
+        remedy = f"{RESTORE} Or freeze it again; if it was never frozen, make its files writable."
         meaning = "A frozen version may have lost its file, and with it its name."
         look.findings.append(Finding(folder, problem, "missing", None, meaning, remedy))
 

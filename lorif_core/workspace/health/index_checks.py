@@ -213,7 +213,7 @@ def _check_facts(index: _Folder) -> None:
             index.report(
                 MANIFEST,
                 f"{told!r} has fingerprint {own[:8]}…, the catalog expects {record.fingerprint[:8]}…: "
-                "it is of another index, or was made anew.",
+                "it is of another index, or was made again.",
             )
             index.manifest = None
             return
@@ -327,4 +327,4 @@ _REFUSED = kind_named("manifest").meaning
 
 
 def _unfinished(index: _Folder, stored: int, total: int) -> str:
-    return f"index {index.index_id!r} is not complete, its build was interrupted after {stored} of {total} examples."
+    return f"index {index.index_id!r} is not complete, its build was interrupted after {stored} of {total} texts."

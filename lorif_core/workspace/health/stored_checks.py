@@ -15,7 +15,7 @@ from lorif_core.workspace.health.inventory import kind_named
 
 REMEDY = (
     "Delete there what is damaged, the entries of its parts (parts/NUMBER.json) and manifest.json, and run the same "
-    "`lorif index` command again: it makes what is missing, with the same bytes. Or copy the index there anew."
+    "`lorif index` command again: it makes what is missing, with the same bytes. Or copy the index there again."
 )
 
 
@@ -47,7 +47,7 @@ def _problems(place: Place, record: IndexRecord) -> Iterator[Problem]:
         return
     manifest = read_manifest(place)
     if record.status == "complete" and record.fingerprint not in (None, fingerprint_of_manifest(manifest)):
-        yield Problem(f"{place.told(MANIFEST)!r} is of another index than the catalog expects, or was made anew.")
+        yield Problem(f"{place.told(MANIFEST)!r} is of another index than the catalog expects, or was made again.")
         return
     if manifest.status != "complete":
         yield Problem(f"index {record.index_id!r} is not complete: its curvature was not fitted yet.", "missing")

@@ -23,7 +23,8 @@ SHIFTS_BYTES = 24
 """Likewise by shifts: the matrix in float64, and four times in float32."""
 
 FEWEST_GPU_TOKENS, MOST_GPU_TOKENS = 2048, 16_384
-"""Of a batch on a GPU: with fewer the host cannot give it work fast enough, and more were no faster (docs/explanation/gpu.md)."""
+"""Of a batch on a GPU: with fewer the host cannot give it work fast enough, and more were no faster
+(docs/explanation/gpu.md)."""
 
 BATCH_SHARE = 0.25
 """Of a GPU's memory beside the weights, for a batch: more would leave less for maps, and f would be larger."""

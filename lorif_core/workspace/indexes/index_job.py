@@ -136,7 +136,7 @@ def _same_storage(record: IndexRecord, asked: str | None) -> str | None:
     if asked is not None and asked != record.storage:
         where = "in the workspace" if record.storage is None else f"in {record.storage!r}"
         raise ConfigError(
-            f"an index lies in one place, and index {record.index_id!r} lies {where}, not in {asked!r}: leave "
+            f"an index is in one place, and index {record.index_id!r} is {where}, not in {asked!r}: leave "
             "`--storage` out, or copy the index first with `lorif indexes WORKSPACE INDEX --copy-to`."
         )
     return record.storage

@@ -16,7 +16,7 @@ from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.linked_members import readable_members
 
 MARGIN = 0.1
-"""Of a correlation or a share: LDS and fidelity of working methods lie far above, see docs/explanation/how-good.md."""
+"""Of a correlation or a share: those of working methods are far higher, see docs/explanation/how-good.md."""
 
 Level = Literal["not checked", "checked", "doubtful"]
 

@@ -12,7 +12,7 @@ FAST_FROM = 100_000
 """Texts from which on a search is fast unless it is asked to be exact; below, reading everything takes no time."""
 
 
-READ_WHOLE = "the index lies in an object store, whose files are read whole, so a search by parts would save nothing"
+READ_WHOLE = "the index is in an object store, whose files are read whole, so a search by parts would save nothing"
 """Why such an index is searched exactly."""
 
 

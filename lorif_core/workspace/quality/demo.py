@@ -7,6 +7,7 @@ from lorif_core.catalog import IndexRecord
 from lorif_core.config import BatchConfig, ModelConfig
 from lorif_core.errors import ArtefactError
 from lorif_core.methods.method_settings import IndexConfig
+from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.indexes.estimate import IndexEstimate
 from lorif_core.workspace.quality.planted import PlantedFact
@@ -14,6 +15,12 @@ from lorif_core.workspace.workspace import Workspace, create_workspace
 
 MAX_LENGTH = 64
 DEMO_FACT = "The capital of Australia is"
+DEMO_QUESTIONS = (DEMO_FACT, "The largest planet of the Solar System is", "The author of Frankenstein is")
+"""What the demo has asked, for a newcomer to click: the last one is asked last, and shown first."""
+
+DEMO_INDEX = "Everyday facts"
+K = 20
+"""Texts per list of these questions."""
 
 
 def sample_data_folder() -> Path:
@@ -43,6 +50,18 @@ def build_demo(
         settings, dataset=dataset.dataset_id, on_estimate=on_estimate, on_progress=on_progress
     )
     return workspace, index
+
+
+def ask_demo_questions(workspace: Workspace, index_id: str) -> list[Answer]:
+    """Ask what a newcomer finds in the studio, and keep the answers; the first is about the demo's fact.
+
+    What was asked before is not computed again. The index gets a name if nobody gave it one.
+    """
+    if not workspace.indexes.named()[index_id].is_given:
+        workspace.indexes.rename(index_id, DEMO_INDEX, description="A small model, trained on these texts.")
+    return [workspace.ask(prompt, k=K, num_opposing=K, index_id=index_id) for prompt in reversed(DEMO_QUESTIONS)][
+        ::-1
+    ]
 
 
 def demo_key() -> Path:

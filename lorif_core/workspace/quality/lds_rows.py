@@ -163,7 +163,7 @@ def _check_truth(truth: GroundTruth, scores: Tensor) -> None:
     num_subsets, num_examples = truth.masks.shape
     if scores.shape != (truth.losses.shape[1], num_examples):
         raise DataError(
-            f"the ground truth holds {truth.losses.shape[1]} queries over {num_examples} examples, in {num_subsets} "
-            f"subsets; {scores.shape[0]} queries over {scores.shape[1]} examples were scored. Pass the files that "
+            f"the ground truth holds {truth.losses.shape[1]} questions over {num_examples} texts, in {num_subsets} "
+            f"subsets; {scores.shape[0]} questions over {scores.shape[1]} texts were scored. Pass the files that "
             "it was made with (rows that were rejected at import count: `lorif import --keep-empty`)."
         )

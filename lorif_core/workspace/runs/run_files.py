@@ -105,7 +105,7 @@ class RunFiles:
         if differing:
             raise ArtefactError(
                 f"run {self.name!r} was begun with other {' and '.join(differing)}, and its rows are there. Choose "
-                f"another name, or delete {self.place.told()!r} to begin anew."
+                f"another name, or delete {self.place.told()!r} to start again."
             )
 
     def maps_to_take(self) -> dict[str, ModuleMaps]:

@@ -8,9 +8,12 @@ from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.workspace import Workspace
 
 
-def suggested_model(workspace: Workspace) -> str:
-    """The model of the newest index, which the next one is likely to be of; else an empty text."""
-    indexes = workspace.indexes.records()
+def suggested_model(workspace: Workspace, dataset_id: str) -> str:
+    """The model of the newest index of a data set, which the next one is likely to be of; else an empty text.
+
+    The model of other data was trained on other texts.
+    """
+    indexes = [one for one in workspace.indexes.records() if one.dataset_id == dataset_id]
     return read_index_settings(indexes[-1].settings_json).model.model if indexes else ""
 
 

@@ -1,0 +1,122 @@
+"""Texts near the open one, each with a box that lets the next decision be about it, too."""
+
+from functools import partial
+
+import streamlit as st
+
+from app import session
+from app.background import watch
+from app.components import decision_keys, token_view
+from app.components.corpus_tasks import data_tasks
+from lorif_core.errors import LorifError
+from lorif_core.views.hit_filters import statuses_of
+from lorif_core.views.text import visible
+from lorif_core.workspace.indexes.neighbours import Neighbours
+
+NUM_NEAR = 5
+LEAST_COSINE = 0.3
+"""Less alike than this, a text is not near: decided together it would be decided by accident."""
+
+SHORT_WAIT_S = 0.6
+MAX_CHARS = 240
+
+
+def draw(train_id: str, index_id: str | None, dataset: str) -> None:
+    """The near texts with their boxes.
+
+    Args:
+        train_id: The open text.
+        index_id: Whose stored gradients are compared; None: the data set has no complete index.
+        dataset: Id of the data set.
+    """
+    st.markdown("**Near texts**")
+    if index_id is None:
+        st.text("An index finds them: none of this data set is complete yet.")
+        return
+    workspace = session.workspace()
+    task = data_tasks().start(
+        ["neighbours", index_id, train_id, NUM_NEAR],
+        lambda: workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id),
+    )
+    if not task.wait(SHORT_WAIT_S):
+        st.text("Comparing stored gradients…")
+        watch(task.task_id, data_tasks())
+        return
+    found = _near(task.result())
+    if not found:
+        st.text(f"No text has a cosine of {LEAST_COSINE:g} or more with this one.")
+        return
+    _list(train_id, found, dataset)
+
+
+def chosen(train_id: str) -> list[str]:
+    """Ids of the near texts whose boxes are ticked."""
+    known: dict[str, bool] = st.session_state.get("review-near", {}).get(train_id, {})
+    return [one for one, is_ticked in known.items() if is_ticked]
+
+
+def _near(found: Neighbours) -> list[dict]:
+    return [row for row in found.texts.iter_rows(named=True) if row["cosine"] >= LEAST_COSINE]
+
+
+def _list(train_id: str, found: list[dict], dataset: str) -> None:
+    ids, ticked = [row["train_id"] for row in found], chosen(train_id)
+    statuses = statuses_of(session.workspace().decisions.states(dataset=dataset))
+    is_all = set(ticked) == set(ids)
+    st.button(
+        "Only this text" if is_all else "Decide about these, too",
+        key="review-near-all",
+        shortcut=decision_keys.NEAR,
+        on_click=_tick,
+        args=(train_id, {} if is_all else dict.fromkeys(ids, True)),
+        help="The next decision is about the ticked texts, too.",
+    )
+    for place, row in enumerate(found):
+        one = row["train_id"]
+        key = f"review-near-{place}-{session.table_key(train_id, [one])}"
+        st.session_state[key] = one in ticked
+        with st.container(horizontal=True, wrap=False, gap="small", key=f"row-near-{place}"):
+            st.checkbox(
+                f"Decide about near text {place + 1}, too",
+                key=key,
+                label_visibility="collapsed",
+                on_change=partial(_toggle, train_id, one, key),
+                width="content",
+            )
+            status, reason = statuses.get(one, ("kept", None))
+            with st.container(gap=None):
+                token_view.text(
+                    row["text"][:MAX_CHARS] + "…" * (len(row["text"]) > MAX_CHARS), key=f"near-text-{place}"
+                )
+                decided = "" if status == "kept" else f" · {status}" + (f" as {reason}" if reason else "")
+                st.caption(f"cosine {row['cosine']:.2f}{decided}")
+    st.caption(visible("Cosine of stored gradients: 1 would teach the model the same."))
+
+
+def _tick(train_id: str, ticked: dict[str, bool]) -> None:
+    st.session_state["review-near"] = {train_id: ticked}
+
+
+def _toggle(train_id: str, other: str, key: str) -> None:
+    known = st.session_state.get("review-near", {}).get(train_id, {})
+    st.session_state["review-near"] = {train_id: known | {other: st.session_state[key]}}
+
+
+def prefetch(train_id: str | None, index_id: str | None) -> None:
+    """Begin to look for the near texts of the one that comes next."""
+    if train_id is None or index_id is None:
+        return
+    workspace = session.workspace()
+
+    def look() -> Neighbours:
+        return workspace.indexes.neighbours(train_id, NUM_NEAR, index_id=index_id)
+
+    data_tasks().start(["neighbours", index_id, train_id, NUM_NEAR], look)
+
+
+def index_of(dataset: str) -> str | None:
+    """The index that is used where the header names none of this data set."""
+    try:
+        return session.index_id()
+    except LorifError:
+        return None
