@@ -257,7 +257,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part; may be repeated")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lorif-bench-") as folder:
-        parts = arguments.only or list(PARTS)
+        parts: list[str] = arguments.only or list(PARTS)
         results: dict[str, Any] = {}
         if "start" in parts:
             results["start"] = asyncio.run(measure_starts(arguments.workspace, Path(folder)))

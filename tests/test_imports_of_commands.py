@@ -65,7 +65,9 @@ def asked(tmp_path_factory):
     """A workspace with a kept question, and the id of a text."""
     workspace = copy_of(indexed(), tmp_path_factory.mktemp("imports"))
     found = done("ask", workspace, *ASKED, "--json").json
-    return workspace, found["supports"][0]["train_id"]
+    train_id = found["supports"][0]["train_id"]
+    done("flag", workspace, train_id)  # makes the journal, which takes alembic
+    return workspace, train_id
 
 
 @pytest.mark.parametrize("command", MAY_LOAD, ids=" ".join)

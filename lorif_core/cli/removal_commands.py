@@ -18,7 +18,7 @@ from lorif_core.views.text import counted
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.workspace.asking.value_file import Valuation
-    from lorif_core.workspace.curation.removing import Verification
+    from lorif_core.workspace.curation.removing import PredictedChange, Verification
     from lorif_core.workspace.workspace import Workspace
 
 Queries = Annotated[tuple[str, ...], tyro.conf.arg(metavar="QUERY...")]
@@ -52,7 +52,6 @@ def what_if(
         details: Show the predicted changes in nats as well.
         json: Print one JSON object instead of a table.
     """
-    from lorif_core.views.effect_text import completion_text, predicted_text, probability_text, range_text
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
@@ -61,24 +60,7 @@ def what_if(
         print_json(found.to_dict())
         return
     shown = [change for change in found.queries if change.role == "target" or change.outcome != "unchanged"]
-    rows = [
-        [
-            change.query_id,
-            ROLES[change.role],
-            change.prompt[-CELL_CHARACTERS:],
-            completion_text(
-                change.completion[:CELL_CHARACTERS],
-                change.effect.num_tokens,
-                is_per_token=change.effect.is_per_token,
-            ),
-            probability_text(change.effect.now),
-            predicted_text(change.effect.predicted, change.effect.beyond),
-            range_text(change.effect.low, change.effect.high),
-            change.outcome,
-            *([f"{change.change:+.3f}"] if details else []),
-        ]
-        for change in shown[:MAX_SHOWN]
-    ]
+    rows = [_effect_row(change, details=details) for change in shown[:MAX_SHOWN]]
     columns = ["query", "should", "prompt", "completion", "now", "predicted", "range", "outcome"]
     title = f"Without {counted(len(found.train_ids), 'text')}: probability of every completion"
     console().print(records_table(title, [*columns, *(["change, nats"] if details else [])], rows))
@@ -89,6 +71,23 @@ def what_if(
         + (f" ({hidden} not shown)." if hidden else ".")
     )
     say(found.basis)
+
+
+def _effect_row(change: "PredictedChange", *, details: bool) -> list[str]:
+    from lorif_core.views.effect_text import completion_text, predicted_text, probability_text, range_text
+
+    effect, completion = change.effect, change.completion[:CELL_CHARACTERS]
+    return [
+        change.query_id,
+        ROLES[change.role],
+        change.prompt[-CELL_CHARACTERS:],
+        completion_text(completion, effect.num_tokens, is_per_token=effect.is_per_token),
+        probability_text(effect.now),
+        predicted_text(effect.predicted, effect.beyond),
+        range_text(effect.low, effect.high),
+        change.outcome,
+        *([f"{change.change:+.3f}"] if details else []),
+    ]
 
 
 def verifications(workspace: Positional[Path], /, *, dataset: TextArg = None, json: Json = False) -> None:
@@ -172,7 +171,8 @@ def verify(
         job = start_job(opened.files, request, current_actor(), device=device, again=False)
         say_submitted(job, workspace, json=json)
         return
-    _say_time(opened, queries, recipe, json=json)
+    if not json:
+        _say_time(opened, removed, queries, recipe)
     with progress(json) as on_progress:
         found = opened.removals.verify(removed, queries, recipe, device=device, on_progress=on_progress)
     if json:
@@ -181,11 +181,13 @@ def verify(
         _print_verification(opened, found)
 
 
-def _say_time(opened: "Workspace", queries: Sequence[str], recipe: Path, *, json: bool) -> None:
+def _say_time(opened: "Workspace", removed: Sequence[str], queries: Sequence[str], recipe: Path) -> None:
+    """How long it will take, once it is known that the texts, the questions and the recipe can be used."""
     from lorif_core.views.tables import human_seconds
 
+    opened.what_if(removed, queries, controls=[])
     datasets = {opened.files.catalog.query(one).dataset_id for one in queries}
-    if json or len(datasets) != 1:  # of several, or none, the verification itself says what is wrong
+    if len(datasets) != 1:  # the verification refuses it
         return
     time = opened.removals.training_time(datasets.pop(), recipe)
     if time is not None:

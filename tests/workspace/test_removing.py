@@ -360,9 +360,13 @@ def test_the_table_and_the_json_say_what_the_api_says(workspace, monkeypatch):
     opened = with_scores(workspace, **{a: {0: 5.0, 1: 1.0}, b: {0: -0.5}, c: {0: 0.004}})
     expected = opened.what_if(IDS[:2], [a])
     assert done("what-if", workspace, *IDS[:2], "--queries", a, "--json").json == expected.to_dict()
-    assert expected.to_polars().rows(named=True) == expected.to_dict()["queries"]
+    flat = [
+        {name: told for name, told in one.items() if name != "effect"} | one["effect"]
+        for one in expected.to_dict()["queries"]
+    ]
+    assert expected.to_polars().rows(named=True) == flat
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(IDS[:2])))
-    run = done("what-if", workspace, "-", "--queries", a, "--controls", b, c)
+    run = done("what-if", workspace, "-", "--queries", a, "--controls", b, c, "--details")
     table = run.out.split("Without 2 texts")[1].split("2 helped")[0]
     shown = {words[0]: words for line in table.splitlines() if (words := line.replace("│", " ").split())}
     assert "-6.000" in shown[a]
@@ -441,7 +445,13 @@ def test_a_verification_is_kept_with_what_repeats_it():
     path, opened, found, _ = verified()
     (kept,) = opened.files.catalog.evaluations()
     assert (kept.kind, kept.dataset_id) == ("verify", opened.data.records()[0].dataset_id)
-    assert json.loads(kept.settings_json) == {"train_ids": ["fact"], "queries": taught()[1], "recipe": str(path)}
+    assert json.loads(kept.settings_json) == {
+        "train_ids": ["fact"],
+        "queries": taught()[1],
+        "recipe": str(path),
+        "epochs": TEACHES["epochs"],
+        "num_texts": 20,
+    }
     assert json.loads(kept.result_json) == found.to_dict()
     assert timedelta(0) <= utc_now() - kept.created_at < timedelta(days=1)
     (shown,) = done("evaluate", "results", opened.path, "--json").json

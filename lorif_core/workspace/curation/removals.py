@@ -33,7 +33,7 @@ class Removals:
         Args:
             train_ids: Examples to remove.
             queries: Ids of kept questions whose completions one wants to hear less.
-            controls: Ids of questions that shall stay as they are. None: all other kept ones.
+            controls: Ids of questions whose completions should not change. None: all other kept ones.
 
         Raises:
             LorifError: No example is given, an id is unknown, or scores are normalised.

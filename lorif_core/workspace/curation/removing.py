@@ -183,7 +183,7 @@ def predict_removal(
         files: The workspace.
         train_ids: Examples to remove.
         targets: Queries whose completions one wants to hear less.
-        controls: Queries whose completions shall stay as they are. None: all others whose scores are influences.
+        controls: Queries whose completions should not change. None: all others whose scores are influences.
 
     Raises:
         ConfigError: No example or no query is given, or a query's scores are no influences.

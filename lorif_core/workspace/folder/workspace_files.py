@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from lorif_core.catalog import Catalog, DatasetRecord, DuckDBCatalog, IndexRecord
 from lorif_core.catalog.last_seen_catalog import LastSeenCatalog
-from lorif_core.data.examples import ExampleTable
 from lorif_core.errors import ArtefactError, CatalogError, ResourceError
 from lorif_core.files import put_json, read_json, write_json
 from lorif_core.journal.journal import Journal
@@ -22,6 +21,7 @@ from lorif_core.system_failures import what_failed
 from lorif_core.workspace.folder.index_members import linked_ids
 
 if TYPE_CHECKING:
+    from lorif_core.data.examples import ExampleTable
     from lorif_core.store.manifest import Manifest
     from lorif_core.store.place import Place
     from lorif_core.store.reader import StoreReader
@@ -164,8 +164,10 @@ class WorkspaceFiles:
         """The Parquet file of a data set; whoever reads it without ``examples`` checks it first."""
         return self.dataset_folder(dataset_id) / "examples.parquet"
 
-    def examples(self, dataset_id: str) -> ExampleTable:
+    def examples(self, dataset_id: str) -> "ExampleTable":
         """The imported examples of a data set."""
+        from lorif_core.data.examples import ExampleTable
+
         return ExampleTable(self.examples_file(dataset_id))
 
     def open_index(self, index_id: str) -> "StoreReader":
