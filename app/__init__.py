@@ -20,9 +20,9 @@ A page is a module of ``app/pages`` with a function ``page()``, at most 80 lines
   ``on_click`` callback: it shows a toast and reports errors. ``request = session.request_id("flag", ids)`` is read
   where the button is drawn and handed over by ``args=``; it turns a double click into one event.
   ``decide.buttons(ids, status, …)`` draws flag, exclude and keep with all of that.
-* Keys are those of ``decision_keys.KEYS`` on every page; none means two things. A list says with ``selection.offer``
-  which texts they are about and draws a ``selection.tick`` in each row; a page whose buttons bear the letters
-  themselves calls ``selection.leave_to_buttons``.
+* Keys are those of ``decision_keys.KEYS`` on every page; none means two things. A list says with
+  ``chosen_texts.offer`` which texts they are about and draws a ``chosen_texts.tick`` in each row; a page whose
+  buttons bear the letters themselves calls ``chosen_texts.leave_to_buttons``.
 * Ids, never row positions, reach a write. A table with row selection is drawn by ``session.table_key``: its key
   holds a digest of the ids in order, so that another order empties the selection (UX §0.1).
 * State that a link must reopen lies in the URL: widgets have ``key=…, bind="query-params"``; what is no

@@ -67,7 +67,7 @@ def _pick(
     """Take a click; one into what is no longer there changes nothing."""
     if clicked["column"] == CLUSTERS:
         number = next((one.number for one, _ in clusters if _label(one) == clicked["label"]), None)
-        set_clusters(sorted({*chosen} ^ {number} - {None}))
+        set_clusters(sorted({*chosen} if number is None else {*chosen} ^ {number}))
         return
     own = next((one for one in picks if column_of(one) == clicked["column"]), None)
     try:

@@ -168,7 +168,7 @@ def _colour(dataset: str) -> tuple[str, str | None]:
         width=230,
     )
     if by != SCORE:
-        return by or CLUSTER, None
+        return str(by or CLUSTER), None
     query = st.selectbox(
         "Question",
         list(questions)[::-1],

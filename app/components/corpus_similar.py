@@ -11,7 +11,6 @@ from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import Alike
 from lorif_core.workspace.indexes.text_states import has_states
 
-TAB = "Similar"
 WAYS: dict[str, Alike] = {"By meaning": "meaning", "By gradient": "gradient"}
 NUM_TEXTS = 100
 SHORT_WAIT_S = 0.6
@@ -20,14 +19,6 @@ SAID = {
     "texts. The cosine is 1 for texts that it cannot tell apart.",
     "gradient": "Would teach the model the same: the cosine of stored gradients over all modules.",
 }
-
-
-def link(train_id: str, *, key: str) -> None:
-    """A link to the texts like one, on any page."""
-    target = st.session_state.get("pages", {}).get("corpus")
-    with st.container(key=f"{key}-similar"):
-        if target is not None:
-            st.page_link(target, label="Find like this", query_params={"tab": TAB, "like": train_id})
 
 
 def draw(dataset: str) -> None:

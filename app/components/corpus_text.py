@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import session
-from app.components import corpus_similar, decide, token_view
+from app.components import decide, find_similar, token_view
 from lorif_core.corpus.filters import TextSearch
 from lorif_core.corpus.highlighting import spans_of
 from lorif_core.corpus.value_types import ValueType
@@ -33,7 +33,7 @@ def whole(train_id: str, dataset: str, *, key: str, search: TextSearch | None = 
     (shown,) = workspace.data.texts([train_id], dataset)
     status, reason = statuses_of(workspace.decisions.states(dataset=dataset)).get(train_id, ("kept", None))
     draw(shown, key=key, status=status, reason=reason, search=search)
-    corpus_similar.link(train_id, key=key)
+    find_similar.link(train_id, key=key)
     metadata(shown, workspace.data.types(dataset), key=key)
     time_line(workspace.decisions.events_of(train_id, dataset=dataset))
 

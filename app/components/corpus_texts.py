@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import session
 from app.components import (
+    chosen_texts,
     corpus_bulk,
     corpus_columns,
     corpus_facets,
@@ -14,7 +15,6 @@ from app.components import (
     corpus_table,
     corpus_text,
     decide,
-    selection,
 )
 from lorif_core.corpus.browse import Page
 from lorif_core.corpus.facets import Facet
@@ -86,7 +86,7 @@ def _list(view: View, page: Page, found: list[Facet], dataset: str, *, is_filter
         },
     )
     corpus_table.paging(page.total, page.offset)
-    selection.offer(list(zip(ids, page.decided("status"), strict=True)), dataset=dataset)
+    chosen_texts.offer(list(zip(ids, page.decided("status"), strict=True)), dataset=dataset)
     if not decide.is_asking():
         corpus_text.reader(dataset, search=search_of(view))
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import session
 from app.background import Task, tasks
-from app.components import corpus_groups_decide, decide, selection
+from app.components import chosen_texts, corpus_groups_decide, decide
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, sum_bars
 from lorif_core.views.text import counted, visible
@@ -268,7 +268,7 @@ def _text_table(
     )
     selected = [ids[row] for row in chosen["selection"]["rows"]]
     rows = list(zip(ids, corpus_groups_decide.statuses(ids, run.dataset_id), strict=True))
-    selection.offer_table(rows, key="failure-texts", dataset=run.dataset_id, selected=selected)
+    chosen_texts.offer_table(rows, key="failure-texts", dataset=run.dataset_id, selected=selected)
     return selected
 
 

@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.components import corpus_groups, decide, hit_filter_form, selection, token_view, verbatim_list
+from app.components import chosen_texts, corpus_groups, decide, hit_filter_form, token_view, verbatim_list
 from app.components.answers import Context
 from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.hit_filters import HitFilter, filter_hits
@@ -47,10 +47,10 @@ def draw(answer: Answer, context: Context) -> list[Hit]:
     reason_of = {one: reason for one, (_, reason) in context.statuses.items()}
     shown = filter_hits(everything, chosen, status_of, reason_of)
     rows = [(hit.train_id, context.status(hit.train_id)) for hit in shown]
-    selection.offer(rows, dataset=context.dataset_id, query=answer.query_id)
+    chosen_texts.offer(rows, dataset=context.dataset_id, query=answer.query_id)
     with st.container(horizontal=True, vertical_alignment="center", key="count-line"):
         _count(len(shown), len(everything), chosen)
-        selection.exclude_top(rows, dataset=context.dataset_id, query=answer.query_id)
+        chosen_texts.exclude_top(rows, dataset=context.dataset_id, query=answer.query_id)
     if not everything:
         st.text(f"No text {tab.lower()} this completion." if tab != "All" else "No text has a score.")
     elif st.session_state.get("view") == "Table":
@@ -97,7 +97,7 @@ def _card(answer: Answer, hit: Hit, context: Context) -> None:
         marks=[mark for mark in MARKS if st.session_state.get(mark, True)],
     )
     with st.container(horizontal=True, wrap=False, key=f"card-{key}", gap="small"):
-        selection.tick(hit.train_id, key=f"tick-{key}")
+        chosen_texts.tick(hit.train_id, key=f"tick-{key}")
         token_view.draw(payload, key=f"{key}-text")
         with st.container(horizontal=True, width="content", gap="xsmall", key=f"actions-{key}"):
             decide.buttons(
@@ -138,7 +138,7 @@ def _table(answer: Answer, hits: list[Hit], context: Context) -> None:
         alt="Ranked training texts",
     )
     selected = [ids[row] for row in chosen["selection"]["rows"]]
-    selection.offer_table(
+    chosen_texts.offer_table(
         [(one, context.status(one)) for one in ids],
         key="hits",
         dataset=context.dataset_id,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import session
-from app.components import corpus_similar, decide, reader_closer, team_comments, token_view
+from app.components import decide, find_similar, reader_closer, team_comments, token_view
 from app.components.answers import Context, context_of
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.journal.entries import ExampleEvent
@@ -58,7 +58,7 @@ def _drawer(answer: Answer, order: list[str]) -> None:
             query=answer.query_id,
             shortcuts=KEYS,
         )
-    corpus_similar.link(hit.train_id, key="reader")
+    find_similar.link(hit.train_id, key="reader")
     with session.errors():
         reader_closer.draw(answer, hit, context)
     with session.errors():

@@ -1,11 +1,19 @@
 """Corpus: everything without a question. Search, filter, decide; texts like one, duplicates, outliers, a map."""
 
 from app import session
-from app.components import corpus_bulk, corpus_duplicates, corpus_map, corpus_outliers, corpus_similar, corpus_texts
+from app.components import (
+    corpus_bulk,
+    corpus_duplicates,
+    corpus_map,
+    corpus_outliers,
+    corpus_similar,
+    corpus_texts,
+    find_similar,
+)
 
 TABS = {
     "Texts": corpus_texts.draw,
-    corpus_similar.TAB: corpus_similar.draw,
+    find_similar.TAB: corpus_similar.draw,
     "Duplicates": corpus_duplicates.draw,
     "Outliers": corpus_outliers.draw,
     "Map": corpus_map.draw,

@@ -4,12 +4,12 @@ import streamlit as st
 
 from app import session
 from app.components import (
+    chosen_texts,
     corpus_text,
     review_keys,
     review_near,
     review_queue,
     review_why,
-    selection,
     team_comments,
     team_guidelines,
     team_rounds,
@@ -38,7 +38,7 @@ def page() -> None:
     with session.errors():
         queue = review_queue.open_queue(choice, dataset, with_decided=st.session_state.get("review-decided", False))
         review_queue.follow_undo(queue)
-        selection.leave_to_buttons()
+        chosen_texts.leave_to_buttons()
         _review(queue, choice, dataset)
 
 

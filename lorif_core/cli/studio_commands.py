@@ -18,6 +18,7 @@ from lorif_core.errors import ConfigError
 from lorif_core.workers_config import HERE, ScanConfig
 
 if TYPE_CHECKING:
+    from app.gate.serve import Entrance
     from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 PASSWORD_VARIABLE = "LORIF_STUDIO_PASSWORD"
@@ -88,19 +89,25 @@ def app(
     say(f"LoRIF Studio: http://{'localhost' if is_loopback(host) else host}:{chosen}{base}  (Ctrl+C stops it)")
     if not is_loopback(host) and not believed:
         say(PLAIN_TEXT)
-    os.environ |= {
-        "LORIF_STUDIO_WORKSPACE": str(files.root.resolve()),
-        "LORIF_STUDIO_AUTH": auth or "",
-        "LORIF_STUDIO_BASE_PATH": base,
-    }
-    settings = server_settings(host, chosen, allow_host) | {"server.baseUrlPath": base.strip("/")}
     _import_app()
     from app.gate.origins import Origins
-    from app.gate.serve import Entrance, serve
+    from app.gate.serve import Entrance
 
     entrance = Entrance(Origins.of(host, allow_host), chosen, auth, shared_hash, base, believed)
+    _serve(files, server_settings(host, chosen, allow_host), entrance, scan)
+
+
+def _serve(files: "WorkspaceFiles", settings: dict[str, Any], entrance: "Entrance", scan: ScanConfig) -> None:
+    """Until it is stopped."""
+    from app.gate.serve import serve
+
+    os.environ |= {
+        "LORIF_STUDIO_WORKSPACE": str(files.root.resolve()),
+        "LORIF_STUDIO_AUTH": entrance.auth or "",
+        "LORIF_STUDIO_BASE_PATH": entrance.base_path,
+    }
     with _scanned(files, scan):
-        serve(files, settings, entrance)
+        serve(files, settings | {"server.baseUrlPath": entrance.base_path.strip("/")}, entrance)
 
 
 @contextmanager

@@ -121,14 +121,26 @@ def comments(
         say(f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC, {train_id}{beside} (batch {one.batch_id}):\n    {one.text}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class SharingArgs:
+    """A new round."""
+
+    share_out: TextArg = None
+    """Name of a new round. For an admin."""
+
+    among: TextArg = None
+    """Who shares it, with commas between: ann,ben."""
+
+    overlap: float = 0.0
+    """Texts that two people see, in % of the queue; `lorif agreement` then says how well they agree."""
+
+
 def rounds(
     workspace: Positional[Path],
     /,
     queue: OmitArgPrefixes[QueueArgs] = QueueArgs(),
     *,
-    share_out: TextArg = None,
-    among: TextArg = None,
-    overlap: float = 0.0,
+    sharing: OmitArgPrefixes[SharingArgs] = SharingArgs(),
     end: TextArg = None,
     mine: bool = False,
     dataset: TextArg = None,
@@ -141,20 +153,18 @@ def rounds(
     Args:
         workspace: Folder of the workspace.
         queue: Which texts.
-        share_out: Name of a new round. For an admin.
-        among: Who shares it, with commas between: ann,ben.
-        overlap: Texts that two people see, in % of the queue; `lorif agreement` then says how well they agree.
+        sharing: A new round.
         end: Ask nobody for the texts of this round any more; what was decided stays. For an admin.
         mine: Print only the ids of the texts that you have still to decide about.
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
-    if (share_out is None) != (among is None):
+    if (sharing.share_out is None) != (sharing.among is None):
         raise ConfigError("`--share-out NAME` and `--among PEOPLE` go together, only one was given.")
     team = _opened_team(workspace)
-    if share_out is not None and among is not None:
-        people = [name.strip() for name in among.split(",") if name.strip()]
-        team.share_out(share_out, queue.choice(), people, overlap_percent=overlap, dataset=dataset)
+    if sharing.share_out is not None and sharing.among is not None:
+        people = [name.strip() for name in sharing.among.split(",") if name.strip()]
+        team.share_out(sharing.share_out, queue.choice(), people, overlap_percent=sharing.overlap, dataset=dataset)
     if end is not None:
         team.end_round(end, dataset=dataset)
     if mine:

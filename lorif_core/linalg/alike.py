@@ -75,7 +75,7 @@ def leading_directions(rows: Float[Tensor, "n d"], num_directions: int) -> Float
 
 def of_norm_one(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """Every row divided by its norm; zeros stay."""
-    norms = rows.norm(dim=1, keepdim=True)
+    norms = rows.square().sum(1, keepdim=True).sqrt()
     return torch.where(norms > 0, rows / norms.clamp_min(torch.finfo(rows.dtype).tiny), 0.0)
 
 

@@ -48,7 +48,7 @@ def pulls_of(neighbours: Int[Tensor, "n k"]) -> Pulls:
     num_rows, k = neighbours.shape
     rows = torch.arange(num_rows).repeat_interleave(k)
     there, back = rows * num_rows + neighbours.flatten(), neighbours.flatten() * num_rows + rows
-    keys, counts = torch.cat([there, back]).unique(return_counts=True)
+    keys, counts = _counted(torch.cat([there, back]))
     weights = counts.float()
     return Pulls(keys // num_rows, keys % num_rows, weights / weights.sum())
 
@@ -75,7 +75,7 @@ def flat_map(
         gains = torch.where(gradient.sign() != speed.sign(), gains + 0.2, (gains * 0.8)).clamp_min(0.01)
         speed = momentum * speed - max(rate, 50.0) / 4 * gains * gradient
         # A step may not be longer than the grid is fine: the few points that would fly off come back sooner.
-        speed = speed * (5.0 / speed.norm(dim=1, keepdim=True).clamp_min(5.0))
+        speed = speed * (5.0 / speed.square().sum(1, keepdim=True).sqrt().clamp_min(5.0))
         points = points + speed
         points = points - points.mean(0)
         on_step(step + 1, total)
@@ -136,15 +136,32 @@ def _convolved(grid: Tensor, step: float) -> Tensor:
     side = grid.shape[1]
     size = (2 * side, 2 * side)
     # In float32, three times as fast; interpolation errs a thousand times more.
-    found = torch.fft.irfft2(torch.fft.rfft2(grid.float(), s=size) * _kernel(side, step), s=size)
-    return found[:, :side, :side].double()
+    spectrum = _transformed(grid.float(), size) * _kernel(side, step)
+    return _back(spectrum, size)[:, :side, :side].double()
 
 
 @lru_cache(maxsize=4)
 def _kernel(side: int, step: float) -> Tensor:
     offsets = torch.cat([torch.arange(side), torch.arange(-side, 0)]).double() * step
     squared = offsets.square()
-    return torch.fft.rfft2((1 + squared[:, None] + squared[None, :]).pow(-2).float())
+    return _transformed((1 + squared[:, None] + squared[None, :]).pow(-2).float(), (2 * side, 2 * side))
+
+
+def _transformed(grid: Tensor, size: tuple[int, int]) -> Tensor:
+    return torch.fft.rfft2(grid, s=size)  # pyright: ignore - torch gives its transforms no types
+
+
+def _back(spectrum: Tensor, size: tuple[int, int]) -> Tensor:
+    return torch.fft.irfft2(spectrum, s=size)  # pyright: ignore - torch gives its transforms no types
+
+
+def _counted(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """The different values in order, and how often each occurs."""
+    ordered = keys.sort().values
+    first = torch.ones_like(ordered, dtype=torch.bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    places = first.nonzero().squeeze(1)
+    return ordered[places], torch.diff(places, append=torch.tensor([len(ordered)]))
 
 
 def _summed(rows: Tensor, values: Tensor, num_rows: int) -> Tensor:

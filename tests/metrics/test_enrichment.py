@@ -1,4 +1,4 @@
-"""Groups among the top k against chance, and sums by group: by counting all draws in exact fractions, and by loops."""
+"""Groups among the top k against chance, and sums by group: by counting all draws in fractions, and by loops."""
 
 from fractions import Fraction
 from itertools import combinations

@@ -100,7 +100,7 @@ class Clusters:
 
     def counted(self, rows: Sequence[int] | None) -> dict[int, int]:
         """Texts of every cluster among some rows; None: among all. Clusters without any are left out."""
-        of_rows = self.of_rows if rows is None else self.of_rows.gather(rows)
+        of_rows = self.of_rows if rows is None else self.of_rows.gather(list(rows))
         return dict(of_rows.drop_nulls().value_counts().iter_rows())
 
 
@@ -187,7 +187,7 @@ def facts_of(files: WorkspaceFiles, record: IndexRecord) -> dict[bytes, bytes]:
         raise damaged_map(path, error) from error
     if schema.names == ["x", "y"]:
         raise ArtefactError(
-            f"the map {str(path)!r} is from an earlier version, a plane of gradients: compute it again with {command}."
+            f"the map {str(path)!r} is from an earlier version, a plane of gradients: compute it again by {command}."
         )
     if found != (record.fingerprint or ""):
         raise FingerprintMismatch(

@@ -1,9 +1,9 @@
 """Checkboxes beside texts, and what the keys and the bar of the page are about. For every page with a list of texts.
 
 with st.container(key=f"card-hit-{train_id}"):          # "card-" or "row-": what carries the cursor
-    selection.tick(train_id, key=…)
+    chosen_texts.tick(train_id, key=…)
     …
-selection.offer([(train_id, status), …], dataset=…, query=…)
+chosen_texts.offer([(train_id, status), …], dataset=…, query=…)
 """
 
 from collections.abc import Sequence

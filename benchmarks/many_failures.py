@@ -1,4 +1,4 @@
-"""What reading a file of failures back takes: ``python -m benchmarks.failures --texts 1000000 --failures 100``.
+"""What reading a file of failures back takes: ``python -m benchmarks.many_failures --texts 1000000 --failures 100``.
 
 Writes made-up scores as ``lorif failures`` keeps them, then adds them up by text and by group in a process of its
 own, and says its CPU seconds and the most memory that it held.
@@ -73,7 +73,7 @@ def main() -> None:
         write(folder, given.texts, given.failures)
         sizes = ["--texts", str(given.texts), "--failures", str(given.failures)]
         subprocess.run(
-            [sys.executable, "-m", "benchmarks.failures", *sizes, "--read", str(folder.path)], check=True, text=True
+            [sys.executable, "-m", "benchmarks.many_failures", *sizes, "--read", str(folder.path)], check=True, text=True
         )
 
 
