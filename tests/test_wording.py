@@ -1,6 +1,6 @@
 """Words that people read: short, as a colleague would say them, one word per idea.
 
-Looked at are the strings of the command line with its help, of the sign-in, of the settings that forms show, all
+Looked at are the strings of the command line with its help, of the studio, of the settings that forms show, all
 messages of lorif_core, the documents and the notebooks; docs/decisions and CHANGELOG.md say what was. A new phrase
 goes into ``BANNED`` with what to say instead; docs/acceptance.md, row 88.
 """
@@ -19,8 +19,7 @@ PYTHON = (
     "lorif_core/*_config.py",
     "lorif_core/methods/*settings.py",
     "lorif_core/methods/registry.py",
-    "app/gate/*.py",
-    "app/signin.py",
+    "app/**/*.py",
 )
 PAGES = ("*.md", "docs/*.md", "docs/how-to/*.md", "docs/reference/*.md", "docs/explanation/*.md")
 HISTORY = ("CHANGELOG.md",)
@@ -114,8 +113,7 @@ def test_no_banned_phrase_in_code_that_people_read():
 
 def test_no_banned_phrase_in_a_message():
     """Sentences of errors, and what is said; developers read the rest."""
-    paths = [path for path in files("lorif_core/**/*.py") if "widgets" not in path.parts]
-    assert found_in(paths, BANNED | MESSAGES, messages_of) == []
+    assert found_in(files("lorif_core/**/*.py", "app/**/*.py"), BANNED | MESSAGES, messages_of) == []
 
 
 def test_no_banned_phrase_in_the_documents():

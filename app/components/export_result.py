@@ -54,7 +54,7 @@ def _result(result: ExportResult) -> None:
         )
         st.code(visible(str(result.path)), language=None)
         if result.why_rewritten:
-            st.text(visible(f"Lines were spelled anew: {result.why_rewritten}"))
+            st.text(visible(f"Lines are not byte for byte those of the import: {result.why_rewritten}"))
         export_preview.losses(result.losses)
         about = result.about or result.path
         manifest = read_manifest(about)

@@ -137,7 +137,7 @@ def _group_table(run: FailureRun, found: FailureGroups) -> list[str]:
             "sum": st.column_config.NumberColumn(
                 "sum, nats", format="%+.4g", help="Over all its texts and all failures."
             ),
-            "95 %": st.column_config.TextColumn(help="Of the sum, when the failures are drawn anew."),
+            "95 %": st.column_config.TextColumn(help="Of the sum, over failures drawn again and again (bootstrap)."),
             "failures": st.column_config.NumberColumn(help="Failures that have a text of it among their top."),
             "× chance": st.column_config.NumberColumn(
                 format="%.1f ×", help="Texts among the failures' top, over what chance puts there."

@@ -41,5 +41,5 @@ def draw(index_id: str) -> None:
     st.text(
         f"Measured {found['created_at']:%Y-%m-%d %H:%M} UTC ({found['evaluation_id']}). LDS is the rank correlation "
         "of summed scores with the losses of retrained models; the last column is what is left of it once the target "
-        "tokens that texts share with a query are taken out. The line tokens is that score alone, without any model."
+        "tokens that texts share with a question are taken out. The line tokens is that score alone, without a model."
     )

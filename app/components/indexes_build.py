@@ -164,7 +164,7 @@ def _estimate(index_id: str, found: "IndexEstimate") -> None:
         with st.container(horizontal=True):
             st.metric("Disk", human_bytes(total), help=f"{human_bytes(found.free_bytes)} are free.")
             st.metric("Per text", human_bytes(total / max(found.num_examples, 1)))
-            st.metric("Time", "not told" if found.seconds is None else f"about {human_seconds(found.seconds)}")
+            st.metric("Time", "unknown" if found.seconds is None else f"about {human_seconds(found.seconds)}")
             st.metric("Memory", f"about {human_bytes(found.memory_bytes)}")
             st.metric("Modules", f"{found.num_modules:,}")
         st.text(
