@@ -10,7 +10,7 @@ from lorif_core.config import BatchConfig, ModelConfig, Windows
 from lorif_core.methods.method_settings import IndexConfig, MethodSettings
 from lorif_core.methods.registry import DEFAULT_METHOD, METHODS, method_settings
 from lorif_core.views.tables import human_bytes, human_seconds
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.jobs.requests import index_request
 from lorif_core.workspace.jobs.submit import start_job
 from lorif_core.workspace.studio.suggestions import suggested_model
@@ -38,14 +38,10 @@ def draw() -> None:
     record = session.datasets()[dataset]
     _suggest(dataset)
     with session.errors():
-        st.text(visible(f"An index of {record.name} v{record.version}: {_texts(record.num_examples)}."))
+        st.text(visible(f"An index of {record.name} v{record.version}: {counted(record.num_examples, 'text')}."))
         _actions(_settings(), dataset)
     st.subheader("Builds", anchor=False)
     jobs_progress.follow("index", "No build was asked for yet.")
-
-
-def _texts(number: int) -> str:
-    return f"{number:,} text{'' if number == 1 else 's'}"
 
 
 def _suggest(dataset: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.curation.decision_files import FoundDecisions
 
 SUFFIXES = ["jsonl", "csv", "tsv", "parquet"]
@@ -41,7 +41,7 @@ def draw(dataset: str) -> None:
             found = session.workspace().decisions.find_in_file(path, dataset=dataset)
         _preview(found)
         num_texts = len({train_id for one in found.decisions for train_id in one.train_ids})
-        texts = "1 text" if num_texts == 1 else f"{num_texts:,} texts"
+        texts = counted(num_texts, "text")
         st.button(
             f"Apply to {texts}" if found.decisions else "Nothing to apply",
             key="team-apply",
@@ -95,7 +95,7 @@ def _preview(found: FoundDecisions) -> None:
         st.markdown("**What is left out**")
     for why, (count, lines) in left_out.items():
         if count:
-            st.text(f"{'1 row' if count == 1 else f'{count:,} rows'} {why}: {_lines(lines, count)}.")
+            st.text(f"{counted(count, 'row')} {why}: {_lines(lines, count)}.")
 
 
 def _which(ids: Any) -> str:

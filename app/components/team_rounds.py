@@ -9,7 +9,7 @@ from app import session
 from app.components import review_queue
 from lorif_core.catalog import QueryRecord
 from lorif_core.errors import LorifError
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.curation.choice import Choice, Source, chosen_ids
 from lorif_core.workspace.team.round_results import RoundResults
 from lorif_core.workspace.team.sharing_out import share_out
@@ -70,7 +70,7 @@ def _open(found: list[RoundResults], dataset: str, *, is_admin: bool) -> None:
             )
     of = shown.round
     over = " It is over." if of.is_over else ""
-    num_texts = f"{len(of.train_ids):,} {'text' if len(of.train_ids) == 1 else 'texts'}"
+    num_texts = counted(len(of.train_ids), "text")
     st.caption(
         visible(
             f"{of.queue}: {num_texts}, {of.num_shared:,} of them for two people. Shared out by {of.by}, "
@@ -116,7 +116,7 @@ def _agreement(shown: RoundResults) -> None:
         key=session.table_key("team-agreement", [f"{one.one}\0{one.other}" for one in shown.pairs]),
         alt="Agreement of each two people",
     )
-    texts = "1 text" if shown.num_judged_twice == 1 else f"{shown.num_judged_twice:,} texts"
+    texts = counted(shown.num_judged_twice, "text")
     st.caption(
         f"Krippendorff's alpha of all: {_number(shown.alpha)}, over {texts}. 1 is full agreement, 0 what chance "
         "would give; “–” where only one status was ever given. The first decision of each person counts."
@@ -228,7 +228,7 @@ def _preview(choice: Choice, people: Sequence[str], overlap: float, dataset: str
     sizes = pl.Series([len(one) for one in shares.values()])
     each = f"{sizes.min():,}" if sizes.min() == sizes.max() else f"{sizes.min():,} to {sizes.max():,}"
     twice = sum(sizes) - len(ids)
-    texts = "1 text" if len(ids) == 1 else f"{len(ids):,} texts"
+    texts = counted(len(ids), "text")
     return f"{texts}, {twice:,} of them for two people: {each} for each of {len(people):,}."
 
 

@@ -9,7 +9,7 @@ from app.components import history_list
 from app.components.history_texts import snippets
 from lorif_core.journal.entries import BatchKind
 from lorif_core.views.decision_words import kind_word
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 
 STEP = 100
 TABS = ("Acts", "Disagreements")
@@ -50,7 +50,7 @@ def _acts(dataset: str) -> None:
     if not entries:
         session.empty("No such act yet.", "lorif flag {workspace} ID")
         return
-    count = "1 act" if len(entries) == 1 else f"{len(entries):,} acts"
+    count = counted(len(entries), "act")
     st.text(count + (", and perhaps older ones" if len(entries) == limit else ""))
     chosen, shown = history_list.table(entries, dataset), train_id.strip()
     if chosen is not None:

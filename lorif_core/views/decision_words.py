@@ -1,6 +1,7 @@
 """Acts of people in words: a restored text is kept, and a batch is ``excluded 3 texts as spam``."""
 
 from lorif_core.journal.entries import Batch
+from lorif_core.views.text import counted
 
 KIND_WORDS = {
     "flag": "flag",
@@ -33,7 +34,7 @@ def kind_word(kind: str) -> str:
 
 def counted_texts(count: int) -> str:
     """``1 text`` or ``3 texts``."""
-    return "1 text" if count == 1 else f"{count:,} texts"
+    return counted(count, "text")
 
 
 def done_words(batch: Batch) -> str:

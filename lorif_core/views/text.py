@@ -26,6 +26,6 @@ def _visible(character: str) -> str:
     return "\ufffd" if is_obeyed else character
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, which takes an s unless there is one: ``1 text``, ``5,613 texts``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun, which takes an s unless it has another plural: ``1 text``, ``5,613 texts``."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from lorif_core.corpus.verbatim import MAX_SPANS, VerbatimSpan, Wording, longest_first
 from lorif_core.data.example import Example
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Verbatim:
 
 def words_text(count: int) -> str:
     """A number of words."""
-    return f"{count:,} {'word' if count == 1 else 'words'}"
+    return counted(count, "word")
 
 
 def verbatim_of(example: Example, wording: Wording) -> Verbatim:

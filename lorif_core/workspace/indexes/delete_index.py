@@ -20,6 +20,7 @@ from lorif_core.errors import ArtefactError, LorifError
 from lorif_core.files import read_json, write_json
 from lorif_core.journal.jobs import Job, Jobs
 from lorif_core.views.tables import human_bytes
+from lorif_core.views.text import counted
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_members import read_members
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -60,8 +61,10 @@ class IndexLoss:
     def sentence(self) -> str:
         """What is lost and what stays."""
         lost = [
-            _counted(self.num_questions, "question with its answer", "questions with their answers"),
-            _counted(self.num_evaluations, "measurement", "measurements"),
+            counted(self.num_questions, "question with its answer", "questions with their answers")
+            if self.num_questions
+            else "",
+            counted(self.num_evaluations, "measurement") if self.num_evaluations else "",
         ]
         told = " and ".join(one for one in lost if one) or "no question"
         where = "" if self.storage is None else f" in {self.storage}"
@@ -79,11 +82,6 @@ class _Going:
     storage: str | None
     scores: list[str]
     """Fingerprints of its questions."""
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    """Empty for none."""
-    return f"{number:,} {one if number == 1 else many}" if number else ""
 
 
 def index_loss(files: WorkspaceFiles, index_id: str) -> IndexLoss:
