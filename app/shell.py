@@ -127,7 +127,8 @@ STYLE = """
 @media (max-width: 1240px) {
   [data-testid="stLayoutWrapper"]:has(> .st-key-studio-workspace) { display: none; }
   .st-key-studio-header { gap: .5rem; } }
-.st-key-studio-header [data-testid="stText"] { font-family: inherit; font-size: .875rem; opacity: .8; }
+.st-key-studio-header [data-testid^="stBaseButton-primary"] kbd { color: inherit !important; opacity: 1; }
+[data-testid="stText"] { font-family: inherit; font-size: .875rem; opacity: .8; }
 [class*="st-key-elsewhere-"] { padding: .3rem .4rem .3rem .75rem; border-left: 3px solid #b7791f;
   background: color-mix(in srgb, #d69e2e 12%, transparent); border-radius: .25rem; }
 [class*="st-key-elsewhere-"] [data-testid="stText"] { font-size: .875rem; }
@@ -138,6 +139,7 @@ STYLE = """
 .stApp [data-testid="stCaptionContainer"] { color: inherit; opacity: .8; }
 .stApp [data-testid^="stBaseButton-primary"]:enabled, [data-testid="stMultiSelect"] [data-tag],
 [data-testid="stMultiSelect"] [data-tag] * { color: light-dark(#fff, #0b1526); }
+[data-testid^="stBaseButton-primary"] kbd { color: inherit !important; opacity: 1; }
 [data-testid="stText"] { font-family: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
 .st-key-remarks [data-testid="stText"], .st-key-review-text [data-testid="stText"],
 .st-key-count-line [data-testid="stText"],
@@ -155,7 +157,7 @@ STYLE = """
 .studio-links form button { min-height: 2rem; padding: .1rem .7rem; font: inherit; color: inherit; cursor: pointer;
   background: transparent; border: 1px solid color-mix(in srgb, currentColor 20%, transparent);
   border-radius: .25rem; }
-button:focus-visible, .studio-links a:focus-visible, [role="option"]:focus-visible,
+button:focus-visible, .stApp a:focus-visible, [role="option"]:focus-visible,
 [data-testid="stMultiSelect"] input:focus-visible {
   outline: 2px solid currentColor !important; outline-offset: 2px; }
 [data-testid="stMain"]:focus-visible { outline: 2px solid currentColor; outline-offset: -2px; }

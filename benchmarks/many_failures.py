@@ -73,7 +73,9 @@ def main() -> None:
         write(folder, given.texts, given.failures)
         sizes = ["--texts", str(given.texts), "--failures", str(given.failures)]
         subprocess.run(
-            [sys.executable, "-m", "benchmarks.many_failures", *sizes, "--read", str(folder.path)], check=True, text=True
+            [sys.executable, "-m", "benchmarks.many_failures", *sizes, "--read", str(folder.path)],
+            check=True,
+            text=True,
         )
 
 

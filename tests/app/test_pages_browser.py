@@ -57,15 +57,24 @@ OVERLAPS = """
   const CONTROLS = "button, input, textarea, [role=combobox], [role=option], [role=tab], [role=switch], " +
     "[data-testid=stDataFrame], [data-testid=stPlotlyChart]";
   const found = [];
-  const walk = (node) => {
+  const within = (box, edge) => {  // what of a box is seen inside another one
+    const left = Math.max(box.left, edge.left), right = Math.min(box.right, edge.right);
+    const top = Math.max(box.top, edge.top), bottom = Math.min(box.bottom, edge.bottom);
+    return { left, right, top, bottom, width: right - left, height: bottom - top };
+  };
+  const walk = (node, seen) => {
     // A toolbar lies over its table on purpose, while hovering; what is folded away has no size that matters.
     if (node.dataset?.testid === "stElementToolbar" || (node.tagName === "DETAILS" && !node.open)) return;
     if (node.matches?.(CONTROLS)) {
-      const box = node.getBoundingClientRect();
+      const box = seen ? within(node.getBoundingClientRect(), seen) : node.getBoundingClientRect();
       if (box.width > 1 && box.height > 1 && getComputedStyle(node).visibility !== "hidden") found.push([node, box]);
     }
     if (["stDataFrame", "stPlotlyChart"].includes(node.dataset?.testid)) return;
-    for (const child of [...(node.shadowRoot?.children ?? []), ...(node.children ?? [])]) walk(child);
+    if (node instanceof Element && node !== frame && ["auto", "scroll"].includes(getComputedStyle(node).overflowY)) {
+      const box = node.getBoundingClientRect();
+      seen = seen ? within(box, seen) : box;
+    }
+    for (const child of [...(node.shadowRoot?.children ?? []), ...(node.children ?? [])]) walk(child, seen);
   };
   const frame = document.querySelector("[role=dialog]") ?? document.querySelector("[data-testid=stMain]");
   walk(frame);
