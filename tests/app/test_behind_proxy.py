@@ -28,7 +28,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "reverse-proxy.md"
 def configuration(folder, port, studio_port):
     """The guide's server, at other ports, with another certificate and as the only one of an nginx of its own."""
     (server,) = re.findall(
-        r"^ {8}server \{\n.*?^ {8}\}$", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        r"^ {4}server \{\n.*?^ {4}\}$", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
     for usual, here in {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",

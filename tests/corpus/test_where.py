@@ -369,8 +369,8 @@ def test_or_binds_weaker_than_and_and_that_weaker_than_not():
         ("score in the middle", 14, "`top` or `bottom`", "`middle`"),
         ("score in the top 0 % for query 7", 18, "above 0 and up to 100", "`0`"),
         ("score in the top 101 % for query 7", 18, "above 0 and up to 100", "`101`"),
-        ("score in the top 1.5 for query 7", 18, "a number of examples", "`1.5`"),
-        ("score in the top -3 for query 7", 18, "a number of examples", "`-3`"),
+        ("score in the top 1.5 for query 7", 18, "a number of texts", "`1.5`"),
+        ("score in the top -3 for query 7", 18, "a number of texts", "`-3`"),
         ("score in the top 3 for 7", 24, "`query`", "`7`"),
     ],
 )
