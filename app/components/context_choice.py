@@ -43,7 +43,10 @@ def _help(index_id: str) -> str | None:
 def _choice(label: str, key: str, names: dict[str, str], chosen: str, width: int, *, help: str | None = None) -> None:
     """A box that is in the address as soon as there is a choice, also while nobody chose."""
     is_choice = len(names) > 1
-    if is_choice or st.session_state.get(key) not in (None, chosen):
+    last = f"{key}-label"  # the browser keeps the label that it was sent: after a new name it is told again
+    is_renamed = st.session_state.get(last) not in (None, names[chosen])
+    st.session_state[last] = names[chosen]
+    if is_choice or is_renamed or st.session_state.get(key) not in (None, chosen):
         st.session_state[key] = chosen
     st.selectbox(
         label,
