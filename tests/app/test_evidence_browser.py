@@ -42,7 +42,7 @@ def on_screen(page, height):
 
 
 def test_ctrl_enter_behind_the_last_key_asks(new_page, studio):
-    page = new_page("/")
+    page = new_page("/investigate")
     write(page, "Prompt", "The tower of Hollin is")
     page.keyboard.press("Tab")
     page.keyboard.type(" garden Ivern.")
@@ -53,7 +53,7 @@ def test_ctrl_enter_behind_the_last_key_asks(new_page, studio):
 
 
 def test_one_click_out_of_the_box_asks(new_page, studio):
-    page = new_page("/")
+    page = new_page("/investigate")
     write(page, "Prompt", "The bridge of Ivern is")
     write(page, "Completion", " castle Hollin.")
     ask_button(page).click()  # once
@@ -63,7 +63,7 @@ def test_one_click_out_of_the_box_asks(new_page, studio):
 
 @pytest.mark.parametrize(("by_key", "wanted"), [(True, (0, 1)), (False, (1, 0))])
 def test_a_question_that_stands_in_the_boxes_is_asked_by_one_gesture(new_page, studio, by_key, wanted):
-    page, said = new_page("/"), f" bridge {'Corve' if by_key else 'Glenby'}."
+    page, said = new_page("/investigate"), f" bridge {'Corve' if by_key else 'Glenby'}."
     page.get_by_role("textbox", name="Prompt", exact=True).fill("The market of Jarrow is")
     page.get_by_role("textbox", name="Completion", exact=True).fill(said)
     gestures = count_gestures(page)
@@ -104,13 +104,13 @@ def test_tab_from_box_to_box_keeps_what_is_typed_and_so_do_other_clicks(new_page
 
 
 def test_a_question_that_is_empty_is_asked_for_in_a_sentence(new_page):
-    page = new_page("/")
+    page = new_page("/investigate")
     ask_button(page).click()
     page.get_by_text("Type a prompt first").wait_for()
 
 
 def test_words_are_chosen_by_a_click_and_tokens_by_the_switch(new_page, studio):
-    page = new_page("/")
+    page = new_page("/investigate")
     write(page, "Prompt", "The castle of Jarrow is")
     write(page, "Completion", " gardenbrook Ivern.")  # a word that the tiny model never saw
     page.keyboard.press("Control+Enter")

@@ -39,8 +39,13 @@ def test_only_this_machine_reaches_a_loopback_address(host):
 
 
 def test_a_folder_that_is_no_workspace_is_refused(tmp_path):
-    with pytest.raises(ArtefactError, match="not a workspace"):
-        app(tmp_path / "missing")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "todo.txt").write_text("tidy up")
+    with pytest.raises(ArtefactError, match="needs a new or empty folder"):
+        app(tmp_path / "notes")
+    with pytest.raises(ArtefactError, match="there is no folder"):
+        app(tmp_path / "missing" / "workspace")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 
 
 def test_passwords_of_their_own_need_a_member_who_has_one(tmp_path):

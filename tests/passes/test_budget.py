@@ -181,7 +181,7 @@ def test_a_number_of_bytes_is_read_as_written(text, size):
 
 @pytest.mark.parametrize("text", ["", "KB", "0", "-1KB", "1TB", "1 K B", "1BK", "one", "nan", "inf", "1e30", "1,5KB"])
 def test_other_words_are_no_number_of_bytes(text):
-    with pytest.raises(ConfigError, match="a budget is a number of bytes per example like 1KB or 512B, got"):
+    with pytest.raises(ConfigError, match="a budget is a number of bytes per text like 1KB or 512B, got"):
         parse_bytes(text)
 
 
