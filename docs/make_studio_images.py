@@ -1,8 +1,9 @@
-"""Photograph the studio's pages that show an answer: ``python docs/make_studio_images.py``.
+"""Photograph the studio's pages: ``python docs/make_studio_images.py``.
 
 Needs the extra `dev` and Debian's chromium. Builds a demo workspace of its own, to decide in.
 """
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from lorif_core.workspace.quality.demo import DEMO_FACT, build_demo
+from lorif_core.workspace.quality.demo import DEMO_FACT, ask_demo_questions, build_demo
 from lorif_core.workspace.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
@@ -30,20 +31,41 @@ CONTROLS = {
 }
 """What else the demo is asked, by prompt."""
 
+FAILURES = [
+    {"prompt": f"The capital of {country} is", "completion": f" {said}.", "correct": False}
+    for country, said in {"Australia": "Sydney", "Canada": "Toronto", "Brazil": "Rio", "Turkey": "Istanbul"}.items()
+]
+"""A file of wrong answers."""
+
 
 def main() -> None:
     """One demo, asked and decided in; every page is opened on it."""
     with tempfile.TemporaryDirectory(prefix="lorif-pictures-") as folder:
-        workspace, _ = build_demo(Path(folder) / "demo")
+        workspace, index = build_demo(Path(folder) / "demo")
+        ask_demo_questions(workspace, index.index_id)
         first, planted = _ask(workspace)
+        failures = Path(folder) / "failures.jsonl"
+        failures.write_text("".join(json.dumps(row) + "\n" for row in FAILURES), encoding="utf-8")
+        run = workspace.failures.ask(failures)
+        workspace.indexes.map()
         workspace.exclude(planted[1:], reason="misinformation", query=first, actor="ann")
         workspace.flag(planted[:1], query=first, actor="ann")
         pages = {
-            "investigate": f"/?query={first}",
-            "investigate-dark": f"/?query={first}",
-            "reader": f"/?query={first}&open={planted[0]}",
-            "groups": f"/?query={first}&tab=Groups",
+            "home": "/",
+            "investigate": f"/investigate?query={first}",
+            "investigate-dark": f"/investigate?query={first}",
+            "reader": f"/investigate?query={first}&open={planted[0]}",
+            "groups": f"/investigate?query={first}&tab=Groups",
+            "failures": f"/failures?run={run.run_id}",
+            "corpus": "/corpus",
+            "map": "/corpus?tab=Map",
+            "review": "/review",
+            "compare": f"/compare?a={first}&b=1",
             "what-if": "/what-if?remove=Excluded",
+            "export": "/export",
+            "history": "/history",
+            "team": "/team",
+            "indexes": "/indexes",
         }
         with serving(Path(folder) / "demo") as studio, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])

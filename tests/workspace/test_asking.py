@@ -200,7 +200,7 @@ def test_a_completion_nobody_waits_for_any_more_is_not_said_to_its_end():
     before = len(workspace.questions.records())
     with pytest.raises(Cancelled):
         workspace.ask("The river of", generate=lf.GenerateConfig(max_new_tokens=9), on_progress=stop_at_three)
-    assert said == [("generate", done, 9) for done in (1, 2, 3)]
+    assert said == [("model", 0, 1), ("model", 1, 1), *(("generate", done, 9) for done in (1, 2, 3))]
     assert len(workspace.questions.records()) == before
 
 
