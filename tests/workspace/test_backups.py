@@ -293,7 +293,7 @@ def test_too_little_room_is_said_before_anything_is_copied(files, target, monkey
 def test_a_backup_lies_outside_the_workspace(files):
     run = lorif("backup", files.root, files.root / "backups")
     assert run.code == 2
-    assert "a backup lies outside the workspace" in run.err
+    assert "a backup must be outside the workspace" in run.err
 
 
 def test_files_that_come_while_others_are_copied_are_there_if_something_names_them(files, target, monkeypatch):
