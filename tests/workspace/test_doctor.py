@@ -193,9 +193,11 @@ def test_every_file_of_the_workspace_is_of_a_known_kind_and_most_kinds_are_there
     kinds = {path: kind_of(path) for path in paths}
     assert [path for path, kind in kinds.items() if kind is None] == []
     absent = {kind.name for kind in KINDS} - {kind.name for kind in kinds.values() if kind is not None}
-    # test_index_members.py, test_losses.py and test_logged_runs.py have workspaces with them
+    # test_index_members.py, test_losses.py, test_logged_runs.py, test_index_names.py and test_asking_failures.py
+    # have workspaces with them
     runs = {"training run", "rows of a training run", "model of a training run"}
-    elsewhere = {"members", "losses", "losses under a model"} | runs
+    elsewhere = {"members", "losses", "losses under a model", "name of an index", "deletion"} | runs
+    elsewhere |= {"failures", "scores of failures"}
     assert absent - elsewhere == {
         "leftover",
         "starting worker",

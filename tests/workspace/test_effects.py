@@ -176,7 +176,7 @@ def test_the_command_shows_probabilities_and_what_was_verified(workspace):
     assert "1 text" in told.out
     assert "nats" not in told.out + told.err
     assert "change, nats" in done("what-if", workspace.path, ids[0], "--queries", "1", "--details").out
-    assert "Nothing was verified yet" in done("verifications", workspace.path).err
+    assert "Nothing was verified yet" in done("verifications", workspace.path).out
     verify_as(workspace, [ids[0]], 0.1, "ev-1")
     found = done("verifications", workspace.path, "--json").json
     assert [one["query_id"] for one in found["effects"]] == ["1", "2"]
