@@ -198,6 +198,17 @@ def title(name: str, explanation: str) -> None:
     st.caption(explanation)
 
 
+def small_text(text: str, *, key: str) -> None:
+    """A small line that may hold data, which a caption would read as Markdown.
+
+    Args:
+        text: What it says; made visible here.
+        key: Unique on the page.
+    """
+    with st.container(key=f"small-{key}"):
+        st.text(visible(text))
+
+
 def url_items() -> list[tuple[str, str]]:
     """What the URL says, a pair for every value."""
     return [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]

@@ -143,6 +143,7 @@ STYLE = """
 [data-testid="stText"] { font-family: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
 .st-key-remarks [data-testid="stText"], .st-key-review-text [data-testid="stText"],
 .st-key-count-line [data-testid="stText"],
+[class*="st-key-small-"] [data-testid="stText"],
 .st-key-selection [data-testid="stText"], .st-key-reader-navigation [data-testid="stText"] {
   font-size: .875rem; opacity: .8; }
 [class*="st-key-error-"], .st-key-failed { border-left: 4px solid #c53030 !important; }

@@ -48,7 +48,8 @@ def draw(answer: Answer, dataset: str) -> None:
             config={"displayModeBar": False},
             alt="Sum of the scores of every group",
         )
-    st.caption(visible(" ".join([found.sentence, *(f"{note[0].upper()}{note[1:]}." for note in found.notes)])))
+    notes = [f"{note[0].upper()}{note[1:]}." for note in found.notes]
+    session.small_text(" ".join([found.sentence, *notes]), key="groups-about")
 
 
 def _found(query_id: str, dataset: str) -> CorpusGroups | None:

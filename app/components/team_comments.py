@@ -51,7 +51,7 @@ def draw(train_id: str, dataset: str, *, key: str) -> None:
 def _comment(one: Comment, dataset: str, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         beside = f" · {one.beside}" if one.beside else ""
-        st.caption(visible(f"{one.by} · {one.at:%Y-%m-%d %H:%M} UTC{beside}").replace("$", "\\$"))
+        session.small_text(f"{one.by} · {one.at:%Y-%m-%d %H:%M} UTC{beside}", key=f"{key}-by-{one.batch_id}")
         if one.beside is None and one.by == session.actor():
             st.button(
                 "Delete",

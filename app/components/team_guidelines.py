@@ -35,7 +35,7 @@ def beside(dataset: str) -> None:
     if found is not None:
         with st.expander("Guidelines", key="guidelines", expanded=True):
             _page(found.markdown)
-            st.caption(_written(found))
+            session.small_text(_written(found), key="guidelines-by-1")
 
 
 def edit(dataset: str, *, is_admin: bool) -> None:
@@ -47,7 +47,7 @@ def edit(dataset: str, *, is_admin: bool) -> None:
             st.text("There are no guidelines yet. An admin can write them here.")
         else:
             _shown(now.markdown)
-            st.caption(_written(now))
+            session.small_text(_written(now), key="guidelines-by-2")
         return
     revision = now.revision if now else 0
     if DRAFT not in st.session_state:
@@ -76,7 +76,7 @@ def edit(dataset: str, *, is_admin: bool) -> None:
                 args=(dataset,),
             )
             if now is not None:
-                st.caption(_written(now))
+                session.small_text(_written(now), key="guidelines-by-3")
     with reading:
         st.caption("As it is shown beside Review")
         _shown(draft) if draft.strip() else st.text("Nothing yet.")

@@ -71,11 +71,10 @@ def _open(found: list[RoundResults], dataset: str, *, is_admin: bool) -> None:
     of = shown.round
     over = " It is over." if of.is_over else ""
     num_texts = counted(len(of.train_ids), "text")
-    st.caption(
-        visible(
-            f"{of.queue}: {num_texts}, {of.num_shared:,} of them for two people. Shared out by {of.by}, "
-            f"{of.at:%Y-%m-%d %H:%M} UTC.{over}"
-        ).replace("$", "\\$")
+    session.small_text(
+        f"{of.queue}: {num_texts}, {of.num_shared:,} of them for two people. Shared out by {of.by}, "
+        f"{of.at:%Y-%m-%d %H:%M} UTC.{over}",
+        key="round-about",
     )
     left, right = st.columns(2, gap="large")
     with left:
