@@ -58,7 +58,7 @@ def test_the_dry_run_counts_the_lines_that_are_downloaded(open_studio, tmp_path)
         opened.exclude(opened.data.browse(limit=4).frame["train_id"].to_list(), reason="spam", actor="tester")
         page = open_studio(studio, "/export")
         told = int(number(metric(page, "In the export")))
-        page.get_by_role("button", name=f"Write {told} texts").click()
+        page.get_by_role("button", name=f"Export {told} texts").click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Download the data").click()
         lines = download.value.path().read_text(encoding="utf-8").splitlines()

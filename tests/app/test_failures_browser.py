@@ -195,7 +195,7 @@ def test_one_failure_is_looked_into_and_a_group_decided_and_undone(open_studio, 
     choose_rows(page, "failure-list", [2])
     page.get_by_text("What taught row 3").wait_for()
     expected = run.answer("r3")["train_id"].to_list()
-    assert [cells[-1] for cells in rows_of(table(page, "failure-texts"))][:5] == expected[:5]
+    assert [cells[0] for cells in rows_of(table(page, "failure-texts"))][:5] == expected[:5]
     page.get_by_role("button", name="Open in Investigate").click()
     wait_until(lambda: "query" in parameters(page))
     asked_alone = opened(asked).reopen(parameters(page)["query"][0])

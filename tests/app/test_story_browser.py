@@ -171,7 +171,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     told = int(number(metric(page, "In the export")))
     assert int(number(metric(page, "Left out"))) == members
     picture(page, "11-export")
-    page.get_by_role("button", name=f"Write {told:,} texts").click()
+    page.get_by_role("button", name=f"Export {told:,} texts").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the data").click()
     kept = [json.loads(line)["id"] for line in download.value.path().read_text(encoding="utf-8").splitlines()]
