@@ -94,14 +94,13 @@ def training(open_studio, tmp_path):
 def test_a_running_job_survives_a_reload_and_is_cancelled(training):
     page, jobs, job_id = training
     page.reload()
-    page.get_by_text(job_id).first.wait_for()
     page.get_by_role("progressbar").first.wait_for()
     page.get_by_role("link", name="Jobs").click()
     page.locator(f".st-key-job-{job_id}").get_by_role("progressbar").wait_for()
     page.get_by_role("button", name="Cancel").click()
     wait_until(lambda: jobs.job(job_id).wants_cancel or jobs.job(job_id).status == "cancelled")
     wait_until(lambda: jobs.job(job_id).status == "cancelled")  # the training alone would go on for days
-    page.get_by_text("■ cancelled").wait_for()
+    page.locator(f".st-key-job-{job_id}").get_by_text("cancelled").first.wait_for()
     page.get_by_role("link", name="What-if").click()
     page.get_by_text("cancelled").first.wait_for()
     assert not page.locator(".st-key-what-if-verified").count()

@@ -191,7 +191,8 @@ def test_every_command_about_indexes_takes_it(workspace):
     assert near["neighbours"][0]["train_id"] == IDS[np.argsort(-cosines)[1]]
     own = done("outliers", workspace, "--index", "api", "--json").json
     assert IDS[int(LOSSES[: len(IDS)].var(1).argmax())] in json.dumps(own)[:400]
-    done("map", workspace, "--index", "api")
+    refused = lorif("map", workspace, "--index", "api")
+    assert (refused.code, "this needs a model" in refused.err) == (2, True)
     found = check_workspace(lf.open_workspace(workspace).files)
     assert [one for one in found.findings if one.severity != "note"] == []
 
