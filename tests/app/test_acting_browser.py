@@ -21,6 +21,7 @@ from studio_server import PASSWORD, give_passwords, serving
 from tiny_workspace import copy_of, imported, indexed, write_rows
 
 import lorif_core as lf
+from lorif_core.views.text import counted
 from lorif_core.workspace.datasets.view import View
 
 pytestmark = pytest.mark.browser
@@ -42,7 +43,7 @@ def statuses(workspace):
 def select_rows(page, rows):
     for row in rows:
         corpus_rows(page).nth(row).get_by_role("checkbox").click()
-    page.get_by_text(f"{len(rows)} selected", exact=True).wait_for()
+    page.get_by_text(f"{counted(len(rows), 'text')} selected", exact=True).wait_for()
 
 
 def test_rows_selected_before_another_order_are_not_flagged_in_their_place(new_page, opened):
@@ -51,7 +52,7 @@ def test_rows_selected_before_another_order_are_not_flagged_in_their_place(new_p
     select_rows(page, [0, 2])
     sort_corpus(page, "year")
     wait_until(lambda: corpus_ids(page) != before)
-    page.get_by_text("2 selected", exact=True).wait_for(state="detached")
+    page.get_by_text("2 texts selected", exact=True).wait_for(state="hidden")
     page.keyboard.press("f")  # about the first row of the new order, as nothing is selected
     said(page, "Flagged 1 text.")
     assert list(statuses(opened)) == corpus_ids(page)[:1]
