@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
-from app.components import jobs_progress
+from app.components import jobs_progress, uploads
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.data.failure_rows import FailureReading, FailureRow
 from lorif_core.data.read_failures import SUFFIXES, FailuresFound
@@ -49,10 +49,7 @@ def _file() -> str:
     uploaded, typed = st.columns(2, gap="large")
     with uploaded:
         upload = st.file_uploader("A file of failing prompts", list(SUFFIXES), key="failures-upload", help=FORMATS)
-    if upload is not None and st.session_state.get("failures-kept") != upload.file_id:
-        kept = session.workspace().data.keep_upload(upload.name, upload)
-        st.session_state["failures-kept"] = upload.file_id
-        st.session_state["failures-path"] = str(kept)
+    uploads.keep(upload, box="failures-path", kept="failures-kept")
     with typed:
         return st.text_input(
             "… or its path on the server",

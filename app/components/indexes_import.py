@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
-from app.components import import_reading, import_types, jobs_progress
+from app.components import import_reading, import_types, jobs_progress, uploads
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import FormName, ImportConfig, NextVersion, Preference, PromptForm
 from lorif_core.data.forms import FORMS
@@ -92,10 +92,7 @@ def _file() -> str:
     typed, dropped = st.columns(2, gap="large")
     with dropped:
         upload = st.file_uploader("… or upload one", SUFFIXES, key="import-upload", max_upload_size=200)
-    if upload is not None and st.session_state.get("import-kept") != upload.file_id:
-        kept = session.workspace().data.keep_upload(upload.name, upload)
-        st.session_state["import-kept"] = upload.file_id
-        st.session_state["file"] = str(kept)
+    uploads.keep(upload, box="file", kept="import-kept")
     with typed:
         return st.text_input(
             "File or folder on the server",

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 from numpy.typing import NDArray
 
-from lorif_core.views.group_figures import NEUTRAL, OPPOSES, SUPPORTS, short_name
+from lorif_core.views.group_figures import OPPOSES, SUPPORTS, bars_of_sums, short_name
 from lorif_core.views.hit_html import QUIET, block, literal, table_html, withheld
 from lorif_core.views.removal_figures import literal as literal_label
 from lorif_core.views.text import visible
@@ -41,35 +41,20 @@ def sum_bars(frame: pl.DataFrame, by: str) -> go.Figure:
     shown = frame.sort(pl.col("value").abs(), descending=True).head(MAX_BARS).sort("value")
     names = [literal_label(short_name(one)) for one in shown["group"]]
     value = shown["value"]
-    figure = go.Figure(
-        go.Bar(
-            orientation="h",
-            y=list(range(len(names))),
-            x=value.to_list(),
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": (shown["value_high"] - value).clip(0).to_list(),
-                "arrayminus": (value - shown["value_low"]).clip(0).to_list(),
-                "color": NEUTRAL,
-                "thickness": 1.2,
-                "width": 3,
-            },
-            marker={"color": [SUPPORTS if one >= 0 else OPPOSES for one in value], "line_width": 0},
-            customdata=list(zip(names, shown["num_texts"].to_list(), strict=True)),
-            hovertemplate="%{customdata[0]}<br>%{customdata[1]:,} texts, sum %{x:+.4g} nats<extra></extra>",
-        )
+    reach = {
+        "symmetric": False,
+        "array": (shown["value_high"] - value).clip(0).to_list(),
+        "arrayminus": (value - shown["value_low"]).clip(0).to_list(),
+    }
+    return bars_of_sums(
+        names,
+        value.to_list(),
+        reach,
+        list(zip(names, shown["num_texts"].to_list(), strict=True)),
+        hover="%{customdata[0]}<br>%{customdata[1]:,} texts, sum %{x:+.4g} nats",
+        title=f"sum over all failures by {literal_label(by)}, nats",
+        frame_px=70,
     )
-    figure.add_vline(x=0, line={"width": 1, "color": NEUTRAL})
-    figure.update_layout(
-        height=70 + 24 * max(len(names), 1),
-        margin={"l": 4, "r": 12, "t": 6, "b": 4},
-        bargap=0.3,
-        showlegend=False,
-        xaxis={"title": {"text": f"sum over all failures by {literal_label(by)}, nats"}},
-        yaxis={"tickvals": list(range(len(names))), "ticktext": names, "automargin": True},
-    )
-    return figure
 
 
 def heat_map(values: NDArray[np.float64], question_ids: Sequence[str], groups: Sequence[str]) -> go.Figure:

@@ -1,7 +1,8 @@
 """Groups of texts as bars with intervals, and as a table without a script."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
@@ -29,24 +30,56 @@ def group_bars(frame: pl.DataFrame, by: str, unit: str, most: int = 20) -> go.Fi
     sizes = shown["num_texts"]
     reach = ((shown["mean_high"] - shown["mean"]) * sizes).fill_null(0.0).to_list()
     names = [literal_label(short_name(one)) for one in shown["group"]]
+    return bars_of_sums(
+        names,
+        shown["sum"].to_list(),
+        {"array": reach},
+        [[name, f"{size:,}"] for name, size in zip(names, sizes, strict=True)],
+        hover="%{customdata[0]}<br>%{customdata[1]} texts, sum %{x:+.4g}",
+        title=f"sum over all texts, {literal_label(unit)} (opposes < 0 < supports)",
+        frame_px=60,
+    )
+
+
+def bars_of_sums(
+    names: Sequence[str],
+    sums: Sequence[float],
+    reach: Mapping[str, Any],
+    about: Sequence[Sequence[Any]],
+    *,
+    hover: str,
+    title: str,
+    frame_px: int,
+) -> go.Figure:
+    """One bar per group from zero to its sum, coloured by its sign, with an interval.
+
+    Args:
+        names: Of the groups from below to above; literal, as Plotly reads labels as markup.
+        sums: Their sums.
+        reach: How far the intervals go, as of Plotly's ``error_x``.
+        about: What ``hover`` shows of each group.
+        hover: Template of the hover text.
+        title: Of the axis of sums; literal, too.
+        frame_px: Height of what is not bars, in pixels.
+    """
     figure = go.Figure(
         go.Bar(
             orientation="h",
             y=list(range(len(names))),
-            x=shown["sum"].to_list(),
-            error_x={"type": "data", "array": reach, "color": NEUTRAL, "thickness": 1.2, "width": 3},
-            marker={"color": [SUPPORTS if one >= 0 else OPPOSES for one in shown["sum"]], "line_width": 0},
-            customdata=[[name, f"{size:,}"] for name, size in zip(names, sizes, strict=True)],
-            hovertemplate="%{customdata[0]}<br>%{customdata[1]} texts, sum %{x:+.4g}<extra></extra>",
+            x=sums,
+            error_x={"type": "data", "color": NEUTRAL, "thickness": 1.2, "width": 3, **reach},
+            marker={"color": [SUPPORTS if one >= 0 else OPPOSES for one in sums], "line_width": 0},
+            customdata=about,
+            hovertemplate=f"{hover}<extra></extra>",
         )
     )
     figure.add_vline(x=0, line={"width": 1, "color": NEUTRAL})
     figure.update_layout(
-        height=60 + 24 * max(len(names), 1),
+        height=frame_px + 24 * max(len(names), 1),
         margin={"l": 4, "r": 12, "t": 6, "b": 4},
         bargap=0.3,
         showlegend=False,
-        xaxis={"title": {"text": f"sum over all texts, {literal_label(unit)} (opposes < 0 < supports)"}},
+        xaxis={"title": {"text": title}},
         yaxis={"tickvals": list(range(len(names))), "ticktext": names, "automargin": True},
     )
     return figure
