@@ -114,7 +114,8 @@ def test_the_question_of_a_fast_search_has_no_sums(tmp_path):
         workspace.failures.groups(answer.query_id)
 
 
-def test_the_command_line_and_the_notebook_say_the_same():
+def test_the_command_line_and_the_notebook_say_the_same(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # so that no heading is broken over lines
     found = opened().failures.groups("1", "source", k=10)
     told = done("groups", opened().path, "1", "--k", 10, "--json").json
     assert told["groups"] == found.to_dict()["groups"]
