@@ -127,6 +127,8 @@ def measure_truth(
     for number, chosen in enumerate(one for one in rounds if one):
         names = _build(workspace, folder, chosen, say)
         candidates = [*names, *(references if number == 0 else ())]
+        if not candidates and number < len(refitted):  # what was left out leaves the next to be measured
+            continue
         say(f"scoring {len(candidates)} candidates")
         rows = Evaluation(workspace).lds(
             folder / "query.jsonl", folder / "truth.npz", candidates=candidates, normalisations=normalisations

@@ -185,11 +185,7 @@ def _say_time(opened: "Workspace", removed: Sequence[str], queries: Sequence[str
     """How long it will take, once it is known that the texts, the questions and the recipe can be used."""
     from lorif_core.views.tables import human_seconds
 
-    opened.what_if(removed, queries, controls=[])
-    datasets = {opened.files.catalog.query(one).dataset_id for one in queries}
-    if len(datasets) != 1:  # the verification refuses it
-        return
-    time = opened.removals.training_time(datasets.pop(), recipe)
+    time = opened.removals.training_time(opened.removals.check(removed, queries), recipe)
     if time is not None:
         say(f"This will take about {human_seconds(time.seconds)}: {time.sentence}")
 

@@ -169,12 +169,13 @@ def test_verifications_make_the_range_of_the_next_prediction(workspace):
     assert target.effect.low <= target.effect.predicted <= target.effect.high
 
 
-def test_the_command_shows_probabilities_and_what_was_verified(workspace):
+def test_the_command_shows_probabilities_and_what_was_verified(workspace, monkeypatch):
     ids = workspace.reopen("1").ids
     told = done("what-if", workspace.path, ids[0], "--queries", "1")
     assert "now" in told.out
     assert "1 text" in told.out
     assert "nats" not in told.out + told.err
+    monkeypatch.setenv("COLUMNS", "200")  # no heading is cut
     assert "change, nats" in done("what-if", workspace.path, ids[0], "--queries", "1", "--details").out
     assert "Nothing was verified yet" in done("verifications", workspace.path).out
     verify_as(workspace, [ids[0]], 0.1, "ev-1")

@@ -52,6 +52,16 @@ class Removals:
 
         return kept_verifications(self.files, dataset)
 
+    def check(self, train_ids: Sequence[str], queries: Sequence[str]) -> str:
+        """The data set that a verification would be about, once it is known that it can be trained.
+
+        Raises:
+            LorifError: An id or a question cannot be used, or no text would be left to train on.
+        """
+        from lorif_core.workspace.curation.verifying import planned_removal
+
+        return planned_removal(self.files, train_ids, queries).dataset_id
+
     def training_time(self, dataset_id: str, recipe: str | Path) -> "TrainingTime | None":
         """How long a verification will take; None where no rate is known. See ``training_time``.
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from lorif_core.catalog import EvaluationRecord, QueryRecord, utc_now
 from lorif_core.data.encoding import Encoder
-from lorif_core.errors import ConfigError
+from lorif_core.errors import ConfigError, DataError
 from lorif_core.evaluation.recipe import read_recipe
 from lorif_core.evaluation.retraining import load_start
 from lorif_core.evaluation.run_removal import PosedQuery, RemovalRun, run_removal
@@ -29,6 +30,23 @@ from lorif_core.workspace.curation.removing import (
 )
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRemoval:
+    """Texts to remove and the questions to look at, all about one data set.
+
+    Args:
+        ids: Of the texts, each once.
+        queries: Kept questions, each once.
+        dataset_id: What the questions are about.
+        rows: The texts' rows in it.
+    """
+
+    ids: list[str]
+    queries: list[QueryRecord]
+    dataset_id: str
+    rows: list[int]
 
 
 def verify_removal(
@@ -56,11 +74,8 @@ def verify_removal(
         LorifError: An id, a query or the recipe cannot be used, or the run was stopped.
     """
     started = time.perf_counter()
-    ids = checked_removal(train_ids, query_ids)
-    queries = [files.catalog.query(query_id) for query_id in dict.fromkeys(query_ids)]
-    check_influences(files, queries)
-    dataset_id = _only_dataset(queries)
-    rows = files.examples(dataset_id).rows_of(ids)
+    plan = planned_removal(files, train_ids, query_ids)
+    ids, queries, rows = plan.ids, plan.queries, plan.rows
     predicted = [predicted_change(files, query, rows) for query in queries]
     sums = [linear_change(files, query, rows) for query in queries]
     (run,) = retrain_without(
@@ -76,9 +91,28 @@ def verify_removal(
     correlation = spearman(torch.tensor(predicted), torch.tensor(changes)).item() if len(queries) > 2 else None
     result = Verification(ids, verified, correlation, time.perf_counter() - started)
     asked = {"train_ids": ids, "queries": list(query_ids), "recipe": str(recipe)}
-    timed = {"epochs": read_recipe(Path(recipe)).epochs, "num_texts": files.catalog.dataset(dataset_id).num_examples}
-    _keep(files, dataset_id, asked | timed, result)
+    num_texts = files.catalog.dataset(plan.dataset_id).num_examples
+    timed = {"epochs": read_recipe(Path(recipe)).epochs, "num_texts": num_texts}
+    _keep(files, plan.dataset_id, asked | timed, result)
     return result
+
+
+def planned_removal(files: WorkspaceFiles, train_ids: Sequence[str], query_ids: Sequence[str]) -> PlannedRemoval:
+    """What a verification is about, once it is known that it can be trained.
+
+    Raises:
+        LorifError: An id or a question cannot be used, the questions are about more than one data set, or no text
+            would be left to train on.
+    """
+    ids = checked_removal(train_ids, query_ids)
+    queries = [files.catalog.query(query_id) for query_id in dict.fromkeys(query_ids)]
+    check_influences(files, queries)
+    dataset_id = _only_dataset(queries)
+    rows = files.examples(dataset_id).rows_of(ids)
+    num_texts = files.catalog.dataset(dataset_id).num_examples
+    if len(rows) == num_texts:
+        raise DataError(f"training needs an example, all {num_texts} are left out.")
+    return PlannedRemoval(ids, queries, dataset_id, rows)
 
 
 def retrain_without(
