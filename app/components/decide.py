@@ -34,13 +34,14 @@ class Words(NamedTuple):
     button: str
     done: str
     title: str
+    sure: str
 
 
 WORDS: dict[Action, Words] = {
-    "keep": Words("Keep", "Kept", "Keep in the data"),
-    "flag": Words("Flag", "Flagged", "Flag as suspicious"),
-    "exclude": Words("Exclude", "Excluded", "Exclude from the data"),
-    "review": Words("Needs review", "Marked for review:", "Mark for review"),
+    "keep": Words("Keep", "Kept", "Keep in the data", "Yes, keep all {:,}"),
+    "flag": Words("Flag", "Flagged", "Flag as suspicious", "Yes, flag all {:,}"),
+    "exclude": Words("Exclude", "Excluded", "Exclude from the data", "Yes, exclude all {:,}"),
+    "review": Words("Needs review", "Marked for review:", "Mark for review", "Yes, mark all {:,} for review"),
 }
 
 

@@ -38,8 +38,7 @@ def _body() -> None:
         ids = _meant(asked)
         _texts(ids, dataset)
         is_many = len(ids) > decide.MANY
-        verb = decide.WORDS[action].button.lower()
-        is_sure = not is_many or st.checkbox(f"Yes, {verb} all {len(ids):,}", key="decide-sure")
+        is_sure = not is_many or st.checkbox(decide.WORDS[action].sure.format(len(ids)), key="decide-sure")
         request = session.request_id(f"asked-{action}", ids)
         if action == "exclude":
             _reasons(decide.reasons_offered(dataset), asked, ids, request, is_off=not is_sure)

@@ -93,6 +93,10 @@ def test_undo_and_redo_of_a_group(new_page, opened):
     flag = page.get_by_role("button", name="Flag", exact=True)
     wait_until(flag.is_enabled)
     flag.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(f"Yes, flag all {count}").click()  # more than 50
+    wait_for_run(page)
+    dialog.get_by_role("button", name="Flag", exact=True).click()
     wait_until(lambda: len(statuses(opened)) == int(count))
     sources = opened.data.browse(View(where=f"source = {name}"), limit=200).frame["train_id"].to_list()
     assert set(statuses(opened)) <= set(sources)
