@@ -158,14 +158,15 @@ async () => {
   if (walk.last?.isConnected && walk.last.tagName !== "CANVAS" && look(walk.last) === walk.look)
     walk.unseen.push(walk.last.outerHTML.slice(0, 160));
   const isNew = node !== document.body && !walk.reached.includes(node);
-  const step = isNew ? "on" : node === walk.stop ? "same" : "over";
+  const isNowhere = node === document.body;  // between a code block and the next table, and at the end
+  const step = isNew ? "on" : node === walk.stop ? "same" : isNowhere ? "nowhere" : "over";
   walk.stop = node;
   if (isNew) { walk.reached.push(node); walk.last = node; walk.look = look(node); } else walk.last = null;
   return step;
 }
 """
-"""One step of a walk with the Tab key: to something new, on the same (from cell to cell of a table), or over; notes
-what did not look focused."""
+"""One step of a walk with the Tab key: to something new, on the same (from cell to cell of a table), nowhere, or over;
+notes what did not look focused."""
 
 LEFT_OUT = """
 () => {
