@@ -7,13 +7,13 @@ import streamlit as st
 from app import session
 from app.components import decide, token_view
 
-ACTIONS = ("flag", "exclude", "restore")
-DONE = {"flag": "Flagged", "exclude": "Excluded", "restore": "Restored"}
+ACTIONS = {"flag": "flag", "exclude": "exclude", "restore": "keep"}
+DONE = {"flag": "Flagged", "exclude": "Excluded", "restore": "Kept"}
 SAMPLE = 5
 
 
 def actions(ids: Sequence[str], status: str, *, dataset: str) -> None:
-    """Flag, exclude, restore: at once for a few texts, through a dialog for more than ``decide.MANY``."""
+    """Flag, exclude, keep: at once for a few texts, through a dialog for more than ``decide.MANY``."""
     if len(ids) <= decide.MANY:
         decide.buttons(ids, status, key="corpus", dataset=dataset)
     else:
@@ -50,7 +50,12 @@ def _dialog() -> None:
         for place, shown in enumerate(session.workspace().data.texts(ids[:SAMPLE], asked["dataset"])):
             token_view.text(f"{shown.train_id}:  {shown.text[:400]}", key=f"corpus-sample-{place}")
         action = st.segmented_control(
-            "What to do", ACTIONS, default=asked["action"], required=True, key="corpus-action"
+            "What to do",
+            list(ACTIONS),
+            default=asked["action"],
+            required=True,
+            format_func=lambda one: ACTIONS[one],
+            key="corpus-action",
         )
         reasons = [one.name for one in session.workspace().journal.reasons()]
         place = reasons.index(asked["reason"]) if asked["reason"] in reasons else None
@@ -58,7 +63,7 @@ def _dialog() -> None:
             "Reason", reasons, index=place, placeholder="An exclusion needs one", key="corpus-reason"
         )
         comment = st.text_input("Comment", key="corpus-comment", max_chars=2000, placeholder="Optional")
-        is_sure = st.checkbox(f"Yes, {action} all {len(ids):,}", key="corpus-sure")
+        is_sure = st.checkbox(f"Yes, {ACTIONS[action]} all {len(ids):,}", key="corpus-sure")
         request = session.request_id(f"bulk-{action}", ids)
         is_ready = is_sure and (reason is not None or action != "exclude")
         with st.container(horizontal=True):

@@ -33,14 +33,17 @@ def draw(dataset: str) -> None:
     corpus_filters.chips(chosen.picks)
     seen = replace(chosen.view, clusters=numbers, index=index)
     view = replace(seen, where=narrowed(seen.where, chosen.picks))
-    left, right = st.columns([3, 10], gap="medium")
     found: list[Facet] = []
-    with left, session.errors():
+    clusters: list[tuple[Cluster, int]] = []
+    with session.errors():
         found = workspace.data.facets_beside(seen, chosen.picks, dataset)
-        clusters: list[tuple[Cluster, int]] = []
         if index is not None:
             clusters = workspace.data.clusters(view, index_id=index, dataset=dataset)
-        corpus_facets.draw(found, chosen.picks, clusters, numbers)
+    right = st.container()
+    if found or clusters or numbers:
+        left, right = st.columns([3, 10], gap="medium")
+        with left, session.errors():
+            corpus_facets.draw(found, chosen.picks, clusters, numbers)
     with right, session.errors():
         page = workspace.data.browse(
             view, offset=corpus_table.current_offset(), limit=corpus_table.PER_PAGE, dataset=dataset

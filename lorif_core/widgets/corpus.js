@@ -30,7 +30,7 @@ function corpus(root, data, emit) {
     if (view.picks.length) box.append(row("picks", ...view.picks.map((pick) => button(pick + "  ✕", "pick-" + pick, () => change({ picks: view.picks.filter((one) => one !== pick) })))));
   });
   section(root, "working", data.progress, (box) => box.replaceChildren(...[progressBar(panel)].filter(Boolean)));
-  section(root, "tools", [data.total, data.offset, data.limit, data.progress?.label], (box) => {
+  section(root, "tools", [data.total, data.offset, data.limit, data.progress?.label, data.said.token], (box) => {
     const last = Math.max(0, Math.floor((data.total - 1) / data.limit) * data.limit), end = Math.min(data.offset + data.limit, data.total);
     const to = (offset) => () => emit("page", offset);
     box.replaceChildren(row(

@@ -114,8 +114,7 @@ def test_undo_and_redo_of_five_hundred(open_studio, tmp_path):
     workspace.data.import_files(file)
     with serving(workspace.path) as studio:
         page = open_studio(studio, "/corpus")
-        page.get_by_text("Select all 500").click()
-        page.get_by_role("button", name="Decide about 500 texts…").click()
+        page.get_by_role("button", name="Decide about all 500…").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_text("500 texts are meant").wait_for()
         decide = dialog.get_by_role("button", name="Decide", exact=True)
@@ -143,7 +142,7 @@ def test_the_letter_f_flags_the_open_text_and_in_a_note_it_is_a_letter(new_page,
     page.keyboard.press("f")
     wait_until(lambda: statuses(opened) == {first: "flagged"})
     page.goto(address(page).split("?")[0] + "review?from=Flagged")
-    page.get_by_role("button", name="Note").click()
+    page.get_by_role("button", name="Note", exact=True).click()
     note = page.get_by_role("textbox", name="Note about this text")
     note.click()
     revision = opened.journal.revision()

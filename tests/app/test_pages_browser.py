@@ -165,7 +165,7 @@ async () => {
   return step;
 }
 """
-"""One step of a walk with the Tab key: to something new, on the same (from cell to cell of a table), nowhere, or over;
+"""One step of a walk with Tab: to something new, on the same (from cell to cell of a table), nowhere, or over;
 notes what did not look focused."""
 
 LEFT_OUT = """

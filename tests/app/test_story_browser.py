@@ -167,7 +167,7 @@ def test_from_a_wrong_answer_to_data_without_what_taught_it(open_studio, demo, p
     assert target["predicted"] < 0
     assert target["actual"] < 0
 
-    page.get_by_role("link", name="Export").click()
+    page.get_by_test_id("stTopNav").get_by_role("link", name="Export").click()
     told = int(number(metric(page, "In the export")))
     assert int(number(metric(page, "Left out"))) == members
     picture(page, "11-export")

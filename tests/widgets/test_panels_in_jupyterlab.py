@@ -134,6 +134,6 @@ def test_the_corpus_is_searched_narrowed_and_paged(page, lab):
     narrowed = done("browse", workspace, "--search", "Arlen", "--where", "source = almanac", "--ids").out.split()
     box.get_by_text(f"of {len(narrowed)} texts").wait_for()
     become(lambda: ids_in(box), narrowed[:10])
-    box.get_by_role("button", name="Next").click()
+    box.locator("[data-key=next]").click()
     become(lambda: ids_in(box), narrowed[10:20])
     assert 10 < len(narrowed) < len(found)
