@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_workspace import copy_of, done, indexed
+from tiny_workspace import copy_of, done, indexed, model_folder
+from transformers import AutoTokenizer
 
 import lorif_core as lf
 from lorif_core.catalog import EvaluationRecord, utc_now
 from lorif_core.workspace.curation.calibration import COVERAGE, FEWEST, Calibration, calibrate
+from lorif_core.workspace.curation.completion_size import completion_size
 from lorif_core.workspace.curation.effects import ABOVE, BELOW, LONG_TOKENS, CompletionSize, effect_of
 
-SHORT = CompletionSize(3, -3 * math.log(1000))
-LONG = CompletionSize(40, -40 * math.log(1000))
+SHORT = CompletionSize(3, -3 * math.log(1000), 3 * math.log(1000))
+LONG = CompletionSize(40, -40 * math.log(1000), 40 * math.log(1000))
 RATIOS = Calibration(0.25, 0.5, 1.5, 0.8, 9)
 
 
@@ -69,7 +71,7 @@ def test_a_long_completion_is_told_per_token():
     ],
 )
 def test_what_no_probability_can_be_has_no_value(change, calibration, beyond):
-    found = effect_of("loss", 0.7, change, CompletionSize(3, -20.7), calibration)
+    found = effect_of("loss", 0.7, change, CompletionSize(3, -20.7, 20.7), calibration)
     assert found.beyond == beyond
     assert (found.predicted is None) == (beyond is not None)
     assert found.low is None or beyond is None
@@ -79,6 +81,37 @@ def test_a_completion_that_is_unlikely_already_may_become_a_little_likelier_or_u
     assert effect_of("loss", 51.0, 5.0, SHORT, None).beyond is None
     assert effect_of("loss", 51.0, -5.0, SHORT, None).beyond is None
     assert effect_of("loss", 51.0, -30.0, SHORT, None).beyond == BELOW
+
+
+def test_a_completion_that_is_nearly_certain_already_keeps_its_prediction():
+    """Of one token among 1,000, margins beyond ±6.9 are more than as certain as a random token is unlikely."""
+    token = CompletionSize(1, -math.log(1000), math.log(1000))
+    found = effect_of("margin", 9.0, -1.5, token, None)
+    assert (found.beyond, found.predicted) == (None, pytest.approx(1 / (1 + np.exp(np.float64(-7.5))), rel=1e-14))
+    assert effect_of("margin", 9.0, 7.0, token, None).beyond == ABOVE
+    assert effect_of("margin", 5.0, 2.0, token, None).beyond == ABOVE
+    assert effect_of("margin", -5.0, -2.0, token, None).beyond == BELOW
+
+
+def test_a_contrast_is_bounded_by_either_completion():
+    against_a_long_one = CompletionSize(1, -math.log(1000), 20 * math.log(1000))
+    assert effect_of("contrast", 40.0, -10.0, against_a_long_one, None).beyond is None
+    assert effect_of("contrast", 40.0, 99.0, against_a_long_one, None).beyond == ABOVE
+    assert effect_of("contrast", 0.0, -7.0, against_a_long_one, None).beyond == BELOW
+
+
+def test_the_size_of_a_contrast_counts_both_completions(workspace):
+    longer = " castle Brook. The tower of Corve is garden Ivern."
+    asked = workspace.ask("The river of Arlen is", " castle Brook.", contrast=longer, k=5)
+    query = workspace.files.catalog.query(asked.query_id)
+    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    one, other = (len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (" castle Brook.", longer))
+    found = completion_size(workspace.files, query)
+    each = math.log(len(tokenizer))
+    assert (found.num_tokens, found.least_support, found.most_support) == (one, -one * each, other * each)
+    assert other > one
+    found = completion_size(workspace.files, workspace.files.catalog.query("1"))
+    assert (found.least_support, found.most_support) == (-one * each, one * each)
 
 
 def test_a_range_needs_enough_measured_changes_and_takes_their_order():
