@@ -12,10 +12,10 @@ their low and high one for the range. Without one Δ is the prediction itself, w
 range.
 
 A Δ is *beyond belief* where it says that a probability exceeds 1, or that a completion gets less likely than if each
-of its T tokens were drawn at random from V, log p' < -T·log V: then no value is given at all. The odds of a margin and
-of a contrast exceed 1 by as much where what stands against the completion gets less likely than that, s > T'·log V,
-with T' the tokens of the second completion of a contrast and T of a margin. What lies beyond a bound already may lie
-beyond it by as much again.
+of its T tokens were drawn at random from V, log p' < -T·log V: then no value is given at all. So it is with a margin
+or a contrast where what stands against the completion gets less likely than that, s > T'·log V, with T' = T for a
+margin and the tokens of the second completion for a contrast. What lies beyond a bound already may lie beyond it by
+as much again.
 """
 
 import math
