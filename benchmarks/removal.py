@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from lorif_core.metrics.correlation import spearman
-from lorif_core.workspace.curation.removing import predicted_change
+from lorif_core.workspace.curation.removing import held_change, linear_change
 from lorif_core.workspace.curation.verifying import retrain_without
 from lorif_core.workspace.quality.demo import build_demo, demo_key, sample_data_folder
 from lorif_core.workspace.quality.planted import PlantedFact, read_answer_key
@@ -95,7 +95,9 @@ def measure_sets(
         text = text.replace('"base"', json.dumps(str(base))).replace("epochs = 6", f"epochs = {epochs}")
         recipe.write_text(text, encoding="utf-8")
         runs = retrain_without(files, rows, queries, recipe)
-    predicted = torch.tensor([[predicted_change(files, query, part) for part in rows] for query in queries])  # (Q, S)
+    predicted = torch.tensor(
+        [[held_change(query, linear_change(files, query, part)) for part in rows] for query in queries]
+    )  # (Q, S)
     actual = torch.stack([run.change for run in runs], dim=1)
     per_query = spearman(predicted, actual)
     return {

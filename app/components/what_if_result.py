@@ -87,7 +87,10 @@ def all_verified(found: "Verifications") -> None:
         st.dataframe(
             {
                 "question": [f"#{one.query_id}" for one in newest],
-                "completion": [_cell(one.completion) for one in newest],
+                "completion": [
+                    completion_text(_cell(one.completion), one.num_tokens, is_per_token=one.is_per_token)
+                    for one in newest
+                ],
                 "texts removed": [one.num_removed for one in newest],
                 "now": [probability_text(one.now) for one in newest],
                 "predicted": [predicted_text(one.predicted, one.beyond) for one in newest],

@@ -98,7 +98,7 @@ def verifications(workspace: Positional[Path], /, *, dataset: TextArg = None, js
         dataset: Name or id of a data set; left out: all.
         json: Print one JSON object instead of a table.
     """
-    from lorif_core.views.effect_text import predicted_text, probability_text
+    from lorif_core.views.effect_text import completion_text, predicted_text, probability_text
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.curation.removing import basis_of
     from lorif_core.workspace.workspace import open_workspace
@@ -115,7 +115,7 @@ def verifications(workspace: Positional[Path], /, *, dataset: TextArg = None, js
     rows = [
         [
             one.query_id,
-            one.completion[:CELL_CHARACTERS],
+            completion_text(one.completion[:CELL_CHARACTERS], one.num_tokens, is_per_token=one.is_per_token),
             f"{one.num_removed:,}",
             probability_text(one.now),
             predicted_text(one.predicted, one.beyond),
@@ -191,7 +191,7 @@ def _say_time(opened: "Workspace", removed: Sequence[str], queries: Sequence[str
 
 
 def _print_verification(opened: "Workspace", found: "Verification") -> None:
-    from lorif_core.views.effect_text import predicted_text, probability_text
+    from lorif_core.views.effect_text import completion_text, predicted_text, probability_text
     from lorif_core.views.tables import human_seconds, records_table
 
     kept = {one.query_id: one for one in opened.removals.verifications().effects}  # the latest of each question
@@ -200,7 +200,7 @@ def _print_verification(opened: "Workspace", found: "Verification") -> None:
         [
             change.query_id,
             change.prompt[-CELL_CHARACTERS:],
-            change.completion[:CELL_CHARACTERS],
+            completion_text(change.completion[:CELL_CHARACTERS], effect.num_tokens, is_per_token=effect.is_per_token),
             probability_text(effect.now),
             predicted_text(effect.predicted, effect.beyond),
             probability_text(effect.actual),

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lorif_core.errors import ConfigError
+
 Z_95 = 1.959963984540054
 """Quantile of the normal distribution for a 95 % interval."""
 
@@ -84,7 +86,12 @@ def top_rows(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     Args:
         scores: Of all texts, (N,).
         k: At most N are found.
+
+    Raises:
+        ConfigError: k is below 1.
     """
+    if k < 1:
+        raise ConfigError(f"k must be at least 1, got {k}: say how many of the strongest texts count as the top.")
     if k >= len(scores):
         return np.argsort(-scores, kind="stable")
     threshold = np.partition(scores, len(scores) - k)[len(scores) - k]

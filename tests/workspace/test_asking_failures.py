@@ -11,7 +11,7 @@ from tiny_workspace import bytes_below, copy_of, done, imported, indexed, lorif,
 
 import lorif_core as lf
 from lorif_core.data.failure_rows import FailureReading
-from lorif_core.errors import ArtefactError, DataError, RoleError
+from lorif_core.errors import ArtefactError, ConfigError, DataError, RoleError
 from lorif_core.workspace.failures import ask_failures as module
 from lorif_core.workspace.folder.progress import Cancelled
 
@@ -151,6 +151,9 @@ def test_without_texts_is_minus_their_influence():
     gone = fsum(max(kept[q, n], 0) for q in range(5) for n in places)
     assert found.share == pytest.approx(gone / fsum(one for one in kept.ravel() if one > 0), rel=1e-6)
     assert found.num_weaker == sum(one < 0 for one in changes.values())
+    twice = run().without([*removed, *removed])
+    assert (twice.train_ids, twice.share) == (removed, found.share)
+    assert twice.frame.equals(found.frame)
     with pytest.raises(DataError, match="at least one text"):
         run().without([])
 
@@ -179,6 +182,44 @@ def test_a_stopped_run_goes_on_and_has_the_bytes_of_one_that_was_never_stopped(t
     again = list[tuple[str, int, int]]()
     assert stopped.failures.ask(file(), on_progress=lambda *one: again.append(one)).run_id == expected.run_id
     assert again == []
+
+
+def test_what_was_taken_away_is_asked_again_and_hides_no_other_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "QUESTIONS_PER_FILE", 2)
+    workspace = lf.open_workspace(copy_of(indexed(), tmp_path))
+    found = workspace.failures.ask(file())
+    expected = bytes_below(found.folder.path)
+    other = workspace.failures.ask(write_rows(tmp_path / "one.jsonl", failing_rows()[:1]))
+    assert [one.run_id for one in workspace.failures.records()] == [other.run_id, found.run_id]
+    (found.folder.path / "scores-00000-00002.parquet").unlink()  # as `lorif doctor --repair` leaves a damaged one
+    with pytest.raises(ArtefactError, match="0 of the 5 failures"):
+        workspace.failures.open(found.run_id)
+    assert [one.run_id for one in workspace.failures.records()] == [other.run_id]
+    workspace.failures.ask(file())
+    assert bytes_below(found.folder.path) == expected
+    assert [one.run_id for one in workspace.failures.records()] == [found.run_id, other.run_id]
+    (other.folder.path / "run.json").write_text("{}", encoding="utf-8")
+    assert [one.run_id for one in workspace.failures.records()] == [found.run_id]
+
+
+def test_the_same_failures_of_another_file_are_told_of_the_new_one(tmp_path):
+    workspace = lf.open_workspace(copy_of(indexed(), tmp_path))
+    before = workspace.failures.ask(file())
+    told = [{**row, "expected": "right", "passed": bool(row["passed"])} for row in failing_rows()]
+    told.append({"prompt": "a", "completion": " b", "passed": True})
+    asked = list[tuple[str, int, int]]()
+    after = workspace.failures.ask(
+        write_rows(tmp_path / "newer.jsonl", told), on_progress=lambda *one: asked.append(one)
+    )
+    assert (after.run_id, asked) == (before.run_id, [])
+    assert (before.questions[0].expected, after.questions[0].expected) == (None, "right")
+    assert after.counts == "5 failures of newer.jsonl, 2 passed, 1 could not be asked"
+
+
+def test_a_top_of_no_text_is_refused():
+    for look in (run().texts, run().mixed, lambda k: run().groups("source", k), lambda k: run().answer("r1", k)):
+        with pytest.raises(ConfigError, match="k must be at least 1, got 0"):
+            look(0)
 
 
 def test_a_damaged_file_is_named_and_doctor_finds_it(tmp_path):

@@ -74,6 +74,9 @@ def test_any_column_duplicates_and_groups_of_ones_own():
     own = opened().failures.groups("1", given=mine)
     assert dict(own.frame.select("group", "num_texts").iter_rows()) == {"a": 5, "b": 5, "(none)": len(IDS) - 10}
     assert own.ids_of(["a"]) == IDS[:10:2]
+    odd = opened().failures.groups("1", given=pl.DataFrame({"train_id": IDS[:2], "group": ["(none)", "a"]}))
+    assert dict(odd.frame.select("group", "num_texts").iter_rows()) == {"(none)": 1, "a": 1, "((none))": len(IDS) - 2}
+    assert odd.ids_of(["(none)"]) == IDS[:1]
     with pytest.raises(DataError, match="choose one of source, year"):
         opened().failures.groups("1", "prompt")
 

@@ -7,15 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_workspace import copy_of, done, indexed
+from tiny_workspace import copy_of, done, indexed, model_folder
+from transformers import AutoTokenizer
 
 import lorif_core as lf
 from lorif_core.catalog import EvaluationRecord, utc_now
 from lorif_core.workspace.curation.calibration import COVERAGE, FEWEST, Calibration, calibrate
+from lorif_core.workspace.curation.completion_size import completion_size
 from lorif_core.workspace.curation.effects import ABOVE, BELOW, LONG_TOKENS, CompletionSize, effect_of
+from lorif_core.workspace.curation.removing import WhatIf
 
-SHORT = CompletionSize(3, -3 * math.log(1000))
-LONG = CompletionSize(40, -40 * math.log(1000))
+SHORT = CompletionSize(3, -3 * math.log(1000), 3 * math.log(1000))
+LONG = CompletionSize(40, -40 * math.log(1000), 40 * math.log(1000))
 RATIOS = Calibration(0.25, 0.5, 1.5, 0.8, 9)
 
 
@@ -69,7 +72,7 @@ def test_a_long_completion_is_told_per_token():
     ],
 )
 def test_what_no_probability_can_be_has_no_value(change, calibration, beyond):
-    found = effect_of("loss", 0.7, change, CompletionSize(3, -20.7), calibration)
+    found = effect_of("loss", 0.7, change, CompletionSize(3, -20.7, 20.7), calibration)
     assert found.beyond == beyond
     assert (found.predicted is None) == (beyond is not None)
     assert found.low is None or beyond is None
@@ -79,6 +82,37 @@ def test_a_completion_that_is_unlikely_already_may_become_a_little_likelier_or_u
     assert effect_of("loss", 51.0, 5.0, SHORT, None).beyond is None
     assert effect_of("loss", 51.0, -5.0, SHORT, None).beyond is None
     assert effect_of("loss", 51.0, -30.0, SHORT, None).beyond == BELOW
+
+
+def test_a_completion_that_is_nearly_certain_already_keeps_its_prediction():
+    """Of one token among 1,000, margins beyond ±6.9 are more than as certain as a random token is unlikely."""
+    token = CompletionSize(1, -math.log(1000), math.log(1000))
+    found = effect_of("margin", 9.0, -1.5, token, None)
+    assert (found.beyond, found.predicted) == (None, pytest.approx(1 / (1 + np.exp(np.float64(-7.5))), rel=1e-14))
+    assert effect_of("margin", 9.0, 7.0, token, None).beyond == ABOVE
+    assert effect_of("margin", 5.0, 2.0, token, None).beyond == ABOVE
+    assert effect_of("margin", -5.0, -2.0, token, None).beyond == BELOW
+
+
+def test_a_contrast_is_bounded_by_either_completion():
+    against_a_long_one = CompletionSize(1, -math.log(1000), 20 * math.log(1000))
+    assert effect_of("contrast", 40.0, -10.0, against_a_long_one, None).beyond is None
+    assert effect_of("contrast", 40.0, 99.0, against_a_long_one, None).beyond == ABOVE
+    assert effect_of("contrast", 0.0, -7.0, against_a_long_one, None).beyond == BELOW
+
+
+def test_the_size_of_a_contrast_counts_both_completions(workspace):
+    longer = " castle Brook. The tower of Corve is garden Ivern."
+    asked = workspace.ask("The river of Arlen is", " castle Brook.", contrast=longer, k=5)
+    query = workspace.files.catalog.query(asked.query_id)
+    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    one, other = (len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (" castle Brook.", longer))
+    found = completion_size(workspace.files, query)
+    each = math.log(len(tokenizer))
+    assert (found.num_tokens, found.least_support, found.most_support) == (one, -one * each, other * each)
+    assert other > one
+    found = completion_size(workspace.files, workspace.files.catalog.query("1"))
+    assert (found.least_support, found.most_support) == (-one * each, one * each)
 
 
 def test_a_range_needs_enough_measured_changes_and_takes_their_order():
@@ -120,7 +154,8 @@ def workspace(tmp_path):
 
 def verify_as(opened, ids, ratio, name, **more):
     """Keep a verification whose every change was so many times the predicted one."""
-    found = opened.what_if(ids, ["1", "2"])
+    asked = more.setdefault("queries", ["1", "2"])
+    found = opened.what_if(ids, asked, controls=[])
     queries = [
         {
             "query_id": change.query_id,
@@ -135,7 +170,7 @@ def verify_as(opened, ids, ratio, name, **more):
     ]
     result = {"train_ids": ids, "queries": queries, "rank_correlation": None, "elapsed_s": 10.0}
     dataset = opened.files.catalog.query("1").dataset_id
-    settings = {"train_ids": ids, "queries": ["1", "2"], "recipe": "r.toml", **more}
+    settings = {"train_ids": ids, "recipe": "r.toml", **more}
     opened.files.catalog.put_evaluation(
         EvaluationRecord(
             evaluation_id=name,
@@ -184,6 +219,24 @@ def test_the_command_shows_probabilities_and_what_was_verified(workspace, monkey
     assert found["num_needed"] == FEWEST
 
 
+def test_probabilities_per_token_say_so_wherever_they_stand(workspace, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
+    asked = workspace.ask("The", " river of Arlen is castle Brook. The tower of Corve is garden Ivern.", k=5)
+    count = completion_size(workspace.files, workspace.files.catalog.query(asked.query_id)).num_tokens
+    verify_as(workspace, [asked.ids[0]], 0.1, "ev-1", queries=[asked.query_id])
+    (found,) = workspace.removals.verifications().effects
+    assert (found.is_per_token, found.num_tokens) == (True, count)
+    assert f"(per token, {count} tokens)" in done("verifications", workspace.path).out
+
+
+def test_what_predictions_rest_on_is_told_index_by_index():
+    none = WhatIf([], [], {}, {"ix-a": 0, "ix-b": 0})
+    assert none.basis.count("No range") == 1
+    some = WhatIf([], [], {}, {"ix-a": 6, "ix-b": 5})
+    assert "of index ix-a yet: it takes 9 changes measured by verifying, and 6 were so far" in some.basis
+    assert "of index ix-b yet: it takes 9 changes measured by verifying, and 5 were so far" in some.basis
+
+
 def test_the_time_of_a_verification_is_texts_times_epochs_at_the_measured_rate(workspace, tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('checkpoint = "hub/name"\nlearning_rate = 0.1\nmax_length = 8\nepochs = 5\nbatch_size = 7\n')
@@ -193,6 +246,10 @@ def test_the_time_of_a_verification_is_texts_times_epochs_at_the_measured_rate(w
     found = workspace.removals.training_time(dataset, recipe)
     assert found.seconds == pytest.approx(2 * 5 * num_texts * index.build_seconds / index.num_examples)
     assert found.num_steps == 2 * 5 * -(-num_texts // 7)
+    losses = replace(index, index_id="ix-losses", method="daunce", build_seconds=1e-3, created_at=utc_now())
+    workspace.files.catalog.put_index(losses)  # takes no gradient
+    assert workspace.removals.training_time(dataset, recipe) == found
+    assert replace(found, texts_per_s=0.25).sentence.split("at ")[1].startswith("0.25 texts a second")
     verify_as(workspace, [workspace.reopen("1").ids[0]], 0.1, "ev-1", epochs=2, num_texts=num_texts)
     found = workspace.removals.training_time(dataset, recipe)
     assert found.seconds == pytest.approx(10.0 * 5 / 2)  # the verification took 10 s for two epochs

@@ -29,6 +29,13 @@ def test_scores_come_back_question_by_question(tmp_path):
     np.testing.assert_array_equal(np.stack(list(folder.iter_scores())), SCORES)
 
 
+def test_a_hundred_thousand_questions_are_all_known_as_done(tmp_path):
+    folder = FailureFolder(tmp_path)
+    for name in ("scores-00000-99968.parquet", "scores-99968-100000.parquet"):
+        (tmp_path / name).touch()
+    assert folder.num_done() == 100_000
+
+
 @pytest.mark.parametrize(("start", "lacking"), [(0, "2 texts"), (4, "4 texts")])
 def test_a_pass_that_lacks_scores_leaves_nothing(tmp_path, start, lacking):
     kept = KeptPasses(FailureFolder(tmp_path), 0, 5)

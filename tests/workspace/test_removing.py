@@ -34,7 +34,7 @@ from lorif_core.config import ScoreConfig
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.evaluation.retraining import RetrainingStopped
 from lorif_core.linalg.preconditioner import SubspacePreconditioner
-from lorif_core.workspace.curation.removing import predicted_change
+from lorif_core.workspace.curation.removing import held_change, linear_change
 from lorif_core.workspace.folder.kept_scores import keeping_scores
 from lorif_core.workspace.folder.workspace_files import create_files, open_files
 
@@ -138,7 +138,7 @@ def test_the_formula_is_the_change_of_a_least_squares_fit_without_some_examples(
         refitted = torch.linalg.solve(gram, inputs[left].T @ labels[left])
         support = [-((query @ weights - label) ** 2) / 2 for weights in (fitted, refitted)]
         actual.append(float(support[1] - support[0]))
-        predicted.append(predicted_change(files, made_up_query(), group.tolist()))
+        predicted.append(held_change(made_up_query(), linear_change(files, made_up_query(), group.tolist())))
     largest = max(map(abs, actual))
     assert min(actual) < -0.3 * largest
     assert max(actual) > 0.3 * largest

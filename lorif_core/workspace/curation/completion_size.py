@@ -17,23 +17,34 @@ if TYPE_CHECKING:
 
 
 def completion_size(files: WorkspaceFiles, query: QueryRecord) -> CompletionSize:
-    """Tokens of a completion, and the log-probability of as many drawn at random.
+    """Tokens of a completion, and the log-probability of as many drawn at random; of a contrast, of both completions.
 
     The tokens that the model said, or that were chosen, are counted as they were kept; what was typed is read by the
     tokenizer file of the index's model. Where that is not at hand, the number is not known, and no completion has
     more tokens than bytes.
     """
     question, tokenizer = question_of(query), _tokenizer_of(files, query.index_id)
-    num_tokens: int | None = None
     if question.tokens is not None:
         num_tokens = len(question.tokens)
     elif question.spoken is not None:
         num_tokens = len(question.spoken.ids)
-    elif tokenizer is not None:
-        num_tokens = len(tokenizer.encode(query.completion, add_special_tokens=False).ids) + question.ends
-    count = num_tokens or max(len(query.completion.encode("utf-8")), 1)
+    else:
+        num_tokens = _num_tokens(tokenizer, query.completion, ends=question.ends)
+    count = num_tokens or _num_bytes(query.completion)
+    against = count
+    if question.contrast is not None:
+        against = _num_tokens(tokenizer, question.contrast, ends=question.ends) or _num_bytes(question.contrast)
     kinds = MOST_TOKENS if tokenizer is None else tokenizer.get_vocab_size()
-    return CompletionSize(num_tokens or None, -count * math.log(max(kinds, 2)))
+    each = math.log(max(kinds, 2))
+    return CompletionSize(num_tokens or None, -count * each, against * each)
+
+
+def _num_tokens(tokenizer: "Tokenizer | None", completion: str, *, ends: bool) -> int | None:
+    return None if tokenizer is None else len(tokenizer.encode(completion, add_special_tokens=False).ids) + ends
+
+
+def _num_bytes(completion: str) -> int:
+    return max(len(completion.encode("utf-8")), 1)
 
 
 def _tokenizer_of(files: WorkspaceFiles, index_id: str) -> "Tokenizer | None":

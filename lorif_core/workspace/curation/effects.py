@@ -12,8 +12,10 @@ their low and high one for the range. Without one Δ is the prediction itself, w
 range.
 
 A Δ is *beyond belief* where it says that a probability exceeds 1, or that a completion gets less likely than if each
-of its T tokens were drawn at random from V, log p' < -T·log V (where it is that already, by T·log V more): then no
-value is given at all.
+of its T tokens were drawn at random from V, log p' < -T·log V: then no value is given at all. So it is with a margin
+or a contrast where what stands against the completion gets less likely than that, s > T'·log V, with T' = T for a
+margin and the tokens of the second completion for a contrast. What lies beyond a bound already may lie beyond it by
+as much again.
 """
 
 import math
@@ -43,6 +45,10 @@ class CompletionSize:
 
     least_support: float
     """-T·log V: the log-probability of tokens drawn at random, in nats."""
+
+    most_support: float
+    """T'·log V of what a margin or a contrast holds against it: the second completion of a contrast, else as many
+    tokens."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +133,9 @@ def _length_shown(objective: str, size: CompletionSize) -> int:
 
 
 def _why_beyond(objective: str, support: float, moved: float, size: CompletionSize) -> str | None:
-    if objective == "loss" and moved > SLACK_NATS:
+    least, most = size.least_support, 0.0 if objective == "loss" else size.most_support
+    if moved > max(most, support + most * (support > most)) + SLACK_NATS:
         return ABOVE
-    if moved < min(size.least_support, support + size.least_support * (support < size.least_support)):
+    if moved < min(least, support + least * (support < least)):
         return BELOW
-    if objective != "loss" and moved > -size.least_support:
-        return ABOVE
     return None

@@ -71,9 +71,9 @@ class WhatIf:
 
     @property
     def basis(self) -> str:
-        """What predicted probabilities rest on, in a sentence for every index, or one for all."""
-        if not self.calibrations:
-            return basis_of(None, sum(self.num_measured.values()))
+        """What predicted probabilities rest on, in a sentence for every index, or one where nothing was measured."""
+        if not any(self.num_measured.values()):
+            return basis_of(None, 0)
         sentences = [
             basis_of(self.calibrations.get(index), count, index if len(self.num_measured) > 1 else None)
             for index, count in self.num_measured.items()
@@ -201,14 +201,15 @@ def predict_removal(
     queries = [files.catalog.query(query_id) for query_id in roles]
     check_influences(files, queries)
     rows = {dataset: files.examples(dataset).rows_of(ids) for dataset in {query.dataset_id for query in queries}}
-    changes = {query.query_id: predicted_change(files, query, rows[query.dataset_id]) for query in queries}
+    sums = {query.query_id: linear_change(files, query, rows[query.dataset_id]) for query in queries}
+    changes = {query.query_id: held_change(query, sums[query.query_id]) for query in queries}
     largest = max(abs(changes[query_id]) for query_id in targets)
     least = max(UNCHANGED_NATS, UNCHANGED_SHARE * largest)
     verified = kept_verifications(files)
     calibrations, measured = verified.calibrations, verified.num_measured
     found: list[PredictedChange] = []
     for query in queries:
-        effect = _effect(files, query, rows[query.dataset_id], calibrations)
+        effect = _effect(files, query, sums[query.query_id], calibrations)
         found.append(_predicted(query, roles[query.query_id], changes[query.query_id], least, effect))
     indexes = sorted({query.index_id for query in queries})
     return WhatIf(
@@ -220,9 +221,8 @@ def predict_removal(
 
 
 def _effect(
-    files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int], calibrations: Mapping[str, Calibration]
+    files: WorkspaceFiles, query: QueryRecord, change: float, calibrations: Mapping[str, Calibration]
 ) -> Effect:
-    change = linear_change(files, query, rows)
     size, calibration = completion_size(files, query), calibrations.get(query.index_id)
     return effect_of(query.objective, objective_value_of(query), change, size, calibration)
 
@@ -255,17 +255,20 @@ def basis_of(calibration: Calibration | None, num_measured: int, index_id: str |
     )
 
 
-def predicted_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int]) -> float:
-    """Change of a kept query's support in nats if the examples of these rows were removed.
+def held_change(query: QueryRecord, change: float) -> float:
+    """A predicted change of a kept query's support, held where its probability is 1.
 
     The sum is linear and knows no bounds; a probability has one, so a completion gains at most what it lacks of 1.
+
+    Args:
+        query: The query.
+        change: As ``linear_change`` has it.
     """
-    change = linear_change(files, query, rows)
     return min(change, objective_value_of(query)) if query.objective == "loss" else change
 
 
 def linear_change(files: WorkspaceFiles, query: QueryRecord, rows: Sequence[int]) -> float:
-    """As ``predicted_change``, as the sum has it: a completion may gain more than it lacks of 1."""
+    """Change of a kept query's support in nats if the examples of these rows were removed, as the sum has it."""
     return -float(read_influences(files, query, rows).sum(dtype="float64"))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorif_core.catalog import EvaluationRecord
 from lorif_core.evaluation.recipe import read_recipe
+from lorif_core.workspace.folder.index_losses import knows_only_losses
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 TRAININGS = 2
@@ -35,11 +36,16 @@ class TrainingTime:
         return TRAININGS * self.epochs * self.num_texts / self.texts_per_s
 
     @property
+    def _rate_text(self) -> str:
+        """With two digits at least: a large model takes seconds for a text."""
+        return f"{self.texts_per_s:,.0f}" if self.texts_per_s >= 10 else f"{self.texts_per_s:.2g}"
+
+    @property
     def sentence(self) -> str:
         """What is done, and the rate that is taken for it."""
         return (
             f"{TRAININGS} trainings of {self.num_texts:,} texts, {self.num_steps:,} steps in all, at "
-            f"{self.texts_per_s:,.0f} texts a second: {self.measured}."
+            f"{self._rate_text} texts a second: {self.measured}."
         )
 
 
@@ -47,7 +53,7 @@ def training_time(files: WorkspaceFiles, dataset_id: str, recipe: str | Path) ->
     """How long it takes to train twice; None where no rate was measured of the data set.
 
     The rate is that of the latest verification of these texts by the same recipe, else of any recipe; else that at
-    which an index of them was built, which takes one gradient per text as a training does.
+    which an index of them was built, which takes one gradient per text as a training does; one of losses takes none.
 
     Args:
         files: The workspace.
@@ -72,7 +78,7 @@ def _rate(files: WorkspaceFiles, dataset_id: str, recipe: str) -> tuple[float | 
     if same or rated:
         record, rate = (same or rated)[-1]
         return rate, f"as the verification of {record.created_at:%Y-%m-%d %H:%M} UTC"
-    built = [one for one in files.catalog.indexes() if one.dataset_id == dataset_id and one.build_seconds]
+    built = [one for one in files.catalog.indexes(dataset_id) if one.build_seconds and not knows_only_losses(one)]
     if not built:
         return None, ""
     index = built[-1]

@@ -52,6 +52,9 @@ class VerifiedEffect:
     is_per_token: bool
     """Whether the three are the geometric mean over the completion's tokens."""
 
+    num_tokens: int | None
+    """Of the completion; None where that is not known."""
+
     beyond: str | None
     """Why the prediction was not to be believed."""
 
@@ -159,5 +162,6 @@ def _effect(
         predicted=predicted.predicted,
         actual=actual.predicted,
         is_per_token=predicted.is_per_token,
+        num_tokens=predicted.num_tokens,
         beyond=predicted.beyond,
     )

@@ -25,8 +25,8 @@ from lorif_core.workspace.curation.removing import (
     VerifiedChange,
     check_influences,
     checked_removal,
+    held_change,
     linear_change,
-    predicted_change,
 )
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
@@ -41,12 +41,14 @@ class PlannedRemoval:
         queries: Kept questions, each once.
         dataset_id: What the questions are about.
         rows: The texts' rows in it.
+        sums: Predicted change of each question's support in nats, as the sum of influences has it.
     """
 
     ids: list[str]
     queries: list[QueryRecord]
     dataset_id: str
     rows: list[int]
+    sums: list[float]
 
 
 def verify_removal(
@@ -76,8 +78,7 @@ def verify_removal(
     started = time.perf_counter()
     plan = planned_removal(files, train_ids, query_ids)
     ids, queries, rows = plan.ids, plan.queries, plan.rows
-    predicted = [predicted_change(files, query, rows) for query in queries]
-    sums = [linear_change(files, query, rows) for query in queries]
+    predicted = [held_change(query, change) for query, change in zip(queries, plan.sums, strict=True)]
     (run,) = retrain_without(
         files, [rows], queries, recipe, device=device, on_progress=on_progress, should_stop=should_stop
     )
@@ -85,7 +86,7 @@ def verify_removal(
     verified = [
         VerifiedChange(query.query_id, query.prompt, query.completion, expected, actual, said, without, summed)
         for query, expected, actual, said, without, summed in zip(
-            queries, predicted, changes, run.complete.answers, run.removed.answers, sums, strict=True
+            queries, predicted, changes, run.complete.answers, run.removed.answers, plan.sums, strict=True
         )
     ]
     correlation = spearman(torch.tensor(predicted), torch.tensor(changes)).item() if len(queries) > 2 else None
@@ -98,11 +99,11 @@ def verify_removal(
 
 
 def planned_removal(files: WorkspaceFiles, train_ids: Sequence[str], query_ids: Sequence[str]) -> PlannedRemoval:
-    """What a verification is about, once it is known that it can be trained.
+    """What a verification is about and what is predicted, once it is known that it can be trained.
 
     Raises:
-        LorifError: An id or a question cannot be used, the questions are about more than one data set, or no text
-            would be left to train on.
+        LorifError: An id or a question cannot be used, the scores of one are gone, the questions are about more than
+            one data set, or no text would be left to train on.
     """
     ids = checked_removal(train_ids, query_ids)
     queries = [files.catalog.query(query_id) for query_id in dict.fromkeys(query_ids)]
@@ -112,7 +113,7 @@ def planned_removal(files: WorkspaceFiles, train_ids: Sequence[str], query_ids: 
     num_texts = files.catalog.dataset(dataset_id).num_examples
     if len(rows) == num_texts:
         raise DataError(f"training needs an example, all {num_texts} are left out.")
-    return PlannedRemoval(ids, queries, dataset_id, rows)
+    return PlannedRemoval(ids, queries, dataset_id, rows, [linear_change(files, query, rows) for query in queries])
 
 
 def retrain_without(

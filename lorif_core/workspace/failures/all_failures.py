@@ -1,5 +1,6 @@
 """The files of failures of a workspace: looked at, asked, opened again; and groups of texts over a whole data set."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -63,11 +64,16 @@ class Failures:
         return self.open(folder.run_id)
 
     def records(self) -> list[FailureRun]:
-        """Every file that was asked to its end, the newest first."""
-        root = self.files.root / FOLDER
-        folders = [FailureFolder(path) for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
-        done = [one for one in folders if any(one.path.glob("texts-*.parquet"))]
-        return [self.open(one.run_id) for one in sorted(done, key=lambda one: -one.path.stat().st_mtime)]
+        """Every file that was asked to its end, the one that was asked last first.
+
+        One that cannot be opened keeps none of the others from being listed: ``open`` says why, and so does
+        `lorif doctor`.
+        """
+        root, found = self.files.root / FOLDER, list[FailureRun]()
+        for path in root.iterdir() if root.is_dir() else ():
+            with suppress(ArtefactError):
+                found.append(self.open(path.name))
+        return sorted(found, key=lambda run: (-run.folder.asked_at, run.run_id))
 
     def open(self, run_id: str) -> FailureRun:
         """What a file of failures found, read back without a model.

@@ -27,7 +27,7 @@ from lorif_core.system_failures import refuse_if_of_the_machine
 FOLDER = "failures"
 RUN = "run.json"
 REMEDY = "Move its folder away and ask the file again."
-SCORES = re.compile(r"scores-(\d{5})-(\d{5})\.parquet")
+SCORES = re.compile(r"scores-(\d{5,})-(\d{5,})\.parquet")
 TOP = 20
 """How many texts of a question's ranking count as those that taught it, unless a person says another number."""
 
@@ -65,10 +65,12 @@ class FailureFolder:
         return self.path.name
 
     def begin(self, said: dict[str, Any], asked: list[AskedFailure]) -> None:
-        """Keep what is asked, unless that was done before."""
+        """Keep what is asked, and of which file, in place of what was kept when the same was asked before.
+
+        The questions are the same then; what else the file says of them, and of the rows that passed, may be new.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self.path / RUN).is_file():
-            write_json(self.path / RUN, said | {"questions": [asdict(one) for one in asked]})
+        write_json(self.path / RUN, said | {"questions": [asdict(one) for one in asked]})
 
     def said(self) -> dict[str, Any]:
         """What was asked, as ``begin`` kept it.
@@ -78,13 +80,26 @@ class FailureFolder:
         """
         return read_json(self.path / RUN, "index_id", "questions")
 
+    @property
+    def asked_at(self) -> float:
+        """When its file was asked last, in seconds since 1970."""
+        return (self.path / RUN).stat().st_mtime
+
     def questions(self) -> list[AskedFailure]:
         """Every failure that is asked, in the order of the file."""
         return [AskedFailure(**one | {"messages": tuple(one["messages"])}) for one in self.said()["questions"]]
 
     def num_done(self) -> int:
-        """How many of the questions have their scores; always the first ones."""
-        return max((stop for _, stop, _ in self._score_files()), default=0)
+        """How many of the first questions have their scores, up to the first one that lacks them.
+
+        Questions behind it may have theirs, where a damaged file was taken away.
+        """
+        done = 0
+        for first, stop, _ in self._score_files():
+            if first > done:
+                break
+            done = max(done, stop)
+        return done
 
     def _score_files(self) -> list[tuple[int, int, Path]]:
         found = [(SCORES.fullmatch(path.name), path) for path in self.path.glob("scores-*.parquet")]

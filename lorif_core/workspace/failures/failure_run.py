@@ -212,14 +212,15 @@ class FailureRun(Displayed):
         )
 
     def without(self, train_ids: list[str]) -> WithoutTexts:
-        """What removing some texts is predicted to do to every failure.
+        """What removing some texts is predicted to do to every failure; one that is named twice counts once.
 
         Raises:
             DataError: An id is unknown, or none is given.
         """
         if not train_ids:
             raise DataError("a removal needs at least one text: choose some.")
-        rows = np.asarray(self.data.files.examples(self.dataset_id).rows_of(train_ids), dtype=np.int64)
+        ids = list(dict.fromkeys(train_ids))
+        rows = np.asarray(self.data.files.examples(self.dataset_id).rows_of(ids), dtype=np.int64)
         changes, shares, gone, whole = list[float](), list[float](), 0.0, 0.0
         for scores in self.folder.iter_scores():
             own, total = scores[rows].astype(np.float64), float(scores.clip(min=0).sum(dtype=np.float64))
@@ -236,7 +237,7 @@ class FailureRun(Displayed):
                 "share": shares,
             }
         )
-        return WithoutTexts(list(train_ids), gone / whole if whole > 0 else 0.0, frame.sort("change"))
+        return WithoutTexts(ids, gone / whole if whole > 0 else 0.0, frame.sort("change"))
 
     def figure(self, by: str = "source", k: int = TOP) -> go.Figure:
         """Sums of the groups as bars with intervals, as in the studio."""

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lorif_core.catalog import QueryRecord
-from lorif_core.errors import ArtefactError, ConfigError
+from lorif_core.errors import ArtefactError
 from lorif_core.metrics.enrichment import enrichment
 from lorif_core.metrics.group_sums import sums_by_group, top_rows
 from lorif_core.views.group_figures import group_bars, groups_html
@@ -135,6 +135,7 @@ def groups_of_question(
 
     Raises:
         ArtefactError: The scores of all texts are not kept: it was a fast search, or they are gone.
+        ConfigError: k is below 1.
         DataError: There is no such column, or too many groups.
     """
     files = data.files
@@ -143,8 +144,6 @@ def groups_of_question(
     scores = read_scores(files, query)
     sums_of, unit, notes = _to_add(files, query, scores)
     k = usual_top(len(scores)) if k is None else min(k, len(scores))
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, got {k}.")
     groups = group_texts(data, dataset, by, given)
     top = top_rows(scores, k)
     return CorpusGroups(
@@ -177,7 +176,8 @@ def _to_add(
     unit = unit_of(query)
     notes = [] if unit == "nats" else [f"these scores are {unit}: their sums have no meaning of their own"]
     if query.normalisation != "none":
-        notes.append("sums are influences in nats; the top is by the question's normalised scores")
+        added_up = "influences in nats" if unit == "nats" else f"{unit} without a normalisation"
+        notes.append(f"sums are {added_up}; the top is by the question's normalised scores")
     return added, unit, notes
 
 

@@ -108,12 +108,10 @@ def _joined(by: str, ids: pl.Series, given: pl.DataFrame, rest: str = NO_GROUP) 
         raise DataError(f"groups need the columns train_id and group, got {', '.join(given.columns)}.")
     wanted = given.select(pl.col("train_id", "group").cast(pl.String)).unique("train_id", keep="first")
     frame = pl.DataFrame({"train_id": ids}).join(wanted, on="train_id", how="left", maintain_order="left")
-    found = _of_column(by, frame["group"], has_values=False)
-    names = [rest if name == NO_GROUP else name for name in found.names]
-    return TextGroups(by, names, found.code_of, [None] * len(names))
+    return _of_column(by, frame["group"], rest, has_values=False)
 
 
-def _of_column(by: str, values: pl.Series, *, has_values: bool) -> TextGroups:
+def _of_column(by: str, values: pl.Series, rest: str = NO_GROUP, *, has_values: bool) -> TextGroups:
     known = values.drop_nulls().unique().sort()
     has_none = values.null_count() > 0
     if len(known) + has_none > MOST_GROUPS:
@@ -126,7 +124,9 @@ def _of_column(by: str, values: pl.Series, *, has_values: bool) -> TextGroups:
     names, raw = [str(one) for one in known.cast(pl.String)], known.to_list()
     conditions: list[str | None] = [_condition(by, one) if has_values else None for one in raw]
     if has_none:
-        names, conditions = [*names, NO_GROUP], [*conditions, of_values(by, [None]) if has_values else None]
+        while rest in names:  # a value that is spelt like it is another group
+            rest = f"({rest})"
+        names, conditions = [*names, rest], [*conditions, of_values(by, [None]) if has_values else None]
     return TextGroups(by, names, codes.fill_null(len(known)).to_numpy().astype(np.int32), conditions)
 
 

@@ -21,7 +21,7 @@ FAILURE_KINDS = (
     Kind(
         name="scores of failures",
         place="failures/RUN/scores-FIRST-STOP.parquet, failures/RUN/texts-K.parquet",
-        pattern=r"failures/[0-9a-f]+/(scores-\d{5}-\d{5}|texts-\d+)\.parquet",
+        pattern=r"failures/[0-9a-f]+/(scores-\d{5,}-\d{5,}|texts-\d+)\.parquet",
         what="every text's score on each failure, and what they add up to",
         source="the index, its model and the file of failures",
         check="readable",
