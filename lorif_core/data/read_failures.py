@@ -6,6 +6,7 @@ where there is none, every row is one.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from lorif_core.data.failure_rows import (
     as_score,
     judged,
 )
-from lorif_core.data.inspect_logs import is_inspect_log, read_inspect, samples_of_archive
-from lorif_core.data.lm_eval_samples import is_lm_eval, read_lm_eval
+from lorif_core.data.inspect_logs import is_inspect_log, read_inspect, samples_of_archive, samples_of_log
+from lorif_core.data.lm_eval_samples import is_lm_eval, read_lm_eval, refuse_totals
+from lorif_core.data.logged_chats import Conversation, Unusable, conversation_of
 from lorif_core.data.record import Record
-from lorif_core.data.sources import MAX_WHOLE_BYTES, iter_records
+from lorif_core.data.sources import AS_IT_IS, MAX_WHOLE_BYTES, PEEKED_BYTES, READERS, iter_records, suffix_of
+from lorif_core.data.text_files import open_text
 from lorif_core.errors import DataError
 from lorif_core.plain_files import refuse_special
 
@@ -35,7 +38,7 @@ TOLD: dict[LogFormat, str] = {
     "inspect": "a log of Inspect",
 }
 SUFFIXES = ("jsonl", "ndjson", "json", "csv", "tsv", "parquet", "eval", "gz", "zst")
-PROMPTS = ("prompt", "question", "input", "query", "instruction")
+PROMPTS = ("prompt", "question", "input", "query", "instruction", "messages")
 COMPLETIONS = (
     "completion",
     "response",
@@ -46,11 +49,12 @@ COMPLETIONS = (
     "model_answer",
     "answer",
 )
-EXPECTED = ("expected", "target", "reference", "gold", "label", "ideal")
+EXPECTED = ("expected", "target", "reference", "gold", "label", "ideal", "correct_answer", "ground_truth", "answer")
 SCORES = ("correct", "is_correct", "passed", "success", "score", "acc", "exact_match", "em", "grade", "f1")
 PEEKED = 200
 """Rows that are looked at for columns."""
 
+ARRAY = re.compile(rb"\s*\[\s*\{")
 MOST_ROWS = 100_000
 """Rows that a file may have."""
 
@@ -74,7 +78,12 @@ class FailuresFound:
     def sentence(self) -> str:
         """What the file was read as, and what counts."""
         name = self.found.score
-        rule = "every row counts, as there is no score" if name is None else f"{name} below {self.below:g} counts"
+        if name is not None:
+            rule = f"{name} below {self.below:g} counts"
+        elif self.format == "rows":
+            rule = "every row counts, as there is no score"
+        else:
+            rule = "no row counts, as none has a score"
         return f"Read as {TOLD[self.format]}; {rule}."
 
     @property
@@ -115,7 +124,7 @@ def read_failures(path: Path, reading: FailureReading = FailureReading()) -> Fai
     if samples is not None:
         _refuse_other(reading, "inspect", path)
         return FailuresFound("inspect", read_inspect(samples, reading), reading.below)
-    records = islice(iter_records(path), MOST_ROWS + 1)
+    records = islice(_records_of(path), MOST_ROWS + 1)
     peeked = list(islice(records, PEEKED))
     first = next((one.values for one in peeked if one.values is not None), {})
     every = _counted(chain(peeked, records), path)
@@ -123,22 +132,34 @@ def read_failures(path: Path, reading: FailureReading = FailureReading()) -> Fai
         _refuse_other(reading, "lm-eval", path)
         return FailuresFound("lm-eval", read_lm_eval(every, reading), reading.below)
     _refuse_other(reading, "rows", path)
-    return _read_rows(every, _columns_of(peeked), reading)
+    return _read_rows(every, peeked, reading)
+
+
+def _records_of(path: Path) -> Iterator[Record]:
+    """Rows of the file; lm-evaluation-harness 0.4.0 and 0.4.1 wrote one JSON array into a file named .jsonl."""
+    if suffix_of(path) == ".jsonl":
+        with open_text(path) as (handle, _):
+            is_array = ARRAY.match(handle.peek(PEEKED_BYTES)) is not None
+        if is_array:
+            return READERS[".json"](path, AS_IT_IS)
+    return iter_records(path)
 
 
 def _inspect_samples(path: Path) -> Iterable[Any] | None:
-    if path.suffix == ".eval":
+    suffix = path.suffix.lower()
+    if suffix == ".eval":
         return samples_of_archive(path)
-    if path.suffix != ".json" or path.stat().st_size > MAX_WHOLE_BYTES:
+    if suffix != ".json" or path.stat().st_size > MAX_WHOLE_BYTES:
         return None
     with path.open("rb") as handle:
         if not handle.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return None
     try:
         values = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # the reader of data files says what is wrong
-    return values["samples"] or [] if is_inspect_log(values) else None
+    refuse_totals(values, path)
+    return samples_of_log(values, path) if is_inspect_log(values) else None
 
 
 def _refuse_other(reading: FailureReading, found: LogFormat, path: Path) -> None:
@@ -157,14 +178,22 @@ def _columns_of(records: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(name for one in records for name in one.values or {}))
 
 
-def _read_rows(records: Iterable[Record], columns: list[str], reading: FailureReading) -> FailuresFound:
+def _scores_of(records: Iterable[Record]) -> list[str]:
+    """Columns with scores in them, those that are named like one first."""
+    found = dict.fromkeys(
+        name for one in records for name, value in (one.values or {}).items() if as_score(value) is not None
+    )
+    return [name for name in SCORES if name in found] + [name for name in found if name not in SCORES]
+
+
+def _read_rows(records: Iterable[Record], peeked: list[Record], reading: FailureReading) -> FailuresFound:
+    columns, scores = _columns_of(peeked), _scores_of(peeked)
     for name in (reading.prompt, reading.completion, reading.score):
         if name is not None and name not in columns:
             raise DataError(f"the file has the columns {', '.join(columns)}, got {name!r}. Choose one of these.")
     prompt = reading.prompt or _only(columns, PROMPTS)
     completion = reading.completion or _only([one for one in columns if one != prompt], COMPLETIONS)
-    scores = [name for name in SCORES if name in columns] + [name for name in columns if name not in SCORES]
-    score = reading.score or next((name for name in SCORES if name in columns), None)
+    score = reading.score or next((name for name in SCORES if name in scores), None)
     expected = next((name for name in EXPECTED if name in columns and name not in (prompt, completion)), None)
     if prompt is None or completion is None or prompt == completion:
         problem = (
@@ -193,19 +222,33 @@ def _row_of(record: Record, names: tuple[str, str, str | None, str | None], belo
     values = record.values
     if values is None:
         return SkippedRow(record.line, record.problem or "cannot be read")
-    given, said = _text(values, prompt), _text(values, completion)
-    if given is None or said is None:
-        return SkippedRow(record.line, f"{prompt if given is None else completion} is missing or no text")
+    try:
+        asked = _asked(values, prompt)
+    except Unusable as error:
+        return SkippedRow(record.line, str(error))
+    said = _text(values, completion)
+    if asked is None or said is None:
+        return SkippedRow(record.line, f"{prompt if asked is None else completion} is missing or no text")
     if not said:
         return SkippedRow(record.line, "the model said nothing")
+    value = None if score is None else as_score(values.get(score))
+    if score is not None and value is None:
+        return SkippedRow(record.line, f"{score} is missing or no score")
+    is_failure, why = (
+        (True, "the file has no score") if score is None or value is None else judged(score, value, below)
+    )
     wanted = None if expected is None or values.get(expected) is None else str(values[expected])
-    if score is None:
-        return FailureRow(record.line, given, said, "the file has no score", is_failure=True, expected=wanted)
-    value = as_score(values.get(score))
-    if value is None:
-        return SkippedRow(record.line, f"{score} is no score")
-    is_failure, why = judged(score, value, below)
-    return FailureRow(record.line, given, said, why, is_failure, value, wanted)
+    chat = {"system": asked.system, "messages": asked.before}
+    return FailureRow(record.line, asked.prompt, said, why, is_failure, value, wanted, **chat)
+
+
+def _asked(values: Mapping[str, Any], prompt: str) -> Conversation | None:
+    """What the model was given: a text, or messages."""
+    found = values.get(prompt)
+    if isinstance(found, list) and found:
+        return conversation_of(found)
+    text = _text(values, prompt)
+    return None if text is None else Conversation(None, (), text)
 
 
 def _text(values: Mapping[str, Any], name: str) -> str | None:

@@ -97,7 +97,7 @@ def test_samples_that_do_not_say_what_the_model_said_are_skipped(tmp_path):
     assert shown(found) == []
     assert "expected completion" in skipped(found)[1]
     assert "whole text" in skipped(found)[2]
-    assert "no metric" in skipped(found)[3]
+    assert skipped(found)[3] == "it has no acc"
 
 
 def sample(number, value, said=" Lyon.", **more):
@@ -193,7 +193,7 @@ def test_rows_with_and_without_a_score(tmp_path):
     found = read_failures(file)
     assert shown(found) == [(1, "a", " b", True), (2, "a", " c", False)]
     assert found.found.taken == {"prompt": "prompt", "completion": "completion", "score": "passed"}
-    assert skipped(found) == {3: "completion is missing or no text", 4: "passed is no score"}
+    assert skipped(found) == {3: "completion is missing or no text", 4: "passed is missing or no score"}
     plain = lines(tmp_path / "p.jsonl", {"prompt": "a", "completion": " b"})
     assert read_failures(plain).found.rows[0].why == "the file has no score"
     assert "every row counts" in read_failures(plain).sentence
