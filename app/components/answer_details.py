@@ -79,4 +79,4 @@ def _trust(index_id: str, trust: Trust) -> None:
     has_lds = any(check.kind == "lds" for check in trust.checks)
     if (page := st.session_state.get("pages", {}).get("indexes")) is not None:
         label = "All lines of that evaluation" if has_lds else "Compare them with retrained models"
-        st.page_link(page, label=label, query_params={"tab": "Indexes", "ix": index_id})
+        st.page_link(page, label=label, query_params={"tab": "Indexes", "index": index_id})

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import session
 from app.components import asking_stages
-from lorif_core.views.text import visible
+from lorif_core.views.text import literal
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.studio.ask_another_index import another_indexs_question
 
@@ -20,7 +20,7 @@ def draw(answer: Answer, dataset: str) -> None:
             return
         st.caption("The same question, asked of another index")
         for index_id, name in names.items():
-            if st.button(visible(name), key=f"compare-with-{index_id}", width="stretch"):
+            if st.button(literal(name), key=f"compare-with-{index_id}", width="stretch"):
                 _ask(answer, index_id)
 
 

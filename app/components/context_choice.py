@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session
-from lorif_core.views.text import visible
+from lorif_core.views.text import literal, visible
 
 
 def draw() -> None:
@@ -34,10 +34,9 @@ def _label(index_id: str) -> str:
     return f"{name} (of version {session.all_datasets()[record.dataset_id].version})"
 
 
-def _help(index_id: str) -> str | None:
-    """What an index is; no data in it but what Markdown leaves alone."""
-    line = visible(session.index_names()[index_id].line)
-    return "".join(f"\\{one}" if one in r"\`*_{}[]()#+-.!$:~<>|" else one for one in line)
+def _help(index_id: str) -> str:
+    """What an index is, for a tooltip."""
+    return literal(session.index_names()[index_id].line)
 
 
 def _choice(label: str, key: str, names: dict[str, str], chosen: str, width: int, *, help: str | None = None) -> None:
@@ -63,28 +62,41 @@ def _choice(label: str, key: str, names: dict[str, str], chosen: str, width: int
 
 
 def _follow_address() -> None:
-    """Take from an address what it names, once, and say what of it is not there.
+    """Take from an address what is new in it, once, and say what of it is not there.
 
     A box keeps in the address what it shows, the name; links of the studio's own pages hold ids. Both are understood.
+    What stood there before is left out: whoever chooses another data set has the index of the former one there still.
     """
-    address = (st.query_params.get("dataset"), st.query_params.get("index"))
-    if st.session_state.get("context-address") == address:
-        return
-    st.session_state["context-address"] = address
-    dataset, index = address
-    if (known := _dataset_named(dataset)) is not None:
-        st.session_state["dataset"] = known
+    dataset, index = _news("dataset"), _news("index")
+    if dataset is not None:
+        if (known := _dataset_named(dataset)) is not None:
+            st.session_state["dataset"] = known
+        else:
+            st.toast("The link names data that is not in this workspace. The header says which is used.")
     if index is None:
         return
-    if (found := _index_named(index)) is not None:
+    if (found := _index_named(index)) in session.complete_indexes():
         session.use_index(found)
     else:
-        st.toast("The link names an index that is not in this workspace. The header says which one is used.")
+        what = "that is not in this workspace" if found is None else "that is not complete"
+        st.toast(f"The link names an index {what}. The header says which one is used.")
 
 
-def _dataset_named(named: str | None) -> str | None:
-    known = session.datasets()
-    return next((key for key, one in known.items() if named in (key, visible(f"{one.name} v{one.version}"))), None)
+def _news(key: str) -> str | None:
+    """What the address says of a box, unless it said so at the run before, or the box shows it already."""
+    now, before = st.query_params.get(key), f"{key}-address"
+    known = (st.session_state.get(before), st.session_state.get(f"{key}-label"))
+    st.session_state[before] = now
+    return None if now in known else now
+
+
+def _dataset_named(named: str) -> str | None:
+    """The newest version of the data set of which a version has that id or that name."""
+    every = session.all_datasets().items()
+    corpus = next(
+        (one.corpus_id for key, one in every if named in (key, visible(f"{one.name} v{one.version}"))), None
+    )
+    return next((key for key, one in session.datasets().items() if one.corpus_id == corpus), None)
 
 
 def _index_named(named: str) -> str | None:

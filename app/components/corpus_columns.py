@@ -7,7 +7,7 @@ import streamlit as st
 from app.components.corpus_filters import IMPORTED, first_page
 from lorif_core.corpus.facets import Facet
 from lorif_core.views.corpus_rows import usual_columns
-from lorif_core.views.text import visible
+from lorif_core.views.text import literal
 
 KEY = "cols"
 
@@ -20,7 +20,7 @@ def choose(found: Sequence[Facet]) -> list[str]:
             "Columns of the table",
             names,
             selection_mode="multi",
-            format_func=visible,
+            format_func=literal,
             key=KEY,
             bind="query-params",
             help="None chosen: the first ones that are no ids or free text. Kept in the address and in this browser.",

@@ -1,8 +1,8 @@
 """The keys of the studio, the bar under a list with selected texts, and the toast with its Undo.
 
 One component at the foot of every page hears keys, draws the bar and the toast, and sends what was decided, by id. A
-page says with ``selection.offer`` which texts are on screen; Python writes the decision, so that roles, reasons and
-confirmations are checked where they always are. Keys of a page's own buttons are letters of ``KEYS``, too.
+page says with ``chosen_texts.offer`` which texts are on screen; Python writes the decision, so that roles, reasons
+and confirmations are checked where they always are. Keys of a page's own buttons are letters of ``KEYS``, too.
 """
 
 from importlib.resources import files
@@ -16,7 +16,18 @@ from app.components import decide
 
 KEY = "decision-keys"
 
-KEEP, FLAG, EXCLUDE, REVIEW, SKIP, UNDO, NEXT, PREVIOUS, NOTE, NEAR = "a", "f", "x", "n", "s", "u", "j", "k", "m", "t"
+KEEP, FLAG, EXCLUDE, REVIEW, SKIP, UNDO, NEXT, PREVIOUS, COMMENT, NEAR = (
+    "a",
+    "f",
+    "x",
+    "n",
+    "s",
+    "u",
+    "j",
+    "k",
+    "m",
+    "t",
+)
 """Letters of buttons; A for keep as in Prodigy, because K moves up."""
 
 KEYS = (
@@ -32,7 +43,7 @@ KEYS = (
     ("1 … 9", "Choose a reason, where reasons are shown"),
     ("S", "Skip, in Review"),
     ("T", "Decide about the near texts, too, in Review"),
-    ("M", "Write a note, in Review"),
+    ("M", "Write a comment, in Review"),
     ("Esc", "Clear the selection, or close what is open"),
     ("?", "Show or hide this list"),
 )
@@ -48,7 +59,7 @@ class Desk(NamedTuple):
     dataset: str | None
     query: str | None
     frame: str | None = None
-    """Part of the class of a table whose cells show the ids; None: rows have checkboxes of ``selection.tick``."""
+    """Part of the class of a table whose cells show the ids; None: rows have checkboxes of ``chosen_texts.tick``."""
 
     selected: tuple[str, ...] = ()
     """Ids of the table's rows that are selected."""

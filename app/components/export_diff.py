@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import session
 from lorif_core.views.diff_figures import diff_bars
-from lorif_core.views.text import counted, visible
+from lorif_core.views.text import counted, literal, visible
 from lorif_core.workspace.curation.versions import VersionDiff
 
 MAX_ROWS = 200
@@ -28,7 +28,7 @@ def draw(found: VersionDiff, *, key: str) -> None:
     )
     names = list(found.by)
     by = st.segmented_control(
-        "Break down by", names, default=names[0], required=True, key=f"{key}-by", format_func=visible, width="content"
+        "Break down by", names, default=names[0], required=True, key=f"{key}-by", format_func=literal, width="content"
     )
     groups = found.by[by or names[0]]
     changed = [one for one in groups if one.came or one.went]

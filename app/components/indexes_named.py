@@ -55,10 +55,15 @@ def _ask_it(index_id: str) -> None:
 
 @st.dialog("Name of the index")
 def _rename(index_id: str) -> None:
-    named = session.index_names()[index_id]
+    named = session.index_names().get(index_id)
+    if named is None:
+        st.text("This index was deleted since.")
+        return
     st.text(visible(named.line))
-    name = st.text_input("Name", named.name if named.is_given else "", key="index-name", max_chars=MAX_NAME)
-    about = st.text_area("Description", named.description, key="index-description", max_chars=MAX_DESCRIPTION)
+    given = named.name if named.is_given else ""
+    name = st.text_input("Name", given, key=f"index-name-{index_id}", max_chars=MAX_NAME)
+    key = f"index-description-{index_id}"
+    about = st.text_area("Description", named.description, key=key, max_chars=MAX_DESCRIPTION)
     if st.button("Save", key="index-name-save", type="primary"):
         workspace = session.workspace()
         session.act(

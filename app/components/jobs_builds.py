@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from lorif_core.views.tables import human_seconds
-from lorif_core.views.text import visible
+from lorif_core.views.text import literal, visible
 from lorif_core.workspace.folder.workspace_status import describe_builds
 
 
@@ -14,7 +14,7 @@ def draw() -> None:
     """A bar for each index that is planned and not complete, and its workers; nothing where there is none."""
     for build in describe_builds(session.workspace().files):
         with st.container(border=True, key=f"build-{build['index_id']}"):
-            st.progress(build["num_finished"] / build["num_parts"], text=visible(_said(build)))
+            st.progress(build["num_finished"] / build["num_parts"], text=literal(_said(build)))
             if build["workers"]:
                 _workers(build)
 

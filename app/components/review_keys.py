@@ -9,7 +9,7 @@ from app import session
 from app.components import decide, decision_keys, review_queue
 from app.components.decide import Action
 from app.components.review_queue import Queue
-from lorif_core.journal.entries import Batch, Reason
+from lorif_core.journal.entries import MAX_TEXT_LENGTH, Batch, Reason
 from lorif_core.views.decision_words import counted_texts
 
 
@@ -31,7 +31,7 @@ def reasons(known: Sequence[Reason]) -> None:
 
 
 def decisions(queue: Queue, train_id: str, others: list[str], dataset: str, query: str | None) -> None:
-    """Keep, flag, exclude, needs review, skip, undo, note.
+    """Keep, flag, exclude, needs review, skip, undo, comment.
 
     Args:
         queue: What is reviewed.
@@ -53,21 +53,23 @@ def decisions(queue: Queue, train_id: str, others: list[str], dataset: str, quer
         draw("Needs review", decision_keys.REVIEW, "review", "Label it for somebody else.")
         _plain("Skip", decision_keys.SKIP, partial(review_queue.advance, queue, train_id, "Skip"))
         _plain("Undo", decision_keys.UNDO, partial(undo, queue), is_off=not queue.trail)
-        _plain("Note", decision_keys.NOTE, _toggle_note)
+        _plain("Comment…", decision_keys.COMMENT, _toggle_comment)
     if others:
         st.text(f"The next decision is about {counted_texts(1 + len(others))}: this one and {len(others)} near it.")
 
 
-def note(train_id: str, dataset: str) -> None:
-    """A box for a note, if it is open."""
-    if st.session_state.get("review-noting"):
-        key = f"review-note-{train_id}"
-        st.text_area("Note about this text", key=key, max_chars=10_000)
-        st.button("Save the note", key="review-save-note", on_click=_save_note, args=(train_id, key, dataset))
+def comment(train_id: str, dataset: str) -> None:
+    """A box for a comment, if it is open."""
+    if st.session_state.get("review-commenting"):
+        key = f"review-comment-box-{train_id}"
+        st.text_area("Comment on this text", key=key, max_chars=MAX_TEXT_LENGTH)
+        request = session.request_id("comment", [train_id])
+        st.button("Save the comment", key="review-save", on_click=_save, args=(train_id, key, dataset, request))
 
 
 def _plain(label: str, letter: str, act: Callable[[], None], *, is_off: bool = False) -> None:
-    st.button(label, key=f"review-{label.lower()}", shortcut=letter, on_click=act, disabled=is_off, type="tertiary")
+    key = f"review-{label.rstrip('…').lower()}"
+    st.button(label, key=key, shortcut=letter, on_click=act, disabled=is_off, type="tertiary")
 
 
 def _decision(
@@ -94,7 +96,7 @@ def _decided(queue: Queue, ids: list[str], what: str, done: Batch) -> None:
     for other in ids[1:]:
         if other in queue.ids:
             queue.done[other] = what
-    queue.acts[done.batch_id] = ids[0]
+    queue.acts[done.batch_id] = ids
     st.session_state.pop("review-near", None)
     review_queue.advance(queue, ids[0], what)
 
@@ -111,12 +113,12 @@ def _choose_reason(name: str) -> None:
     st.session_state["last-reason"] = None if decide.last_reason() == name else name
 
 
-def _toggle_note() -> None:
-    st.session_state["review-noting"] = not st.session_state.get("review-noting", False)
+def _toggle_comment() -> None:
+    st.session_state["review-commenting"] = not st.session_state.get("review-commenting", False)
 
 
-def _save_note(train_id: str, key: str, dataset: str) -> None:
+def _save(train_id: str, key: str, dataset: str, request: str) -> None:
     text: str = st.session_state[key]  # read here: a click right after typing comes with the text, not after it
-    write = session.workspace().decisions.note
-    if session.act("Note saved.", lambda: write([train_id], text, actor=session.actor(), dataset=dataset)):
-        st.session_state["review-noting"] = False
+    write, by = session.workspace().team.comment, session.actor()
+    if session.act("Comment saved.", lambda: write(train_id, text, actor=by, client_id=request, dataset=dataset)):
+        st.session_state["review-commenting"] = False

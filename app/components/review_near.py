@@ -38,17 +38,17 @@ def draw(train_id: str, index_id: str | None, dataset: str) -> None:
         watch(task.task_id, data_tasks())
         return
     result: Neighbours = task.result()
-    _list(train_id, list(result.texts.iter_rows(named=True)), dataset)
+    _list((train_id, index_id), list(result.texts.iter_rows(named=True)), dataset)
 
 
-def chosen(train_id: str) -> list[str]:
-    """Ids of the near texts whose boxes are ticked."""
-    known: dict[str, bool] = st.session_state.get("review-near", {}).get(train_id, {})
+def chosen(train_id: str, index_id: str | None) -> list[str]:
+    """Ids of the texts near one by an index whose boxes are ticked."""
+    known: dict[str, bool] = st.session_state.get("review-near", {}).get((train_id, index_id), {})
     return [one for one, is_ticked in known.items() if is_ticked]
 
 
-def _list(train_id: str, found: list[dict], dataset: str) -> None:
-    ids, ticked = [row["train_id"] for row in found if row["cosine"] >= LEAST_COSINE], chosen(train_id)
+def _list(near: tuple[str, str], found: list[dict], dataset: str) -> None:
+    ids, ticked = [row["train_id"] for row in found if row["cosine"] >= LEAST_COSINE], chosen(*near)
     statuses = statuses_of(session.workspace().decisions.states(dataset=dataset))
     is_all = bool(ids) and set(ticked) >= set(ids)
     st.button(
@@ -56,20 +56,20 @@ def _list(train_id: str, found: list[dict], dataset: str) -> None:
         key="review-near-all",
         shortcut=decision_keys.NEAR,
         on_click=_tick,
-        args=(train_id, {} if is_all else dict.fromkeys(ids, True)),
+        args=(near, {} if is_all else dict.fromkeys(ids, True)),
         disabled=not ids,
         help=f"Ticks those with a cosine of {LEAST_COSINE:g} or more: the next decision is about them, too.",
     )
     for place, row in enumerate(found):
         one = row["train_id"]
-        key = f"review-near-{place}-{session.table_key(train_id, [one])}"
+        key = session.table_key(f"review-near-{place}", [*near, one])
         st.session_state[key] = one in ticked
         with st.container(horizontal=True, wrap=False, gap="small", key=f"row-near-{place}"):
             st.checkbox(
                 f"Decide about near text {place + 1}, too",
                 key=key,
                 label_visibility="collapsed",
-                on_change=partial(_toggle, train_id, one, key),
+                on_change=partial(_toggle, near, one, key),
                 width="content",
             )
             status, reason = statuses.get(one, ("kept", None))
@@ -82,13 +82,13 @@ def _list(train_id: str, found: list[dict], dataset: str) -> None:
     st.caption("Cosine of stored gradients: 1 would teach the model the same.")
 
 
-def _tick(train_id: str, ticked: dict[str, bool]) -> None:
-    st.session_state["review-near"] = {train_id: ticked}
+def _tick(near: tuple[str, str], ticked: dict[str, bool]) -> None:
+    st.session_state["review-near"] = {near: ticked}
 
 
-def _toggle(train_id: str, other: str, key: str) -> None:
-    known = st.session_state.get("review-near", {}).get(train_id, {})
-    st.session_state["review-near"] = {train_id: known | {other: st.session_state[key]}}
+def _toggle(near: tuple[str, str], other: str, key: str) -> None:
+    known = st.session_state.get("review-near", {}).get(near, {})
+    st.session_state["review-near"] = {near: known | {other: st.session_state[key]}}
 
 
 def prefetch(train_id: str | None, index_id: str | None) -> None:

@@ -38,8 +38,8 @@ class Queue(NamedTuple):
     report: QueueReport
     """Why it is as short as it is."""
 
-    acts: dict[str, str]
-    """Act → the text that was open when it was done."""
+    acts: dict[str, list[str]]
+    """Act → its texts, the one that was open when it was done first."""
 
     @property
     def left(self) -> list[str]:
@@ -104,26 +104,27 @@ def label_of(record: QueryRecord) -> str:
 def open_queue(choice: Choice, dataset: str, *, with_decided: bool = False) -> Queue:
     """The queue of a choice, made when it is first asked for and then fixed until ``renew``.
 
-    The first queue of a tab begins with the text that its link names, also one that was decided since.
+    It begins with the text that a link names, also one that was decided since.
     """
-    known = st.session_state.get("review-queue")
+    known, named = st.session_state.get("review-queue"), st.query_params.get("open")
     if known is None or known["of"] != (choice, dataset, with_decided):
+        if known is not None and named in known["queue"].ids:
+            named = None  # the text that was open in the queue before
         report = review_report(session.workspace().decisions, choice, dataset, with_decided=with_decided)
-        ids = report.ids
-        if known is None:
-            ids = _linked(ids, dataset) + ids
-        known = {"of": (choice, dataset, with_decided), "queue": Queue(ids, {}, [], report, {})}
+        known = {"of": (choice, dataset, with_decided), "queue": Queue(list(report.ids), {}, [], report, {})}
         st.session_state["review-queue"] = known
-    return known["queue"]
+    queue: Queue = known["queue"]
+    if named not in queue.ids:
+        queue.ids[:0] = _linked(named, dataset)
+    return queue
 
 
-def _linked(ids: list[str], dataset: str) -> list[str]:
-    """The text that the address names, unless it is in the queue already."""
-    named = st.query_params.get("open")
-    if not named or named in ids:
-        return []
-    with session.errors():
-        return [shown.train_id for shown in session.workspace().data.texts([named], dataset)]
+def _linked(named: str | None, dataset: str) -> list[str]:
+    """The text that a link names; what names none leaves the address."""
+    if named:
+        with session.errors():
+            return [shown.train_id for shown in session.workspace().data.texts([named], dataset)]
+    session.set_url(open=None)
     return []
 
 
@@ -165,7 +166,10 @@ def follow_undo(queue: Queue) -> None:
     """Open the text again whose decision was taken back since, by whichever Undo."""
     act = st.session_state.pop("undone", None)
     if act in queue.acts:
-        go_back(queue, queue.acts.pop(act))
+        train_id, *others = queue.acts.pop(act)
+        for other in others:
+            queue.done.pop(other, None)
+        go_back(queue, train_id)
 
 
 def step(queue: Queue, train_id: str, by: int) -> None:
@@ -179,7 +183,7 @@ def header(queue: Queue, train_id: str | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="review-progress"):
         if queue.ids:
             num_done = len(queue.ids) - len(queue.left)
-            place = f" · text {queue.ids.index(train_id) + 1} of {len(queue.ids):,}" if train_id else ""
+            place = f" · text {queue.ids.index(train_id) + 1:,} of {len(queue.ids):,}" if train_id else ""
             st.progress(num_done / len(queue.ids), text=f"{num_done:,} of {len(queue.ids):,} done{place}")
         if train_id is not None:
             for label, letter, by in (("Previous", PREVIOUS, -1), ("Next", NEXT, 1)):

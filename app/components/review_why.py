@@ -38,7 +38,7 @@ def cause_of(train_id: str, choice: Choice, dataset: str) -> Cause:
     workspace = session.workspace()
     (shown,) = workspace.data.texts([train_id], dataset)
     events = workspace.decisions.events_of(train_id, dataset=dataset)
-    found = appearances(workspace, train_id)
+    found = appearances(workspace, train_id, dataset)
     known = [one.query_id for one in found]
     wanted = [choice.query, *(event.batch.query_id for event in events if not event.is_undone), *known]
     return Cause(shown, events, found, next((one for one in wanted if one in known), None))

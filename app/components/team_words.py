@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import session
 from lorif_core.journal.entries import MAX_NAME_LENGTH
-from lorif_core.views.text import visible
+from lorif_core.views.text import literal, visible
 
 
 def reasons(*, is_admin: bool) -> None:
@@ -47,7 +47,8 @@ def labels(dataset: str) -> None:
     found = session.workspace().team.labels(dataset=dataset)
     if not found:
         st.text(
-            "No text has a label. Corpus gives labels to many texts, a rule does too: label odd where year < 2000."
+            "No text has a label. The key N gives one to the selected texts, a rule on the Export page gives any: "
+            "label odd where year < 2000."
         )
         return
     st.dataframe(
@@ -62,10 +63,5 @@ def labels(dataset: str) -> None:
             for name in list(found)[:5]:
                 quoted = name.replace("\\", "\\\\").replace('"', '\\"')
                 st.page_link(
-                    page, label=f"See “{_plain(name)}” in Corpus", query_params={"where": f'label = "{quoted}"'}
+                    page, label=f"See “{literal(name)}” in Corpus", query_params={"where": f'label = "{quoted}"'}
                 )
-
-
-def _plain(name: str) -> str:
-    """A label on a link, which Streamlit reads as Markdown."""
-    return "".join(f"\\{one}" if one in "\\`*_{}[]()#+-.!$:~<>|" else one for one in visible(name))

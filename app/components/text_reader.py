@@ -65,7 +65,7 @@ def _drawer(answer: Answer, order: list[str]) -> None:
         _metadata(hit, session.workspace().data.types(context.dataset_id))
         team_comments.draw(hit.train_id, context.dataset_id, key="reader")
         _history(session.workspace().decisions.events_of(hit.train_id, dataset=context.dataset_id))
-        _others(appearances(session.workspace(), hit.train_id, answer.query_id))
+        _others(appearances(session.workspace(), hit.train_id, context.dataset_id, answer.query_id))
 
 
 def _navigation(hit: Hit, order: list[str]) -> None:

@@ -56,9 +56,9 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
     with reading:
         shown = {} if team_rounds.is_blind(choice) else state
         review_why.draw(cause, choice, shown.get("status", "kept"), shown.get("reason"))
-        review_keys.decisions(queue, train_id, review_near.chosen(train_id), dataset, cause.query_id)
+        review_keys.decisions(queue, train_id, review_near.chosen(train_id, index_id), dataset, cause.query_id)
         review_keys.reasons(workspace.journal.reasons())
-        review_keys.note(train_id, dataset)
+        review_keys.comment(train_id, dataset)
         with session.errors():
             review_near.draw(train_id, index_id, dataset)
     with about:
@@ -75,7 +75,8 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
 
 def _finished(queue: Queue, choice: Choice) -> None:
     if queue.ids:
-        st.text(f"All {len(queue.ids):,} texts of this queue are done.")
+        done = "The only text" if len(queue.ids) == 1 else f"All {len(queue.ids):,} texts"
+        st.text(f"{done} of this queue {'is' if len(queue.ids) == 1 else 'are'} done.")
         st.button("Undo", key="review-undo", shortcut="u", on_click=review_keys.undo, args=(queue,))
     elif choice.source == "flagged":
         session.empty("No text is flagged.", "lorif flag {workspace} ID")

@@ -1,5 +1,7 @@
 """Training text on a terminal: shown, never obeyed."""
 
+import re
+import string
 import unicodedata
 
 DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -24,6 +26,18 @@ def _visible(character: str) -> str:
         return "\u2421"
     is_obeyed = unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTION_MARKS
     return "\ufffd" if is_obeyed else character
+
+
+PLAIN = re.compile(r"[^\W_]+(?:[ _-][^\W_]+)*")
+"""Words that no Markdown changes."""
+
+
+def literal(text: str) -> str:
+    """The text as Markdown that shows it as it is: for names that people gave, in labels, links and tooltips."""
+    shown = " ".join(visible(text).split())
+    if PLAIN.fullmatch(shown):
+        return shown
+    return "".join(f"\\{one}" if one in string.punctuation else one for one in shown)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -61,7 +61,7 @@ class AnswerWidget(Panel):
         hit = next(hit for hit in self.answer.hits if hit.train_id == train_id)
         others = [
             f"{one.side} #{one.rank} ({signed(one.score)}): {one.prompt} ▸{one.completion}"
-            for one in appearances(self.workspace, train_id, self.query)
+            for one in appearances(self.workspace, train_id, self.dataset_id, self.query)
         ]
         events = told(self.workspace.decisions.events_of(train_id, dataset=self.dataset_id))
         return reader_panel(

@@ -135,21 +135,21 @@ def test_undo_and_redo_of_five_hundred(open_studio, tmp_path):
         wait_until(lambda: set(statuses(workspace).values()) == {"excluded"})
 
 
-def test_the_letter_f_flags_the_open_text_and_in_a_note_it_is_a_letter(new_page, opened):
+def test_the_letter_f_flags_the_open_text_and_in_a_comment_it_is_a_letter(new_page, opened):
     first = opened.reopen("1").ids[0]
     page = new_page(f"/?query=1&open={first}")
     page.get_by_text("Other questions that bring it up").wait_for()
     page.keyboard.press("f")
     wait_until(lambda: statuses(opened) == {first: "flagged"})
     page.goto(address(page).split("?")[0] + "review?from=Flagged")
-    page.get_by_role("button", name="Note", exact=True).click()
-    note = page.get_by_role("textbox", name="Note about this text")
-    note.click()
+    page.get_by_role("button", name="Comment…").click()
+    comment = page.get_by_role("textbox", name="Comment on this text")
+    comment.click()
     revision = opened.journal.revision()
     page.keyboard.type("fff xxx kkk")
-    assert note.input_value() == "fff xxx kkk"
+    assert comment.input_value() == "fff xxx kkk"
     page.keyboard.press("Control+z")
-    wait_until(lambda: note.input_value() != "fff xxx kkk")
+    wait_until(lambda: comment.input_value() != "fff xxx kkk")
     wait_for_run(page)
     assert opened.journal.revision() == revision
     assert statuses(opened) == {first: "flagged"}

@@ -146,6 +146,7 @@ def test_undo_in_the_toast_says_what_it_takes_back_and_does_it(new_page, opened)
 def test_the_same_keys_are_listed_everywhere(new_page, path):
     page = new_page(path)
     wait_for_run(page)
+    page.locator(".lorif-root.foot").wait_for(state="attached")
     page.keyboard.press("?")
     shown = page.get_by_role("dialog", name="Keys")
     shown.wait_for()

@@ -90,11 +90,11 @@ def test_nothing_flagged_says_the_next_step(monkeypatch, tmp_path):
     assert any("lorif flag" in one.value for one in app.code)
 
 
-def test_a_note_is_written_beside_the_text(monkeypatch, flagged):
+def test_a_comment_is_written_beside_the_text(monkeypatch, flagged):
     folder, ids = flagged
-    app = press(open_page(monkeypatch, folder, "review"), "note")
-    app.text_area(key=f"review-note-{ids[0]}").set_value("looks odd").run()
-    press(app, "save-note")
+    app = press(open_page(monkeypatch, folder, "review"), "comment")
+    app.text_area(key=f"review-comment-box-{ids[0]}").set_value("looks odd").run()
+    press(app, "save")
     event = lf.open_workspace(folder).decisions.events_of(ids[0])[0]
     assert (event.batch.kind, event.batch.text) == ("note", "looks odd")
 
@@ -113,3 +113,47 @@ def test_a_link_to_no_text_says_so_and_shows_the_queue(monkeypatch, flagged):
     assert any(said.startswith("Something went wrong: ") for said in texts(app))
     press(app, "skip")
     assert opened(app) == ids[1]
+
+
+def test_a_link_opens_its_text_also_after_another_queue_was_begun(monkeypatch, flagged):
+    folder, ids = flagged
+    app = open_page(monkeypatch, folder, "review")
+    assert any(ids[0] in one for one in texts(app))
+    other = lf.open_workspace(folder).data.browse(limit=9).frame["train_id"][8]
+    app.query_params["open"] = other
+    app.run()
+    assert any(one.startswith(f"{other} · ") for one in texts(app))
+    press(app, "keep")
+    assert (status(folder, other), opened(app)) == ("kept", ids[0])
+
+
+def test_a_link_to_a_text_that_is_not_there_says_so_and_opens_the_queue(monkeypatch, flagged):
+    folder, ids = flagged
+    app = open_page(monkeypatch, folder, "review")
+    app.query_params["open"] = "nowhere"
+    app.run()
+    assert any("nowhere" in one for one in texts(app))
+    assert any(one.startswith(f"{ids[0]} · ") for one in texts(app))
+    assert not any("nowhere" in one for one in texts(app.run()))
+
+
+def test_undo_takes_near_texts_back_into_the_queue(monkeypatch, flagged):
+    folder, ids = flagged
+    app = open_page(monkeypatch, folder, "review")
+    app.session_state["review-near"] = {(ids[0], None): {ids[1]: True}}
+    app.run()
+    press(app, "keep")
+    assert (status(folder, ids[0]), status(folder, ids[1]), opened(app)) == ("kept", "kept", ids[2])
+    press(app, "undo")
+    assert (status(folder, ids[0]), status(folder, ids[1]), opened(app)) == ("flagged", "flagged", ids[0])
+    press(app, "skip")
+    assert opened(app) == ids[1]
+
+
+def test_texts_that_were_near_by_another_index_are_not_decided_about(monkeypatch, flagged):
+    folder, ids = flagged
+    app = open_page(monkeypatch, folder, "review")
+    app.session_state["review-near"] = {(ids[0], "ix-another"): {ids[1]: True}}
+    app.run()
+    press(app, "keep")
+    assert (status(folder, ids[0]), status(folder, ids[1])) == ("kept", "flagged")

@@ -124,10 +124,10 @@ def test_a_review(monkeypatch, workspace):
     lf.open_workspace(workspace).flag(ids(workspace, 5), actor=ANN)
     app = open_as_ann(monkeypatch, workspace, "review")
     press(app, "review-keep", "review-flag", "review-reason-outdated", "review-exclude", "review-needs-review")
-    press(app, "review-undo", "review-note")
-    box = next(one for one in app.text_area if str(one.key).startswith("review-note-"))
+    press(app, "review-undo", "review-comment")
+    box = next(one for one in app.text_area if str(one.key).startswith("review-comment-box-"))
     box.set_value("odd").run()
-    press(app, "review-save-note")
+    press(app, "review-save")
     assert acts(workspace)[1:] == by_ann("restore", "flag", "exclude", "label", "undo", "note")
 
 

@@ -14,7 +14,7 @@ from lorif_core.views.tables import (
     key_value_table,
     records_table,
 )
-from lorif_core.views.text import visible
+from lorif_core.views.text import literal, visible
 
 OBEYED = {chr(code) for code in [*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]}
 
@@ -32,6 +32,12 @@ def printed(renderable, width=120):
 
 def answer(supports, opposes=(), prompt="a", completion=" b"):
     return answer_view(prompt, completion, None, list(supports), list(opposes), ["a fact"])
+
+
+def test_a_name_in_a_label_is_escaped_unless_it_is_words():
+    assert literal("snake_case name-2") == "snake_case name-2"
+    assert literal("![x](https://a.b) :red[y] $z$") == (r"\!\[x\]\(https\:\/\/a\.b\) \:red\[y\] \$z\$")
+    assert literal("_a_\n# b\x1b") == "\\_a\\_ \\# b␛"
 
 
 @given(st.text())

@@ -74,16 +74,25 @@ class Appearance:
     score: float
 
 
-def appearances(workspace: Workspace, train_id: str, besides: str | None = None) -> list[Appearance]:
+def appearances(
+    workspace: Workspace, train_id: str, dataset_id: str, besides: str | None = None
+) -> list[Appearance]:
     """Kept questions in whose lists an example is, highest rank first, then latest first.
 
     Args:
         workspace: Where they are kept.
         train_id: The example.
+        dataset_id: Id of its data set: another one may hold another text under the same id. Questions to all
+            versions of it count.
         besides: A question that is left out.
     """
     catalog = workspace.files.catalog
-    queries = {query.query_id: query for query in catalog.queries()}
+    corpus_of = {one.dataset_id: one.corpus_id for one in catalog.datasets()}
+    queries = {
+        query.query_id: query
+        for query in catalog.queries()
+        if corpus_of.get(query.dataset_id) == corpus_of[dataset_id]
+    }
     found = [
         Appearance(
             hit.query_id,

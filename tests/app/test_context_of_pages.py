@@ -1,0 +1,112 @@
+"""What pages show is of the data set and the index in the header: nothing of another one stays. Without a browser."""
+
+import pytest
+from app_pages import button, open_page, texts
+from tiny_workspace import SMALL, copy_of, done, indexed, model_folder, rows, write_rows
+
+import lorif_core as lf
+
+OTHERS = 24
+HOSTILE = "![x](https://example.org/x.png) :red[y]"
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    """Two data sets with the same ids and other texts: two indexes of `texts`, one of `others`; asked once."""
+    folder = copy_of(indexed(), tmp_path_factory.mktemp("context"))
+    others = [row | {"completion": f" OTHER{row['completion']}"} for row in rows()[:OTHERS]]
+    done("import", folder, write_rows(folder.parent / "others.jsonl", others))
+    ids = {one.name: one.dataset_id for one in lf.open_workspace(folder).data.records()}
+    done("index", folder, "--model", model_folder(), *SMALL, "--dataset", ids["others"])
+    small = ("--method", "kronecker", "--shard-examples", 64)
+    done("index", folder, "--model", model_folder(), *small, "--dataset", ids["texts"])
+    opened = lf.open_workspace(folder)
+    for record in opened.indexes.records():
+        opened.ask("The river of Arlen is", " castle Brook.", k=5, num_opposing=5, index_id=record.index_id)
+    return folder
+
+
+@pytest.fixture
+def ws(pristine, tmp_path):
+    return lf.open_workspace(copy_of(pristine, tmp_path))
+
+
+def id_of(ws, name):
+    return next(one.dataset_id for one in ws.data.records() if one.name == name)
+
+
+def indexes_of(ws, name):
+    return [one.index_id for one in ws.indexes.records() if one.dataset_id == id_of(ws, name)]
+
+
+def header(app):
+    return app.selectbox(key="dataset").value, app.selectbox(key="index").value
+
+
+def switch(app, name):
+    """Choose a data set as a browser does: the address names it beside the index of the one before."""
+    app.query_params["dataset"] = name
+    return app.selectbox(key="dataset").set_value(name).run()
+
+
+def test_another_data_set_is_chosen_although_the_address_names_an_index_of_the_one_before(monkeypatch, ws):
+    app = open_page(monkeypatch, ws.path, first="home", dataset=id_of(ws, "texts")).run()
+    assert header(app) == (id_of(ws, "texts"), indexes_of(ws, "texts")[-1])
+    assert "index" in app.query_params
+    switch(app, "others v1")
+    assert header(app) == (id_of(ws, "others"), indexes_of(ws, "others")[0])
+
+
+def test_a_link_to_data_or_an_index_that_is_not_there_says_so(monkeypatch, ws):
+    app = open_page(monkeypatch, ws.path, first="home", dataset="gone v1")
+    assert ["names data that is not in this workspace" in one.value for one in app.toast] == [True]
+    app = open_page(monkeypatch, ws.path, first="home", index="gone")
+    assert ["names an index that is not in this workspace" in one.value for one in app.toast] == [True]
+
+
+def test_a_link_to_an_earlier_version_shows_the_newest_of_that_data_set(monkeypatch, ws, tmp_path):
+    earlier = id_of(ws, "others")
+    others = [row | {"completion": f" OTHER{row['completion']}"} for row in rows()[: OTHERS + 3]]
+    done("import", ws.path, write_rows(tmp_path / "others.jsonl", others))
+    newest = ws.data.records()[-1].dataset_id
+    app = open_page(monkeypatch, ws.path, first="home", dataset=id_of(ws, "texts")).run()
+    for named in (earlier, "others v1"):
+        app.query_params["dataset"] = id_of(ws, "texts")
+        app.run()
+        app.query_params["dataset"] = named
+        app.run()
+        assert header(app)[0] == newest
+    assert not app.toast
+
+
+def test_review_shows_no_question_to_another_data_set_that_has_the_same_id(monkeypatch, ws):
+    catalog, texts_id = ws.files.catalog, id_of(ws, "texts")
+    (of_others,) = [one for one in ws.questions.records() if one.dataset_id == id_of(ws, "others")]
+    listed = next(
+        one
+        for one in ws.reopen(of_others.query_id).ids
+        if {hit.query_id for hit in catalog.hits(train_id=one)} == {of_others.query_id}
+    )
+    ws.flag([listed], dataset=texts_id)
+    app = open_page(monkeypatch, ws.path, first="review", dataset=texts_id)
+    assert any(one.startswith(f"{listed} · flagged") for one in texts(app))
+    assert not any(one.startswith("Rank ") for one in texts(app))
+
+
+def test_a_dialog_of_another_index_begins_with_its_own_name(monkeypatch, ws):
+    first, second = indexes_of(ws, "texts")
+    ws.indexes.rename(second, "Second", actor="tester")
+    app = open_page(monkeypatch, ws.path, first="indexes", tab="Indexes")
+    button(app, f"index-rename-{first}").click().run()
+    next(one for one in app.text_input if one.label == "Name").set_value("Mine")
+    button(app, f"index-rename-{second}").click().run()
+    assert next(one for one in app.text_input if one.label == "Name").value == "Second"
+
+
+def test_names_of_indexes_are_no_markdown_on_buttons(monkeypatch, ws):
+    first, second = indexes_of(ws, "texts")
+    ws.indexes.rename(second, HOSTILE, actor="tester")
+    query = next(one.query_id for one in ws.questions.records() if one.index_id == first)
+    app = open_page(monkeypatch, ws.path, first="investigate", query=query)
+    assert button(app, f"compare-with-{second}").label.startswith(r"\!\[x\]\(https\:")
+    assert not any(HOSTILE in one.proto.help for one in app.selectbox)
