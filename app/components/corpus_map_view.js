@@ -125,10 +125,12 @@ function prepare(state) {
   state.places = new Float32Array(2 * data.ids.length);
   data.ids.forEach((_, at) => { state.places[2 * at] = data.x[at]; state.places[2 * at + 1] = data.y[at]; });
   state.gl = canvas.getContext("webgl", { premultipliedAlpha: true, antialias: true, preserveDrawingBuffer: true });
-  // A graphics card that was asleep or reset gives the canvas back empty.
-  canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-  canvas.addEventListener("webglcontextrestored", () => { link(state); colour(state); paint(state); });
-  if (state.gl) link(state);
+  if (state.gl) {
+    link(state);
+    // A graphics card that was asleep or reset gives the canvas back empty.
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    canvas.addEventListener("webglcontextrestored", () => { link(state); colour(state); paint(state); });
+  }
   colour(state);
 }
 
