@@ -16,6 +16,7 @@ const desk = (window.lorifDesk ??= {
   toastOf: null, painted: new Set(),
 });
 const TOAST_MS = 10000;
+const HEADING = /^([↑↓] )?id$/;  // of the column of ids, with an arrow where the browser sorts by it
 const ACTS = { a: "keep", f: "flag", x: "exclude", e: "exclude-why", n: "needs-review" };
 const NAMES = { keep: "Keep", flag: "Flag", exclude: "Exclude", "exclude-why": "Other reason…", "needs-review": "Needs review" };
 
@@ -156,7 +157,7 @@ function frame() {
 // Only the column of ids is read: where ids are numbers, a rank looks like the id of another text.
 function frameRows() {
   const byShown = new Map(desk.data.rows.map((row) => [row[2], row[0]])), found = frame();
-  const heading = [...(found?.querySelectorAll("[role=columnheader]") ?? [])].find((one) => one.textContent === "id");
+  const heading = [...(found?.querySelectorAll("[role=columnheader]") ?? [])].find((one) => HEADING.test(one.textContent));
   if (!heading) return [];
   const column = `[role=gridcell][aria-colindex="${heading.getAttribute("aria-colindex")}"]`;
   const rows = [...found.querySelectorAll("[role=row]")].map((row) => {

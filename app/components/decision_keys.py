@@ -1,7 +1,7 @@
 """The keys of the studio, the bar under a list with selected texts, and the toast with its Undo.
 
 One component at the foot of every page hears keys, draws the bar and the toast, and sends what was decided, by id. A
-page says with ``selection.offer`` which texts are on screen; Python writes the decision, so that roles, reasons and
+page says with ``chosen_texts.offer`` which texts are on screen; Python writes the decision, so that roles, reasons and
 confirmations are checked where they always are. Keys of a page's own buttons are letters of ``KEYS``, too.
 """
 
@@ -48,7 +48,7 @@ class Desk(NamedTuple):
     dataset: str | None
     query: str | None
     frame: str | None = None
-    """Part of the class of a table whose cells show the ids; None: rows have checkboxes of ``selection.tick``."""
+    """Part of the class of a table whose cells show the ids; None: rows have checkboxes of ``chosen_texts.tick``."""
 
     selected: tuple[str, ...] = ()
     """Ids of the table's rows that are selected."""

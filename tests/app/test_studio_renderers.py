@@ -30,7 +30,7 @@ DRAW = """
 TABLE = """
 <div class="st-key-hits-1"><div data-testid="stDataFrame"><table>
   <tr role="row" aria-rowindex="1"><th role="columnheader" aria-colindex="1">rank</th>
-    <th role="columnheader" aria-colindex="2">id</th></tr>
+    <th role="columnheader" aria-colindex="2">↑ id</th></tr>
   <tr role="row" aria-rowindex="2"><td role="gridcell" aria-colindex="1">1</td>
     <td role="gridcell" aria-colindex="2">2</td></tr>
   <tr role="row" aria-rowindex="3"><td role="gridcell" aria-colindex="1">2</td>
