@@ -1,8 +1,8 @@
 """The keys of the studio, the bar under a list with selected texts, and the toast with its Undo.
 
 One component at the foot of every page hears keys, draws the bar and the toast, and sends what was decided, by id. A
-page says with ``chosen_texts.offer`` which texts are on screen; Python writes the decision, so that roles, reasons and
-confirmations are checked where they always are. Keys of a page's own buttons are letters of ``KEYS``, too.
+page says with ``chosen_texts.offer`` which texts are on screen; Python writes the decision, so that roles, reasons
+and confirmations are checked where they always are. Keys of a page's own buttons are letters of ``KEYS``, too.
 """
 
 from importlib.resources import files
