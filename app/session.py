@@ -327,14 +327,18 @@ def _frames_of(error: BaseException) -> list[str]:
     return frames[::-1]
 
 
+def tab_id() -> str:
+    """Names the session of this tab: a reload begins another one, and so does a restart of the server."""
+    return st.session_state.setdefault("tab_id", uuid.uuid4().hex)
+
+
 def request_id(kind: str, ids: Sequence[str]) -> str:
     """Client id for one decision about some examples; read it where the button is drawn, not in its callback.
 
     It stays the same until a decision of this tab succeeded, so that the second half of a double click is the
     same request again, which the journal ignores.
     """
-    tab = st.session_state.setdefault("tab_id", uuid.uuid4().hex)
-    return f"studio-{fingerprint_of_value([tab, st.session_state.get('num_acts', 0), kind, list(ids)])}"
+    return f"studio-{fingerprint_of_value([tab_id(), st.session_state.get('num_acts', 0), kind, list(ids)])}"
 
 
 def act(said: str, write: Callable[[], Any]) -> Any:
@@ -393,8 +397,7 @@ def take_back(batch_id: str | None = None, dataset: str | None = None) -> Batch 
         batch_id: The act; None: your latest.
         dataset: Its data set; None: the one on screen.
     """
-    about = dataset or dataset_id()
-    return _said_of("Undone", lambda: workspace().undo(batch_id, actor=actor(), dataset=about))
+    return _said_of("Undone", lambda: workspace().undo(batch_id, actor=actor(), dataset=dataset or dataset_id()))
 
 
 def redo() -> None:

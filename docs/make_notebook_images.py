@@ -61,7 +61,7 @@ def _photograph(page: Any, theme: str) -> None:
     ask, compare, review, corpus = (_panel(page, cell) for cell in CELLS.values())
     corpus.locator(".card").first.wait_for()
     if (
-        load := ask.get_by_role("button", name="Choose tokens")
+        load := ask.get_by_role("button", name="Choose words")
     ).count():  # the answer was kept, the model is not loaded
         load.click()
     ask.locator(".token").first.wait_for()
@@ -70,7 +70,7 @@ def _photograph(page: Any, theme: str) -> None:
     ask.locator(".card").first.get_by_role("button", name="Read").click()
     ask.locator(".drawer").wait_for()
     review.click(position={"x": 3, "y": 3})
-    for key, num_done in (("k", 1), ("f", 2)):
+    for key, num_done in (("a", 1), ("f", 2)):
         page.keyboard.press(key)
         review.get_by_text(f"{num_done} of 6 done").wait_for()
     page.keyboard.press("1")

@@ -9,13 +9,10 @@ import streamlit as st
 from app import session
 from app.components import corpus_filters, corpus_grid
 from lorif_core.corpus.facets import Facet
-from lorif_core.views.choices import column_of, with_choice, without_column
+from lorif_core.views.choices import CLUSTERS, column_of, with_choice, without_column
 from lorif_core.views.corpus_rows import Payload, facet_box, picked
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.kept_map import Cluster
-
-CLUSTERS = "\0clusters"
-"""Stands for the clusters among columns: certainly no name of one."""
 
 
 def draw(

@@ -13,7 +13,10 @@ export default ({ parentElement, data, setTriggerValue }) => {
     parentElement.appendChild(root);
   }
   const same = JSON.stringify(data);
-  if (root.drawn !== same) (data.mode === "grid" ? grid : facets)(root, data, setTriggerValue);
+  root.emit = setTriggerValue;
+  if (root.drawn !== same) {
+    keepPlace(root, () => (data.mode === "grid" ? grid : facets)(root, data, (name, value) => root.emit(name, value)));
+  }
   root.drawn = same;
   if (data.mode === "grid") remember(data, setTriggerValue);
 };
@@ -23,6 +26,20 @@ function element(tag, classes, content) {
   if (classes) made.className = classes;
   if (content !== undefined && content !== null) made.textContent = content;
   return made;
+}
+
+// Draw anew, and leave the focus on what it was on, and lists where they were scrolled to.
+function keepPlace(root, draw) {
+  const active = root.getRootNode().activeElement, had = active && root.contains(active) ? active : null;
+  const key = had?.dataset.key, row = had?.closest("tr")?.dataset.id;
+  const lists = () => [...root.querySelectorAll("[data-list]")];
+  const scrolled = new Map(lists().map((one) => [one.dataset.list, [one.scrollTop, one.scrollLeft]]));
+  draw();
+  for (const one of lists()) [one.scrollTop, one.scrollLeft] = scrolled.get(one.dataset.list) ?? [0, 0];
+  const again = key
+    ? [...root.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key)
+    : [...root.querySelectorAll("tr")].find((one) => row && one.dataset.id === row)?.querySelector("[role=checkbox]");
+  again?.focus({ preventScroll: true });
 }
 
 function many(count) {
@@ -55,6 +72,7 @@ function grid(root, data, emit) {
   for (const one of data.rows) body.append(rowOf(one, data, emit));
   table.append(top, body);
   const scroll = element("div", "scroll");
+  scroll.dataset.list = "table";
   scroll.append(table);
   scroll.tabIndex = 0;
   scroll.setAttribute("role", "region");
@@ -75,6 +93,7 @@ function columnHead(column, emit) {
   const sort = element("button", "sort");
   sort.type = "button";
   sort.append(element("span", "", column.label), element("span", "arrow", { ascending: "▲", descending: "▼" }[column.order] ?? ""));
+  sort.dataset.key = `sort ${column.name}`;
   sort.title = `Sort all texts by ${column.label}`;
   sort.addEventListener("click", () => emit("sort", { column: column.name }));
   const bars = element("div", "bars");
@@ -98,6 +117,7 @@ function rowOf(one, data, emit) {
   open.type = "button";
   open.dir = "auto";
   open.title = "Read it in full";
+  open.dataset.key = `read ${one.id}`;
   open.append(...one.parts.map((part) => element(part.m ? "mark" : "span", "", part.t)));
   open.addEventListener("click", () => emit("read", one.id));
   said.append(open, element("small", "", one.shown));
@@ -130,12 +150,14 @@ function facets(root, data, emit) {
 function values(box, facet, emit) {
   const most = Math.max(1, ...facet.choices.map((one) => one.count));
   const list = element("div", "values");
+  list.dataset.list = facet.column;
   for (const one of facet.choices) {
     const made = element("button", "value");
     made.type = "button";
     made.setAttribute("aria-pressed", String(one.on));
     made.style.setProperty("--size", one.count / most);
     made.title = `${one.label}: ${many(one.count)}`;
+    made.dataset.key = JSON.stringify([facet.column, one.label]);
     made.append(element("span", "name", one.label), element("span", "count", one.count.toLocaleString("en")));
     made.addEventListener("click", () => emit("pick", { column: facet.column, label: one.label }));
     list.append(made);
@@ -161,8 +183,14 @@ function histogram(box, facet, emit) {
     bar.setAttribute("aria-pressed", String(one.on));
     bar.setAttribute("aria-label", `${facet.label} ${one.label}: ${many(one.count)}`);
     bar.title = `${one.label}: ${many(one.count)}`;
+    bar.dataset.key = JSON.stringify([facet.column, one.label]);
     bar.style.setProperty("--size", one.count ? Math.max(one.count / most, 0.03) : 0);
-    bar.addEventListener("pointerdown", (event) => { from = place; event.preventDefault(); bar.focus(); });
+    bar.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      from = place;
+      event.preventDefault();
+      bar.focus();
+    });
     bar.addEventListener("pointerenter", () => from !== null && mark(from, place));
     bar.addEventListener("pointerup", () => { if (from !== null) pick(from, place); from = null; });
     bar.addEventListener("keydown", (event) => {
@@ -175,7 +203,7 @@ function histogram(box, facet, emit) {
     });
     bars.append(bar);
   });
-  bars.addEventListener("pointerleave", () => { from = null; mark(-1, -2); });
+  for (const ended of ["pointerleave", "pointercancel"]) bars.addEventListener(ended, () => { from = null; mark(-1, -2); });
   bars.setAttribute("role", "group");
   bars.setAttribute("aria-label", `${facet.label}: drag over bars to see only these`);
   const ends = element("div", "ends");

@@ -21,7 +21,7 @@ from lorif_core.workspace.jobs.requests import MapRequest
 from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs, start_job
 
 CLUSTER, STATUS, SCORE = "cluster", "status", "score of a question"
-VIEW, LASSO, SHOWN = "corpus-map", "corpus-lasso-held", "corpus-map-shown"
+VIEW, LASSO, SHOWN, FORGOTTEN = "corpus-map", "corpus-lasso-held", "corpus-map-shown", "corpus-lasso-forgotten"
 POLL_S = 1.0
 MOST_GROUPS = 19
 """Clusters with a colour of their own."""
@@ -110,7 +110,7 @@ def _map(atlas: Atlas, dataset: str) -> None:
     label = "Every text as a point; draw around some with the lasso to list them below"
     _mount(
         key=VIEW,
-        data=payload | {"label": label, "key": [by, query, atlas.seed, len(atlas.clusters), has_names]},
+        data=payload | {"label": label, "forgotten": st.session_state.get(FORGOTTEN, 0)},
         height="content",
         on_lasso_change=_hear,
     )
@@ -140,6 +140,7 @@ def _hear() -> None:
 
 def _forget() -> None:
     st.session_state.pop(LASSO, None)
+    st.session_state[FORGOTTEN] = st.session_state.get(FORGOTTEN, 0) + 1
 
 
 def _said(atlas: Atlas, num_drawn: int) -> str:

@@ -2,7 +2,8 @@
 // write themselves, which the studio's Content-Security-Policy forbids; this draws without.
 //
 // Data: {label, ids: [id, …], x: [0 … 1, …], y: […], group: [place in groups, …] or null, share: [-1 … 1 or null, …] or null,
-//        groups: [{name, count, colour}], ends: [text, text], starts: [text, …] or null, names: [{x, y, t}], size}
+//        groups: [{name, count, colour}], ends: [text, text], starts: [text, …] or null, names: [{x, y, t}], size,
+//        forgotten: how often the lasso was forgotten}
 // Events: lasso([id, …]). Data reaches the page by textContent only.
 
 const VERTEX = `attribute vec2 place; attribute vec4 colour; uniform vec3 view; uniform vec2 sides; uniform float size;
@@ -19,10 +20,17 @@ export default ({ parentElement, data, setTriggerValue }) => {
     parentElement.appendChild(root);
   }
   root.emit = (ids) => setTriggerValue("lasso", ids);
-  const same = JSON.stringify([data.label, data.ids.length, data.ids[0], data.groups, data.ends, data.names.length, data.key]);
-  if (root.drawn === same) return;
-  root.drawn = same;
-  draw(root, data);
+  const { ids, starts, shown, forgotten, ...drawn } = data;  // texts stay as they are where nothing else has changed
+  const same = JSON.stringify([ids.length, ids[0], drawn]);
+  if (root.drawn !== same) {
+    root.drawn = same;
+    draw(root, data);
+  }
+  if (root.forgotten !== forgotten) {
+    root.forgotten = forgotten;
+    root.state.path = [];
+    outline(root.state);
+  }
 };
 
 function element(tag, classes, content) {
@@ -33,10 +41,13 @@ function element(tag, classes, content) {
 }
 
 function draw(root, data) {
-  const kept = root.state?.view && root.state.data.ids.length === data.ids.length ? root.state.view : null;
+  const before = root.state, isAlike = before?.data.ids.length === data.ids.length;
+  before?.sized.disconnect();
+  before?.gl?.getExtension("WEBGL_lose_context")?.loseContext();  // a browser has few of them
   const stage = element("div", "stage"), canvas = element("canvas"), line = element("canvas"), names = element("div", "names");
   const tip = element("div", "tip");
-  const state = { root, data, stage, canvas, line, names, tip, view: kept, tool: "lasso", path: [], lit: null };
+  const state = { root, data, stage, canvas, line, names, tip, view: null, tool: "lasso", path: [], lit: null };
+  if (isAlike) Object.assign(state, { view: before.view, path: before.path, tool: before.tool });
   root.state = state;
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", data.label);
@@ -51,7 +62,8 @@ function draw(root, data) {
   }
   prepare(state);
   listen(state);
-  new ResizeObserver(() => paint(state)).observe(stage);
+  state.sized = new ResizeObserver(() => paint(state));
+  state.sized.observe(stage);
 }
 
 function tools(state) {
@@ -69,7 +81,7 @@ function tools(state) {
       for (const one of choices) one.setAttribute("aria-pressed", String(one === made));
       state.stage.dataset.tool = tool;
     });
-    made.setAttribute("aria-pressed", String(tool === "lasso"));
+    made.setAttribute("aria-pressed", String(tool === state.tool));
     choices.push(made);
   }
   button("Closer", () => zoom(state, 1.5));
@@ -112,30 +124,36 @@ function prepare(state) {
   const { data, canvas } = state;
   state.places = new Float32Array(2 * data.ids.length);
   data.ids.forEach((_, at) => { state.places[2 * at] = data.x[at]; state.places[2 * at + 1] = data.y[at]; });
-  const gl = (state.gl = canvas.getContext("webgl", { premultipliedAlpha: true, antialias: true, preserveDrawingBuffer: true }));
-  if (gl) {
-    const program = gl.createProgram();
-    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.linkProgram(program);
-    gl.useProgram(program);
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    state.uniforms = Object.fromEntries(["view", "sides", "size"].map((name) => [name, gl.getUniformLocation(program, name)]));
-    attribute(gl, program, "place", state.places, 2, gl.FLOAT);
-    state.colours = gl.createBuffer();
-    state.program = program;
+  state.gl = canvas.getContext("webgl", { premultipliedAlpha: true, antialias: true, preserveDrawingBuffer: true });
+  if (state.gl) {
+    link(state);
+    // A graphics card that was asleep or reset gives the canvas back empty.
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    canvas.addEventListener("webglcontextrestored", () => { link(state); colour(state); paint(state); });
   }
   colour(state);
 }
 
-function attribute(gl, program, name, values, width, type) {
+function link(state) {
+  const { gl } = state, program = (state.program = gl.createProgram());
+  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  gl.useProgram(program);
+  gl.enable(gl.BLEND);
+  gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  state.uniforms = Object.fromEntries(["view", "sides", "size"].map((name) => [name, gl.getUniformLocation(program, name)]));
+  state.buffers = {};
+  attribute(state, "place", state.places, 2, gl.FLOAT);
+}
+
+function attribute({ gl, program, buffers }, name, values, width, type) {
   const place = gl.getAttribLocation(program, name);
-  gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+  gl.bindBuffer(gl.ARRAY_BUFFER, (buffers[name] ??= gl.createBuffer()));
   gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
   gl.enableVertexAttribArray(place);
   gl.vertexAttribPointer(place, width, type, type === gl.UNSIGNED_BYTE, 0, 0);
@@ -161,7 +179,7 @@ function colour(state) {
     }
     found.set([...hue, alpha], 4 * at);
   });
-  if (state.gl) attribute(state.gl, state.program, "colour", found, 4, state.gl.UNSIGNED_BYTE);
+  if (state.gl) attribute(state, "colour", found, 4, state.gl.UNSIGNED_BYTE);
 }
 
 function fit(state) {
@@ -190,6 +208,7 @@ function paint(state) {
     gl.drawArrays(gl.POINTS, 0, state.data.ids.length);
   } else flat(state, size, ratio);
   placeNames(state);
+  outline(state);
 }
 
 function flat(state, size, ratio) {  // a browser without WebGL
@@ -201,6 +220,11 @@ function flat(state, size, ratio) {  // a browser without WebGL
     pen.fillStyle = `rgba(${hue[0]},${hue[1]},${hue[2]},${hue[3] / 255})`;
     pen.fillRect(x - size / 2, y - size / 2, size, size);
   });
+}
+
+function onMap(state, [x, y]) {
+  const { view, sides } = state;
+  return [view.x + (x - sides.width / 2) / view.z, view.y - (y - HEIGHT / 2) / view.z];
 }
 
 function onScreen(state, x, y) {
@@ -228,8 +252,7 @@ function placeNames(state) {
 // ---- hands
 
 function zoom(state, factor, at) {
-  const { view, sides } = state, [x, y] = at ?? [sides.width / 2, HEIGHT / 2];
-  const world = [view.x + (x - sides.width / 2) / view.z, view.y - (y - HEIGHT / 2) / view.z];
+  const { view, sides } = state, [x, y] = at ?? [sides.width / 2, HEIGHT / 2], world = onMap(state, [x, y]);
   view.z *= factor;
   view.x = world[0] - (x - sides.width / 2) / view.z;
   view.y = world[1] + (y - HEIGHT / 2) / view.z;
@@ -238,52 +261,55 @@ function zoom(state, factor, at) {
 
 function listen(state) {
   const { stage } = state;
-  stage.dataset.tool = "lasso";
+  stage.dataset.tool = state.tool;
   const where = (event) => {
     const box = stage.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  let last = null;
+  let last = null, isDrawn = false;
   stage.addEventListener("wheel", (event) => {
     event.preventDefault();
     zoom(state, Math.exp(-event.deltaY / 400), where(event));
   }, { passive: false });
   stage.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
     stage.setPointerCapture(event.pointerId);
     last = where(event);
-    state.path = [last];
+    isDrawn = state.tool === "lasso" && !event.shiftKey;
+    if (isDrawn) state.path = [onMap(state, last)];
     state.tip.hidden = true;
   });
   stage.addEventListener("pointermove", (event) => {
     const now = where(event);
     if (!last) return hover(state, now);
-    if (state.tool === "move" || event.shiftKey) {
+    if (isDrawn) {
+      state.path.push(onMap(state, now));
+      outline(state);
+    } else {
       state.view.x -= (now[0] - last[0]) / state.view.z;
       state.view.y += (now[1] - last[1]) / state.view.z;
-      state.path = [];
       paint(state);
-    } else if (state.path.length) {
-      state.path.push(now);
-      outline(state);
     }
     last = now;
   });
   const end = () => {
-    if (last && state.path.length > 2) choose(state);
+    if (last && isDrawn && state.path.length > 2) choose(state);
     last = null;
-    state.path = [];
   };
   stage.addEventListener("pointerup", end);
-  stage.addEventListener("pointercancel", end);
+  stage.addEventListener("pointercancel", () => { last = null; });
   stage.addEventListener("pointerleave", () => { state.tip.hidden = true; });
 }
 
+// The lasso lies on the map, so it moves with it; it stays until another one is drawn or it is forgotten.
 function outline(state) {
+  if (!state.sides) return;
   const pen = state.line.getContext("2d"), ratio = window.devicePixelRatio || 1;
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, state.sides.width, HEIGHT);
+  if (!state.path.length) return;
   pen.beginPath();
-  for (const [x, y] of state.path) pen.lineTo(x, y);
+  for (const [x, y] of state.path) pen.lineTo(...onScreen(state, x, y));
   pen.closePath();
   pen.fillStyle = "rgba(47,111,222,0.12)";
   pen.strokeStyle = "#2f6fde";
@@ -294,7 +320,7 @@ function outline(state) {
 
 function choose(state) {
   const { data, path } = state;
-  const ids = data.ids.filter((_, at) => inside(onScreen(state, data.x[at], data.y[at]), path));
+  const ids = data.ids.filter((_, at) => inside([data.x[at], data.y[at]], path));
   state.root.emit(ids);
 }
 

@@ -4,16 +4,19 @@
 //   tick   a checkbox in a row: {id, label}; `row` is the element around it that carries the cursor
 //   hint   a button that shows the keys: {}
 //   texts  texts to read: {texts: [{id, text, about}]}
-//   desk   keys, bar and toast: {rows: [[id, status], …], of: {dataset, query}, reason, keys: [[letter, meaning], …],
-//          toast: {n, said, undo}, frame: class of a table whose rows are read from its cells, or null}
-// Decisions go to Python as {n, act, ids, dataset, query}: ids, never places; n grows, so that none is done twice.
+//   desk   keys, bar and toast: {tab, rows: [[id, status, shown id], …], of: {dataset, query}, reason,
+//          keys: [[letter, meaning], …], toast: {n, said, undo}, frame: class of a table whose rows are read from
+//          its cells, or null}
+// Decisions go to Python as {n, tab, act, ids, dataset, query}: ids, never places; n grows, so that none is done twice,
+// and tab names the session that it was meant for: a server that began anew is sent the old ones again.
 // Data reaches the page by textContent only.
 
 const desk = (window.lorifDesk ??= {
   ticks: new Set(), chosen: new Set(), cursor: null, sent: [], n: 0, data: null, emit: null, heard: null, bar: null,
-  toastOf: null, painted: new Set(), decided: new Map(),
+  toastOf: null, painted: new Set(),
 });
 const TOAST_MS = 10000;
+const HEADING = /^([↑↓] )?id$/;  // of the column of ids, with an arrow where the browser sorts by it
 const ACTS = { a: "keep", f: "flag", x: "exclude", e: "exclude-why", n: "needs-review" };
 const NAMES = { keep: "Keep", flag: "Flag", exclude: "Exclude", "exclude-why": "Other reason…", "needs-review": "Needs review" };
 
@@ -82,7 +85,7 @@ function tick(host, data) {
     box.addEventListener("keydown", (event) => {
       if (event.key !== " ") return;
       event.preventDefault();
-      toggle();
+      if (!event.repeat) toggle();
     });
     box.addEventListener("focus", () => { desk.cursor = root.lorifId; paint(); });
   }
@@ -151,12 +154,15 @@ function frame() {
   return desk.data?.frame ? document.querySelector(`[class*='${desk.data.frame}'] [data-testid=stDataFrame]`) : null;
 }
 
+// Only the column of ids is read: where ids are numbers, a rank looks like the id of another text.
 function frameRows() {
-  const byShown = new Map(desk.data.rows.map((row) => [row[2], row[0]]));
-  const rows = [...(frame()?.querySelectorAll("[role=row]") ?? [])].map((row) => {
-    const cells = [...row.querySelectorAll("[role=gridcell]")];
-    const cell = cells.find((one) => byShown.has(one.textContent));
-    return cell && { id: byShown.get(cell.textContent), place: Number(row.getAttribute("aria-rowindex")) - 2 };
+  const byShown = new Map(desk.data.rows.map((row) => [row[2], row[0]])), found = frame();
+  const heading = [...(found?.querySelectorAll("[role=columnheader]") ?? [])].find((one) => HEADING.test(one.textContent));
+  if (!heading) return [];
+  const column = `[role=gridcell][aria-colindex="${heading.getAttribute("aria-colindex")}"]`;
+  const rows = [...found.querySelectorAll("[role=row]")].map((row) => {
+    const shown = row.querySelector(column)?.textContent;
+    return byShown.has(shown) && { id: byShown.get(shown), place: Number(row.getAttribute("aria-rowindex")) - 2 };
   });
   return rows.filter(Boolean);
 }
@@ -186,12 +192,13 @@ function paintFrame() {
     boxSizing: "border-box", border: "2px solid #2f6fde", borderRadius: "3px", zIndex: "3",
     display: top < header || top + rowHeight > found.clientHeight + 1 ? "none" : "block",
   });
-  if (!desk.scrolls || desk.scrolls !== scroller) {
-    desk.scrolls = scroller;
-    scroller?.addEventListener("scroll", () => requestAnimationFrame(paintFrame));
-  }
+  scroller?.addEventListener("scroll", followScroll);  // the same function again is no second listener
   if (getComputedStyle(found).position === "static") found.style.position = "relative";
   if (line.parentElement !== found) found.append(line);
+}
+
+function followScroll() {
+  requestAnimationFrame(paintFrame);
 }
 
 // ---- keys
@@ -219,16 +226,15 @@ function onKey(event) {
     return event.preventDefault();
   }
   const key = event.key.toLowerCase();
-  if (desk.data?.isQuiet && /^[a-z0-9]$/.test(key) && event.composedPath()[0].matches?.("input[type=checkbox]")) {
-    // Streamlit's buttons hear no letter while a box that was just ticked has the focus.
-    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, code: event.code, bubbles: true }));
-  }
-  if (event.shiftKey || help?.open || desk.data?.isQuiet) return;
+  if (help?.open) return event.stopPropagation();  // or the page's own buttons behind it would hear their letters
+  if (desk.data?.isQuiet) return leaveToButtons(event, key);
+  if (event.shiftKey) return;
   if (document.querySelector("[role=dialog]")) {  // its own buttons bear the letters, but for this one
     if (key === "u" && !event.repeat) act("undo", []);
     return;
   }
   if (key === "j" || key === "k") {
+    desk.numLooks = 0;
     if (order().length) move(key === "j" ? 1 : -1);
     return;
   }
@@ -237,6 +243,16 @@ function onKey(event) {
   else if (key === "enter" && desk.cursor !== null && isRow(event)) act("open", [desk.cursor]);
   else if (key === "escape" && desk.chosen.size) clear();
   else if (key in ACTS) decideByKey(ACTS[key]);
+}
+
+// The page's buttons hear their letters themselves; a key that is held down moves on and decides nothing.
+function leaveToButtons(event, key) {
+  if (!/^[a-z0-9]$/.test(key)) return;
+  if (event.repeat && key !== "j" && key !== "k") return event.stopPropagation();
+  if (!event.shiftKey && event.composedPath()[0].matches?.("input[type=checkbox]")) {
+    // Streamlit's buttons hear no letter while a box that was just ticked has the focus.
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, code: event.code, repeat: event.repeat, bubbles: true }));
+  }
 }
 
 function isRow(event) {
@@ -300,7 +316,8 @@ function clear() {
 
 function act(name, ids, more) {
   desk.n = Math.max(desk.n + 1, Date.now());
-  desk.sent = [...desk.sent, { n: desk.n, act: name, ids, ...(desk.data?.of ?? {}), ...more }].slice(-40);
+  const { tab, of } = desk.data ?? {};
+  desk.sent = [...desk.sent.filter((one) => one.tab === tab), { n: desk.n, tab, act: name, ids, ...of, ...more }].slice(-40);
   desk.emit?.(desk.sent);
 }
 
@@ -310,7 +327,8 @@ function foot(host) {
   const root = rootOf(host, "foot");
   desk.bar = root;
   if (!root.firstChild) root.append(element("div", "bar"), element("div", "toasts"), helpBox());
-  fillHelp(root.querySelector("dialog"));
+  const help = root.querySelector("dialog");
+  if (!help.firstChild) fillHelp(help);  // once: drawn anew, its button would lose the focus
   toast(root.querySelector(".toasts"));
 }
 
@@ -330,10 +348,11 @@ function button(label, letter, onClick, classes) {
 function paintBar() {
   const bar = desk.bar?.querySelector(".bar");
   if (!bar) return;
-  const count = desk.chosen.size;
+  const count = desk.chosen.size, reason = desk.data.reason, drawn = JSON.stringify([count, reason]);
+  if (bar.lorifDrawn === drawn) return;  // drawn anew, a button would lose the focus
+  bar.lorifDrawn = drawn;
   bar.hidden = !count;
   if (!count) return bar.replaceChildren();
-  const reason = desk.data.reason;
   const decide = (name) => () => decideByKey(name);
   bar.setAttribute("role", "toolbar");
   bar.setAttribute("aria-label", "Decide about the selected texts");
@@ -367,9 +386,10 @@ function toast(box) {
   const close = button("×", "", () => made.remove(), "quiet");
   close.setAttribute("aria-label", "Close");
   made.append(close);
-  const wait = () => { desk.toastEnds = setTimeout(() => made.remove(), TOAST_MS); };
-  made.addEventListener("mouseenter", () => clearTimeout(desk.toastEnds));
-  made.addEventListener("mouseleave", wait);
+  const stay = () => clearTimeout(desk.toastEnds);
+  const wait = () => { stay(); desk.toastEnds = setTimeout(() => made.remove(), TOAST_MS); };
+  for (const event of ["mouseenter", "focusin"]) made.addEventListener(event, stay);
+  for (const event of ["mouseleave", "focusout"]) made.addEventListener(event, wait);
   box.replaceChildren(made);
   wait();
 }

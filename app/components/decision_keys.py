@@ -99,6 +99,7 @@ def draw() -> None:
         height=0,
         data={
             "mode": "desk",
+            "tab": session.tab_id(),
             "rows": desk.rows,
             "of": {"dataset": desk.dataset, "query": desk.query},
             "frame": desk.frame,
@@ -119,7 +120,8 @@ def _hear() -> None:
     acts = st.session_state[KEY]["acts"] or []
     seen = st.session_state.get("acts-heard", 0)
     for act in acts:
-        if act["n"] > seen:
+        # After a restart of the server the browser sends what an earlier session did already once more.
+        if act["n"] > seen and act["tab"] == session.tab_id():
             st.session_state["acts-heard"] = act["n"]
             _do(act)
 

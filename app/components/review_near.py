@@ -1,5 +1,6 @@
 """Texts near the open one, each with a box that lets the next decision be about it, too."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import streamlit as st
@@ -20,13 +21,14 @@ SHORT_WAIT_S = 0.6
 MAX_CHARS = 240
 
 
-def draw(train_id: str, index_id: str | None, dataset: str) -> None:
+def draw(train_id: str, index_id: str | None, dataset: str, *, is_blind: bool) -> None:
     """The near texts with their boxes.
 
     Args:
         train_id: The open text.
         index_id: Whose stored gradients are compared; None: the data set has no complete index.
         dataset: Id of the data set.
+        is_blind: Leave out what was decided about them.
     """
     st.markdown("**Near texts**")
     if index_id is None:
@@ -38,7 +40,8 @@ def draw(train_id: str, index_id: str | None, dataset: str) -> None:
         watch(task.task_id, data_tasks())
         return
     result: Neighbours = task.result()
-    _list((train_id, index_id), list(result.texts.iter_rows(named=True)), dataset)
+    statuses = {} if is_blind else statuses_of(session.workspace().decisions.states(dataset=dataset))
+    _list((train_id, index_id), list(result.texts.iter_rows(named=True)), statuses)
 
 
 def chosen(train_id: str, index_id: str | None) -> list[str]:
@@ -47,9 +50,8 @@ def chosen(train_id: str, index_id: str | None) -> list[str]:
     return [one for one, is_ticked in known.items() if is_ticked]
 
 
-def _list(near: tuple[str, str], found: list[dict], dataset: str) -> None:
+def _list(near: tuple[str, str], found: list[dict], statuses: Mapping[str, tuple[str, str | None]]) -> None:
     ids, ticked = [row["train_id"] for row in found if row["cosine"] >= LEAST_COSINE], chosen(*near)
-    statuses = statuses_of(session.workspace().decisions.states(dataset=dataset))
     is_all = bool(ids) and set(ticked) >= set(ids)
     st.button(
         "Only this text" if is_all else "Decide about these, too",

@@ -17,16 +17,6 @@ from lorif_core.workspace.team.sharing_out import share_out
 QUEUES: dict[str, Source] = {"Flagged": "flagged", "A question's texts": "query", "A condition": "condition"}
 MAX_EXCERPT = 160
 
-BLIND = (
-    "What others decided and said about this text does not show here: in a share, everybody decides for themselves."
-)
-"""Said where it is left out."""
-
-
-def is_blind(choice: Choice) -> bool:
-    """Whether a queue hides what others decided, so that agreement is that of independent people."""
-    return choice.source == "share"
-
 
 def my_share(dataset: str) -> None:
     """How much of one's share is left, and the way to it; nothing for somebody without one."""

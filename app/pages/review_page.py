@@ -12,9 +12,9 @@ from app.components import (
     review_why,
     team_comments,
     team_guidelines,
-    team_rounds,
 )
 from app.components.review_queue import Queue
+from lorif_core.views.decision_words import BLIND
 from lorif_core.workspace.curation.choice import Choice
 
 
@@ -54,19 +54,19 @@ def _review(queue: Queue, choice: Choice, dataset: str) -> None:
     state = next(iter(states.filter(states["train_id"] == train_id).to_dicts()), {})
     reading, about = st.columns([8, 4], gap="medium")
     with reading:
-        shown = {} if team_rounds.is_blind(choice) else state
+        shown = {} if choice.is_blind else state
         review_why.draw(cause, choice, shown.get("status", "kept"), shown.get("reason"))
         review_keys.decisions(queue, train_id, review_near.chosen(train_id, index_id), dataset, cause.query_id)
         review_keys.reasons(workspace.journal.reasons())
         review_keys.comment(train_id, dataset)
         with session.errors():
-            review_near.draw(train_id, index_id, dataset)
+            review_near.draw(train_id, index_id, dataset, is_blind=choice.is_blind)
     with about:
         team_guidelines.beside(dataset)
         review_why.others(cause)
         corpus_text.metadata(cause.shown, session.workspace().data.types(dataset), key="review")
-        if team_rounds.is_blind(choice):
-            st.caption(team_rounds.BLIND)
+        if choice.is_blind:
+            st.caption(BLIND)
         else:
             corpus_text.time_line(cause.events)
             team_comments.draw(train_id, dataset, key="review")

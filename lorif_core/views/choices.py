@@ -14,6 +14,9 @@ from lorif_core.corpus.filters import Value
 from lorif_core.corpus.names import short_name
 from lorif_core.corpus.where import parse_where
 
+CLUSTERS = "\0clusters"
+"""Stands for the clusters among columns: certainly no name of one."""
+
 
 def of_values(column: str, values: Sequence[Value | None]) -> str:
     """The condition that a column has one of the values, None for a missing one.

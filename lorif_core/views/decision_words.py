@@ -26,6 +26,11 @@ DONE_WORDS = {
     "redo": "brought back a decision about",
 }
 
+BLIND = (
+    "What others decided and said about this text does not show here: in a share, everybody decides for themselves."
+)
+"""Said where a review leaves that out."""
+
 
 def kind_word(kind: str) -> str:
     """What people call a kind of act; one that has no word of its own keeps its name."""

@@ -31,15 +31,15 @@ def comparison_html(found: Mapping[str, Any], *, redact: bool = False) -> str:
     return block(*asked, f"<p>Rank correlation {escape(said)}. Ranks count all texts.</p>", table_html(columns, rows))
 
 
-def examples_html(title: str, examples: Sequence[tuple[str, str, str]], *, redact: bool = False) -> str:
+def examples_html(title: str, examples: Sequence[tuple[str, str | None, str]], *, redact: bool = False) -> str:
     """A list of examples.
 
     Args:
         title: Plain text above it.
-        examples: Train id, status, text.
+        examples: Train id, status, text; a status of None is not told.
         redact: Leave out the texts.
     """
-    rows = [[literal(one), escape(status), _text(content, redact=redact)] for one, status, content in examples]
+    rows = [[literal(one), escape(status or ""), _text(content, redact=redact)] for one, status, content in examples]
     return block(table_html(["id", "status", "training text"], rows, title))
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from lorif_core.corpus.facets import Facet, HistogramFacet
 from lorif_core.corpus.highlighting import Snippet
 from lorif_core.metrics.spread import ScoreSpread
-from lorif_core.views.choices import of_bins, values_of
-from lorif_core.views.hits import SIGN_CONVENTION, Hit, TokenPart
+from lorif_core.views.choices import CLUSTERS, of_bins, values_of
+from lorif_core.views.hits import SIGN_CONVENTION, Hit
 from lorif_core.views.score_figures import score_bins
 from lorif_core.views.score_scale import BarScale, bar_scale, noise_line, standing
 from lorif_core.views.shown_values import bin_text, cell_text
@@ -24,7 +24,6 @@ from lorif_core.views.tokens import (
     noise,
     plain,
     signed,
-    strip,
     text,
     words_of_hit,
 )
@@ -101,11 +100,6 @@ def score_bars(scores: NDArray[np.float32], marks: Sequence[float]) -> Payload:
     counts, edges = score_bins(scores)
     label = f"scores of all {len(scores):,} texts, and where the listed ones lie"
     return {"counts": counts.tolist(), "edges": edges.tolist(), "marks": list(marks), "label": label}
-
-
-def token_strip(tokens: Sequence[TokenPart]) -> list[Payload]:
-    """Tokens of a completion to choose from; ``part`` is a log-probability in nats."""
-    return strip(tokens, [])["tokens"]
 
 
 def found_card(train_id: str, passage: Snippet, source: object) -> Payload:
@@ -236,6 +230,16 @@ def facet_panel(facet: Facet, choice: str | None) -> Payload:
     others = facet.num_other_values + max(0, len(facet.values) - MAX_CHOICES)
     rest = f"and {others:,} more" if others else ""
     return {"column": facet.column, "is_histogram": False, "choices": choices, "rest": rest}
+
+
+def cluster_panel(clusters: Sequence[tuple[str, int, bool]]) -> Payload:
+    """The clusters of a map to choose from, the largest first.
+
+    Args:
+        clusters: What each is called, how many texts are in it, and whether it is chosen.
+    """
+    choices = [{"label": visible(label), "count": count, "on": is_on} for label, count, is_on in clusters]
+    return {"column": CLUSTERS, "label": "cluster", "is_histogram": False, "choices": choices, "rest": ""}
 
 
 def _end_text(end: object) -> str:

@@ -241,7 +241,7 @@ function strip(root, data, emit) {
   const tokensOf = (positions) => [...positions].flatMap((position) => shown[position].places).sort((a, b) => a - b);
   const chosenBefore = new Set(data.selected);
   let selected = new Set([...shown.keys()].filter((position) => shown[position].places.every((place) => chosenBefore.has(place))));
-  state.focus = Math.min(state.focus, shown.length - 1);
+  for (const name of ["anchor", "focus"]) state[name] = Math.max(0, Math.min(state[name], shown.length - 1));
 
   const list = element("div", "strip");
   list.setAttribute("role", "listbox");
@@ -295,6 +295,7 @@ function strip(root, data, emit) {
     paint();
   });
   list.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;  // Alt and an arrow go back in the browser
     const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
     if (event.key in steps) {
       moveTo(state.focus + steps[event.key]);

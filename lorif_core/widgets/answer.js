@@ -1,4 +1,4 @@
-// An answer: the completion's tokens to choose from, the histogram of all scores, the ranked lists, the reader.
+// An answer: the completion's words to choose from, the histogram of all scores, the ranked lists, the reader.
 
 Object.assign(KINDS, { answer });
 
@@ -57,7 +57,7 @@ function questionBox(panel, box) {
   if (!data.strip) {
     picked = null;
     box.replaceChildren(line);
-    if (data.can_load) box.append(row("", button("Choose tokens", "load", (event) => {
+    if (data.can_load) box.append(row("", button("Choose words", "load", (event) => {
       event.currentTarget.disabled = true;
       emit("load", null);
     }, { title: "Loads the model." })));
@@ -65,11 +65,11 @@ function questionBox(panel, box) {
   }
   if (!picked) picked = element("div", "picked-tokens");
   const several = data.selected_tokens.length;
-  const explained = several ? `Explains ${several} of ${data.strip.length} tokens.` : "Explains all tokens.";
-  const note = row("quiet", element("span", "", explained + " Click, Shift-click or arrow keys and Space choose tokens to explain alone."));
-  if (several) note.append(button("All tokens", "all-tokens", () => emit("selected_tokens", [])));
+  const explained = several ? `Explains ${several} of ${count(data.strip.tokens.length, "token")}.` : "Explains the whole completion.";
+  const note = row("quiet", element("span", "", explained + " Click, Shift-click or arrow keys and Space choose words to explain alone."));
+  if (several) note.append(button("All words", "all-words", () => emit("selected_tokens", [])));
   box.replaceChildren(line, picked, note);
-  strip(picked, { tokens: data.strip, selected: data.selected_tokens, label: "Tokens of the completion" }, emitLater(panel));
+  strip(picked, { ...data.strip, selected: data.selected_tokens }, emitLater(panel));
 }
 
 // A drag through five tokens is one question, not five.

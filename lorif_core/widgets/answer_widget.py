@@ -1,4 +1,4 @@
-"""The widget of an answer: choose tokens, read, decide."""
+"""The widget of an answer: choose words, read, decide."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,8 +9,8 @@ import traitlets
 from numpy.typing import NDArray
 
 from lorif_core.errors import ArtefactError, ConfigError
-from lorif_core.views.panels import answer_panel, reader_panel, token_strip
-from lorif_core.views.tokens import Payload, signed
+from lorif_core.views.panels import answer_panel, reader_panel
+from lorif_core.views.tokens import Payload, signed, strip
 from lorif_core.widgets.panel import Panel, source, told
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.folder.progress import ProgressSink
@@ -33,7 +33,7 @@ class AnswerWidget(Panel):
         if not isinstance(answer.home, Workspace):
             raise ConfigError("the answer does not know its workspace: get it from `ws.ask` or `ws.reopen`.")
         self.answer = answer
-        self._strip: list[Payload] = []
+        self._strip: Payload | None = None
         workspace = answer.home
         dataset = next(one.dataset_id for one in workspace.indexes.records() if one.index_id == answer.index_id)
         super().__init__(workspace, dataset, query=answer.query_id, redact=redact)
@@ -84,7 +84,7 @@ class AnswerWidget(Panel):
             spread=answer.spread,
             reasons=[reason.name for reason in self.workspace.journal.reasons()],
         )
-        shown["strip"], shown["can_load"] = self._strip or None, not self._strip
+        shown["strip"], shown["can_load"] = self._strip, self._strip is None
         self._put("data", shown)
         self.set_trait("ids", answer.ids)
 
@@ -99,11 +99,11 @@ class AnswerWidget(Panel):
     def _load_tokens(self) -> None:
         asked = replace(self.answer.question, index_id=self.answer.index_id)
 
-        def load(report: ProgressSink) -> list[Payload]:
-            return token_strip(completion_tokens(self.workspace, asked))
+        def load(report: ProgressSink) -> Payload:
+            return strip(completion_tokens(self.workspace, asked), [])
 
-        def show(tokens: list[Payload]) -> None:
-            self._strip = tokens
+        def show(words: Payload) -> None:
+            self._strip = words
             self._draw()
 
         self._work.start("model", load, show)

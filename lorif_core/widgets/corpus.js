@@ -10,22 +10,22 @@ function corpus(root, data, emit) {
   const local = [state.form, state.reason, data.said.token], keysShown = data.cards.map((card) => card.key);
 
   section(root, "search", [view, data.columns], (box) => {
-    const enter = (name) => (event) => { if (event.key === "Enter") change({ [name]: event.target.value }); };
+    const typed = () => ({ search: search.value, where: where.value });  // is not lost by a choice beside it
+    const enter = (event) => { if (event.key === "Enter" && !event.isComposing) change(typed()); };
     const search = field("input", "Search the texts", "search", view.search, () => {});
     const where = field("input", "Condition, such as year > 2000", "where", view.where, () => {});
-    search.onkeydown = enter("search");
-    where.onkeydown = enter("where");
+    search.onkeydown = where.onkeydown = enter;
     where.classList.add("wide");
     const sorts = [["", "order of import"], ...data.columns.flatMap((name) => [[name, name + " ↑"], ["-" + name, name + " ↓"]])];
     box.replaceChildren(row(
       "",
       search,
-      picker("How to search", "mode", [["words", "words"], ["contains", "characters"], ["regex", "regular expression"]], view.mode, (mode) => change({ mode, search: search.value })),
+      picker("How to search", "mode", [["words", "words"], ["contains", "characters"], ["regex", "regular expression"]], view.mode, (mode) => change({ ...typed(), mode })),
       where,
-      picker("Status", "status", [["", "any status"], ["kept", "kept"], ["flagged", "flagged"], ["excluded", "excluded"]], view.status, (status) => change({ status })),
-      picker("Order", "sort", sorts, view.sort, (sort) => change({ sort })),
-      button("Search", "go", () => change({ search: search.value, where: where.value }), { classes: "main" }),
-      button("Reset all", "reset", () => change({ search: "", where: "", status: "", sort: "", mode: "words", picks: [] })),
+      picker("Status", "status", [["", "any status"], ["kept", "kept"], ["flagged", "flagged"], ["excluded", "excluded"]], view.status, (status) => change({ ...typed(), status })),
+      picker("Order", "sort", sorts, view.sort, (sort) => change({ ...typed(), sort })),
+      button("Search", "go", () => change(typed()), { classes: "main" }),
+      button("Reset all", "reset", () => change({ search: "", where: "", status: "", sort: "", mode: "words", picks: [], clusters: [] })),
     ));
     if (view.picks.length) box.append(row("picks", ...view.picks.map((pick) => button(pick + "  ✕", "pick-" + pick, () => change({ picks: view.picks.filter((one) => one !== pick) })))));
   });
@@ -58,7 +58,7 @@ function corpus(root, data, emit) {
 
 function facetBox(panel, facet) {
   const box = element("div", "facet"), most = Math.max(1, ...facet.choices.map((one) => one.count));
-  box.append(element("h4", "", facet.column));
+  box.append(element("h4", "", facet.label ?? facet.column));
   const pick = (place, one) => () => panel.emit("pick", { column: facet.column, place, label: one.label });
   if (facet.is_histogram) {
     const bars = element("div", "bars");

@@ -11,6 +11,7 @@ import traitlets
 from lorif_core.errors import DataError, LorifError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.journal.entries import Batch, ExampleEvent
+from lorif_core.views.decision_words import kind_word
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.panels import status_words
 from lorif_core.views.text import visible
@@ -60,6 +61,9 @@ class Panel(anywidget.AnyWidget):
     """Train ids that are selected in the list."""
 
     is_redacted = traitlets.Bool(False).tag(sync=True)
+
+    is_blind = False
+    """Whether what was decided is left out."""
 
     def __init__(self, workspace: Workspace, dataset_id: str, *, query: str | None, redact: bool) -> None:
         super().__init__(is_redacted=redact, said={"text": "", "failed": False, "token": uuid.uuid4().hex})
@@ -115,7 +119,8 @@ class Panel(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Show the decisions as they stand in the journal."""
-        self.statuses = status_words(statuses_of(self.workspace.decisions.states(dataset=self.dataset_id)))
+        states = self.workspace.decisions.states(dataset=self.dataset_id)
+        self.statuses = {} if self.is_blind else status_words(statuses_of(states))
         if opened := self._shown("reader").get("key"):
             self.show(opened)
 
@@ -221,7 +226,7 @@ def told(events: Sequence[ExampleEvent]) -> list[str]:
     found = []
     for event in events:
         batch = event.batch
-        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, batch.kind]
+        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, kind_word(batch.kind)]
         said += [part for part in (batch.reason, batch.text) if part]
         said.append(f"{event.status_before} → {event.status_after}")
         found.append(" · ".join(said) + (" (undone)" if event.is_undone else ""))

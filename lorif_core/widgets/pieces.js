@@ -259,7 +259,8 @@ function about(shown) {
   const parts = [];
   if (shown.metadata.length) parts.push(element("h4", "", "Metadata"), pairs(shown.metadata));
   parts.push(element("h4", "", "Decisions"));
-  if (!shown.events.length) parts.push(element("p", "quiet", "Nobody has decided anything about this text."));
+  if (shown.withheld) parts.push(element("p", "quiet", shown.withheld));
+  else if (!shown.events.length) parts.push(element("p", "quiet", "Nobody has decided anything about this text."));
   parts.push(...shown.events.map((said) => element("p", "event", said)));
   if (shown.others?.length) parts.push(element("h4", "", "Other questions that bring it up"), ...shown.others.map((said) => element("p", "event", said)));
   return parts;
@@ -322,6 +323,7 @@ function keys(root, data, actions) {
     const target = event.composedPath()[0];
     if (/^(input|textarea|select)$/i.test(target.tagName) && target.type !== "checkbox") return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.shiftKey && !/^[?0-9]$/.test(event.key)) return;  // digits and ? may need it; Shift+Enter is Jupyter's
     if (/^(Enter| )$/.test(event.key) && /^(button|summary|input)$/i.test(target.tagName)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (!actions[key]) return;

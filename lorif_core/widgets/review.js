@@ -20,10 +20,11 @@ function review(root, data, emit) {
   const panel = { state, emit, data, again: () => review(root, data, emit) };
   root.classList.add("panel");
   const shown = data.reader?.key ? data.reader : null;
+  state.open = shown?.key ?? null;  // of buttons that were drawn for an earlier text, too
   const decide = (act, more = {}) => () => {
     const token = newToken();
     hold(state, (now) => now.answered === token);
-    emit("review", { act, reason: state.reason, token, ...more });
+    emit("review", { act, reason: state.reason, token, id: state.open, ...more });
   };
 
   section(root, "facts", [data.title, data.num_done, data.total, data.place], (box) => {

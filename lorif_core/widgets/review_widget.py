@@ -7,6 +7,7 @@ import polars as pl
 import traitlets
 
 from lorif_core.errors import ConfigError, LorifError
+from lorif_core.views.decision_words import BLIND
 from lorif_core.views.panels import reader_panel
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import Payload
@@ -35,6 +36,7 @@ class ReviewWidget(Panel):
         self._answered = ""
         if not isinstance(review.home, Workspace):
             raise ConfigError("the queue does not know its workspace: get it from `ws.review`.")
+        self.is_blind = review.choice.is_blind
         super().__init__(review.home, review.dataset_id, query=review.choice.query, redact=redact)
         self._commands["review"] = self._key
         self._go(review.ids[0] if review.ids else None)
@@ -70,21 +72,30 @@ class ReviewWidget(Panel):
     def read_example(self, train_id: str) -> Payload:
         """What is shown of a text."""
         (shown,) = self.workspace.data.texts([train_id], self.dataset_id)
+        if self.is_blind:
+            return reader_panel(train_id, shown.text, shown.metadata, []) | {"withheld": BLIND}
         events = told(self.workspace.decisions.events_of(train_id, dataset=self.dataset_id))
         return reader_panel(train_id, shown.text, shown.metadata, events)
 
     def _key(self, asked: Mapping[str, Any]) -> None:
-        """A key or a click, under a token of its own; the same one again is the same request."""
+        """A key or a click, under a token of its own; the same one again is the same request.
+
+        It names the text that was on screen. A kernel that was at work hears several keys at once, and the later
+        ones are not meant for texts that nobody has seen yet.
+        """
         if asked["token"] == self._handled:
             return
         self._handled = self._answered = asked["token"]
+        seen = asked.get("id") or self.current
         try:
             if asked["act"] == "undo":
                 self.take_back()
+            elif asked["act"] == "note":
+                self._decide("note", [seen] if seen else [], text=asked.get("text"), token=asked["token"])
+            elif seen != self.current:
+                self._say("That key came before this text was on screen, so it was left out.", failed=True)
             elif asked["act"] in STEPS:
                 self._step(STEPS[asked["act"]])
-            elif asked["act"] == "note":
-                self._decide("note", self._open_ids(), text=asked.get("text"), token=asked["token"])
             else:
                 self._decide_here(asked["act"], asked.get("reason"), asked["token"])
         except LorifError as error:

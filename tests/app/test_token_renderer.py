@@ -108,3 +108,13 @@ def test_a_card_shows_hostile_ids_sources_and_texts_literally(drawn):
     assert page.locator("script, img").count() == 1  # the renderer's own script
     assert page.locator(".bar i.minus").count() == 1
     assert page.locator(".heat.minus").count() == 1
+
+
+def test_alt_and_an_arrow_are_left_to_the_browser(drawn):
+    page = drawn(strip(EIGHT, []))
+    is_left = token(page, 3).evaluate(
+        "one => one.dispatchEvent(new KeyboardEvent('keydown', "
+        "{ key: 'ArrowLeft', altKey: true, bubbles: true, cancelable: true }))"
+    )
+    assert is_left
+    assert page.locator("[tabindex='0']").get_attribute("data-position") == "0"

@@ -46,6 +46,12 @@ def test_where_no_widget_is_registered_an_answer_shows_as_html(answer, monkeypat
         answer.widget()
 
 
+def test_words_are_chosen_from_as_in_the_studio(widget):
+    strip = widget.data["strip"]
+    assert [word["t"] for word in strip["words"]] == ["castle", "Brook", "Glenby", "Farrow", "."]
+    assert [word["places"] for word in strip["words"]] == [[place] for place in range(len(strip["tokens"]))]
+
+
 def test_choosing_tokens_lists_what_asking_for_these_tokens_lists(ws, answer, widget):
     widget.selected_tokens = [0, 2]
     widget.wait(WAIT_S)

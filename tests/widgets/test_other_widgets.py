@@ -152,6 +152,46 @@ def test_a_share_is_reviewed_in_the_same_widget(ws, answer, shown, monkeypatch):
     assert ws.team.share_left("ann") == widget.ids[1:]
 
 
+def test_in_a_share_nothing_tells_what_others_decided_and_said(ws, answer, shown, monkeypatch):
+    ids = answer.ids[:2]
+    ws.flag(ids, actor="ben")
+    ws.team.share_out("first", Choice("flagged"), ["ann", "ben"], overlap_percent=100, actor="ben")
+    ws.exclude(ids, reason="spam", text="surely a lie", actor="ben")
+    ws.team.comment(ids[0], "I wonder", actor="ben")
+    monkeypatch.setenv("LORIF_ACTOR", "ann")
+    queue = ws.team.review()
+    widget = shown(queue)
+    widget.refresh()
+    told = json.dumps(
+        [widget.statuses, widget.reader, widget._repr_mimebundle_()["text/html"], queue.to_polars().to_dicts()]
+    )
+    assert set(widget.ids) == set(ids)
+    assert [word for word in ("excluded", "spam", "surely a lie", "I wonder", "ben") if word in told] == []
+    assert "everybody decides for themselves" in widget.reader["withheld"]
+
+
+def test_a_key_that_a_busy_kernel_hears_late_is_about_the_text_that_was_on_screen(ws, answer, shown):
+    widget = shown(ws.review(answer, k=3))
+    first, second, _ = widget.ids
+    for token in ("a", "b"):  # both were pressed while the first text was open
+        key(widget, "flag", token, id=first)
+    assert dict(ws.decisions.states().select("train_id", "status").iter_rows()) == {first: "flagged"}
+    assert (widget.current, widget.said["failed"], widget.data["answered"]) == (second, True, "b")
+
+
+def test_a_comment_is_about_the_text_beside_which_it_was_written(ws, answer, shown):
+    widget = shown(ws.review(answer, k=3))
+    first, *_ = widget.ids
+    key(widget, "skip", "a", id=first)
+    key(widget, "note", "b", id=first, text="look again")
+    assert [one.text for one in ws.team.comments(first)] == ["look again"]
+
+
+def test_events_are_told_in_the_words_of_the_studio(ws, answer, shown):
+    ws.restore(answer.ids[:1])
+    assert " · keep · " in shown(answer).read_example(answer.ids[0])["events"][0]
+
+
 def test_the_flagged_texts_are_a_queue_and_so_are_those_of_a_condition(ws):
     ws.flag(["t003", "t001"])
     assert ws.review().ids == ["t001", "t003"]
@@ -192,6 +232,23 @@ def test_a_click_on_facets_of_a_moment_ago_chooses_what_it_says_or_nothing(ws, s
     pick(widget, "source", 7, "gone")
     assert widget.view == before
     assert "no longer offers 'gone'" in widget.said["text"]
+
+
+def test_clusters_narrow_the_corpus_once_there_is_a_map(ws, shown):
+    widget = shown(ws.corpus())
+    assert "cluster" not in {one.get("label") for one in widget.data["facets"]}
+    ws.indexes.map(num_clusters=3)
+    widget.turn_to(0, anew=True)
+    widget.wait(WAIT_S)
+    facet = widget.data["facets"][0]
+    first, other, *_ = facet["choices"]
+    assert facet["label"] == "cluster"
+    pick(widget, facet["column"], 0, first["label"])
+    assert widget.data["total"] == first["count"] == len(widget.matching())
+    again = widget.data["facets"][0]["choices"]
+    assert [(one["count"], one["on"]) for one in again[:2]] == [(first["count"], True), (other["count"], False)]
+    pick(widget, facet["column"], 0, first["label"])
+    assert widget.data["total"] == 121
 
 
 def test_a_condition_that_cannot_be_read_is_refused_in_words(ws, shown):

@@ -33,6 +33,11 @@ class Choice(NamedTuple):
     person: str = ""
     """Whose share; empty: of whoever uses this process."""
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether a review hides what others decided, so that agreement is that of independent people."""
+        return self.source == "share"
+
 
 def chosen_ids(decisions: Decisions, choice: Choice, dataset: str | None = None) -> list[str]:
     """Ids of the examples that a choice means; a question's in the order of their scores.

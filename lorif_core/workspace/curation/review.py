@@ -36,13 +36,14 @@ class Review(Displayed):
         return title_of(self.choice)
 
     def to_polars(self) -> pl.DataFrame:
-        """The queue with its texts and present statuses: train_id, status, text."""
+        """The queue with its texts and present statuses: train_id, status, text; no status in a share."""
         states = dict(self.decisions.states(dataset=self.dataset_id).select("train_id", "status").iter_rows())
+        statuses = [None if self.choice.is_blind else states.get(one, "kept") for one in self.ids]
         shown = self.decisions.data.texts(self.ids, self.dataset_id)
         return pl.DataFrame(
             {
                 "train_id": self.ids,
-                "status": [states.get(one, "kept") for one in self.ids],
+                "status": statuses,
                 "text": [one.text for one in shown],
             },
             schema={"train_id": pl.String, "status": pl.String, "text": pl.String},

@@ -74,9 +74,7 @@ class Appearance:
     score: float
 
 
-def appearances(
-    workspace: Workspace, train_id: str, dataset_id: str, besides: str | None = None
-) -> list[Appearance]:
+def appearances(workspace: Workspace, train_id: str, dataset_id: str, besides: str | None = None) -> list[Appearance]:
     """Kept questions in whose lists an example is, highest rank first, then latest first.
 
     Args:
