@@ -11,6 +11,7 @@ import traitlets
 from lorif_core.errors import DataError, LorifError
 from lorif_core.files import fingerprint_of_value
 from lorif_core.journal.entries import Batch, ExampleEvent
+from lorif_core.system_failures import failure_sentence, is_of_the_machine, is_out_of_memory
 from lorif_core.views.decision_words import kind_word
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.panels import status_words
@@ -214,11 +215,24 @@ class Panel(anywidget.AnyWidget):
     def _say(self, text: str, *, failed: bool = False) -> None:
         self.said = {"text": visible(text), "failed": failed, "token": uuid.uuid4().hex}
 
-    def _fail(self, error: LorifError) -> None:
-        self._say(f"Something went wrong: {error}", failed=True)
+    def _fail(self, error: BaseException) -> None:
+        self._say(f"Something went wrong: {_sentence_of(error)}", failed=True)
 
     def _show_progress(self, label: str, done: int, total: int) -> None:
         self.progress = {"label": label, "done": done, "total": total}
+
+
+def _sentence_of(error: BaseException) -> str:
+    """What the page says of an error; a message that is not ours may quote a training text."""
+    if isinstance(error, LorifError):
+        return str(error)
+    if is_out_of_memory(error):
+        return (
+            "the memory of this machine did not suffice. Ask for shorter lists or a shorter text, or end other work."
+        )
+    if is_of_the_machine(error):
+        return f"{failure_sentence(error)}."
+    return f"a defect of LoRIF Studio ({type(error).__name__}). `wait()` of this widget raises it with its place."
 
 
 def told(events: Sequence[ExampleEvent]) -> list[str]:

@@ -6,6 +6,7 @@ from threading import Event
 from typing import Any
 
 from lorif_core.errors import LorifError
+from lorif_core.system_failures import raise_unless_failure
 from lorif_core.workspace.folder.progress import Cancelled, ProgressSink
 
 STAGES = {
@@ -24,7 +25,9 @@ class Work:
     One thread, because a model answers one question at a time.
     """
 
-    def __init__(self, on_progress: Callable[[str, int, int], None], on_error: Callable[[LorifError], None]) -> None:
+    def __init__(
+        self, on_progress: Callable[[str, int, int], None], on_error: Callable[[BaseException], None]
+    ) -> None:
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorif-widget")
         self._on_progress, self._on_error = on_progress, on_error
         self._stop = Event()
@@ -56,6 +59,10 @@ class Work:
                 pass
             except LorifError as error:
                 self._on_error(error)
+            except BaseException as error:  # said on the page, or it would wait for something that never comes
+                raise_unless_failure(error)
+                self._on_error(error)
+                raise
             finally:
                 self._on_progress("", 0, 0)
 
@@ -66,7 +73,7 @@ class Work:
         self._stop.set()
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Return when the latest piece has ended.
+        """Return when the latest piece has ended; a defect in it is raised.
 
         Raises:
             TimeoutError: It takes longer.

@@ -180,6 +180,27 @@ def test_the_fallback_escapes_every_text(answer):
     assert "mathjax_ignore" in shown
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("secret text"), "a defect of LoRIF Studio (RuntimeError)"),
+        (MemoryError(), "the memory of this machine did not suffice"),
+    ],
+)
+def test_a_defect_in_long_work_is_said_without_its_words_and_raised_by_wait(answer, widget, monkeypatch, error, said):
+    def fail(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(type(answer), "ask_again", fail)
+    widget.selected_tokens = [0]
+    with pytest.raises(type(error)):
+        widget.wait(WAIT_S)
+    assert said in widget.said["text"]
+    assert widget.said["failed"]
+    assert "secret" not in widget.said["text"]
+    assert widget.progress == {"label": "", "done": 0, "total": 0}
+
+
 def test_cancelled_work_hands_nothing_on():
     told, results = [], []
     work = Work(lambda *said: told.append(said), lambda error: told.append(error))
