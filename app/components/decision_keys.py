@@ -121,7 +121,7 @@ def _hear() -> None:
     seen = st.session_state.get("acts-heard", 0)
     for act in acts:
         # After a restart of the server the browser sends what an earlier session did already once more.
-        if act["n"] > seen and act["tab"] == session.tab_id():
+        if act["n"] > seen and act.get("tab") == session.tab_id():
             st.session_state["acts-heard"] = act["n"]
             _do(act)
 
