@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from tiny_workspace import copy_of, done, imported, lorif
+from tiny_workspace import copy_of, done, imported, lorif, rows, write_rows
 
 import lorif_core as lf
 from lorif_core.errors import DataError, RoleError
@@ -112,6 +112,16 @@ def test_a_share_is_a_queue_like_any_other(ws, ids):
     assert queue.ids == ws.team.share_left("ann")
     assert queue.title == "The share of ann"
     assert queue.to_polars()["train_id"].to_list() == queue.ids
+
+
+def test_a_text_that_went_with_an_earlier_version_is_nobodys_to_decide_about(ws, tmp_path):
+    ws.team.share_out("first", Choice("condition", where="source = atlas"), ["ann"])
+    mine = ws.team.share_left("ann")
+    fewer = write_rows(tmp_path / "fewer.jsonl", [row for row in rows() if row["id"] != mine[0]])
+    done("import", ws.path, fewer, "--name", "texts")
+    newest = lf.open_workspace(ws.path)
+    assert newest.team.share_left("ann") == mine[1:]
+    assert newest.team.review("ann").to_polars()["train_id"].to_list() == mine[1:]
 
 
 def test_a_viewer_writes_nothing(ws, ids, monkeypatch):

@@ -57,8 +57,9 @@ def chosen_ids(decisions: Decisions, choice: Choice, dataset: str | None = None)
             raise DataError("the condition is empty: type one, such as `source = forum`.")
         return decisions.data.matching_ids(View(where=choice.where), dataset)
     if choice.source == "share":
-        corpus_id = decisions.files.choose_dataset(dataset).corpus_id
-        return texts_left(decisions.journal, corpus_id, choice.person or current_actor())
+        record = decisions.files.choose_dataset(dataset)
+        examples = decisions.files.examples(record.dataset_id)
+        return texts_left(decisions.journal, examples, record.corpus_id, choice.person or current_actor())
     status: Status = choice.source
     return decisions.data.matching_ids(View(statuses=(status,)), dataset)
 

@@ -15,7 +15,6 @@ from lorif_core.workspace.curation.review import Review, title_of
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.team.comment_threads import Comment, thread_of
 from lorif_core.workspace.team.round_results import RoundResults, results_of
-from lorif_core.workspace.team.share_left import texts_left
 from lorif_core.workspace.team.sharing_out import share_out
 from lorif_core.workspace.team.who_decided import daily
 
@@ -87,14 +86,16 @@ class Team:
 
     def latest_comments(self, limit: int = 50, *, dataset: str | None = None) -> list[tuple[str, Comment]]:
         """The newest comments on any text: train id of the first text and what was said."""
-        found = []
-        for entry in self.decisions.history(kind="note", limit=limit, dataset=dataset):
-            batch = entry.batch
-            if not entry.is_undone and batch.text:
-                (train_id, *_) = self.journal.examples_of(batch.corpus_id, batch.batch_id)
-                said = Comment(batch_id=batch.batch_id, by=batch.actor, at=batch.at, text=batch.text, beside=None)
-                found.append((train_id, said))
-        return found
+        entries = self.decisions.history(kind="note", limit=limit, dataset=dataset)
+        batches = [entry.batch for entry in entries if not entry.is_undone and entry.batch.text]
+        about = self.journal.first_examples([batch.batch_id for batch in batches])
+        return [
+            (
+                about[batch.batch_id],
+                Comment(batch_id=batch.batch_id, by=batch.actor, at=batch.at, text=batch.text or "", beside=None),
+            )
+            for batch in batches
+        ]
 
     def labels(self, *, dataset: str | None = None) -> dict[str, int]:
         """Every label in use → texts that carry it, most first."""
@@ -160,7 +161,7 @@ class Team:
 
     def share_left(self, actor: str | None = None, *, dataset: str | None = None) -> list[str]:
         """Train ids that a person has still to decide about, of all open rounds, the oldest round first."""
-        return texts_left(self.journal, self._corpus_id(dataset), actor or current_actor())
+        return chosen_ids(self.decisions, Choice("share", person=actor or current_actor()), dataset)
 
     def review(self, actor: str | None = None, *, dataset: str | None = None) -> Review:
         """A person's share, to go through one by one; its widget is that of ``Workspace.review``."""
