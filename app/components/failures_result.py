@@ -9,9 +9,16 @@ from app import session
 from app.background import Task, tasks
 from app.components import chosen_texts, corpus_groups_decide, decide
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, sum_bars
+from lorif_core.views.failure_figures import (
+    MAX_COLUMNS,
+    MAX_LINES,
+    MEANING,
+    heat_map,
+    share_range,
+    sum_bars,
+    sum_range,
+)
 from lorif_core.views.text import counted, visible
-from lorif_core.views.tokens import signed
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.failures.failure_folder import AskedFailure
 from lorif_core.workspace.failures.failure_run import FailureGroups, FailureRun
@@ -21,8 +28,6 @@ TABS = ["Groups", "Texts", "Failures"]
 TOPS = [5, 10, 20, 50]
 MAX_TABLE = 300
 MAX_CELL = 240
-HELD_IDS = 2000
-"""More texts than this at once are not looked up for a prediction on every click."""
 
 
 def draw(run: FailureRun) -> None:
@@ -120,13 +125,11 @@ def _group_table(run: FailureRun, found: FailureGroups) -> list[str]:
             "group": [visible(one) for one in shown["group"]],
             "texts": shown["num_texts"],
             "sum": shown["value"],
-            "95 %": [_range(*row) for row in shown.select("value_low", "value_high").iter_rows()],
+            "95 %": [sum_range(*row) for row in shown.select("value_low", "value_high").iter_rows()],
             "failures": shown["num_questions"],
             "× chance": shown["fold"],
             "payout": shown["share"] * 100,
-            "payout, 95 %": [
-                f"{low:.1%} … {high:.1%}" for low, high in shown.select("share_low", "share_high").iter_rows()
-            ],
+            "payout, 95 %": [share_range(*row) for row in shown.select("share_low", "share_high").iter_rows()],
         },
         key=session.table_key("failure-groups", [run.run_id, found.by, str(found.k), *shown["group"]]),
         on_select="rerun",
@@ -149,10 +152,6 @@ def _group_table(run: FailureRun, found: FailureGroups) -> list[str]:
         alt="Groups of texts and what they taught these failures",
     )
     return corpus_groups_decide.chosen_names(shown, chosen["selection"]["rows"])
-
-
-def _range(low: float, high: float) -> str:
-    return f"{signed(low)} … {signed(high)}"
 
 
 def _texts(run: FailureRun, k: int) -> None:

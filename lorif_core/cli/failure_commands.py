@@ -182,7 +182,7 @@ def _show_preview(found: "FailuresFound", *, json: bool) -> None:
 
 
 def _print_run(found: "FailureRun", by: str, k: int) -> None:
-    from lorif_core.views.failure_figures import MEANING
+    from lorif_core.views.failure_figures import MEANING, share_range, sum_range
     from lorif_core.views.tables import records_table
 
     say(found.sentence)
@@ -190,10 +190,10 @@ def _print_run(found: "FailureRun", by: str, k: int) -> None:
         [
             row["group"][:CELL_CHARACTERS],
             f"{row['num_texts']:,}",
-            f"{row['value']:+.4g} ({row['value_low']:+.4g} to {row['value_high']:+.4g})",
+            f"{row['value']:+.4g} ({sum_range(row['value_low'], row['value_high'])})",
             f"{row['num_questions']:,}",
             f"{row['fold']:.1f} ×",
-            f"{row['share']:.1%} ({row['share_low']:.1%} to {row['share_high']:.1%})",
+            f"{row['share']:.1%} ({share_range(row['share_low'], row['share_high'])})",
         ]
         for row in found.groups(by, k).frame.head(MAX_SHOWN).iter_rows(named=True)
     ]

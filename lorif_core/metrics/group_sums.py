@@ -68,9 +68,11 @@ def sum_intervals(values: NDArray[np.float64], *, seed: int = 0) -> tuple[NDArra
         seed: Of the draws.
 
     Returns:
-        Low and high ends, (G,) each.
+        Low and high ends, (G,) each; NaN below two questions, which say nothing of others.
     """
     num_questions, num_groups = values.shape
+    if num_questions < 2:
+        return np.full(num_groups, np.nan), np.full(num_groups, np.nan)
     drawn = np.random.default_rng(seed).integers(num_questions, size=(NUM_RESAMPLES, num_questions))
     counts = np.stack([np.bincount(row, minlength=num_questions) for row in drawn]).astype(np.float64)
     ends = np.zeros((2, num_groups))

@@ -171,7 +171,7 @@ def failures_html(
             [
                 literal(row["group"]),
                 f"{row['num_texts']:,}",
-                f"{signed(row['value'])} ({signed(row['value_low'])} … {signed(row['value_high'])})",
+                f"{signed(row['value'])} ({sum_range(row['value_low'], row['value_high'])})",
                 f"{row['share']:.1%}",
                 f"{row['fold']:.1f} ×",
             ]
@@ -191,6 +191,16 @@ def failures_html(
     ]
     parts.append(table_html(["failures", "payout", "id", "training text"], rows, "Texts that taught them"))
     return block(*parts, f'<p style="{QUIET}">{escape(visible(MEANING))}</p>')
+
+
+def sum_range(low: float | None, high: float | None) -> str:
+    """The interval of a sum; a dash where one failure alone says nothing of others."""
+    return "—" if low is None or high is None else f"{signed(low)} … {signed(high)}"
+
+
+def share_range(low: float | None, high: float | None) -> str:
+    """The interval of a share, as ``sum_range``."""
+    return "—" if low is None or high is None else f"{low:.1%} … {high:.1%}"
 
 
 def _text(text: str, *, redact: bool) -> str:

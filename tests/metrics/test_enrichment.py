@@ -113,3 +113,4 @@ def test_the_interval_of_a_sum_draws_questions_anew():
         ends = [sums[int(one)] + (one % 1) * (sums[int(one) + 1] - sums[int(one)]) for one in at]
         assert [low[group], high[group]] == pytest.approx(ends, rel=1e-9)
         assert low[group] <= values[:, group].sum() <= high[group]
+    assert np.isnan(sum_intervals(values[:1])).all()

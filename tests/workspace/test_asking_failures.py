@@ -216,6 +216,19 @@ def test_the_same_failures_of_another_file_are_told_of_the_new_one(tmp_path):
     assert after.counts == "5 failures of newer.jsonl, 2 passed, 1 could not be asked"
 
 
+def test_one_failure_alone_has_no_interval_over_failures(tmp_path):
+    one = write_rows(tmp_path / "one.jsonl", failing_rows()[:1])
+    folder = copy_of(indexed(), tmp_path)
+    found = lf.open_workspace(folder).failures.ask(one)
+    frame = found.groups("source").frame
+    for name in ("value_low", "value_high", "share_low", "share_high"):
+        assert frame[name].null_count() == len(frame), name
+    assert frame["share"].sum() == pytest.approx(1)
+    assert "(—)" in found.to_html()
+    assert "(—)" in done("failures", folder, found.run_id).out
+    assert set(found.figure().data[0].error_x.array) == {None}
+
+
 def test_a_top_of_no_text_is_refused():
     for look in (run().texts, run().mixed, lambda k: run().groups("source", k), lambda k: run().answer("r1", k)):
         with pytest.raises(ConfigError, match="k must be at least 1, got 0"):

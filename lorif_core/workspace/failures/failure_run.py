@@ -34,9 +34,10 @@ class FailureGroups:
     by: str
     k: int
     frame: pl.DataFrame
-    """group, num_texts, value, value_low, value_high (sum in nats; 95 %, over questions), share, share_low,
-    share_high (of the positive influence), num_top (places among the questions' top k), fold (against what chance
-    puts there), num_questions (in how many a text of it is among the top), condition; the largest sum first."""
+    """group, num_texts, value, value_low, value_high (sum in nats; 95 %, over questions: null where there is only
+    one), share, share_low, share_high (of the positive influence), num_top (places among the questions' top k), fold
+    (against what chance puts there), num_questions (in how many a text of it is among the top), condition; the
+    largest sum first."""
 
     values: NDArray[np.float64] = field(repr=False, compare=False)
     """(Q, G): sum of each group's influences on each question, in nats and in the frame's order of groups."""
@@ -329,4 +330,7 @@ def _groups(
             "place": np.arange(len(sizes)),
         }
     ).sort(["value", "group"], descending=[True, False])
+    ends = ("value_low", "value_high", "share_low", "share_high")
+    if len(values) < 2:
+        frame = frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ends)
     return FailureGroups(groups.by, k, frame.drop("place"), values[:, frame["place"].to_numpy()], groups)
