@@ -190,15 +190,21 @@ def predict_removal(
         DataError: An id is not one of the query's data set.
     """
     ids = checked_removal(train_ids, targets)
+    known = {query.query_id: query for query in files.catalog.queries()}  # at once: each look-up opens the catalog
+
+    def query_of(query_id: str) -> QueryRecord:
+        return known.get(query_id) or files.catalog.query(query_id)
+
     if controls is None:
-        asked = {files.catalog.query(query_id).dataset_id for query_id in targets}
-        others = [query for query in files.catalog.queries() if query.query_id not in targets]
+        asked = {query_of(query_id).dataset_id for query_id in targets}
         controls = [
-            query.query_id for query in others if query.dataset_id in asked and not _why_no_influence(files, query)
+            query.query_id
+            for query in known.values()
+            if query.query_id not in targets and query.dataset_id in asked and not _why_no_influence(files, query)
         ]
     roles: dict[str, Role] = {query_id: "control" for query_id in controls}
     roles |= {query_id: "target" for query_id in targets}
-    queries = [files.catalog.query(query_id) for query_id in roles]
+    queries = [query_of(query_id) for query_id in roles]
     check_influences(files, queries)
     rows = {dataset: files.examples(dataset).rows_of(ids) for dataset in {query.dataset_id for query in queries}}
     sums = {query.query_id: linear_change(files, query, rows[query.dataset_id]) for query in queries}
