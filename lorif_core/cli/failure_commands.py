@@ -12,6 +12,7 @@ from lorif_core.cli.output import Json, console, print_json, progress, say
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.data.failure_rows import FailureReading
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.views.text import counted
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
     from lorif_core.data.read_failures import FailuresFound
@@ -172,7 +173,7 @@ def _show_preview(found: "FailuresFound", *, json: bool) -> None:
         return
     say(found.problem or found.sentence)
     if found.problem is None:
-        say(f"{len(found.failures):,} failures, {len(found.found.rows) - len(found.failures):,} passed.")
+        say(f"{counted(len(found.failures), 'failure')}, {len(found.found.rows) - len(found.failures):,} passed.")
     for role, name in found.found.taken.items():
         say(f"{role}: {name}")
     for one in found.found.skipped[:MAX_SHOWN]:

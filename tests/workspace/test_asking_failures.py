@@ -226,6 +226,8 @@ def test_one_failure_alone_has_no_interval_over_failures(tmp_path):
     assert frame["share"].sum() == pytest.approx(1)
     assert "(—)" in found.to_html()
     assert "(—)" in done("failures", folder, found.run_id).out
+    assert "1 failure, 0 passed." in done("failures", folder, one, "--preview").out
+    assert found.without(found.texts()["train_id"].to_list()).sentence.startswith("1 of 1 failure would")
     assert set(found.figure().data[0].error_x.array) == {None}
 
 

@@ -70,9 +70,9 @@ class WithoutTexts:
     def sentence(self) -> str:
         """What happens, and how far it can be believed."""
         return (
-            f"{self.num_weaker:,} of {len(self.frame):,} failures would get less likely; {self.share:.1%} of the "
-            "influence behind them goes with these texts. Sums of influences keep the order and exaggerate sizes: "
-            "verify by training again."
+            f"{self.num_weaker:,} of {counted(len(self.frame), 'failure')} would get less likely; {self.share:.1%} "
+            "of the influence behind them goes with these texts. Sums of influences keep the order and exaggerate "
+            "sizes: verify by training again."
         )
 
     def figure(self) -> go.Figure:
