@@ -122,6 +122,9 @@ def test_a_text_that_went_with_an_earlier_version_is_nobodys_to_decide_about(ws,
     newest = lf.open_workspace(ws.path)
     assert newest.team.share_left("ann") == mine[1:]
     assert newest.team.review("ann").to_polars()["train_id"].to_list() == mine[1:]
+    newest.restore(mine[1:], actor="ann")
+    (share,) = newest.team.results("first").shares
+    assert (share.num_texts, share.num_done, share.num_left) == (len(mine) - 1, len(mine) - 1, 0)
 
 
 def test_a_viewer_writes_nothing(ws, ids, monkeypatch):

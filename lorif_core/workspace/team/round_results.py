@@ -1,6 +1,6 @@
 """How far a round is, how well people agree in it, and on which texts they do not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
@@ -83,19 +83,26 @@ class RoundResults:
         }
 
 
-def results_of(found: Round, opinions: pl.DataFrame) -> RoundResults:
+def results_of(found: Round, opinions: pl.DataFrame, present: Collection[str]) -> RoundResults:
     """A round as it stands.
 
     Args:
         found: The round.
         opinions: The first decision of each person on each text since, of ``reads_of_people.opinions_since``. Those
             of people outside the round count for the agreement too.
+        present: Texts of the round that the data still hold; others are nobody's to decide about, and count in a
+            share only where they were decided about before they went.
     """
     said: dict[str, dict[str, tuple[str, str | None]]] = {}
     for train_id, actor, status, reason in opinions.select("train_id", "actor", "status", "reason").iter_rows():
         said.setdefault(train_id, {})[actor] = (status, reason)
+    there = set(present)
     shares = [
-        PersonsShare(person=person, num_texts=len(ids), num_done=sum(person in said.get(one, {}) for one in ids))
+        PersonsShare(
+            person=person,
+            num_texts=sum(one in there or person in said.get(one, {}) for one in ids),
+            num_done=sum(person in said.get(one, {}) for one in ids),
+        )
         for person, ids in found.shares.items()
     ]
     people = sorted({person for one in said.values() for person in one})

@@ -1,5 +1,7 @@
 """The texts that a person has still to decide about."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from lorif_core.data.examples import ExampleTable
@@ -23,7 +25,12 @@ def texts_left(journal: Journal, examples: ExampleTable, corpus_id: str, person:
         opinions = opinions_since(journal.engine, corpus_id, ids, found.revision)
         done = set(opinions.filter(pl.col("actor") == person)["train_id"])
         left |= dict.fromkeys(train_id for train_id in ids if train_id not in done)
-    if not left:
+    return still_there(examples, list(left))
+
+
+def still_there(examples: ExampleTable, train_ids: Sequence[str]) -> list[str]:
+    """Those of some texts that a version of the data holds, in the order given."""
+    if not train_ids:
         return []
-    ids = pl.Series(list(left), dtype=pl.String)
+    ids = pl.Series(train_ids, dtype=pl.String)
     return ids.filter(ids.is_in(examples.column("train_id").implode())).to_list()

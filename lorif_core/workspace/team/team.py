@@ -15,6 +15,7 @@ from lorif_core.workspace.curation.review import Review, title_of
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.team.comment_threads import Comment, thread_of
 from lorif_core.workspace.team.round_results import RoundResults, results_of
+from lorif_core.workspace.team.share_left import still_there
 from lorif_core.workspace.team.sharing_out import share_out
 from lorif_core.workspace.team.who_decided import daily
 
@@ -155,9 +156,10 @@ class Team:
         Raises:
             DataError: There is no such round.
         """
-        found = self._round(name, dataset)
-        opinions = opinions_since(self.journal.engine, self._corpus_id(dataset), found.train_ids, found.revision)
-        return results_of(found, opinions)
+        found, record = self._round(name, dataset), self.files.choose_dataset(dataset)
+        opinions = opinions_since(self.journal.engine, record.corpus_id, found.train_ids, found.revision)
+        present = still_there(self.files.examples(record.dataset_id), found.train_ids)
+        return results_of(found, opinions, present)
 
     def share_left(self, actor: str | None = None, *, dataset: str | None = None) -> list[str]:
         """Train ids that a person has still to decide about, of all open rounds, the oldest round first."""
