@@ -77,6 +77,8 @@ def test_any_column_duplicates_and_groups_of_ones_own():
     odd = opened().failures.groups("1", given=pl.DataFrame({"train_id": IDS[:2], "group": ["(none)", "a"]}))
     assert dict(odd.frame.select("group", "num_texts").iter_rows()) == {"(none)": 1, "a": 1, "((none))": len(IDS) - 2}
     assert odd.ids_of(["(none)"]) == IDS[:1]
+    with pytest.raises(DataError, match="none of their ids is one of them, such as 'x'"):
+        opened().failures.groups("1", given=pl.DataFrame({"train_id": ["x"], "group": ["a"]}))
     with pytest.raises(DataError, match="choose one of source, year"):
         opened().failures.groups("1", "prompt")
 

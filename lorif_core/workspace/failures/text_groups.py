@@ -75,7 +75,7 @@ def group_texts(data: Datasets, record: DatasetRecord, by: str, given: pl.DataFr
 
     Raises:
         ArtefactError: Clusters are wanted, and no index of the data set has a map.
-        DataError: There is no such column, or too many groups.
+        DataError: There is no such column, too many groups, or no id of ``given`` is one of the data set.
     """
     table = data.files.examples(record.dataset_id)
     if given is not None:
@@ -107,6 +107,11 @@ def _joined(by: str, ids: pl.Series, given: pl.DataFrame, rest: str = NO_GROUP) 
     if not {"train_id", "group"} <= set(given.columns):
         raise DataError(f"groups need the columns train_id and group, got {', '.join(given.columns)}.")
     wanted = given.select(pl.col("train_id", "group").cast(pl.String)).unique("train_id", keep="first")
+    if len(wanted) and not wanted["train_id"].is_in(ids.implode()).any():
+        raise DataError(
+            f"groups are of texts of the data set, and none of their ids is one of them, such as "
+            f"{wanted['train_id'][0]!r}: check that they come from this data set."
+        )
     frame = pl.DataFrame({"train_id": ids}).join(wanted, on="train_id", how="left", maintain_order="left")
     return _of_column(by, frame["group"], rest, has_values=False)
 
