@@ -59,6 +59,7 @@ def page(chromium):
     made.set_default_timeout(300_000)
     made.set_content("<body></body>")
     for name in ("corpus_grid", "corpus_map_view", "decision_keys"):
+        made.add_style_tag(content=files("app.components").joinpath(f"{name}.css").read_text(encoding="utf-8"))
         source = files("app.components").joinpath(f"{name}.js").read_text(encoding="utf-8")
         said = source.replace("export default", f"window.{name} =", 1)
         made.add_script_tag(content=f"{said}\nwindow.{name}IsThere = true;", type="module")
