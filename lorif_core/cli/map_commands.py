@@ -31,7 +31,7 @@ def map_(
 
     Args:
         workspace: Folder of the workspace.
-        index: Id of the index; unset: the newest complete one.
+        index: Name or id of the index; unset: the newest complete one.
         seed: Of the sample and the first points; the same one gives the same map.
         clusters: How many clusters; unset: a third of the square root of the number of texts, 2 to 40.
         out: Also write the points as Parquet: train_id, x, y, cluster.
