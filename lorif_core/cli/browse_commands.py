@@ -388,6 +388,8 @@ def outliers(
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
+    if k < 1:
+        raise ConfigError(f"k must be at least 1, got {k}.")
     found = open_workspace(workspace).indexes.outliers(index)
     shown = found.reverse().head(k) if smallest else found.head(k)
     if json:

@@ -46,6 +46,8 @@ def indexes(
     opened = open_workspace(workspace)
     index = None if index is None else opened.files.choose_index(index).index_id
     if change.names_any:
+        if copy_to is not None:
+            raise ConfigError("one thing is done to an index at a time: leave out `--copy-to`, or the rest.")
         change_index(opened, index, change, json=json)
         return
     if copy_to is not None:

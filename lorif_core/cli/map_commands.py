@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.output import Json, TextArg, console, print_json, progress, refuse_out, say
 from lorif_core.cli.worker_commands import say_submitted
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def map_(
     from lorif_core.workspace.jobs.submit import start_job
     from lorif_core.workspace.workspace import open_workspace
 
+    refuse_out(out, replaces=True)
     opened = open_workspace(workspace)
     if as_job:
         request = MapRequest(opened.files.choose_index(index).index_id, seed, clusters)
