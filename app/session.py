@@ -21,7 +21,7 @@ from lorif_core.views.decision_words import done_words
 from lorif_core.views.text import visible
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_members import linked_ids
-from lorif_core.workspace.indexes.index_names import NamedIndex, named_indexes
+from lorif_core.workspace.folder.index_names import NamedIndex, named_indexes
 from lorif_core.workspace.studio.road import Step
 from lorif_core.workspace.studio.road import road as steps_of
 from lorif_core.workspace.workspace import Workspace, open_workspace
@@ -100,7 +100,7 @@ def _indexes(path: str) -> tuple[list[IndexRecord], dict[str, NamedIndex], set[s
     files = workspace().files
     records = files.catalog.indexes()
     complete = sorted((one for one in records if one.status == "complete"), key=lambda one: one.updated_at)
-    return complete[::-1], named_indexes(files, records), linked_ids(files.root / "indexes")
+    return complete[::-1], named_indexes(files.root, files.catalog, records), linked_ids(files.root / "indexes")
 
 
 def forget_indexes() -> None:

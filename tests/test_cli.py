@@ -87,6 +87,15 @@ REFUSALS = {
         r"folder '.*none' does not exist",
     ),
     "queries not there": (("score", "{ws}", "--queries", "{tmp}/q", "--out", "{tmp}/s.parquet"), r"does not exist"),
+    "a cluster that is no number": (("browse", "{ws}", "--cluster", "x"), r"--cluster takes .*, got 'x'"),
+    "outliers, none of them": (("outliers", "{ws}", "-k", "0"), r"k must be at least 1, got 0"),
+    "an index copied and renamed at once": (
+        ("indexes", "{ws}", "lorif", "--rename", "x", "--copy-to", "{tmp}/x"),
+        r"one thing is done to an index at a time",
+    ),
+    "no folder for the points of a map": (("map", "{ws}", "--out", "{tmp}/none/m.parquet"), r"folder '.*none' does"),
+    "a round's queue without a round": (("rounds", "{ws}", "--overlap", "10"), r"are about a new round"),
+    "a comment without text": (("comments", "{ws}", "t000", "--add", " "), r"a comment has some text, got none"),
     "contrast of a file": (
         ("score", "{ws}", "--queries", "{texts}", "--out", "{tmp}/s.parquet", "--objective", "contrast"),
         r"compares two completions and is for `lorif ask`",

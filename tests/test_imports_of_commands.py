@@ -48,6 +48,9 @@ MAY_LOAD = {
     ("reopen", "WORKSPACE", "1"): TABLES | {"plotly"},
     ("ask", "WORKSPACE", *ASKED): TABLES | {"plotly"},
     ("verifications", "WORKSPACE"): TABLES | {"plotly"},
+    ("comments", "WORKSPACE"): TABLES,
+    ("progress", "WORKSPACE"): TABLES,
+    ("groups", "WORKSPACE", "1"): TABLES | {"plotly"},
     ("what-if", "WORKSPACE", "ID", "--queries", "1"): TABLES | {"plotly", "tokenizers"},
 }
 """Command → what of ``HEAVY`` it may load."""

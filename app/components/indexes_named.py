@@ -8,7 +8,8 @@ from app import session
 from lorif_core.catalog import IndexRecord
 from lorif_core.views.tables import human_seconds
 from lorif_core.views.text import visible
-from lorif_core.workspace.indexes.index_names import MAX_DESCRIPTION, MAX_NAME, NamedIndex
+from lorif_core.workspace.folder.index_names import NamedIndex
+from lorif_core.workspace.indexes.name_index import MAX_DESCRIPTION, MAX_NAME
 
 NUM_SHOWN = 50
 STATUSES = {"complete": "", "building": "being built", "failed": "failed", "damaged": "damaged"}

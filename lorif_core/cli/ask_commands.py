@@ -23,7 +23,7 @@ class IndexArgs:
     """Which index is asked, and which processes scan it."""
 
     index: TextArg = None
-    """Id of the index; unset: the newest complete one."""
+    """Name or id of the index; unset: the newest complete one."""
 
     model: TextArg = None
     """Where the model is now, if it was moved since the index was built."""

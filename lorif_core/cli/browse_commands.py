@@ -346,7 +346,7 @@ def neighbours(
         k: How many to find.
         by: gradient: cosine of the stored gradients. meaning: cosine of the standardised mean hidden states, which
             `lorif map` computes.
-        index: Id of the index; unset: the newest complete one.
+        index: Name or id of the index; unset: the newest complete one.
         search: By gradient only. exact: compare every text. fast: read a part of what is stored; what may be
             missing is said. Unset: exact below 100,000 texts, else fast.
         json: Print one JSON object instead of a table.
@@ -382,12 +382,14 @@ def outliers(
         workspace: Folder of the workspace.
         k: How many to list.
         smallest: List the smallest ones instead, the last rank first.
-        index: Id of the index; unset: the newest complete one.
+        index: Name or id of the index; unset: the newest complete one.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.tables import records_table
     from lorif_core.workspace.workspace import open_workspace
 
+    if k < 1:
+        raise ConfigError(f"k must be at least 1, got {k}.")
     found = open_workspace(workspace).indexes.outliers(index)
     shown = found.reverse().head(k) if smallest else found.head(k)
     if json:

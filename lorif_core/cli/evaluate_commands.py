@@ -171,7 +171,7 @@ def sweep(
         grid: What is combined.
         queries: Data file of questions, in the order of the ground truth.
         truth: .npz with masks (S, N) and losses (S, Q).
-        index: Id of the index; unset: the newest complete one.
+        index: Name or id of the index; unset: the newest complete one.
         json: Print one JSON object instead of a table.
     """
     from lorif_core.views.evaluations import lds_table
@@ -284,7 +284,7 @@ def planted(
     Args:
         workspace: Folder of the workspace.
         key: JSON file {"planted": [{"prompt", "wrong", "planted_ids"}, …]}, as in sample_data.
-        index: Id of the index; unset: the newest complete one.
+        index: Name or id of the index; unset: the newest complete one.
         k: Length of the answer's list.
         json: Print one JSON object instead of text.
     """
@@ -315,7 +315,7 @@ def mislabel(
         workspace: Folder of the workspace.
         column: Metadata column that is true on corrupted rows; `lorif evaluate corrupt` makes one.
         queries: Data file of clean held-out texts, for the second score.
-        index: Id of the index; unset: the newest complete one.
+        index: Name or id of the index; unset: the newest complete one.
         ks: Precision is reported at each.
         json: Print one JSON object instead of text.
     """

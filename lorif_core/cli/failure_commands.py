@@ -8,10 +8,14 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.ask_commands import IndexArgs
-from lorif_core.cli.output import Json, console, print_json, progress, say
+from lorif_core.cli.output import Json, console, print_json, progress, refuse_out, say
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.data.failure_rows import FailureReading
+<<<<<<< HEAD
 from lorif_core.errors import ConfigError, DataError
+=======
+from lorif_core.errors import ConfigError
+>>>>>>> h-r2
 from lorif_core.views.text import counted
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
@@ -74,8 +78,7 @@ def failures(
     k = TOP if what.k is None else what.k
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
-    if out is not None and out.exists():
-        raise DataError(f"{str(out)!r} exists already: choose another `--out`.")
+    refuse_out(out)
     opened = open_workspace(workspace)
     if preview:
         _show_preview(opened.failures.read(file, what.reading), json=json)
@@ -142,6 +145,7 @@ def _found(opened: "Workspace", file: str, what: FailureArgs, where: IndexArgs, 
 
     if not Path(file).exists() and any(run.run_id == file for run in opened.failures.records()):
         return opened.failures.open(file)
+    opened.failures.check_grouping(where.index, what.by)
     with opened.questions.scanned_by(where.scan) as questions, progress(is_quiet) as on_progress:
         return Failures(questions, opened.data).ask(
             file, what.reading, index_id=where.index, model=where.model, on_progress=on_progress
@@ -171,9 +175,17 @@ def _show_preview(found: "FailuresFound", *, json: bool) -> None:
     if json:
         print_json(found.to_dict())
         return
+<<<<<<< HEAD
     say(found.problem or found.sentence)
     if found.problem is None:
         say(f"{counted(len(found.failures), 'failure')}, {len(found.found.rows) - len(found.failures):,} passed.")
+=======
+    if found.problem is not None:
+        say(f"{found.problem[0].upper()}{found.problem[1:]}")
+    else:
+        num_passed = len(found.found.rows) - len(found.failures)
+        say(f"{found.sentence} {counted(len(found.failures), 'failure')}, {num_passed:,} passed.")
+>>>>>>> h-r2
     for role, name in found.found.taken.items():
         say(f"{role}: {name}")
     for one in found.found.skipped[:MAX_SHOWN]:

@@ -35,7 +35,7 @@ def indexes(
 
     Args:
         workspace: Folder of the workspace.
-        index: Id of an index, or the name that it was given.
+        index: Name or id of an index.
         copy_to: Where to copy the index: s3://bucket/prefix, gs://…, az://… or a folder, in which it gets a folder of
             its own. WORKSPACE/indexes brings it back.
         change: Its name, or that it goes.
@@ -44,8 +44,10 @@ def indexes(
     from lorif_core.workspace.workspace import open_workspace
 
     opened = open_workspace(workspace)
-    index = _id_of(opened, index)
+    index = None if index is None else opened.files.choose_index(index).index_id
     if change.names_any:
+        if copy_to is not None:
+            raise ConfigError("one thing is done to an index at a time: leave out `--copy-to`, or the rest.")
         change_index(opened, index, change, json=json)
         return
     if copy_to is not None:
@@ -59,11 +61,6 @@ def indexes(
             _print_index(report)
         return
     _list(opened, workspace, json=json)
-
-
-def _id_of(opened: "Workspace", index: str | None) -> str | None:
-    """The id behind a name that was given to an index; anything else as it is."""
-    return next((key for key, one in opened.indexes.named().items() if one.is_given and one.name == index), index)
 
 
 def _list(opened: "Workspace", workspace: Path, *, json: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.output import Json, TextArg, console, print_json, progress, refuse_out, say
 from lorif_core.cli.worker_commands import say_submitted
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def map_(
 
     Args:
         workspace: Folder of the workspace.
-        index: Id of the index; unset: the newest complete one.
+        index: Name or id of the index; unset: the newest complete one.
         seed: Of the sample and the first points; the same one gives the same map.
         clusters: How many clusters; unset: a third of the square root of the number of texts, 2 to 40.
         out: Also write the points as Parquet: train_id, x, y, cluster.
@@ -44,6 +44,7 @@ def map_(
     from lorif_core.workspace.jobs.submit import start_job
     from lorif_core.workspace.workspace import open_workspace
 
+    refuse_out(out, replaces=True)
     opened = open_workspace(workspace)
     if as_job:
         request = MapRequest(opened.files.choose_index(index).index_id, seed, clusters)

@@ -8,11 +8,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from lorif_core.errors import ConfigError
+from lorif_core.errors import ConfigError, DataError
 from lorif_core.views.text import visible
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object instead of tables.")]
@@ -181,6 +182,20 @@ def complain(text: str) -> None:
     """The same on standard error."""
     one_line = visible(text).replace("\n", "␊")  # a name of the data may hold a line break
     print(f"lorif: {one_line}", file=sys.stderr)
+
+
+def refuse_out(out: Path | None, *, replaces: bool = False) -> None:
+    """Refuse a new file that could not be written in the end, before the work for it begins.
+
+    Raises:
+        DataError: It is there already, or its folder is not.
+    """
+    if out is None:
+        return
+    if out.exists() and not replaces:
+        raise DataError(f"{str(out)!r} exists already: choose another `--out`.")
+    if not out.parent.is_dir():
+        raise DataError(f"folder {str(out.parent)!r} does not exist: create it, or choose another `--out`.")
 
 
 def require_yes(warning: str) -> None:

@@ -38,7 +38,7 @@ def index_part(
 
     Args:
         workspace: Folder of the workspace.
-        index: Id of the index, as `--plan-only` says it.
+        index: Id of the index, as `--plan-only` says it, or its name.
         slice_: Which share of the parts, counted from 1: 3/16 is the third of sixteen.
         model: Where the model is on this machine, if it was moved.
         device: auto (a GPU when there is one, else the CPU), cpu or cuda:N.

@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lorif_core.cli.ask_commands import IndexArgs, QueriesArgs
 from lorif_core.cli.ids import LINES, IdForm, Ids, read_ids
-from lorif_core.cli.output import Json, TextArg, console, print_json, progress, say
+from lorif_core.cli.output import Json, TextArg, console, print_json, progress, refuse_out, say
 from lorif_core.cli.score_args import ScoreArgs
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.errors import ConfigError, DataError
@@ -260,8 +260,7 @@ def value(
 
     if out is not None and out.exists() and not force:
         raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
-    if out is not None and not out.parent.is_dir():
-        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
+    refuse_out(out, replaces=True)
     if k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
     opened = open_workspace(workspace)

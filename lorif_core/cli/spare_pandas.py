@@ -25,6 +25,12 @@ WITHOUT_PANDAS = frozenset(
             "diff",
             "decisions",
             "verifications",
+            "guidelines",
+            "comments",
+            "rounds",
+            "agreement",
+            "progress",
+            "groups",
         ),
     )
 )

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import OmitArgPrefixes, Positional
 
-from lorif_core.cli.output import Json, TextArg, console, print_json, say
+from lorif_core.cli.ids import LINES, write_ids
+from lorif_core.cli.output import Json, TextArg, complain, console, print_json, say
 from lorif_core.errors import ConfigError
+from lorif_core.views.text import counted
 
 if TYPE_CHECKING:
     from lorif_core.workspace.curation.choice import Choice
@@ -73,6 +75,7 @@ def guidelines(
             "Guidelines",
             ["when (UTC)", "who", "characters"],
             [[f"{one.at:%Y-%m-%d %H:%M}", one.by, f"{len(one.markdown):,}"] for one in versions],
+            "There are no guidelines yet.",
         )
     elif now is None:
         say(f"There are no guidelines yet: `lorif guidelines {workspace} --write FILE.md` writes them.")
@@ -109,6 +112,8 @@ def comments(
         found = team.latest_comments(dataset=dataset)
     else:
         if add is not None:
+            if not add.strip():
+                raise ConfigError("a comment has some text, got none: give it with `--add TEXT`.")
             team.comment(id, add, dataset=dataset)
         found = [(id, one) for one in team.comments(id, dataset=dataset)]
     if json:
@@ -159,8 +164,7 @@ def rounds(
         dataset: Name or id of the data set; may be left out when there is only one.
         json: Print one JSON object instead of a table.
     """
-    if (sharing.share_out is None) != (sharing.among is None):
-        raise ConfigError("`--share-out NAME` and `--among PEOPLE` go together, only one was given.")
+    _check_round(queue, sharing)
     team = _opened_team(workspace)
     if sharing.share_out is not None and sharing.among is not None:
         people = [name.strip() for name in sharing.among.split(",") if name.strip()]
@@ -169,7 +173,7 @@ def rounds(
         team.end_round(end, dataset=dataset)
     if mine:
         ids = team.share_left(dataset=dataset)
-        print_json({"ids": ids}) if json else say("\n".join(ids) or "Nothing is left for you.")
+        print_json({"ids": ids}) if json else _write_mine(ids)
         return
     found = [team.results(one.name, dataset=dataset) for one in team.rounds(dataset=dataset)]
     if json:
@@ -187,6 +191,24 @@ def rounds(
         for share in one.shares
     ]
     _table("Rounds", ["round", "queue", "person", "done", "of"], rows, "No queue was shared out yet.")
+
+
+def _check_round(queue: QueueArgs, sharing: SharingArgs) -> None:
+    if (sharing.share_out is None) != (sharing.among is None):
+        raise ConfigError("`--share-out NAME` and `--among PEOPLE` go together, only one was given.")
+    if sharing.share_out is None and (queue != QueueArgs() or sharing.overlap):
+        raise ConfigError(
+            "`--query`, `--k`, `--where` and `--overlap` are about a new round: add `--share-out NAME --among "
+            "PEOPLE`, or leave them out."
+        )
+
+
+def _write_mine(ids: list[str]) -> None:
+    """On standard output ids only, for a pipe."""
+    if ids:
+        write_ids(ids, LINES)
+    else:
+        complain("nothing is left for you.")
 
 
 def agreement(
@@ -250,7 +272,8 @@ def _opened_team(workspace: Path) -> "Team":
 
 
 def _print_agreement(found: "RoundResults") -> None:
-    say(f"{found.round.name}: {found.round.queue}. {found.num_judged_twice:,} texts have two decisions or more.")
+    twice = counted(found.num_judged_twice, "text")
+    say(f"{found.round.name}: {found.round.queue}. Two or more people decided about {twice}.")
     rows = [
         [pair.one, pair.other, pair.num_texts, f"{pair.percent:.0f} %", _number(pair.kappa)] for pair in found.pairs
     ]

@@ -4,6 +4,7 @@ The hook is private to tyro, so ``pyproject.toml`` bounds its version and a kind
 known here is left to tyro's own words.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -87,10 +88,15 @@ def _bad_value(typed: Typed, mistake: mistakes.BadValue) -> str:
 
 def _unusable(typed: Typed, mistake: mistakes.InstantiationFailure) -> str:
     said = mistake.message.strip().rstrip(".")
-    if mistake.argument is not None:
+    if mistake.argument is not None and (unfit := NO_PARSE.fullmatch(said)) is not None:
+        said = f"{_name(mistake.argument)} takes {mistake.argument.lowered.metavar}, got {unfit[1]}"
+    elif mistake.argument is not None:
         said = f"{_name(mistake.argument)} takes {mistake.argument.lowered.metavar} ({said})"
     return f"{said}: see `{typed.command} --help`."
 
+
+NO_PARSE = re.compile(r"Could not find valid parse for arguments: \[(.*)\]", re.DOTALL)
+"""What tyro says of a list of which a part is not what it takes."""
 
 SENTENCES: dict[type, Callable[[Typed, Any], str]] = {
     mistakes.MissingArgs: _missing,

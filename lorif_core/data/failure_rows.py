@@ -37,7 +37,7 @@ class FailureReading:
         """Check ranges."""
         if self.format is not None:
             check_choice("format", self.format, LogFormat)
-        require(self.below == self.below, "below must be a number, got NaN.")
+        require(self.below == self.below, "below must be a number such as 0.5, got NaN.")
 
 
 @dataclass(frozen=True)

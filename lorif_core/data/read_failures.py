@@ -198,7 +198,7 @@ def _read_rows(records: Iterable[Record], peeked: list[Record], reading: Failure
     if prompt is None or completion is None or prompt == completion:
         problem = (
             f"nothing tells which columns are prompt and completion: there are {', '.join(columns) or 'none'}. "
-            "Choose them."
+            "Choose both, as `prompt` and `completion`."
         )
         return FailuresFound("rows", ReadRows([], [], scores, score, columns, {}), reading.below, problem)
     rows, skipped = list[FailureRow](), list[SkippedRow]()

@@ -17,7 +17,7 @@ from driving import (
 )
 
 import lorif_core as lf
-from lorif_core.workspace.indexes.index_names import named_indexes
+from lorif_core.workspace.folder.index_names import named_indexes
 
 pytestmark = pytest.mark.browser
 
@@ -58,7 +58,7 @@ def ask_slowly(page, opened, prompt):
 
 def named(opened, index_id):
     """How the studio calls an index."""
-    return named_indexes(opened.files, opened.indexes.records())[index_id].name
+    return named_indexes(opened.files.root, opened.files.catalog)[index_id].name
 
 
 def asked(opened, prompt):

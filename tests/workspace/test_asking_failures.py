@@ -273,6 +273,21 @@ def test_the_command_line_says_the_same(tmp_path):
     assert lorif("failures", workspace(), tmp_path / "missing.jsonl").code == 2
 
 
+def test_what_cannot_be_asked_is_refused_before_a_model_is_loaded(tmp_path):
+    columns = write_rows(tmp_path / "columns.jsonl", [{"a": "x", "b": "y"}])
+    right = write_rows(tmp_path / "right.jsonl", [{"prompt": "a", "completion": " b", "passed": True}])
+    for given, said in (
+        ((tmp_path / "none.jsonl",), "is no file"),
+        ((columns,), "Choose both, as `prompt` and `completion`"),
+        ((right,), "counts as a failure"),
+        ((file(), "--by", "nothing"), "texts are grouped by a metadata column"),
+        ((file(), "--by", "clusters"), "compute one with `lorif map"),
+        ((file(), "--out", tmp_path / "none" / "t.parquet"), "does not exist"),
+    ):
+        run = lorif("failures", workspace(), *given, "--model", tmp_path / "moved away")
+        assert (run.code, said in run.err) == (2, True), run.err
+
+
 def test_a_viewer_asks_no_file_of_failures(tmp_path, monkeypatch):
     workspace = lf.open_workspace(copy_of(indexed(), tmp_path))
     workspace.journal.set_role("anna", "admin", by="anna")

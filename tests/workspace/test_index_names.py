@@ -10,8 +10,8 @@ from tiny_workspace import SMALL, copy_of, done, indexed, lorif, model_folder, w
 import lorif_core as lf
 from lorif_core.catalog import DuckDBCatalog
 from lorif_core.errors import ArtefactError, CatalogError, ConfigError, RoleError
+from lorif_core.workspace.folder.index_names import short_model_name
 from lorif_core.workspace.indexes import delete_index as deleting
-from lorif_core.workspace.indexes.index_names import short_model_name
 from lorif_core.workspace.jobs.requests import MapRequest
 from lorif_core.workspace.jobs.submit import open_jobs, submit
 
@@ -257,3 +257,41 @@ def test_bad_commands_are_one_sentence(workspace, given, said):
     assert run.code == 2
     assert said in run.err
     assert len(run.err.strip().splitlines()) == 1
+
+
+def test_an_index_is_asked_by_its_name(workspace):
+    first, second = ids(workspace)
+    workspace.indexes.rename(first, "Facts")
+    asked = ("--prompt", "The river of Arlen is", "--completion", " castle.", "--json")
+    for name, index_id in (("Facts", first), (workspace.indexes.named()[second].name, second), (first, first)):
+        assert done("ask", workspace.path, *asked, "--index", name).json["index_id"] == index_id
+    assert done("outliers", workspace.path, "--index", "Facts", "--json").json["num_texts"] == 121
+    run = lorif("neighbours", workspace.path, "no text", "--index", "Fakts")
+    assert (run.code, f"there is no index 'Fakts', only {first} (Facts), {second}" in run.err) == (2, True)
+
+
+def test_a_name_that_two_indexes_have_is_refused(workspace):
+    first, second = ids(workspace)
+    workspace.indexes.rename(first, "Facts")
+    shutil.copy(*(workspace.path / "indexes" / one / "name.json" for one in (first, second)))  # as by two at once
+    run = lorif("indexes", workspace.path, "Facts", "--delete", "--yes")
+    assert (run.code, f"2 indexes are called 'Facts': {first}, {second}" in run.err) == (2, True)
+    assert ids(workspace) == [first, second]
+
+
+def test_no_index_is_called_by_another_ones_id(workspace):
+    first, second = ids(workspace)
+    with pytest.raises(ConfigError, match="is the id of another index"):
+        workspace.indexes.rename(first, second)
+
+
+def test_states_of_its_texts_go_with_an_index(workspace):
+    first, second = ids(workspace)
+    before = workspace.indexes.loss(first).score_bytes
+    for one in (first, second):
+        folder = workspace.files.states_of_texts(one)
+        folder.mkdir(parents=True)
+        (folder / "00000.parquet").write_bytes(bytes(1000))
+    assert workspace.indexes.loss(first).score_bytes == before + 1000
+    workspace.indexes.delete(first)
+    assert [path.name for path in (workspace.path / "states-of-texts").iterdir()] == [second]

@@ -141,7 +141,7 @@ def clusters_of(files: WorkspaceFiles, record: DatasetRecord, index_id: str | No
     Args:
         files: The workspace.
         record: The data set.
-        index_id: Whose map; None: that of the newest index that has one.
+        index_id: Id or name, whose map; None: that of the newest index that has one.
 
     Raises:
         CatalogError: The index is one of other data.
@@ -153,9 +153,10 @@ def clusters_of(files: WorkspaceFiles, record: DatasetRecord, index_id: str | No
             f"no index of data set {record.dataset_id} has a map, so it has no clusters yet: compute one with "
             f"`lorif map {files.root}`."
         )
-    if files.catalog.index(found).dataset_id != record.dataset_id:
+    index = files.choose_index(found)
+    if index.dataset_id != record.dataset_id:
         raise CatalogError(f"index {found!r} is of other data than {record.dataset_id}: name one of this data.")
-    return read_clusters(files, found)
+    return read_clusters(files, index.index_id)
 
 
 def _rows_among(files: WorkspaceFiles, record: DatasetRecord, view: View) -> pl.DataFrame | None:

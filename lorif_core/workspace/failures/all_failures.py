@@ -7,13 +7,13 @@ import polars as pl
 
 from lorif_core.data.failure_rows import FailureReading
 from lorif_core.data.read_failures import FailuresFound, read_failures
-from lorif_core.errors import ArtefactError
+from lorif_core.errors import ArtefactError, DataError
 from lorif_core.workspace.asking.questions import Questions
 from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.failures.failure_folder import FOLDER, FailureFolder
 from lorif_core.workspace.failures.failure_run import FailureRun
 from lorif_core.workspace.failures.question_groups import CorpusGroups, groups_of_question
-from lorif_core.workspace.failures.text_groups import ways_to_group
+from lorif_core.workspace.failures.text_groups import check_grouping, ways_to_group
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 
@@ -58,9 +58,10 @@ class Failures:
         from lorif_core.workspace.failures.ask_failures import ask_failures
 
         require_curator(self.files, "ask a file of failures", None)
+        found = _failures_of(Path(path), reading)  # before a model is loaded for it
         index = self.questions.indexes.open(index_id, model=model)
         scanner = self.questions.scanner
-        folder = ask_failures(self.files, index, Path(path), reading, scanner=scanner, on_progress=on_progress)
+        folder = ask_failures(self.files, index, Path(path), found, scanner=scanner, on_progress=on_progress)
         return self.open(folder.run_id)
 
     def records(self) -> list[FailureRun]:
@@ -104,3 +105,21 @@ class Failures:
     def ways_to_group(self, dataset_id: str) -> list[str]:
         """By what the texts of a data set can be grouped."""
         return ways_to_group(self.data, dataset_id)
+
+    def check_grouping(self, index_id: str | None, by: str) -> None:
+        """Refuse a way that the texts of an index cannot be grouped by, before it is asked.
+
+        Raises:
+            LorifError: They cannot, or there is no such index.
+        """
+        check_grouping(self.data, self.files.catalog.dataset(self.files.choose_index(index_id).dataset_id), by)
+
+
+def _failures_of(path: Path, reading: FailureReading) -> FailuresFound:
+    found = read_failures(path, reading)
+    if found.problem is not None:
+        raise DataError(found.problem)
+    if not found.failures:
+        told = f"{found.sentence[0].lower()}{found.sentence[1:-1]}"
+        raise DataError(f"no row of {path.name!r} counts as a failure ({told}): choose another score or threshold.")
+    return found

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lorif_core.config import ScoreConfig
-from lorif_core.data.failure_rows import FailureReading, FailureRow
-from lorif_core.data.read_failures import read_failures
+from lorif_core.data.failure_rows import FailureRow
+from lorif_core.data.read_failures import FailuresFound
 from lorif_core.errors import ConfigError, DataError
 from lorif_core.files import checksum_of_file, fingerprint_of_value
 from lorif_core.passes.queries import Query
@@ -38,7 +38,7 @@ def ask_failures(
     files: WorkspaceFiles,
     index: OpenIndex,
     path: Path,
-    reading: FailureReading,
+    found: FailuresFound,
     *,
     scanner: Scanner,
     on_progress: ProgressSink = no_progress,
@@ -49,7 +49,7 @@ def ask_failures(
         files: The workspace.
         index: What is asked.
         path: The file.
-        reading: How it is read.
+        found: What it holds, some failures among it.
         scanner: Who scans the index.
         on_progress: Receives ("queries", captured, all) and ("scores", scores done, all), over all questions.
 
@@ -59,19 +59,13 @@ def ask_failures(
     Raises:
         ArtefactError: Something of the index cannot be read.
         ConfigError: The index gives no nats, or has no model.
-        DataError: The file cannot be used, or no row is a failure.
+        DataError: The index's model can read none of the failures.
     """
     check_adds_nats(index, SETTINGS)
     if index.losses is not None:
         raise ConfigError(
             f"index {index.index_id} is one of losses, which is asked by `lorif value`. Name another one."
         )
-    found = read_failures(path, reading)
-    if found.problem is not None:
-        raise DataError(found.problem)
-    if not found.failures:
-        told = f"{found.sentence[0].lower()}{found.sentence[1:-1]}"
-        raise DataError(f"no row of {path.name!r} counts as a failure ({told}): choose another score or threshold.")
     asked, queries, left_out = _encoded(index, found.failures)
     record = files.catalog.index(index.index_id)
     members = members_fingerprint(files, record)

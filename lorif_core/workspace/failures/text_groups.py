@@ -63,6 +63,22 @@ def ways_to_group(data: Datasets, dataset_id: str) -> list[str]:
     return [*sorted(columns, key=lambda name: name != "source"), *clusters, NEAR_DUPLICATES, EQUAL_TEXTS]
 
 
+def check_grouping(data: Datasets, record: DatasetRecord, by: str) -> None:
+    """Refuse a way that texts cannot be grouped by.
+
+    Raises:
+        ArtefactError: Clusters are wanted, and no index of the data set has a map.
+        DataError: There is no such column.
+    """
+    ways = ways_to_group(data, record.dataset_id)
+    if by == CLUSTERS and by not in ways:
+        clusters_of(data.files, record, None)  # says how they are computed
+    if by not in ways:
+        raise DataError(
+            f"texts are grouped by a metadata column or by duplicates, got {by!r}: choose one of {', '.join(ways)}."
+        )
+
+
 def group_texts(data: Datasets, record: DatasetRecord, by: str, given: pl.DataFrame | None = None) -> TextGroups:
     """Every text's group.
 
@@ -87,11 +103,7 @@ def group_texts(data: Datasets, record: DatasetRecord, by: str, given: pl.DataFr
         return _joined(by, table.column("train_id"), given, rest=ALONE)
     if by == CLUSTERS and by not in table.metadata_columns:
         return _clusters(clusters_of(data.files, record, None))
-    if by not in table.metadata_columns:
-        known = ", ".join(ways_to_group(data, record.dataset_id))
-        raise DataError(
-            f"texts are grouped by a metadata column or by duplicates, got {by!r}: choose one of {known}."
-        )
+    check_grouping(data, record, by)
     return _of_column(by, table.column(by), has_values=by not in table.json_columns)
 
 

@@ -208,14 +208,16 @@ class WorkspaceFiles:
         )
         raise CatalogError(f"one data set must be meant, but {asked}: {known}. Pass `--dataset` with an id.")
 
-    def choose_index(self, index_id: str | None) -> IndexRecord:
-        """The given index, or the newest complete one that is no member of another one's scores.
+    def choose_index(self, name_or_id: str | None) -> IndexRecord:
+        """The index with that id or name, or the newest complete one that is no member of another one's scores.
 
         Raises:
-            CatalogError: There is none.
+            CatalogError: There is none, or several have the name.
         """
-        if index_id is not None:
-            return self.catalog.index(index_id)
+        if name_or_id is not None:
+            from lorif_core.workspace.folder.index_names import index_called
+
+            return index_called(self.root, self.catalog, name_or_id)
         complete = [record for record in self.catalog.indexes() if record.status == "complete"]
         if not complete:
             raise CatalogError(

@@ -18,14 +18,15 @@ from lorif_core.workers_config import ALONE, WorkersConfig
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_losses import IndexLosses, read_index_losses
 from lorif_core.workspace.folder.index_members import Members
+from lorif_core.workspace.folder.index_names import GivenName, NamedIndex, named_indexes
 from lorif_core.workspace.folder.kept_map import Atlas
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.roles import require_curator
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 from lorif_core.workspace.indexes.delete_index import IndexLoss, delete_index, finish_deletions, index_loss
-from lorif_core.workspace.indexes.index_names import GivenName, NamedIndex, name_index, named_indexes
 from lorif_core.workspace.indexes.index_settings import read_index_settings
 from lorif_core.workspace.indexes.linked_members import all_members, members_fingerprint, members_of
+from lorif_core.workspace.indexes.name_index import name_index
 from lorif_core.workspace.indexes.trust import Trust, trust_in
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 class Indexes:
     """Every index of a workspace. Keeps the last opened one in memory, so a second question is fast.
 
-    Wherever an index may be named, None is the newest complete one.
+    Where an index may be left out, its name does as well as its id, and None is the newest complete one.
     """
 
     def __init__(self, files: WorkspaceFiles) -> None:
@@ -151,6 +152,7 @@ class Indexes:
 
         require_curator(self.files, "build indexes")
         make = index_sharded_slice if shards_model else index_slice
+        index_id = self.files.choose_index(index_id).index_id
         return make(self.files, index_id, parse_slice(slice_), ModelPlace(device, model), on_progress)
 
     def estimate(self, settings: IndexConfig, *, dataset: str | None = None) -> "tuple[str, IndexEstimate]":
@@ -228,7 +230,7 @@ class Indexes:
 
     def named(self) -> dict[str, NamedIndex]:
         """Every index as people see it, by its id: its name, and a line of what it is."""
-        return named_indexes(self.files)
+        return named_indexes(self.files.root, self.files.catalog)
 
     def rename(
         self, index_id: str, name: str, *, description: str | None = None, actor: str | None = None

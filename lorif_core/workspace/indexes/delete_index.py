@@ -23,8 +23,8 @@ from lorif_core.views.tables import human_bytes
 from lorif_core.views.text import counted
 from lorif_core.workspace.folder.actor import current_actor
 from lorif_core.workspace.folder.index_members import read_members
+from lorif_core.workspace.folder.index_names import named_indexes
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
-from lorif_core.workspace.indexes.index_names import named_indexes
 
 NOTE = "deleting.json"
 """Beside an index that is being deleted: what goes with it."""
@@ -52,7 +52,7 @@ class IndexLoss:
     """Of its files, wherever they lie."""
 
     score_bytes: int
-    """Of the scores of every text on its questions, and of its map."""
+    """Of the scores of every text on its questions, of its map and of the states of its texts."""
 
     storage: str | None
     """Where its files lie, if not in the workspace."""
@@ -91,9 +91,10 @@ def index_loss(files: WorkspaceFiles, index_id: str) -> IndexLoss:
         CatalogError: There is no such index.
     """
     record = files.catalog.index(index_id)
-    named = named_indexes(files)[index_id]
+    named = named_indexes(files.root, files.catalog)[index_id]
     queries = files.catalog.queries(index_id=index_id)
     scores = [files.scores_file(one.fingerprint) for one in queries] + [files.map_file(index_id)]
+    states = [path for path in files.states_of_texts(index_id).glob("*") if path.is_file()]
     return IndexLoss(
         index_id=index_id,
         name=named.name,
@@ -101,13 +102,14 @@ def index_loss(files: WorkspaceFiles, index_id: str) -> IndexLoss:
         num_questions=len(queries),
         num_evaluations=len(_evaluations(files, record, queries)),
         index_bytes=_bytes_of(files, record),
-        score_bytes=sum(path.stat().st_size for path in scores if path.exists()),
+        score_bytes=sum(path.stat().st_size for path in [*scores, *states] if path.exists()),
         storage=record.storage,
     )
 
 
 def delete_index(files: WorkspaceFiles, index_id: str, *, actor: str | None = None) -> IndexLoss:
-    """Delete an index, its questions with their answers and scores, its map, and measurements of it alone.
+    """Delete an index, its questions with their answers and scores, its map with the states of its texts, and
+    measurements of it alone.
 
     Decisions, texts, versions and measurements that compare several indexes stay. Killed at any moment, it has not
     happened, or the next use of the workspace's indexes finishes it.
@@ -165,6 +167,8 @@ def _take_away(files: WorkspaceFiles, going: _Going) -> None:
     for fingerprint in going.scores:
         files.scores_file(fingerprint).unlink(missing_ok=True)
     files.map_file(going.index_id).unlink(missing_ok=True)
+    if (states := files.states_of_texts(going.index_id)).is_dir():
+        shutil.rmtree(states, ignore_errors=True)
     if going.storage is not None:
         place = files.place_in(going.storage, going.index_id)
         for name in place.listed():
@@ -181,7 +185,7 @@ def _refuse_if_used(files: WorkspaceFiles, record: IndexRecord) -> None:
     Raises:
         ArtefactError: Somebody does.
     """
-    names = named_indexes(files)
+    names = named_indexes(files.root, files.catalog)
     for path in (files.root / "indexes").glob("*/members.json"):
         members = read_members(path.parent)
         if members is not None and any(one.index_id == record.index_id for one in members.others):

@@ -272,6 +272,7 @@ class Evaluation:
             DataError: The key cannot be read.
         """
         facts = read_answer_key(Path(key))
+        index_id = self.workspace.files.choose_index(index_id).index_id
         score, _ = score_planted(self.workspace, facts, index_id=index_id, k=k, on_progress=on_progress)
         self._keep("planted", {"key": str(key), "index_id": index_id, "k": k}, asdict(score))
         return score

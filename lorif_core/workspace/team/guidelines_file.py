@@ -19,6 +19,4 @@ def read_guidelines(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"{str(path)!r} is not UTF-8 (byte {error.start + 1:,}): convert it.") from error
     except OSError as error:
-        raise DataError(
-            f"the guidelines {str(path)!r} cannot be read {what_failed(error)}: check the file."
-        ) from error
+        raise DataError(f"the guidelines {str(path)!r} cannot be read {what_failed(error)}.") from error

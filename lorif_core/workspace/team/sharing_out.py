@@ -24,8 +24,10 @@ def share_out(train_ids: Sequence[str], people: Sequence[str], overlap_percent: 
     ids, names = list(dict.fromkeys(train_ids)), list(people)
     if not ids:
         raise DataError("there is nothing to share out: the queue is empty. Choose another one.")
-    if not names or len(set(names)) < len(names):
-        raise DataError(f"a queue is shared out among people named once each, got {len(names)}: name one or more.")
+    if not names:
+        raise DataError("a queue is shared out among people, nobody was named: name one or more.")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(f"everybody is named once, got {twice!r} several times: leave out all but one.")
     if not 0 <= overlap_percent <= 100:
         raise DataError(f"an overlap is 0 to 100 %, got {overlap_percent:g}.")
     if overlap_percent and len(names) == 1:

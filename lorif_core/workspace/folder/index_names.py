@@ -3,19 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from lorif_core.catalog import IndexRecord, ModelRecord, utc_now
-from lorif_core.errors import ConfigError, LorifError
-from lorif_core.files import read_json, write_json
+from lorif_core.catalog import Catalog, IndexRecord, ModelRecord
+from lorif_core.errors import CatalogError, LorifError
+from lorif_core.files import read_json
 from lorif_core.views.tables import human_bytes
-from lorif_core.workspace.folder.roles import require_curator
-from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 NAME_FILE = "name.json"
-MAX_NAME = 80
-MAX_DESCRIPTION = 400
 UNTELLING = ("model", "final", "best", "last", "out", "output", "adapter", "weights", "hf")
 """Names of folders that say nothing about the model in them; the folder above them is named, too."""
 
@@ -55,53 +51,10 @@ class NamedIndex:
     """What it is: data, model, method, texts, size, day."""
 
 
-def name_index(
-    files: WorkspaceFiles, index_id: str, *, name: str, description: str | None = None, actor: str
-) -> GivenName:
-    """Call an index by a name from now on; an empty one takes the name back.
-
-    Args:
-        files: The workspace.
-        index_id: Of the index.
-        name: At most 80 printable characters, not another index's.
-        description: What a person wants to remember of it; None keeps what is there.
-        actor: Who says so.
-
-    Raises:
-        RoleError: The person is a viewer.
-        CatalogError: There is no such index.
-        ConfigError: The name or the description cannot be one, or another index has the name.
-    """
-    require_curator(files, "name indexes", actor)
-    files.catalog.index(index_id)
-    name = name.strip()
-    known = given_names(files)
-    before = known.get(index_id)
-    text = (before.description if before else "") if description is None else description.strip()
-    _check(name, text)
-    owner = next((other for other, one in known.items() if name and one.name == name and other != index_id), None)
-    if owner is not None:
-        raise ConfigError(f"index {owner} is called {name!r} already. Choose another name.")
-    given = GivenName(name=name, description=text, actor=actor, at=utc_now().isoformat(timespec="seconds"))
-    folder = files.index_folder(index_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / NAME_FILE, asdict(given))
-    return given
-
-
-def _check(name: str, description: str) -> None:
-    if len(name) > MAX_NAME or not name.isprintable():
-        raise ConfigError(f"the name of an index has at most {MAX_NAME} printable characters, got {name[:40]!r}.")
-    if len(description) > MAX_DESCRIPTION or not description.replace("\n", " ").isprintable():
-        raise ConfigError(
-            f"the description of an index has at most {MAX_DESCRIPTION} printable characters, got {len(description)}."
-        )
-
-
-def given_names(files: WorkspaceFiles) -> dict[str, GivenName]:
+def given_names(root: Path) -> dict[str, GivenName]:
     """What people called indexes, by their ids; a damaged file counts as no name, `lorif doctor` says so."""
     found = {}
-    for path in (files.root / "indexes").glob(f"*/{NAME_FILE}"):
+    for path in (root / "indexes").glob(f"*/{NAME_FILE}"):
         try:
             found[path.parent.name] = read_given_name(path)
         except (LorifError, OSError):
@@ -119,12 +72,41 @@ def read_given_name(path: Path) -> GivenName:
     return GivenName(**{field: str(kept[field]) for field in ("name", "description", "actor", "at")})
 
 
-def named_indexes(files: WorkspaceFiles, records: Sequence[IndexRecord] | None = None) -> dict[str, NamedIndex]:
+def index_called(root: Path, catalog: Catalog, name: str) -> IndexRecord:
+    """The index with that id or name, whether a person gave it or it is its own.
+
+    Args:
+        root: Folder of the workspace.
+        catalog: Its catalog.
+        name: An id or a name; an id goes first.
+
+    Raises:
+        CatalogError: There is none, or several have the name.
+    """
+    records = catalog.indexes()
+    if (by_id := next((one for one in records if one.index_id == name), None)) is not None:
+        return by_id
+    named = named_indexes(root, catalog, records)
+    found = [one for one in records if named[one.index_id].name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(one.index_id for one in found)
+        raise CatalogError(f"{len(found)} indexes are called {name!r}: {ids}. Name one by its id.")
+    if not records:
+        return catalog.index(name)  # says how one is built
+    known = ", ".join(f"{one.index_id} ({one.name})" for one in named.values())
+    raise CatalogError(f"there is no index {name!r}, only {known}. `lorif indexes {root}` lists them.")
+
+
+def named_indexes(
+    root: Path, catalog: Catalog, records: Sequence[IndexRecord] | None = None
+) -> dict[str, NamedIndex]:
     """Every index as people see it, by its id; ``records``: all that there are, if one has them."""
-    records = files.catalog.indexes() if records is None else records
-    data = {one.dataset_id: f"{one.name} v{one.version}" for one in files.catalog.datasets()}
-    models = {one.model_id: one for one in files.catalog.models()}
-    given = given_names(files)
+    records = catalog.indexes() if records is None else records
+    data = {one.dataset_id: f"{one.name} v{one.version}" for one in catalog.datasets()}
+    models = {one.model_id: one for one in catalog.models()}
+    given = given_names(root)
     short = {one.index_id: _model_of(one, models) for one in records}
     usual = _usual_names(records, short, data, {one.name for one in given.values()})
     found = {}
