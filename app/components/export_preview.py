@@ -41,7 +41,8 @@ def counts(found: ExportPreview) -> None:
             help="Texts on which people decided differently.",
         )
     if found.num_unknown:
-        st.text(f"{counted(found.num_unknown, 'decision')} concern texts that this version does not hold.")
+        verb = "concerns a text" if found.num_unknown == 1 else "concern texts"
+        st.text(f"{counted(found.num_unknown, 'decision')} {verb} that this version does not hold.")
     losses(found.losses)
 
 
@@ -107,7 +108,9 @@ def _rules(found: Sequence[RulePreview], dataset: str) -> None:
         st.caption("Each rule is counted as if it were the only one.")
     changing = [preview for preview in found if preview.train_ids]
     total = sum(len(preview.train_ids) for preview in changing)
-    is_sure = st.checkbox(f"Yes, change {counted(total, 'text')}", key="export-rules-sure", disabled=not total)
+    about = [dataset, *(preview.rule for preview in changing), str(total)]
+    sure = session.table_key("export-rules-sure", about)  # a yes to these rules and so many texts is none to others
+    is_sure = st.checkbox(f"Yes, change {counted(total, 'text')}", key=sure, disabled=not total)
     requests = [session.request_id(f"rule-{preview.rule}", preview.train_ids) for preview in changing]
     st.button(
         "Apply the rules",
@@ -126,7 +129,6 @@ def _apply(rules: list[str], requests: list[str], dataset: str) -> None:
         if session.act("Rules applied; each can be undone.", write) is None:
             return
     st.session_state["export-rules-shown"] = None
-    st.session_state["export-rules-sure"] = False
 
 
 def _writing(apply: Callable[..., Batch], rule: str, request: str, dataset: str) -> Callable[[], Batch]:

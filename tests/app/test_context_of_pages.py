@@ -1,7 +1,7 @@
 """What pages show is of the data set and the index in the header: nothing of another one stays. Without a browser."""
 
 import pytest
-from app_pages import button, open_page, texts
+from app_pages import button, open_page, run_until, texts
 from tiny_workspace import SMALL, copy_of, done, indexed, model_folder, rows, write_rows
 
 import lorif_core as lf
@@ -110,3 +110,29 @@ def test_names_of_indexes_are_no_markdown_on_buttons(monkeypatch, ws):
     app = open_page(monkeypatch, ws.path, first="investigate", query=query)
     assert button(app, f"compare-with-{second}").label.startswith(r"\!\[x\]\(https\:")
     assert not any(HOSTILE in one.proto.help for one in app.selectbox)
+
+
+def test_guidelines_that_are_written_for_one_data_set_are_not_in_the_box_of_another(monkeypatch, ws):
+    ws.team.write_guidelines("for others", actor="tester", dataset=id_of(ws, "others"))
+    app = open_page(monkeypatch, ws.path, first="team", dataset=id_of(ws, "texts"), tab="Guidelines").run()
+    (box,) = [one for one in app.text_area if one.label == "Guidelines in Markdown"]
+    box.set_value("for texts").run()
+    switch(app, "others v1")
+    (box,) = [one for one in app.text_area if one.label == "Guidelines in Markdown"]
+    assert box.value == "for others"
+
+
+def test_an_export_of_one_data_set_is_not_told_as_one_of_another(monkeypatch, ws):
+    app = open_page(monkeypatch, ws.path, first="export", dataset=id_of(ws, "texts")).run()
+    button(app, "export-write").click().run()
+    run_until(app, lambda app: any(one.startswith("✓ ") for one in texts(app)))
+    switch(app, "others v1")
+    assert not any(one.startswith("✓ ") for one in texts(app))
+
+
+def test_undo_in_a_workspace_without_data_is_one_sentence(monkeypatch, tmp_path):
+    app = open_page(monkeypatch, lf.create_workspace(tmp_path / "new").path, first="home")
+    for key in ("studio-undo", "studio-redo"):
+        button(app, key).click().run()
+        assert not app.exception
+        assert any("holds no data yet" in one for one in texts(app))
