@@ -6,23 +6,18 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.background import Task, tasks
-from app.components import chosen_texts, corpus_groups_decide, decide
+from app.components import asking_stages, chosen_texts, corpus_groups_decide, decide
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.failure_figures import MAX_COLUMNS, MAX_LINES, MEANING, heat_map, sum_bars
 from lorif_core.views.text import counted, visible
 from lorif_core.views.tokens import signed
-from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.failures.failure_folder import AskedFailure
 from lorif_core.workspace.failures.failure_run import FailureGroups, FailureRun
-from lorif_core.workspace.folder.progress import ProgressSink
 
 TABS = ["Groups", "Texts", "Failures"]
 TOPS = [5, 10, 20, 50]
 MAX_TABLE = 300
 MAX_CELL = 240
-HELD_IDS = 2000
-"""More texts than this at once are not looked up for a prediction on every click."""
 
 
 def draw(run: FailureRun) -> None:
@@ -112,9 +107,7 @@ def _pictures(run: FailureRun, found: FailureGroups) -> None:
 
 
 def _group_table(run: FailureRun, found: FailureGroups) -> list[str]:
-    shown = found.frame.head(MAX_TABLE)
-    if len(found.frame) > MAX_TABLE:
-        st.text(f"The {MAX_TABLE} groups with the largest sums, of {len(found.frame):,}.")
+    shown = corpus_groups_decide.strongest(found.frame, MAX_TABLE)
     chosen = st.dataframe(
         {
             "group": [visible(one) for one in shown["group"]],
@@ -227,13 +220,7 @@ def _failures(run: FailureRun, k: int) -> None:
 def _ask(run: FailureRun, asked: AskedFailure) -> None:
     from lorif_core.workspace.failures.ask_failures import question_of
 
-    questions, actor = session.workspace().questions, session.actor()
-    question = question_of(asked, run.index_id, actor=actor)
-
-    def work(report: ProgressSink) -> Answer:
-        return questions.ask(question, report)
-
-    task: Task = tasks().start_stoppable(["ask", repr(question)], work)
+    task = asking_stages.start(question_of(asked, run.index_id, actor=session.actor()))
     st.session_state["failure-asking"] = task.task_id
 
 
