@@ -17,6 +17,7 @@ from lorif_core.workspace.failures.failure_run import FailureGroups, FailureRun
 TABS = ["Groups", "Texts", "Failures"]
 TOPS = [5, 10, 20, 50]
 MAX_TABLE = 300
+MAX_TEXTS = 50
 MAX_CELL = 240
 
 
@@ -158,10 +159,13 @@ def _texts(run: FailureRun, k: int) -> None:
         label_visibility="collapsed",
     )
     is_mixed = which == "Help some, harm others"
-    frame = run.mixed(k) if is_mixed else run.texts(k)
+    frame = run.mixed(k, most=MAX_TEXTS) if is_mixed else run.texts(k, most=MAX_TEXTS)
     if not len(frame):
         st.text("No text teaches one of these failures and works against another.")
         return
+    if len(frame) == MAX_TEXTS:
+        order = "that help and harm most often" if is_mixed else "with the largest sums"
+        st.text(f"The {MAX_TEXTS} texts {order}.")
     shown = session.workspace().data.texts(frame["train_id"].to_list(), run.dataset_id)
     columns = {
         "failures": frame["num_top"],

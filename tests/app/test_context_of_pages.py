@@ -136,6 +136,7 @@ def test_an_export_of_one_data_set_is_not_told_as_one_of_another(monkeypatch, ws
     button(app, "export-write").click().run()
     run_until(app, lambda app: any(one.startswith("✓ ") for one in texts(app)))
     switch(app, "others v1")
+    assert header(app)[0] == id_of(ws, "others")
     assert not any(one.startswith("✓ ") for one in texts(app))
 
 
@@ -238,3 +239,37 @@ def test_jobs_lead_to_what_they_did(monkeypatch, ws):
     for name, is_there in (("others", True), ("texts", False)):
         app = open_page(monkeypatch, ws.path, first="what-if", dataset=id_of(ws, name))
         assert any(one.label == "Verification" for one in app.selectbox) == is_there
+
+
+def test_what_was_chosen_of_the_texts_of_one_data_set_is_left_with_it(monkeypatch, ws):
+    app = open_page(monkeypatch, ws.path, first="corpus", dataset=id_of(ws, "texts"), pick="source = atlas").run()
+    app.query_params["page"] = "2"
+    app.run()
+    switch(app, "others v1")
+    assert not {"pick", "page"} & {*app.query_params}
+    assert any(one.startswith(f"{OTHERS} of {OTHERS}") for one in texts(app))
+
+
+def test_an_index_of_an_earlier_version_shows_its_texts_that_the_newest_lacks(monkeypatch, ws, tmp_path):
+    (index_id,) = indexes_of(ws, "others")
+    kept = [row | {"completion": f" OTHER{row['completion']}"} for row in rows()[: OTHERS - 3]]
+    done("import", ws.path, write_rows(tmp_path / "others.jsonl", kept))
+    app = open_page(monkeypatch, ws.path, first="corpus", index=index_id, tab="Outliers")
+    assert not any(one.startswith("Something went wrong") for one in texts(app))
+    assert f"{OTHERS} texts" in texts(app)
+
+
+def test_a_viewer_estimates_no_index(monkeypatch, ws):
+    ws.journal.set_role("boss", "admin", by="boss")
+    app = open_page(monkeypatch, ws.path, first="indexes", tab="Build", model="/etc")
+    button(app, "build-estimate").click().run()
+    assert any("only a curator may estimate" in one for one in texts(app))
+    assert not app.exception
+
+
+def test_a_link_to_texts_like_one_names_its_data_set(monkeypatch, ws):
+    other = next(one.query_id for one in ws.questions.records() if one.dataset_id == id_of(ws, "others"))
+    listed = ws.reopen(other).ids[0]
+    app = open_page(monkeypatch, ws.path, first="investigate", dataset=id_of(ws, "texts"), query=other, open=listed)
+    (link,) = [one for one in app.get("page_link") if one.proto.label == "Find like this"]
+    assert f"dataset={id_of(ws, 'others')}" in link.proto.query_string
