@@ -57,7 +57,7 @@ def tallies(found: ExportPreview) -> None:
     by_value, by_reason = st.columns(2, gap="large")
     with by_value:
         if found.count_by is not None:
-            _tallies(found.by_value[:MAX_TALLIES], visible(found.count_by), "export-by-value")
+            _tallies(found.by_value, visible(found.count_by), "export-by-value")
     with by_reason:
         if found.by_reason:
             _tallies(found.by_reason, "reason", "export-by-reason")
@@ -71,6 +71,8 @@ def losses(found: Sequence[str]) -> None:
         with st.expander(f"What this format cannot hold ({len(found):,})", expanded=len(found) <= MAX_OPEN_LOSSES):
             for sentence in found[:MAX_TALLIES]:
                 st.text(visible(f"• {sentence}"))
+            if len(found) > MAX_TALLIES:
+                st.text(f"• and {len(found) - MAX_TALLIES:,} more")
 
 
 def rules(dataset: str) -> None:
@@ -136,6 +138,9 @@ def _writing(apply: Callable[..., Batch], rule: str, request: str, dataset: str)
 
 
 def _tallies(tallies: Sequence[Tally], name: str, key: str) -> None:
+    if len(tallies) > MAX_TALLIES:
+        st.text(f"The first {MAX_TALLIES} of {len(tallies):,} values.")
+    tallies = tallies[:MAX_TALLIES]
     names = ["(none)" if one.value is None else visible(str(one.value)) for one in tallies]
     st.dataframe(
         {
