@@ -352,7 +352,9 @@ def act(said: str, write: Callable[[], Any]) -> Any:
     """
     try:
         done = write()
-    except LorifError as error:
+    except BaseException as error:
+        if not isinstance(error, LorifError):
+            raise_unless_failure(error)
         st.session_state["failed"] = sentence_of(error)
         return None
     st.session_state["num_acts"] = st.session_state.get("num_acts", 0) + 1

@@ -8,7 +8,7 @@ from lorif_core.views.hits import SIGN_CONVENTION
 from lorif_core.views.score_figures import score_histogram
 from lorif_core.views.score_scale import SCALE_NOTE
 from lorif_core.views.tables import human_seconds
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.indexes.trust import Trust
 from lorif_core.workspace.studio import beside_answers as studio
@@ -40,7 +40,7 @@ def _facts(answer: Answer, context: Context) -> None:
     said = [
         f"question {answer.query_id} · index {session.index_name(answer.index_id)} ({answer.index_id})",
         f"{answer.objective_value:.3f} nats: {OBJECTIVES[answer.objective]}",
-        f"{answer.num_scored:,} texts in {human_seconds(answer.elapsed_s)}",
+        f"{counted(answer.num_scored, 'text')} in {human_seconds(answer.elapsed_s)}",
     ]
     if context.scores is not None:
         share = studio.list_shares(context.scores, answer)

@@ -7,7 +7,7 @@ import streamlit as st
 from app import session
 from app.components import answer_details, compare_methods, token_view
 from app.components.answers import Context
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 from lorif_core.views.tokens import asked
 from lorif_core.workspace.asking.answer import Answer
 
@@ -26,7 +26,7 @@ def draw(answer: Answer, context: Context) -> None:
         with st.container(key="question"):
             token_view.draw(asked(question.prompt, question.said, question.contrast), key="question-text")
         done = "scored" if answer.fast_search is None else "searched"
-        st.text(f"{answer.num_scored:,} texts {done}")
+        st.text(f"{counted(answer.num_scored, 'text')} {done}")
         trust = session.workspace().indexes.trust(answer.index_id)
         st.badge(f"{TRUST_MARKS[trust.level]} scores {trust.level}", color=TRUST_COLOURS[trust.level])
         compare_methods.draw(answer, context.dataset_id)

@@ -92,6 +92,12 @@ def shown_answer() -> Answer | None:
     return answer
 
 
+@st.cache_resource(show_spinner=False)
+def _finished(path: str) -> dict[str, str]:
+    """Task → the question that it answered, for a second tab that waits for the same one."""
+    return {}
+
+
 def finished_answer() -> Answer | None:
     """The answer of the question that the URL says is being asked, once; None while there is none."""
     task_id = st.query_params.get("asking")
@@ -99,12 +105,16 @@ def finished_answer() -> Answer | None:
     if task is not None and not task.is_done:
         return None
     session.set_url(asking=None)
+    finished = _finished(session.workspace_path())
     if task is None:
-        return None
+        query_id = finished.get(task_id or "")
+        return None if query_id is None else reopened(query_id)
     tasks().forget(task.task_id)
     answer: Answer = task.result()
     _reopened.clear(session.workspace_path(), answer.query_id)
     _sorted_scores.clear(session.workspace_path(), answer.query_id)
+    if answer.query_id is not None:
+        finished[task.task_id] = answer.query_id
     return answer
 
 

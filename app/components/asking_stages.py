@@ -24,14 +24,19 @@ STAGES = {
 WAITING = "Waiting for another question"
 
 
-def ask(question: Question) -> None:
-    """Start to answer a question; the URL names what is being done."""
+def start(question: Question) -> Task:
+    """Start to answer a question, or find it being answered already."""
     questions = session.workspace().questions
 
     def work(report: ProgressSink) -> Answer:
         return questions.ask(question, report)
 
-    task = tasks().start_stoppable(["ask", repr(question)], work)
+    return tasks().start_stoppable(["ask", repr(question)], work)
+
+
+def ask(question: Question) -> None:
+    """Start to answer a question; the URL names what is being done."""
+    task = start(question)
     session.set_url(asking=task.task_id)
     task.wait(ANSWER_WAIT_S)
 

@@ -23,15 +23,21 @@ def seed(question: Question) -> None:
     """Fill the fields with those of a question that was opened."""
     state = st.session_state
     state["ask-form"], state["ask-system"] = question.form or "raw", question.system or ""
+    state["ask-form-opened"] = (question.index_id, state["ask-form"])
     _show([{"role": one["role"], "content": str(one["content"])} for one in question.messages])
 
 
 def choose(index_id: str) -> Form:
     """The choice between chat and raw; an index of chats begins with a chat."""
     usual = _usual_form(session.workspace_path(), index_id)
-    if st.session_state.get("ask-form-of") != index_id:
-        st.session_state["ask-form-of"] = index_id
-        st.session_state.setdefault("ask-form", usual)
+    state, before = st.session_state, st.session_state.get("ask-form-of")
+    if before != index_id:
+        opened, form = state.get("ask-form-opened", (None, usual))
+        state["ask-form-of"] = index_id
+        if before is None:
+            state.setdefault("ask-form", usual)
+        else:
+            state["ask-form"] = form if opened == index_id else usual
     chosen = st.segmented_control(
         "Ask as",
         list(FORMS),

@@ -1,19 +1,20 @@
 """Which two questions are compared, and a way to compare the first one with a variation of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import streamlit as st
 
 from app import session
 from app.components import ask_options, asking_stages
-from app.components.answers import finished_answer
+from app.components.answers import finished_answer, reopened
 from app.components.review_queue import label_of
 from lorif_core.catalog import QueryRecord
-from lorif_core.config import ScoreConfig
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.compare import Side
 from lorif_core.workspace.asking.question import Question
+from lorif_core.workspace.studio.ask_another_index import another_indexs_question
 
 SIDES: dict[str, Side] = {"Supports": "supports", "Opposes": "opposes"}
 LENGTHS = [10, 20, 50, 100]
@@ -41,7 +42,7 @@ def finished_variation() -> None:
 def choose(queries: Sequence[QueryRecord]) -> Choice:
     """Widgets for both questions, the side and the length; their state lies in the URL."""
     known = {record.query_id: record for record in reversed(queries)}
-    a = _named("a", known) or _named_by(st.session_state.get("shown_query"), known) or next(iter(known))
+    a = _named("a", known) or _named_by(st.session_state.get("shown_query"), known) or _newest(known)
     b = _named("b", known) or _likeliest(known, a)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare-choice"):
         a = _question("A", "a", a, known)
@@ -64,6 +65,12 @@ def _named(name: str, known: dict[str, QueryRecord]) -> str | None:
 
 def _named_by(query_id: str | None, known: dict[str, QueryRecord]) -> str | None:
     return query_id if query_id in known else None
+
+
+def _newest(known: dict[str, QueryRecord]) -> str:
+    """The latest question to the data set on screen, else to any."""
+    dataset = session.dataset_id()
+    return next((one.query_id for one in known.values() if one.dataset_id == dataset), next(iter(known)))
 
 
 def _likeliest(known: dict[str, QueryRecord], a: str) -> str | None:
@@ -115,19 +122,22 @@ def _variation(record: QueryRecord) -> None:
             key=f"{key}-scores",
         )
         if st.button("Ask", type="primary", key="compare-ask", disabled=not prompt and not completion):
-            question = Question(
-                prompt=prompt,
-                completion=completion or None,
-                contrast=record.contrast,
-                settings=ScoreConfig(
-                    objective="contrast" if record.contrast else "loss", normalisation=normalisation
-                ),
-                k=LENGTHS[1],
-                num_opposing=LENGTHS[1],
-                search="exact",  # ranks of all texts are compared
-                index_id=index_id,
-                actor=session.actor(),
-            )
-            asking_stages.ask(question)
+            asked = replace(of_index(record, index_id), k=LENGTHS[1], num_opposing=LENGTHS[1])
+            asked = replace(asked, settings=replace(asked.scoring, normalisation=normalisation))
+            asking_stages.ask(said(asked, record, prompt, completion))
             session.set_url(a=record.query_id)
             st.rerun()
+
+
+def of_index(record: QueryRecord, index_id: str) -> Question:
+    """A kept question as it is put to an index: with its chat, and whatever else is no box of the variation."""
+    answer = reopened(record.query_id)
+    return another_indexs_question(session.workspace(), answer, index_id, session.actor())
+
+
+def said(asked: Question, record: QueryRecord, prompt: str, completion: str) -> Question:
+    """The question with these words; others than before are explained as a whole."""
+    if (prompt, completion) == (record.prompt, record.completion):
+        return asked
+    ends = asked.ends and bool(completion)
+    return replace(asked, prompt=prompt, completion=completion or None, spoken=None, tokens=None, ends=ends)

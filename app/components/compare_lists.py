@@ -6,6 +6,7 @@ import streamlit as st
 from app import session
 from app.components import corpus_text, decide
 from app.components.answers import dataset_of
+from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.hit_filters import statuses_of
 from lorif_core.views.text import visible
 from lorif_core.workspace.asking.compare import Comparison
@@ -68,7 +69,7 @@ def _table(rows: pl.DataFrame, statuses: list[str]) -> list[int]:
 def _decide(ids: list[str], statuses: dict[str, tuple[str, str | None]], dataset: str, query: str) -> None:
     known = {statuses.get(one, ("kept", None))[0] for one in ids}
     with st.container(horizontal=True, vertical_alignment="center", key="selection"):
-        st.text(f"{len(ids)} selected" if ids else "Select rows to decide about their texts.")
+        st.text(f"{counted_texts(len(ids))} selected" if ids else "Select rows to decide about their texts.")
         status = known.pop() if len(known) == 1 else "mixed"
         decide.buttons(ids, status, key="compare", dataset=dataset, query=query)
     if len(ids) == 1 and not decide.is_asking():

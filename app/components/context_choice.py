@@ -58,7 +58,13 @@ def _choice(label: str, key: str, names: dict[str, str], chosen: str, width: int
         label_visibility="collapsed",
         width=width,
         help=help,
+        on_change=_leave_texts if key == "dataset" else None,
     )
+
+
+def _leave_texts() -> None:
+    """Forget which texts of the former data set were chosen or open."""
+    session.set_url(page=None, pick=None, cluster=None, open=None)
 
 
 def _follow_address() -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 from app import session
 from app.components import corpus_bulk
 from app.components.corpus_tasks import data_tasks, wait
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 
 THRESHOLDS = {"exactly alike": None, "90 % alike": 0.9, "80 % alike": 0.8, "70 % alike": 0.7, "50 % alike": 0.5}
 SHORT_WAIT_S = 0.6
@@ -47,7 +47,9 @@ def _looser(label: str, dataset: str) -> None:
         found: pl.DataFrame = task.result()
         if not found.is_empty():
             with st.container(horizontal=True, vertical_alignment="center", key="corpus-looser"):
-                st.text(f"No texts are {label}. {found['group'].n_unique():,} groups are {name}.")
+                num_groups = found["group"].n_unique()
+                verb = "is" if num_groups == 1 else "are"
+                st.text(f"No texts are {label}. {counted(num_groups, 'group')} {verb} {name}.")
                 st.button(f"Show {name}", key="corpus-show-looser", on_click=_choose, args=(name,))
             return
     st.text(f"No two texts are {names[-1]}, the loosest level. There is nothing to decide.")
@@ -62,7 +64,11 @@ def _groups(found: pl.DataFrame, dataset: str) -> None:
         pl.col("train_id"), pl.len().alias("texts"), pl.col("similarity").min()
     )
     rest = [train_id for ids in groups["train_id"] for train_id in ids.to_list()[1:]]
-    st.text(f"{len(groups):,} groups hold {len(found):,} texts. Without {len(rest):,} of them each is said once.")
+    holds = "holds" if len(groups) == 1 else "hold"
+    said = f"{counted(len(groups), 'group')} {holds} {len(found):,} texts"
+    st.text(f"{said}. Without {len(rest):,} of them each is said once.")
+    if len(groups) > MAX_GROUPS:
+        st.text(f"The table has the {MAX_GROUPS} largest groups.")
     shown = groups.sort(["texts", "group"], descending=[True, False]).head(MAX_GROUPS)
     firsts = [ids[0] for ids in shown["train_id"]]
     texts = session.workspace().data.texts(firsts, dataset)
@@ -83,7 +89,7 @@ def _groups(found: pl.DataFrame, dataset: str) -> None:
     rows = chosen["selection"]["rows"]
     _decide(rest, [train_id for row in rows for train_id in shown["train_id"][row].to_list()[1:]], dataset)
     if rows:
-        _members(shown["train_id"][rows[0]].to_list()[:MAX_MEMBERS], dataset)
+        _members(shown["train_id"][rows[0]].to_list(), dataset)
 
 
 def _decide(rest: list[str], chosen: list[str], dataset: str) -> None:
@@ -102,7 +108,9 @@ def _decide(rest: list[str], chosen: list[str], dataset: str) -> None:
 
 
 def _members(ids: list[str], dataset: str) -> None:
-    st.text("The members of the first selected group; the first one would stay:")
+    first = f" (the first {MAX_MEMBERS} of {len(ids):,})" if len(ids) > MAX_MEMBERS else ""
+    st.text(f"The members of the first selected group{first}; the first one would stay:")
+    ids = ids[:MAX_MEMBERS]
     statuses = dict(session.workspace().decisions.states(dataset=dataset).select("train_id", "status").iter_rows())
     members = session.workspace().data.texts(ids, dataset)
     st.dataframe(

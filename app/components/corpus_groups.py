@@ -31,7 +31,7 @@ def draw(answer: Answer, dataset: str) -> None:
     found = _found(answer.query_id, dataset)
     if found is None:
         return
-    names = _table(found)
+    names = _table(found, answer.query_id)
     conditions = dict(found.frame.select("group", "condition").iter_rows())
     corpus_groups_decide.draw(
         names,
@@ -69,11 +69,9 @@ def _found(query_id: str, dataset: str) -> CorpusGroups | None:
     return task.result()
 
 
-def _table(found: CorpusGroups) -> list[str]:
+def _table(found: CorpusGroups, query_id: str) -> list[str]:
     """Names of the groups in the selected rows."""
-    shown = found.frame.head(MAX_TABLE)
-    if len(found.frame) > MAX_TABLE:
-        st.text(f"The {MAX_TABLE} groups with the largest sums, of {len(found.frame):,}.")
+    shown = corpus_groups_decide.strongest(found.frame, MAX_TABLE)
     chosen = st.dataframe(
         {
             "group": [visible(one) for one in shown["group"]],
@@ -85,7 +83,7 @@ def _table(found: CorpusGroups) -> list[str]:
             "against chance": [_against(*row) for row in shown.select("fold", "stands_out").iter_rows()],
             "mean, 95 %": [_range(*row) for row in shown.select("mean", "mean_low", "mean_high").iter_rows()],
         },
-        key=session.table_key("groups", [found.by, str(found.k), *shown["group"]]),
+        key=session.table_key("groups", [query_id, found.by, str(found.k), *shown["group"]]),
         on_select="rerun",
         selection_mode="multi-row",
         hide_index=True,

@@ -64,6 +64,13 @@ def draw(
     return ids
 
 
+def strongest(frame: pl.DataFrame, most: int) -> pl.DataFrame:
+    """The groups that a table shows; says so where these are not all."""
+    if len(frame) > most:
+        st.text(f"The {most} groups with the largest sums, of {len(frame):,}.")
+    return frame.head(most)
+
+
 def status_of(ids: Sequence[str], dataset: str) -> str:
     """The status of some texts if it is one, else mixed."""
     known = statuses_of(session.workspace().decisions.states(dataset=dataset))

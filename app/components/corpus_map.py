@@ -9,6 +9,7 @@ from streamlit.components import v2
 
 from app import session
 from app.components import corpus_ranked, jobs_progress
+from app.components.answers import dataset_of
 from app.components.corpus_outliers import fingerprint_of, newest_index
 from lorif_core.views.atlas_figures import MAX_VALUES, sampled
 from lorif_core.views.decision_words import counted_texts
@@ -44,7 +45,10 @@ def draw(dataset: str) -> None:
     if index_id is None:
         return
     if has_atlas(session.workspace().files, index_id):
-        _map(_read(session.workspace_path(), index_id, fingerprint_of(index_id), _stamp(index_id)), dataset)
+        _map(
+            _read(session.workspace_path(), index_id, fingerprint_of(index_id), _stamp(index_id)),
+            dataset_of(index_id),
+        )
     else:
         compute(index_id)
 

@@ -5,6 +5,7 @@ import streamlit as st
 
 from app import session
 from app.components import corpus_ranked
+from app.components.answers import dataset_of
 from lorif_core.workspace.indexes.method_of_index import method_of_index
 
 
@@ -22,7 +23,8 @@ def draw(dataset: str) -> None:
     found = found.reverse() if is_reversed else found
     unit = method_of_index(session.workspace().files.catalog.index(index_id)).unit
     numbers = {"rank": found["rank"], f"self-influence, {unit}": found["self_influence"]}
-    corpus_ranked.draw(found["train_id"].to_list(), numbers, dataset, key="corpus-outliers", takes_all=False)
+    of = dataset_of(index_id)  # perhaps an earlier version, with texts that the newest lacks
+    corpus_ranked.draw(found["train_id"].to_list(), numbers, of, key="corpus-outliers", takes_all=False)
 
 
 def newest_index(dataset: str) -> str | None:
@@ -35,7 +37,7 @@ def newest_index(dataset: str) -> str | None:
 
 def fingerprint_of(index_id: str) -> str | None:
     """Of an index as it is now, so that what is cached is of it."""
-    return next(one.fingerprint for one in session.workspace().indexes.records() if one.index_id == index_id)
+    return next((one.fingerprint for one in session.workspace().indexes.records() if one.index_id == index_id), None)
 
 
 def _first_page() -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from app import session
 from app.components import corpus_bulk, corpus_table, corpus_text, decide
 from lorif_core.views.hit_filters import statuses_of
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 
 
 def draw(ids: Sequence[str], numbers: Mapping[str, pl.Series], dataset: str, *, key: str, takes_all: bool) -> None:
@@ -53,10 +53,10 @@ def draw(ids: Sequence[str], numbers: Mapping[str, pl.Series], dataset: str, *, 
     selected = [shown[row] for row in found["selection"]["rows"] if row < len(shown)]
     corpus_table.paging(len(ids), offset)
     with actions:
-        st.text(f"{len(ids):,} texts")
+        st.text(counted(len(ids), "text"))
         is_all = takes_all and st.toggle(f"Select all {len(ids):,}", key=session.table_key(f"{key}-all", ids))
         chosen = list(ids) if is_all else selected
-        st.text(f"{len(chosen):,} selected")
+        st.text(f"{counted(len(chosen), 'text')} selected")
         known = {statuses.get(one, ("kept", None))[0] for one in chosen}
         corpus_bulk.actions(chosen, known.pop() if len(known) == 1 else "mixed", dataset=dataset)
     if len(selected) == 1 and not decide.is_asking():

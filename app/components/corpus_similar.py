@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import session
 from app.components import corpus_map, corpus_ranked, corpus_text
+from app.components.answers import dataset_of
 from app.components.corpus_outliers import fingerprint_of, newest_index
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.config import Alike
@@ -48,7 +49,7 @@ def draw(dataset: str) -> None:
         st.caption(" · ".join(found.fast_search.sentences()))
     numbers = {"rank": found.texts["rank"], "cosine": found.texts["cosine"]}
     ids: Sequence[str] = found.texts["train_id"].to_list()
-    corpus_ranked.draw(ids, numbers, dataset, key="corpus-similar", takes_all=True)
+    corpus_ranked.draw(ids, numbers, dataset_of(index_id), key="corpus-similar", takes_all=True)
 
 
 def _chosen(dataset: str) -> str | None:

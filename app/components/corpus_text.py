@@ -33,7 +33,7 @@ def whole(train_id: str, dataset: str, *, key: str, search: TextSearch | None = 
     (shown,) = workspace.data.texts([train_id], dataset)
     status, reason = statuses_of(workspace.decisions.states(dataset=dataset)).get(train_id, ("kept", None))
     draw(shown, key=key, status=status, reason=reason, search=search)
-    find_similar.link(train_id, key=key)
+    find_similar.link(train_id, dataset, key=key)
     metadata(shown, workspace.data.types(dataset), key=key)
     time_line(workspace.decisions.events_of(train_id, dataset=dataset))
 

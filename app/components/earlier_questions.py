@@ -11,7 +11,8 @@ NUM_EARLIER = 12
 
 def draw() -> None:
     """The latest questions as a list with row selection."""
-    asked = session.workspace().questions.records()[: -NUM_EARLIER - 1 : -1]
+    every = session.workspace().questions.records()
+    asked = every[: -NUM_EARLIER - 1 : -1]
     if not asked and not session.complete_indexes():
         return  # the form says what to do first
     if not asked:
@@ -21,7 +22,8 @@ def draw() -> None:
         )
         return
     st.subheader("Asked before", anchor=False)
-    st.caption("Choose a row to open its answer, or ask something new on the left.")
+    latest = f"The latest {NUM_EARLIER} of {len(every):,}. " if len(every) > NUM_EARLIER else ""
+    st.caption(f"{latest}Choose a row to open its answer, or ask something new on the left.")
     chosen = st.dataframe(
         {
             "prompt": [visible(one.prompt) for one in asked],

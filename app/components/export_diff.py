@@ -42,6 +42,8 @@ def draw(found: VersionDiff, *, key: str) -> None:
         )
     with right:
         shown = groups[:MAX_ROWS]
+        if len(groups) > MAX_ROWS:
+            st.text(f"The first {MAX_ROWS} of {len(groups):,} values.")
         values = ["(none)" if one.value is None else visible(str(one.value)) for one in shown]
         st.dataframe(
             {

@@ -41,7 +41,8 @@ def counts(found: ExportPreview) -> None:
             help="Texts on which people decided differently.",
         )
     if found.num_unknown:
-        st.text(f"{counted(found.num_unknown, 'decision')} concern texts that this version does not hold.")
+        verb = "concerns a text" if found.num_unknown == 1 else "concern texts"
+        st.text(f"{counted(found.num_unknown, 'decision')} {verb} that this version does not hold.")
     losses(found.losses)
 
 
@@ -56,7 +57,7 @@ def tallies(found: ExportPreview) -> None:
     by_value, by_reason = st.columns(2, gap="large")
     with by_value:
         if found.count_by is not None:
-            _tallies(found.by_value[:MAX_TALLIES], visible(found.count_by), "export-by-value")
+            _tallies(found.by_value, visible(found.count_by), "export-by-value")
     with by_reason:
         if found.by_reason:
             _tallies(found.by_reason, "reason", "export-by-reason")
@@ -70,6 +71,8 @@ def losses(found: Sequence[str]) -> None:
         with st.expander(f"What this format cannot hold ({len(found):,})", expanded=len(found) <= MAX_OPEN_LOSSES):
             for sentence in found[:MAX_TALLIES]:
                 st.text(visible(f"• {sentence}"))
+            if len(found) > MAX_TALLIES:
+                st.text(f"• and {len(found) - MAX_TALLIES:,} more")
 
 
 def rules(dataset: str) -> None:
@@ -107,7 +110,9 @@ def _rules(found: Sequence[RulePreview], dataset: str) -> None:
         st.caption("Each rule is counted as if it were the only one.")
     changing = [preview for preview in found if preview.train_ids]
     total = sum(len(preview.train_ids) for preview in changing)
-    is_sure = st.checkbox(f"Yes, change {counted(total, 'text')}", key="export-rules-sure", disabled=not total)
+    about = [dataset, *(preview.rule for preview in changing), str(total)]
+    sure = session.table_key("export-rules-sure", about)  # a yes to these rules and so many texts is none to others
+    is_sure = st.checkbox(f"Yes, change {counted(total, 'text')}", key=sure, disabled=not total)
     requests = [session.request_id(f"rule-{preview.rule}", preview.train_ids) for preview in changing]
     st.button(
         "Apply the rules",
@@ -126,7 +131,6 @@ def _apply(rules: list[str], requests: list[str], dataset: str) -> None:
         if session.act("Rules applied; each can be undone.", write) is None:
             return
     st.session_state["export-rules-shown"] = None
-    st.session_state["export-rules-sure"] = False
 
 
 def _writing(apply: Callable[..., Batch], rule: str, request: str, dataset: str) -> Callable[[], Batch]:
@@ -134,6 +138,9 @@ def _writing(apply: Callable[..., Batch], rule: str, request: str, dataset: str)
 
 
 def _tallies(tallies: Sequence[Tally], name: str, key: str) -> None:
+    if len(tallies) > MAX_TALLIES:
+        st.text(f"The first {MAX_TALLIES} of {len(tallies):,} values.")
+    tallies = tallies[:MAX_TALLIES]
     names = ["(none)" if one.value is None else visible(str(one.value)) for one in tallies]
     st.dataframe(
         {

@@ -27,9 +27,9 @@ def button(settings: ExportConfig, dataset: str, num_kept: int) -> None:
     )
 
 
-def outcome() -> None:
-    """The progress of the latest export of this tab, then its files."""
-    task = data_tasks().find(st.session_state.get("export-task", ""))
+def outcome(dataset: str) -> None:
+    """The progress of the latest export of a data set in this tab, then its files."""
+    task = data_tasks().find(st.session_state.get(f"export-task-{dataset}", ""))
     if task is None:
         return
     if not task.is_done:
@@ -43,13 +43,13 @@ def _start(settings: ExportConfig, dataset: str) -> None:
     workspace = session.workspace()
     what: list[Any] = ["export", dataset, repr(settings), workspace.journal.revision()]
     task = data_tasks().start(what, lambda: workspace.export(settings=settings, dataset=dataset))
-    st.session_state["export-task"] = task.task_id
+    st.session_state[f"export-task-{dataset}"] = task.task_id
 
 
 def _result(result: ExportResult) -> None:
     with st.container(border=True, key="export-done"):
         st.text(
-            f"✓ {result.num_kept:,} of {result.num_input:,} texts, {human_bytes(result.size_bytes)}, "
+            f"✓ {result.num_kept:,} of {counted(result.num_input, 'text')}, {human_bytes(result.size_bytes)}, "
             f"export {result.export_id}"
         )
         st.code(visible(str(result.path)), language=None)

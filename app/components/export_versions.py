@@ -54,9 +54,9 @@ def freeze(settings: ExportConfig, dataset: str, parent: str | None, num_kept: i
         )
 
 
-def freeze_outcome() -> None:
-    """The progress of the latest freeze of this tab, then what came of it."""
-    task = data_tasks().find(st.session_state.get("freeze-task", ""))
+def freeze_outcome(dataset: str) -> None:
+    """The progress of the latest freeze of a data set in this tab, then what came of it."""
+    task = data_tasks().find(st.session_state.get(f"freeze-task-{dataset}", ""))
     if task is None:
         return
     if not task.is_done:
@@ -79,7 +79,7 @@ def _freeze(settings: ExportConfig, dataset: str, parent: str | None) -> None:
     what = ["freeze", dataset, name, parent, note, repr(settings), workspace.journal.revision()]
     task = data_tasks().start(what, work)
     task.wait(QUICK_S)
-    st.session_state["freeze-task"] = task.task_id
+    st.session_state[f"freeze-task-{dataset}"] = task.task_id
     st.session_state.pop("parent", None)  # the next draft comes after the new version
     session.set_url(parent=None)
 

@@ -64,7 +64,7 @@ def _look(path: str) -> None:
     found = _read(path, FailureReading())
     if found is None:
         return
-    reading = _reading(found)
+    reading = _reading(found, path)
     if reading is not None and reading != FailureReading():
         found = _read(path, reading)
     if found is None or reading is None:
@@ -99,8 +99,8 @@ def _read(path: str, reading: FailureReading) -> FailuresFound | None:
     return task.result()
 
 
-def _reading(found: FailuresFound) -> FailureReading | None:
-    """What a person chooses: columns of rows, the score, the threshold."""
+def _reading(found: FailuresFound, path: str) -> FailureReading | None:
+    """What a person chooses for a file: columns of rows, the score, the threshold."""
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, vertical_alignment="bottom", key="failures-columns"):
         if found.format == "rows":
@@ -111,7 +111,7 @@ def _reading(found: FailuresFound) -> FailureReading | None:
                     columns,
                     index=columns.index(taken) if taken in columns else None,
                     placeholder="Choose a column",
-                    key=f"failures-{role}",
+                    key=session.table_key(f"failures-{role}", [path]),
                     format_func=visible,
                     width=180,
                 )
@@ -122,7 +122,7 @@ def _reading(found: FailuresFound) -> FailureReading | None:
             scores,
             index=scores.index(found.found.score) if found.found.score in scores else None,
             placeholder="None: every row counts",
-            key="failures-score",
+            key=session.table_key("failures-score", [path]),
             format_func=visible,
             width=200,
         )
@@ -131,7 +131,7 @@ def _reading(found: FailuresFound) -> FailureReading | None:
             "Fails below",
             value=0.5,
             step=0.1,
-            key="failures-below",
+            key=session.table_key("failures-below", [path]),
             width=140,
             disabled=score is None,
             help="A row whose score is below this counts as a failure. Right is 1, partly right 0.5, wrong 0.",

@@ -6,8 +6,7 @@ import polars as pl
 import streamlit as st
 
 from app import session
-from app.background import Task, tasks
-from app.components import chosen_texts, corpus_groups_decide, decide
+from app.components import asking_stages, chosen_texts, corpus_groups_decide, decide
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.failure_figures import (
     MAX_COLUMNS,
@@ -19,14 +18,13 @@ from lorif_core.views.failure_figures import (
     sum_range,
 )
 from lorif_core.views.text import counted, visible
-from lorif_core.workspace.asking.answer import Answer
 from lorif_core.workspace.failures.failure_folder import AskedFailure
 from lorif_core.workspace.failures.failure_run import FailureGroups, FailureRun
-from lorif_core.workspace.folder.progress import ProgressSink
 
 TABS = ["Groups", "Texts", "Failures"]
 TOPS = [5, 10, 20, 50]
 MAX_TABLE = 300
+MAX_TEXTS = 50
 MAX_CELL = 240
 
 
@@ -117,9 +115,7 @@ def _pictures(run: FailureRun, found: FailureGroups) -> None:
 
 
 def _group_table(run: FailureRun, found: FailureGroups) -> list[str]:
-    shown = found.frame.head(MAX_TABLE)
-    if len(found.frame) > MAX_TABLE:
-        st.text(f"The {MAX_TABLE} groups with the largest sums, of {len(found.frame):,}.")
+    shown = corpus_groups_decide.strongest(found.frame, MAX_TABLE)
     chosen = st.dataframe(
         {
             "group": [visible(one) for one in shown["group"]],
@@ -164,10 +160,13 @@ def _texts(run: FailureRun, k: int) -> None:
         label_visibility="collapsed",
     )
     is_mixed = which == "Help some, harm others"
-    frame = run.mixed(k) if is_mixed else run.texts(k)
+    frame = run.mixed(k, most=MAX_TEXTS) if is_mixed else run.texts(k, most=MAX_TEXTS)
     if not len(frame):
         st.text("No text teaches one of these failures and works against another.")
         return
+    if len(frame) == MAX_TEXTS:
+        order = "that help and harm most often" if is_mixed else "with the largest sums"
+        st.text(f"The {MAX_TEXTS} texts {order}.")
     shown = session.workspace().data.texts(frame["train_id"].to_list(), run.dataset_id)
     columns = {
         "failures": frame["num_top"],
@@ -226,13 +225,7 @@ def _failures(run: FailureRun, k: int) -> None:
 def _ask(run: FailureRun, asked: AskedFailure) -> None:
     from lorif_core.workspace.failures.ask_failures import question_of
 
-    questions, actor = session.workspace().questions, session.actor()
-    question = question_of(asked, run.index_id, actor=actor)
-
-    def work(report: ProgressSink) -> Answer:
-        return questions.ask(question, report)
-
-    task: Task = tasks().start_stoppable(["ask", repr(question)], work)
+    task = asking_stages.start(question_of(asked, run.index_id, actor=session.actor()))
     st.session_state["failure-asking"] = task.task_id
 
 

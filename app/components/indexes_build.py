@@ -132,12 +132,15 @@ def _actions(settings: IndexConfig | None, dataset: str) -> None:
         if is_started or is_asked:
             st.text("Name the model that was trained on the texts first: a folder on the server, or a hub name.")
         return
+    about = [dataset, repr(settings)]
     if is_asked:
-        st.session_state["build-asked"] = repr(settings)
+        # Asked before a build does: an estimate loads whatever model of the server is named.
+        session.workspace().journal.require_role(session.actor(), "curator", "estimate what an index costs")
+        st.session_state["build-asked"] = about
     if is_started:
         _start(settings, dataset)
         st.rerun()
-    if st.session_state.get("build-asked") != repr(settings):
+    if st.session_state.get("build-asked") != about:
         st.caption(
             "An estimate says bytes, time and memory before anything is built. A build can be cancelled and resumed."
         )

@@ -10,7 +10,7 @@ from app.components import index_quality, indexes_named
 from app.components.corpus_tasks import data_tasks, wait
 from lorif_core.views.index_figures import energy_map, spectrum_lines
 from lorif_core.views.tables import human_bytes
-from lorif_core.views.text import visible
+from lorif_core.views.text import counted, visible
 
 if TYPE_CHECKING:
     from lorif_core.workspace.indexes.index_report import IndexReport
@@ -76,7 +76,7 @@ def _facts(report: "IndexReport") -> None:
         sentence = report.model_share.sentence
         st.text(f"{sentence[0].upper()}{sentence[1:]}.")
         if report.model_share.left_out:
-            with st.expander(f"{len(report.model_share.left_out)} modules were left out after a trial"):
+            with st.expander(f"Left out after a trial: {counted(len(report.model_share.left_out), 'module')}"):
                 for name, reason in report.model_share.left_out.items():
                     st.text(f"{name}: {reason}")
     if report.status != "complete":

@@ -14,7 +14,7 @@ def draw() -> None:
     """A bar for each index that is planned and not complete, and its workers; nothing where there is none."""
     for build in describe_builds(session.workspace().files):
         with st.container(border=True, key=f"build-{build['index_id']}"):
-            st.progress(build["num_finished"] / build["num_parts"], text=literal(_said(build)))
+            st.progress(build["num_finished"] / build["num_parts"], text=_said(build))
             if build["workers"]:
                 _workers(build)
 
@@ -22,7 +22,7 @@ def draw() -> None:
 def _said(build: dict[str, Any]) -> str:
     left = build["seconds_left"]
     ending = f"; about {human_seconds(left)} left for the parts" if left else ""
-    return f"{session.index_name(build['index_id'])}: {build['sentence']}{ending}"
+    return f"{literal(session.index_name(build['index_id']))}: {visible(build['sentence'])}{ending}"
 
 
 def _workers(build: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from lorif_core.workspace.jobs.submit import jobs_of_kind, open_jobs
 
 POLL_S = 1.5
 MAX_FOLLOWED = 5
-ENDED = ("done", "failed", "cancelled")
+ENDED = jobs_result.ENDED
 MARKS = {"queued": "…", "running": "▶", "done": "✓", "failed": "✗", "cancelled": "■"}
 
 

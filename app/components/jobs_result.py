@@ -8,6 +8,7 @@ from app import session
 from app.components.home_road import link
 from lorif_core.journal.jobs import Job
 from lorif_core.views.tables import human_seconds
+from lorif_core.views.text import counted, visible
 from lorif_core.workspace.jobs.submit import open_jobs
 
 ENDED = ("done", "failed", "cancelled")
@@ -17,6 +18,7 @@ NAMES = {
     "evaluate": "Measurement",
     "verify": "Verification",
     "map": "Map",
+    "failures": "Failures",
 }
 """What people call a kind of job."""
 
@@ -57,7 +59,9 @@ def result_of(job: Job) -> JobResult | None:
     """What a job that is done came to; None where that is not known."""
     found: dict[str, Any] = job.result or {}
     if job.kind == "import" and "name" in found:
-        came = f"{found['num_examples']:,} texts came in" if found["is_new"] else "These texts were there already"
+        came = "These texts were there already"
+        if found["is_new"]:
+            came = f"{counted(found['num_examples'], 'text')} came in"
         said = f"{came}, as {found['name']} version {found['version']}."
         dataset = {"dataset": str(found["dataset_id"])}
         if not any(one.dataset_id == found["dataset_id"] for one in session.workspace().indexes.records()):
@@ -70,14 +74,27 @@ def result_of(job: Job) -> JobResult | None:
             return JobResult("The index was deleted since.", "indexes", "See the indexes", {})
         return JobResult(f"{named.name} is ready: {named.line}.", "investigate", "Ask it", {"index": index_id})
     if job.kind == "map":
-        return JobResult("The map is drawn.", "corpus", "See the map", {"tab": "Map"})
+        url = {"tab": "Map", "index": str(job.request["index_id"])}
+        return JobResult("The map is drawn.", "corpus", "See the map", url)
+    if job.kind == "failures" and "run_id" in found:
+        asked = f"{counted(found['num_failures'], 'failure')} of {found['file']} asked."
+        url = {"run": str(found["run_id"]), "index": str(job.request["index_id"])}
+        return JobResult(asked, "failures", "See what taught them", url)
     if job.kind == "verify":
-        return JobResult("The model was trained again without the texts.", "what-if", "See what changed", {})
+        said = "The model was trained again without the texts."
+        return JobResult(said, "what-if", "See what changed", {"job": job.job_id} | _data_of(job))
     if job.kind == "evaluate":
         if job.request.get("measurement") == "sweep":
             return JobResult("The settings were compared.", "indexes", "See the sweep", {"tab": "Sweep"})
         return JobResult("The figures are kept with the index.", "indexes", "See the index", {})
     return None
+
+
+def _data_of(job: Job) -> dict[str, str]:
+    """The data set of the questions of a verification, for an address; empty where they are gone."""
+    asked = set(job.request["arguments"]["queries"])
+    found = [one.dataset_id for one in session.workspace().questions.records() if one.query_id in asked]
+    return {"dataset": found[0]} if found else {}
 
 
 def draw(job: Job) -> None:
@@ -86,7 +103,7 @@ def draw(job: Job) -> None:
     if found is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key=f"job-result-{job.job_id}"):
-        st.text(found.said)
+        st.text(visible(found.said))
         link(found.page, found.label, found.query)
 
 

@@ -12,6 +12,7 @@ from app.components import decide, token_view
 from app.components.answers import Context
 from app.components.corpus_tasks import data_tasks
 from lorif_core.views import tokens as payloads
+from lorif_core.views.decision_words import counted_texts
 from lorif_core.views.hits import Hit
 from lorif_core.views.index_figures import part_map
 from lorif_core.views.text import visible
@@ -120,7 +121,7 @@ def _neighbours(found: Neighbours, answer: Answer, context: Context) -> None:
     if found.fast_search is not None:
         st.caption(" · ".join(found.fast_search.sentences()))
     with st.container(horizontal=True, vertical_alignment="center", key="actions-neighbours"):
-        st.text(f"{len(selected)} selected" if selected else "Select rows to decide about them.")
+        st.text(f"{counted_texts(len(selected))} selected" if selected else "Select rows to decide about them.")
         decide.buttons(
             selected,
             statuses.pop() if len(statuses) == 1 else "mixed",

@@ -68,7 +68,7 @@ def latest(dataset: str) -> None:
     """The newest comments on any text; a click opens the text with its thread."""
     found = session.workspace().team.latest_comments(LATEST, dataset=dataset)
     if not found:
-        st.text("Nobody has said anything yet. Open a text in Ask, Corpus or Review to comment on it.")
+        st.text("Nobody has said anything yet. Open a text of an answer, or in Review, to comment on it.")
         return
     chosen = st.dataframe(
         {

@@ -9,7 +9,7 @@ from lorif_core.views.text import visible
 
 DRAFT = "team-guidelines-draft"
 SEEN = "team-guidelines-seen"
-"""In the session: the revision that the draft began with."""
+"""In the session, both of a data set: what is being written, and the page that it began with."""
 
 STYLE = """
 <style>
@@ -32,7 +32,7 @@ EXAMPLE = "# What we keep\n\n- facts with a source\n\n# What we exclude\n\n- adv
 def beside(dataset: str) -> None:
     """The guidelines of a data set, folded into one line, where people review; nothing if there are none."""
     found = session.workspace().team.guidelines(dataset=dataset)
-    if found is not None:
+    if found is not None and found.markdown.strip():
         with st.expander("Guidelines", key="guidelines", expanded=True):
             _page(found.markdown)
             session.small_text(_written(found), key="guidelines-by-1")
@@ -49,15 +49,12 @@ def edit(dataset: str, *, is_admin: bool) -> None:
             _shown(now.markdown)
             session.small_text(_written(now), key="guidelines-by-2")
         return
-    revision = now.revision if now else 0
-    if DRAFT not in st.session_state:
-        st.session_state[DRAFT] = now.markdown if now else ""
-    seen = st.session_state.setdefault(SEEN, revision)
+    draft_key = _begin(now, dataset)
     writing, reading = st.columns(2, gap="large")
     with writing:
         draft = st.text_area(
             "Guidelines in Markdown",
-            key=DRAFT,
+            key=draft_key,
             height=380,
             max_chars=MAX_GUIDELINES_LENGTH,
             placeholder=EXAMPLE,
@@ -65,7 +62,7 @@ def edit(dataset: str, *, is_admin: bool) -> None:
             help="Shown beside Review. Headings, lists, tables, bold and code are drawn; HTML, images and links "
             "stay text. Ctrl+Enter shows it on the right.",
         )
-        if now is not None and seen != revision:
+        if now is not None and st.session_state[f"{SEEN}-{dataset}"][0] != now.revision:
             st.text(visible(f"{now.by} wrote another version since you began: saving yours takes its place."))
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button(
@@ -80,7 +77,7 @@ def edit(dataset: str, *, is_admin: bool) -> None:
     with reading:
         st.caption("As it is shown beside Review")
         _shown(draft) if draft.strip() else st.text("Nothing yet.")
-    _earlier(versions[1:])
+    _earlier(versions[1:], dataset)
 
 
 def _shown(markdown: str) -> None:
@@ -96,7 +93,7 @@ def _written(found: Guidelines) -> str:
     return visible(f"Written by {found.by}, {found.at:%Y-%m-%d %H:%M} UTC")
 
 
-def _earlier(versions: list[Guidelines]) -> None:
+def _earlier(versions: list[Guidelines], dataset: str) -> None:
     if not versions:
         return
     with st.expander(f"Earlier versions: {len(versions):,}", key="team-guidelines-earlier"):
@@ -105,16 +102,30 @@ def _earlier(versions: list[Guidelines]) -> None:
         )
         st.text(visible(versions[chosen].markdown) or "An empty page.")
         st.button(
-            "Put it in the box", key="team-guidelines-back", on_click=_put_back, args=(versions[chosen].markdown,)
+            "Put it in the box",
+            key="team-guidelines-back",
+            on_click=_put_back,
+            args=(versions[chosen].markdown, dataset),
         )
 
 
-def _put_back(markdown: str) -> None:
-    st.session_state[DRAFT] = markdown
+def _begin(now: Guidelines | None, dataset: str) -> str:
+    """Key of the box: it begins with the page as it is, and follows it while nobody has written in it."""
+    draft, seen = f"{DRAFT}-{dataset}", f"{SEEN}-{dataset}"
+    page = (0, "") if now is None else (now.revision, now.markdown)
+    if draft not in st.session_state or st.session_state[draft] == st.session_state[seen][1]:
+        st.session_state[draft], st.session_state[seen] = page[1], page
+    return draft
+
+
+def _put_back(markdown: str, dataset: str) -> None:
+    st.session_state[f"{DRAFT}-{dataset}"] = markdown
 
 
 def _save(dataset: str) -> None:
-    markdown: str = st.session_state[DRAFT]  # read here: a click right after typing comes with the text, not after it
+    markdown: str = st.session_state[
+        f"{DRAFT}-{dataset}"
+    ]  # read here: a click right after typing comes with the text, not after it
     team = session.workspace().team
 
     def write() -> bool:
@@ -122,4 +133,5 @@ def _save(dataset: str) -> None:
         return True
 
     if session.act("Guidelines saved.", write):
-        st.session_state[SEEN] = team.guidelines_history(dataset=dataset)[0].revision
+        now = team.guidelines_history(dataset=dataset)[0]
+        st.session_state[f"{SEEN}-{dataset}"] = (now.revision, now.markdown)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import session
 from app.components import review_queue
+from app.components.history_texts import snippets
 from lorif_core.catalog import QueryRecord
 from lorif_core.errors import LorifError
 from lorif_core.views.text import counted, visible
@@ -15,7 +16,6 @@ from lorif_core.workspace.team.round_results import RoundResults
 from lorif_core.workspace.team.sharing_out import share_out
 
 QUEUES: dict[str, Source] = {"Flagged": "flagged", "A question's texts": "query", "A condition": "condition"}
-MAX_EXCERPT = 160
 
 
 def my_share(dataset: str) -> None:
@@ -117,11 +117,10 @@ def _disagreements(shown: RoundResults, dataset: str) -> None:
     if not found:
         return
     st.markdown(f"**Disagreements** ({len(found):,})")
-    texts = session.workspace().data.texts([one.train_id for one in found[:50]], dataset)
-    excerpt = {one.train_id: " ".join(one.text[: MAX_EXCERPT * 2].split())[:MAX_EXCERPT] for one in texts}
+    excerpt = snippets([one.train_id for one in found], dataset)
     chosen = st.dataframe(
         {
-            "text": [visible(excerpt.get(one.train_id, "")) for one in found],
+            "text": [excerpt[one.train_id] for one in found],
             "who said what": [
                 visible("; ".join(f"{person}: {said}" for person, said in one.said.items())) for one in found
             ],
@@ -170,7 +169,7 @@ def _form(dataset: str, num_rounds: int) -> None:
         type="primary",
         disabled=sentence is None or not name.strip(),
         on_click=_share_out,
-        args=(name.strip(), choice, people, overlap, dataset),
+        args=(num_rounds, choice, people, overlap, dataset),
     )
 
 
@@ -221,7 +220,11 @@ def _preview(choice: Choice, people: Sequence[str], overlap: float, dataset: str
     return f"{texts}, {twice:,} of them for two people: {each} for each of {len(people):,}."
 
 
-def _share_out(name: str, choice: Choice, people: list[str], overlap: float, dataset: str) -> None:
+def _share_out(num_rounds: int, choice: Choice, people: list[str], overlap: float, dataset: str) -> None:
+    # From the state: arguments are as old as the last run, which has not heard of a word typed just before the click.
+    name = st.session_state[f"team-round-name-{num_rounds}"].strip()
+    if choice.source == "condition":
+        choice = choice._replace(where=st.session_state["team-where"])
     begin = session.workspace().team.share_out
     session.act(
         "Shared out.",

@@ -1,20 +1,17 @@
 """The drawer with one training text in full, and everything known about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from app import session
-from app.components import decide, find_similar, reader_closer, team_comments, token_view
+from app.components import corpus_text, decide, find_similar, reader_closer, team_comments, token_view
 from app.components.answers import Context, context_of
-from lorif_core.corpus.value_types import ValueType
-from lorif_core.journal.entries import ExampleEvent
-from lorif_core.views.decision_words import kind_word
 from lorif_core.views.hits import Hit
-from lorif_core.views.shown_values import instant_text
 from lorif_core.views.text import visible
 from lorif_core.views.tokens import card, heated, plain, signed, words_of_hit
 from lorif_core.workspace.asking.answer import Answer
+from lorif_core.workspace.datasets.datasets import ShownText
 from lorif_core.workspace.studio.beside_answers import Appearance, appearances
 
 KEYS = decide.Shortcuts(flag="f", exclude="x", restore="a")
@@ -58,13 +55,17 @@ def _drawer(answer: Answer, order: list[str]) -> None:
             query=answer.query_id,
             shortcuts=KEYS,
         )
-    find_similar.link(hit.train_id, key="reader")
+    find_similar.link(hit.train_id, context.dataset_id, key="reader")
     with session.errors():
         reader_closer.draw(answer, hit, context)
     with session.errors():
-        _metadata(hit, session.workspace().data.types(context.dataset_id))
+        if hit.metadata:
+            st.markdown("**Metadata**")
+            shown = ShownText(hit.train_id, hit.text, hit.metadata)
+            corpus_text.metadata(shown, session.workspace().data.types(context.dataset_id), key="reader")
         team_comments.draw(hit.train_id, context.dataset_id, key="reader")
-        _history(session.workspace().decisions.events_of(hit.train_id, dataset=context.dataset_id))
+        st.markdown("**Decisions**")
+        corpus_text.time_line(session.workspace().decisions.events_of(hit.train_id, dataset=context.dataset_id))
         _others(appearances(session.workspace(), hit.train_id, context.dataset_id, answer.query_id))
 
 
@@ -103,31 +104,6 @@ def _text(answer: Answer, hit: Hit, context: Context) -> None:
             token_view.draw(plain(hit), key="reader-plain")
     if hit.verbatim.spans or (has_heat and hit.tokens):
         token_view.legend(key="reader-legend")
-
-
-def _metadata(hit: Hit, types: Mapping[str, ValueType]) -> None:
-    if hit.metadata:
-        st.markdown("**Metadata**")
-        names, zone = list(hit.metadata), session.zone()
-        values = [instant_text(value, types.get(name), zone) for name, value in hit.metadata.items()]
-        st.dataframe(
-            {"column": [visible(one) for one in names], "value": [visible(one) for one in values]},
-            hide_index=True,
-            key=session.table_key("reader-metadata", [hit.train_id]),
-            alt="Metadata of the text",
-        )
-
-
-def _history(events: Sequence[ExampleEvent]) -> None:
-    st.markdown("**Decisions**")
-    if not events:
-        st.text("Nobody has decided anything about this text.")
-    for event in events:
-        batch = event.batch
-        said = [f"{batch.at:%Y-%m-%d %H:%M} UTC", batch.actor, kind_word(batch.kind)]
-        said += [part for part in (batch.reason, batch.text) if part]
-        said.append(f"{event.status_before} → {event.status_after}")
-        st.text(visible(" · ".join(said)) + (" (undone)" if event.is_undone else ""))
 
 
 def _others(found: Sequence[Appearance]) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import session
 from app.components import jobs_progress, what_if_result
+from lorif_core.catalog import QueryRecord
 from lorif_core.errors import LorifError
 from lorif_core.journal.jobs import Job
 from lorif_core.views.tables import human_seconds
@@ -23,7 +24,7 @@ POLL_S = 1.0
 
 
 def draw(ids: Sequence[str], queries: Sequence[str]) -> None:
-    """The form, and the job that the URL names."""
+    """The form."""
     st.subheader("Verify by training again", anchor=False)
     st.caption("Trains twice, with and without the texts, in the background.")
     suggested = suggested_recipe(session.workspace())
@@ -49,7 +50,6 @@ def draw(ids: Sequence[str], queries: Sequence[str]) -> None:
         )
     with st.container(key="what-if-time"):
         st.text(visible(refusal) if refusal else _sentence(time, recipe))
-    _result()
 
 
 def _time(recipe: str) -> tuple["TrainingTime | None", str | None]:
@@ -79,8 +79,11 @@ def _start(ids: list[str], queries: list[str]) -> None:
     session.act("The training waits for its worker.", start)
 
 
-def _result() -> None:
-    known = {job.job_id: job for job in jobs_of_kind(session.workspace().files, "verify")}
+def result(queries: Sequence[QueryRecord]) -> None:
+    """The verification that the URL names, else the newest, of those that trained for one of these questions."""
+    asked = {record.query_id for record in queries}
+    jobs = jobs_of_kind(session.workspace().files, "verify")
+    known = {job.job_id: job for job in jobs if asked.intersection(job.request["arguments"]["queries"])}
     if not known:
         return
     named = st.query_params.get("job")

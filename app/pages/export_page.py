@@ -44,8 +44,8 @@ def _draft(dataset: str) -> None:
         export_versions.freeze(settings, dataset, parent, found.num_kept)
         export_result.button(settings, dataset, found.num_kept)
     with outcome:
-        export_versions.freeze_outcome()
-        export_result.outcome()
+        export_versions.freeze_outcome(dataset)
+        export_result.outcome(dataset)
     with changes, session.errors():
         diff = session.workspace().versions.diff(against=parent, dataset=dataset, settings=settings)
         export_diff.draw(diff, key="draft")

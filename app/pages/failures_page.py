@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session
-from app.components import failures_file, failures_result
+from app.components import context_choice, failures_file, failures_result
 from lorif_core.errors import ArtefactError
 from lorif_core.views.text import counted, visible
 from lorif_core.workspace.failures.failure_run import FailureRun
@@ -16,13 +16,7 @@ def page() -> None:
         session.empty_of_data()
         return
     if not session.indexes():
-        session.empty(
-            "No index of this data set is complete yet: build one first.",
-            "lorif index {workspace} --model FOLDER",
-            page="indexes",
-            label="Build an index",
-            tab="Build",
-        )
+        session.empty_of_indexes()
         return
     if (done := failures_file.finished_run()) is not None:
         session.set_url(run=done)
@@ -31,6 +25,7 @@ def page() -> None:
         if run is None:
             failures_file.draw()
         else:
+            context_choice.notice(run.index_id, key="failures")
             failures_result.draw(run)
 
 

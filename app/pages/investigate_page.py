@@ -1,4 +1,4 @@
-"""Investigate, the home: ask why the model said something, read the training texts behind it, decide."""
+"""Investigate: ask why the model said something, read the training texts behind it, decide."""
 
 import streamlit as st
 

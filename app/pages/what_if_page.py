@@ -31,20 +31,26 @@ def page() -> None:
     if not queries:
         session.empty("No question was asked yet.", 'lorif ask {workspace} --prompt "…" --generate')
         return
+    with session.errors():
+        _predict(queries, dataset)
+    with session.errors():
+        what_if_verify.result(queries)
+        what_if_result.all_verified(session.workspace().removals.verifications(dataset))
+
+
+def _predict(queries: list[QueryRecord], dataset: str) -> None:
     st.subheader("Texts to remove", anchor=False)
     choice = review_queue.choose(queries, SOURCES, key="remove")
-    with session.errors():
-        if choice.source == "condition" and not choice.where.strip():
-            st.text("Type a condition: it says which texts to remove.")
-            return
-        ids = chosen_ids(session.workspace().decisions, choice, dataset)
-        st.text(f"{counted(len(ids), 'text')} {'is' if len(ids) == 1 else 'are'} meant.")
-        targets = _targets(queries, choice, _asked_when_decided(ids, dataset))
-        if _is_complete(ids, targets, choice):
-            found = session.workspace().what_if(ids, targets)
-            what_if_result.predicted(found)
-            what_if_verify.draw(ids, [change.query_id for change in found.queries])
-        what_if_result.all_verified(session.workspace().removals.verifications(dataset))
+    if choice.source == "condition" and not choice.where.strip():
+        st.text("Type a condition: it says which texts to remove.")
+        return
+    ids = chosen_ids(session.workspace().decisions, choice, dataset)
+    st.text(f"{counted(len(ids), 'text')} {'is' if len(ids) == 1 else 'are'} meant.")
+    targets = _targets(queries, choice, _asked_when_decided(ids, dataset))
+    if _is_complete(ids, targets, choice):
+        found = session.workspace().what_if(ids, targets)
+        what_if_result.predicted(found)
+        what_if_verify.draw(ids, [change.query_id for change in found.queries])
 
 
 def _asked_when_decided(ids: Sequence[str], dataset: str) -> str | None:

@@ -11,11 +11,7 @@ from lorif_core.cli.ask_commands import IndexArgs
 from lorif_core.cli.output import Json, console, print_json, progress, refuse_out, say
 from lorif_core.cli.worker_commands import say_submitted
 from lorif_core.data.failure_rows import FailureReading
-<<<<<<< HEAD
-from lorif_core.errors import ConfigError, DataError
-=======
 from lorif_core.errors import ConfigError
->>>>>>> h-r2
 from lorif_core.views.text import counted
 
 if TYPE_CHECKING:  # the workspace imports torch; `lorif --help` must not
@@ -175,17 +171,11 @@ def _show_preview(found: "FailuresFound", *, json: bool) -> None:
     if json:
         print_json(found.to_dict())
         return
-<<<<<<< HEAD
-    say(found.problem or found.sentence)
-    if found.problem is None:
-        say(f"{counted(len(found.failures), 'failure')}, {len(found.found.rows) - len(found.failures):,} passed.")
-=======
     if found.problem is not None:
         say(f"{found.problem[0].upper()}{found.problem[1:]}")
     else:
         num_passed = len(found.found.rows) - len(found.failures)
         say(f"{found.sentence} {counted(len(found.failures), 'failure')}, {num_passed:,} passed.")
->>>>>>> h-r2
     for role, name in found.found.taken.items():
         say(f"{role}: {name}")
     for one in found.found.skipped[:MAX_SHOWN]:

@@ -46,6 +46,11 @@ def button(app: AppTest, key: str) -> Any:
     return next(one for one in app.button if one.key == key)
 
 
+def sure(app: AppTest) -> Any:
+    """The box that says yes to the rules of an export."""
+    return next(one for one in app.checkbox if str(one.key).startswith("export-rules-sure"))
+
+
 def run_until(app: AppTest, claim: Callable[[AppTest], bool], runs: int = 60) -> None:
     """Run a page again until what is claimed of it holds."""
     for _ in range(runs):

@@ -181,8 +181,8 @@ def test_a_level_without_duplicates_offers_the_next_one_that_has_some(monkeypatc
     run_until(app, lambda now: any(one.key == "corpus-show-looser" for one in now.button))
     (said,) = [one for one in texts(app) if one.startswith("No texts are 90 % alike.")]
     button(app, "corpus-show-looser").click().run()
-    run_until(app, lambda now: any(one.startswith("1 groups hold 3 texts") for one in texts(now)))
-    assert "1 groups are 70 % alike" in said
+    run_until(app, lambda now: any(one.startswith("1 group holds 3 texts") for one in texts(now)))
+    assert "1 group is 70 % alike" in said
 
 
 def test_a_map_and_outliers_without_an_index_say_the_next_step(monkeypatch, workspace):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from app_pages import open_page, texts
+from app_pages import open_page, sure, texts
 from tiny_workspace import copy_of, imported, indexed
 
 import lorif_core as lf
@@ -72,12 +72,22 @@ def test_a_rule_is_applied_only_after_its_preview_was_confirmed(monkeypatch, pla
     assert not any(one.key == "export-apply-rules" for one in app.button)
     button(app, "export-preview-rules").click().run()
     assert button(app, "export-apply-rules").disabled
-    app.checkbox(key="export-rules-sure").check().run()
+    sure(app).check().run()
     button(app, "export-apply-rules").click().run()
     opened = lf.open_workspace(plain)
     (entry,) = opened.decisions.history()
     assert entry.batch.rule == "exclude where source = atlas because spam"
     assert entry.batch.num_events == len(opened.decisions.states())
+
+
+def test_a_yes_to_one_rule_is_none_to_another(monkeypatch, plain):
+    app = open_page(monkeypatch, plain, "export")
+    for source in ("atlas", "almanac"):
+        app.text_area(key="export-rules").set_value(f"exclude where source = {source} because spam").run()
+        button(app, "export-preview-rules").click().run()
+        assert not sure(app).value
+        sure(app).check().run()
+        assert not button(app, "export-apply-rules").disabled
 
 
 def test_a_rule_that_cannot_be_read_is_one_sentence(monkeypatch, plain):

@@ -7,7 +7,7 @@ import json
 from urllib.parse import quote
 
 import pytest
-from app_pages import open_page, texts
+from app_pages import open_page, sure, texts
 from tiny_workspace import copy_of, imported, indexed, model_folder, write_rows
 
 import lorif_core as lf
@@ -174,7 +174,7 @@ def test_applying_rules(monkeypatch, workspace):
     rules = "exclude where source = atlas because spam\nlabel odd where source = almanac"
     app.text_area(key="export-rules").set_value(rules).run()
     press(app, "export-preview-rules")
-    app.checkbox(key="export-rules-sure").check().run()
+    sure(app).check().run()
     press(app, "export-apply-rules")
     assert acts(workspace) == by_ann("exclude", "label")
 

@@ -33,6 +33,11 @@ def show(ws, monkeypatch):
     return open_part
 
 
+def draft(app):
+    """The box of the guidelines."""
+    return next(one for one in app.text_area if str(one.key).startswith("team-guidelines-draft"))
+
+
 def frames(app):
     """Every table by its first column's name and cells."""
     return [frame.value for frame in app.dataframe]
@@ -53,12 +58,31 @@ def test_every_part_is_drawn_for_everybody_and_only_an_admin_has_its_forms(show,
 
 def test_an_admin_writes_guidelines_and_a_curator_reads_them(ws, show):
     app = show("Guidelines")
-    app.text_area(key="team-guidelines-draft").set_value("# Keep **facts**").run()
+    draft(app).set_value("# Keep **facts**").run()
     button(app, "team-guidelines-save").click().run()
     found = ws.team.guidelines()
     assert found is not None
     assert (found.markdown, found.by) == ("# Keep **facts**", "tester")
     assert any("<strong>facts</strong>" in one.proto.body for one in show("Guidelines", "ann").get("html"))
+
+
+def test_a_draft_of_guidelines_follows_what_others_save_until_one_writes_in_it(ws, show):
+    ws.team.write_guidelines("one", actor="tester")
+    app = show("Guidelines")
+    ws.team.write_guidelines("two", actor="tester")
+    assert draft(app.run()).value == "two"
+    draft(app).set_value("mine").run()
+    ws.team.write_guidelines("three", actor="tester")
+    assert draft(app.run()).value == "mine"
+    assert any("another version since you began" in one for one in texts(app))
+
+
+def test_an_empty_page_of_guidelines_is_not_shown_beside_review(ws, show):
+    ws.flag(ws.data.browse(limit=1).frame["train_id"].to_list(), actor="ann")
+    ws.team.write_guidelines("one", actor="tester")
+    assert [one.label for one in show(None, page="review").expander] == ["Guidelines"]
+    ws.team.write_guidelines(" ", actor="tester")
+    assert not show(None, page="review").expander
 
 
 def test_a_viewer_reads_comments_and_has_no_box(ws, show):
