@@ -72,7 +72,8 @@ def sum_intervals(values: NDArray[np.float64], *, seed: int = 0) -> tuple[NDArra
     """
     num_questions, num_groups = values.shape
     if num_questions < 2:
-        return np.full(num_groups, np.nan), np.full(num_groups, np.nan)
+        unknown = np.full(num_groups, np.nan, dtype=np.float64)
+        return unknown, unknown.copy()
     drawn = np.random.default_rng(seed).integers(num_questions, size=(NUM_RESAMPLES, num_questions))
     counts = np.stack([np.bincount(row, minlength=num_questions) for row in drawn]).astype(np.float64)
     ends = np.zeros((2, num_groups))
