@@ -114,7 +114,7 @@ def test_the_focus_stays_on_the_box_of_a_row_that_is_drawn_anew(page):
 def test_a_button_of_the_bar_keeps_the_focus_while_the_page_is_drawn_again(page):
     draw_desk(page, "a", "b")
     page.evaluate(DRAW, ["corpus_grid", GRID | {"rows": rows("a", "b")}])
-    page.get_by_role("checkbox", name="Select a").click()
+    page.get_by_role("checkbox", name="Select a").dispatch_event("click")
     page.get_by_role("toolbar").get_by_role("button", name="Flag").focus()
     draw_desk(page, "a", "b")
     page.keyboard.press("Enter")
