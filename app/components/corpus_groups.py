@@ -89,6 +89,7 @@ def _table(found: CorpusGroups, query_id: str) -> list[str]:
         hide_index=True,
         height=min(38 + 35 * len(shown), 420),
         column_config={
+            "texts": st.column_config.NumberColumn(format="localized"),
             "sum": st.column_config.NumberColumn(
                 f"sum, {found.unit}", format="%+.4g", help="Over all texts of the group, not over the listed ones."
             ),
@@ -104,7 +105,8 @@ def _table(found: CorpusGroups, query_id: str) -> list[str]:
 
 
 def _range(mean: float, low: float | None, high: float | None) -> str:
-    return signed(mean) if low is None or high is None else f"{signed(mean)} ({signed(low)} … {signed(high)})"
+    ends = "" if low is None or high is None else f" ({signed(low, 2)} … {signed(high, 2)})"
+    return signed(mean, 2) + ends
 
 
 def _against(fold: float, stands_out: str) -> str:

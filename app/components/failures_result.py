@@ -133,6 +133,7 @@ def _group_table(run: FailureRun, found: FailureGroups) -> list[str]:
         hide_index=True,
         height=min(38 + 35 * len(shown), 420),
         column_config={
+            "texts": st.column_config.NumberColumn(format="localized"),
             "sum": st.column_config.NumberColumn(
                 "sum, nats", format="%+.4g", help="Over all its texts and all failures."
             ),

@@ -58,7 +58,7 @@ def draw(cause: Cause, choice: Choice, status: str, reason: str | None) -> None:
             side = "support" if hit.score >= 0 else "oppose"
             st.text(f"Rank {hit.rank} of the texts that {side} it · score {signed(hit.score)}")
         if hit is not None and hit.tokens:
-            token_view.draw(payloads.heated(hit.tokens, hit), key="review-heated")
+            token_view.draw(payloads.heated(payloads.words_of_hit(hit), hit), key="review-heated")
             token_view.legend(key="review-legend")
         else:
             token_view.text(cause.shown.text, key="review-literal")

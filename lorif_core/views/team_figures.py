@@ -12,6 +12,8 @@ PEOPLE_COLOURS = ("#2f6fde", "#d9661f", "#2a9d6f", "#8b6ad0", "#c2438a", "#7a859
 
 OTHERS = "others"
 
+DAY_MS = 86_400_000
+
 LEAST_DAYS = 14
 """Days on the axis, so that the first day is a bar and no wall."""
 
@@ -37,6 +39,7 @@ def days_figure(every_day: pl.DataFrame) -> go.Figure:
                 x=days["day"].to_list(),
                 y=days["num_texts"].to_list(),
                 name=visible(person),
+                width=DAY_MS * 0.75,  # a day alone would be a hair
                 marker={"color": colour, "line_width": 0},
                 hovertemplate="%{x|%Y-%m-%d}<br>%{y:,} texts<extra>%{fullData.name}</extra>",
             )
@@ -48,7 +51,6 @@ def days_figure(every_day: pl.DataFrame) -> go.Figure:
         barmode="stack",
         height=240,
         margin={"l": 4, "r": 4, "t": 30, "b": 4},
-        bargap=0.25,
         showlegend=True,
         legend={"orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0},
         xaxis={"type": "date", "tickformat": "%b %d", "nticks": 10},

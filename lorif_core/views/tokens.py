@@ -267,9 +267,9 @@ def noise(told: tuple[str, str]) -> Payload:
     return {"mode": "noise", "text": told[0], "title": told[1]}
 
 
-def signed(score: float) -> str:
-    """A score with its sign, four digits."""
-    return f"{score:+.4g}".replace("-", "−")
+def signed(score: float, digits: int = 4) -> str:
+    """A score with its sign."""
+    return f"{score:+.{digits}g}".replace("-", "−")
 
 
 def _parts(tokens: Sequence[TokenPart], hit: Hit | None, marks: Sequence[Mark] = MARKS) -> list[Payload]:
