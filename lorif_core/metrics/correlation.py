@@ -33,6 +33,9 @@ LEVEL = 0.95
 EXPLAINED = 1e-12
 """1 − r² below which one ranking is the other: two neighbours exchanged among 1,000 subsets are 2e-8 from it."""
 
+ROUNDING = 2.0**-45
+"""Part of the sum of absolute terms below which two float64 sums differ by their rounding only."""
+
 
 class Interval(NamedTuple):
     """A bootstrap interval, in the unit of the values."""
@@ -124,8 +127,7 @@ def lds_intervals(
         DataError: The shapes do not belong together, or there are fewer than two subsets.
         NumericalError: A score or a loss is not finite.
     """
-    predicted = _predicted_losses(scores, masks, losses)
-    measured = losses.double().T
+    predicted, measured = _predicted_losses(scores, masks, losses), _measured_losses(losses)
     counts = _draw_counts(len(masks), num_draws, seed).to(predicted.device)
     draws = torch.stack([_resampled_spearman(a, b, counts) for a, b in zip(predicted, measured, strict=True)])
     return _with_intervals(spearman(predicted, measured), draws.mean(0), seed, level)
@@ -149,7 +151,7 @@ def partial_lds_intervals(
         NumericalError: A score or a loss is not finite.
     """
     predicted, known = (_predicted_losses(one, masks, losses) for one in (scores, baseline))
-    measured = losses.double().T
+    measured = _measured_losses(losses)
     counts = _draw_counts(len(masks), num_draws, seed).to(predicted.device)
     per_query = _partial(spearman(predicted, measured), spearman(predicted, known), spearman(measured, known))
     draws = torch.zeros(num_draws, dtype=torch.float64, device=predicted.device)
@@ -251,7 +253,26 @@ def _predicted_losses(scores: Tensor, masks: Tensor, losses: Tensor) -> Tensor:
         raise DataError(f"masks must be true or false, got {masks.dtype}.")
     _require_finite(scores, "a score")
     _require_finite(losses, "a loss")
-    return -(scores.double() @ masks.double().T)
+    return _tied(-(scores.double() @ masks.double().T), scores.double().abs().sum(-1, keepdim=True))
+
+
+def _measured_losses(losses: Tensor) -> Tensor:
+    """(Q, S) float64."""
+    measured = losses.double().T
+    return _tied(measured, measured.abs().amax(-1, keepdim=True))
+
+
+def _tied(values: Tensor, scale: Tensor) -> Tensor:
+    """Values along the last axis of which neighbours within the rounding of a sum of that scale are made equal.
+
+    Sums that are equal in exact arithmetic differ in their last bits, in an order that depends on the processor.
+    """
+    ordered, order = values.sort(dim=-1)
+    is_first = torch.ones(values.shape, dtype=torch.bool, device=values.device)
+    is_first[..., 1:] = ordered.diff(dim=-1) > ROUNDING * scale
+    place = torch.arange(values.shape[-1], device=values.device).expand(values.shape)
+    first = torch.where(is_first, place, 0).cummax(-1).values
+    return torch.empty_like(values).scatter_(-1, order, ordered.gather(-1, first))
 
 
 def _require_finite(values: Tensor, what: str) -> None:

@@ -197,13 +197,14 @@ FORM = """
 import streamlit as st
 from app.components import chat_form
 
-chat_form._usual_form = lambda path, index_id: {"chats": "chat", "plain": "raw"}[index_id]
 st.text(chat_form.choose(st.session_state.get("ix", "plain")))
 """
 
 
 def test_an_index_of_chats_is_asked_as_a_chat_also_after_another_index(monkeypatch, ws):
     monkeypatch.setenv("LORIF_STUDIO_WORKSPACE", str(ws.path))
+    usual = {"chats": "chat", "plain": "raw"}
+    monkeypatch.setattr("app.components.chat_form._usual_form", lambda path, index_id: usual[index_id])
     app = AppTest.from_string(FORM).run()
     assert texts(app) == ["raw"]
     app.session_state["ix"] = "chats"

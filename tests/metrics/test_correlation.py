@@ -269,3 +269,15 @@ def test_equal_scores_rank_in_order_of_position():
 def test_k_beyond_the_train_examples_is_refused(k):
     with pytest.raises(ConfigError, match="between 1 and the 4 train examples"):
         topk_overlap(torch.zeros(1, 4), torch.zeros(1, 4), k)
+
+
+def test_sums_that_are_equal_but_for_their_rounding_are_ties_on_every_processor():
+    """Thirds in another order: 0.1 + 0.2 + 0.3 and 0.3 + 0.2 + 0.1 differ in their last bit."""
+    scores = torch.tensor([[0.1, 0.2, 0.3, 0.3, 0.2, 0.1]], dtype=torch.float64)
+    masks = torch.tensor([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1]]).bool()
+    sums = (0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1, 0.1, 2 * 0.6)
+    assert sums[0] != sums[1]
+    losses = -torch.tensor(sums, dtype=torch.float64)[:, None]
+    swapped = losses[[1, 0, 2, 3]]
+    for measured in (losses, swapped):
+        assert lds_intervals(scores, masks, measured).mean == pytest.approx(1, abs=1e-12)
