@@ -42,14 +42,15 @@ SAMPLE_S = 5.0
 MANY = 6
 """Samples of the memory at either end, whose median counts."""
 PAGES = {
-    "investigate": ("/", "Generate"),
+    "home": ("/", "Undo"),
+    "investigate": ("/investigate", "Generate"),
     "corpus": ("/corpus", "Last"),
     "history": ("/history", "Undo"),
-    "export": ("/export", "Write "),
+    "export": ("/export", "Export "),
 }
 """Name → address, and a button that stands there once the page is drawn."""
 
-FLAG_OR_RESTORE = re.compile("^(Flag|Restore)$")
+FLAG_OR_KEEP = re.compile("^(Flag|Keep)$")
 PARTS = ("start", "asking", "pages", "load")
 
 
@@ -104,7 +105,7 @@ async def measure_starts(workspace: Path, folder: Path) -> dict[str, Any]:
                 starts.append(time.perf_counter() - copied_at)
                 cpu.append(server.cpu_s())
                 began = time.perf_counter()
-                await page.goto(f"{server.url}/?query={kept}&tab=All")
+                await page.goto(f"{server.url}/investigate?query={kept}&tab=All")
                 await page.locator(".rank").first.wait_for()
                 lists.append(time.perf_counter() - began)
                 await page.context.close()
@@ -159,7 +160,7 @@ async def _ask(page: Page, prompt: str, completion: str) -> float:
 
 
 async def _asking(browser: Browser, server: Server) -> dict[str, Any]:
-    page = await _open(browser, server.url)
+    page = await _open(browser, f"{server.url}/investigate", "Generate")
     await _ask(page, "The capital of Australia is", " warm.")
     seconds = [await _ask(page, "The capital of Australia is", f" city{number}.") for number in range(ROUNDS)]
     workspace = lf.open_workspace(server.workspace)
@@ -235,17 +236,17 @@ async def _session(
                 )
                 await page.get_by_role("button", name="Last", exact=True).wait_for()
             elif action == "asked":
-                await page.goto(server.url)
+                await page.goto(f"{server.url}/investigate")
                 await page.locator(".st-key-ask-run").get_by_role("button").wait_for()
                 await _ask(page, "The capital of Australia is", f" place {number} {chance.randint(0, 10**6)}.")
             else:
-                await page.goto(f"{server.url}/?query={chance.randint(1, 3)}&tab=All")
+                await page.goto(f"{server.url}/investigate?query={chance.randint(1, 3)}&tab=All")
                 button = page.locator("[class*=st-key-actions-hit]").get_by_role("button", disabled=False)
-                await button.filter(has_text=FLAG_OR_RESTORE).nth(chance.randint(0, 3)).click()
+                await button.filter(has_text=FLAG_OR_KEEP).nth(chance.randint(0, 3)).click()
                 await page.get_by_test_id("stToast").first.wait_for()
                 said.append((str(number), page.url))
             counts[action] += 1
-            errors += await page.get_by_text("This did not work").all_inner_texts()
+            errors += await page.get_by_text("Something went wrong").all_inner_texts()
         except Exception as error:
             errors.append(f"{action}: {str(error).splitlines()[0]}")
 

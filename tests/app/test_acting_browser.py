@@ -1,5 +1,7 @@
 """Deciding in a real browser: what is selected is what is written, nothing is lost, everything can be undone."""
 
+from urllib.parse import urljoin
+
 import polars as pl
 import pytest
 from driving import (
@@ -141,7 +143,7 @@ def test_the_letter_f_flags_the_open_text_and_in_a_comment_it_is_a_letter(new_pa
     page.get_by_text("Other questions that bring it up").wait_for()
     page.keyboard.press("f")
     wait_until(lambda: statuses(opened) == {first: "flagged"})
-    page.goto(address(page).split("?")[0] + "review?from=Flagged")
+    page.goto(urljoin(address(page), "/review?from=Flagged"))
     page.get_by_role("button", name="Comment…").click()
     comment = page.get_by_role("textbox", name="Comment on this text")
     comment.click()

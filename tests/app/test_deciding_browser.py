@@ -226,6 +226,7 @@ def test_review_says_why_a_text_is_there_and_near_ones_are_decided_with_it(new_p
     page.get_by_text("Rank 1 of the texts that support it").wait_for()
     wait_until(lambda: "The river of Arlen is" in deep_text(page))
     page.get_by_text("Other questions that it ranks for").wait_for()
+    wait_for_run(page)  # until then the former row stands beside the new one
     page.locator("[class*='st-key-row-near-0'] label").click()
     page.get_by_text("The next decision is about 2 texts").wait_for()
     wait_for_run(page)

@@ -101,6 +101,7 @@ def test_two_fast_keys_are_two_decisions(page, ws):
 def test_fast_keys_decide_about_the_text_that_they_were_meant_for(page, ws):
     box, before = panel(page, 3), ws.journal.revision()
     first, second, *_ = ids_in(box)
+    wait_until(lambda: box.locator(".chip.flagged").count() == 0)  # it has heard what the review took back
     box.click(position={"x": 5, "y": 5})
     page.keyboard.type("jfjf")
     wait_until(lambda: ws.journal.revision() == before + 2)
