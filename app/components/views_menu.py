@@ -70,5 +70,5 @@ def _keep(page: str) -> None:
 
 def _remove() -> None:
     workspace, name = session.workspace(), st.session_state["views-removed"]
-    session.act("The view is removed.", lambda: forget_view(workspace.files, name))
+    session.act("The view is removed.", lambda: forget_view(workspace.files, name, session.actor()))
     st.session_state["views-removed"] = None

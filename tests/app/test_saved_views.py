@@ -5,7 +5,7 @@ from app_pages import open_page
 from tiny_workspace import copy_of, imported
 
 import lorif_core as lf
-from lorif_core.errors import ArtefactError, ConfigError
+from lorif_core.errors import ArtefactError, ConfigError, RoleError
 from lorif_core.workspace.studio.saved_views import forget_view, save_view, saved_views
 
 
@@ -26,7 +26,7 @@ def test_a_view_of_the_same_name_is_replaced_and_a_forgotten_one_gone(workspace)
     save_view(workspace.files, "mine", "corpus", [], actor="ann")
     save_view(workspace.files, "mine", "history", [("who", "ann")], actor="ann")
     assert [view.address for view in saved_views(workspace.files)] == ["/history?who=ann"]
-    forget_view(workspace.files, "mine")
+    forget_view(workspace.files, "mine", "ann")
     assert saved_views(workspace.files) == []
 
 
@@ -69,3 +69,14 @@ def test_the_header_removes_the_chosen_view_only(monkeypatch, workspace):
     assert [view.name for view in saved_views(workspace.files)] == ["yours"]
     assert app.selectbox(key="views-removed").options == ["yours"]
     assert app.button(key="views-remove").disabled
+
+
+def test_who_may_only_look_keeps_and_removes_no_view(workspace):
+    save_view(workspace.files, "mine", "corpus", [], actor="ann")
+    workspace.journal.set_role("ann", "admin", by="ann")
+    workspace.journal.set_role("eve", "viewer", by="ann")
+    with pytest.raises(RoleError, match="only a curator may keep views"):
+        save_view(workspace.files, "mine", "history", [], actor="eve")
+    with pytest.raises(RoleError, match="only a curator may remove views"):
+        forget_view(workspace.files, "mine", "eve")
+    assert [view.address for view in saved_views(workspace.files)] == ["/corpus"]

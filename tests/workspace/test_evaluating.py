@@ -271,6 +271,21 @@ def test_planted_texts_are_looked_up_in_the_answers(workspace, tmp_path):
     assert (found["recall"], found["reciprocal_rank"], found["num_wrong"]) == (0.5, 1.0, 0)
 
 
+def test_a_measurement_belongs_to_the_data_of_the_index_that_was_measured(workspace, tmp_path):
+    first = index_id(workspace)
+    truth = write_truth(tmp_path / "truth.npz", scores_of(workspace, first))
+    dataset = lf.open_workspace(workspace).indexes.records()[0].dataset_id
+    done("import", workspace, write_rows(tmp_path / "other.jsonl", rows()[:30]))
+    other = next(one for one in lf.open_workspace(workspace).data.records() if one.dataset_id != dataset).dataset_id
+    done("index", workspace, "--model", model_folder(), "--dataset", other, *SMALL)  # the newest, over other texts
+    key = tmp_path / "key.json"
+    fact = {"prompt": rows()[0]["prompt"], "wrong": "x", "planted_ids": [rows()[0]["id"]]}
+    key.write_text(json.dumps({"planted": [fact]}), encoding="utf-8")
+    evaluate("planted", workspace, "--key", key, "--index", first)
+    lds(workspace, truth, "--candidates", first)
+    assert [one.dataset_id for one in lf.evaluate(lf.open_workspace(workspace)).results()] == [dataset] * 2
+
+
 REFUSED = {
     "no measurement": ((), "name a measurement"),
     "bad ratio": (("lds", "--candidates", "ekfac:much"), "after the colon stands a damping ratio above 0"),

@@ -136,7 +136,7 @@ class Evaluation:
         settings = {"queries": str(queries), "truth": str(truth), "candidates": [str(name) for name in names]}
         chosen = {"normalisations": list(normalisations), "refines": list(refines), "against": against}
         chosen |= {"refine_by": refine_by} if refine_by == "model" else {}
-        self._keep("lds", settings | chosen, [asdict(row) for row in rows])
+        self._keep("lds", settings | chosen, [asdict(row) for row in rows], self._index_among(names))
         return rows
 
     def sweep(
@@ -274,7 +274,7 @@ class Evaluation:
         facts = read_answer_key(Path(key))
         index_id = self.workspace.files.choose_index(index_id).index_id
         score, _ = score_planted(self.workspace, facts, index_id=index_id, k=k, on_progress=on_progress)
-        self._keep("planted", {"key": str(key), "index_id": index_id, "k": k}, asdict(score))
+        self._keep("planted", {"key": str(key), "index_id": index_id, "k": k}, asdict(score), index_id)
         return score
 
     def mislabel(
@@ -403,11 +403,16 @@ class Evaluation:
         asked = [encoder.encode(one) for one in read_query_examples(Path(queries))]
         return list(encoder.encode_all(examples).texts), asked
 
-    def _keep(self, kind: str, settings: Mapping[str, Any], result: Any) -> None:
+    def _index_among(self, names: Sequence[CandidateName]) -> str | None:
+        known = {record.index_id for record in self.workspace.indexes.records()}
+        return next((one.name for one in names if one.name in known), None)
+
+    def _keep(self, kind: str, settings: Mapping[str, Any], result: Any, index_id: str | None = None) -> None:
+        """Record a measurement under the data set of an index; None: of the one that is asked when none is named."""
         catalog, created = self.workspace.files.catalog, utc_now()
         if members := all_members_told(self.workspace.files):
             settings = {**settings, "members": members}
-        index = self.workspace.files.choose_index(None)
+        index = self.workspace.files.choose_index(index_id)
         catalog.put_evaluation(
             EvaluationRecord(
                 evaluation_id=f"ev-{fingerprint_of_value([kind, dict(settings), created.isoformat()])[:12]}",

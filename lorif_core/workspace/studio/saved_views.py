@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 from lorif_core.catalog import utc_now
 from lorif_core.errors import ArtefactError, ConfigError
 from lorif_core.files import fingerprint_of_value, read_json, write_json
+from lorif_core.journal.entries import Role
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
 
 MAX_NAME = 80
 MAX_QUERY = 20_000
+LEAST_ROLE: Role = "curator"
 PAGE = re.compile(r"[a-z-]{1,40}")
 
 
@@ -41,7 +43,9 @@ def save_view(files: WorkspaceFiles, name: str, page: str, query: list[tuple[str
 
     Raises:
         ConfigError: The name, the page or the query cannot be kept.
+        RoleError: They may only look.
     """
+    files.journal.require_role(actor, LEAST_ROLE, "keep views")
     name = name.strip()
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
         raise ConfigError(f"the name of a view has 1 to {MAX_NAME} printable characters, got {name[:40]!r}.")
@@ -76,8 +80,13 @@ def read_view(path: Path) -> SavedView:
     return view
 
 
-def forget_view(files: WorkspaceFiles, name: str) -> None:
-    """Let go of a view; nothing else is touched."""
+def forget_view(files: WorkspaceFiles, name: str, actor: str) -> None:
+    """Let go of a view; nothing else is touched.
+
+    Raises:
+        RoleError: They may only look: a view is everybody's.
+    """
+    files.journal.require_role(actor, LEAST_ROLE, "remove views")
     _place(files, name).unlink(missing_ok=True)
 
 
