@@ -140,6 +140,20 @@ def _disagreements(shown: RoundResults, dataset: str) -> None:
         st.page_link(page["history"], label="Settle disagreements in History")
 
 
+def _overlap() -> int:
+    return st.slider(
+        "Seen by two people",
+        0,
+        100,
+        20,
+        5,
+        format="%d %%",
+        key="team-overlap",
+        width=260,
+        help="These texts show how well people agree.",
+    )
+
+
 def _form(dataset: str, num_rounds: int) -> None:
     workspace = session.workspace()
     queries = [record for record in workspace.questions.records() if record.dataset_id == dataset]
@@ -148,21 +162,11 @@ def _form(dataset: str, num_rounds: int) -> None:
         choice = _choice(queries)
     with st.container(horizontal=True, vertical_alignment="bottom", key="team-round-people"):
         people = _people()
-        overlap = st.slider(
-            "Seen by two people",
-            0,
-            100,
-            20,
-            5,
-            format="%d %%",
-            key="team-overlap",
-            width=260,
-            disabled=len(people) < 2,
-            help="These texts show how well people agree.",
-        )
-    overlap = overlap if len(people) > 1 else 0
+        overlap = _overlap() if len(people) > 1 else 0
     sentence = _preview(choice, people, overlap, dataset)
     st.text(sentence or "Choose a queue and at least one person.")
+    if len(people) == 1:
+        st.text("With two people, some texts can be seen by both, which shows how well they agree.")
     st.button(
         "Share it out",
         key="team-share-out",

@@ -20,6 +20,8 @@ VIEWS = {
     "reader": "/?query=2&tab=All&find=script&open=markup",
     "corpus": f"/corpus?where={HOSTILE}",
     "duplicates": "/corpus?tab=Duplicates",
+    "similar": "/corpus?tab=Similar",
+    "map": "/corpus?tab=Map",
     "review": f"/review?from=A+condition&where={HOSTILE}&open=markup",
     "compare": "/compare?a=3&b=1",
     "what-if": f"/what-if?remove=A+condition&where={HOSTILE}",
@@ -28,6 +30,10 @@ VIEWS = {
     "disagreements": "/history?tab=Disagreements",
     "indexes": "/indexes",
     "import": "/indexes?tab=Import",
+    "build": "/indexes?tab=Build",
+    "team": "/team",
+    "rounds": "/team?tab=Rounds",
+    "comments": "/team?tab=Comments",
     "jobs": "/jobs",
 }
 SCHEMES = ("light", "dark")
