@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import polars as pl
 
@@ -16,15 +16,12 @@ from lorif_core.journal.entries import STATUS_OF, Batch, Decision, ExampleEvent,
 from lorif_core.journal.journal import Journal
 from lorif_core.plain_files import refuse_special
 from lorif_core.system_failures import what_failed
-from lorif_core.workspace.curation.decision_files import (
-    FoundDecisions,
-    export_decisions,
-    find_decisions,
-    import_decisions,
-)
 from lorif_core.workspace.datasets.datasets import Datasets
 from lorif_core.workspace.datasets.view import side_tables
 from lorif_core.workspace.folder.actor import current_actor
+
+if TYPE_CHECKING:  # readers of files, which a decision does not need
+    from lorif_core.workspace.curation.decision_files import FoundDecisions
 
 SAMPLE_EXAMPLES = 5
 
@@ -261,12 +258,14 @@ class Decisions:
         )
         return self.journal.decide(self._scope(record, actor), decision, client_id)
 
-    def find_in_file(self, path: str | Path, *, dataset: str | None = None) -> FoundDecisions:
+    def find_in_file(self, path: str | Path, *, dataset: str | None = None) -> "FoundDecisions":
         """What a file of decisions says about the texts of a data set, and what of it is not so yet; writes nothing.
 
         Raises:
             DataError: The file cannot be read, a row cannot be understood, or two contradict each other.
         """
+        from lorif_core.workspace.curation.decision_files import find_decisions
+
         return find_decisions(self.files, self.files.choose_dataset(dataset), Path(path))
 
     def import_file(self, path: str | Path, *, actor: str | None = None, dataset: str | None = None) -> list[Batch]:
@@ -274,6 +273,8 @@ class Decisions:
 
         Raises as ``find_in_file``, and a JournalError if a decision cannot be recorded.
         """
+        from lorif_core.workspace.curation.decision_files import find_decisions, import_decisions
+
         record = self.files.choose_dataset(dataset)
         found = find_decisions(self.files, record, Path(path))
         return import_decisions(self.files, record, found, actor or current_actor())
@@ -284,6 +285,8 @@ class Decisions:
         Raises:
             DataError: The file is there already, or has another suffix.
         """
+        from lorif_core.workspace.curation.decision_files import export_decisions
+
         return export_decisions(self.files, self.files.choose_dataset(dataset), Path(path))
 
     def _pinned(self, record: DatasetRecord, rule: str, zone: str | None) -> Rule:

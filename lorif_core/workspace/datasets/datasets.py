@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -15,18 +15,9 @@ from lorif_core.corpus.facets import Facet
 from lorif_core.corpus.highlighting import Snippet
 from lorif_core.corpus.value_types import ValueType
 from lorif_core.data.examples import Example
-from lorif_core.data.previewing import ImportPreview, preview_files
 from lorif_core.views.choices import column_of, narrowed
 from lorif_core.views.list_html import examples_html
 from lorif_core.workspace.datasets.find_verbatim import VerbatimTexts, find_verbatim
-from lorif_core.workspace.datasets.import_data import (
-    ImportResult,
-    compare_import,
-    import_data,
-    keep_upload,
-    read_rejects,
-)
-from lorif_core.workspace.datasets.next_version import Foreseen
 from lorif_core.workspace.datasets.view import (
     View,
     build_search,
@@ -42,6 +33,11 @@ from lorif_core.workspace.folder.displayed import Displayed
 from lorif_core.workspace.folder.kept_map import Cluster
 from lorif_core.workspace.folder.progress import ProgressSink, no_progress
 from lorif_core.workspace.folder.workspace_files import WorkspaceFiles
+
+if TYPE_CHECKING:  # readers of files, which a decision does not need
+    from lorif_core.data.previewing import ImportPreview
+    from lorif_core.workspace.datasets.import_data import ImportResult
+    from lorif_core.workspace.datasets.next_version import Foreseen
 
 BATCH_EXAMPLES = 4096
 
@@ -98,7 +94,7 @@ class Datasets:
         settings: ImportConfig | None = None,
         on_progress: ProgressSink = no_progress,
         said: NextVersion = NextVersion(),  # noqa: B008 - frozen
-    ) -> ImportResult:
+    ) -> "ImportResult":
         """Read data files into the workspace; importing the same examples again adds nothing.
 
         Args:
@@ -111,22 +107,28 @@ class Datasets:
             DataError: A file or its columns cannot be used, most texts are other ones than those of the data set of
                 that name, or decided texts are missing.
         """
+        from lorif_core.workspace.datasets.import_data import import_data
+
         return import_data(self.files, [Path(path) for path in paths], settings or ImportConfig(), on_progress, said)
 
-    def compare_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> Foreseen | None:
+    def compare_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> "Foreseen | None":
         """What an import would do to decisions; None without a data set of that name. Nothing of it stays.
 
         Raises:
             DataError: A file or its columns cannot be used.
         """
+        from lorif_core.workspace.datasets.import_data import compare_import
+
         return compare_import(self.files, [Path(path) for path in paths], settings or ImportConfig())
 
-    def preview_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> ImportPreview:
+    def preview_import(self, paths: Sequence[str | Path], settings: ImportConfig | None = None) -> "ImportPreview":
         """Columns, first rows and rejects of data files; reads some thousand rows, writes nothing.
 
         Raises:
             DataError: A file cannot be read.
         """
+        from lorif_core.data.previewing import preview_files
+
         return preview_files([Path(path) for path in paths], settings or ImportConfig())
 
     def stamp_of(self, path: str | Path) -> list[int]:
@@ -136,10 +138,14 @@ class Datasets:
 
     def rejects(self, *, dataset: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:
         """The first rows that the latest import of a data set could not use: file, line, reason, detail, row."""
+        from lorif_core.workspace.datasets.import_data import read_rejects
+
         return read_rejects(self.files, self.files.choose_dataset(dataset).name, limit)
 
     def keep_upload(self, name: str, content: BufferedIOBase) -> Path:
         """Keep a file that was uploaded, under its name; the path that `import_files` takes."""
+        from lorif_core.workspace.datasets.import_data import keep_upload
+
         return keep_upload(self.files, name, content)
 
     def corpus(self, dataset: str | None = None) -> ShownCorpus:
