@@ -46,6 +46,16 @@ def refuse_special(path: Path) -> None:
         )
 
 
+def require_folder_of(out: Path) -> None:
+    """Refuse a file to write where there is no folder for it.
+
+    Raises:
+        DataError: There is none.
+    """
+    if not out.parent.is_dir():
+        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
+
+
 def most_bytes(path: Path, said_gb: float | None = None) -> int:
     """How many bytes a compressed file may hold.
 

@@ -7,8 +7,9 @@ import streamlit as st
 from app import session
 from app.components import decide, token_view
 
-ACTIONS = {"flag": "flag", "exclude": "exclude", "restore": "keep"}
-DONE = {"flag": "Flagged", "exclude": "Excluded", "restore": "Kept"}
+ACTIONS: dict[str, decide.Action] = {"flag": "flag", "exclude": "exclude", "restore": "keep"}
+"""Method of the workspace → what people call it."""
+
 SAMPLE = 5
 
 
@@ -63,7 +64,7 @@ def _dialog() -> None:
             "Reason", reasons, index=place, placeholder="An exclusion needs one", key="corpus-reason"
         )
         comment = st.text_input("Comment", key="corpus-comment", max_chars=2000, placeholder="Optional")
-        is_sure = st.checkbox(f"Yes, {ACTIONS[action]} all {len(ids):,}", key="corpus-sure")
+        is_sure = st.checkbox(decide.WORDS[ACTIONS[action]].sure.format(len(ids)), key="corpus-sure")
         request = session.request_id(f"bulk-{action}", ids)
         is_ready = is_sure and (reason is not None or action != "exclude")
         with st.container(horizontal=True):
@@ -80,7 +81,7 @@ def _write(asked: dict, action: str, reason: str | None, comment: str, request: 
     ids = asked["ids"]
     write = getattr(session.workspace(), action)
     session.act(
-        f"{DONE[action]} {len(ids):,} texts.",
+        f"{decide.WORDS[ACTIONS[action]].done} {len(ids):,} texts.",
         lambda: write(
             ids,
             reason=reason,

@@ -16,18 +16,8 @@ from app.components import decide
 
 KEY = "decision-keys"
 
-KEEP, FLAG, EXCLUDE, REVIEW, SKIP, UNDO, NEXT, PREVIOUS, COMMENT, NEAR = (
-    "a",
-    "f",
-    "x",
-    "n",
-    "s",
-    "u",
-    "j",
-    "k",
-    "m",
-    "t",
-)
+KEEP, FLAG, EXCLUDE, REVIEW, SKIP = "a", "f", "x", "n", "s"
+UNDO, NEXT, PREVIOUS, COMMENT, NEAR = "u", "j", "k", "m", "t"
 """Letters of buttons; A for keep as in Prodigy, because K moves up."""
 
 KEYS = (

@@ -123,9 +123,8 @@ def _put_back(markdown: str, dataset: str) -> None:
 
 
 def _save(dataset: str) -> None:
-    markdown: str = st.session_state[
-        f"{DRAFT}-{dataset}"
-    ]  # read here: a click right after typing comes with the text, not after it
+    # Read here: a click right after typing comes with the text, not after it.
+    markdown: str = st.session_state[f"{DRAFT}-{dataset}"]
     team = session.workspace().team
 
     def write() -> bool:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from lorif_core.errors import ConfigError, DataError
+from lorif_core.plain_files import require_folder_of
 from lorif_core.views.text import visible
 
 Json = Annotated[bool, tyro.conf.arg(name="json", help="Print one JSON object instead of tables.")]
@@ -194,8 +195,7 @@ def refuse_out(out: Path | None, *, replaces: bool = False) -> None:
         return
     if out.exists() and not replaces:
         raise DataError(f"{str(out)!r} exists already: choose another `--out`.")
-    if not out.parent.is_dir():
-        raise DataError(f"folder {str(out.parent)!r} does not exist: create it, or choose another `--out`.")
+    require_folder_of(out)
 
 
 def require_yes(warning: str) -> None:

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from lorif_core.errors import ArtefactError, DataError, ResourceError
 from lorif_core.files import flush_folder
+from lorif_core.plain_files import require_folder_of
 from lorif_core.system_failures import what_failed
 
 MANIFEST_FILE = "manifest.json"
@@ -46,8 +47,7 @@ def require_place(out: Path, *, is_folder: bool, overwrites: bool) -> None:
     Raises:
         DataError: Something is there and may not be replaced, or the folder around it does not exist.
     """
-    if not out.parent.is_dir():
-        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
+    require_folder_of(out)
     if is_folder and out.exists() and not (out / "state.json").is_file():
         raise DataError(
             f"only a `datasets` folder is replaced by one, {str(out)!r} is something else. Choose another `--out`."

@@ -129,10 +129,19 @@ def check_trainable(examples: Sequence[EncodedText], left_out: Collection[int] =
     """
     gone = frozenset(left_out)
     remaining = [example for row, example in enumerate(examples) if row not in gone]
-    if examples and not remaining:
-        raise DataError(f"training needs an example, all {len(examples)} are left out.")
+    require_remaining(len(examples), len(examples) - len(remaining))
     if not any(map(has_targets, remaining)):
         raise DataError(f"training needs an example with a target token, none of {len(remaining)} has one.")
+
+
+def require_remaining(num_examples: int, num_left_out: int) -> None:
+    """Refuse a training from which every example is left out.
+
+    Raises:
+        DataError: None remains.
+    """
+    if num_examples and num_left_out == num_examples:
+        raise DataError(f"training needs an example, all {num_examples} are left out.")
 
 
 def make_optimiser(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

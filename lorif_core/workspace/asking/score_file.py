@@ -20,6 +20,7 @@ from lorif_core.data.sources import iter_records
 from lorif_core.errors import ConfigError, DataError, UnclearColumns
 from lorif_core.files import replace_file
 from lorif_core.passes.queries import Query
+from lorif_core.plain_files import require_folder_of
 from lorif_core.views.search_report import MissingParts
 from lorif_core.workspace.asking.encode_for import query_of_table
 from lorif_core.workspace.asking.encode_question import encode_question
@@ -123,8 +124,7 @@ def _begin_pass(writer: pq.ParquetWriter, index: OpenIndex, queries: Sequence[Qu
 def _check_place(out: Path, *, overwrites: bool) -> None:
     if out.exists() and not overwrites:
         raise DataError(f"{str(out)!r} exists already. Choose another `--out`, or pass `--force` to replace it.")
-    if not out.parent.is_dir():
-        raise DataError(f"folder {str(out.parent)!r} does not exist. Create it, or choose another `--out`.")
+    require_folder_of(out)
 
 
 @dataclass(frozen=True)

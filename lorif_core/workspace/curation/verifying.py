@@ -11,9 +11,9 @@ import torch
 
 from lorif_core.catalog import EvaluationRecord, QueryRecord, utc_now
 from lorif_core.data.encoding import Encoder
-from lorif_core.errors import ConfigError, DataError
+from lorif_core.errors import ConfigError
 from lorif_core.evaluation.recipe import read_recipe
-from lorif_core.evaluation.retraining import load_start
+from lorif_core.evaluation.retraining import load_start, require_remaining
 from lorif_core.evaluation.run_removal import PosedQuery, RemovalRun, run_removal
 from lorif_core.files import fingerprint_of_value
 from lorif_core.metrics.correlation import spearman
@@ -110,9 +110,7 @@ def planned_removal(files: WorkspaceFiles, train_ids: Sequence[str], query_ids: 
     check_influences(files, queries)
     dataset_id = _only_dataset(queries)
     rows = files.examples(dataset_id).rows_of(ids)
-    num_texts = files.catalog.dataset(dataset_id).num_examples
-    if len(rows) == num_texts:
-        raise DataError(f"training needs an example, all {num_texts} are left out.")
+    require_remaining(files.catalog.dataset(dataset_id).num_examples, len(rows))
     return PlannedRemoval(ids, queries, dataset_id, rows, [linear_change(files, query, rows) for query in queries])
 
 
